@@ -1,0 +1,1 @@
+"""Monitors: sequential tests that keep one false-alarm budget however often they look."""

@@ -1,0 +1,162 @@
+"""The probe protocol: the few methods by which goldwatch speaks to any model, in process or served.
+
+A probe loads or connects, describes itself and predicts a batch. Loop, clock, time limit, warm-up and retry belong
+to the replay engine. This module needs only numpy and the standard library, since it also runs inside the worker of
+a framework that is pinned to old versions of everything else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensors = Mapping[str, NDArray[Any]]
+"""A batch by tensor name; the first axis of each array counts the examples of the batch."""
+
+SYNTHETIC_HEADER = "x-goldwatch-replay"
+"""Sent with each request to a server, so that its owners can tell golden traffic from users' traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What one input or output of a model looks like.
+
+    `shape` leaves out the batch axis; -1 stands for a length that varies. `dtype` is numpy's name for it, or "bytes".
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a target says that it is. An empty string or tuple means that it does not say.
+
+    Any change of `model`, `version`, `framework`, `framework_version`, `device` or `digest` is recorded as an event of
+    the target. `digest` is "sha256:..." of the model file where it can be had.
+    """
+
+    model: str
+    version: str = ""
+    framework: str = ""
+    framework_version: str = ""
+    device: str = ""
+    digest: str = ""
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the engine tells a probe when it makes one.
+
+    `time_limit_s` bounds one request; a probe that can give up by itself does so then and raises TimeoutError. The
+    engine kills the worker of one that cannot. `max_response_bytes` bounds what is read from a server.
+    """
+
+    time_limit_s: float
+    max_response_bytes: int = 64 * 2**20
+
+
+class ProbeError(Exception):
+    """A failure that the engine records as an observation. The subclasses differ by what it means for the model."""
+
+
+class Unreachable(ProbeError):
+    """No connection, or it broke: nothing is known of the model."""
+
+
+class NotReady(ProbeError):
+    """The server answers, but says that the model cannot be used (yet)."""
+
+
+class Rejected(ProbeError):
+    """The server or runtime answered this request with an error."""
+
+
+class BadAnswer(ProbeError):
+    """An answer came, but it is not what the protocol or the model's description promises."""
+
+
+class CannotLoad(ProbeError):
+    """The target cannot be used at all as configured: no such file, model, input; a missing package."""
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """One model behind one framework or protocol.
+
+    A probe is made in a worker process by `cls(options, context)`, which only remembers its arguments; `open` does the
+    work. `options` is an instance of the `Options` dataclass of the class: each of its fields is a key that the user
+    writes beside `probe:` in the config, made with `option`.
+    """
+
+    Options: ClassVar[type]
+    served: ClassVar[bool]
+    """True if the model lives in another process or host, so that opening it costs little."""
+
+    def open(self) -> None:
+        """Load the model, or connect and make sure that it is ready.
+
+        Raises CannotLoad, Unreachable or NotReady.
+        """
+
+    def describe(self) -> Description:
+        """Say what the opened target is. Raises ProbeError if the target does not answer."""
+
+    def encode(self, inputs: Tensors) -> Any:  # noqa: ANN401 - the request is the probe's own affair
+        """Make a request of a batch. Not timed. Raises CannotLoad if the model has no such input."""
+
+    def predict(self, request: Any) -> Any:  # noqa: ANN401
+        """Issue the request and return the whole raw answer. This, and only this, is timed.
+
+        Raises TimeoutError, Unreachable or Rejected.
+        """
+
+    def decode(self, response: Any) -> Tensors:  # noqa: ANN401
+        """Turn the raw answer into output tensors, batch axis first. Not timed. Raises BadAnswer."""
+
+    def close(self) -> None:
+        """Let go of everything. May be called more than once, and without `open`."""
+
+
+def option(
+    text: str,
+    *,
+    default: Any = dataclasses.MISSING,  # noqa: ANN401
+    default_factory: Any = dataclasses.MISSING,  # noqa: ANN401
+    secret: bool = False,
+    path: bool = False,
+) -> Any:  # noqa: ANN401 - as dataclasses.field, whose place it takes
+    """Declare one option of a probe: `url: str = option("Base address of the server")`.
+
+    `text` is shown in the schema and the docs. A `secret` must come by reference (`${NAME}` or `${file:PATH}`) and is
+    never shown; a `path` is resolved against the folder of the config.
+    """
+    metadata = {"text": text, "secret": secret, "path": path}
+    return field(default=default, default_factory=default_factory, metadata=metadata, kw_only=True, repr=not secret)
+
+
+def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...], batch: int) -> NDArray[Any]:
+    """Return output `name`, checked to be numeric of `shape` (-1 for any length) for `batch` examples, as `dtype`.
+
+    Raises BadAnswer with what was found and expected; also if a floating value is not finite.
+    """
+    if name not in outputs:
+        raise BadAnswer(f'no output "{name}"; the answer has {", ".join(sorted(outputs)) or "none"}')
+    array = np.asarray(outputs[name])
+    expected = (batch, *shape)
+    if len(array.shape) != len(expected) or any(e not in (-1, a) for a, e in zip(array.shape, expected, strict=True)):
+        raise BadAnswer(f'output "{name}" has shape {list(array.shape)}, expected {list(expected)}')
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise BadAnswer(f'output "{name}" has dtype {array.dtype}, expected {dtype}')
+    array = array.astype(dtype, copy=False)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadAnswer(f'output "{name}" contains NaN or infinity')
+    return array

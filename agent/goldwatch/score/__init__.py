@@ -1,0 +1,1 @@
+"""Scores: one number from a replay, with its interval, by the golden set's task."""
