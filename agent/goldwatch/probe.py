@@ -134,7 +134,7 @@ def option(
     secret: bool = False,
     path: bool = False,
 ) -> Any:  # noqa: ANN401 - as dataclasses.field, whose place it takes
-    """Declare one option of a probe: `url: str = option("Base address of the server")`.
+    """Declare one option of a probe, as in `url: str = option("Base address of the server")`.
 
     `text` is shown in the schema and the docs. A `secret` must come by reference (`${NAME}` or `${file:PATH}`) and is
     never shown; a `path` is resolved against the folder of the config.

@@ -25,7 +25,7 @@ class Severity(StrEnum):
 class Verdict:
     """What one monitor says after one replay.
 
-    `evidence` and `threshold` are log10 of e-values; both are None for a monitor that states facts rather than evidence.
+    `evidence` and `threshold` are log10 of e-values, or None for a monitor that states facts.
     `since` is the Unix time in seconds of the first replay after the estimated change, None while steady.
     `confirm` asks for one more replay at once. `summary` is one line for people.
     """

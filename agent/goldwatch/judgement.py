@@ -1,0 +1,105 @@
+"""What is known after one replay: an immutable value that passes from the judge to gate, ledger and exporters.
+
+It needs no numpy, since the agent that keeps and exports it must stay small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from goldwatch.monitor.verdict import Verdict
+from goldwatch.probe import Description
+from goldwatch.score.result import Score
+
+
+class Validity(StrEnum):
+    """Whether a replay may be judged. Only a valid one adds evidence."""
+
+    VALID = "valid"
+    INSUFFICIENT = "insufficient"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """One quantile of latency in seconds; `certified` if there were samples enough to know it."""
+
+    q: float
+    latency_s: float
+    certified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One golden example whose answer differs from the reference in class."""
+
+    example: int
+    label: str
+    reference: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class SliceShare:
+    """How many harmful flips fall into a slice, beside the slice's share of the golden set."""
+
+    slice: str
+    value: str
+    flips: int
+    examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A replay against the reference outputs, example by example.
+
+    `harmful` are right in the reference and wrong now, `helpful` the other way, `neutral` wrong in both but differently;
+    `compared` examples were answered, `moved` of them differ in any output by more than the set's tolerance.
+    `flips` lists the first of the flips, harmful ones before the others; `where` the slices in which harmful flips are
+    over-represented, most first.
+    """
+
+    compared: int
+    moved: int
+    harmful: int
+    helpful: int
+    neutral: int
+    largest: float
+    flips: tuple[Flip, ...]
+    where: tuple[SliceShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One replay and what follows from it.
+
+    `started_at` is Unix time in seconds; `lateness_s` is how long after its scheduled time it started. `latencies_s`
+    holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by outcome
+    label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
+    """
+
+    watch: str
+    target: str
+    golden: str
+    golden_digest: str
+    task: str
+    examples: int
+    probe: str
+    started_at: float
+    duration_s: float
+    lateness_s: float
+    validity: Validity
+    reasons: tuple[str, ...]
+    description: Description | None
+    outcomes: Mapping[str, int]
+    errors: Mapping[str, int]
+    open_s: float | None
+    first_request_s: float | None
+    latencies_s: Sequence[float]
+    throughput: float | None
+    quantiles: tuple[Quantile, ...]
+    scores: tuple[Score, ...]
+    difference: Difference | None
+    verdicts: tuple[Verdict, ...]
