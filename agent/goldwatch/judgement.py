@@ -55,8 +55,8 @@ class SliceShare:
 class Difference:
     """A replay against the reference outputs, example by example.
 
-    `harmful` are right in the reference and wrong now, `helpful` the other way, `neutral` wrong in both but differently;
-    `compared` examples were answered, `moved` of them differ in any output by more than the set's tolerance.
+    `harmful` are right in the reference and wrong now, `helpful` the other way, `neutral` wrong in both but
+    differently; `compared` examples were answered, `moved` of them differ in an output beyond the set's tolerance.
     `flips` lists the first of the flips, harmful ones before the others; `where` the slices in which harmful flips are
     over-represented, most first.
     """
@@ -76,8 +76,8 @@ class Judgement:
     """One replay and what follows from it.
 
     `started_at` is Unix time in seconds; `lateness_s` is how long after its scheduled time it started. `latencies_s`
-    holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by outcome
-    label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
+    holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
+    outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
     """
 
     watch: str
