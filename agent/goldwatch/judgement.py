@@ -6,8 +6,12 @@ It needs no numpy, since the agent that keeps and exports it must stay small.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from goldwatch.monitor.verdict import Verdict
 from goldwatch.probe import Description
@@ -103,3 +107,17 @@ class Judgement:
     scores: tuple[Score, ...]
     difference: Difference | None
     verdicts: tuple[Verdict, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that JSON can carry; `from_json` is the way back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Judgement:
+        """Make a judgement of what `to_json` returned. Raises pydantic's ValidationError for anything else."""
+        return _adapter().validate_python(values)
+
+
+@cache
+def _adapter() -> TypeAdapter[Judgement]:
+    return TypeAdapter(Judgement)

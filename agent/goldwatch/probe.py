@@ -8,14 +8,14 @@ a framework that is pinned to old versions of everything else.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the agent, which only hands descriptions on, stays without numpy
+    from numpy.typing import NDArray
 
-Tensors = Mapping[str, NDArray[Any]]
+Tensors: TypeAlias = "Mapping[str, NDArray[Any]]"
 """A batch by tensor name; the first axis of each array counts the examples of the batch."""
 
 SYNTHETIC_HEADER = "x-goldwatch-replay"
@@ -143,11 +143,59 @@ def option(
     return field(default=default, default_factory=default_factory, metadata=metadata, kw_only=True, repr=not secret)
 
 
+def dtype_name(array: NDArray[Any]) -> str:
+    """Return the dtype of `array` as a TensorSpec writes it: numpy's name, or "bytes" for text and byte strings."""
+    return "bytes" if array.dtype.kind in "SUO" else array.dtype.name
+
+
+def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec], *, partial: bool = False) -> int:
+    """Return the number of examples in `inputs`, checked by name, dtype and shape against the inputs of a model.
+
+    With `partial` the model may have further inputs, for which it has defaults. Raises CannotLoad with what was found
+    and what the model takes.
+    """
+    known = {spec.name: spec for spec in specs}
+    for name, array in inputs.items():
+        if name not in known:
+            raise CannotLoad(f'the model has no input "{name}"; it takes {_names(known)}')
+        _check_input(array, known[name])
+    missing = [name for name in known if name not in inputs]
+    if missing and not partial:
+        raise CannotLoad(f"the model also takes {_names(missing)}; the inputs given are {_names(inputs)}")
+    return batch_size(inputs)
+
+
+def batch_size(inputs: Tensors) -> int:
+    """Return the common length of the first axes. Raises CannotLoad if there is none."""
+    sizes = {name: array.shape[0] if array.ndim else None for name, array in inputs.items()}
+    size = next(iter(sizes.values()), None)
+    if size is None or len(set(sizes.values())) > 1:
+        raise CannotLoad(f"the inputs have no common number of examples: {sizes or 'no inputs'}")
+    return size
+
+
+def _check_input(array: NDArray[Any], spec: TensorSpec) -> None:
+    found = dtype_name(array)
+    if found != spec.dtype:
+        raise CannotLoad(f'input "{spec.name}" is {found}, the model takes {spec.dtype}')
+    shape = array.shape[1:]
+    if array.ndim != len(spec.shape) + 1 or any(s not in (-1, n) for n, s in zip(shape, spec.shape, strict=True)):
+        raise CannotLoad(
+            f'input "{spec.name}" has shape {list(shape)} an example, the model takes {list(spec.shape)} (-1: any length)'
+        )
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names) or "none"
+
+
 def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...], batch: int) -> NDArray[Any]:
     """Return output `name`, checked to be numeric of `shape` (-1 for any length) for `batch` examples, as `dtype`.
 
     Raises BadAnswer with what was found and expected; also if a floating value is not finite.
     """
+    import numpy as np  # noqa: PLC0415 - only where there are tensors
+
     if name not in outputs:
         raise BadAnswer(f'no output "{name}"; the answer has {", ".join(sorted(outputs)) or "none"}')
     array = np.asarray(outputs[name])

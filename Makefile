@@ -1,0 +1,52 @@
+# The two commands: `make demo` and `make test`. Both set up all they need in .venv first.
+# The fast loop is `make check`; `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check test-oldest bench format system clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(READY) ## set up, then watch a real model while it is silently damaged
+	$(BIN)/goldwatch demo --seconds 40
+
+test: $(READY) system ## set up, then run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q -n 2 -m "not real"
+
+test-oldest: $(READY) ## run the unit tests on the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv --clear .venv-oldest
+	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[all]'
+	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
+	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real"
+
+bench: $(READY) ## print the figures that the docs state
+	$(BIN)/python -m benchmarks
+
+format: $(READY) ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+system: ## install the Debian packages that tests drive (as root), or say which are missing
+	@tests/system-packages
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade 'pip>=25.1'
+	$(BIN)/pip install -q --group dev -e '.[all]'
+	@touch $@
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) .venv-oldest dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,102 @@
+"""A config file that was read: plain values, the place of each key and value, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from goldwatch.config.problem import Problem, Route, field_name
+
+_SHOWN_CHARACTERS = 60
+
+
+class Position(NamedTuple):
+    """Where something begins in the file, from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the file says at one route. The position of a list item's `key` is that of its value.
+
+    `written` is a scalar as it stands in the file, and `text` the same with its references replaced; both are None for
+    a mapping or list. `resolved` holds (reference, what it stands for).
+    """
+
+    key: Position
+    value: Position
+    written: str | None = None
+    text: str | None = None
+    resolved: tuple[tuple[str, str], ...] = ()
+    has_default: bool = False
+
+
+@dataclass(slots=True)
+class Document:
+    """A file that was read. `problems` grows while it is judged; there is at most one at each route."""
+
+    file: Path
+    value: dict[str, JsonValue] = field(default_factory=dict, repr=False)
+    places: dict[Route, Place] = field(default_factory=dict, repr=False)
+    problems: dict[Route, Problem] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The absolute folder of the file, to which its paths are relative."""
+        return self.file.absolute().parent
+
+    def add(self, route: Route, message: str, *, at_key: bool = False, owner: bool = False) -> None:
+        """Note that something is wrong at `route`, unless something already is.
+
+        The problem is shown at the key (`at_key`) or the value; at the key of the mapping around it if it has an
+        `owner`, as a key has that is missing.
+        """
+        if route not in self.problems:
+            shown = self._present(route[:-1] if owner else route)
+            place = self.places[shown]
+            position = place.key if at_key or owner else place.value
+            self.problems[route] = Problem(str(self.file), *position, field_name(shown), message)
+
+    def _present(self, route: Route) -> Route:
+        """Return `route` without the parts that the file does not have (where a shorter form was written)."""
+        while route and route not in self.places:
+            route = route[:-1]
+        return route
+
+    def section(self, *route: str) -> Mapping[str, JsonValue]:
+        """Return the mapping at `route`, or an empty one if something else, or nothing, is there."""
+        value: JsonValue = self.value
+        for part in route:
+            value = value.get(part) if isinstance(value, dict) else None
+        return value if isinstance(value, dict) else {}
+
+    def shown(self, route: Route) -> str:
+        """Say in a message what was found at `route`: always as written, never what a reference stands for."""
+        route = self._present(route)
+        text = self.places[route].written
+        if text is None:
+            return "a list" if isinstance(self._at(route), list) else "a mapping"
+        if not text:
+            return "an empty value"
+        return f'"{text}"' if len(text) <= _SHOWN_CHARACTERS else f'"{text[:_SHOWN_CHARACTERS]}..."'
+
+    def _at(self, route: Route) -> object:
+        value: object = self.value
+        for part in route:
+            value = value[part]  # type: ignore[index]
+        return value
+
+    def redacted(self, message: str, route: Route) -> str:
+        """Return a message of foreign origin with every value under `route` that came by reference as written."""
+        for at, place in self.places.items():
+            if at[: len(route)] == route:
+                for reference, value in sorted(place.resolved, key=lambda pair: -len(pair[1])):
+                    for form in (value, repr(value)[1:-1]):
+                        message = message.replace(form, reference) if form else message
+        return message

@@ -1,0 +1,156 @@
+"""Reads a config file into a Document: opens, decodes, composes, merges, replaces references; all within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+from pydantic import JsonValue
+
+from goldwatch.config.document import Document, Place, Position
+from goldwatch.config.nodes import MAX_DEPTH, MERGE_TAG, Unusable, compose, resolved_tag, scalar, too_deep
+from goldwatch.config.problem import ConfigError, Problem, Route
+from goldwatch.config.references import Expanded, ReferenceProblem, expand
+
+MAX_BYTES = 2**20
+MAX_NODES = 100_000
+
+
+def read(file: Path, environ: Mapping[str, str]) -> Document:
+    """Read a config file. Raises ConfigError if it is no YAML mapping at all; lesser problems are in the result."""
+    document = Document(file)
+    try:
+        _Walk(document, environ).root(compose(_text(file)))
+    except Unusable as error:
+        raise ConfigError([Problem(str(file), error.line, error.column, "", error.message)]) from None
+    return document
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise Unusable("no such file") from None
+    except OSError as error:
+        raise Unusable(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the path
+        raise Unusable(f"cannot be read: {error}") from None
+    if len(content) > MAX_BYTES:
+        raise Unusable(f"larger than {MAX_BYTES // 2**20} MiB; is it the right file?")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        raise Unusable("not text in UTF-8", before.count(b"\n") + 1, error.start - before.rfind(b"\n")) from None
+
+
+class _Walk:
+    """Visits each node once per place where aliases put it, and notes values, places and problems."""
+
+    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+        self._document = document
+        self._environ = environ
+        self._loader = yaml.SafeLoader("")
+        self._visited = 0
+
+    def root(self, node: yaml.MappingNode) -> None:
+        start = _position(node)
+        self._document.places[()] = Place(start, start)
+        self._document.value = self._mapping(node, ())
+
+    def _value(self, key: yaml.Node, node: yaml.Node, route: Route) -> JsonValue:
+        self._count(node)
+        if len(route) > MAX_DEPTH:  # an alias that holds itself
+            raise too_deep(node.start_mark)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(key, node, route)
+        self._document.places[route] = Place(_position(key), _position(node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(item, item, (*route, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.MappingNode)  # noqa: S101 - PyYAML has no fourth kind
+        return self._mapping(node, route)
+
+    def _mapping(self, node: yaml.MappingNode, route: Route) -> dict[str, JsonValue]:
+        result: dict[str, JsonValue] = {}
+        for key, value in self._own_pairs(node, route):
+            result[key.value] = self._value(key, value, (*route, key.value))
+        for key, value in self._merged_pairs(node, route):
+            if key.value not in result:  # the mapping's own keys win, then the mapping merged first
+                result[key.value] = self._value(key, value, (*route, key.value))
+        return result
+
+    def _own_pairs(self, node: yaml.MappingNode, route: Route) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+        first: dict[str, Position] = {}
+        for key, value in node.value:
+            if key.tag == MERGE_TAG:
+                continue
+            if problem := self._key_problem(key, first):
+                self._complain(key, (*route, str(key.value) if isinstance(key, yaml.ScalarNode) else ""), problem)
+                continue
+            first[key.value] = _position(key)
+            yield key, value
+
+    def _key_problem(self, key: yaml.Node, first: Mapping[str, Position]) -> str | None:
+        """Say what is wrong with a key. Any scalar is taken as its text, so that `no:` and `8:` are names like others."""
+        if not isinstance(key, yaml.ScalarNode):
+            return "a key must be text, not a list or mapping"
+        if key.value in first:
+            line, column = first[key.value]
+            return f'duplicate key "{key.value}"; it is already at {line}:{column}'
+        try:
+            scalar(self._loader, "tag:yaml.org,2002:str", key.value)
+        except ValueError as error:
+            return f"the key {error}"
+        return None
+
+    def _merged_pairs(self, node: yaml.MappingNode, route: Route) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
+        for key, value in node.value:
+            if key.tag != MERGE_TAG:
+                continue
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                self._count(source)
+                if not isinstance(source, yaml.MappingNode):
+                    self._complain(key, (*route, "<<"), 'what "<<" merges must be a mapping, or a list of mappings')
+                    continue
+                if len(route) >= MAX_DEPTH:
+                    raise too_deep(source.start_mark)
+                yield from self._own_pairs(source, route)
+                yield from self._merged_pairs(source, (*route, "<<"))
+
+    def _scalar(self, key: yaml.Node, node: yaml.ScalarNode, route: Route) -> JsonValue:
+        expanded = Expanded(node.value)
+        tag = node.tag
+        problem = None
+        try:
+            if "$" in node.value:
+                expanded = expand(node.value, self._environ, self._document.folder)
+                tag = resolved_tag(self._loader, expanded.text) if node.style is None else tag
+            value = scalar(self._loader, tag, expanded.text)
+        except (ReferenceProblem, ValueError) as error:
+            value, problem = "", str(error)
+        self._document.places[route] = Place(
+            _position(key), _position(node), node.value, expanded.text, expanded.resolved, expanded.has_default
+        )
+        if problem:
+            self._document.add(route, problem)
+        return value
+
+    def _complain(self, node: yaml.Node, route: Route, message: str) -> None:
+        """Note a problem with a node that has no place of its own in the document."""
+        place = Place(_position(node), _position(node))
+        kept = self._document.places.get(route)
+        self._document.places[route] = place
+        self._document.add(route, message)
+        if kept:
+            self._document.places[route] = kept
+
+    def _count(self, node: yaml.Node) -> None:
+        self._visited += 1
+        if self._visited > MAX_NODES:
+            raise Unusable(f"holds more than {MAX_NODES:,} values once its aliases are followed", *_position(node))
+
+
+def _position(node: yaml.Node) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)

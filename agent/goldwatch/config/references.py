@@ -1,0 +1,79 @@
+"""References in values: `${NAME}`, `${NAME:-default}`, `${file:PATH}`, and `$$` for a dollar sign."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_FILE_BYTES = 64 * 1024
+
+_TOKEN = re.compile(r"\$\$|\$\{([^{}]*)\}|\$\{")
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+
+
+class ReferenceProblem(ValueError):
+    """A reference that leads nowhere. The text never holds what a reference stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A value with its references replaced. `resolved` holds (reference as written, what it stands for)."""
+
+    text: str
+    resolved: tuple[tuple[str, str], ...] = ()
+    has_default: bool = False
+    """True if a reference carries a text to fall back on, which is then written in the file."""
+
+
+def expand(text: str, environ: Mapping[str, str], folder: Path) -> Expanded:
+    """Replace the references in `text`; paths are relative to `folder`. Raises ReferenceProblem."""
+    resolved: list[tuple[str, str]] = []
+    has_default = False
+
+    def replacement(match: re.Match[str]) -> str:
+        nonlocal has_default
+        if match[0] == "$$":
+            return "$"
+        if match[1] is None:
+            raise ReferenceProblem('"${" has no "}"; references do not nest, and a literal "$" is written "$$"')
+        value, default = _look_up(match[1], environ, folder)
+        resolved.append((match[0], value))
+        has_default = has_default or bool(default)
+        return value
+
+    expanded = _TOKEN.sub(replacement, text)
+    return Expanded(expanded, tuple(resolved), has_default)
+
+
+def _look_up(body: str, environ: Mapping[str, str], folder: Path) -> tuple[str, str | None]:
+    """Return what `${body}` stands for, and the default it carries."""
+    if variable := _VARIABLE.fullmatch(body):
+        return _variable(variable[1], variable[2], environ), variable[2]
+    if body.startswith("file:") and (path := body.removeprefix("file:").strip()):
+        return _file(path, folder), None
+    raise ReferenceProblem(f'"${{{body}}}" is not a reference; write ${{NAME}}, ${{NAME:-default}} or ${{file:PATH}}')
+
+
+def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str:
+    value = environ.get(name)
+    if default is not None:
+        return value or default  # as in a shell, an empty variable counts as not set
+    if value is None:
+        raise ReferenceProblem(f"environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+    return value
+
+
+def _file(path: str, folder: Path) -> str:
+    try:
+        with (folder / path).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ReferenceProblem(f"file {path} cannot be read: {error.strerror}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ReferenceProblem(f"file {path} is larger than {MAX_FILE_BYTES // 1024} KiB; is it the right one?")
+    try:
+        return content.decode().strip()
+    except UnicodeDecodeError:
+        raise ReferenceProblem(f"file {path} is not text in UTF-8; is it the right one?") from None

@@ -1,0 +1,143 @@
+"""The columns of observations of one replay, in memory that agent and worker share.
+
+The worker writes each row as it happens, so that a crash, a hang or a kill loses nothing but the request in flight,
+and the agent can see from outside how long that request has been under way. Layout: eight 64-bit words of progress,
+then one block a column. The agent reads it with the standard library alone; `array` needs numpy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from goldwatch.probe import TensorSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4, "uint32": 4}
+_ITEM_BYTES |= {"float32": 4, "int64": 8, "uint64": 8, "float64": 8}
+_HEADER_BYTES = 64
+_ALIGN = 64
+
+
+class Phase(IntEnum):
+    """What the worker is doing with the replay."""
+
+    STARTING = 0
+    OPENING = 1
+    WARMING_UP = 2
+    REPLAYING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Number of rows, and the outputs kept for each. The batch axis of the outputs is the row."""
+
+    rows: int
+    outputs: tuple[TensorSpec, ...]
+
+    def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name -> dtype and shape of every column, in the order in which they lie in memory.
+
+        Times are nanoseconds of the monotonic clock.
+        """
+        fixed = {
+            "example": ("int64", (self.rows,)),
+            "sent_ns": ("int64", (self.rows,)),
+            "latency_ns": ("int64", (self.rows,)),
+            "outcome": ("uint8", (self.rows,)),
+        }
+        outputs = {f"output.{spec.name}": (spec.dtype, (self.rows, *spec.shape)) for spec in self.outputs}
+        return fixed | outputs
+
+
+class Columns:
+    """A mapped block of shared memory with a layout."""
+
+    def __init__(self, fd: int, layout: Layout) -> None:
+        """Map `fd`, which the columns then own; it must be large enough for the layout."""
+        self.fd = fd
+        self.layout = layout
+        self._offsets, size = _offsets(layout)
+        self._memory = mmap.mmap(fd, size)
+        self._words = memoryview(self._memory)[:_HEADER_BYTES].cast("q")
+        self.example = self._integers("example")
+        self.sent_ns = self._integers("sent_ns")
+        self.latency_ns = self._integers("latency_ns")
+        self.outcome = memoryview(self._memory)[self._offsets["outcome"] :][: layout.rows]
+
+    @classmethod
+    def create(cls, layout: Layout, examples: Sequence[int]) -> Columns:
+        """Make new columns for a replay of `examples`, one a row."""
+        fd = _anonymous_file()
+        os.ftruncate(fd, _offsets(layout)[1])
+        columns = cls(fd, layout)
+        for row, example in enumerate(examples):
+            columns.example[row] = example
+        return columns
+
+    @property
+    def phase(self) -> Phase:
+        """What the worker does now."""
+        return Phase(self._words[0])
+
+    @property
+    def row(self) -> int:
+        """The row that the worker is at."""
+        return self._words[1]
+
+    @property
+    def since_ns(self) -> int:
+        """When the worker began its present step, by the monotonic clock; 0 before it has begun."""
+        return self._words[2]
+
+    def progress(self, phase: Phase, row: int, now_ns: int) -> None:
+        """Say from the worker what it does now, and since when."""
+        words = self._words
+        words[0] = phase
+        words[1] = row
+        words[2] = now_ns
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Return a view of a column as a numpy array."""
+        import numpy as np  # noqa: PLC0415 - the agent itself stays without numpy
+
+        dtype, shape = self.layout.columns()[name]
+        return np.ndarray(shape, dtype, buffer=self._memory, offset=self._offsets[name])
+
+    def close(self) -> None:
+        """Let go of the memory; views that are still alive keep the mapping, not the descriptor."""
+        for view in (self._words, self.example, self.sent_ns, self.latency_ns, self.outcome):
+            view.release()
+        with contextlib.suppress(BufferError):  # a numpy view is still in use; the mapping goes with it
+            self._memory.close()
+        os.close(self.fd)
+
+    def _integers(self, name: str) -> memoryview[int]:
+        start = self._offsets[name]
+        return memoryview(self._memory)[start : start + 8 * self.layout.rows].cast("q")
+
+
+def _offsets(layout: Layout) -> tuple[dict[str, int], int]:
+    offsets = {}
+    end = _HEADER_BYTES
+    for name, (dtype, shape) in layout.columns().items():
+        offsets[name] = end
+        size = _ITEM_BYTES[dtype] * math.prod(shape)
+        end += -(-size // _ALIGN) * _ALIGN
+    return offsets, end
+
+
+def _anonymous_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("goldwatch-replay", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

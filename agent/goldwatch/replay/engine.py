@@ -1,0 +1,233 @@
+"""The replay engine, as seen from the agent: runs a golden set against one target and returns what happened.
+
+The timed loop is in a worker process; the engine watches it from outside. A request that outlives its limit, or a
+runtime that dies, costs the worker and is recorded in its row; the rest of the replay goes on in a new one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from goldwatch.probe import Description, TensorSpec
+from goldwatch.replay.columns import Columns, Layout, Phase
+from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.workers import Worker, WorkerDied, Workers
+
+MOST_RESTARTS = 3
+"""A model that takes down so many workers in one replay is not asked again before the next."""
+
+_LOOK_EVERY_S = 0.05
+_GRACE_S = 0.25
+"""A probe that keeps the time limit by itself gets this much longer before its worker is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorLocation:
+    """Where the examples of one input lie: `shape` has the examples as its first axis, `offset` is in bytes."""
+
+    name: str
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to replay against what: everything that a worker needs, as plain values."""
+
+    factory: str
+    options: Mapping[str, Any] = field(repr=False)  # may hold secrets
+    served: bool
+    warm: bool
+    key: str
+    inputs: tuple[TensorLocation, ...]
+    outputs: tuple[TensorSpec, ...]
+    examples: Sequence[int]
+    warmup: int = 10
+    time_limit_s: float = 2.0
+    start_limit_s: float = 60.0
+    deadline_s: float = 300.0
+
+
+@dataclass(slots=True)
+class Replay:
+    """What happened. `failure` is set if the target could not be used at all, `ended` if the replay was cut short.
+
+    `failure_kind` is the class of the ProbeError, "crashed" if the worker was lost, or "error".
+
+    `started_at` is Unix time in seconds, the durations are seconds. The columns are the caller's to close.
+    """
+
+    columns: Columns
+    started_at: float
+    duration_s: float = 0.0
+    description: Description | None = None
+    open_s: float | None = None
+    first_request_s: float | None = None
+    errors: Counter[str] = field(default_factory=Counter)
+    failure: str | None = None
+    failure_kind: str = ""
+    ended: str | None = None
+    restarts: int = 0
+
+    def outcomes(self) -> dict[str, int]:
+        """Count the requests by the label of their outcome; outcomes that did not occur are left out."""
+        counts = Counter(self.columns.outcome)
+        return {outcome.label: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+    def latencies_s(self) -> list[float]:
+        """Return the latency of each answered request in seconds, in the order in which they were sent."""
+        columns = self.columns
+        return [ns / 1e9 for ns, o in zip(columns.latency_ns, columns.outcome, strict=True) if o == Outcome.OK]
+
+
+class _End(Enum):
+    FINISHED = auto()
+    LOST = auto()  # the worker is gone; the replay may go on in another
+    CUT_SHORT = auto()
+
+
+class _Supervision:
+    """One replay under way."""
+
+    def __init__(self, plan: Plan, workers: Workers, stop: threading.Event, wall: Callable[[], float]) -> None:
+        self._plan = plan
+        self._workers = workers
+        self._stop = stop
+        self._started_ns = time.monotonic_ns()
+        columns = Columns.create(Layout(len(plan.examples), plan.outputs), plan.examples)
+        self.replay = Replay(columns, started_at=wall())
+
+    def run(self) -> Replay:
+        start = 0
+        while True:
+            end = self._attempt(start)
+            start = self._columns.row + 1 if self._columns.phase == Phase.REPLAYING else 0
+            if end is not _End.LOST or start >= len(self._plan.examples):
+                break
+            if self.replay.restarts == MOST_RESTARTS:
+                self.replay.ended = f"the model took down {MOST_RESTARTS + 1} worker processes"
+                break
+            self.replay.restarts += 1
+        self.replay.duration_s = (time.monotonic_ns() - self._started_ns) / 1e9
+        return self.replay
+
+    @property
+    def _columns(self) -> Columns:
+        return self.replay.columns
+
+    def _attempt(self, start: int) -> _End:
+        self._columns.progress(Phase.STARTING, start, time.monotonic_ns())
+        worker = self._workers.take(self._plan.key)
+        end = _End.LOST
+        try:
+            worker.send("goldwatch.replay.timed:replay", self._argument(start), (self._columns.fd,))
+            end = self._watch(worker)
+        except WorkerDied as death:
+            end = self._bury(str(death))
+        finally:
+            if end is _End.FINISHED and (self._plan.served or self._plan.warm):
+                self._workers.give_back(self._plan.key, worker)
+            else:
+                self._workers.drop(worker)
+        return end
+
+    def _argument(self, start: int) -> dict[str, Any]:
+        plan = self._plan
+        return {
+            "factory": plan.factory,
+            "options": dict(plan.options),
+            "inputs": [asdict(location) for location in plan.inputs],
+            "outputs": [asdict(spec) for spec in plan.outputs],
+            "rows": len(plan.examples),
+            "start": start,
+            "warmup": plan.warmup,
+            "time_limit_s": plan.time_limit_s,
+        }
+
+    def _watch(self, worker: Worker) -> _End:
+        while True:
+            message = worker.receive(_LOOK_EVERY_S)
+            if message is not None:
+                if self._heard(message):
+                    return _End.FINISHED
+            elif self._must_stop():
+                return _End.CUT_SHORT
+            elif (stuck := self._stuck()) is not None:
+                return self._bury(stuck, Outcome.TIMEOUT)
+
+    def _heard(self, message: dict[str, Any]) -> bool:
+        """Take in one message; True if the job is done."""
+        replay = self.replay
+        if message.get("event") == "opened":
+            replay.description = _description(message["description"])
+            replay.open_s = message["open_s"] if replay.open_s is None else replay.open_s
+        elif message.get("event") == "first" and replay.first_request_s is None:
+            replay.first_request_s = message["first_request_s"]
+        elif "done" in message:
+            replay.errors.update(message["done"]["errors"])
+            return True
+        elif "failed" in message:
+            replay.failure = message["failed"]
+            replay.failure_kind = message["kind"]
+            return True
+        return False
+
+    def _must_stop(self) -> bool:
+        if self._stop.is_set():
+            self.replay.ended = "goldwatch was stopped"
+        elif (time.monotonic_ns() - self._started_ns) / 1e9 > self._plan.deadline_s:
+            self.replay.ended = f"the deadline of {self._plan.deadline_s:g} s had passed"
+        return self.replay.ended is not None
+
+    def _stuck(self) -> str | None:
+        """Say what the worker has been doing for longer than it may, if so."""
+        now_s = (time.monotonic_ns() - self._columns.since_ns) / 1e9
+        if self._columns.phase in (Phase.STARTING, Phase.OPENING):
+            limit_s = self._plan.start_limit_s
+            return f"the target did not open within {limit_s:g} s" if now_s > limit_s else None
+        limit_s = self._plan.time_limit_s
+        return f"no answer within {limit_s:g} s; the worker was ended" if now_s > limit_s + _GRACE_S else None
+
+    def _bury(self, why: str, outcome: Outcome = Outcome.CRASHED) -> _End:
+        """Record the loss of the worker where it belongs: in its row, or as the failure of the whole replay."""
+        columns = self._columns
+        if self._stop.is_set():
+            self.replay.ended = "goldwatch was stopped"
+            return _End.CUT_SHORT
+        if columns.phase != Phase.REPLAYING:
+            doing = "in warm-up" if columns.phase == Phase.WARMING_UP else "while opening the target"
+            self.replay.failure = f"{why} ({doing})"
+            self.replay.failure_kind = "crashed"
+            return _End.CUT_SHORT
+        row = columns.row
+        if columns.outcome[row] == Outcome.NOT_SENT:
+            columns.sent_ns[row] = columns.since_ns
+            columns.latency_ns[row] = time.monotonic_ns() - columns.since_ns
+            columns.outcome[row] = outcome
+            self.replay.errors[why] += 1
+        return _End.LOST
+
+
+def _description(raw: dict[str, Any]) -> Description:
+    specs = {
+        k: tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in raw[k]) for k in ("inputs", "outputs")
+    }
+    return Description(**(raw | specs))
+
+
+def replay(
+    plan: Plan,
+    workers: Workers,
+    stop: threading.Event | None = None,
+    wall: Callable[[], float] = time.time,
+) -> Replay:
+    """Run one replay to its end and return it. `stop`, set from another thread, cuts it short within 0.1 s."""
+    return _Supervision(plan, workers, stop or threading.Event(), wall).run()

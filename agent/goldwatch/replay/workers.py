@@ -1,0 +1,175 @@
+"""The pool of worker processes: started when a job needs one, reused while warm, ended when idle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import Any
+
+from goldwatch.replay.channel import Channel, Closed
+
+IDLE_LIMIT_S = 30.0
+_CALL_LIMIT_S = 300.0
+_STDERR_BYTES = 4096
+
+
+class WorkerDied(Exception):
+    """The worker ended while it had a job; the text says how, and the last line that it wrote to stderr."""
+
+
+class Worker:
+    """One worker process and the channel to it. Used by one thread at a time."""
+
+    def __init__(self, python: str = sys.executable) -> None:
+        ours, theirs = socket.socketpair()
+        lifeline_read, self._lifeline = os.pipe()
+        # What runtimes print belongs neither in the agent's log nor lost: the end of it explains a crash.
+        self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the worker
+        inherited = (theirs.fileno(), lifeline_read)
+        try:
+            self._process = subprocess.Popen(
+                [python, "-m", "goldwatch.replay.worker", *map(str, inherited)],
+                pass_fds=inherited,
+                stdin=subprocess.DEVNULL,
+                stdout=self._stderr,
+                stderr=self._stderr,
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            os.close(lifeline_read)
+        self.channel = Channel(ours)
+        self.idle_since_s = 0.0
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def send(self, job: str, argument: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        """Hand the worker a job. Raises WorkerDied."""
+        try:
+            self.channel.send({"job": job, "argument": argument}, descriptors)
+        except Closed:
+            raise WorkerDied(self.epitaph()) from None
+
+    def receive(self, timeout_s: float) -> dict[str, Any] | None:
+        """Return the next message, or None if none comes within the time. Raises WorkerDied."""
+        readable, _, _ = select.select([self.channel.socket], [], [], max(timeout_s, 0))
+        if not readable:
+            return None
+        try:
+            return self.channel.receive()[0]
+        except Closed:
+            raise WorkerDied(self.epitaph()) from None
+
+    def epitaph(self) -> str:
+        """Say how the process ended, waiting for it to do so."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        code = self._process.poll()
+        how = f"by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
+        last = self._last_line()
+        return f"the worker process ended {how}" + (f': "{last}"' if last else "")
+
+    def end(self) -> None:
+        """Kill the process and all that it started, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self.channel.close()
+        os.close(self._lifeline)
+        self._stderr.close()
+
+    def _last_line(self) -> str:
+        self._stderr.seek(max(0, os.fstat(self._stderr.fileno()).st_size - _STDERR_BYTES))
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else ""
+
+
+class Workers:
+    """A pool of workers by key. Thread-safe.
+
+    Workers with the same key are interchangeable: all served targets share one key, each in-process model that stays
+    warm has its own, and so has judging.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[str, list[Worker]] = {}
+        self._busy: set[Worker] = set()
+
+    def take(self, key: str) -> Worker:
+        """Return an idle worker of that key, or start one."""
+        with self._lock:
+            idle = self._idle.get(key)
+            worker = idle.pop() if idle else Worker()
+            self._busy.add(worker)
+        return worker
+
+    def give_back(self, key: str, worker: Worker) -> None:
+        """Keep a worker for the next job of that key."""
+        worker.idle_since_s = time.monotonic()
+        with self._lock:
+            self._busy.discard(worker)
+            self._idle.setdefault(key, []).append(worker)
+
+    def drop(self, worker: Worker) -> None:
+        """End a worker that has misbehaved or is not wanted any more."""
+        with self._lock:
+            self._busy.discard(worker)
+        worker.end()
+
+    def reap(self, idle_limit_s: float = IDLE_LIMIT_S, keep: frozenset[str] = frozenset()) -> None:
+        """End all workers that have been idle for longer, except those whose key is in `keep`."""
+        oldest = time.monotonic() - idle_limit_s
+        with self._lock:
+            for key, workers in self._idle.items():
+                tired = [w for w in workers if key not in keep and w.idle_since_s <= oldest]
+                self._idle[key] = [w for w in workers if w not in tired]
+                for worker in tired:
+                    worker.end()
+
+    def close(self) -> None:
+        """End all workers, the busy ones too: their jobs see WorkerDied."""
+        with self._lock:
+            for worker in [w for workers in self._idle.values() for w in workers]:
+                worker.end()
+            self._idle.clear()
+            for worker in self._busy:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(worker.pid, signal.SIGKILL)
+
+    def call(self, key: str, job: str, argument: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:
+        """Run a job that answers once and return its result. Raises WorkerDied, or JobFailed with the job's error."""
+        worker = self.take(key)
+        try:
+            worker.send(job, argument, descriptors)
+            answer = worker.receive(_CALL_LIMIT_S)
+        except WorkerDied:
+            self.drop(worker)
+            raise
+        if answer is None:
+            self.drop(worker)
+            raise WorkerDied(f"the worker process gave no answer within {_CALL_LIMIT_S:.0f} s and was ended")
+        self.give_back(key, worker)
+        if "failed" in answer:
+            raise JobFailed(answer["failed"], answer["kind"])
+        result: dict[str, Any] = answer["done"]
+        return result
+
+
+class JobFailed(Exception):
+    """The job raised; `kind` is the class of a ProbeError, or "error"."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
