@@ -151,18 +151,22 @@ class Ledger:
         rows = self._all("SELECT * FROM events WHERE target = ? AND at >= ? ORDER BY at", target, since)
         return [Event(**row) for row in rows]
 
-    def last_judgement(self, watch: str, target: str, *, valid: bool = False) -> Judgement | None:
-        """Return the newest judgement of a watch and target (the newest valid one), without its latencies."""
+    def last_judgement(self, watch: str, target: str, *, described: bool = False) -> Judgement | None:
+        """Return the newest judgement of a watch and target, without its latencies.
+
+        If `described`, return the newest in which the target said what it is.
+        """
         rows = self._all(
-            "SELECT judgement FROM replays WHERE watch = ? AND target = ? AND (NOT ? OR validity = 'valid')"
-            " ORDER BY started_at DESC LIMIT 1",
+            "SELECT judgement FROM replays WHERE watch = ? AND target = ?"
+            " AND (NOT ? OR json_extract(judgement, '$.description') IS NOT NULL)"
+            " ORDER BY started_at DESC, id DESC LIMIT 1",
             watch,
             target,
-            valid,
+            described,
         )
         return Judgement.from_json(json.loads(rows[0]["judgement"])) if rows else None
 
-    def last_good_at(self, watch: str, target: str, before: float) -> float | None:
+    def last_valid_at(self, watch: str, target: str, before: float) -> float | None:
         """Return when the newest valid replay before a Unix time started."""
         rows = self._all(
             "SELECT max(started_at) AS at FROM replays"

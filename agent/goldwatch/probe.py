@@ -97,7 +97,10 @@ class Probe(Protocol):
     writes beside `probe:` in the config, made with `option`.
     """
 
-    Options: ClassVar[type]
+    @property
+    def Options(self) -> type:  # noqa: N802 - a class inside the class; only so do type checkers take it for one
+        """The dataclass of the options. Each field is made by `option`."""
+
     served: ClassVar[bool]
     """True if the model lives in another process or host, so that opening it costs little."""
 
@@ -171,7 +174,7 @@ def batch_size(inputs: Tensors) -> int:
     size = next(iter(sizes.values()), None)
     if size is None or len(set(sizes.values())) > 1:
         raise CannotLoad(f"the inputs have no common number of examples: {sizes or 'no inputs'}")
-    return size
+    return int(size)
 
 
 def _check_input(array: NDArray[Any], spec: TensorSpec) -> None:
@@ -181,7 +184,7 @@ def _check_input(array: NDArray[Any], spec: TensorSpec) -> None:
     shape = array.shape[1:]
     if array.ndim != len(spec.shape) + 1 or any(s not in (-1, n) for n, s in zip(shape, spec.shape, strict=True)):
         raise CannotLoad(
-            f'input "{spec.name}" has shape {list(shape)} an example, the model takes {list(spec.shape)} (-1: any length)'
+            f'input "{spec.name}" has examples of shape {list(shape)}, the model takes {list(spec.shape)} (-1: any)'
         )
 
 

@@ -39,31 +39,30 @@ class Place:
 
 @dataclass(slots=True)
 class Document:
-    """A file that was read. `problems` grows while it is judged; there is at most one at each route."""
+    """A file that was read. `problems` grows while it is judged; there is at most one with each key and each value."""
 
     file: Path
     value: dict[str, JsonValue] = field(default_factory=dict, repr=False)
     places: dict[Route, Place] = field(default_factory=dict, repr=False)
-    problems: dict[Route, Problem] = field(default_factory=dict)
+    problems: dict[tuple[Route, bool], Problem] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """The absolute folder of the file, to which its paths are relative."""
         return self.file.absolute().parent
 
-    def add(self, route: Route, message: str, *, at_key: bool = False, owner: bool = False) -> None:
-        """Note that something is wrong at `route`, unless something already is.
+    def add(self, route: Route, message: str, *, at: Position | None = None, named: Route | None = None) -> None:
+        """Note that something is wrong at `route`, unless that is known of the same key or value.
 
-        The problem is shown at the key (`at_key`) or the value; at the key of the mapping around it if it has an
-        `owner`, as a key has that is missing.
+        It is shown at the value there, or at the position `at` of a key; under the name of `route`, or of `named`.
         """
-        if route not in self.problems:
-            shown = self._present(route[:-1] if owner else route)
-            place = self.places[shown]
-            position = place.key if at_key or owner else place.value
-            self.problems[route] = Problem(str(self.file), *position, field_name(shown), message)
+        if (route, at is not None) not in self.problems:
+            shown = self.present(route)
+            name = field_name(named if named is not None else route if at else shown)
+            line, column = at or self.places[shown].value
+            self.problems[route, at is not None] = Problem(str(self.file), line, column, name, message)
 
-    def _present(self, route: Route) -> Route:
+    def present(self, route: Route) -> Route:
         """Return `route` without the parts that the file does not have (where a shorter form was written)."""
         while route and route not in self.places:
             route = route[:-1]
@@ -78,7 +77,7 @@ class Document:
 
     def shown(self, route: Route) -> str:
         """Say in a message what was found at `route`: always as written, never what a reference stands for."""
-        route = self._present(route)
+        route = self.present(route)
         text = self.places[route].written
         if text is None:
             return "a list" if isinstance(self._at(route), list) else "a mapping"

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 MAX_DEPTH = 32
+MAX_NODES = 100_000
 
 _TAG = "tag:yaml.org,2002:"
 _CONVERTED = frozenset(_TAG + name for name in ("null", "bool", "int", "float"))
@@ -27,22 +28,32 @@ class Unusable(Exception):
 
 
 class _Composer(yaml.SafeLoader):
-    """Composes nodes, but not so deep that Python's own stack ends."""
+    """Composes nodes, but not so many that it takes long, nor so deep that Python's own stack ends."""
 
+    _count = 0
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - as the base
         self._depth += 1
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise too_many(self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         if self._depth > MAX_DEPTH:
-            raise too_deep(self.peek_event().start_mark)
-        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+            raise too_deep(self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
         self._depth -= 1
-        return node  # type: ignore[no-any-return]
+        return node
 
 
 def too_deep(mark: yaml.Mark) -> Unusable:
     """Say that the node at `mark` lies too deep."""
     return Unusable(f"nested deeper than {MAX_DEPTH} levels", mark.line + 1, mark.column + 1)
+
+
+def too_many(mark: yaml.Mark) -> Unusable:
+    """Say that the node at `mark` is one too many."""
+    message = f"holds more than {MAX_NODES:,} keys and values once its aliases are followed"
+    return Unusable(message, mark.line + 1, mark.column + 1)
 
 
 def compose(text: str) -> yaml.MappingNode:
@@ -74,16 +85,16 @@ def scalar(loader: yaml.SafeLoader, tag: str, text: str) -> str | int | float | 
     if tag not in _CONVERTED:
         raise ValueError(f"the YAML tag {tag.replace(_TAG, '!!')} is not supported; write plain text or numbers")
     try:
-        value = loader.construct_object(yaml.ScalarNode(tag, text))  # type: ignore[no-untyped-call]
+        value: str | float | bool | None = loader.construct_object(yaml.ScalarNode(tag, text))
     except (yaml.YAMLError, ValueError, LookupError):
         raise ValueError(f"not a value of the YAML tag {tag.replace(_TAG, '!!')}") from None
     if isinstance(value, int) and value.bit_length() > 64:
         raise ValueError("the number is too large")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("not a finite number")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def resolved_tag(loader: yaml.SafeLoader, text: str) -> str:
     """Return the tag that YAML gives a plain scalar of this text."""
-    return loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-any-return, no-untyped-call]
+    return str(loader.resolve(yaml.ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call]

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+_MAX_NAMES = 100  # of a config so large, more would help nobody, and take long to compare
+
 Route = tuple[str | int, ...]
 """The keys and list indices that lead from the root of the file to a value."""
 
@@ -46,10 +48,10 @@ def field_name(route: Route) -> str:
     return name.removeprefix(".")
 
 
-def did_you_mean(wrong: str, names: Iterable[str], otherwise: str) -> str:
-    """Return what to add to the message about a name that is not known: the nearest one, else all there are."""
-    names = sorted(names)
+def did_you_mean(wrong: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return what to add to the message about a name that is not known: the nearest one, else all after `otherwise`."""
+    names = sorted(names)[:_MAX_NAMES]
     near = get_close_matches(wrong, names, n=1)
     if near:
         return f' (did you mean "{near[0]}"?)'
-    return f"; {otherwise} {', '.join(names)}" if names else ""
+    return f"; {otherwise} {', '.join(names)}" if names and otherwise else ""

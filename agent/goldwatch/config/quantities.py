@@ -21,7 +21,13 @@ _SECONDS = {
     **dict.fromkeys(("h", "hour", "hours"), _HOUR),
     **dict.fromkeys(("d", "day", "days"), _DAY),
 }
-_PER_YEAR = {"day": Decimal(365), "week": Decimal(365) / 7, "month": Decimal(12), "quarter": Decimal(4), "year": Decimal(1)}
+_PER_YEAR = {
+    "day": Decimal(365),
+    "week": Decimal(365) / 7,
+    "month": Decimal(12),
+    "quarter": Decimal(4),
+    "year": Decimal(1),
+}
 
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _UNIT = "|".join(sorted(_SECONDS, key=len, reverse=True))
@@ -40,11 +46,15 @@ _DURATION_PART = re.compile(rf"({_NUMBER}) *({_UNIT}) *")
 
 
 class QuantityError(ValueError):
-    """A text that is not the quantity it should be. `complaint` is the message without the text it is about."""
+    """A text that is not the quantity it should be.
 
-    def __init__(self, found: object, complaint: str) -> None:
-        self.complaint = complaint
-        super().__init__(f'"{found}" {complaint}' if isinstance(found, str) and found else f"an empty value {complaint}")
+    `complaint` is the message without the text it is about; `detail` may quote parts of that text.
+    """
+
+    def __init__(self, found: object, complaint: str, detail: str = "") -> None:
+        self.complaint, self.detail = complaint, detail
+        subject = f'"{found}"' if isinstance(found, str) and found else "an empty value"
+        super().__init__(f"{subject} {complaint}{detail}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +171,8 @@ def parse_rate(value: object) -> float:
 
 
 def format_rate(per_year: float) -> str:
-    """Write events per year in the longest period that gives a whole number, else per year."""
-    for period in ("year", "quarter", "month", "day"):
-        count = Decimal(repr(per_year)) / _PER_YEAR[period]
-        if period != "year" and count == 1:
-            return f"1 per {period}"
-    return f"{_plain(Decimal(repr(per_year)))} per year"
+    """Write events per year, to a billionth."""
+    return f"{_plain(round(Decimal(repr(per_year)), 9))} per year"
 
 
 def parse_listen(value: object) -> Listen:

@@ -9,12 +9,21 @@ import yaml
 from pydantic import JsonValue
 
 from goldwatch.config.document import Document, Place, Position
-from goldwatch.config.nodes import MAX_DEPTH, MERGE_TAG, Unusable, compose, resolved_tag, scalar, too_deep
+from goldwatch.config.nodes import (
+    MAX_DEPTH,
+    MAX_NODES,
+    MERGE_TAG,
+    Unusable,
+    compose,
+    resolved_tag,
+    scalar,
+    too_deep,
+    too_many,
+)
 from goldwatch.config.problem import ConfigError, Problem, Route
 from goldwatch.config.references import Expanded, ReferenceProblem, expand
 
 MAX_BYTES = 2**20
-MAX_NODES = 100_000
 
 
 def read(file: Path, environ: Mapping[str, str]) -> Document:
@@ -84,16 +93,18 @@ class _Walk:
     def _own_pairs(self, node: yaml.MappingNode, route: Route) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
         first: dict[str, Position] = {}
         for key, value in node.value:
+            self._count(key)
             if key.tag == MERGE_TAG:
                 continue
             if problem := self._key_problem(key, first):
-                self._complain(key, (*route, str(key.value) if isinstance(key, yaml.ScalarNode) else ""), problem)
+                name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+                self._document.add((*route, name), problem, at=_position(key))
                 continue
             first[key.value] = _position(key)
             yield key, value
 
     def _key_problem(self, key: yaml.Node, first: Mapping[str, Position]) -> str | None:
-        """Say what is wrong with a key. Any scalar is taken as its text, so that `no:` and `8:` are names like others."""
+        """Say what is wrong with a key. Any scalar is taken as its text, so that `no:` and `8:` are names too."""
         if not isinstance(key, yaml.ScalarNode):
             return "a key must be text, not a list or mapping"
         if key.value in first:
@@ -112,7 +123,8 @@ class _Walk:
             for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 self._count(source)
                 if not isinstance(source, yaml.MappingNode):
-                    self._complain(key, (*route, "<<"), 'what "<<" merges must be a mapping, or a list of mappings')
+                    message = 'what "<<" merges must be a mapping, or a list of mappings'
+                    self._document.add((*route, "<<"), message, at=_position(key))
                     continue
                 if len(route) >= MAX_DEPTH:
                     raise too_deep(source.start_mark)
@@ -137,19 +149,10 @@ class _Walk:
             self._document.add(route, problem)
         return value
 
-    def _complain(self, node: yaml.Node, route: Route, message: str) -> None:
-        """Note a problem with a node that has no place of its own in the document."""
-        place = Place(_position(node), _position(node))
-        kept = self._document.places.get(route)
-        self._document.places[route] = place
-        self._document.add(route, message)
-        if kept:
-            self._document.places[route] = kept
-
     def _count(self, node: yaml.Node) -> None:
         self._visited += 1
         if self._visited > MAX_NODES:
-            raise Unusable(f"holds more than {MAX_NODES:,} values once its aliases are followed", *_position(node))
+            raise too_many(node.start_mark)
 
 
 def _position(node: yaml.Node) -> Position:

@@ -36,8 +36,7 @@ def _checked_cron(line: str) -> str:
     try:
         fires = CronTrigger.from_crontab(line, timezone=UTC).get_next_fire_time(None, datetime.now(UTC))
     except ValueError as error:
-        reason = str(error)
-        raise QuantityError(line, f"is not a cron line: {reason[:1].lower()}{reason[1:]}") from None
+        raise QuantityError(line, "is not a cron line that can be read", f": {error}"[:120]) from None
     if fires is None:
         raise QuantityError(line, "is a cron line that never comes")
     return line

@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from goldwatch.demo import wire
 from goldwatch.probe import CannotLoad, Context, Description, Probe, ProbeError, Rejected, Tensors
 
 _MAX_REQUEST_BYTES = 64 * 2**20
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Model:
@@ -128,26 +128,22 @@ class Server:
 
 
 @web.middleware
-async def _errors_as_json(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
         return web.json_response({"error": error.reason}, status=error.status)
-    except (Rejected, CannotLoad) as error:
-        return web.json_response({"error": str(error)}, status=400)
     except ProbeError as error:
-        return web.json_response({"error": str(error)}, status=500)
+        status = 400 if isinstance(error, (Rejected, CannotLoad)) else 500
+        return web.json_response({"error": str(error)}, status=status)
 
 
 def probe_class(name: str) -> Any:  # noqa: ANN401 - a probe's class has no type
     """Return the class of the installed in-process probe `name`. Raises CannotLoad."""
     found = list(entry_points(group="goldwatch.probes", name=name))
     if not found:
-        raise CannotLoad(
-            f'no probe "{name}" is installed; {", ".join(entry_points(group="goldwatch.probes").names)} are'
-        )
+        installed = ", ".join(sorted(entry_points(group="goldwatch.probes").names))
+        raise CannotLoad(f'no probe "{name}" is installed; there are {installed or "none"}')
     cls = found[0].load()
     if cls.served:
         raise CannotLoad(f'the probe "{name}" speaks to another server, and so cannot serve')
@@ -155,10 +151,10 @@ def probe_class(name: str) -> Any:  # noqa: ANN401 - a probe's class has no type
 
 
 async def serve(models: dict[str, Path], probe: str, port: int) -> None:
-    """Load the models, listen on the loopback, say so, and go on until SIGTERM or SIGINT. Raises ProbeError, OSError."""
+    """Load the models, listen on the loopback, say so, and wait for SIGTERM. Raises ProbeError, OSError."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
     cls = probe_class(probe)
     loaded = {name: Model(name, file, cls) for name, file in models.items()}
     for model in loaded.values():
@@ -185,16 +181,13 @@ def _model_argument(text: str) -> tuple[str, Path]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the server as the command line says; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m goldwatch.demo.server", description="Serve models on the loopback."
-    )
+    parser = argparse.ArgumentParser("python -m goldwatch.demo.server", description="Serve models on the loopback.")
     parser.add_argument("--model", action="append", required=True, type=_model_argument, metavar="NAME=FILE")
     parser.add_argument("--probe", default="onnx-runtime", help="the installed in-process probe that runs them")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     options = parser.parse_args(arguments)
     try:
-        with suppress(KeyboardInterrupt):
-            asyncio.run(serve(dict(options.model), options.probe, options.port))
+        asyncio.run(serve(dict(options.model), options.probe, options.port))
     except (ProbeError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

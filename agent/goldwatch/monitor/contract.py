@@ -7,11 +7,11 @@ from typing import Protocol, TypeVar
 
 from goldwatch.monitor.verdict import State, Verdict
 
-Observation = TypeVar("Observation", contravariant=True)
+Observation_contra = TypeVar("Observation_contra", contravariant=True)
 Memory = TypeVar("Memory")
 
 
-class Monitor(Protocol[Observation, Memory]):
+class Monitor(Protocol[Observation_contra, Memory]):
     """The sequential test of one quantity of one watch.
 
     It is built once from the reference and the budget, and changes never; all that it learns is in the state that the
@@ -25,7 +25,7 @@ class Monitor(Protocol[Observation, Memory]):
     def fresh(self) -> Memory:
         """Return the state before the first replay."""
 
-    def update(self, observation: Observation, state: Memory, at: float) -> tuple[Memory, Verdict]:
+    def update(self, observation: Observation_contra, state: Memory, at: float) -> tuple[Memory, Verdict]:
         """Add one valid replay that started at Unix time `at`, in seconds."""
 
     def standing(self, state: Memory) -> Verdict:
@@ -38,7 +38,7 @@ class Monitor(Protocol[Observation, Memory]):
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
 
 
-def unknown(monitor: Monitor[Observation, Memory], state: Memory, reason: str) -> Verdict:
+def unknown(monitor: Monitor[Observation_contra, Memory], state: Memory, reason: str) -> Verdict:
     """Return the verdict after a replay that must not be judged; it adds no evidence and the state stays as it is.
 
     A monitor that was alerting goes on alerting: a replay that says nothing is no recovery.

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import Description, TensorSpec
 from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.outcome import Outcome
@@ -25,17 +26,6 @@ MOST_RESTARTS = 3
 _LOOK_EVERY_S = 0.05
 _GRACE_S = 0.25
 """A probe that keeps the time limit by itself gets this much longer before its worker is killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class TensorLocation:
-    """Where the examples of one input lie: `shape` has the examples as its first axis, `offset` is in bytes."""
-
-    name: str
-    file: str
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +48,9 @@ class Plan:
 
 @dataclass(slots=True)
 class Replay:
-    """What happened. `failure` is set if the target could not be used at all, `ended` if the replay was cut short.
+    """What happened.
 
-    `failure_kind` is the class of the ProbeError, "crashed" if the worker was lost, or "error".
+    `ended` says why goldwatch cut the replay short, `failure` why the target could not be used at all. `failure_kind` is the name of the exception's class, or "crashed" if the worker was lost.
 
     `started_at` is Unix time in seconds, the durations are seconds. The columns are the caller's to close.
     """
@@ -113,7 +103,6 @@ class _Supervision:
             if end is not _End.LOST or start >= len(self._plan.examples):
                 break
             if self.replay.restarts == MOST_RESTARTS:
-                self.replay.ended = f"the model took down {MOST_RESTARTS + 1} worker processes"
                 break
             self.replay.restarts += 1
         self.replay.duration_s = (time.monotonic_ns() - self._started_ns) / 1e9

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from goldwatch.probe import ProbeError
 from goldwatch.replay.channel import Channel, Closed
 
 Emit: TypeAlias = Callable[[dict[str, Any]], None]
@@ -41,10 +40,9 @@ def _answer(message: dict[str, Any], descriptors: list[int], emit: Emit) -> dict
         module, _, name = message["job"].partition(":")
         job: Job = getattr(importlib.import_module(module), name)
         return {"done": job(message["argument"], descriptors, emit)}
-    except ProbeError as error:
-        return {"failed": str(error), "kind": type(error).__name__}
     except Exception as error:  # whatever a model or runtime raises is an observation
-        return {"failed": f"{type(error).__name__}: {error}", "kind": "error"}
+        ours = type(error).__module__.startswith("goldwatch.")  # such an error is written for people
+        return {"failed": str(error) if ours else f"{type(error).__name__}: {error}", "kind": type(error).__name__}
 
 
 def _end_with(lifeline_fd: int) -> None:

@@ -168,7 +168,7 @@ class Workers:
 
 
 class JobFailed(Exception):
-    """The job raised; `kind` is the class of a ProbeError, or "error"."""
+    """The job raised; `kind` is the name of the exception's class."""
 
     def __init__(self, message: str, kind: str) -> None:
         super().__init__(message)

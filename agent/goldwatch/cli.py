@@ -1,0 +1,134 @@
+"""The `goldwatch` command. Each subcommand imports what it needs when it runs: `--help` and `run` stay quick."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from goldwatch import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config file, goldwatch.yaml.")]
+
+
+class Format(StrEnum):
+    """What `goldwatch check` prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    JUNIT = "junit"
+    MARKDOWN = "markdown"
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"goldwatch {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _goldwatch(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Watch deployed models: replay golden sets on a schedule, alert when there is evidence."""
+
+
+@app.command()
+def run(config: ConfigFile) -> None:
+    """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
+    from goldwatch import config as configuration  # noqa: PLC0415
+    from goldwatch import log, pipeline, service  # noqa: PLC0415
+
+    try:
+        settings = configuration.load(config).log
+        log.set_up(settings.format, settings.level)
+        asyncio.run(service.serve(config))
+    except (configuration.ConfigError, pipeline.CannotStart) as error:
+        _fail(str(error))
+
+
+@app.command()
+def check(
+    config: ConfigFile,
+    config_only: Annotated[bool, typer.Option("--config-only", help="Check the config and measure nothing.")] = False,
+    style: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
+) -> None:
+    """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure."""
+    from goldwatch import config as configuration  # noqa: PLC0415
+
+    if config_only:
+        try:
+            found = configuration.load(config)
+        except configuration.ConfigError as error:
+            _fail(str(error))
+        counts = f"{len(found.targets)} targets, {len(found.golden)} golden sets, {len(found.watches)} watches"
+        print(f"{config}: {counts}: no problems")  # noqa: T201
+        return
+    _check(config, style)
+
+
+def _check(config: Path, style: Format) -> None:
+    from goldwatch import gate, gate_report, pipeline  # noqa: PLC0415
+    from goldwatch.replay.workers import Workers  # noqa: PLC0415
+
+    workers = Workers()
+    try:
+        wanted = pipeline.prepare(config, workers)
+        reports = [gate.examine(a, pipeline.run(a, workers, {}).judgement) for a in wanted.assignments]
+    except pipeline.CannotStart as error:
+        _fail(str(error))
+    finally:
+        workers.close()
+    sys.stdout.write(gate_report.FORMATS[style](reports))
+    raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the config, by which editors complete and check it."""
+    from goldwatch.config import json_schema  # noqa: PLC0415
+
+    print(json.dumps(json_schema(), indent=2))  # noqa: T201
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which probes load, what is missing and the command that installs it."""
+    from goldwatch import doctor as examination  # noqa: PLC0415
+
+    sys.stdout.write(examination.report())
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(min=10, help="End by itself after so many seconds; 0 for never.")] = 0,
+) -> None:
+    """Watch a real model while it is silently damaged, and see the one alert that follows."""
+    from goldwatch.demo import show  # noqa: PLC0415
+
+    raise typer.Exit(show.run(seconds))
+
+
+def _fail(message: str) -> NoReturn:
+    """End with exit code 2: nothing could be measured."""
+    print(message, file=sys.stderr)  # noqa: T201
+    raise typer.Exit(2)

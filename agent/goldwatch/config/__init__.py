@@ -1,0 +1,54 @@
+"""The config, `goldwatch.yaml`: what a user writes, checked as a whole, as the types that the agent works by.
+
+`load` reads a file into a `Config`, or raises a `ConfigError` with all that is wrong with it.
+"""
+
+from goldwatch.config.load import load
+from goldwatch.config.model import Config, Golden, OptionValues, Target, Watch
+from goldwatch.config.probes import EntryPointLike, Probes, installed_probes
+from goldwatch.config.problem import ConfigError, Problem
+from goldwatch.config.quantities import (
+    LatencyObjective,
+    Listen,
+    QuantityError,
+    format_duration,
+    format_latency,
+    format_percentage,
+    format_points,
+    format_rate,
+)
+from goldwatch.config.schedule import Schedule, format_schedule
+from goldwatch.config.schema import json_schema
+from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives, Otlp, Prometheus
+
+__all__ = [
+    "Alerts",
+    "Config",
+    "ConfigError",
+    "EntryPointLike",
+    "Exporters",
+    "Golden",
+    "LatencyObjective",
+    "Listen",
+    "Load",
+    "Log",
+    "Objectives",
+    "OptionValues",
+    "Otlp",
+    "Probes",
+    "Problem",
+    "Prometheus",
+    "QuantityError",
+    "Schedule",
+    "Target",
+    "Watch",
+    "format_duration",
+    "format_latency",
+    "format_percentage",
+    "format_points",
+    "format_rate",
+    "format_schedule",
+    "installed_probes",
+    "json_schema",
+    "load",
+]

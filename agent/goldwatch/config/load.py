@@ -1,0 +1,47 @@
+"""Loads a config: all of it, or all that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from goldwatch.config.document import Document
+from goldwatch.config.messages import add_problems
+from goldwatch.config.model import Config
+from goldwatch.config.probes import Probes, installed_probes
+from goldwatch.config.problem import ConfigError
+from goldwatch.config.read import read
+from goldwatch.config.resolve import check_names, resolve
+from goldwatch.config.secrecy import secret
+from goldwatch.config.targets import resolve_targets
+from goldwatch.config.written import ConfigFile
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = installed_probes) -> Config:
+    """Load a config file. Raises ConfigError with every problem of the file, in its order."""
+    document = read(path, environ)
+    _take_header_secrets(document)
+    written = _validated(document)
+    targets = resolve_targets(document, probes)
+    check_names(document)
+    if written is None or document.problems:
+        raise ConfigError(document.problems.values())
+    return resolve(document, written, targets)
+
+
+def _take_header_secrets(document: Document) -> None:
+    otlp = document.section("exporters", "otlp")
+    if isinstance(otlp, dict) and "headers" in otlp:
+        otlp["headers"] = secret(document, otlp["headers"], ("exporters", "otlp", "headers"))
+
+
+def _validated(document: Document) -> ConfigFile | None:
+    try:
+        return ConfigFile.model_validate_json(json.dumps(document.value))
+    except ValidationError as error:
+        add_problems(document, error, ConfigFile.model_json_schema())
+        return None

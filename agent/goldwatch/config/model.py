@@ -1,0 +1,110 @@
+"""The config as the agent uses it: complete, checked, quantities in base units, names resolved, paths absolute.
+
+What a user writes is in `written`; the sections that need nothing from their surroundings are the same there and here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, JsonValue, PlainSerializer
+from pydantic_core import CoreSchema, core_schema
+
+from goldwatch.config.quantities import format_duration
+from goldwatch.config.schedule import Schedule, format_schedule
+from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives
+
+MASK = "**********"
+
+Seconds = Annotated[float, PlainSerializer(format_duration, when_used="json")]
+_Every = Annotated[Schedule, PlainSerializer(format_schedule, when_used="json")]
+
+
+class OptionValues(Mapping[str, JsonValue]):
+    """A probe's options, of which only what may be seen is ever shown: references as written, secrets masked.
+
+    Items hold the values in clear; hand them to the probe and to nothing else.
+    """
+
+    __slots__ = ("_shown", "_values")
+
+    def __init__(self, values: Mapping[str, JsonValue], shown: Mapping[str, JsonValue] | None = None) -> None:
+        self._values = dict(values)
+        self._shown = dict.fromkeys(values, MASK) if shown is None else dict(shown)
+
+    def __getitem__(self, key: str) -> JsonValue:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._shown)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Accept any mapping; serialise what may be seen."""
+        shown = core_schema.plain_serializer_function_ser_schema(lambda options: options._shown)
+        return core_schema.no_info_plain_validator_function(cls._of, serialization=shown)
+
+    @classmethod
+    def _of(cls, value: Any) -> OptionValues:  # noqa: ANN401
+        return value if isinstance(value, cls) else cls(value)
+
+
+class _Resolved(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Target(_Resolved):
+    """A deployed model: which probe speaks to it, and with what options.
+
+    `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
+    "module:Class" of the probe. `secret_options` names those that must not be shown.
+    """
+
+    name: str
+    probe: str
+    factory: str
+    served: bool
+    warm: bool = False
+    options: OptionValues
+    secret_options: frozenset[str] = frozenset()
+
+
+class Golden(_Resolved):
+    """A golden set: its name here and the absolute path of its folder."""
+
+    name: str
+    path: Path
+
+
+class Watch(_Resolved):
+    """A standing job: this golden set against these targets on this schedule. Names are keys of the config."""
+
+    name: str
+    golden: str
+    targets: tuple[str, ...]
+    every: _Every
+    jitter_s: Seconds
+    deadline_s: Seconds
+    load: Load
+    objectives: Objectives
+
+
+class Config(_Resolved):
+    """The whole config. `source` is the file, as it was named; `ledger` is an absolute path."""
+
+    source: Path
+    targets: Mapping[str, Target]
+    golden: Mapping[str, Golden]
+    watches: Mapping[str, Watch]
+    alerts: Alerts
+    exporters: Exporters
+    ledger: Path
+    log: Log

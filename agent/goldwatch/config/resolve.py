@@ -1,0 +1,98 @@
+"""From what is written to what is meant: the golden set and targets of each watch, and times left to the interval."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from goldwatch.config.document import Document
+from goldwatch.config.model import Config, Golden, Target, Watch
+from goldwatch.config.problem import Route, did_you_mean
+from goldwatch.config.schedule import Schedule
+from goldwatch.config.written import ConfigFile, WatchEntry
+
+_KINDS = {"golden": "golden set", "targets": "target"}
+
+
+def check_names(document: Document) -> None:
+    """Add a problem for each name in a watch that leads nowhere, and for each choice that is left open."""
+    for watch, written in document.section("watches").items():
+        keys = written if isinstance(written, dict) else {}
+        route: Route = ("watches", watch)
+        _check(document, "golden", {(*route, "golden"): keys["golden"]} if "golden" in keys else {}, route)
+        if isinstance(several := keys.get("targets"), list):
+            wanted: dict[Route, object] = {(*route, "targets", index): name for index, name in enumerate(several)}
+            _check_twice(document, several, route)
+        else:
+            wanted = {(*route, key): keys[key] for key in ("target", "targets") if key in keys}
+        _check(document, "targets", wanted, route)
+
+
+def _check(document: Document, section: str, wanted: Mapping[Route, object], watch: Route) -> None:
+    """Check the names that a watch wants of a section, or, if there are none, that convention finds one."""
+    names = list(document.section(section))
+    if not names:
+        return  # the section itself is missing, which is said elsewhere
+    kind = _KINDS[section]
+    for route, name in wanted.items():
+        if isinstance(name, str) and name not in names:
+            hint = did_you_mean(document.places[route].written or "", names, "there are")
+            document.add(route, f"no {kind} is named {document.shown(route)}{hint}")
+    if not wanted and by_convention(str(watch[-1]), names) is None:
+        key = section.removesuffix("s")
+        message = f'which {kind}? None is named "{watch[-1]}", so write `{key}:` with one of {", ".join(sorted(names))}'
+        document.add((*watch, key), message, at=document.places[watch].key, named=watch)
+
+
+def _check_twice(document: Document, names: Sequence[object], watch: Route) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            route = (*watch, "targets", index)
+            document.add(route, f"{document.shown(route)} is listed twice")
+
+
+def by_convention(watch: str, names: list[str]) -> str | None:
+    """Return the name that is the watch's own, or the only one."""
+    if watch in names:
+        return watch
+    return names[0] if len(names) == 1 else None
+
+
+def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target]) -> Config:
+    """Make the config of a file in which nothing is wrong."""
+    return Config(
+        source=document.file,
+        targets=targets,
+        golden={
+            name: Golden(name=name, path=_absolute(document.folder, entry.path))
+            for name, entry in written.golden.items()
+        },
+        watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},
+        alerts=written.alerts,
+        exporters=written.exporters,
+        ledger=_absolute(document.folder, written.ledger),
+        log=written.log,
+    )
+
+
+def _watch(name: str, entry: WatchEntry, written: ConfigFile) -> Watch:
+    targets = entry.targets or (entry.target or by_convention(name, list(written.targets)) or "",)
+    return Watch(
+        name=name,
+        golden=entry.golden or by_convention(name, list(written.golden)) or "",
+        targets=targets,
+        every=entry.every,
+        jitter_s=_default_jitter_s(entry.every) if entry.jitter_s is None else entry.jitter_s,
+        deadline_s=min(entry.every.interval_s or 3600.0, 3600.0) if entry.deadline_s is None else entry.deadline_s,
+        load=entry.load,
+        objectives=entry.objectives,
+    )
+
+
+def _default_jitter_s(every: Schedule) -> float:
+    return min(every.interval_s / 10, 30.0) if every.interval_s else 0.0
+
+
+def _absolute(folder: Path, path: str) -> Path:
+    return Path(os.path.normpath(folder / path))

@@ -1,0 +1,135 @@
+"""The sections of the config that mean what they say: load, objectives, alerts, exporters, log.
+
+The file has them under shorter keys (`time_limit`) than Python (`time_limit_s`), which says the unit in the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
+
+from goldwatch.config import quantities as q
+from goldwatch.config.base import Quantity, Section
+
+_EXAMPLES = ("30s", "5m", "2h")
+_duration = partial(Quantity, form=q.format_duration, pattern=q.DURATION_PATTERN, examples=_EXAMPLES)
+
+RequestLimit = Annotated[float, _duration(partial(q.parse_duration, low_s=0.001, high_s=600), examples=("250ms", "2s"))]
+StartLimit = Annotated[float, _duration(partial(q.parse_duration, low_s=0.1, high_s=3600))]
+ExportInterval = Annotated[float, _duration(partial(q.parse_duration, low_s=1, high_s=3600))]
+Jitter = Annotated[float | None, _duration(partial(q.parse_duration, low_s=0, high_s=86400))]
+Deadline = Annotated[float | None, _duration(partial(q.parse_duration, low_s=1, high_s=86400))]
+Percentage = Annotated[float, Quantity(q.parse_percentage, q.format_percentage, q.PERCENTAGE_PATTERN, ("0.1%", "5%"))]
+Points = Annotated[
+    float, Quantity(q.parse_points, q.format_points, q.POINTS_PATTERN, ("no worse than 1 point", "0.5 points"))
+]
+Latency = Annotated[
+    q.LatencyObjective | None, Quantity(q.parse_latency, q.format_latency, q.LATENCY_PATTERN, ("50ms at p99",))
+]
+Rate = Annotated[float, Quantity(q.parse_rate, q.format_rate, q.RATE_PATTERN, ("1 per year", "2 per quarter"))]
+Address = Annotated[
+    q.Listen, Quantity(q.parse_listen, q.format_listen, q.LISTEN_PATTERN, ("0.0.0.0:9870", "127.0.0.1:9870", ":9870"))
+]
+
+
+def _parse_url(value: object) -> str:
+    complaint = "is not an address; write http://HOST:PORT or https://HOST:PORT"
+    try:
+        parts = urlsplit(value.strip()) if isinstance(value, str) else urlsplit("")
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        usable = False
+    if not usable:
+        raise q.QuantityError(value, complaint)
+    return str(value).strip()
+
+
+Url = Annotated[str, Quantity(_parse_url, str, "^https?://", ("http://collector:4318",))]
+
+
+class Load(Section):
+    """How requests are issued in a replay."""
+
+    scenario: Literal["single-stream"] = Field(
+        default="single-stream",
+        description="The MLPerf scenario: single-stream sends the next request after the last answer.",
+    )
+    warmup: int = Field(
+        default=10, ge=0, le=10_000, description="Requests sent before the replay, which are not measured."
+    )
+    time_limit_s: RequestLimit = Field(
+        default=2.0, alias="time_limit", description="A request that takes longer is ended and counts as an error."
+    )
+    start_limit_s: StartLimit = Field(
+        default=60.0, alias="start_limit", description="How long the probe may take to load the model, or to connect."
+    )
+
+
+class Objectives(Section):
+    """What the deployed model owes. A page says that one of these no longer holds."""
+
+    accuracy_loss: Points = Field(
+        default=0.01, alias="accuracy", description="How much worse than the validated model it may be."
+    )
+    error_rate: Percentage = Field(default=0.01, alias="errors", description="The share of requests that may fail.")
+    latency: Latency = Field(
+        default=None, description="What a quantile of the requests must be answered within; without it none is watched."
+    )
+
+
+class Alerts(Section):
+    """How sure to be before anyone is called."""
+
+    false_alarms_per_year: Rate = Field(
+        default=1.0,
+        alias="false_alarms",
+        description="The expected false alarms of one model, over all its monitors together.",
+    )
+
+
+class Prometheus(Section):
+    """The pull side: /metrics."""
+
+    listen: Address = Field(
+        default=q.Listen("0.0.0.0", 9870),  # noqa: S104 - metrics are there to be scraped
+        description="Where to serve /metrics, /healthz and the status page; without a host, on all addresses.",
+    )
+
+
+class Otlp(Section):
+    """The push side: an OpenTelemetry collector."""
+
+    endpoint: Url = Field(description="The address of the collector.")
+    protocol: Literal["http", "grpc"] = Field(default="http", description="How the collector is spoken to.")
+    every_s: ExportInterval = Field(default=60.0, alias="every", description="How often metrics are pushed.")
+    headers: Mapping[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Headers of each push, such as a token; each value a reference (${NAME} or ${file:PATH}).",
+    )
+
+
+def _empty_is_mapping(value: object, info: ValidationInfo) -> object:
+    """Let `otlp:` with nothing below it be told that it lacks an endpoint, rather than be ignored."""
+    return {} if value is None and info.mode == "json" else value
+
+
+class Exporters(Section):
+    """Where metrics go."""
+
+    prometheus: Prometheus = Field(default_factory=Prometheus, description="Prometheus scrapes the agent.")
+    otlp: Annotated[Otlp | None, BeforeValidator(_empty_is_mapping)] = Field(
+        default=None, description="The agent pushes to an OpenTelemetry collector; without this section it does not."
+    )
+
+
+class Log(Section):
+    """What the agent says on standard error."""
+
+    format: Literal["human", "json"] = Field(
+        default="human", description="For a person to read, or a line of JSON each."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is said.")

@@ -1,0 +1,126 @@
+"""The config as a user writes it. The JSON schema comes from these types; `model` has what they become."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, JsonValue, Strict, ValidationInfo, field_validator, model_validator
+
+from goldwatch.config import quantities as q
+from goldwatch.config.base import Quantity, Section
+from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
+from goldwatch.config.sections import Alerts, Deadline, Exporters, Jitter, Load, Log, Objectives
+
+Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
+
+_SCHEDULE = rf"{q.DURATION_PATTERN}|{q.CRON_PATTERN}"
+_Every = Annotated[Schedule, Quantity(parse_schedule, format_schedule, _SCHEDULE, ("5m", "2h", "*/5 * * * *"))]
+
+
+def _parse_folder(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise q.QuantityError(value, "is not the path of a folder; write one such as ./golden/fraud-2026q3")
+    if "://" in value:
+        raise q.QuantityError(value, "is not the path of a folder; copy the golden set here, and write its path")
+    return value
+
+
+def _parse_file(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise q.QuantityError(value, "is not the path of a file; write one such as goldwatch.db")
+    return value
+
+
+Folder = Annotated[str, Quantity(_parse_folder, str, "^(?!.*://).+", ("./golden/fraud-2026q3",))]
+File = Annotated[str, Quantity(_parse_file, str, "^.+", ("goldwatch.db",))]
+
+
+class TargetEntry(Section):
+    """A deployed model. The keys beside `probe` and `warm` are the probe's own options, which are checked by it."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
+
+    probe: Name = Field(description="The probe that speaks to it; `goldwatch doctor` lists those that are installed.")
+    warm: bool = Field(
+        default=False, description="Keep the worker, and with it an in-process model, alive between replays."
+    )
+
+
+class GoldenEntry(Section):
+    """A golden set: the path of its folder, by itself or as `path:`."""
+
+    path: Folder = Field(description="The folder of the golden set, relative to that of the config.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return {"path": value} if isinstance(value, str) else value
+
+
+class WatchEntry(Section):
+    """A standing job: golden set x targets x schedule x load x objectives."""
+
+    golden: Name = Field(
+        default="", description="The golden set; if not written, the one named like the watch, or the only one."
+    )
+    targets: Annotated[tuple[Name, ...], Strict(False)] = Field(  # a list in the file
+        default=(),
+        min_length=1,
+        description="The targets; if not written, the one named like the watch, or the only one.",
+    )
+    target: Name = Field(default="", description="Short for `targets` with one name.")
+    every: _Every = Field(default=Schedule(interval_s=300.0), description="How often: a duration, or a cron line.")
+    jitter_s: Jitter = Field(
+        default=None,
+        alias="jitter",
+        description="Each replay starts up to this much later; if not written, a tenth of the interval, at most 30s, "
+        "and 0s for a cron line.",
+    )
+    deadline_s: Deadline = Field(
+        default=None,
+        alias="deadline",
+        description="A replay is ended after this; if not written, the interval, at most 1h, and 1h for a cron line.",
+    )
+    load: Load = Field(default_factory=Load, description="How requests are issued.")
+    objectives: Objectives = Field(default_factory=Objectives, description="What the model owes.")
+
+    @field_validator("jitter_s")
+    @classmethod
+    def _within_interval(cls, jitter_s: float | None, info: ValidationInfo) -> float | None:
+        every = info.data.get("every")
+        if jitter_s and every and every.interval_s and jitter_s > every.interval_s:
+            raise q.QuantityError(jitter_s, f"is longer than the interval, {format_schedule(every)}")
+        return jitter_s
+
+    @field_validator("target")
+    @classmethod
+    def _either_form(cls, target: str, info: ValidationInfo) -> str:
+        if info.data.get("targets"):
+            raise ValueError("`target` is short for `targets` with one name; keep one of the two")
+        return target
+
+    @field_validator("objectives")
+    @classmethod
+    def _latency_can_be_seen(cls, objectives: Objectives, info: ValidationInfo) -> Objectives:
+        latency, load = objectives.latency, info.data.get("load")
+        if latency and load and latency.limit_s > load.time_limit_s:
+            raise ValueError(
+                "no request can take as long as `latency` says, because `load.time_limit` ends it before; "
+                f"write a time_limit of at least {q.format_duration(latency.limit_s)}"
+            )
+        return objectives
+
+
+class ConfigFile(Section):
+    """The whole file."""
+
+    targets: dict[Name, TargetEntry] = Field(min_length=1, description="The deployed models, by name.")
+    golden: dict[Name, GoldenEntry] = Field(min_length=1, description="The golden sets, by name.")
+    watches: dict[Name, WatchEntry] = Field(min_length=1, description="The standing jobs, by name.")
+    alerts: Alerts = Field(default_factory=Alerts, description="How sure to be before anyone is called.")
+    exporters: Exporters = Field(default_factory=Exporters, description="Where metrics go.")
+    ledger: File = Field(
+        default="goldwatch.db", description="The file that keeps history and evidence, relative to the config's folder."
+    )
+    log: Log = Field(default_factory=Log, description="What the agent says on standard error.")

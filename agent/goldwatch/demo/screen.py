@@ -1,0 +1,111 @@
+"""The demo's screen: replays as they come, evidence bars, and the digits that flipped. Calm, and one screen high."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from numpy.typing import NDArray
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from goldwatch.alert import Alert
+from goldwatch.judgement import Flip, Judgement
+from goldwatch.monitor.verdict import State, Verdict
+
+_ROWS = 8
+_BAR = 30
+_INK = 0.35
+_STYLES = {
+    State.STEADY: "green",
+    State.RECOVERED: "green",
+    State.SUSPECT: "yellow",
+    State.ALERTING: "bold red",
+    State.UNKNOWN: "dim",
+}
+
+
+def screen(
+    title: str, judgements: Sequence[Judgement], alert: Alert | None, pictures: str, footer: str
+) -> RenderableType:
+    """Put the whole screen together."""
+    parts: list[RenderableType] = [Text(title, "bold"), _replays(judgements[-_ROWS:])]
+    if judgements:
+        parts.append(_evidence(judgements[-1].verdicts))
+    if alert is not None:
+        body = Text(alert.text + (f"\n\n{pictures}" if pictures else ""))
+        parts.append(Panel(body, title=f"alert {alert.number}", border_style="red", title_align="left"))
+    parts.append(Text(footer, "dim"))
+    return Group(*parts)
+
+
+def line(judgement: Judgement) -> str:
+    """Write a replay in one line, for output that is not a terminal."""
+    cells = " ".join(_cells(judgement)[:-1])
+    states = " ".join(f"{v.monitor}:{v.state}{_percent(v)}" for v in judgement.verdicts)
+    return f"{cells}  {states}"
+
+
+def digits(images: NDArray, flips: Sequence[Flip], most: int = 7) -> str:
+    """Draw the flipped examples of `images` [n, 8, 8] side by side in half blocks, with what they were and are now."""
+    shown = flips[:most]
+    drawn = [_half_blocks(images[flip.example]) for flip in shown]
+    rows = ["   ".join(lines) for lines in zip(*drawn, strict=True)]
+    captions = "   ".join(f"{f'{flip.reference} -> {flip.now}':^8}" for flip in shown)
+    return "\n".join([*rows, captions]) if shown else ""
+
+
+def _half_blocks(image: NDArray) -> list[str]:
+    """Draw a picture, two rows of pixels to a line of text."""
+    inked = image > _INK
+    blocks = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+    pairs = zip(inked[::2], inked[1::2], strict=True)
+    return ["".join(blocks[bool(t), bool(b)] for t, b in zip(top, bottom, strict=True)) for top, bottom in pairs]
+
+
+def _replays(judgements: Sequence[Judgement]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("replay", "accuracy", "same as reference", "p50", "p99", "verdict"):
+        table.add_column(heading)
+    for judgement in judgements:
+        table.add_row(*_cells(judgement))
+    return table
+
+
+def _cells(judgement: Judgement) -> list[str]:
+    at = datetime.fromtimestamp(judgement.started_at, UTC).strftime("%H:%M:%S")
+    accuracy = next((f"{s.value:.3f}" for s in judgement.scores if s.name == "accuracy"), "-")
+    difference = judgement.difference
+    same = f"{difference.compared - difference.moved}/{judgement.examples}" if difference else "-"
+    latency = {q.q: f"{q.latency_s * 1000:.2f} ms" for q in judgement.quantiles}
+    state = _worst(judgement.verdicts)
+    return [at, accuracy, same, latency.get(0.5, "-"), latency.get(0.99, "-"), f"[{_STYLES[state]}]{state}[/]"]
+
+
+def _worst(verdicts: Sequence[Verdict]) -> State:
+    order = (State.ALERTING, State.SUSPECT, State.UNKNOWN, State.RECOVERED, State.STEADY)
+    return min((v.state for v in verdicts), key=order.index, default=State.UNKNOWN)
+
+
+def _evidence(verdicts: Sequence[Verdict]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for verdict in verdicts:
+        style = _STYLES[verdict.state]
+        if verdict.evidence is None or verdict.threshold is None:
+            table.add_row(verdict.monitor, "", "a fact, not evidence", Text(verdict.state, style))
+            continue
+        full = round(min(verdict.evidence / verdict.threshold, 1.0) * _BAR)
+        bar = Text("█" * full, style) + Text("░" * (_BAR - full), "dim")
+        table.add_row(
+            verdict.monitor,
+            bar,
+            f"evidence {verdict.evidence:.1f} of {verdict.threshold:.1f}",
+            Text(verdict.state, style),
+        )
+    return table
+
+
+def _percent(verdict: Verdict) -> str:
+    return "" if verdict.evidence is None else f"({verdict.evidence:.1f}/{verdict.threshold:.1f})"

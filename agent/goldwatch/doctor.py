@@ -1,0 +1,70 @@
+"""`goldwatch doctor`: what is installed, which probes load, what is missing and the command that installs it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from goldwatch import __version__
+from goldwatch.config import installed_probes
+
+_RAPL = Path("/sys/class/powercap")
+
+
+def report() -> str:
+    """Return the whole report, a finding a line."""
+    sections = {"goldwatch": _here(), "probes": _probes(), "exporters": _exporters(), "meters": _meters()}
+    lines = []
+    for title, findings in sections.items():
+        lines.append(title)
+        lines += [f"  {line}" for line in findings]
+    return "\n".join(lines) + "\n"
+
+
+def _here() -> Iterator[str]:
+    yield f"version {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    yield f"{os.cpu_count()} processors"
+
+
+def _probes() -> Iterator[str]:
+    """Load each probe's module, and look for the package that its extra brings."""
+    for name, entry in sorted(installed_probes().items()):
+        try:
+            probe = entry.load()
+        except Exception as error:
+            yield f"{name:<16} does not load: {type(error).__name__}: {error}"
+            continue
+        needs = getattr(probe, "needs", None)
+        yield f"{name:<16} {_package(*needs) if needs else 'ready'}"
+
+
+def _exporters() -> Iterator[str]:
+    yield f"{'prometheus':<16} ready"
+    for protocol in ("http", "grpc"):
+        yield f"{'otlp ' + protocol:<16} {_package(f'opentelemetry-exporter-otlp-proto-{protocol}', 'otlp')}"
+
+
+def _package(package: str, extra: str) -> str:
+    try:
+        return f"ready: {package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"missing: {package} is not installed: pip install 'goldwatch[{extra}]'"
+
+
+def _meters() -> Iterator[str]:
+    """Energy is not measured yet; say which sources this machine would have."""
+    zones = sorted(_RAPL.glob("*-rapl:*/energy_uj")) if _RAPL.is_dir() else []
+    if not zones:
+        yield f"{'rapl':<16} not on this machine: {_RAPL} has no zones"
+    elif not os.access(zones[0], os.R_OK):
+        yield f"{'rapl':<16} not readable: {zones[0]} needs root, or `chmod o+r` on the host"
+    else:
+        yield f"{'rapl':<16} readable: {len(zones)} zones (goldwatch does not use it yet)"
+    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
+    found = (
+        f"{len(devices)} GPUs (goldwatch does not use it yet)" if devices else "not on this machine: no /dev/nvidia*"
+    )
+    yield f"{'nvml':<16} {found}"

@@ -1,0 +1,127 @@
+"""What the gate prints: a table for people, JSON for programs, JUnit for pipelines, Markdown for pull requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from goldwatch.config import format_duration
+from goldwatch.gate import EXIT_CODES, Finding, Report, Result, worst
+from goldwatch.judgement import Quantile
+from goldwatch.score.result import Score
+
+
+def overall(reports: Sequence[Report]) -> Result:
+    """Return the result of the whole gate."""
+    return worst(report.result for report in reports)
+
+
+def as_table(reports: Sequence[Report]) -> str:
+    """Write a block of lines for each watch and target."""
+    return "\n\n".join("\n".join(_block(report)) for report in reports) + "\n"
+
+
+def as_json(reports: Sequence[Report]) -> str:
+    """Write everything that was measured, and the exit code."""
+    result = overall(reports)
+    whole = {"result": result, "exit_code": EXIT_CODES[result], "watches": [_plain(report) for report in reports]}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def as_junit(reports: Sequence[Report]) -> str:
+    """Write a test suite for each watch and target, with a test case for each objective."""
+    root = ET.Element("testsuites", name="goldwatch")
+    for report in reports:
+        results = [finding.result for finding in report.findings]
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=_name(report),
+            tests=str(len(results)),
+            failures=str(results.count(Result.REGRESSION)),
+            errors=str(results.count(Result.UNMEASURED)),
+            time=f"{report.judgement.duration_s:.3f}",
+        )
+        for finding in report.findings:
+            case = ET.SubElement(suite, "testcase", classname=_name(report), name=finding.objective)
+            if finding.result is not Result.PASS:
+                tag = "failure" if finding.result is Result.REGRESSION else "error"
+                ET.SubElement(case, tag, message=finding.reason, type=finding.result)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def as_markdown(reports: Sequence[Report]) -> str:
+    """Write one table with a row for each objective."""
+    lines = [f"### goldwatch: {overall(reports)}", "", "| watch | objective | result | |", "|---|---|---|---|"]
+    for report in reports:
+        for finding in report.findings:
+            reason = finding.reason.replace("|", "\\|").replace("\n", " ")
+            lines.append(f"| {_name(report)} | {finding.objective} | {finding.result} | {reason} |")
+    return "\n".join(lines) + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Report]], str]] = {
+    "table": as_table,
+    "json": as_json,
+    "junit": as_junit,
+    "markdown": as_markdown,
+}
+
+
+def _name(report: Report) -> str:
+    watch, target = report.assignment.key
+    return watch if watch == target else f"{watch} {target}"
+
+
+def _block(report: Report) -> list[str]:
+    judgement, golden = report.judgement, report.assignment.golden
+    model = judgement.description
+    head = [_name(report), f"golden {golden} ({golden.examples:,} examples)", judgement.probe]
+    if model is not None:
+        head.append(f"model {model.model}{' ' + model.version if model.version else ''}")
+    lines = ["  ".join(head)]
+    lines += [_line(score.name, _score(score)) for score in judgement.scores]
+    if (difference := judgement.difference) is not None:
+        same = f"{difference.compared - difference.moved:,} of {difference.compared:,} within tolerance"
+        flips = f"{difference.harmful:,} turned wrong, {difference.helpful:,} right"
+        lines.append(_line("outputs", f"{same}   {flips}   largest difference {difference.largest:.2g}"))
+    if judgement.quantiles:
+        lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles)))
+    if judgement.throughput is not None:
+        lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   one request at a time"))
+    lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
+    return [*lines, _line("verdict", str(report.result))]
+
+
+def _worth_a_line(finding: Finding) -> bool:
+    return finding.result is not Result.PASS or finding.objective == "latency"
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<12} {text}"
+
+
+def _score(score: Score) -> str:
+    reference = "" if score.reference is None else f"   reference {score.reference:.4f}"
+    return f"{score.value:.4f}  [{score.low:.4f}, {score.high:.4f}]{reference}"
+
+
+def _quantile(quantile: Quantile) -> str:
+    doubt = "" if quantile.certified else " (not certifiable: too few requests)"
+    return f"p{quantile.q * 100:g} {format_duration(_rounded(quantile.latency_s))}{doubt}"
+
+
+def _rounded(seconds: float) -> float:
+    return float(f"{seconds:.2g}")
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    watch, target = report.assignment.key
+    values = report.judgement.to_json() | {"watch": watch, "target": target}
+    for left_out in ("latencies_s", "verdicts", "lateness_s"):
+        del values[left_out]
+    findings = [{"objective": f.objective, "result": f.result, "reason": f.reason} for f in report.findings]
+    return {"result": report.result, "findings": findings} | values

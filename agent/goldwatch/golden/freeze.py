@@ -1,0 +1,77 @@
+"""Freezing: a golden set is written once, whole, and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from goldwatch.golden import tensors as stored
+from goldwatch.golden.error import GoldenError, quoted, reason
+from goldwatch.golden.manifest import FORMAT, MANIFEST, TENSORS, parse, serialise
+from goldwatch.golden.opened import GoldenSet
+
+
+def freeze(folder: Path, manifest: Mapping[str, Any], tensors: Mapping[str, ArrayLike]) -> GoldenSet:
+    """Write a new golden set and return it, opened and with its values checked.
+
+    `manifest` is what golden.json will hold, without `format` and `files`, as plain values; `tensors` are named as
+    `Manifest.tensors` says. The folder appears whole or not at all. Equal arguments give equal digests.
+
+    Raises GoldenError if the folder exists already or the set would not be valid.
+    """
+    if os.path.lexists(folder):
+        raise GoldenError(folder, "exists already; a golden set is never changed: freeze a new version in a new folder")
+    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        unfinished.mkdir()
+        _write(unfinished, manifest, {name: _array(folder, name, values) for name, values in tensors.items()})
+        GoldenSet.open(unfinished).check_values()
+        unfinished.rename(folder)
+        _synchronise(folder.parent)
+    except GoldenError as error:
+        raise GoldenError(folder, *error.problems) from error
+    except OSError as error:
+        raise GoldenError(folder, f"cannot be written: {reason(error)}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return GoldenSet.open(folder)
+
+
+def _array(folder: Path, name: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise GoldenError(folder, f"tensor {quoted(name)} is not an array: {error}") from error
+
+
+def _write(folder: Path, manifest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+    file = folder / TENSORS
+    stored.write(file, tensors)
+    with file.open("rb") as stream:
+        entry = {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": file.stat().st_size}
+    whole = {"format": FORMAT, **manifest, "files": {TENSORS: entry}}
+    try:
+        raw = json.dumps(whole).encode()
+    except (TypeError, ValueError) as error:
+        raise GoldenError(folder, f"the manifest is not plain values: {error}") from error
+    (folder / MANIFEST).write_bytes(serialise(parse(folder, raw)))
+    for path in (file, folder / MANIFEST, folder):
+        _synchronise(path)
+
+
+def _synchronise(path: Path) -> None:
+    """Make sure that a file or folder survives a loss of power from here on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""What is wrong with the values of a golden set; it reads all of them, so it needs numpy and some time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.golden.error import quoted
+from goldwatch.golden.manifest import TENSORS, Manifest
+
+Tensor: TypeAlias = Callable[[str], NDArray[Any]]
+
+_BLOCK_BYTES = 16 * 2**20
+
+
+def value_problems(manifest: Manifest, tensor: Tensor) -> Iterator[str]:
+    """Yield one message for each tensor with values that no golden set may have."""
+    for name in [f"inputs.{name}" for name in manifest.inputs] + [f"outputs.{name}" for name in manifest.outputs]:
+        yield from _not_finite(name, tensor(name))
+    classes = len(manifest.labels.classes)
+    yield from _out_of_range("labels", tensor("labels"), 0, classes - 1, f"labels.classes has {classes}")
+    for name, kind in manifest.slices.items():
+        count = len(kind.values)
+        why = f"slices.{name} has {count}, -1 is none"
+        yield from _out_of_range(f"slices.{name}", tensor(f"slices.{name}"), -1, count - 1, why)
+    for half, replays in enumerate(manifest.reference.replays):
+        why = f"reference.replays has {replays} in half {half + 1}"
+        yield from _out_of_range("reference.right", tensor("reference.right")[half], 0, replays, why)
+
+
+def _not_finite(name: str, values: NDArray[Any]) -> Iterator[str]:
+    """Report the examples that hold NaN or infinity; looks at a block at a time, since a set may exceed the memory."""
+    if values.dtype.kind != "f":
+        return
+    count, first = 0, -1
+    step = max(1, _BLOCK_BYTES // values[0].nbytes)
+    for start in range(0, len(values), step):
+        block = values[start : start + step]
+        bad = np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))
+        if first < 0 and len(bad):
+            first = start + int(bad[0])
+        count += len(bad)
+    if count:
+        yield (
+            f"{TENSORS}: tensor {quoted(name)} holds NaN or infinity in {count:,} of {len(values):,} examples, "
+            f"the first is example {first}; repair or leave out these examples and freeze the set again"
+        )
+
+
+def _out_of_range(name: str, values: NDArray[Any], low: int, high: int, why: str) -> Iterator[str]:
+    bad = np.flatnonzero((values < low) | (values > high))
+    if len(bad):
+        yield (
+            f"{TENSORS}: tensor {quoted(name)} is out of range in {len(bad):,} of {len(values):,} examples, "
+            f"the first is example {bad[0]} with {values[bad[0]]}; expected {low} to {high} ({why}); "
+            "correct these values and freeze the set again"
+        )

@@ -1,0 +1,263 @@
+"""The judge: from the columns of a replay to what follows from them. Runs in a worker process, beside numpy and scipy.
+
+A replay is *valid* if it can be judged whole; *insufficient* if the target answered too little of it, which *failing*
+must know and nobody else can use; *invalid* if it says nothing of the target. An invalid replay adds no evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.golden.error import GoldenError
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judgement import Difference, Judgement, Validity
+from goldwatch.monitor.changed import Changed, Moves
+from goldwatch.monitor.contract import Monitor, unknown
+from goldwatch.monitor.share import Requests, failing, slow
+from goldwatch.monitor.verdict import Verdict
+from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.probe import TensorSpec
+from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.outcome import Outcome
+from goldwatch.score.agreement import Expected, Slicing, difference
+from goldwatch.score.classification import scores
+from goldwatch.score.latency import REPORTED, quantiles
+from goldwatch.score.result import Score
+
+LEAST_ANSWERED = 0.9
+"""With a smaller share of the examples answered, the quality of the model is not judged."""
+
+MONITORS_WITH_EVIDENCE = ("worse", "failing", "slow")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a watch asks of its monitors. `alphas` holds the false pages per replay that each may spend.
+
+    `latency_limit_s` and `latency_quantile` are the objective of *slow*; without a limit there is no such monitor.
+    """
+
+    accuracy_loss: float
+    error_rate: float
+    alphas: Mapping[str, float]
+    latency_limit_s: float | None = None
+    latency_quantile: float = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the agent knows of a replay beside its columns. All of it passes into the judgement as it is.
+
+    `failure` says why the target could not be used at all, `ended` why the replay was cut short by the agent.
+    """
+
+    watch: str
+    target: str
+    golden: str
+    probe: str
+    started_at: float
+    duration_s: float
+    lateness_s: float
+    description: Mapping[str, Any] | None
+    open_s: float | None
+    first_request_s: float | None
+    errors: Mapping[str, int]
+    failure: str | None
+    ended: str | None
+
+
+def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Judge one replay: a job for a worker, with the columns' descriptor.
+
+    Takes `path` and `digest` of the golden set, `settings`, `facts`, and the saved `states` by monitor. Returns the
+    `judgement`, without latencies, and the new `states`, both as plain values. Raises GoldenError.
+    """
+    golden = _open(Path(argument["path"]), argument["digest"])
+    columns = Columns(descriptors[0], Layout(golden.examples, _output_specs(golden)))
+    try:
+        case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))
+        verdicts, states = case.verdicts(argument["states"])
+        return {"judgement": case.judgement(verdicts).to_json(), "states": states}
+    finally:
+        columns.close()
+
+
+def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Open and verify the golden set at `path`, down to its values, and return what a replay must know of it.
+
+    Raises GoldenError.
+    """
+    golden = GoldenSet.open(Path(argument["path"]))
+    golden.check_values()
+    return {
+        "name": golden.name,
+        "digest": golden.digest,
+        "short_digest": golden.short_digest,
+        "task": str(golden.task),
+        "examples": golden.examples,
+        "deterministic": golden.manifest.reference.deterministic,
+        "inputs": [asdict(location) for location in golden.input_locations()],
+        "outputs": [asdict(spec) for spec in _output_specs(golden)],
+    }
+
+
+def _open(path: Path, digest: str) -> GoldenSet:
+    golden = GoldenSet.open(path)
+    if golden.digest != digest:
+        message = f"the set has digest {golden.digest[:19]}..., it was {digest[:19]}... when goldwatch started"
+        raise GoldenError(path, f"{message}; reload the config to watch with another set")
+    return golden
+
+
+@dataclass(slots=True)
+class _Case:
+    """One replay with all that is needed to judge it."""
+
+    golden: GoldenSet
+    columns: Columns
+    facts: Facts
+    settings: Settings
+    _outcome: NDArray[np.uint8] = field(init=False)
+    _answered: NDArray[np.bool_] = field(init=False)
+    _latencies_s: NDArray[np.float64] = field(init=False)
+    _outputs: dict[str, NDArray[Any]] = field(init=False)
+    _difference: Difference | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._outcome = self.columns.array("outcome")
+        self._answered = self._outcome == Outcome.OK
+        self._latencies_s = self.columns.array("latency_ns")[self._answered] / 1e9
+        self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in _output_specs(self.golden)}
+        expected = _expected(self.golden)
+        self._difference = difference(self._outputs, self._answered, expected) if self._answered.any() else None
+
+    def validity(self) -> tuple[Validity, tuple[str, ...]]:
+        """Say whether the replay can be judged, and the reasons why not."""
+        if self.facts.failure is not None:
+            return Validity.INSUFFICIENT, (self.facts.failure,)
+        if self.facts.ended is not None:
+            return Validity.INVALID, (self.facts.ended,)
+        answered = int(self._answered.sum())
+        if answered < LEAST_ANSWERED * self.golden.examples:
+            why = f"only {answered:,} of {self.golden.examples:,} examples were answered"
+            return Validity.INSUFFICIENT, (why, *sorted(self.facts.errors, key=lambda e: -self.facts.errors[e])[:3])
+        return Validity.VALID, ()
+
+    def verdicts(self, states: Mapping[str, Any]) -> tuple[list[Verdict], dict[str, Any]]:
+        """Let each monitor look at the replay; return what it says, and its new states."""
+        validity, reasons = self.validity()
+        verdicts, after = [], {}
+        for monitor, observation, least in self._monitors():
+            state, _ = monitor.restore(states[monitor.name]) if monitor.name in states else (monitor.fresh(), None)
+            if validity is Validity.VALID or validity is least:
+                state, verdict = monitor.update(observation, state, self.facts.started_at)
+            else:
+                verdict = unknown(monitor, state, reasons[0])
+            verdicts.append(verdict)
+            after[monitor.name] = monitor.save(state)
+        return verdicts, after
+
+    def judgement(self, verdicts: list[Verdict]) -> Judgement:
+        """Put together what is known."""
+        validity, reasons = self.validity()
+        counts = np.bincount(self._outcome, minlength=len(Outcome))
+        return Judgement(
+            watch=self.facts.watch,
+            target=self.facts.target,
+            golden=self.facts.golden,
+            golden_digest=self.golden.digest,
+            task=str(self.golden.task),
+            examples=self.golden.examples,
+            probe=self.facts.probe,
+            started_at=self.facts.started_at,
+            duration_s=self.facts.duration_s,
+            lateness_s=self.facts.lateness_s,
+            validity=validity,
+            reasons=reasons,
+            description=self.facts.description,  # type: ignore[arg-type] # plain values, on their way into JSON
+            outcomes={o.label: int(counts[o]) for o in Outcome if counts[o]},
+            errors=self.facts.errors,
+            open_s=self.facts.open_s,
+            first_request_s=self.facts.first_request_s,
+            latencies_s=(),
+            throughput=self._throughput(),
+            quantiles=quantiles(self._latencies_s.tolist(), (*REPORTED, self.settings.latency_quantile)),
+            scores=self._scores(),
+            difference=self._difference,
+            verdicts=tuple(verdicts),
+        )
+
+    def _monitors(self) -> list[tuple[Monitor[Any, Any], Any, Validity]]:
+        """Return each monitor, what it observes, and the least validity that it can use."""
+        settings, reference = self.settings, self.golden.manifest.reference
+        found: list[tuple[Monitor[Any, Any], Any, Validity]] = []
+        right = self.golden.tensor("reference.right")
+        worse = Worse(right, reference.replays, settings.accuracy_loss, settings.alphas["worse"])
+        found.append((worse, self._answers(), Validity.VALID))
+        if reference.deterministic:
+            changed = Changed(self.golden.examples, settings.accuracy_loss)
+            found.append((changed, self._moves(), Validity.VALID))
+        fails = failing(settings.error_rate, settings.alphas["failing"])
+        found.append((fails, self._failed(), Validity.INSUFFICIENT))
+        if settings.latency_limit_s is not None:
+            late = slow(settings.latency_quantile, settings.latency_limit_s, settings.alphas["slow"])
+            found.append((late, self._late(settings.latency_limit_s), Validity.VALID))
+        return found
+
+    def _answers(self) -> Answers:
+        right = self._outputs[self.golden.manifest.decision].argmax(axis=1) == self.golden.tensor("labels")
+        return Answers(right & self._answered, self._answered)
+
+    def _moves(self) -> Moves:
+        found = self._difference
+        return Moves(found.moved, found.compared, found.harmful, found.helpful) if found else Moves(0, 0, 0, 0)
+
+    def _failed(self) -> Requests:
+        """Count the requests without a good answer. A target that cannot be used at all fails each of them."""
+        if self.facts.failure is not None:
+            return Requests(self.golden.examples, self.golden.examples)
+        sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
+        return Requests(sent - int(self._answered.sum()), max(sent, 1))
+
+    def _late(self, limit_s: float) -> Requests:
+        return Requests(int(np.count_nonzero(self._latencies_s > limit_s)), max(self._latencies_s.size, 1))
+
+    def _scores(self) -> tuple[Score, ...]:
+        now, then = (
+            self._outputs[self.golden.manifest.decision],
+            self.golden.tensor(f"outputs.{self.golden.manifest.decision}"),
+        )
+        return scores(now, then, self.golden.tensor("labels"), self._answered)
+
+    def _throughput(self) -> float | None:
+        """Return answered examples per second, from the first request that was sent to the last answer."""
+        sent = self._outcome != Outcome.NOT_SENT
+        if not self._answered.any():
+            return None
+        sent_ns = self.columns.array("sent_ns")[sent]
+        ended_ns = sent_ns + self.columns.array("latency_ns")[sent]
+        span_s = float(ended_ns.max() - sent_ns.min()) / 1e9
+        return int(self._answered.sum()) / span_s if span_s > 0 else math.nan
+
+
+def _output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name, spec.dtype, spec.shape) for name, spec in golden.manifest.outputs.items())
+
+
+def _expected(golden: GoldenSet) -> Expected:
+    manifest = golden.manifest
+    return Expected(
+        outputs={name: golden.tensor(f"outputs.{name}") for name in manifest.outputs},
+        tolerances={name: spec.tolerance for name, spec in manifest.outputs.items()},
+        decision=manifest.decision,
+        labels=golden.tensor("labels"),
+        class_names=manifest.labels.classes,
+        slices={n: Slicing(golden.tensor(f"slices.{n}"), s.values) for n, s in manifest.slices.items()},
+    )

@@ -1,0 +1,236 @@
+"""The path of one replay, as the agent walks it: assignment -> replay -> judgement. Gate and daemon share it.
+
+Whatever needs numpy happens in worker processes; the agent itself passes values on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from goldwatch.config import Config, ConfigError, Golden, Target, Watch, load
+from goldwatch.golden.tensors import TensorLocation
+from goldwatch.judgement import Judgement, Validity
+from goldwatch.monitor.budget import Budget
+from goldwatch.probe import TensorSpec
+from goldwatch.replay import engine
+from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.schedule import mean_interval_s
+
+_JUDGES = "judge"
+
+
+class CannotStart(Exception):
+    """The config, a golden set, the ledger or the address cannot be used; the text says all of it."""
+
+
+class UnusableSet(Exception):
+    """A golden set cannot be used; the text names the folder, the file, the field and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenFacts:
+    """What the agent must know of a verified golden set in order to replay it."""
+
+    path: str
+    name: str
+    digest: str
+    short_digest: str
+    task: str
+    examples: int
+    deterministic: bool
+    inputs: tuple[TensorLocation, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.short_digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One golden set against one target, as one watch wants it, with what its monitors may spend."""
+
+    watch: Watch
+    target: Target
+    golden: GoldenFacts
+    settings: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Watch and target: what states, alerts and series belong to."""
+        return self.watch.name, self.target.name
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A judgement, and the monitors' states to go on with."""
+
+    judgement: Judgement
+    states: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A config that is in force, and what it asks for."""
+
+    config: Config
+    assignments: tuple[Assignment, ...]
+
+
+def prepare(path: Path, workers: Workers) -> InForce:
+    """Load a config and verify its golden sets. Raises CannotStart with all that is wrong."""
+    try:
+        config = load(path)
+    except ConfigError as error:
+        raise CannotStart(str(error)) from None
+    golden, problems = {}, []
+    for name, entry in config.golden.items():
+        try:
+            golden[name] = inspect(workers, entry)
+        except UnusableSet as error:
+            problems.append(str(error))
+    if problems:
+        count = f"{len(problems)} unusable golden set{'s' if len(problems) > 1 else ''}"
+        raise CannotStart("\n".join([*problems, f"{count}; nothing was started."]))
+    try:
+        return InForce(config, tuple(assignments(config, golden)))
+    except ValueError as error:
+        raise CannotStart(f"{path}: alerts.false_alarms: {error}") from None
+
+
+def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
+    """Open and verify a golden set in a worker process. Raises UnusableSet."""
+    try:
+        facts = workers.call(_JUDGES, "goldwatch.judge:inspect", {"path": str(golden.path)})
+    except (JobFailed, WorkerDied) as error:
+        raise UnusableSet(str(error)) from None
+    inputs = tuple(TensorLocation(**i | {"shape": tuple(i["shape"])}) for i in facts.pop("inputs"))
+    outputs = tuple(TensorSpec(**o | {"shape": tuple(o["shape"])}) for o in facts.pop("outputs"))
+    return GoldenFacts(path=str(golden.path), inputs=inputs, outputs=outputs, **facts)
+
+
+def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assignment]:
+    """Return all that the config asks for. Every model's budget is shared by its monitors, in whatever watch they are.
+
+    Raises ValueError if the budget is so generous that every replay might page.
+    """
+    pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
+    return [
+        Assignment(w, t, golden[w.golden], _settings(w, config, [other for other, its in pairs if its is t]))
+        for w, t in pairs
+    ]
+
+
+def _settings(watch: Watch, config: Config, sharers: Iterable[Watch]) -> dict[str, Any]:
+    weights = {f"{w.name} {monitor}": 1.0 for w in sharers for monitor in _monitors(w)}
+    budget = Budget(config.alerts.false_alarms_per_year, weights)
+    interval_s = mean_interval_s(watch.every)
+    objectives = watch.objectives
+    settings: dict[str, Any] = {
+        "accuracy_loss": objectives.accuracy_loss,
+        "error_rate": objectives.error_rate,
+        "alphas": {monitor: budget.alpha(f"{watch.name} {monitor}", interval_s) for monitor in _monitors(watch)},
+    }
+    if objectives.latency is not None:
+        settings |= {"latency_limit_s": objectives.latency.limit_s, "latency_quantile": objectives.latency.quantile}
+    return settings
+
+
+def _monitors(watch: Watch) -> tuple[str, ...]:
+    """Name the monitors of a watch that spend of the budget. *Changed* states facts, and spends nothing."""
+    return ("worse", "failing", "slow") if watch.objectives.latency is not None else ("worse", "failing")
+
+
+def run(
+    assignment: Assignment,
+    workers: Workers,
+    states: Mapping[str, Any],
+    *,
+    lateness_s: float = 0.0,
+    stop: threading.Event | None = None,
+) -> Judged:
+    """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement."""
+    result = engine.replay(_plan(assignment), workers, stop)
+    try:
+        return _judge(assignment, result, workers, states, lateness_s)
+    finally:
+        result.columns.close()
+
+
+def _plan(assignment: Assignment) -> Plan:
+    target, load = assignment.target, assignment.watch.load
+    return Plan(
+        factory=target.factory,
+        options=target.options,
+        served=target.served,
+        warm=target.warm,
+        key="served" if target.served else f"target {target.name}",
+        inputs=assignment.golden.inputs,
+        outputs=assignment.golden.outputs,
+        examples=range(assignment.golden.examples),
+        warmup=load.warmup,
+        time_limit_s=load.time_limit_s,
+        start_limit_s=load.start_limit_s,
+        deadline_s=assignment.watch.deadline_s,
+    )
+
+
+def _judge(
+    assignment: Assignment, result: Replay, workers: Workers, states: Mapping[str, Any], lateness_s: float
+) -> Judged:
+    argument = {
+        "path": assignment.golden.path,
+        "digest": assignment.golden.digest,
+        "settings": dict(assignment.settings),
+        "facts": _facts(assignment, result, lateness_s),
+        "states": dict(states),
+    }
+    try:
+        answer = workers.call(_JUDGES, "goldwatch.judge:judge", argument, (result.columns.fd,))
+    except (JobFailed, WorkerDied) as error:
+        return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
+    judgement = Judgement.from_json(answer["judgement"])
+    return Judged(replace(judgement, latencies_s=result.latencies_s()), answer["states"])
+
+
+def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:
+    return {
+        "watch": assignment.watch.name,
+        "target": assignment.target.name,
+        "golden": assignment.golden.name,
+        "probe": assignment.target.probe,
+        "started_at": result.started_at,
+        "duration_s": result.duration_s,
+        "lateness_s": lateness_s,
+        "description": asdict(result.description) if result.description else None,
+        "open_s": result.open_s,
+        "first_request_s": result.first_request_s,
+        "errors": dict(result.errors),
+        "failure": result.failure,
+        "ended": result.ended,
+    }
+
+
+def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
+    """Return what is known where judging itself failed: the observations, and no verdict."""
+    facts = _facts(assignment, result, lateness_s)
+    del facts["failure"], facts["ended"]
+    rest: dict[str, Any] = {
+        "golden_digest": assignment.golden.digest,
+        "task": assignment.golden.task,
+        "examples": assignment.golden.examples,
+        "validity": Validity.INVALID,
+        "reasons": (f"it could not be judged: {why}",),
+        "outcomes": result.outcomes(),
+        "latencies_s": (),
+        "throughput": None,
+        "quantiles": (),
+        "scores": (),
+        "difference": None,
+        "verdicts": (),
+    }
+    return Judgement.from_json(facts | rest)

@@ -1,0 +1,233 @@
+"""The daemon: loads the config, keeps the schedule, serves the endpoints, reloads on SIGHUP and ends on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from goldwatch import __version__
+from goldwatch.config import Config
+from goldwatch.export import measurement
+from goldwatch.export.exporter import Exporter
+from goldwatch.export.prometheus import PrometheusExporter
+from goldwatch.http import Endpoints
+from goldwatch.ledger import Ledger, LedgerError
+from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare
+from goldwatch.replay.workers import Workers
+from goldwatch.runner import Observer, Runner
+from goldwatch.schedule import trigger
+
+log = logging.getLogger("goldwatch")
+
+_REAP_EVERY_S = 10
+_STOP_LIMIT_S = 4.0
+
+
+class Service:
+    """One running agent. Made, started and stopped in one event loop."""
+
+    def __init__(self, path: Path, observer: Observer | None = None) -> None:
+        self.port: int | None = None
+        self._path = path
+        self._observer = observer
+        self._workers = Workers()
+        self._prometheus = PrometheusExporter()
+        self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
+        self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because)
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._replays = ThreadPoolExecutor(1, "replays")
+        self._stopping = threading.Event()
+        self._in_force: InForce | None = None
+        self._ledger: Ledger | None = None
+        self._runner: Runner | None = None
+
+    async def start(self) -> None:
+        """Put the config in force. Raises CannotStart; what had been started is stopped then."""
+        try:
+            wanted = await asyncio.to_thread(prepare, self._path, self._workers)
+            self._ledger = Ledger(wanted.config.ledger)
+            self._exporters |= _pushers(wanted.config)
+            await self._listen(wanted.config)
+        except (CannotStart, LedgerError, OSError) as error:
+            await self.stop()
+            raise CannotStart(str(error)) from None
+        self._runner = Runner(self._workers, self._ledger, self._exporters, self._stopping, self._observer)
+        self._scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
+        self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
+        self._scheduler.start()
+        self._publish(measurement.of_build(__version__))
+        self._enforce(wanted)
+
+    async def reload(self) -> None:
+        """Read the config again; a bad one changes nothing and says so."""
+        try:
+            wanted = await asyncio.to_thread(prepare, self._path, self._workers)
+            self._check_fixed(wanted.config)
+        except CannotStart as error:
+            log.error(  # noqa: TRY400 - what is wrong with a config is for people, not a traceback
+                "the new config is not in force; the old one goes on\n%s", error
+            )
+            self._publish(measurement.of_reload(ok=False, at=time.time()))
+            return
+        if otlp := self._exporters.pop("otlp", None):
+            await asyncio.to_thread(otlp.close)
+        self._exporters |= _pushers(wanted.config)
+        self._enforce(wanted)
+
+    async def stop(self) -> None:
+        """End everything within five seconds; a replay in flight is given up."""
+        self._stopping.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        await self._endpoints.stop()
+        ended = asyncio.get_running_loop().run_in_executor(None, self._replays.shutdown)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(ended), _STOP_LIMIT_S / 2)
+        self._workers.close()  # whatever is still replaying sees its worker die
+        await ended
+        for exporter in self._exporters.values():
+            await asyncio.to_thread(exporter.close)
+        if self._ledger is not None:
+            self._ledger.close()
+
+    async def _listen(self, config: Config) -> None:
+        listen = config.exporters.prometheus.listen
+        try:
+            self.port = await self._endpoints.start(listen.host, listen.port)
+        except OSError as error:
+            where = f"{listen.host}:{listen.port}"
+            raise CannotStart(
+                f"{self._path}: exporters.prometheus.listen: cannot listen on {where}: {error.strerror}; "
+                "choose another port, or end what uses it"
+            ) from None
+
+    def _check_fixed(self, config: Config) -> None:
+        assert self._in_force is not None  # noqa: S101 - reload comes after start
+        now = self._in_force.config
+        fixed: dict[str, tuple[object, object]] = {
+            "ledger": (now.ledger, config.ledger),
+            "exporters.prometheus": (now.exporters.prometheus, config.exporters.prometheus),
+        }
+        changed = [name for name, (before, after) in fixed.items() if before != after]
+        if changed:
+            raise CannotStart(f"{self._path}: {', '.join(changed)} cannot change while goldwatch runs; restart it")
+
+    def _enforce(self, wanted: InForce) -> None:
+        """Schedule what is new, end what is gone, and leave alone what is as it was."""
+        before = {a.key: a for a in self._in_force.assignments} if self._in_force else {}
+        after = {a.key: a for a in wanted.assignments}
+        for key in before.keys() - after.keys():
+            self._scheduler.remove_job(_job_id(key))
+            for exporter in self._exporters.values():
+                exporter.retire(*key)
+        self._in_force = wanted
+        for key, assignment in after.items():
+            if before.get(key) != assignment:
+                self._schedule(assignment)
+        self._publish(measurement.of_reload(ok=True, at=time.time()))
+        log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
+
+    def _schedule(self, assignment: Assignment) -> None:
+        watch = assignment.watch
+        first = {} if watch.every.cron else {"next_run_time": datetime.now(UTC)}
+        self._scheduler.add_job(
+            self._fire,
+            trigger(watch.every, watch.jitter_s),
+            args=[assignment.key],
+            id=_job_id(assignment.key),
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+            replace_existing=True,
+            **first,
+        )
+
+    async def _fire(self, key: tuple[str, str]) -> None:
+        in_force, runner = self._in_force, self._runner
+        assignment = next((a for a in in_force.assignments if a.key == key), None) if in_force else None
+        if assignment is None or in_force is None or runner is None or self._stopping.is_set():
+            return
+        budget = in_force.config.alerts.false_alarms_per_year
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._replays, runner.tick, assignment, budget, time.time())
+        except Exception:
+            if not self._stopping.is_set():
+                log.exception("a replay failed in goldwatch itself", extra={"watch": key[0], "target": key[1]})
+                self._publish(measurement.of_skip(*key, reason="internal_error"))
+
+    def _skipped(self, event: JobSubmissionEvent) -> None:
+        for assignment in self._in_force.assignments if self._in_force else ():
+            if _job_id(assignment.key) == event.job_id:
+                watch, target = assignment.key
+                log.warning("skipped: the replay before is still running", extra={"watch": watch, "target": target})
+                self._publish(measurement.of_skip(watch, target, reason="still_running"))
+
+    async def _reap(self) -> None:
+        warm = (
+            {f"target {a.target.name}" for a in self._in_force.assignments if a.target.warm}
+            if self._in_force
+            else set()
+        )
+        await asyncio.to_thread(self._workers.reap, keep=frozenset(warm))
+
+    def _publish(self, measurements: Iterable[measurement.Measurement]) -> None:
+        found = list(measurements)
+        for exporter in self._exporters.values():
+            exporter.publish(found)
+
+    def _not_ready_because(self) -> str | None:
+        if self._stopping.is_set():
+            return "goldwatch is stopping"
+        return None if self._in_force is not None else "no config is in force yet"
+
+
+def _job_id(key: tuple[str, str]) -> str:
+    return " ".join(key)
+
+
+def _pushers(config: Config) -> dict[str, Exporter]:
+    otlp = config.exporters.otlp
+    if otlp is None:
+        return {}
+    from goldwatch.export.otlp import OtlpExporter  # noqa: PLC0415 - only who pushes pays for the SDK
+
+    headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
+    return {"otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers)}
+
+
+async def serve(
+    path: Path, on_start: Callable[[Service], None] | None = None, observer: Observer | None = None
+) -> None:
+    """Run the agent until SIGTERM or SIGINT. Raises CannotStart."""
+    service = Service(path, observer)
+    ended = asyncio.Event()
+    reload = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    await service.start()
+    if on_start is not None:
+        on_start(service)
+    waiting = asyncio.create_task(ended.wait())
+    while not ended.is_set():
+        reloading = asyncio.create_task(reload.wait())
+        await asyncio.wait({waiting, reloading}, return_when=asyncio.FIRST_COMPLETED)
+        if reload.is_set():
+            reload.clear()
+            await service.reload()
+        reloading.cancel()
+    log.info("stopping")
+    await service.stop()

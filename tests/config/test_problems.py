@@ -1,0 +1,159 @@
+"""Broken configs, each with the whole of what is said about it."""
+
+# ruff: noqa: E501 - a case is a line: what is changed and all that is said about it
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.config.conftest import Load
+from tests.config.fakes import START, probes
+
+from goldwatch.config import ConfigError, load
+
+ENVIRON = {"WORD": "abc", "LONG": "x" * 100}
+
+# (what of the start is replaced, by what, the problems without the name of the file)
+ONE_KEY = [
+    ("probe: open", "prode: open", '3:5  targets.fraud.prode: unknown key "prode" (did you mean "probe"?)'),
+    ("    probe: open-inference\n", "", '2:3  targets.fraud: missing key "probe"'),
+    ("url:", "uri:", '4:5  targets.fraud.uri: unknown key "uri" (did you mean "url"?)'),
+    ("http://localhost:8000", "8", '4:10  targets.fraud.url: must be text, and "8" without quotes is not; write it in quotes'),
+    ("http://localhost:8000", "ftp://x", '2:3  targets.fraud: the url "ftp://x" must begin with http'),
+    ("model: fraud", 'retries: "8"', '5:14  targets.fraud.retries: must be a whole number; found "8"'),
+    ("model: fraud", "retries: 1.5", '5:14  targets.fraud.retries: must be a whole number; found "1.5"'),
+    ("model: fraud", "share: .nan", "5:12  targets.fraud.share: not a finite number"),
+    ("model: fraud", "warm: maybe", '5:11  targets.fraud.warm: must be true or false; found "maybe"'),
+    ("model: fraud", "headers: [a]", "5:14  targets.fraud.headers: must be a mapping; found a list"),
+    ("model: fraud", "model: ${NO}", "5:12  targets.fraud.model: environment variable NO is not set; set it, or write ${NO:-default}"),
+    ("model: fraud", "model: ${a", '5:12  targets.fraud.model: "${" has no "}"; references do not nest, and a literal "$" is written "$$"'),
+    ("model: fraud", "model: ${a b}", '5:12  targets.fraud.model: "${a b}" is not a reference; write ${NAME}, ${NAME:-default} or ${file:PATH}'),
+    ("model: fraud", "model: ${file:no}", "5:12  targets.fraud.model: file no cannot be read: No such file or directory"),
+    ("model: fraud", "model: !!binary aa", "5:12  targets.fraud.model: the YAML tag !!binary is not supported; write plain text or numbers"),
+    ("model: fraud", "url: x", '5:5  targets.fraud.url: duplicate key "url"; it is already at 4:5'),
+    ("open-inference", "open-inferense", '3:12  targets.fraud.probe: no probe "open-inferense" is installed (did you mean "open-inference"?)'),
+    ("open-inference", "xyz", '3:12  targets.fraud.probe: no probe "xyz" is installed; installed are broken, odd, onnx-runtime, open-inference'),
+    ("open-inference", "broken", "3:12  targets.fraud.probe: the probe \"broken\" cannot be used: ModuleNotFoundError: No module named 'acme'"),
+    ("open-inference", "odd", '3:12  targets.fraud.probe: the probe "odd" cannot be used: fakes:NoProbe has no dataclass `Options`'),
+    ("  fraud-2026q3:", "  -x:", '7:3  golden.-x: "-x" is not a name; write up to 63 letters, digits, dots, dashes and underscores, a letter or digit first'),
+    ("./golden/fraud-2026q3", "s3://b/x", '7:17  golden.fraud-2026q3: "s3://b/x" is not the path of a folder; copy the golden set here, and write its path'),
+    ("5m", "5 minuts", '10:12  watches.fraud.every: "5 minuts" is not a duration; write 30s, 5m, 2h or a cron line'),
+    ("5m", "300", '10:12  watches.fraud.every: "300" is not a duration; write 30s, 5m, 2h or a cron line'),
+    ("5m", "10ms", '10:12  watches.fraud.every: "10ms" is out of range; write 1s to 366d'),
+    ("5m", "5m 1h", '10:12  watches.fraud.every: "5m 1h" is not a duration; write its units from the largest to the smallest, as in 1h 30m'),
+    ("5m", "${WORD}", '10:12  watches.fraud.every: "${WORD}" is not a duration; write 30s, 5m, 2h or a cron line'),
+    ("5m", "0 0 * * 1", '10:12  watches.fraud.every: "0 0 * * 1" gives weekdays as numbers; write their names, such as mon-fri'),
+    ("5m", "0 0 30 2 *", '10:12  watches.fraud.every: "0 0 30 2 *" is a cron line that never comes'),
+    ("5m", "99 0 * * *", "10:12  watches.fraud.every: \"99 0 * * *\" is not a cron line that can be read: Error validating expression '99': the last value (99) is higher than the maximum value (59)"),
+    ("5m", "5m\n    jitter: 6m", '11:13  watches.fraud.jitter: "6m" is longer than the interval, 5m'),
+    ("5m", "5m\n    golden: fraud-2026", '11:13  watches.fraud.golden: no golden set is named "fraud-2026" (did you mean "fraud-2026q3"?)'),
+    ("5m", "5m\n    targets: [fraud, fraud]", '11:22  watches.fraud.targets[1]: "fraud" is listed twice'),
+    ("5m", "5m\n    targets: []", "11:14  watches.fraud.targets: is empty; at least one is needed"),
+    ("5m", "5m\n    targets: [fraud]\n    target: fraud", "12:5  watches.fraud.target: `target` is short for `targets` with one name; keep one of the two"),
+    ("5m", "5m\n    load: {warmup: 10001}", '11:20  watches.fraud.load.warmup: "10001" is out of range; it must be at most 10000'),
+    ("5m", "5m\n    load: {scenario: offline}", '11:22  watches.fraud.load.scenario: "offline" is not one of single-stream'),
+    ("5m", "5m\n    load: {time_limit: 20m}", '11:24  watches.fraud.load.time_limit: "20m" is out of range; write 1ms to 10m'),
+    ("50ms at p99", "3s at p99", "11:5  watches.fraud.objectives: no request can take as long as `latency` says, because `load.time_limit` ends it before; write a time_limit of at least 3s"),
+    ("50ms at p99", "50ms", '11:27  watches.fraud.objectives.latency: "50ms" is not a latency objective; write 50ms at p99'),
+    ("50ms at p99", "50ms at p10", '11:27  watches.fraud.objectives.latency: "50ms at p10" is out of range; write a quantile from p50 to p99.99'),
+    ("0.1%", "0.001", '11:48  watches.fraud.objectives.errors: "0.001" is not a percentage; write 0.1% or 5%'),
+    ("0.1%", "100%", '11:48  watches.fraud.objectives.errors: "100%" is out of range; write more than 0% and less than 100%'),
+    ("no worse than 1 point", "1%", '11:64  watches.fraud.objectives.accuracy: "1%" is not a loss of accuracy; write "no worse than 1 point", which is 0.01 of accuracy'),
+    ("1 per year", "never", '13:17  alerts.false_alarms: "never" is not a rate; write 1 per year, 2 per quarter or 1 per month'),
+    ("1 per year", "", "13:16  alerts.false_alarms: an empty value is not a rate; write 1 per year, 2 per quarter or 1 per month"),
+    ("alerts:\n  false_alarms: 1 per year", "log: {level: warn}", '12:14  log.level: "warn" is not one of debug, info, warning, error (did you mean "warning"?)'),
+    ("alerts:\n  false_alarms: 1 per year", "exporters: {otlp: }", '12:13  exporters.otlp: missing key "endpoint"'),
+    ("alerts:\n  false_alarms: 1 per year", "exporters: {otlp: {endpoint: c}}", '12:30  exporters.otlp.endpoint: "c" is not an address; write http://HOST:PORT or https://HOST:PORT'),
+    ("alerts:\n  false_alarms: 1 per year", "exporters: {prometheus: {listen: 9}}", '12:34  exporters.prometheus.listen: "9" is not an address to listen on; write 0.0.0.0:9870 or :9870'),
+    ("alerts:\n  false_alarms: 1 per year", "alert: {}", '12:1  alert: unknown key "alert" (did you mean "alerts"?)'),
+    ("alerts:", "? [a]\n: 1\nalerts:", "12:3  ?: a key must be text, not a list or mapping"),
+    ("alerts:", "<<: 5\nalerts:", '12:1  <<: what "<<" merges must be a mapping, or a list of mappings'),
+    ("  fraud-2026q3:", "  a: a\n  fraud-2026q3:", '10:3  watches.fraud: which golden set? None is named "fraud", so write `golden:` with one of a, fraud-2026q3'),
+]  # fmt: skip
+
+WHOLE = [
+    (b"", "goldwatch.yaml  empty; a config needs targets, golden and watches"),
+    (b"# nothing\n", "goldwatch.yaml  empty; a config needs targets, golden and watches"),
+    (b"[a]", "goldwatch.yaml:1:1  not a mapping; a config begins with `targets:`"),
+    (b"targets: {\n", "goldwatch.yaml:2:1  not valid YAML: expected the node content, but found '<stream end>'"),
+    (b"a: *b", "goldwatch.yaml:1:4  not valid YAML: found undefined alias 'b'"),
+    (b"a: 1\n---\nb: 2\n", "goldwatch.yaml:2:1  not valid YAML: but found another document"),
+    (b"a: b\nc: \xff", "goldwatch.yaml:2:4  not text in UTF-8"),
+    (b"a: \x07", "goldwatch.yaml  not valid YAML: special characters are not allowed"),
+    (b'a: "\\UFFFFFFFF"', "goldwatch.yaml  not valid YAML: an escape or directive holds a number that is too large"),
+    (b"a: " + b"[" * 40, "goldwatch.yaml:1:35  nested deeper than 32 levels"),
+    (b"a: &a [*a]", "goldwatch.yaml:1:4  nested deeper than 32 levels"),
+    (b"a: &a {<<: *a}", "goldwatch.yaml:1:4  nested deeper than 32 levels"),
+    (b"#" * (2**20 + 1), "goldwatch.yaml  larger than 1 MiB; is it the right file?"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), ONE_KEY)
+def test_one_wrong_key_gives_one_problem(load_text: Load, old: str, new: str, said: str) -> None:
+    assert old in START
+    with pytest.raises(ConfigError) as caught:
+        load_text(START.replace(old, new, 1), ENVIRON)
+    assert str(caught.value) == f"goldwatch.yaml:{said}\n1 problem; nothing was started."
+
+
+@pytest.mark.parametrize(("content", "said"), WHOLE)
+def test_a_file_that_is_no_config_gives_one_problem(load_text: Load, content: bytes, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(content)
+    assert [str(problem) for problem in caught.value.problems] == [said]
+
+
+def test_aliases_that_explode_are_refused(load_text: Load) -> None:
+    levels = "".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]\n" for i in range(1, 9))
+    with pytest.raises(ConfigError, match=r"holds more than 100,000 keys and values once its aliases are followed"):
+        load_text(f"l0: &l0 [x]\n{levels}")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("no.yaml", "no.yaml  no such file"), (".", ".  cannot be read: Is a directory")]
+)
+def test_a_path_that_is_no_file(path: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load(Path(path), {}, probes)
+    assert [str(problem) for problem in caught.value.problems] == [said]
+
+
+def test_all_problems_are_reported_together_in_the_order_of_the_file(load_text: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text("""\
+targets:
+  fraud:
+    prode: open-inference
+    url: ${URL}
+  digits: {probe: open-inference, url: http://a, token: hunter2, modle: x}
+golden: {a: a}
+watches:
+  fraud: {every: 5 minuts, target: frauds, objectives: {error: 1%}}
+  other: {load: {warmup: -1}}
+ledgr: x
+""")
+    assert str(caught.value).splitlines() == [
+        'goldwatch.yaml:3:5  targets.fraud.prode: unknown key "prode" (did you mean "probe"?)',
+        "goldwatch.yaml:4:10  targets.fraud.url: environment variable URL is not set; set it, or write ${URL:-default}",
+        "goldwatch.yaml:5:57  targets.digits.token: a secret must not be written in the file; use ${NAME} or ${file:PATH}",
+        'goldwatch.yaml:5:66  targets.digits.modle: unknown key "modle" (did you mean "model"?)',
+        'goldwatch.yaml:8:18  watches.fraud.every: "5 minuts" is not a duration; write 30s, 5m, 2h or a cron line',
+        'goldwatch.yaml:8:36  watches.fraud.target: no target is named "frauds" (did you mean "fraud"?)',
+        'goldwatch.yaml:8:57  watches.fraud.objectives.error: unknown key "error" (did you mean "errors"?)',
+        'goldwatch.yaml:9:3  watches.other: which target? None is named "other", so write `target:` with one of digits, fraud',
+        'goldwatch.yaml:9:26  watches.other.load.warmup: "-1" is out of range; it must be at least 0',
+        'goldwatch.yaml:10:1  ledgr: unknown key "ledgr" (did you mean "ledger"?)',
+        "10 problems; nothing was started.",
+    ]
+
+
+def test_sections_that_are_missing_are_named(load_text: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text("golden: {}\nlog: {}")
+    assert [str(problem) for problem in caught.value.problems] == [
+        'goldwatch.yaml:1:1  missing key "targets"',
+        'goldwatch.yaml:1:1  missing key "watches"',
+        "goldwatch.yaml:1:9  golden: is empty; at least one is needed",
+    ]

@@ -1,0 +1,59 @@
+"""The exact bounds, and that they hold for examples of unequal rates, as docs/monitors.md claims."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import bdtr, bdtrc
+
+from goldwatch.monitor.bounds import lower, upper
+from goldwatch.monitor.rates import BOUND_ERROR
+
+
+def counts_pmf(rates):
+    """Poisson-binomial: the distribution of the number of successes of independent trials of these rates."""
+    pmf = np.ones(1)
+    for rate in rates:
+        pmf = np.convolve(pmf, [1 - rate, rate])
+    return pmf
+
+
+@given(st.integers(1, 10**6), st.floats(0, 1), st.sampled_from([0.005, 0.025, 0.3]))
+def test_solves_the_equation_that_defines_it(n, share, error):
+    k = round(n * share)
+    if k > 0:
+        assert bdtrc(k - 1, n, lower(k, n, error)) == pytest.approx(error, rel=1e-6)
+    if k < n:
+        assert bdtr(k, n, upper(k, n, error)) == pytest.approx(error, rel=1e-6)
+    assert 0 <= lower(k, n, error) <= k / n <= upper(k, n, error) <= 1
+
+
+def test_the_ends():
+    assert lower(0, 10, 0.01) == 0.0
+    assert upper(10, 10, 0.01) == 1.0
+    assert upper(0, 9200, 0.005) == pytest.approx(1 - 0.005 ** (1 / 9200), rel=1e-9)
+
+
+@pytest.mark.parametrize("bound", [lower, upper])
+@pytest.mark.parametrize(
+    ("k", "n", "error", "message"),
+    [
+        (0, 0, 0.01, "at least one trial"),
+        (3, 2, 0.01, "3 successes of 2 trials is impossible"),
+        (-1, 2, 0.01, "impossible"),
+        (1, 2, 0.0, "between 0 and 1"),
+    ],
+)
+def test_refuses_what_has_no_bound(bound, k, n, error, message):
+    with pytest.raises(ValueError, match=message):
+        bound(k, n, error)
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 0.001, 0.01, 0.5, 0.92, 0.999]), min_size=1, max_size=12), st.integers(1, 8))
+def test_holds_over_examples_times_replays_of_unequal_rates(rates, replays):
+    pmf, trials = counts_pmf(rates * replays), len(rates) * replays
+    mean = float(np.mean(rates))
+    too_low = sum(p for k, p in enumerate(pmf) if upper(k, trials, BOUND_ERROR) < mean - 1e-12)
+    too_high = sum(p for k, p in enumerate(pmf) if lower(k, trials, BOUND_ERROR) > mean + 1e-12)
+    # One expected success less than error: there the bound's error is -log(1 - error), larger by half of its square.
+    assert max(too_low, too_high) <= -np.log1p(-BOUND_ERROR) + 1e-12

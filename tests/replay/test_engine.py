@@ -1,0 +1,183 @@
+"""The replay engine against real worker processes, with the fake probe as the model."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goldwatch.golden.tensors import TensorLocation
+from goldwatch.probe import TensorSpec
+from goldwatch.replay.engine import Plan, Replay, replay
+from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.workers import Workers
+
+N = 20
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    pool = Workers()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> TensorLocation:
+    file = tmp_path / "inputs"
+    values = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)
+    file.write_bytes(b"head" + values.tobytes())
+    return TensorLocation("x", str(file), "float32", values.shape, 4)
+
+
+def plan(location: TensorLocation, options: dict[str, Any] | None = None, **kwargs: Any) -> Plan:
+    settings: dict[str, Any] = {
+        "served": False,
+        "warm": False,
+        "key": "test",
+        "outputs": (TensorSpec("probabilities", "float32", (3,)),),
+        "examples": range(N),
+        "warmup": 0,
+        "time_limit_s": 5.0,
+    }
+    return Plan(
+        factory="goldwatch.testing.probe:FakeProbe", options=options or {}, inputs=(location,), **(settings | kwargs)
+    )
+
+
+def outputs(result: Replay) -> np.ndarray:
+    return result.columns.array("output.probabilities")
+
+
+def test_a_replay_returns_an_observation_of_each_example(workers: Workers, examples: TensorLocation) -> None:
+    result = replay(plan(examples), workers, wall=lambda: 1000.0)
+    assert result.failure is None
+    assert result.ended is None
+    assert result.outcomes() == {"ok": N}
+    assert result.started_at == 1000.0
+    assert result.description is not None
+    assert result.description.model == "fake"
+    assert result.open_s is not None
+    assert len(result.latencies_s()) == N
+    sent = list(result.columns.sent_ns)
+    assert sent == sorted(sent)
+    np.testing.assert_allclose(outputs(result).sum(axis=1), 1, rtol=1e-6)
+
+
+def test_only_the_chosen_examples_are_replayed(workers: Workers, examples: TensorLocation) -> None:
+    everything = replay(plan(examples), workers)
+    some = replay(plan(examples, examples=(7, 3)), workers)
+    np.testing.assert_array_equal(outputs(some), outputs(everything)[[7, 3]])
+
+
+def test_warm_up_is_not_observed_and_its_first_request_is_told_apart(
+    workers: Workers, examples: TensorLocation
+) -> None:
+    result = replay(plan(examples, {"failures": {"4": "rejected"}}, warmup=3), workers)
+    assert result.first_request_s is not None
+    assert result.columns.outcome[0] == Outcome.REJECTED  # the probe's fourth request is the first of the replay
+    assert result.outcomes() == {"ok": N - 1, "rejected": 1}
+
+
+@pytest.mark.parametrize(
+    ("failure", "label"),
+    [
+        ("rejected", "rejected"),
+        ("timeout", "timeout"),
+        ("unreachable", "unreachable"),
+        ("bad_answer", "bad_answer"),
+        ("nan", "bad_answer"),
+    ],
+)
+def test_a_failed_request_is_an_observation(
+    workers: Workers, examples: TensorLocation, failure: str, label: str
+) -> None:
+    result = replay(plan(examples, {"failures": {"3": failure}}, time_limit_s=0.2), workers)
+    assert result.outcomes() == {"ok": N - 1, label: 1}
+    assert result.columns.outcome[2] == Outcome[label.upper()]
+    assert sum(result.errors.values()) == 1
+    assert len(result.latencies_s()) == N - 1
+
+
+def test_a_crash_costs_one_request(workers: Workers, examples: TensorLocation) -> None:
+    result = replay(plan(examples, {"failures": {"11": "crash"}}), workers)
+    assert result.outcomes() == {"ok": N - 1, "crashed": 1}  # the new worker's model counts from 1 and has nine to go
+    assert result.columns.outcome[10] == Outcome.CRASHED
+    assert result.restarts == 1
+    assert dict(result.errors) == {"the worker process ended with exit code 70": 1}
+
+
+def test_a_hang_costs_one_request_and_the_time_limit(workers: Workers, examples: TensorLocation) -> None:
+    result = replay(plan(examples, {"failures": {"11": "hang"}}, time_limit_s=0.3), workers)
+    assert result.outcomes() == {"ok": N - 1, "timeout": 1}
+    assert result.columns.outcome[10] == Outcome.TIMEOUT
+    assert result.columns.latency_ns[10] >= 0.3e9
+    assert dict(result.errors) == {"no answer within 0.3 s; the worker was ended": 1}
+
+
+def test_a_model_that_keeps_crashing_is_left_alone(workers: Workers, examples: TensorLocation) -> None:
+    result = replay(plan(examples, {"failures": {"1": "crash"}}), workers)
+    assert result.outcomes() == {"not_sent": N - 4, "crashed": 4}
+    assert result.ended is None
+
+
+def test_a_target_that_answers_nothing_is_not_asked_for_ever(workers: Workers, examples: TensorLocation) -> None:
+    failures = {str(i): "unreachable" for i in range(1, N + 1)}
+    result = replay(plan(examples, {"failures": failures}), workers)
+    assert result.outcomes() == {"not_sent": N - 10, "unreachable": 10}
+
+
+@pytest.mark.parametrize(
+    ("fails", "kind", "text"),
+    [
+        ("cannot_load", "CannotLoad", "no such model, as told"),
+        ("not_ready", "NotReady", "the model is loading, as told"),
+        ("unreachable", "Unreachable", "connection refused, as told"),
+        ("crash", "crashed", "the worker process ended with exit code 70 (while opening the target)"),
+        ("hang", "crashed", "the target did not open within 0.5 s (while opening the target)"),
+    ],
+)
+def test_a_target_that_does_not_open_is_a_failed_replay(
+    workers: Workers, examples: TensorLocation, fails: str, kind: str, text: str
+) -> None:
+    result = replay(plan(examples, {"open_fails": fails}, start_limit_s=0.5), workers)
+    assert (result.failure, result.failure_kind) == (text, kind)
+    assert result.outcomes() == {"not_sent": N}
+
+
+def test_an_output_of_the_wrong_shape_is_a_bad_answer(workers: Workers, examples: TensorLocation) -> None:
+    result = replay(plan(examples, {"classes": 4}), workers)
+    assert result.outcomes() == {"bad_answer": N}
+    assert dict(result.errors) == {'output "probabilities" has shape [1, 4], expected [1, 3]': N}
+
+
+def test_a_warm_worker_keeps_its_model(workers: Workers, examples: TensorLocation) -> None:
+    first = replay(plan(examples, warm=True), workers)
+    second = replay(plan(examples, warm=True), workers)
+    other = replay(plan(examples, {"version": "2"}, warm=True), workers)
+    assert first.open_s is not None
+    assert second.open_s is None
+    assert other.open_s is not None
+    assert other.description is not None
+    assert other.description.version == "2"
+
+
+def test_a_cold_target_is_opened_each_time(workers: Workers, examples: TensorLocation) -> None:
+    assert [replay(plan(examples), workers).open_s is None for _ in range(2)] == [False, False]
+
+
+def test_the_deadline_ends_a_replay(workers: Workers, examples: TensorLocation) -> None:
+    result = replay(plan(examples, {"latencies_s": [0.2]}, deadline_s=1.0), workers)
+    assert result.ended == "the deadline of 1 s had passed"
+    assert 0 < result.outcomes()["not_sent"] < N
+
+
+def test_a_replay_can_be_stopped_from_another_thread(workers: Workers, examples: TensorLocation) -> None:
+    stop = threading.Event()
+    timer = threading.Timer(0.5, stop.set)
+    timer.start()
+    result = replay(plan(examples, {"latencies_s": [0.2]}), workers, stop)
+    timer.join()
+    assert result.ended == "goldwatch was stopped"

@@ -1,0 +1,95 @@
+"""The pool of workers: what they survive, and what they do not outlive."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+
+
+@pytest.fixture(autouse=True)
+def jobs_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    pool = Workers()
+    yield pool
+    pool.close()
+
+
+def gone(pid: int, within_s: float = 10.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_job_that_raises_says_so_and_the_worker_lives(workers: Workers) -> None:
+    with pytest.raises(JobFailed, match="AttributeError: module 'json' has no attribute 'no_such'"):
+        workers.call("k", "json:no_such", {})
+    worker = workers.take("k")
+    pid = worker.pid
+    workers.give_back("k", worker)
+    with pytest.raises(JobFailed):
+        workers.call("k", "json:no_such", {})
+    again = workers.take("k")
+    assert again.pid == pid
+    workers.drop(again)
+
+
+def test_a_worker_that_dies_says_how(workers: Workers) -> None:
+    with pytest.raises(WorkerDied, match=r"^the worker process ended by signal SIGABRT"):
+        workers.call("k", "tests.replay.jobs:abort", {})
+    with pytest.raises(WorkerDied, match=r'^the worker process ended with exit code 3: "last words"$'):
+        workers.call("k", "tests.replay.jobs:leave", {})
+
+
+def test_workers_of_different_keys_are_not_mixed(workers: Workers) -> None:
+    a = workers.take("a")
+    workers.give_back("a", a)
+    b = workers.take("b")
+    assert b.pid != a.pid
+    assert workers.take("a") is a
+    workers.drop(a)
+    workers.drop(b)
+
+
+def test_idle_workers_end_unless_they_are_kept(workers: Workers) -> None:
+    kept, ended = workers.take("kept"), workers.take("other")
+    workers.give_back("kept", kept)
+    workers.give_back("other", ended)
+    workers.reap(idle_limit_s=3600)
+    assert psutil.pid_exists(ended.pid)
+    workers.reap(idle_limit_s=0, keep=frozenset({"kept"}))
+    assert not psutil.pid_exists(ended.pid)
+    assert psutil.pid_exists(kept.pid)
+
+
+def test_a_busy_worker_does_not_outlive_the_agent_even_in_a_call_that_holds_the_gil(tmp_path: Path) -> None:
+    program = """
+import sys, threading, time
+from goldwatch.replay.workers import Workers
+workers = Workers()
+worker = workers.take("k")
+worker.send("tests.replay.jobs:hold_the_gil", {"file": sys.argv[1]})
+print(worker.pid, flush=True)
+time.sleep(60)
+"""
+    started = tmp_path / "started"
+    agent = subprocess.Popen([sys.executable, "-c", program, str(started)], stdout=subprocess.PIPE, text=True)
+    with agent:
+        assert agent.stdout is not None
+        pid = int(agent.stdout.readline())
+        while not started.exists():
+            time.sleep(0.01)
+        agent.kill()
+    assert gone(pid)
