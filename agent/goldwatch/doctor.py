@@ -10,6 +10,7 @@ from pathlib import Path
 
 from goldwatch import __version__
 from goldwatch.config import installed_probes
+from goldwatch.probe import NeedsPackage
 
 _RAPL = Path("/sys/class/powercap")
 
@@ -37,8 +38,7 @@ def _probes() -> Iterator[str]:
         except Exception as error:
             yield f"{name:<16} does not load: {type(error).__name__}: {error}"
             continue
-        needs = getattr(probe, "needs", None)
-        yield f"{name:<16} {_package(*needs) if needs else 'ready'}"
+        yield f"{name:<16} {_package(*probe.needs) if isinstance(probe, NeedsPackage) else 'ready'}"
 
 
 def _exporters() -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from goldwatch.config import format_duration, format_percentage, format_points
+from goldwatch.config import format_duration, format_points
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.monitor.bounds import lower, upper
 from goldwatch.pipeline import Assignment
@@ -97,7 +97,7 @@ def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
     allowed = assignment.watch.objectives.error_rate
     sent = sum(n for outcome, n in judgement.outcomes.items() if outcome != "not_sent")
     failed = sent - judgement.outcomes.get("ok", 0)
-    words = f"{failed:,} of {sent:,} requests failed, {format_percentage(allowed)} allowed"
+    words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
     return Finding("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
 
 
@@ -107,9 +107,7 @@ def _latency(assignment: Assignment, judgement: Judgement) -> Finding:
     n = len(judgement.latencies_s)
     late = sum(latency_s > objective.limit_s for latency_s in judgement.latencies_s)
     allowed = 1 - objective.quantile
-    words = (
-        f"{late:,} of {n:,} requests over {format_duration(objective.limit_s)}, {format_percentage(allowed)} allowed"
-    )
+    words = f"{late:,} of {n:,} requests over {format_duration(objective.limit_s)}, {100 * allowed:.4g}% allowed"
     if lower(late, n, ERROR) > allowed:
         return Finding("latency", Result.REGRESSION, words)
     if upper(late, n, ERROR) > allowed:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from goldwatch.config import format_duration
 from goldwatch.gate import EXIT_CODES, Finding, Report, Result, worst
 from goldwatch.judgement import Quantile
 from goldwatch.score.result import Score
@@ -101,7 +100,7 @@ def _worth_a_line(finding: Finding) -> bool:
 
 
 def _line(name: str, text: str) -> str:
-    return f"  {name:<12} {text}"
+    return f"  {name:<14} {text}"
 
 
 def _score(score: Score) -> str:
@@ -111,11 +110,11 @@ def _score(score: Score) -> str:
 
 def _quantile(quantile: Quantile) -> str:
     doubt = "" if quantile.certified else " (not certifiable: too few requests)"
-    return f"p{quantile.q * 100:g} {format_duration(_rounded(quantile.latency_s))}{doubt}"
+    return f"p{quantile.q * 100:g} {_milliseconds(quantile.latency_s)}{doubt}"
 
 
-def _rounded(seconds: float) -> float:
-    return float(f"{seconds:.2g}")
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
 
 
 def _plain(report: Report) -> dict[str, Any]:

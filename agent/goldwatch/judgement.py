@@ -5,7 +5,7 @@ It needs no numpy, since the agent that keeps and exports it must stay small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
@@ -101,7 +101,7 @@ class Judgement:
     errors: Mapping[str, int]
     open_s: float | None
     first_request_s: float | None
-    latencies_s: Sequence[float]
+    latencies_s: tuple[float, ...]
     throughput: float | None
     quantiles: tuple[Quantile, ...]
     scores: tuple[Score, ...]

@@ -194,7 +194,7 @@ def _judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    return Judged(replace(judgement, latencies_s=result.latencies_s()), answer["states"])
+    return Judged(replace(judgement, latencies_s=tuple(result.latencies_s())), answer["states"])
 
 
 def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:

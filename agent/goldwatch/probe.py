@@ -129,6 +129,14 @@ class Probe(Protocol):
         """Let go of everything. May be called more than once, and without `open`."""
 
 
+@runtime_checkable
+class NeedsPackage(Protocol):
+    """An ability that a probe may have: to say which package it needs, so that `goldwatch doctor` can look for it."""
+
+    needs: ClassVar[tuple[str, str]]
+    """The distribution's name, and the extra of goldwatch that brings it."""
+
+
 def option(
     text: str,
     *,

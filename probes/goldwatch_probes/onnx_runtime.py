@@ -1,17 +1,12 @@
 """The probe for ONNX models, run in process by ONNX Runtime."""
 
-# ruff: noqa: RUF009 - `option` is dataclasses.field, which may be called there
-
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from goldwatch.probe import (
     BadAnswer,
@@ -24,6 +19,10 @@ from goldwatch.probe import (
     check_inputs,
     option,
 )
+
+if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
+    import numpy as np
+    from numpy.typing import NDArray
 
 CPU = "CPUExecutionProvider"
 
@@ -49,6 +48,7 @@ class OnnxRuntime:
     """An ONNX model in this process. Outputs that are no tensors (scikit-learn's ZipMap) are left out."""
 
     served: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, str]] = ("onnxruntime", "onnx")
 
     @dataclass(frozen=True)
     class Options:
@@ -63,6 +63,7 @@ class OnnxRuntime:
         self._options = options
         self._session: Any = None
         self._description: Description | None = None
+        self._output_names: list[str] = []
         self._fixed_batch: int | None = None
 
     def open(self) -> None:
@@ -83,6 +84,7 @@ class OnnxRuntime:
             outputs=_outputs(session),
         )
         self._fixed_batch = next((t.shape[0] for t in inputs if t.shape and isinstance(t.shape[0], int)), None)
+        self._output_names = [spec.name for spec in self._description.outputs]
         self._session = session
 
     def describe(self) -> Description:
@@ -100,14 +102,17 @@ class OnnxRuntime:
 
     def predict(self, request: Mapping[str, NDArray[Any]]) -> list[Any]:
         """Run the session. Raises Rejected."""
-        outputs = [spec.name for spec in self.describe().outputs]
+        if self._session is None:
+            raise CannotLoad("the probe is not open")
         try:
-            return self._session.run(outputs, request)  # type: ignore[no-any-return]
+            return self._session.run(self._output_names, request)  # type: ignore[no-any-return]
         except Exception as error:  # the runtime's own classes have no common base but this
             raise Rejected(_first_line(error)) from error
 
     def decode(self, response: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """Name the outputs. Raises BadAnswer if one is not the tensor that the model declares."""
+        import numpy as np  # noqa: PLC0415 - the agent, which only reads the options, stays without
+
         outputs = {}
         for spec, value in zip(self.describe().outputs, response, strict=True):
             if not isinstance(value, np.ndarray):
@@ -177,12 +182,18 @@ def _as_text(name: str, array: NDArray[Any]) -> NDArray[np.object_]:
         flat = [value.decode() if isinstance(value, bytes) else str(value) for value in array.ravel()]
     except UnicodeDecodeError as error:
         raise CannotLoad(f'input "{name}" is not UTF-8 text: {error}') from error
-    return np.array(flat, dtype=object).reshape(array.shape)
+    return _object_array(flat, array.shape)
 
 
 def _as_bytes(array: NDArray[Any]) -> NDArray[np.object_]:
     flat = [value.encode() if isinstance(value, str) else bytes(value) for value in array.ravel()]
-    return np.array(flat, dtype=object).reshape(array.shape)
+    return _object_array(flat, array.shape)
+
+
+def _object_array(flat: Sequence[object], shape: tuple[int, ...]) -> NDArray[np.object_]:
+    import numpy as np  # noqa: PLC0415
+
+    return np.array(flat, dtype=object).reshape(shape)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,10 +1,9 @@
 """The probe for servers that speak the Open Inference Protocol (version 2) over HTTP.
 
 Triton, KServe, MLServer and OpenVINO Model Server do. Connection and codec are modules of their own: here is what is
-asked of a server, and what its answers mean.
+asked of a server, and what its answers mean. The codec is imported where it is used: the agent, which reads only the
+options of a probe, stays without numpy.
 """
-
-# ruff: noqa: RUF009 - `option` is dataclasses.field, which may be called there
 
 from __future__ import annotations
 
@@ -12,10 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
-
-from numpy.typing import NDArray
 
 from goldwatch.probe import (
     SYNTHETIC_HEADER,
@@ -32,8 +29,10 @@ from goldwatch.probe import (
     dtype_name,
     option,
 )
-from goldwatch_probes import _v2_tensors as tensors
 from goldwatch_probes._http import Answer, Connection
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BINARY_HEADER = "Inference-Header-Content-Length"
 
@@ -110,6 +109,8 @@ class OpenInference:
 
         MLServer declares no inputs unless told to; then there is nothing to check against.
         """
+        from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
         if self._description is None:
             raise CannotLoad("the probe is not open")
         if self._description.inputs:
@@ -130,6 +131,8 @@ class OpenInference:
 
     def decode(self, response: Answer) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
+        from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
         outputs = tensors.decode(response.body, response.headers.get(BINARY_HEADER))
         for spec in self._description.outputs if self._description else ():
             _check_output(outputs, spec)
@@ -149,6 +152,8 @@ class OpenInference:
 
     def _metadata(self, path: str, *, optional: bool = False) -> dict[str, Any]:
         """Return the JSON object at `path`; an empty one if it is `optional` and the server has no such page."""
+        from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
         answer = self._get(path, missing_allowed=optional)
         if answer.status == 404:
             return {}
@@ -205,6 +210,8 @@ def _newest(versions: object) -> str:
 
 
 def _specs(declared: object) -> tuple[TensorSpec, ...]:
+    from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
     return tuple(tensors.spec_of(tensor) for tensor in declared) if isinstance(declared, list) else ()
 
 

@@ -1,7 +1,5 @@
 """Probes and a config writer for the tests of the config."""
 
-# ruff: noqa: RUF009 - `option` is dataclasses.field, which may be called there
-
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -92,13 +93,14 @@ def response(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
 class RawServer:
     """A socket that answers each path as `behaviours` has it, and every other with the metadata of a model."""
 
-    def __init__(self, behaviours: dict[str, Behaviour]) -> None:
+    def __init__(self, behaviours: dict[str, Behaviour], tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._behaviours = behaviours
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self.requests: list[bytes] = []
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._socket.getsockname()[1]}"
         self._start(self._accept)
 
     @property
@@ -125,15 +127,23 @@ class RawServer:
                 self._start(self._talk, connection)
 
     def _talk(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError, ValueError), connection.makefile("rb") as stream:
+        with (
+            suppress(OSError, ValueError),
+            connection,
+            self._secured(connection) as sock,
+            sock.makefile("rb") as stream,
+        ):
             while request := self._read(stream):
                 self.requests.append(request)
                 path = request.split(b" ", 2)[1].decode()
                 kind = "infer" if path.endswith("/infer") else path
                 if kind in self._behaviours:
-                    self._behaviours[kind](connection, request)
+                    self._behaviours[kind](sock, request)
                 else:
-                    connection.sendall(response(json.dumps(METADATA).encode()))
+                    sock.sendall(response(json.dumps(METADATA).encode()))
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
 
     @staticmethod
     def _read(stream: BinaryIO) -> bytes:
@@ -151,8 +161,8 @@ class RawServer:
 def raw_server() -> Iterator[Callable[..., RawServer]]:
     servers: list[RawServer] = []
 
-    def start(behaviours: dict[str, Behaviour] | None = None) -> RawServer:
-        servers.append(RawServer(behaviours or {}))
+    def start(behaviours: dict[str, Behaviour] | None = None, tls: ssl.SSLContext | None = None) -> RawServer:
+        servers.append(RawServer(behaviours or {}, tls))
         return servers[-1]
 
     yield start

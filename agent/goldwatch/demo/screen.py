@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
@@ -48,7 +49,7 @@ def line(judgement: Judgement) -> str:
     return f"{cells}  {states}"
 
 
-def digits(images: NDArray, flips: Sequence[Flip], most: int = 7) -> str:
+def digits(images: NDArray[Any], flips: Sequence[Flip], most: int = 7) -> str:
     """Draw the flipped examples of `images` [n, 8, 8] side by side in half blocks, with what they were and are now."""
     shown = flips[:most]
     drawn = [_half_blocks(images[flip.example]) for flip in shown]
@@ -57,7 +58,7 @@ def digits(images: NDArray, flips: Sequence[Flip], most: int = 7) -> str:
     return "\n".join([*rows, captions]) if shown else ""
 
 
-def _half_blocks(image: NDArray) -> list[str]:
+def _half_blocks(image: NDArray[Any]) -> list[str]:
     """Draw a picture, two rows of pixels to a line of text."""
     inked = image > _INK
     blocks = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}

@@ -16,9 +16,10 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from goldwatch.alert import Alert
@@ -95,7 +96,7 @@ class _Demo:
     alerts_before_damage: int = 0
     damaged_at: float | None = None
     port: int = 0
-    images: NDArray | None = None
+    images: NDArray[Any] | None = None
 
     async def run(self, seconds: float) -> int:
         self.images = GoldenSet.open(_DIGITS / "golden").tensor("inputs.image")
@@ -149,7 +150,7 @@ class _Demo:
         flips = next((j.difference.flips for j in reversed(self.judgements) if j.difference and j.difference.flips), ())
         return screen.digits(self.images, flips) if self.images is not None else ""
 
-    def _screen(self) -> object:
+    def _screen(self) -> RenderableType:
         footer = f"metrics http://127.0.0.1:{self.port}/metrics   model server {self.address}"
         if self.damaged_at is not None:
             footer += "\nthe server now serves a copy of the model with its weights in 3 bits; nobody told goldwatch"

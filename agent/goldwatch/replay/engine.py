@@ -48,11 +48,11 @@ class Plan:
 
 @dataclass(slots=True)
 class Replay:
-    """What happened.
+    """What happened. The columns are the caller's to close.
 
-    `ended` says why goldwatch cut the replay short, `failure` why the target could not be used at all. `failure_kind` is the name of the exception's class, or "crashed" if the worker was lost.
-
-    `started_at` is Unix time in seconds, the durations are seconds. The columns are the caller's to close.
+    `started_at` is Unix time in seconds, the durations are seconds. `ended` says why goldwatch cut the replay short,
+    `failure` why the target could not be used at all; `failure_kind` is the name of the exception's class, or "crashed"
+    if the worker was lost.
     """
 
     columns: Columns

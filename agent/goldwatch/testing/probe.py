@@ -1,7 +1,5 @@
 """A probe without a model, whose answers, latencies and failures are what the test says."""
 
-# ruff: noqa: RUF009 - `option` is dataclasses.field, which may be called there
-
 from __future__ import annotations
 
 import os

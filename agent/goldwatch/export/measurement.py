@@ -1,0 +1,168 @@
+"""From a judgement, or an event of the service, to measurements. Pure functions.
+
+What is not known gives no measurement: a score that could not be computed is absent, never zero. Exporters keep the
+last value that they were given, so after a replay that could not be judged the last known scores stay, beside
+`goldwatch_replay_last_valid_timestamp_seconds`, which says how old they are, and verdicts that say unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from goldwatch.export import catalogue as c
+from goldwatch.export.metric import Kind, Metric
+from goldwatch.judgement import Judgement, Validity
+from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.replay.outcome import Outcome
+from goldwatch.score.result import Score
+
+_LONGEST_FACT = 128
+_DIGEST_DIGITS = 12
+
+
+class SkipReason(StrEnum):
+    """Why a replay that was due did not take place. Label values: few, and fixed."""
+
+    STILL_RUNNING = "still_running"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One value of one series, in the unit of its metric.
+
+    A counter is given its increase, a histogram all new observations, any other kind its value.
+    """
+
+    metric: Metric
+    labels: Mapping[str, str]
+    value: float | Sequence[float]
+    key: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.labels.keys() != set(self.metric.labels):
+            raise ValueError(f"{self.metric.name} has the labels {self.metric.labels}, not {tuple(self.labels)}")
+        if isinstance(self.value, Sequence) != (self.metric.kind is Kind.HISTOGRAM):
+            raise ValueError(f"{self.metric.name} is a {self.metric.kind}: {type(self.value).__name__} does not fit")
+        if self.metric.kind is Kind.COUNTER and not (isinstance(self.value, int | float) and self.value >= 0):
+            raise ValueError(f"{self.metric.name} is a counter and cannot change by {self.value}")
+        object.__setattr__(self, "key", tuple(self.labels[label] for label in self.metric.labels))
+
+
+def of_judgement(j: Judgement) -> Iterator[Measurement]:
+    """Yield all that a replay and its judgement tell."""
+    where = {"watch": j.watch, "target": j.target}
+    yield from _of_replay(j, where)
+    yield from _of_requests(j, where)
+    yield from _of_infos(j, where)
+    yield from _of_difference(j, where)
+    for score in j.scores:
+        yield from _of_score(score, where | {"score": score.name})
+    for verdict in j.verdicts:
+        yield from _of_verdict(verdict, where | {"monitor": verdict.monitor})
+
+
+def of_watch(watch: str, target: str) -> Iterator[Measurement]:
+    """Yield the counters of a new watch at zero, so that Prometheus sees their first increase."""
+    where = {"watch": watch, "target": target}
+    for validity in Validity:
+        yield Measurement(c.REPLAYS, where | {"validity": validity}, 0)
+    for reason in SkipReason:
+        yield Measurement(c.REPLAYS_SKIPPED, where | {"reason": reason}, 0)
+    for outcome in Outcome:
+        yield Measurement(c.REQUESTS, where | {"outcome": outcome.label}, 0)
+    yield Measurement(c.REQUEST_LATENCY, where, ())
+
+
+def of_skip(watch: str, target: str, reason: str) -> Iterator[Measurement]:
+    """Yield one replay that did not take place. Raises ValueError if `reason` is none of SkipReason."""
+    yield Measurement(c.REPLAYS_SKIPPED, {"watch": watch, "target": target, "reason": SkipReason(reason)}, 1)
+
+
+def of_alert(watch: str, target: str, severity: str | None) -> Iterator[Measurement]:
+    """Yield the alert that is open, by its severity, or that none is. Raises ValueError if there is no such one."""
+    active = None if severity is None else Severity(severity)
+    for each in Severity:
+        yield Measurement(c.ALERT_ACTIVE, {"watch": watch, "target": target, "severity": each}, float(each is active))
+
+
+def of_reload(*, ok: bool, at: float) -> Iterator[Measurement]:
+    """Yield an attempt to put a config in force at Unix time `at`."""
+    yield Measurement(c.RELOAD_SUCCESSFUL, {}, float(ok))
+    if ok:
+        yield Measurement(c.RELOAD_SUCCESS_TIMESTAMP, {}, at)
+
+
+def of_build(version: str) -> Iterator[Measurement]:
+    """Yield what runs."""
+    yield Measurement(c.BUILD_INFO, {"version": version, "python": platform.python_version()}, 1)
+
+
+def _gauge(metric: Metric, labels: Mapping[str, str], value: float | None) -> Iterator[Measurement]:
+    """Yield the value if there is one."""
+    if value is not None and not math.isnan(value):
+        yield Measurement(metric, labels, value)
+
+
+def _of_replay(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    yield Measurement(c.REPLAYS, {**where, "validity": j.validity}, 1)
+    yield from _gauge(c.REPLAY_TIMESTAMP, where, j.started_at)
+    yield from _gauge(c.REPLAY_VALID_TIMESTAMP, where, j.started_at if j.validity is Validity.VALID else None)
+    yield from _gauge(c.REPLAY_DURATION, where, j.duration_s)
+    yield from _gauge(c.REPLAY_LATENESS, where, j.lateness_s)
+    yield from _gauge(c.REPLAY_THROUGHPUT, where, j.throughput)
+    yield from _gauge(c.TARGET_OPEN, where, j.open_s)
+
+
+def _of_requests(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    for outcome in Outcome:  # zeros too: a series that is only there when something failed cannot be alerted on
+        yield Measurement(c.REQUESTS, {**where, "outcome": outcome.label}, j.outcomes.get(outcome.label, 0))
+    yield from _gauge(c.FIRST_REQUEST, where, j.first_request_s)
+    yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s)
+
+
+def _of_infos(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    golden = {"golden": j.golden, "task": j.task, "digest": _short(j.golden_digest)}
+    yield Measurement(c.GOLDEN_INFO, {**where, **golden}, 1)
+    yield Measurement(c.GOLDEN_EXAMPLES, where, j.examples)
+    if (d := j.description) is not None:
+        said = {name: _fact(getattr(d, name)) for name in ("model", "version", "framework", "framework_version")}
+        target = {"probe": j.probe, **said, "device": _fact(d.device), "digest": _short(d.digest)}
+        yield Measurement(c.TARGET_INFO, {**where, **target}, 1)
+
+
+def _of_difference(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    if (d := j.difference) is None:
+        return
+    yield Measurement(c.EXAMPLES_COMPARED, where, d.compared)
+    yield Measurement(c.EXAMPLES_MOVED, where, d.moved)
+    for effect, count in (("harmful", d.harmful), ("helpful", d.helpful), ("neutral", d.neutral)):
+        yield Measurement(c.EXAMPLES_FLIPPED, {**where, "effect": effect}, count)
+
+
+def _of_score(score: Score, labels: Mapping[str, str]) -> Iterator[Measurement]:
+    yield from _gauge(c.SCORE, labels, score.value)
+    yield from _gauge(c.SCORE_LOW, labels, score.low)
+    yield from _gauge(c.SCORE_HIGH, labels, score.high)
+    yield from _gauge(c.SCORE_REFERENCE, labels, score.reference)
+    yield from _gauge(c.SCORE_EXAMPLES, labels, score.n)
+
+
+def _of_verdict(verdict: Verdict, labels: Mapping[str, str]) -> Iterator[Measurement]:
+    yield from _gauge(c.EVIDENCE, labels, verdict.evidence)
+    yield from _gauge(c.EVIDENCE_THRESHOLD, labels, verdict.threshold)
+    for state in State:
+        yield Measurement(c.VERDICT, {**labels, "state": state}, float(state is verdict.state))
+
+
+def _fact(text: str) -> str:
+    """Bound what a server says of itself, and make it text that can be sent: JSON may carry half a surrogate pair."""
+    return text[:_LONGEST_FACT].encode("utf-8", "replace").decode()
+
+
+def _short(digest: str) -> str:
+    return _fact(digest.removeprefix("sha256:")[:_DIGEST_DIGITS])

@@ -1,0 +1,130 @@
+"""What a metric is, and the rules that each name in the catalogue keeps.
+
+A metric has two names. The one for Prometheus follows from the one for OpenTelemetry by OpenTelemetry's own rules of
+translation, so a query means the same whether Prometheus scraped the agent or a collector handed the metrics on. For
+the same reason a label is called alike on both sides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The type of a metric. An *info* is a gauge whose value is always 1: what it says is in its labels."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family.
+
+    `unit` is in UCUM, as OpenTelemetry writes units: "s", "1" for a ratio, "{request}" for things that are counted,
+    empty where there is none. `buckets` are the upper bounds of a histogram in that unit, without +Inf.
+
+    `group` names the labels that tell apart sets of series that are replaced whole: publishing any series of a set
+    ends those of its others that are not published with it. None means that each series stands for itself.
+    """
+
+    name: str
+    otel_name: str
+    kind: Kind
+    unit: str
+    labels: tuple[str, ...]
+    help: str
+    group: tuple[str, ...] | None = None
+    buckets: tuple[float, ...] = ()
+
+    def matches(self, key: tuple[str, ...], watch: str, target: str) -> bool:
+        """Say whether the series with the label values `key` belongs to this watch and target."""
+        of = dict(zip(self.labels, key, strict=True))
+        return of.get("watch") == watch and of.get("target") == target
+
+
+LABELS = {
+    "watch": "the watches of the config",
+    "target": "the targets of the config",
+    "golden": "the golden set of the watch; the old series ends when it changes",
+    "task": "the tasks that goldwatch knows",
+    "digest": "one at a time: the old series ends when it changes",
+    "probe": "the probe of the target",
+    "model": "one at a time: the old series ends when it changes",
+    "version": "one at a time: the old series ends when it changes",
+    "python": "one at a time: the interpreter of the agent",
+    "framework": "one at a time: the old series ends when it changes",
+    "framework_version": "one at a time: the old series ends when it changes",
+    "device": "one at a time: the old series ends when it changes",
+    "validity": "valid, insufficient, invalid",
+    "outcome": "the seven ends of a request",
+    "reason": "the reasons to skip a replay",
+    "score": "the scores of the golden set's task",
+    "effect": "harmful, helpful, neutral",
+    "monitor": "the monitors of the watch",
+    "state": "unknown, steady, suspect, alerting, recovered",
+    "severity": "page, ticket",
+}
+"""Each label that may be used, and what bounds its values."""
+
+_NAME = re.compile(r"goldwatch(_[a-z0-9]+)+")
+_OTEL_NAME = re.compile(r"goldwatch(\.[a-z0-9]+(_[a-z0-9]+)*)+")
+_UNIT = re.compile(r"|s|1|\{[a-z0-9]+\}(/s)?")
+_RESERVED = ("_bucket", "_sum", "_count", "_created")
+_FACTS = {"version", "python", "model", "framework", "framework_version", "device", "digest", "golden", "task", "probe"}
+
+
+def prometheus_name(metric: Metric) -> str:
+    """Translate the OpenTelemetry name of a metric by the rules of OpenTelemetry's compatibility specification."""
+    name = metric.otel_name.replace(".", "_")
+    if metric.unit == "s":
+        name += "_seconds"
+    elif metric.unit.endswith("/s"):
+        name += "_per_second"
+    elif metric.unit == "1" and metric.kind is Kind.GAUGE:
+        name += "_ratio"
+    return name + "_total" if metric.kind is Kind.COUNTER else name
+
+
+def problems(metrics: Iterable[Metric]) -> list[str]:
+    """Return what is wrong with a catalogue, one line each; nothing if all is well."""
+    metrics = list(metrics)
+    found = [f"{m.name}: {problem}" for m in metrics for problem in _problems_of(m)]
+    for names in ([m.name for m in metrics], [m.otel_name for m in metrics]):
+        found += [f"{name}: used {n} times" for name, n in Counter(names).items() if n > 1]
+    return found
+
+
+def _problems_of(metric: Metric) -> Iterator[str]:
+    if not _NAME.fullmatch(metric.name) or not _OTEL_NAME.fullmatch(metric.otel_name):
+        yield f"the names must begin with goldwatch and be in lower case, also {metric.otel_name}"
+    if not _UNIT.fullmatch(metric.unit):
+        yield f'"{metric.unit}" is no unit in use here'
+    if metric.name != prometheus_name(metric):
+        yield f"{metric.otel_name} in {metric.unit or 'no unit'} is {prometheus_name(metric)} in Prometheus"
+    if metric.name.endswith(_RESERVED) or (metric.name.endswith("_info") != (metric.kind is Kind.INFO)):
+        yield f"a {metric.kind} must not end so"
+    if bool(metric.buckets) != (metric.kind is Kind.HISTOGRAM) or list(metric.buckets) != sorted(set(metric.buckets)):
+        yield "a histogram, and nothing else, has buckets, in rising order"
+    if not metric.help.endswith("."):
+        yield "the help must be a sentence"
+    yield from _problems_of_labels(metric)
+
+
+def _problems_of_labels(metric: Metric) -> Iterator[str]:
+    if unbounded := [label for label in metric.labels if label not in LABELS]:
+        yield f"nothing bounds the values of {', '.join(unbounded)}"
+    if metric.kind is not Kind.INFO and (facts := _FACTS.intersection(metric.labels)):
+        yield f"{', '.join(sorted(facts))} may be labels of an info only, where the old series ends"
+    if metric.kind is Kind.INFO and metric.group is None:
+        yield "an info must have a group, so that the old series ends"
+    if metric.group is not None and metric.kind not in (Kind.INFO, Kind.GAUGE):
+        yield "a counter or histogram cannot be replaced"
+    if not set(metric.group or ()) <= set(metric.labels):
+        yield "the group must be labels of the metric"

@@ -1,0 +1,132 @@
+"""Around the SDK's exporter to a collector: it fails quietly, says so once, and leaves out what has ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry.sdk.metrics.export import Metric as SdkMetric
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+
+log = logging.getLogger("goldwatch")
+
+_SAY_AGAIN_AFTER_S = 3600.0
+_CLOSE_LIMIT_MS = 500.0
+
+
+class Push(MetricExporter):
+    """Hands metrics to `inner`. A failure is a warning at first and then once an hour, however often it pushes.
+
+    `loggers` are those of `inner`, whose own words (a line for each try) go into that warning instead of the log.
+    """
+
+    def __init__(
+        self,
+        inner: MetricExporter,
+        endpoint: str,
+        loggers: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
+        self._inner = inner
+        parts = urlsplit(endpoint)
+        self._where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)  # without a password
+        self._loggers = [logging.getLogger(name) for name in loggers]
+        self._clock = clock
+        self._retired: frozenset[tuple[str, str]] = frozenset()
+        self._failures = 0
+        self._said_at: float | None = None
+        self._closed = False
+
+    def leave_out(self, retired: frozenset[tuple[str, str]]) -> None:
+        """Leave out the points of these watches and targets, which the SDK itself cannot forget."""
+        self._retired = retired
+
+    def export(
+        self,
+        metrics_data: MetricsData,
+        timeout_millis: float = 10_000,
+        **kwargs: Any,  # noqa: ANN401 - as the SDK declares it
+    ) -> MetricExportResult:
+        """Push once. Raises nothing."""
+        data = _without(metrics_data, self._retired)
+        with _overheard(self._loggers) as said:
+            try:
+                result = self._inner.export(data, timeout_millis, **kwargs)
+            except Exception as error:  # noqa: BLE001, RUF100 - whatever a collector does, the agent goes on
+                said.append(str(error))
+                result = MetricExportResult.FAILURE
+        if not self._closed:
+            self._note(result is MetricExportResult.SUCCESS, said)
+        return result
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as the SDK declares it
+        """Do nothing: nothing is held back."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - as the SDK
+        """Give up what is under way and close the connection."""
+        self._closed = True
+        with _overheard(self._loggers):
+            self._inner.shutdown(timeout_millis=min(timeout_millis, _CLOSE_LIMIT_MS))
+
+    def _note(self, ok: bool, said: Sequence[str]) -> None:
+        if ok and self._failures:
+            log.info("metrics reach the OpenTelemetry collector at %s again", self._where)
+            self._said_at = None
+        self._failures = 0 if ok else self._failures + 1
+        now = self._clock()
+        if ok or (self._said_at is not None and now - self._said_at < _SAY_AGAIN_AFTER_S):
+            return
+        self._said_at = now
+        why = said[0] if said else "no reason was given"
+        message = "metrics do not reach the OpenTelemetry collector at %s (%d failed in a row); goldwatch goes on: %s"
+        log.warning(message, self._where, self._failures, why)
+
+
+@contextmanager
+def _overheard(loggers: Sequence[logging.Logger]) -> Iterator[list[str]]:
+    """Keep what this thread says to `loggers` out of the log, and yield it."""
+    said: list[str] = []
+    thread = threading.get_ident()
+
+    def hear(record: logging.LogRecord) -> bool:
+        if record.thread != thread:
+            return True
+        said.append(record.getMessage())
+        return False
+
+    for logger in loggers:
+        logger.addFilter(hear)
+        logger.filters.insert(0, logger.filters.pop())  # before the SDK's own, which drops what it said before
+    try:
+        yield said
+    finally:
+        for logger in loggers:
+            logger.removeFilter(hear)
+
+
+def _without(data: MetricsData, retired: frozenset[tuple[str, str]]) -> MetricsData:
+    if not retired:
+        return data
+    resources = []
+    for resource in data.resource_metrics:
+        scopes = [replace(s, metrics=[_kept(m, retired) for m in s.metrics]) for s in resource.scope_metrics]
+        resources.append(replace(resource, scope_metrics=scopes))
+    return replace(data, resource_metrics=resources)
+
+
+def _kept(metric: SdkMetric, retired: frozenset[tuple[str, str]]) -> SdkMetric:
+    points = [p for p in metric.data.data_points if not _is_of(p.attributes, retired)]
+    return replace(metric, data=replace(metric.data, data_points=points))  # type: ignore[arg-type] # any kind of points
+
+
+def _is_of(attributes: Any, retired: frozenset[tuple[str, str]]) -> bool:  # noqa: ANN401 - the SDK's mapping or None
+    attributes = attributes or {}
+    return (attributes.get("watch"), attributes.get("target")) in retired

@@ -1,0 +1,64 @@
+"""docs/metrics.md, made from the catalogue: `python -m goldwatch.export.reference > docs/metrics.md`."""
+
+from __future__ import annotations
+
+import sys
+
+from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.metric import LABELS, Kind, Metric
+
+_HEAD = """\
+# Metrics
+
+Prometheus scrapes them at `/metrics`, as text or OpenMetrics, beside `process_*` of the agent itself. With
+`exporters.otlp` the agent pushes the same metrics to an OpenTelemetry collector, where a histogram is exponential. A
+name for Prometheus is the OpenTelemetry name as OpenTelemetry translates it, and labels are called alike on both sides,
+so a query means the same whichever way the metrics came.
+
+What is not known is absent, never zero. After a replay that could not be judged the last known scores and examples
+stay, `goldwatch_replay_last_valid_timestamp_seconds` says how old they are, and `goldwatch_verdict` says `unknown`. A
+score or monitor that is no longer computed ends with the first replay that has others. All series of a watch and target
+end when they leave the config.
+"""
+
+QUERIES = {
+    "p99 latency over the last hour": "histogram_quantile(0.99, sum by (watch, target, le)"
+    " (rate(goldwatch_request_latency_seconds_bucket[1h])))",
+    "share of requests that failed": 'sum by (watch, target) (rate(goldwatch_requests_total{outcome!~"ok|not_sent"}[1h]))'
+    ' / sum by (watch, target) (rate(goldwatch_requests_total{outcome!="not_sent"}[1h]))',
+    "monitors that do not say steady": 'goldwatch_verdict{state!="steady"} == 1',
+    "how near a monitor is to an alert": "goldwatch_evidence_log10 / goldwatch_evidence_threshold_log10",
+    "scores with the model's version": "goldwatch_score_ratio"
+    " * on (watch, target) group_left (version) goldwatch_target_info",
+    "no valid replay for an hour": "time() - goldwatch_replay_last_valid_timestamp_seconds > 3600",
+}
+"""Questions that a user has, and the PromQL that answers them."""
+
+
+def markdown() -> str:
+    """Return the whole page."""
+    return "\n".join([_HEAD, *(_section(m) for m in CATALOGUE), _labels(), _queries()])
+
+
+def _section(metric: Metric) -> str:
+    facts = [
+        f"- {metric.kind}, OpenTelemetry `{metric.otel_name}`" + (f" in `{metric.unit}`" if metric.unit else ""),
+        f"- labels: {', '.join(f'`{label}`' for label in metric.labels) or 'none'}",
+    ]
+    if metric.kind is Kind.HISTOGRAM:
+        facts.append(f"- buckets up to: {', '.join(f'{bound:g}' for bound in metric.buckets)}")
+    return "\n".join([f"## `{metric.name}`", "", metric.help, "", *facts, ""])
+
+
+def _labels() -> str:
+    rows = [f"| `{label}` | {bound} |" for label, bound in LABELS.items()]
+    return "\n".join(["## Labels", "", "| label | what bounds its values |", "|---|---|", *rows, ""])
+
+
+def _queries() -> str:
+    rows = [f"| {question} | `{query.replace('|', chr(92) + '|')}` |" for question, query in QUERIES.items()]
+    return "\n".join(["## Queries to start from", "", "| question | PromQL |", "|---|---|", *rows, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

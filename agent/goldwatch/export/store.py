@@ -1,0 +1,104 @@
+"""The current value of each series, shared by the exporters.
+
+Why not leave that to the instruments of the client libraries: here one publication becomes visible whole, a series that
+has ended is gone for Prometheus and OpenTelemetry alike, and a replay's latencies are sorted into buckets at once.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.measurement import Measurement
+from goldwatch.export.metric import Kind, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Observations by bucket: `counts[i]` are up to the i-th bound and above the one before; the last has no bound."""
+
+    counts: tuple[int, ...]
+    total: float
+
+    @classmethod
+    def of(cls, values: Sequence[float], bounds: Sequence[float]) -> Distribution:
+        """Sort values into buckets."""
+        ordered = sorted(values)
+        upto = [0, *(bisect_right(ordered, bound) for bound in bounds), len(ordered)]
+        return cls(tuple(b - a for a, b in pairwise(upto)), math.fsum(ordered))
+
+    def __add__(self, other: Distribution) -> Distribution:
+        counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
+        return Distribution(counts, self.total + other.total)
+
+
+Key: TypeAlias = tuple[str, ...]
+"""The label values of a series, in the order of its metric's labels."""
+
+Sample: TypeAlias = float | Distribution
+
+
+class Store:
+    """The last values of the metrics of the catalogue. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._series: dict[str, dict[Key, Sample]] = {metric.name: {} for metric in CATALOGUE}
+
+    def publish(self, measurements: Iterable[Measurement]) -> None:
+        """Take measurements in, all or none of them visible to any reader."""
+        # Latencies are sorted before the lock is taken, for which a scrape would wait.
+        batch = [(m.metric, m.key, _sample(m)) for m in measurements]
+        replaced = {(metric.name, _group(metric, key)) for metric, key, _ in batch if metric.group is not None}
+        grouped = {metric.name: metric for metric, _, _ in batch if metric.group is not None}
+        with self._lock:
+            for name, metric in grouped.items():
+                series = self._series[name]
+                self._series[name] = {k: v for k, v in series.items() if (name, _group(metric, k)) not in replaced}
+            for metric, key, sample in batch:
+                series = self._series[metric.name]
+                accumulates = metric.kind in (Kind.COUNTER, Kind.HISTOGRAM)
+                series[key] = _sum(series[key], sample) if accumulates and key in series else sample
+
+    def retire(self, watch: str, target: str) -> None:
+        """Forget all series of a watch and target."""
+        with self._lock:
+            for metric in CATALOGUE:
+                series = self._series[metric.name]
+                for key in [k for k in series if metric.matches(k, watch, target)]:
+                    del series[key]
+
+    def series(self, metric: Metric) -> Mapping[Key, Sample]:
+        """Return the series of one metric as they are now."""
+        with self._lock:
+            return dict(self._series[metric.name])
+
+    def snapshot(self) -> list[tuple[Metric, Mapping[Key, Sample]]]:
+        """Return all metrics that have series, as they are at one instant, in the order of the catalogue."""
+        with self._lock:
+            return [(m, dict(self._series[m.name])) for m in CATALOGUE if self._series[m.name]]
+
+
+def _sample(measurement: Measurement) -> Sample:
+    if isinstance(measurement.value, Sequence):
+        return Distribution.of(measurement.value, measurement.metric.buckets)
+    return float(measurement.value)
+
+
+def _sum(before: Sample, more: Sample) -> Sample:
+    if isinstance(before, Distribution) and isinstance(more, Distribution):
+        return before + more
+    if isinstance(before, float) and isinstance(more, float):
+        return before + more
+    raise TypeError("a number and a distribution have no sum")
+
+
+def _group(metric: Metric, key: Key) -> Key:
+    """Return the part of a key that tells which set of series is replaced whole."""
+    return tuple(value for label, value in zip(metric.labels, key, strict=True) if label in (metric.group or ()))

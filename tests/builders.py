@@ -1,0 +1,75 @@
+"""Values that many tests start from."""
+
+from typing import Any
+
+from goldwatch.judgement import Difference, Flip, Judgement, Quantile, SliceShare, Validity
+from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.probe import Description
+from goldwatch.score.result import Score
+
+
+def verdict(monitor: str = "worse", state: State = State.STEADY, **values: Any) -> Verdict:
+    defaults: dict[str, Any] = {
+        "severity": Severity.PAGE,
+        "evidence": 0.5,
+        "threshold": 5.6,
+        "since": None,
+        "confirm": False,
+        "summary": "all is well",
+    }
+    return Verdict(monitor, state, **(defaults | values))
+
+
+def description(**values: Any) -> Description:
+    defaults: dict[str, Any] = {
+        "model": "digits",
+        "version": "1",
+        "framework": "onnxruntime",
+        "framework_version": "1.20",
+        "device": "cpu",
+        "digest": "sha256:" + "a" * 64,
+    }
+    return Description(**(defaults | values))
+
+
+def difference(**values: Any) -> Difference:
+    defaults: dict[str, Any] = {
+        "compared": 600,
+        "moved": 120,
+        "harmful": 50,
+        "helpful": 3,
+        "neutral": 2,
+        "largest": 0.9,
+        "flips": tuple(Flip(i, "8", "8", "1") for i in range(50)),
+        "where": (SliceShare("digit", "8", 40, 60),),
+    }
+    return Difference(**(defaults | values))
+
+
+def judgement(**values: Any) -> Judgement:
+    defaults: dict[str, Any] = {
+        "watch": "digits",
+        "target": "served",
+        "golden": "digits",
+        "golden_digest": "sha256:" + "b" * 64,
+        "task": "classification",
+        "examples": 600,
+        "probe": "open-inference",
+        "started_at": 1_800_000_000.0,
+        "duration_s": 1.5,
+        "lateness_s": 0.01,
+        "validity": Validity.VALID,
+        "reasons": (),
+        "description": description(),
+        "outcomes": {"ok": 598, "timeout": 2},
+        "errors": {"no answer within 2 s": 2},
+        "open_s": 0.2,
+        "first_request_s": 0.01,
+        "latencies_s": (),
+        "throughput": 400.0,
+        "quantiles": (Quantile(0.5, 0.002, True), Quantile(0.99, 0.01, False)),
+        "scores": (Score("accuracy", 0.95, 0.93, 0.97, 598, 0.952),),
+        "difference": None,
+        "verdicts": (verdict(),),
+    }
+    return Judgement(**(defaults | values))
