@@ -133,6 +133,8 @@ class Service:
                 exporter.retire(*key)
         self._in_force = wanted
         for key, assignment in after.items():
+            if key not in before:
+                self._publish(measurement.of_watch(*key))
             if before.get(key) != assignment:
                 self._schedule(assignment)
         self._publish(measurement.of_reload(ok=True, at=time.time()))
@@ -201,10 +203,13 @@ def _pushers(config: Config) -> dict[str, Exporter]:
     otlp = config.exporters.otlp
     if otlp is None:
         return {}
-    from goldwatch.export.otlp import OtlpExporter  # noqa: PLC0415 - only who pushes pays for the SDK
+    from goldwatch.export.otlp import NotInstalled, OtlpExporter  # noqa: PLC0415 - only who pushes pays for the SDK
 
     headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
-    return {"otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers)}
+    try:
+        return {"otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers)}
+    except NotInstalled as error:
+        raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
 
 async def serve(

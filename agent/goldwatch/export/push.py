@@ -117,7 +117,10 @@ def _without(data: MetricsData, retired: frozenset[tuple[str, str]]) -> MetricsD
         return data
     resources = []
     for resource in data.resource_metrics:
-        scopes = [replace(s, metrics=[_kept(m, retired) for m in s.metrics]) for s in resource.scope_metrics]
+        scopes = [
+            replace(s, metrics=[kept for m in s.metrics if (kept := _kept(m, retired)).data.data_points])
+            for s in resource.scope_metrics
+        ]
         resources.append(replace(resource, scope_metrics=scopes))
     return replace(data, resource_metrics=resources)
 

@@ -1,0 +1,67 @@
+"""A full example judgement, and the tools that only some machines have."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from goldwatch.judgement import Difference, Judgement, Quantile, Validity
+from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.probe import Description
+from goldwatch.score.result import Score
+
+FULL = Judgement(
+    watch="fraud",
+    target="fraud-eu",
+    golden="fraud-2026q3",
+    golden_digest="sha256:41ab0c9f2cd1" + "0" * 52,
+    task="classification",
+    examples=10,
+    probe="open-inference",
+    started_at=1_790_000_000.5,
+    duration_s=1.25,
+    lateness_s=0.05,
+    validity=Validity.VALID,
+    reasons=(),
+    description=Description("fraud", "v17", "sklearn", "1.7.2", "cpu", "sha256:77ab" + "0" * 60),
+    outcomes={"ok": 8, "timeout": 1, "bad_answer": 1},
+    errors={"no answer within 1 s": 1, 'no output "p"': 1},
+    open_s=0.2,
+    first_request_s=0.09,
+    latencies_s=(0.0001, 0.0002, 0.003, 0.004, 0.05, 0.06, 0.7, 80.0),
+    throughput=6.4,
+    quantiles=(Quantile(0.5, 0.004, True), Quantile(0.99, 80.0, False)),
+    scores=(Score("accuracy", 0.75, 0.4, 0.93, 8, 0.875), Score("ece", 0.1, 0.02, 0.3, 8)),
+    difference=Difference(8, 5, 2, 1, 1, 0.31, (), ()),
+    verdicts=(
+        Verdict("worse", State.SUSPECT, Severity.PAGE, 2.5, 5.62, 1_790_000_000.5, False, "2 of 8 are wrong now"),
+        Verdict("changed", State.ALERTING, Severity.TICKET, None, None, 1_790_000_000.5, False, "5 of 8 moved"),
+    ),
+)
+
+
+@pytest.fixture
+def judgement() -> Callable[..., Judgement]:
+    """Make the example judgement with some fields changed."""
+
+    def make(**changes: Any) -> Judgement:
+        return dataclasses.replace(FULL, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Find a program; in CI a missing one is a failure, elsewhere the test is skipped."""
+
+    def find(name: str) -> str:
+        found = shutil.which(name)
+        if found is None and os.environ.get("CI") == "true":
+            pytest.fail(f"{name} is not installed")
+        if found is None:
+            pytest.skip(f"{name} is not installed")
+        return found
+
+    return find

@@ -1,0 +1,150 @@
+import math
+from collections.abc import Callable, Iterable
+
+import pytest
+from goldwatch.export import catalogue as c
+from goldwatch.export import measurement as m
+from goldwatch.export.measurement import Measurement
+from goldwatch.export.metric import Kind, Metric
+from goldwatch.judgement import Judgement, Validity
+from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.probe import Description
+from goldwatch.replay.outcome import Outcome
+from goldwatch.score.result import Score
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+Make = Callable[..., Judgement]
+
+
+def values(found: Iterable[Measurement], metric: Metric) -> dict[tuple[str, ...], object]:
+    """Return the values of one metric by its labels beside watch and target."""
+    skip = 2 if metric.labels[:2] == ("watch", "target") else 0
+    return {f.key[skip:]: f.value for f in found if f.metric is metric}
+
+
+def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> None:
+    found = list(m.of_judgement(judgement()))
+    events = {c.BUILD_INFO, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED, c.ALERT_ACTIVE}
+    assert {f.metric for f in found} == set(c.CATALOGUE) - events
+    assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
+
+
+def test_the_values_are_those_of_the_judgement(judgement: Make) -> None:
+    found = list(m.of_judgement(judgement()))
+    assert values(found, c.REPLAYS) == {("valid",): 1}
+    assert values(found, c.REPLAY_DURATION) == {(): 1.25}
+    assert values(found, c.REPLAY_VALID_TIMESTAMP) == {(): 1_790_000_000.5}
+    assert values(found, c.SCORE) == {("accuracy",): 0.75, ("ece",): 0.1}
+    assert values(found, c.SCORE_REFERENCE) == {("accuracy",): 0.875}
+    assert values(found, c.EXAMPLES_FLIPPED) == {("harmful",): 2, ("helpful",): 1, ("neutral",): 1}
+    assert values(found, c.EVIDENCE) == {("worse",): 2.5}
+    assert values(found, c.TARGET_INFO) == {
+        ("open-inference", "fraud", "v17", "sklearn", "1.7.2", "cpu", "77ab00000000"): 1
+    }
+    assert values(found, c.GOLDEN_INFO) == {("fraud-2026q3", "classification", "41ab0c9f2cd1"): 1}
+
+
+def test_what_is_not_known_is_absent(judgement: Make) -> None:
+    nothing = judgement(
+        validity=Validity.INSUFFICIENT,
+        description=None,
+        open_s=None,
+        first_request_s=None,
+        latencies_s=(),
+        throughput=math.nan,
+        scores=(),
+        difference=None,
+        verdicts=(Verdict("worse", State.UNKNOWN, Severity.PAGE, None, 5.62, None, False, "not judged"),),
+    )
+    found = list(m.of_judgement(nothing))
+    absent = (
+        c.TARGET_INFO,
+        c.TARGET_OPEN,
+        c.FIRST_REQUEST,
+        c.REPLAY_THROUGHPUT,
+        c.REPLAY_VALID_TIMESTAMP,
+        c.SCORE,
+        c.EXAMPLES_COMPARED,
+        c.EXAMPLES_FLIPPED,
+        c.EVIDENCE,
+    )
+    assert [metric.name for metric in absent if values(found, metric)] == []
+    assert values(found, c.VERDICT)[("worse", "unknown")] == 1
+    assert values(found, c.VERDICT)[("worse", "steady")] == 0
+
+
+def test_evidence_may_be_none_at_all(judgement: Make) -> None:
+    verdict = Verdict("worse", State.STEADY, Severity.PAGE, -math.inf, 5.62, None, False, "the same")
+    assert values(m.of_judgement(judgement(verdicts=(verdict,))), c.EVIDENCE) == {("worse",): -math.inf}
+
+
+@given(outcomes=st.dictionaries(st.sampled_from([o.label for o in Outcome]), st.integers(0, 10**9)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_outcomes_sum_to_the_requests(judgement: Make, outcomes: dict[str, int]) -> None:
+    found = values(m.of_judgement(judgement(outcomes=outcomes)), c.REQUESTS)
+    assert sum(found.values()) == sum(outcomes.values())  # type: ignore[arg-type] # numbers
+    assert len(found) == len(Outcome)
+
+
+@given(state=st.sampled_from(State))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_monitor_is_in_one_state(judgement: Make, state: State) -> None:
+    verdict = Verdict("slow", state, Severity.PAGE, 0.0, 5.0, None, False, "")
+    found = values(m.of_judgement(judgement(verdicts=(verdict,))), c.VERDICT)
+    assert found == {("slow", s): float(s == state) for s in State}
+
+
+def test_a_server_cannot_make_a_label_long_or_unsendable(judgement: Make) -> None:
+    said = Description("m" * 10_000, version="\ud800", digest="d" * 10_000)
+    (key,) = values(m.of_judgement(judgement(description=said)), c.TARGET_INFO)
+    assert [len(part) for part in key] == [14, 128, 1, 0, 0, 0, 12]
+    assert all(part.encode() is not None for part in key)
+
+
+def test_a_new_watch_starts_at_zero() -> None:
+    found = list(m.of_watch("fraud", "fraud-eu"))
+    assert {f.metric for f in found} == {c.REPLAYS, c.REPLAYS_SKIPPED, c.REQUESTS, c.REQUEST_LATENCY}
+    assert all(f.value in (0, ()) for f in found)
+
+
+def test_events() -> None:
+    assert values(m.of_skip("w", "t", "still_running"), c.REPLAYS_SKIPPED) == {("still_running",): 1}
+    assert values(m.of_alert("w", "t", "page"), c.ALERT_ACTIVE) == {("page",): 1.0, ("ticket",): 0.0}
+    assert values(m.of_alert("w", "t", None), c.ALERT_ACTIVE) == {("page",): 0.0, ("ticket",): 0.0}
+    assert [f.value for f in m.of_reload(ok=True, at=12.5)] == [1.0, 12.5]
+    assert [f.value for f in m.of_reload(ok=False, at=12.5)] == [0.0]
+    assert [f.labels["version"] for f in m.of_build("1.2.3")] == ["1.2.3"]
+
+
+def test_label_values_that_nothing_bounds_are_refused() -> None:
+    with pytest.raises(ValueError, match="the cat did it"):
+        list(m.of_skip("w", "t", "the cat did it"))
+    with pytest.raises(ValueError, match="sms"):
+        list(m.of_alert("w", "t", "sms"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "value", "message"),
+    [
+        (c.RELOAD_SUCCESSFUL, {"watch": "w"}, 1.0, "has the labels"),
+        (c.REPLAY_DURATION, {"watch": "w"}, 1.0, "has the labels"),
+        (c.RELOAD_SUCCESSFUL, {}, (1.0,), "is a gauge"),
+        (c.REQUEST_LATENCY, {"watch": "w", "target": "t"}, 1.0, "is a histogram"),
+        (c.REPLAYS, {"watch": "w", "target": "t", "validity": "valid"}, -1, "cannot change by -1"),
+        (c.REPLAYS, {"watch": "w", "target": "t", "validity": "valid"}, math.nan, "cannot change by nan"),
+    ],
+)
+def test_a_measurement_fits_its_metric(metric: Metric, labels: dict[str, str], value: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Measurement(metric, labels, value)
+
+
+def test_scores_without_a_number_are_absent(judgement: Make) -> None:
+    found = list(m.of_judgement(judgement(scores=(Score("accuracy", math.nan, math.nan, math.nan, 0),))))
+    assert values(found, c.SCORE) == {}
+    assert values(found, c.SCORE_EXAMPLES) == {("accuracy",): 0}
+
+
+def test_every_kind_is_in_use() -> None:
+    assert {metric.kind for metric in c.CATALOGUE} == set(Kind)
