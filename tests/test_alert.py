@@ -11,8 +11,8 @@ AT = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 AROUND = Surroundings(
     last_good_at=AT - 300,
     events=[Event(AT - 60, "served", "version", "v17", "v18")],
-    tolerance="no worse than 1 point",
-    budget="1 per year",
+    tolerance="1 point",
+    budget="1 false alarm a year",
 )
 
 
@@ -29,7 +29,7 @@ def test_an_alert_explains_itself() -> None:
     assert alert is not None
     assert alert.text.splitlines() == [
         "[page] served is worse: 50 of 600 golden examples now wrong that were right (3 the other way)",
-        "accuracy 0.952 -> 0.950, tolerance no worse than 1 point · evidence 7.9 of 5.6 needed · budget 1 per year",
+        "accuracy 0.952 -> 0.950, tolerance 1 point · evidence 7.9 of 5.6 needed · budget 1 false alarm a year",
         "since    08:00:00 UTC (between the replays of 07:55:00 and 08:00:00)",
         "where    40 of the 50 are in slice digit=8 (10% of the set)",
         "changed  07:59:00 version v17 -> v18",
@@ -40,11 +40,11 @@ def test_an_alert_explains_itself() -> None:
 
 def test_what_is_not_known_has_no_line() -> None:
     told = judgement(verdicts=(verdict("failing", State.ALERTING, summary="600 of 600 requests failed"),), scores=())
-    alert = advance(None, told, Surroundings(None, [], "no worse than 1 point", "1 per year"), 1)
+    alert = advance(None, told, Surroundings(None, [], "1 point", "1 false alarm a year"), 1)
     assert alert is not None
     assert alert.text.splitlines() == [
         "[page] served is failing: 600 of 600 requests failed",
-        "evidence 0.5 of 5.6 needed · budget 1 per year",
+        "evidence 0.5 of 5.6 needed · budget 1 false alarm a year",
     ]
 
 
@@ -53,7 +53,7 @@ def test_a_fact_needs_no_evidence_in_its_alert() -> None:
     alert = advance(None, damaged(fact), AROUND, 1)
     assert alert is not None
     assert alert.severity is Severity.TICKET
-    assert alert.text.splitlines()[1] == "accuracy 0.952 -> 0.950, tolerance no worse than 1 point"
+    assert alert.text.splitlines()[1] == "accuracy 0.952 -> 0.950, tolerance 1 point"
 
 
 def test_no_monitor_alerting_is_no_alert() -> None:

@@ -80,8 +80,8 @@ class Runner:
         return Surroundings(
             last_good_at=self._ledger.last_valid_at(*assignment.key, before=since),
             events=[*earlier, *events],
-            tolerance=format_points(assignment.watch.objectives.accuracy_loss),
-            budget=format_rate(false_alarms_per_year),
+            tolerance=format_points(assignment.watch.objectives.accuracy_loss).removeprefix("no worse than "),
+            budget=format_rate(false_alarms_per_year).replace(" per ", " false alarms per "),
         )
 
     def _publish(self, judgement: Judgement, alert: Alert | None) -> None:

@@ -181,7 +181,10 @@ def test_a_hostile_version_cannot_break_a_scrape(judgement: Make) -> None:
 
 def test_promtool_has_no_complaint(exporter: PrometheusExporter, tool: Callable[[str], str]) -> None:
     checked = subprocess.run(
-        [tool("promtool"), "check", "metrics", "--extended"], input=exporter.render()[0], capture_output=True, check=False
+        [tool("promtool"), "check", "metrics", "--extended"],
+        input=exporter.render()[0],
+        capture_output=True,
+        check=False,
     )
     assert (checked.returncode, checked.stderr.decode()) == (0, ""), checked.stdout.decode()
 

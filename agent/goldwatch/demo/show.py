@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import socket
@@ -57,6 +58,7 @@ ledger: {ledger}
 def run(seconds: float) -> int:
     """Show it; 0 for no limit. Returns the exit code: 0 if there was no alert before the damage and one after."""
     console = Console()
+    logging.getLogger("goldwatch").addHandler(logging.NullHandler())  # the screen shows what the log would say
     try:
         with tempfile.TemporaryDirectory(prefix="goldwatch-demo-") as folder, _server(Path(folder)) as address:
             return asyncio.run(_Demo(console, Path(folder), address).run(seconds))

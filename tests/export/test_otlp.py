@@ -1,0 +1,259 @@
+"""Real receivers: OTLP over HTTP and gRPC, made from OpenTelemetry's own stubs."""
+
+import gzip
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import grpc
+import pytest
+from goldwatch import __version__
+from goldwatch.export import measurement as m
+from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
+from goldwatch.export.metric import Kind
+from goldwatch.export.otlp import OtlpExporter, Protocol
+from goldwatch.judgement import Judgement
+from goldwatch.probe import Description
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
+
+Make = Callable[..., Judgement]
+EVERY_S = 0.1
+
+
+class Receiver:
+    """Keeps the last push, by metric name."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.pushes = 0
+        self.headers: dict[str, str] = {}
+        self.resource: dict[str, str] = {}
+        self.metrics: dict[str, Any] = {}
+
+    def take(self, request: ExportMetricsServiceRequest, headers: dict[str, str]) -> None:
+        self.headers = headers
+        (resource,) = request.resource_metrics
+        self.resource = {a.key: a.value.string_value for a in resource.resource.attributes}
+        self.metrics = {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
+        self.pushes += 1
+
+    def points(self, name: str) -> dict[tuple[str, ...], Any]:
+        """Return the points of a metric by their attributes beside watch and target."""
+        if name not in self.metrics:
+            return {}
+        points = getattr(self.metrics[name], self.metrics[name].WhichOneof("data")).data_points
+        return {
+            tuple(a.value.string_value for a in p.attributes if a.key not in ("watch", "target")): p for p in points
+        }
+
+    def next(self) -> None:
+        """Wait for a push that began after now."""
+        before = self.pushes
+        deadline = time.monotonic() + 10
+        while self.pushes < before + 2:  # the first may have been collected before
+            assert time.monotonic() < deadline, "nothing was pushed"
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def http_receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            assert self.path == "/v1/metrics"
+            receiver.take(ExportMetricsServiceRequest.FromString(body), {k.lower(): v for k, v in self.headers.items()})
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield receiver
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def grpc_receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Servicer(MetricsServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the stub's name
+            receiver.take(request, dict(context.invocation_metadata()))
+            return ExportMetricsServiceResponse()
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_MetricsServiceServicer_to_server(Servicer(), server)
+    receiver.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield receiver
+    server.stop(None).wait()
+
+
+@pytest.fixture(params=["http", "grpc"])
+def protocol(request: pytest.FixtureRequest) -> Protocol:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def receiver(protocol: Protocol, request: pytest.FixtureRequest) -> Receiver:
+    return request.getfixturevalue(f"{protocol}_receiver")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def exporter(receiver: Receiver, protocol: Protocol) -> Iterator[OtlpExporter]:
+    made = OtlpExporter(receiver.url, protocol, EVERY_S, {"X-Token": "s3cret"}, {"k8s.pod.name": "fraud-0"})
+    yield made
+    made.close()
+
+
+def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, receiver: Receiver, judgement: Make) -> None:
+    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_watch("fraud", "fraud-eu")):
+        exporter.publish(found)
+    exporter.publish(m.of_judgement(judgement()))
+    exporter.publish(m.of_judgement(judgement()))
+    exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
+    receiver.next()
+
+    assert receiver.headers["x-token"] == "s3cret"
+    assert receiver.resource["service.name"] == "goldwatch"
+    assert receiver.resource["service.version"] == __version__
+    assert receiver.resource["k8s.pod.name"] == "fraud-0"
+    expected = {
+        x.otel_name: (x.unit, {Kind.COUNTER: "sum", Kind.HISTOGRAM: "exponential_histogram"}.get(x.kind, "gauge"))
+        for x in CATALOGUE
+    }
+    assert {name: (x.unit, x.WhichOneof("data")) for name, x in receiver.metrics.items()} == expected
+
+    assert receiver.points("goldwatch.score")["accuracy",].as_double == 0.75
+    assert receiver.points("goldwatch.requests")["ok",].as_double == 16
+    assert receiver.metrics["goldwatch.requests"].sum.is_monotonic
+    (latency,) = receiver.points("goldwatch.request.latency").values()
+    assert latency.count == 16 == latency.zero_count + sum(latency.positive.bucket_counts)
+    assert latency.sum == pytest.approx(2 * 80.8173)
+    assert (latency.min, latency.max) == (0.0001, 80.0)
+    assert latency.scale > 2  # at most 9 % from bound to bound, over six decades
+
+
+def test_series_end_when_they_should(exporter: OtlpExporter, receiver: Receiver, judgement: Make) -> None:
+    exporter.publish(m.of_judgement(judgement(target="fraud-us")))
+    exporter.publish(m.of_judgement(judgement()))
+    exporter.publish(m.of_judgement(judgement(description=Description("fraud", "v18"))))
+    receiver.next()
+    versions = {labels[2] for labels in receiver.points("goldwatch.target.info")}
+    assert versions == {"v17", "v18"}  # one of each target
+
+    exporter.retire("fraud", "fraud-eu")
+    receiver.next()
+    targets = {
+        attribute.value.string_value
+        for metric in receiver.metrics.values()
+        for point in getattr(metric, metric.WhichOneof("data")).data_points
+        for attribute in point.attributes
+        if attribute.key == "target"
+    }
+    assert targets == {"fraud-us"}
+
+    exporter.publish(m.of_judgement(judgement()))
+    receiver.next()
+    assert len(receiver.metrics["goldwatch.request.latency"].exponential_histogram.data_points) == 2
+
+
+def test_closing_hands_over_what_is_left(receiver: Receiver, protocol: Protocol, judgement: Make) -> None:
+    exporter = OtlpExporter(receiver.url, protocol, 3600)
+    exporter.publish(m.of_judgement(judgement()))
+    assert receiver.pushes == 0
+    exporter.close()
+    assert receiver.points("goldwatch.replays")["valid",].as_double == 1
+    exporter.close()
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which connections are refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+@pytest.fixture
+def silence() -> Iterator[str]:
+    """An address at which connections are taken and never answered."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(8)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", ["nobody", "silence"])
+def test_a_collector_that_is_down_holds_nobody_up(
+    kind: str,
+    protocol: Protocol,
+    judgement: Make,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    exporter = OtlpExporter(request.getfixturevalue(kind), protocol, EVERY_S)
+    longest_s = 0.0
+    for _ in range(10):
+        began = time.monotonic()
+        exporter.publish(m.of_judgement(judgement()))
+        longest_s = max(longest_s, time.monotonic() - began)
+        time.sleep(EVERY_S / 2)
+    began = time.monotonic()
+    exporter.close()
+    closing_s = time.monotonic() - began
+    assert longest_s < 0.1
+    assert closing_s < 2.2
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) <= 1, warnings
+    assert all(w.startswith("metrics do not reach the OpenTelemetry collector at 127.0.0.1:") for w in warnings)
+
+
+def test_a_large_replay_is_taken_in_quickly(http_receiver: Receiver) -> None:
+    exporter = OtlpExporter(http_receiver.url, "http", 3600)
+    latencies = [0.001 + i * 1e-6 for i in range(10_000)]
+    began = time.monotonic()
+    exporter.publish([m.Measurement(REQUEST_LATENCY, {"watch": "w", "target": "t"}, latencies)])
+    assert time.monotonic() - began < 2
+    exporter.close()
+    (point,) = http_receiver.points("goldwatch.request.latency").values()
+    assert point.count == 10_000
+
+
+def test_an_address_without_a_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match='"collector:4317" is no address of a collector; write http://HOST:PORT'):
+        OtlpExporter("collector:4317", "grpc", 60)
+
+
+def test_a_missing_extra_is_named(protocol: Protocol) -> None:
+    script = (
+        f"import sys; sys.modules['opentelemetry.exporter.otlp.proto.{protocol}.metric_exporter'] = None\n"
+        "from goldwatch.export.otlp import NotInstalled, OtlpExporter\n"
+        f"try: OtlpExporter('http://localhost:1', {protocol!r}, 60)\n"
+        "except NotInstalled as error: print(error)"
+    )
+    env = {"PYTHONPATH": ":".join(sys.path)}
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
+    assert found.stdout == f"OTLP over {protocol} needs more packages: pip install 'goldwatch[otlp]'\n"

@@ -1,0 +1,98 @@
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from goldwatch.export.push import Push
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+
+NOTHING = MetricsData(resource_metrics=[])
+
+
+class Collector(MetricExporter):
+    """Fails as told, with a line in its log for each try."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failing: Exception | bool = False
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 1, **kwargs: Any) -> MetricExportResult:
+        if isinstance(self.failing, Exception):
+            raise self.failing
+        if self.failing:
+            logging.getLogger("collector").warning("connection %s", "refused")
+            logging.getLogger("collector").error("giving up")
+        return MetricExportResult.FAILURE if self.failing else MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 1) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 1, **kwargs: Any) -> None:
+        logging.getLogger("collector").warning("shutting down")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def collector() -> Collector:
+    return Collector()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def push(collector: Collector, clock: Clock) -> Push:
+    return Push(collector, "https://agent:secret@collector.example:4318/v1/metrics", ["collector"], clock)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> Sequence[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_collector_that_is_down_is_said_once_an_hour(
+    push: Push, collector: Collector, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    collector.failing = True
+    for _ in range(61):
+        assert push.export(NOTHING) is MetricExportResult.FAILURE
+        clock.now += 60
+    template = "metrics do not reach the OpenTelemetry collector at collector.example:4318 ({} failed in a row)"
+    rest = "; goldwatch goes on: connection refused"
+    assert said(caplog) == [template.format(1) + rest, template.format(61) + rest]
+    collector.failing = False
+    push.export(NOTHING)
+    push.export(NOTHING)
+    assert said(caplog)[2:] == ["metrics reach the OpenTelemetry collector at collector.example:4318 again"]
+    collector.failing = True
+    push.export(NOTHING)
+    assert len(said(caplog)) == 4
+
+
+def test_whatever_is_raised_is_a_failure(push: Push, collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
+    collector.failing = RuntimeError("no such codec")
+    assert push.export(NOTHING) is MetricExportResult.FAILURE
+    assert said(caplog)[0].endswith("no such codec")
+
+
+def test_it_closes_in_silence(push: Push, collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
+    push.shutdown()
+    collector.failing = True
+    push.export(NOTHING)
+    assert said(caplog) == []
+
+
+def test_others_are_still_heard(push: Push, collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
+    collector.failing = True
+    push.export(NOTHING)
+    logging.getLogger("collector").warning("someone else")
+    assert said(caplog)[1:] == ["someone else"]
+    assert logging.getLogger("collector").filters == []
