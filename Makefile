@@ -30,7 +30,7 @@ test-oldest: $(READY) ## run the unit tests on the oldest versions that pyprojec
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[all]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
-	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real"
+	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real" -W default  # old releases warn of their own ends
 
 bench: $(READY) ## print the figures that the docs state
 	$(BIN)/python -m benchmarks

@@ -18,10 +18,10 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.judgement import State
 from goldwatch.monitor.budget import Budget
 from goldwatch.monitor.rates import log_ratios
 from goldwatch.monitor.share import Requests, ShareMonitor, failing
-from goldwatch.monitor.verdict import State
 from goldwatch.monitor.worse import Answers, Worse
 
 EXAMPLES, HALF, ACCURACY = 200, 144, 0.92

@@ -2,10 +2,19 @@
 
 from typing import Any
 
-from goldwatch.judgement import Difference, Flip, Judgement, Quantile, SliceShare, Validity
-from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.judgement import (
+    Difference,
+    Flip,
+    Judgement,
+    Quantile,
+    Score,
+    Severity,
+    SliceShare,
+    State,
+    Validity,
+    Verdict,
+)
 from goldwatch.probe import Description
-from goldwatch.score.result import Score
 
 
 def verdict(monitor: str = "worse", state: State = State.STEADY, **values: Any) -> Verdict:
@@ -67,7 +76,7 @@ def judgement(**values: Any) -> Judgement:
         "first_request_s": 0.01,
         "latencies_s": (),
         "throughput": 400.0,
-        "quantiles": (Quantile(0.5, 0.002, True), Quantile(0.99, 0.01, False)),
+        "quantiles": (Quantile(0.5, 0.002), Quantile(0.99, None)),
         "scores": (Score("accuracy", 0.95, 0.93, 0.97, 598, 0.952),),
         "difference": None,
         "verdicts": (verdict(),),

@@ -1,11 +1,10 @@
 import dataclasses
 
 import pytest
-from goldwatch.alert import Event, Surroundings, advance, changes
-from goldwatch.judgement import Judgement
-from goldwatch.monitor.verdict import Severity, State, Verdict
-
 from tests.builders import description, difference, judgement, verdict
+
+from goldwatch.alert import Event, Surroundings, advance, changes
+from goldwatch.judgement import Judgement, Severity, State, Verdict
 
 AT = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 AROUND = Surroundings(

@@ -7,9 +7,10 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
+
 from goldwatch.cli import app
 from goldwatch.golden.opened import GoldenSet
-from typer.testing import CliRunner, Result
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "agent/goldwatch/demo/digits"

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from goldwatch.judgement import Difference, Judgement, Validity
-from goldwatch.monitor.verdict import Severity, State, Verdict
-from goldwatch.score.result import Score
+from goldwatch.judgement import Difference, Judgement, Score, Severity, State, Validity, Verdict
 
 _RANK = ("failing", "worse", "slow", "changed")
 """Which monitor names the alert when several have joined it: a dead server is failing, whatever else it is."""

@@ -8,8 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from goldwatch.gate import EXIT_CODES, Finding, Report, Result, worst
-from goldwatch.judgement import Quantile
-from goldwatch.score.result import Score
+from goldwatch.judgement import Judgement, Quantile, Score
 
 
 def overall(reports: Sequence[Report]) -> Result:
@@ -88,7 +87,7 @@ def _block(report: Report) -> list[str]:
         flips = f"{difference.harmful:,} turned wrong, {difference.helpful:,} right"
         lines.append(_line("outputs", f"{same}   {flips}   largest difference {difference.largest:.2g}"))
     if judgement.quantiles:
-        lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles)))
+        lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles) + _requests(judgement)))
     if judgement.throughput is not None:
         lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   one request at a time"))
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
@@ -109,8 +108,12 @@ def _score(score: Score) -> str:
 
 
 def _quantile(quantile: Quantile) -> str:
-    doubt = "" if quantile.certified else " (not certifiable: too few requests)"
-    return f"p{quantile.q * 100:g} {_milliseconds(quantile.latency_s)}{doubt}"
+    known = "not certifiable" if quantile.latency_s is None else _milliseconds(quantile.latency_s)
+    return f"p{quantile.q * 100:g} {known}"
+
+
+def _requests(judgement: Judgement) -> str:
+    return f"   of {len(judgement.latencies_s):,} requests"
 
 
 def _milliseconds(seconds: float) -> str:

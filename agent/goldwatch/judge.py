@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Difference, Judgement, Validity
+from goldwatch.judgement import Difference, Judgement, Score, Validity, Verdict
 from goldwatch.monitor.changed import Changed, Moves
 from goldwatch.monitor.contract import Monitor, unknown
 from goldwatch.monitor.share import Requests, failing, slow
-from goldwatch.monitor.verdict import Verdict
 from goldwatch.monitor.worse import Answers, Worse
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
@@ -29,7 +28,6 @@ from goldwatch.replay.outcome import Outcome
 from goldwatch.score.agreement import Expected, Slicing, difference
 from goldwatch.score.classification import scores
 from goldwatch.score.latency import REPORTED, quantiles
-from goldwatch.score.result import Score
 
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""

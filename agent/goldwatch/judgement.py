@@ -1,6 +1,6 @@
-"""What is known after one replay: an immutable value that passes from the judge to gate, ledger and exporters.
+"""What is known after one replay, as immutable values: scores, verdicts, and the judgement that holds them all.
 
-It needs no numpy, since the agent that keeps and exports it must stay small.
+They pass from the judge to gate, ledger and exporters, and need no numpy: the agent that keeps them must stay small.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from goldwatch.monitor.verdict import Verdict
 from goldwatch.probe import Description
-from goldwatch.score.result import Score
 
 
 class Validity(StrEnum):
@@ -27,12 +25,63 @@ class Validity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """One number from a replay, with the bounds of its 95 % interval over examples.
+
+    `reference` is the same score of the reference outputs, None where it has no meaning; `n` is the number of
+    examples that the value rests on.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    reference: float | None = None
+
+
+class State(StrEnum):
+    """The states of a monitor. *Unknown* is no evidence either way, and is never shown as good."""
+
+    UNKNOWN = "unknown"
+    STEADY = "steady"
+    SUSPECT = "suspect"
+    ALERTING = "alerting"
+    RECOVERED = "recovered"
+
+
+class Severity(StrEnum):
+    """Who is told: the person on call now, or the owner in working hours."""
+
+    PAGE = "page"
+    TICKET = "ticket"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one monitor says after one replay.
+
+    `evidence` and `threshold` are log10 of e-values, or None for a monitor that states facts.
+    `since` is the Unix time in seconds of the first replay after the estimated change, None while steady.
+    `confirm` asks for one more replay at once. `summary` is one line for people.
+    """
+
+    monitor: str
+    state: State
+    severity: Severity
+    evidence: float | None
+    threshold: float | None
+    since: float | None
+    confirm: bool
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quantile:
-    """One quantile of latency in seconds; `certified` if there were samples enough to know it."""
+    """One quantile of latency in seconds; None where there were too few samples to certify it."""
 
     q: float
-    latency_s: float
-    certified: bool
+    latency_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from goldwatch.alert import Alert, Event
-from goldwatch.judgement import Judgement
-from goldwatch.monitor.verdict import Severity
+from goldwatch.judgement import Judgement, Severity
 
 _FORMAT = 1
 _KEPT_S = 90 * 86_400.0

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from goldwatch.alert import Alert, Event, Surroundings, advance, changes
-from goldwatch.config import format_points, format_rate
+from goldwatch.config import format_points
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter
 from goldwatch.judgement import Judgement
@@ -81,7 +81,7 @@ class Runner:
             last_good_at=self._ledger.last_valid_at(*assignment.key, before=since),
             events=[*earlier, *events],
             tolerance=format_points(assignment.watch.objectives.accuracy_loss).removeprefix("no worse than "),
-            budget=format_rate(false_alarms_per_year).replace(" per ", " false alarms per "),
+            budget=f"{false_alarms_per_year:g} false alarm{'' if false_alarms_per_year == 1 else 's'} a year",
         )
 
     def _publish(self, judgement: Judgement, alert: Alert | None) -> None:

@@ -74,15 +74,18 @@ class Service:
         try:
             wanted = await asyncio.to_thread(prepare, self._path, self._workers)
             self._check_fixed(wanted.config)
+            pushers = self._new_pushers(wanted.config)
         except CannotStart as error:
             log.error(  # noqa: TRY400 - what is wrong with a config is for people, not a traceback
                 "the new config is not in force; the old one goes on\n%s", error
             )
             self._publish(measurement.of_reload(ok=False, at=time.time()))
             return
-        if otlp := self._exporters.pop("otlp", None):
-            await asyncio.to_thread(otlp.close)
-        self._exporters |= _pushers(wanted.config)
+        if pushers is not None:
+            if otlp := self._exporters.pop("otlp", None):
+                await asyncio.to_thread(otlp.close)
+            self._exporters |= pushers
+            self._publish(measurement.of_build(__version__))
         self._enforce(wanted)
 
     async def stop(self) -> None:
@@ -112,12 +115,18 @@ class Service:
                 "choose another port, or end what uses it"
             ) from None
 
+    def _new_pushers(self, config: Config) -> dict[str, Exporter] | None:
+        """Return exporters for a changed section, None for one that is as it was: a new one loses its counters."""
+        now = self._in_force.config.exporters.otlp if self._in_force else None
+        return None if config.exporters.otlp == now else _pushers(config)
+
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
         now = self._in_force.config
         fixed: dict[str, tuple[object, object]] = {
             "ledger": (now.ledger, config.ledger),
             "exporters.prometheus": (now.exporters.prometheus, config.exporters.prometheus),
+            "log": (now.log, config.log),
         }
         changed = [name for name, (before, after) in fixed.items() if before != after]
         if changed:

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from goldwatch.judgement import Difference, Judgement, Quantile, Validity
-from goldwatch.monitor.verdict import Severity, State, Verdict
+
+from goldwatch.judgement import Difference, Judgement, Quantile, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
-from goldwatch.score.result import Score
 
 FULL = Judgement(
     watch="fraud",
@@ -32,7 +31,7 @@ FULL = Judgement(
     first_request_s=0.09,
     latencies_s=(0.0001, 0.0002, 0.003, 0.004, 0.05, 0.06, 0.7, 80.0),
     throughput=6.4,
-    quantiles=(Quantile(0.5, 0.004, True), Quantile(0.99, 80.0, False)),
+    quantiles=(Quantile(0.5, 0.004), Quantile(0.99, None)),
     scores=(Score("accuracy", 0.75, 0.4, 0.93, 8, 0.875), Score("ece", 0.1, 0.02, 0.3, 8)),
     difference=Difference(8, 5, 2, 1, 1, 0.31, (), ()),
     verdicts=(

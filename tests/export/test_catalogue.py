@@ -2,6 +2,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import LABELS, Kind, Metric, problems
 from goldwatch.export.reference import markdown

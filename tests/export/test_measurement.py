@@ -2,17 +2,16 @@ import math
 from collections.abc import Callable, Iterable
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from goldwatch.export import catalogue as c
 from goldwatch.export import measurement as m
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Kind, Metric
-from goldwatch.judgement import Judgement, Validity
-from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
 from goldwatch.replay.outcome import Outcome
-from goldwatch.score.result import Score
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 Make = Callable[..., Judgement]
 

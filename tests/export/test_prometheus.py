@@ -5,17 +5,16 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from goldwatch.export import measurement as m
-from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
-from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.judgement import Judgement, Validity
-from goldwatch.monitor.verdict import Severity, State, Verdict
-from goldwatch.probe import Description
-from goldwatch.score.result import Score
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from goldwatch.export import measurement as m
+from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
+from goldwatch.export.prometheus import PrometheusExporter
+from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
+from goldwatch.probe import Description
 
 Make = Callable[..., Judgement]
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from goldwatch.export import measurement as m
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.export.reference import QUERIES

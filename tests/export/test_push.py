@@ -3,8 +3,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from goldwatch.export.push import Push
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+
+from goldwatch.export.push import Push
 
 NOTHING = MetricsData(resource_metrics=[])
 

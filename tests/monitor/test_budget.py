@@ -36,5 +36,5 @@ def test_refuses_budgets_that_are_none():
 
 
 def test_needs_no_numpy():
-    code = "import sys, goldwatch.monitor.budget, goldwatch.monitor.verdict; sys.exit('numpy' in sys.modules)"
+    code = "import sys, goldwatch.monitor.budget, goldwatch.judgement; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "agent"})

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from goldwatch.judgement import Severity, State
 from goldwatch.monitor.changed import Changed, Moves
 from goldwatch.monitor.contract import unknown
-from goldwatch.monitor.verdict import Severity, State
 
 SAME = Moves(0, 1000, 0, 0)
 MOVED = Moves(7, 1000, 3, 1)

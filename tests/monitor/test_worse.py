@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwatch.judgement import Severity, State
 from goldwatch.monitor.contract import unknown
 from goldwatch.monitor.rates import groups, log_ratios
-from goldwatch.monitor.verdict import Severity, State
 from goldwatch.monitor.worse import Answers, Worse
 
 N, REPLAYS = 2000, (3, 3)

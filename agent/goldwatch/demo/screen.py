@@ -13,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from goldwatch.alert import Alert
-from goldwatch.judgement import Flip, Judgement
-from goldwatch.monitor.verdict import State, Verdict
+from goldwatch.judgement import Flip, Judgement, State, Verdict
 
 _ROWS = 8
 _BAR = 30
@@ -68,7 +67,7 @@ def _half_blocks(image: NDArray[Any]) -> list[str]:
 
 def _replays(judgements: Sequence[Judgement]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("replay", "accuracy", "same as reference", "p50", "p99", "verdict"):
+    for heading in ("replay", "accuracy", "same as reference", "p50", "p90", "verdict"):
         table.add_column(heading)
     for judgement in judgements:
         table.add_row(*_cells(judgement))
@@ -80,9 +79,9 @@ def _cells(judgement: Judgement) -> list[str]:
     accuracy = next((f"{s.value:.3f}" for s in judgement.scores if s.name == "accuracy"), "-")
     difference = judgement.difference
     same = f"{difference.compared - difference.moved}/{judgement.examples}" if difference else "-"
-    latency = {q.q: f"{q.latency_s * 1000:.2f} ms" for q in judgement.quantiles}
+    latency = {q.q: f"{q.latency_s * 1000:.2f} ms" for q in judgement.quantiles if q.latency_s is not None}
     state = _worst(judgement.verdicts)
-    return [at, accuracy, same, latency.get(0.5, "-"), latency.get(0.99, "-"), f"[{_STYLES[state]}]{state}[/]"]
+    return [at, accuracy, same, latency.get(0.5, "-"), latency.get(0.9, "-"), f"[{_STYLES[state]}]{state}[/]"]
 
 
 def _worst(verdicts: Sequence[Verdict]) -> State:

@@ -12,7 +12,7 @@ class Exporter(Protocol):
     """A place where measurements go. It never fails for a reason outside goldwatch, and may be used by any thread."""
 
     def publish(self, measurements: Iterable[Measurement]) -> None:
-        """Take measurements in. Those of one call become visible together; nobody is waited for."""
+        """Take the measurements of one replay or event in. Nobody is waited for."""
 
     def retire(self, watch: str, target: str) -> None:
         """Forget all series of a watch and target that are no longer in the config."""

@@ -15,10 +15,8 @@ from enum import StrEnum
 
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
-from goldwatch.judgement import Judgement, Validity
-from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.replay.outcome import Outcome
-from goldwatch.score.result import Score
 
 _LONGEST_FACT = 128
 _DIGEST_DIGITS = 12

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from goldwatch.monitor.verdict import Severity, State, Verdict
+from goldwatch.judgement import Severity, State, Verdict
 
 _VERSION = 1
 _QUIET_REPLAYS = 2

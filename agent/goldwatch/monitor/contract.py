@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from goldwatch.monitor.verdict import State, Verdict
+from goldwatch.judgement import State, Verdict
 
 Observation_contra = TypeVar("Observation_contra", contravariant=True)
 Memory = TypeVar("Memory")

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from goldwatch.judgement import Severity, State, Verdict
 from goldwatch.monitor.contract import grade
 from goldwatch.monitor.detector import Detector, FloatArray, Sums
-from goldwatch.monitor.verdict import Severity, State, Verdict
 
 _FRACTIONS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 _BOLD = 0.99

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.judgement import Severity, State, Verdict
 from goldwatch.monitor.contract import grade
 from goldwatch.monitor.detector import Detector, FloatArray, Sums
 from goldwatch.monitor.rates import Group, groups, log_ratios
-from goldwatch.monitor.verdict import Severity, State, Verdict
 
 FALSE_RECOVERY = 0.05
 """The probability, for an alert however long, of calling a model recovered whose broken limit is clearly broken yet."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.score.result import Score
+from goldwatch.judgement import Score
 
 _K = 5
 _RESAMPLES = 1000

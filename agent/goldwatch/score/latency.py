@@ -33,8 +33,10 @@ def certifiable(n: int, q: float) -> bool:
 
 
 def quantiles(latencies_s: Sequence[float], wanted: Sequence[float] = REPORTED) -> tuple[Quantile, ...]:
-    """Return the wanted quantiles of latencies in seconds; none of no latencies."""
+    """Return the wanted quantiles of latencies in seconds, each if it can be certified; none of no latencies."""
     ordered = sorted(latencies_s)
     if not ordered:
         return ()
-    return tuple(Quantile(q, quantile(ordered, q), certifiable(len(ordered), q)) for q in sorted(set(wanted)))
+    return tuple(
+        Quantile(q, quantile(ordered, q) if certifiable(len(ordered), q) else None) for q in sorted(set(wanted))
+    )

@@ -1,0 +1,47 @@
+"""Run all benchmarks, or those that are named: `python -m benchmarks agent client`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import time
+
+from benchmarks import figures
+
+MEASURED = {
+    "agent": "The agent at rest: a watch every 5 min, 600 digits",
+    "client": "What goldwatch adds to a request, beside a bare client of the same library (medians of rounds)",
+    "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
+    "worker": "What a replay costs beside its requests",
+}
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*MEASURED, "alerts"]))
+    wanted = parser.parse_args().names or [*MEASURED, "alerts"]
+    if unknown := sorted(set(wanted) - {*MEASURED, "alerts"}):
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join([*MEASURED, 'alerts'])}")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs: measure that, not the compiler
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; the raw figures are in {figures.RESULTS}/")
+    for name in wanted:
+        began = time.monotonic()
+        _run(name)
+        print(f"  ({name}: {time.monotonic() - began:.0f} s)", flush=True)
+
+
+def _run(name: str) -> None:
+    module = importlib.import_module(f"benchmarks.{name}")
+    if name == "alerts":
+        print("\nFalse pages and delays on simulated streams")
+        module.main()
+        return
+    found: list[figures.Figure] = module.measure()
+    figures.show(MEASURED[name], found)
+    figures.keep(name, found)
+
+
+if __name__ == "__main__":
+    main()
