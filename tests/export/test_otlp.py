@@ -105,7 +105,7 @@ def grpc_receiver() -> Iterator[Receiver]:
             return ExportMetricsServiceResponse()
 
     server = grpc.server(ThreadPoolExecutor(2))
-    add_MetricsServiceServicer_to_server(Servicer(), server)  # type: ignore[no-untyped-call]
+    add_MetricsServiceServicer_to_server(Servicer(), server)
     receiver.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield receiver

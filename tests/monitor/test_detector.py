@@ -124,7 +124,7 @@ def test_false_pages_keep_to_alpha_per_replay_at_the_edge_of_the_null():
     for at in range(replays):
         # The size of the bet follows the past: a martingale, and anything but independent.
         bold = 0.9 if up else 0.3
-        up = random.integers(2)
+        up = int(random.integers(2))
         log_e = np.log([1 + bold * (2 * up - 1), 1 + 0.2 * (2 * up - 1)])
         step = d.update(sums, log_e, float(at))
         sums, pages = step.sums, pages + step.paged

@@ -86,8 +86,10 @@ def test_refuses_a_state_of_another_objective_and_damage():
     monitor = slow(0.99, 0.05, ALPHA)
     state, _ = run(monitor, [1000] * 4)
     saved = monitor.save(state)
-    assert "another reference, tolerance or objective" in slow(0.99, 0.1, ALPHA).restore(saved)[1]
-    for episode in ([], {"since": "now"}, {"since": 1.0}):
+    refused = slow(0.99, 0.1, ALPHA).restore(saved)[1]
+    assert refused == "the saved evidence belongs to another reference, tolerance or objective"
+    damaged: list[object] = [[], {"since": "now"}, {"since": 1.0}]
+    for episode in damaged:
         assert monitor.restore(saved | {"episode": episode})[1] == "the saved alert is damaged"
     assert monitor.restore(3)[1] == "the saved state is damaged"
 

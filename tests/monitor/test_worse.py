@@ -193,7 +193,8 @@ def test_refuses_a_state_of_another_tolerance_and_damage():
     restored, refused = worse(accuracy_loss=0.02).restore(saved)
     assert "another reference, tolerance" in refused
     assert restored.episode is None
-    for episode in ({}, [], saved["episode"] | {"group": 9}, saved["episode"] | {"since": None}):
+    damaged: list[object] = [{}, [], saved["episode"] | {"group": 9}, saved["episode"] | {"since": None}]
+    for episode in damaged:
         assert worse().restore(saved | {"episode": episode})[1] == "the saved alert is damaged"
     assert worse().restore(None)[1] == "the saved state is damaged"
 
