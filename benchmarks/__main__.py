@@ -11,7 +11,7 @@ from benchmarks import figures
 
 MEASURED = {
     "agent": "The agent at rest: a watch every 5 min, 600 digits",
-    "client": "What goldwatch adds to a request, beside a bare client of the same library (medians of rounds)",
+    "client": "What goldwatch adds to a request, beside a bare client of the same library (medians of rounds, quartiles)",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
     "worker": "What a replay costs beside its requests",
 }
@@ -25,7 +25,9 @@ def main() -> None:
     if unknown := sorted(set(wanted) - {*MEASURED, "alerts"}):
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join([*MEASURED, 'alerts'])}")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs: measure that, not the compiler
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; the raw figures are in {figures.RESULTS}/")
+    print(
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start; the raw figures are in {figures.RESULTS}/"
+    )
     for name in wanted:
         began = time.monotonic()
         _run(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,20 +24,29 @@ class Figure:
     aim: float | None = None
     raw: Sequence[float] = field(default=())
 
-    def row(self) -> tuple[str, str, str]:
-        """Return the cells of its line: what, how much, and the aim with whether it is met."""
-        number = f"{self.value:,.0f}" if abs(self.value) >= 1000 else f"{self.value:#.3g}".rstrip(".")
-        aim = "" if self.aim is None else f"under {self.aim:g} {self.unit}: {'met' if self.value < self.aim else 'MISSED'}"
-        return self.name, f"{number} {self.unit}", aim
+    def row(self) -> tuple[str, str, str, str]:
+        """Return the cells of its line: what, how much, the quartiles of the samples, and whether the aim is met."""
+        aim = (
+            ""
+            if self.aim is None
+            else f"under {self.aim:g} {self.unit}: {'met' if self.value < self.aim else 'MISSED'}"
+        )
+        quartiles = statistics.quantiles(self.raw, n=4) if len(self.raw) > 4 else []
+        spread = f"({_number(quartiles[0])} to {_number(quartiles[2])})" if quartiles else ""
+        return self.name, f"{_number(self.value)} {self.unit}", spread, aim
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.2g}".rstrip(".")
 
 
 def show(title: str, figures: Sequence[Figure]) -> None:
     """Print a table."""
     rows = [figure.row() for figure in figures]
-    names, values = (max(len(row[i]) for row in rows) for i in (0, 1))
+    names, values, spreads = (max(len(row[i]) for row in rows) for i in (0, 1, 2))
     print(f"\n{title}")
-    for name, value, aim in rows:
-        print(f"  {name:<{names}}  {value:>{values}}  {aim}".rstrip())
+    for name, value, spread, aim in rows:
+        print(f"  {name:<{names}}  {value:>{values}}  {spread:<{spreads}}  {aim}".rstrip())
 
 
 def keep(benchmark: str, figures: Sequence[Figure]) -> None:

@@ -138,16 +138,21 @@ class Service:
         after = {a.key: a for a in wanted.assignments}
         for key in before.keys() - after.keys():
             self._scheduler.remove_job(_job_id(key))
-            for exporter in self._exporters.values():
-                exporter.retire(*key)
+            self._retire(key)
         self._in_force = wanted
         for key, assignment in after.items():
             if key not in before:
                 self._publish(measurement.of_watch(*key))
+                self._publish_open_alert(key)
             if before.get(key) != assignment:
                 self._schedule(assignment)
         self._publish(measurement.of_reload(ok=True, at=time.time()))
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
+
+    def _publish_open_alert(self, key: tuple[str, str]) -> None:
+        """Say at once that an alert of the past is open yet: the next replay may be a day away."""
+        alert = self._ledger.open_alert(*key) if self._ledger is not None else None
+        self._publish(measurement.of_alert(*key, str(alert.severity) if alert else None))
 
     def _schedule(self, assignment: Assignment) -> None:
         watch = assignment.watch
@@ -177,6 +182,8 @@ class Service:
             if not self._stopping.is_set():
                 log.exception("a replay failed in goldwatch itself", extra={"watch": key[0], "target": key[1]})
                 self._publish(measurement.of_skip(*key, reason="internal_error"))
+        if self._in_force is not None and key not in {a.key for a in self._in_force.assignments}:
+            self._retire(key)  # the config was reloaded without this watch while it replayed
 
     def _skipped(self, event: JobSubmissionEvent) -> None:
         for assignment in self._in_force.assignments if self._in_force else ():
@@ -197,6 +204,10 @@ class Service:
         found = list(measurements)
         for exporter in self._exporters.values():
             exporter.publish(found)
+
+    def _retire(self, key: tuple[str, str]) -> None:
+        for exporter in self._exporters.values():
+            exporter.retire(*key)
 
     def _not_ready_because(self) -> str | None:
         if self._stopping.is_set():

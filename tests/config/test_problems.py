@@ -24,6 +24,11 @@ ONE_KEY = [
     ("model: fraud", 'retries: "8"', '5:14  targets.fraud.retries: must be a whole number; found "8"'),
     ("model: fraud", "retries: 1.5", '5:14  targets.fraud.retries: must be a whole number; found "1.5"'),
     ("model: fraud", "share: .nan", "5:12  targets.fraud.share: not a finite number"),
+    (
+        "model: fraud",
+        "model: fraud\n    python: ./missing/python",
+        '6:13  targets.fraud.python: "./missing/python" is no program that can be run; write the path of a Python interpreter',
+    ),
     ("model: fraud", "warm: maybe", '5:11  targets.fraud.warm: must be true or false; found "maybe"'),
     ("model: fraud", "headers: [a]", "5:14  targets.fraud.headers: must be a mapping; found a list"),
     ("model: fraud", "model: ${NO}", "5:12  targets.fraud.model: environment variable NO is not set; set it, or write ${NO:-default}"),

@@ -97,8 +97,17 @@ class Agent:
                 stderr=log,
             )
 
+    def until(self, condition: Callable[[], Found | None], what: str, limit_s: float = 30.0) -> Found:
+        """Poll until the condition gives something true, and return that; fail at once if the agent ends before."""
+
+        def found() -> Found | None:
+            assert self.process.poll() is None, f"{what}: the agent ended before\n{self.log}"
+            return condition()
+
+        return until(found, what, limit_s)
+
     def wait_ready(self) -> None:
-        until(self._is_ready, "the agent is ready")
+        self.until(self._is_ready, "the agent is ready")
 
     def kill(self) -> None:
         self.process.kill()
@@ -176,7 +185,6 @@ class Agent:
         return found
 
     def _is_ready(self) -> bool:
-        assert self.process.poll() is None, f"the agent ended:\n{self.log}"
         try:
             return self.get("/readyz")[0] == 200
         except OSError:

@@ -131,7 +131,7 @@ class Executioner:
 
     def _after_replay(self) -> None:
         seen = len(self._agent.rows("SELECT id FROM replays"))
-        until(lambda: len(self._agent.rows("SELECT id FROM replays")) > seen, "a replay is recorded")
+        self._agent.until(lambda: len(self._agent.rows("SELECT id FROM replays")) > seen, "a replay is recorded")
         self._sleep(1.0)
 
     def _while_judging(self) -> None:
@@ -141,7 +141,7 @@ class Executioner:
 
     def _until_workers(self, count: int) -> None:
         """Wait until the judge, which verified the golden set, is alone (1) or has a replay beside it (2)."""
-        until(lambda: len(self._agent.children()) == count, f"{count} workers")
+        self._agent.until(lambda: len(self._agent.children()) == count, f"{count} workers")
 
     def _sleep(self, most_s: float) -> None:
         time.sleep(self._random.uniform(0, most_s))
@@ -184,7 +184,7 @@ def test_no_evidence_is_lost_in_fifty_kills(agent: Agent) -> None:
     assert len(ids) >= KILLS / 4
 
     agent.start()
-    until(lambda: len(agent.rows("SELECT id FROM replays")) > len(ids), "the next replay is recorded")
+    agent.until(lambda: len(agent.rows("SELECT id FROM replays")) > len(ids), "the next replay is recorded")
     assert agent.end() == 0
     assert len(check(agent, recomputed, ids)) > len(ids)
     evidence = [

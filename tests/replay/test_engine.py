@@ -1,5 +1,7 @@
 """The replay engine against real worker processes, with the fake probe as the model."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,3 +183,25 @@ def test_a_replay_can_be_stopped_from_another_thread(workers: Workers, examples:
     result = replay(plan(examples, {"latencies_s": [0.2]}), workers, stop)
     timer.join()
     assert result.ended == "goldwatch was stopped"
+
+
+@pytest.mark.real
+def test_a_worker_can_be_another_interpreter_with_another_numpy(
+    workers: Workers, examples: TensorLocation, tmp_path: Path
+) -> None:
+    python = tmp_path / "venv/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    subprocess.run(["uv", "pip", "install", "-q", "--python", python, "numpy==1.26.4"], check=True)
+    ours = replay(plan(examples), workers)
+    theirs = replay(plan(examples, python=str(python), key="other"), workers)
+    assert theirs.failure is None
+    assert theirs.outcomes() == {"ok": N}
+    np.testing.assert_allclose(outputs(theirs), outputs(ours), rtol=1e-6)
+
+
+def test_an_interpreter_that_cannot_start_is_a_failed_replay(
+    workers: Workers, examples: TensorLocation, tmp_path: Path
+) -> None:
+    result = replay(plan(examples, python=str(tmp_path / "python")), workers)
+    expected = f"{tmp_path}/python: cannot be started: No such file or directory"
+    assert (result.failure, result.failure_kind) == (expected, "CannotLoad")

@@ -65,7 +65,8 @@ class Target(_Resolved):
     """A deployed model: which probe speaks to it, and with what options.
 
     `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
-    "module:Class" of the probe. `secret_options` names those that must not be shown.
+    "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
+    interpreter of its workers, empty for our own.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Target(_Resolved):
     factory: str
     served: bool
     warm: bool = False
+    python: str = ""
     options: OptionValues
     secret_options: frozenset[str] = frozenset()
 

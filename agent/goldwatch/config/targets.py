@@ -1,9 +1,10 @@
-"""Targets: the keys beside `probe` and `warm` checked as the options of the probe that they name."""
+"""Targets: the keys beside their own three checked as the options of the probe that they name."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 
 from pydantic import JsonValue, ValidationError
@@ -16,7 +17,7 @@ from goldwatch.config.probes import BrokenProbe, EntryPointLike, Probes, ProbeTy
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.secrecy import secret
 
-_OWN_KEYS = ("probe", "warm")
+_OWN_KEYS = ("probe", "warm", "python")
 
 
 def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
@@ -64,7 +65,8 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
         elif key not in _OWN_KEYS:
             values[key] = value
     options = _checked(document, route, values, kind)
-    if options is None or not isinstance(warm := written.get("warm", False), bool):
+    python = _interpreter(document, route, written.get("python", ""))
+    if options is None or python is None or not isinstance(warm := written.get("warm", False), bool):
         return None
     return Target(
         name=name,
@@ -72,9 +74,24 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
         factory=kind.factory,
         served=kind.served,
         warm=warm,
+        python=python,
         options=OptionValues(options, {key: _shown(document, (*route, key), options[key], kind) for key in options}),
         secret_options=kind.secrets,
     )
+
+
+def _interpreter(document: Document, route: Route, written: JsonValue) -> str | None:
+    """Return the absolute path of an interpreter, empty for none; None if there is no such program."""
+    if not isinstance(written, str):
+        return None  # the types of `written` say so
+    wanted = str(_absolute(document, written)) if "/" in written else written
+    found = shutil.which(wanted) if wanted else ""
+    if found is None:
+        shown = document.shown((*route, "python"))
+        document.add(
+            (*route, "python"), f"{shown} is no program that can be run; write the path of a Python interpreter"
+        )
+    return found
 
 
 def _checked(

@@ -36,7 +36,7 @@ File = Annotated[str, Quantity(_parse_file, str, "^.+", ("goldwatch.db",))]
 
 
 class TargetEntry(Section):
-    """A deployed model. The keys beside `probe` and `warm` are the probe's own options, which are checked by it."""
+    """A deployed model. The keys beside the three below are the probe's own options, which are checked by it."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, JsonValue]
@@ -44,6 +44,9 @@ class TargetEntry(Section):
     probe: Name = Field(description="The probe that speaks to it; `goldwatch doctor` lists those that are installed.")
     warm: bool = Field(
         default=False, description="Keep the worker, and with it an in-process model, alive between replays."
+    )
+    python: str = Field(
+        default="", description="Another Python interpreter to run the worker, for a framework that needs its own."
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import Description, TensorSpec
 from goldwatch.replay.columns import Columns, Layout, Phase
+from goldwatch.replay.foreign import packages
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Worker, WorkerDied, Workers
 
@@ -40,6 +41,7 @@ class Plan:
     inputs: tuple[TensorLocation, ...]
     outputs: tuple[TensorSpec, ...]
     examples: Sequence[int]
+    python: str = ""
     warmup: int = 10
     time_limit_s: float = 2.0
     start_limit_s: float = 60.0
@@ -114,7 +116,16 @@ class _Supervision:
 
     def _attempt(self, start: int) -> _End:
         self._columns.progress(Phase.STARTING, start, time.monotonic_ns())
-        worker = self._workers.take(self._plan.key)
+        python = self._plan.python
+        path = packages(self._plan.factory) if python else ""
+        try:
+            worker = self._workers.take(self._plan.key, python, path)
+        except OSError as error:
+            self.replay.failure, self.replay.failure_kind = (
+                f"{python}: cannot be started: {error.strerror}",
+                "CannotLoad",
+            )
+            return _End.CUT_SHORT
         end = _End.LOST
         try:
             worker.send("goldwatch.replay.timed:replay", self._argument(start), (self._columns.fd,))

@@ -68,7 +68,8 @@ def _mapped(location: dict[str, Any]) -> np.ndarray[Any, Any]:
     shape = tuple(location["shape"])
     if 0 in shape:
         return np.zeros(shape, location["dtype"])
-    return np.memmap(location["file"], location["dtype"], "r", location["offset"], shape)
+    mapped = np.memmap(location["file"], location["dtype"], "r", location["offset"], shape)
+    return np.asarray(mapped)  # the same memory as a plain array: a memmap runs Python code at each slice
 
 
 def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> Probe:

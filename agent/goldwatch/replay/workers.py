@@ -26,9 +26,13 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One worker process and the channel to it. Used by one thread at a time."""
+    """One worker process and the channel to it. Used by one thread at a time.
 
-    def __init__(self, python: str = sys.executable) -> None:
+    `python` is the interpreter to run it, our own by default; another one gets `path` as its PYTHONPATH. Raises OSError
+    if the interpreter cannot be started.
+    """
+
+    def __init__(self, python: str = "", path: str = "") -> None:
         ours, theirs = socket.socketpair()
         lifeline_read, self._lifeline = os.pipe()
         # What runtimes print belongs neither in the agent's log nor lost: the end of it explains a crash.
@@ -36,13 +40,19 @@ class Worker:
         inherited = (theirs.fileno(), lifeline_read)
         try:
             self._process = subprocess.Popen(
-                [python, "-m", "goldwatch.replay.worker", *map(str, inherited)],
+                [python or sys.executable, "-m", "goldwatch.replay.worker", *map(str, inherited)],
                 pass_fds=inherited,
+                env=os.environ | {"PYTHONPATH": path} if path else None,
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
                 start_new_session=True,
             )
+        except OSError:
+            ours.close()
+            os.close(self._lifeline)
+            self._stderr.close()
+            raise
         finally:
             theirs.close()
             os.close(lifeline_read)
@@ -53,6 +63,10 @@ class Worker:
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
+
+    def has_ended(self) -> bool:
+        """Say whether the process is gone."""
+        return self._process.poll() is not None
 
     def send(self, job: str, argument: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         """Hand the worker a job. Raises WorkerDied."""
@@ -79,6 +93,11 @@ class Worker:
         how = f"by signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
         last = self._last_line()
         return f"the worker process ended {how}" + (f': "{last}"' if last else "")
+
+    def forget_output(self) -> None:
+        """Let go of what was printed so far, which would fill the disk in the course of a year."""
+        os.lseek(self._stderr.fileno(), 0, os.SEEK_SET)  # the worker writes at the same offset
+        os.ftruncate(self._stderr.fileno(), 0)
 
     def end(self) -> None:
         """Kill the process and all that it started, at once."""
@@ -107,16 +126,22 @@ class Workers:
         self._idle: dict[str, list[Worker]] = {}
         self._busy: set[Worker] = set()
 
-    def take(self, key: str) -> Worker:
-        """Return an idle worker of that key, or start one."""
+    def take(self, key: str, python: str = "", path: str = "") -> Worker:
+        """Return an idle worker of that key, or start one as `Worker` does. Raises OSError.
+
+        One that has died while it was idle, for whatever reason, says nothing of the target of the next job.
+        """
         with self._lock:
-            idle = self._idle.get(key)
-            worker = idle.pop() if idle else Worker()
+            idle = self._idle.get(key, [])
+            while idle and idle[-1].has_ended():
+                idle.pop().end()
+            worker = idle.pop() if idle else Worker(python, path)
             self._busy.add(worker)
         return worker
 
     def give_back(self, key: str, worker: Worker) -> None:
         """Keep a worker for the next job of that key."""
+        worker.forget_output()
         worker.idle_since_s = time.monotonic()
         with self._lock:
             self._busy.discard(worker)

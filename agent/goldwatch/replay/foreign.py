@@ -1,0 +1,32 @@
+"""Workers in another Python interpreter, for a framework that cannot live beside our dependencies.
+
+Such an interpreter has numpy and the framework of its own. Of ours it must find goldwatch and the package of the probe,
+and nothing else: our numpy on its path would be the end of it. So a folder of links to just these is put there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def packages(factory: str) -> str:
+    """Return a folder that holds links to goldwatch and to the package of the probe `factory`, for PYTHONPATH.
+
+    It is removed when this process ends. Raises ModuleNotFoundError for a package that is not installed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="goldwatch-packages-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in {"goldwatch", factory.partition(":")[0].partition(".")[0]}:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(f"no package {name!r}", name=name)
+        origin = Path(spec.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        (folder / source.name).symlink_to(source)
+    return str(folder)

@@ -1,0 +1,71 @@
+"""The bare clients, as a user would write them without goldwatch: `python -m benchmarks.bare onnx|http ARGUMENT COUNT`.
+
+Each prints the latencies, and the nanoseconds from the first request to the last answer, as JSON.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from benchmarks import digits
+from goldwatch.golden.opened import GoldenSet
+
+WARM_UP = 100
+
+
+def _timed(send: Callable[[int], object], count: int) -> dict[str, object]:
+    for i in range(WARM_UP):
+        send(i)
+    clock = time.perf_counter_ns
+    latencies = []
+    began = clock()
+    for i in range(count):
+        sent = clock()
+        send(i)
+        latencies.append(clock() - sent)
+    return {"latencies_ns": latencies, "span_ns": clock() - began}
+
+
+def _onnx(model: str) -> Callable[[int], object]:
+    import onnxruntime  # noqa: PLC0415
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+    images = np.array(GoldenSet.open(digits.GOLDEN).tensor("inputs.image"))
+    requests = [{"image": images[i : i + 1]} for i in range(len(images))]
+    return lambda i: session.run(["probabilities"], requests[i % len(requests)])
+
+
+def _http(address: str) -> Callable[[int], object]:
+    parts = urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    bodies = _bodies()
+    headers = {"Content-Type": "application/json"}
+
+    def send(i: int) -> bytes:
+        connection.request("POST", "/v2/models/digits/infer", bodies[i % len(bodies)], headers)
+        return connection.getresponse().read()
+
+    return send
+
+
+def _bodies() -> list[bytes]:
+    images = GoldenSet.open(digits.GOLDEN).tensor("inputs.image")
+    heads = {"name": "image", "datatype": "FP32", "shape": [1, 8, 8]}
+    return [json.dumps({"inputs": [heads | {"data": image.ravel().tolist()}]}).encode() for image in images]
+
+
+if __name__ == "__main__":
+    make = {"onnx": _onnx, "http": _http}[sys.argv[1]]
+    print(json.dumps(_timed(make(sys.argv[2]), int(sys.argv[3]))))

@@ -1,0 +1,102 @@
+"""What goldwatch adds to a request: its replay beside a bare client of the same library, each in a fresh process.
+
+The two take turns, so that whatever else the machine does hits both. *p50* is the median latency as each reports it;
+*between
+requests* is the rest of a request's share of the loop: encoding, decoding and bookkeeping, outside what is timed.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import digits
+from benchmarks.bare import WARM_UP
+from benchmarks.figures import Figure
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.probe import TensorSpec
+from goldwatch.replay.engine import Plan, replay
+from goldwatch.replay.workers import Workers
+
+AIM_US = 50.0
+ROUNDS = 11
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """One loop of requests: median latency, and the mean time from one request to the next, in microseconds."""
+
+    p50_us: float
+    period_us: float
+
+
+def measure() -> list[Figure]:
+    """Compare in process and over HTTP."""
+    in_process = _compare(
+        "onnxruntime in process",
+        lambda: _bare("onnx", str(digits.MODEL), 6000),
+        lambda: _replay("goldwatch_probes.onnx_runtime:OnnxRuntime", {"file": str(digits.MODEL), "threads": 1}, 6000),
+    )
+    with digits.server() as address:
+        options = {"url": address, "model": "digits"}
+        return in_process + _compare(
+            "HTTP to the demo's server",
+            lambda: _bare("http", address, 900),
+            lambda: _replay("goldwatch_probes.open_inference:OpenInference", options, 900),
+        )
+
+
+def _compare(what: str, bare: Callable[[], _Taken], ours: Callable[[], _Taken]) -> list[Figure]:
+    theirs: list[_Taken] = []
+    own: list[_Taken] = []
+    for turn in range(ROUNDS):
+        # Who goes first changes from round to round.
+        for kept, take in [(theirs, bare), (own, ours)][:: 1 if turn % 2 else -1]:
+            kept.append(take())
+    return [
+        _median(f"{what}: bare p50", [t.p50_us for t in theirs]),
+        _median(f"{what}: goldwatch p50", [o.p50_us for o in own]),
+        _median(f"{what}: added at p50", [o.p50_us - t.p50_us for t, o in zip(theirs, own, strict=True)], AIM_US),
+        _median(f"{what}: bare, between requests", [t.period_us - t.p50_us for t in theirs]),
+        _median(f"{what}: goldwatch, between requests", [o.period_us - o.p50_us for o in own]),
+    ]
+
+
+def _median(name: str, values: list[float], aim: float | None = None) -> Figure:
+    return Figure(name, statistics.median(values), "µs", aim, values)
+
+
+def _bare(kind: str, argument: str, count: int) -> _Taken:
+    command = [sys.executable, "-m", "benchmarks.bare", kind, argument, str(count)]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return _Taken(statistics.median(found["latencies_ns"]) / 1e3, found["span_ns"] / count / 1e3)
+
+
+def _replay(factory: str, options: dict[str, Any], count: int) -> _Taken:
+    golden = GoldenSet.open(digits.GOLDEN)
+    plan = Plan(
+        factory=factory,
+        options=options,
+        served=False,
+        warm=False,
+        key="bench",
+        inputs=golden.input_locations(),
+        outputs=tuple(TensorSpec(name, spec.dtype, spec.shape) for name, spec in golden.manifest.outputs.items()),
+        examples=[i % golden.examples for i in range(count)],
+        warmup=WARM_UP,
+    )
+    workers = Workers()
+    found = replay(plan, workers)
+    workers.close()
+    try:
+        if found.outcomes() != {"ok": count}:
+            raise RuntimeError(f"the replay failed: {found.failure or found.errors}")
+        sent, latency = list(found.columns.sent_ns), list(found.columns.latency_ns)
+        return _Taken(statistics.median(latency) / 1e3, (sent[-1] + latency[-1] - sent[0]) / count / 1e3)
+    finally:
+        found.columns.close()

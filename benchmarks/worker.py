@@ -1,0 +1,125 @@
+"""What a replay costs beside its requests: the start of a worker, and the judging, for 600 and for 100,000 examples.
+
+The larger golden set is the digits over and over. *First* is with new workers, as when a watch is due every 5 minutes; *again*
+with those of the replay before.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import digits
+from benchmarks.figures import Figure
+from goldwatch.golden.freeze import freeze
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.pipeline import Assignment, prepare, run
+from goldwatch.probe import Description
+from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.workers import Workers
+
+ROUNDS = 5
+MANY = 100_000
+
+
+def measure() -> list[Figure]:
+    """Start workers, and judge both sizes."""
+    found = [_median("start of a worker, to its first answer", _start)]
+    with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
+        for golden in (digits.GOLDEN, _tiled(Path(folder) / "many")):
+            found += _of(Path(folder), golden)
+    return found
+
+
+def _of(folder: Path, golden: Path) -> list[Figure]:
+    workers = Workers()
+    try:
+        assignment = prepare(digits.config(folder, digits.IN_PROCESS, golden=golden), workers).assignments[0]
+        size = f"{assignment.golden.examples:,} examples"
+        return [
+            _median(f"judging {size}, first", lambda: _judge(assignment, _fresh(workers))),
+            _median(f"judging {size}, again", lambda: _judge(assignment, workers)),
+            _median(f"all of a replay but its requests, {size}, first", lambda: _rest(assignment, _fresh(workers)), 2),
+        ]
+    finally:
+        workers.close()
+
+
+def _median(name: str, take: Callable[[], float], rounds: int = ROUNDS) -> Figure:
+    values = [take() for _ in range(rounds)]
+    return Figure(name, statistics.median(values), "s", raw=values)
+
+
+def _fresh(workers: Workers) -> Workers:
+    """End the workers that are idle, so that the next job starts new ones."""
+    workers.reap(idle_limit_s=0)
+    return workers
+
+
+def _start() -> float:
+    workers = Workers()
+    began = time.perf_counter()
+    workers.call("bench", "benchmarks:nothing", {})
+    taken = time.perf_counter() - began
+    workers.close()
+    return taken
+
+
+def _judge(assignment: Assignment, workers: Workers) -> float:
+    """Judge a replay in which the model answered as in the reference; return the seconds that it took."""
+    golden = GoldenSet.open(Path(assignment.golden.path))
+    columns = Columns.create(Layout(golden.examples, assignment.golden.outputs), range(golden.examples))
+    columns.array("outcome")[:] = Outcome.OK
+    columns.array("latency_ns")[:] = 1_000_000
+    columns.array("sent_ns")[:] = np.arange(golden.examples) * 1_100_000
+    for spec in assignment.golden.outputs:
+        columns.array(f"output.{spec.name}")[:] = golden.tensor(f"outputs.{spec.name}")
+    argument = {
+        "path": assignment.golden.path,
+        "digest": assignment.golden.digest,
+        "settings": dict(assignment.settings),
+        "facts": _facts(golden.examples),
+        "states": {},
+    }
+    began = time.perf_counter()
+    workers.call("judge", "goldwatch.judge:judge", argument, (columns.fd,))
+    taken = time.perf_counter() - began
+    columns.close()
+    return taken
+
+
+def _facts(examples: int) -> dict[str, Any]:
+    names = {"watch": "digits", "target": "digits", "golden": "digits", "probe": "onnx-runtime"}
+    times = {"started_at": time.time(), "duration_s": examples * 1.1e-3, "lateness_s": 0.0}
+    nothing_wrong: dict[str, Any] = {"errors": {}, "failure": None, "ended": None}
+    opened = {"description": asdict(Description("digits")), "open_s": 0.1, "first_request_s": 0.01}
+    return names | times | nothing_wrong | opened
+
+
+def _rest(assignment: Assignment, workers: Workers) -> float:
+    """Replay and judge; return the seconds in which no request was under way."""
+    began = time.perf_counter()
+    judged = run(assignment, workers, {})
+    return time.perf_counter() - began - sum(judged.judgement.latencies_s)
+
+
+def _tiled(folder: Path) -> Path:
+    """Freeze a golden set of the digits, over and over."""
+    golden = GoldenSet.open(digits.GOLDEN)
+    times = -(-MANY // golden.examples)
+    tensors = {}
+    for name in golden.manifest.tensors():
+        values = golden.tensor(name)
+        axis = 1 if name == "reference.right" else 0
+        tensors[name] = np.take(np.concatenate([values] * times, axis=axis), range(MANY), axis=axis)
+    manifest = golden.manifest.model_dump(mode="json", exclude={"format", "files"}) | {"examples": MANY}
+    freeze(folder, manifest, tensors)
+    return folder

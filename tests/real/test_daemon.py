@@ -1,0 +1,326 @@
+"""The daemon from outside: how it starts, reloads, keeps its schedule, keeps a secret, and ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from .agent import DIGITS, GOLDEN, RUN, Agent, config, running, until
+
+pytestmark = pytest.mark.real
+
+IN_PROCESS = {"probe": "onnx-runtime", "file": str(DIGITS / "digits.onnx"), "threads": 1, "warm": True}
+DAMAGED = IN_PROCESS | {"file": str(DIGITS / "digits-quantised.onnx")}
+OFTEN = {"every": "1s", "jitter": "0s", "deadline": "30s"}
+SELDOM = OFTEN | {"every": "1h"}
+SKIPPED, REPLAYS = "goldwatch_replays_skipped_total", "goldwatch_replays_total"
+
+METADATA = {
+    "name": "digits",
+    "versions": ["1"],
+    "platform": "slow",
+    "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 8, 8]}],
+    "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, 10]}],
+}
+ANSWER = {"outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 10], "data": [0.1] * 10}]}
+
+
+class SlowServer(ThreadingHTTPServer):
+    """Just enough of the Open Inference Protocol, answered as slowly as told. Remembers who asked."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.released = threading.Event()
+        self.delay_s = delay_s
+        self.requests = 0
+        self.most_at_once = 0
+        self.tokens: set[str | None] = set()
+        self._at_once = 0
+        self._lock = threading.Lock()
+
+    @property
+    def target(self) -> dict[str, Any]:
+        return {"probe": "open-inference", "url": f"http://127.0.0.1:{self.server_port}", "model": "digits"}
+
+    def infer(self, token: str | None) -> None:
+        with self._lock:
+            self.tokens.add(token)
+            self.requests += 1
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        self.released.wait(self.delay_s)
+        with self._lock:
+            self._at_once -= 1
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: SlowServer
+
+    def do_GET(self) -> None:
+        self._answer(METADATA)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.infer(self.headers["Authorization"])
+        self._answer(ANSWER)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, value: object) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def slow_server() -> Iterator[Callable[[float], SlowServer]]:
+    servers = []
+
+    def start(delay_s: float) -> SlowServer:
+        server = SlowServer(delay_s)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # its clients are killed in mid-request
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        servers.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in servers:
+        thread.join()
+        server.server_close()
+
+
+def test_sigterm_ends_it_while_it_is_idle(tmp_path: Path) -> None:
+    with running(tmp_path, config({"digits": IN_PROCESS}, {"digits": SELDOM})) as agent:
+        agent.until(agent.judgements, "a replay is recorded")
+        assert agent.workers(), "the model is to be kept warm"
+        asked = time.monotonic()
+        assert agent.end() == 0
+        assert time.monotonic() - asked < 5
+        until(agent.gone, "all workers have ended")
+
+
+@pytest.mark.parametrize(("delay_s", "what"), [(0.5, "slow"), (60, "stuck in a request")])
+def test_sigterm_ends_it_in_the_middle_of_a_replay(
+    tmp_path: Path, slow_server: Callable[[float], SlowServer], delay_s: float, what: str
+) -> None:
+    server = slow_server(delay_s)
+    watch = SELDOM | {"deadline": "1h", "load": {"warmup": 0, "time_limit": "5m"}}
+    with running(tmp_path, config({"digits": server.target}, {"digits": watch})) as agent:
+        agent.until(lambda: server.requests >= 1, f"the server is {what}")
+        asked = time.monotonic()
+        assert agent.end() == 0
+        assert time.monotonic() - asked < 5
+        until(agent.gone, "all workers have ended")
+        assert agent.judgements() == []  # a replay that goldwatch cut short says nothing
+        assert "Traceback" not in agent.log
+
+
+def test_a_reload_brings_new_watches_and_ends_the_series_of_those_that_are_gone(tmp_path: Path) -> None:
+    def with_watches(*names: str) -> dict[str, Any]:
+        return config({"digits": IN_PROCESS}, dict.fromkeys(names, OFTEN))
+
+    def judged(watch: str) -> float | None:
+        return agent.value(REPLAYS, watch=watch, validity="valid")
+
+    with running(tmp_path, with_watches("kept", "old")) as agent:
+        agent.until(lambda: judged("kept") and judged("old"), "both watches replay")
+        before = judged("kept")
+        assert before is not None
+        agent.reload(with_watches("kept", "new"))
+        agent.until(lambda: judged("new"), "the new watch replays")
+        agent.until(lambda: 'watch="old"' not in agent.get("/metrics")[1], "the series of the old watch end")
+        agent.until(lambda: (judged("kept") or 0) > before, "the other watch goes on, with its counters")
+        assert agent.value("goldwatch_config_last_reload_successful") == 1
+        assert agent.judgements("old"), "its history stays"
+
+
+def test_a_watch_that_is_removed_while_it_replays_leaves_no_series(
+    tmp_path: Path, slow_server: Callable[[float], SlowServer]
+) -> None:
+    server = slow_server(0.05)
+    targets = {"slow": server.target, "digits": IN_PROCESS}
+    slow = SELDOM | {"deadline": "2s", "golden": "digits", "target": "slow"}
+    with running(tmp_path, config(targets, {"slow": slow, "digits": OFTEN})) as agent:
+        agent.until(lambda: server.requests >= 1, "the slow watch replays")
+        agent.reload(config(targets, {"digits": OFTEN}))
+        agent.until(lambda: agent.judgements("slow"), "its replay in flight ends")
+        agent.until(lambda: agent.value(REPLAYS, watch="digits", validity="valid"), "the other watch replays")
+        assert 'watch="slow"' not in agent.get("/metrics")[1]
+
+
+def test_a_broken_new_config_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    good = config({"digits": IN_PROCESS}, {"digits": OFTEN})
+    broken = config({"digits": IN_PROCESS}, {"digits": OFTEN | {"every": "5 minuts"}})
+    with running(tmp_path, good) as agent:
+        agent.reload(broken)
+        agent.until(lambda: agent.value("goldwatch_config_last_reload_successful") == 0, "the metric says so")
+        assert "the new config is not in force; the old one goes on" in agent.log
+        assert '"5 minuts" is not a duration; write 30s, 5m, 2h or a cron line' in agent.log
+        assert "Traceback" not in agent.log
+        before = len(agent.judgements())
+        agent.until(lambda: len(agent.judgements()) > before, "the old config goes on")
+        assert agent.get("/readyz")[0] == 200
+        agent.reload(good)
+        agent.until(lambda: agent.value("goldwatch_config_last_reload_successful") == 1, "a good config is taken")
+
+
+def test_what_cannot_change_in_a_running_agent_is_refused_by_name(tmp_path: Path) -> None:
+    good = config({"digits": IN_PROCESS}, {"digits": SELDOM})
+    with running(tmp_path, good) as agent:
+        agent.reload(good | {"ledger": "other.db", "log": {"format": "json"}})
+        agent.until(lambda: "cannot change while goldwatch runs; restart it" in agent.log, "it says so")
+        assert f"{agent.config_file}: ledger, log cannot change" in agent.log
+        assert agent.value("goldwatch_config_last_reload_successful") == 0
+
+
+def test_a_replay_that_outlives_its_interval_is_never_overlapped_and_what_it_delays_is_counted(
+    tmp_path: Path, slow_server: Callable[[float], SlowServer]
+) -> None:
+    server = slow_server(0.05)
+    watch = OFTEN | {"deadline": "4s"}
+    with running(tmp_path, config({"digits": server.target}, {"digits": watch})) as agent:
+        agent.until(lambda: len(agent.judgements()) >= 2, "two replays have ended")
+        assert (agent.value(SKIPPED, reason="still_running") or 0) >= 4
+        assert server.most_at_once == 1
+        first, second = agent.judgements()[:2]
+        assert second["started_at"] >= first["started_at"] + first["duration_s"]
+        assert first["reasons"] == ["the deadline of 4 s had passed"]
+        assert agent.log.count("skipped: the replay before is still running") >= 4
+        assert agent.value(SKIPPED, reason="internal_error") == 0
+
+
+def test_an_alert_that_is_open_is_told_at_once_after_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path, config({"digits": DAMAGED}, {"digits": SELDOM})) as agent:
+        agent.until(agent.alerts, "the damage is alerted")
+        assert agent.end() == 0
+    midnight = {"every": "0 0 29 feb *"}  # no replay will help
+    with running(tmp_path, config({"digits": DAMAGED}, {"digits": midnight})) as agent:
+        assert agent.value("goldwatch_alert_active", severity="page") == 1
+
+
+def start(folder: Path, contents: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Start an agent that is expected to end by itself."""
+    agent = Agent(folder)
+    agent.write(contents)
+    command = [*RUN, str(agent.config_file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what is said by an agent that does not start, having checked that nothing else is."""
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        exporters = {"prometheus": {"listen": address}}
+        done = start(tmp_path, config({"digits": IN_PROCESS}, {"digits": SELDOM}, exporters=exporters))
+    assert refused(done) == (
+        f"{tmp_path}/goldwatch.yaml: exporters.prometheus.listen: cannot listen on {address}: "
+        "address already in use; choose another port, or end what uses it\n"
+    )
+
+
+def test_a_broken_golden_set_is_one_clear_message(tmp_path: Path) -> None:
+    golden = Path(shutil.copytree(GOLDEN, tmp_path / "golden"))
+    (golden / "golden.json").write_text("{")
+    contents = config({"digits": IN_PROCESS}, {"digits": SELDOM}) | {"golden": {"digits": "golden"}}
+    said = refused(start(tmp_path, contents)).splitlines()
+    assert said[0].startswith(f"{golden}/golden.json")
+    assert said[-1] == "1 unusable golden set; nothing was started."
+
+
+def test_a_broken_config_is_one_clear_message(tmp_path: Path) -> None:
+    said = refused(start(tmp_path, config({"digits": IN_PROCESS}, {"digits": SELDOM | {"evry": "1s"}}))).splitlines()
+    assert len(said) == 2
+    assert 'watches.digits.evry: unknown key "evry" (did you mean "every"?)' in said[0]
+    assert said[-1] == "1 problem; nothing was started."
+
+
+def test_a_config_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
+    done = subprocess.run([*RUN, str(tmp_path / "none.yaml")], capture_output=True, text=True, timeout=60, check=False)
+    assert f"{tmp_path}/none.yaml" in refused(done)
+
+
+def test_a_ledger_in_use_is_one_clear_message(tmp_path: Path) -> None:
+    contents = config({"digits": IN_PROCESS}, {"digits": SELDOM})
+    with running(tmp_path, contents):
+        other = tmp_path / "other"
+        other.mkdir()
+        done = start(other, contents | {"ledger": str(tmp_path / "goldwatch.db")})
+    expected = f"{tmp_path}/goldwatch.db: another goldwatch is using this ledger; give each its own `ledger:`\n"
+    assert refused(done) == expected
+
+
+def test_a_json_log_is_an_object_a_line_with_fields(tmp_path: Path) -> None:
+    contents = config({"digits": DAMAGED}, {"digits": OFTEN}, log={"format": "json"})
+    with running(tmp_path, contents) as agent:
+        agent.until(agent.alerts, "an alert opens")
+        agent.reload({**contents, "targets": {}})
+        agent.until(lambda: "is not in force" in agent.log, "it says that the new config is broken")
+        assert agent.end() == 0
+        records = [json.loads(line) for line in agent.log.splitlines()]
+    assert all({"time", "level", "logger", "message"} <= record.keys() for record in records)
+    replayed = next(r for r in records if r["message"] == "replayed")
+    assert (replayed["watch"], replayed["target"], replayed["validity"]) == ("digits", "digits", "valid")
+    assert (replayed["level"], replayed["accuracy"]) == ("info", 0.785)
+    (alert,) = [r for r in records if r["message"].startswith("alert 1\n[page] digits is changed")]
+    assert (alert["level"], alert["severity"]) == ("error", "page")
+
+
+def test_a_secret_is_sent_to_its_target_and_shown_nowhere(
+    tmp_path: Path, slow_server: Callable[[float], SlowServer]
+) -> None:
+    secret = "open-sesame-4711"
+    server = slow_server(0.001)
+    target = server.target | {"token": "${DIGITS_TOKEN}"}
+    contents = config({"digits": target}, {"digits": OFTEN}, log={"level": "debug"})
+    command_lines: list[str] = []
+    with running(tmp_path, contents, DIGITS_TOKEN=secret) as agent:
+
+        def replayed() -> bool:
+            command_lines.extend(_command_lines(agent))
+            return len(agent.judgements()) >= 2
+
+        agent.until(replayed, "it replays")
+        agent.reload(contents | {"alerts": {"false_alarms": "never", "token": "${DIGITS_TOKEN}"}})
+        agent.until(lambda: "is not in force" in agent.log, "it says that the new config is broken")
+        shown = agent.get("/metrics")[1] + agent.get("/")[1] + agent.log
+        kept = b"".join(file.read_bytes() for file in tmp_path.glob("goldwatch.*"))
+        assert agent.end() == 0
+    assert server.tokens == {f"Bearer {secret}"}
+    assert any("goldwatch.replay.worker" in line for line in command_lines)
+    assert secret not in shown + agent.log + "".join(command_lines)
+    assert secret.encode() not in kept
+
+
+def _command_lines(agent: Agent) -> list[str]:
+    found = []
+    for process in [psutil.Process(agent.process.pid), *agent.children()]:
+        try:
+            found.append(" ".join(process.cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+    return found
