@@ -11,7 +11,7 @@ from benchmarks import figures
 
 MEASURED = {
     "agent": "The agent at rest: a watch every 5 min, 600 digits",
-    "client": "What goldwatch adds to a request, beside a bare client of the same library (medians of rounds, quartiles)",
+    "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
     "worker": "What a replay costs beside its requests",
 }

@@ -24,6 +24,7 @@ import psutil
 from benchmarks import digits
 from benchmarks.figures import Figure
 
+AIM_MB = 64.0
 STARTS = 5
 IDLE_S = 20.0
 _LIMIT_S = 90.0
@@ -69,7 +70,7 @@ def measure() -> list[Figure]:
     with digits.server() as address:
         targets = {"a server": digits.served(address), "in process": digits.IN_PROCESS}
         found = [_start(name, target) for name, target in targets.items()]
-        return found + _rest(targets)
+        return found + _rest(targets, address)
 
 
 def _start(name: str, target: str) -> Figure:
@@ -81,47 +82,55 @@ def _start(name: str, target: str) -> Figure:
     return Figure(f"start to ready, {name}", statistics.median(taken[1:]), "s", 1.0, taken[1:])
 
 
-def _rest(targets: dict[str, str]) -> list[Figure]:
-    """Run both agents at once, through their first replay and until their workers have ended."""
+def _rest(targets: dict[str, str], address: str) -> list[Figure]:
+    """Run all agents at once, through their first replay and until their workers have ended."""
     with contextlib.ExitStack() as stack:
-        agents = {name: stack.enter_context(_running(target)) for name, target in targets.items()}
-        peaks = _peaks(agents)
-        _wait("workers to end", lambda: not any(a.process.children() for a in agents.values()))
-        before = {name: agent.cpu_s() for name, agent in agents.items()}
-        time.sleep(IDLE_S)
-        return [figure for name, agent in agents.items() for figure in _of(name, agent, peaks[name], before[name])]
+        agents, found = {}, []
+        for name, target in targets.items():
+            agents[name] = stack.enter_context(_running(target))
+            found.append(
+                Figure(f"memory at most in a replay, process tree, {name}", _peak_bytes(agents[name]) / 1e6, "MB")
+            )
+        pushing = {p: stack.enter_context(_running(digits.served(address), p)) for p in ("http", "grpc")}
+        everyone = [*agents.values(), *pushing.values()]
+        _wait("workers to end", lambda: not any(agent.process.children() for agent in everyone))
+        for name, agent in agents.items():
+            found += _of(name, agent)
+        for protocol, agent in pushing.items():
+            name = f"memory at rest, process tree, a server, with OTLP over {protocol}"
+            found.append(Figure(name, agent.tree_bytes() / 1e6, "MB", AIM_MB))
+        return found
 
 
-def _of(name: str, agent: _Agent, peak_bytes: int, cpu_before_s: float) -> list[Figure]:
-    alone = agent.process.memory_info().rss
+def _of(name: str, agent: _Agent) -> list[Figure]:
+    before_s = agent.cpu_s()
+    time.sleep(IDLE_S)
     return [
-        Figure(f"memory at rest, agent alone, {name}", alone / 1e6, "MB"),
-        Figure(f"memory at rest, process tree, {name}", agent.tree_bytes() / 1e6, "MB", 64),
-        Figure(f"memory at most in a replay, process tree, {name}", peak_bytes / 1e6, "MB"),
-        Figure(f"CPU at rest, {name}", 100 * (agent.cpu_s() - cpu_before_s) / IDLE_S, "% of a core", 1),
+        Figure(f"CPU at rest, {name}", 100 * (agent.cpu_s() - before_s) / IDLE_S, "% of a core", 1),
+        Figure(f"memory at rest, agent alone, {name}", agent.process.memory_info().rss / 1e6, "MB"),
+        Figure(f"memory at rest, process tree, {name}", agent.tree_bytes() / 1e6, "MB", AIM_MB),
     ]
 
 
-def _peaks(agents: dict[str, _Agent]) -> dict[str, int]:
-    """Watch the memory of each tree until all have replayed once, and a second longer."""
-    most = dict.fromkeys(agents, 0)
+def _peak_bytes(agent: _Agent) -> int:
+    """Return the most memory that its tree takes until it has replayed once."""
+    seen: list[int] = []
 
     def done() -> bool:
-        for name, agent in agents.items():
-            most[name] = max(most[name], agent.tree_bytes())
-        return all(agent.replayed() for agent in agents.values())
+        seen.append(agent.tree_bytes())
+        return agent.replayed()
 
     _wait("the first replay", done)
-    return most
+    return max(seen)
 
 
 @contextlib.contextmanager
-def _running(target: str) -> Iterator[_Agent]:
+def _running(target: str, protocol: str = "") -> Iterator[_Agent]:
     """Run an agent with a ledger of its own; it is ready when given."""
     command = Path(sys.executable).with_name("goldwatch")
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
         port = _free_port()
-        config = digits.config(Path(folder), target, port)
+        config = digits.config(Path(folder), target, port, protocol=protocol)
         began = time.monotonic()
         process = psutil.Popen([command, "run", config], stderr=subprocess.DEVNULL)
         agent = _Agent(process, port, began)

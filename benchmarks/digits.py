@@ -28,8 +28,9 @@ watches:
     jitter: 0s
     objectives: {{accuracy: no worse than 1 point, errors: 1%, latency: 50ms at p99}}
 alerts: {{false_alarms: 1 per year}}
-exporters: {{prometheus: {{listen: "127.0.0.1:{port}"}}}}
-ledger: {folder}/goldwatch.db
+exporters:
+  prometheus: {{listen: "127.0.0.1:{port}"}}
+{push}ledger: {folder}/goldwatch.db
 """
 
 
@@ -38,10 +39,11 @@ def served(address: str) -> str:
     return f"{{probe: open-inference, url: {address}, model: digits}}"
 
 
-def config(folder: Path, target: str, port: int = 0, golden: Path = GOLDEN) -> Path:
-    """Write a config with one watch into a folder."""
+def config(folder: Path, target: str, port: int = 0, golden: Path = GOLDEN, protocol: str = "") -> Path:
+    """Write a config with one watch into a folder. With a `protocol` it also pushes, to where nobody listens."""
     path = folder / "goldwatch.yaml"
-    path.write_text(_CONFIG.format(target=target, golden=golden, port=port, folder=folder))
+    push = f'  otlp: {{endpoint: "http://127.0.0.1:9", protocol: {protocol}, every: 5s}}\n' if protocol else ""
+    path.write_text(_CONFIG.format(target=target, golden=golden, port=port, folder=folder, push=push))
     return path
 
 

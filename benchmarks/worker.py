@@ -1,7 +1,7 @@
 """What a replay costs beside its requests: the start of a worker, and the judging, for 600 and for 100,000 examples.
 
-The larger golden set is the digits over and over. *First* is with new workers, as when a watch is due every 5 minutes; *again*
-with those of the replay before.
+The larger golden set is the digits over and over. *First* is with new workers, as when a watch is due every 5 minutes;
+*again* with those of the replay before.
 """
 
 from __future__ import annotations

@@ -32,6 +32,23 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
+class BoardFormat(StrEnum):
+    """What `goldwatch compare` prints."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Column(StrEnum):
+    """What `goldwatch compare` sorts by."""
+
+    ACCURACY = "accuracy"
+    P50 = "p50"
+    P90 = "p90"
+    P99 = "p99"
+    THROUGHPUT = "throughput"
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -100,6 +117,29 @@ def _check(config: Path, style: Format) -> None:
         workers.close()
     sys.stdout.write(gate_report.FORMATS[style](reports))
     raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
+
+
+@app.command()
+def compare(
+    config: ConfigFile,
+    sort: Annotated[Column, typer.Option(help="The column to sort by, best first.")] = Column.ACCURACY,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each target has its turn.")] = 5,
+    style: Annotated[BoardFormat, typer.Option("--format", help="What to print.")] = BoardFormat.TABLE,
+) -> None:
+    """Measure one golden set across targets: a leaderboard that says which differences are real."""
+    from goldwatch import compare as comparison  # noqa: PLC0415
+    from goldwatch import compare_report, pipeline  # noqa: PLC0415
+    from goldwatch.replay.workers import Workers  # noqa: PLC0415
+
+    workers = Workers()
+    try:
+        boards = comparison.compare(pipeline.prepare(config, workers), workers, rounds)
+    except pipeline.CannotStart as error:
+        _fail(str(error))
+    finally:
+        workers.close()
+    write = compare_report.as_json if style is BoardFormat.JSON else compare_report.as_table
+    sys.stdout.write(write(boards, sort))
 
 
 @app.command()

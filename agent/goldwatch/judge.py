@@ -78,7 +78,7 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
     `judgement`, without latencies, and the new `states`, both as plain values. Raises GoldenError.
     """
     golden = _open(Path(argument["path"]), argument["digest"])
-    columns = Columns(descriptors[0], Layout(golden.examples, _output_specs(golden)))
+    columns = Columns(descriptors[0], Layout(golden.examples, output_specs(golden)))
     try:
         case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))
         verdicts, states = case.verdicts(argument["states"])
@@ -102,7 +102,7 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         "examples": golden.examples,
         "deterministic": golden.manifest.reference.deterministic,
         "inputs": [asdict(location) for location in golden.input_locations()],
-        "outputs": [asdict(spec) for spec in _output_specs(golden)],
+        "outputs": [asdict(spec) for spec in output_specs(golden)],
     }
 
 
@@ -132,7 +132,7 @@ class _Case:
         self._outcome = self.columns.array("outcome")
         self._answered = self._outcome == Outcome.OK
         self._latencies_s = self.columns.array("latency_ns")[self._answered] / 1e9
-        self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in _output_specs(self.golden)}
+        self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
         expected = _expected(self.golden)
         self._difference = difference(self._outputs, self._answered, expected) if self._answered.any() else None
 
@@ -245,7 +245,8 @@ class _Case:
         return int(self._answered.sum()) / span_s if span_s > 0 else math.nan
 
 
-def _output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:
+def output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:
+    """Return the outputs that the columns of a replay of this set keep."""
     return tuple(TensorSpec(name, spec.dtype, spec.shape) for name, spec in golden.manifest.outputs.items())
 
 

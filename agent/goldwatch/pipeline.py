@@ -21,7 +21,8 @@ from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import mean_interval_s
 
-_JUDGES = "judge"
+JUDGES = "judge"
+"""The key of the workers that do arithmetic."""
 
 
 class CannotStart(Exception):
@@ -105,7 +106,7 @@ def prepare(path: Path, workers: Workers) -> InForce:
 def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
     """Open and verify a golden set in a worker process. Raises UnusableSet."""
     try:
-        facts = workers.call(_JUDGES, "goldwatch.judge:inspect", {"path": str(golden.path)})
+        facts = workers.call(JUDGES, "goldwatch.judge:inspect", {"path": str(golden.path)})
     except (JobFailed, WorkerDied) as error:
         raise UnusableSet(str(error)) from None
     inputs = tuple(TensorLocation(**i | {"shape": tuple(i["shape"])}) for i in facts.pop("inputs"))
@@ -154,11 +155,16 @@ def run(
     stop: threading.Event | None = None,
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement."""
-    result = engine.replay(_plan(assignment), workers, stop)
+    result = replay(assignment, workers, stop)
     try:
-        return _judge(assignment, result, workers, states, lateness_s)
+        return judge(assignment, result, workers, states, lateness_s)
     finally:
         result.columns.close()
+
+
+def replay(assignment: Assignment, workers: Workers, stop: threading.Event | None = None) -> Replay:
+    """Replay once. The caller closes the columns."""
+    return engine.replay(_plan(assignment), workers, stop)
 
 
 def _plan(assignment: Assignment) -> Plan:
@@ -180,9 +186,10 @@ def _plan(assignment: Assignment) -> Plan:
     )
 
 
-def _judge(
-    assignment: Assignment, result: Replay, workers: Workers, states: Mapping[str, Any], lateness_s: float
+def judge(
+    assignment: Assignment, result: Replay, workers: Workers, states: Mapping[str, Any], lateness_s: float = 0.0
 ) -> Judged:
+    """Have a replay judged in a worker process. Never raises: what could not be judged is an invalid judgement."""
     argument = {
         "path": assignment.golden.path,
         "digest": assignment.golden.digest,
@@ -191,7 +198,7 @@ def _judge(
         "states": dict(states),
     }
     try:
-        answer = workers.call(_JUDGES, "goldwatch.judge:judge", argument, (result.columns.fd,))
+        answer = workers.call(JUDGES, "goldwatch.judge:judge", argument, (result.columns.fd,))
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])

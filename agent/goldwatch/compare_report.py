@@ -1,0 +1,104 @@
+"""What `goldwatch compare` prints: a leaderboard for each watch, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from goldwatch.compare import Board, Row, sort_key
+from goldwatch.judgement import Validity
+
+_HEADINGS = ("target", "runs on", "accuracy", "against the first", "p50", "p99", "speed", "throughput")
+
+
+def as_table(boards: Sequence[Board], column: str) -> str:
+    """Write a table for each watch, best first by a column."""
+    return "\n".join(_board(board, column) for board in boards)
+
+
+def as_json(boards: Sequence[Board], column: str) -> str:
+    """Write everything that was measured."""
+    return json.dumps([_plain(board, column) for board in boards], indent=2) + "\n"
+
+
+def _board(board: Board, column: str) -> str:
+    first = board.rows[0].assignment.target.name
+    measured = [row for row in board.rows if row.judgement.validity is Validity.VALID]
+    rows = [_HEADINGS, *(_cells(row) for row in sorted(measured, key=sort_key(column)))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [
+        f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.reasons)}"
+        for row in board.rows
+        if row not in measured
+    ]
+    return "\n".join([f"{board.watch}  golden {board.golden}, compared with {first}, by {column}", *lines]) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    accuracy = row.accuracy
+    return (
+        row.assignment.target.name,
+        _framework(row),
+        f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]" if accuracy else "",
+        _against(row),
+        _latency(row, 0.5),
+        _latency(row, 0.99),
+        _speed(row),
+        f"{row.throughput:,.0f} /s" if row.throughput else "",
+    )
+
+
+def _framework(row: Row) -> str:
+    model = row.judgement.description
+    return " ".join(filter(None, (model.framework, model.framework_version))) if model else row.assignment.target.probe
+
+
+def _against(row: Row) -> str:
+    pair = row.parity
+    if pair is None:
+        return ""
+    apart = f"{pair.flips:,} flips, largest difference {pair.largest:.1g}"
+    if pair.flips == 0:
+        return apart
+    return f"{apart}, accuracy {'differs' if row.accuracy_differs else 'the same but for noise'}"
+
+
+def _latency(row: Row, q: float) -> str:
+    found = next((x.latency_s for x in row.latency if x.q == q), None)
+    return f"{found * 1000:.3g} ms" if found is not None else "not certifiable"
+
+
+def _speed(row: Row) -> str:
+    if row.speed is None:
+        return ""
+    times = f"{row.speed.ratio:.2f}x [{row.speed.low:.2f}, {row.speed.high:.2f}]"
+    return times if row.speed.real else f"{times} noise"
+
+
+def _plain(board: Board, column: str) -> dict[str, Any]:
+    return {
+        "watch": board.watch,
+        "golden": board.golden,
+        "first": board.rows[0].assignment.target.name,
+        "rows": [_plain_row(row) for row in sorted(board.rows, key=sort_key(column))],
+    }
+
+
+def _plain_row(row: Row) -> dict[str, Any]:
+    judgement = row.judgement
+    return {
+        "target": row.assignment.target.name,
+        "probe": judgement.probe,
+        "validity": judgement.validity,
+        "reasons": judgement.reasons,
+        "description": asdict(judgement.description) if judgement.description else None,
+        "scores": [asdict(score) for score in judgement.scores],
+        "latency": [asdict(quantile) for quantile in row.latency],
+        "throughput": row.throughput,
+        "parity": asdict(row.parity) if row.parity else None,
+        "accuracy_differs": row.accuracy_differs,
+        "speed": asdict(row.speed) | {"real": row.speed.real} if row.speed else None,
+    }
