@@ -4,15 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from goldwatch.cli import app
-from goldwatch.compare import _speed
-from goldwatch.parity import mcnemar
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from tests.builders import judgement
 from typer.testing import CliRunner
 
-from tests.builders import judgement
+from goldwatch.cli import app
+from goldwatch.compare import _speed
+from goldwatch.judgement import Judgement
+from goldwatch.parity import mcnemar
 
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\
@@ -67,7 +68,7 @@ def test_the_paired_test_is_the_exact_one(a: int, b: int) -> None:
 
 
 def test_speed_is_real_only_if_the_rounds_agree() -> None:
-    def rounds(*medians_s: float) -> list:
+    def rounds(*medians_s: float) -> list[Judgement]:
         return [judgement(latencies_s=(m,)) for m in medians_s]
 
     firsts = rounds(0.010, 0.012, 0.011, 0.010, 0.013)
