@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks import digits
 from goldwatch.golden.opened import GoldenSet
+
+from benchmarks import digits
 
 WARM_UP = 100
 

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import digits
-from benchmarks.bare import WARM_UP
-from benchmarks.figures import Figure
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.engine import Plan, replay
 from goldwatch.replay.workers import Workers
+
+from benchmarks import digits
+from benchmarks.bare import WARM_UP
+from benchmarks.figures import Figure
 
 AIM_US = 50.0
 ROUNDS = 11

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import digits
-from benchmarks.figures import Figure
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.pipeline import Assignment, prepare, run
@@ -25,6 +23,9 @@ from goldwatch.probe import Description
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
+
+from benchmarks import digits
+from benchmarks.figures import Figure
 
 ROUNDS = 5
 MANY = 100_000

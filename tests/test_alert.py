@@ -1,10 +1,11 @@
 import dataclasses
 
 import pytest
-from tests.builders import description, difference, judgement, verdict
 
 from goldwatch.alert import Event, Surroundings, advance, changes
 from goldwatch.judgement import Judgement, Severity, State, Verdict
+
+from tests.builders import description, difference, judgement, verdict
 
 AT = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 AROUND = Surroundings(

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from tests.builders import judgement
 from typer.testing import CliRunner
 
 from goldwatch.cli import app
 from goldwatch.compare import _speed
 from goldwatch.judgement import Judgement
 from goldwatch.parity import mcnemar
+
+from tests.builders import judgement
 
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\

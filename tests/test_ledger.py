@@ -2,11 +2,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.builders import difference, judgement
 
 from goldwatch.alert import Alert, Event
 from goldwatch.judgement import Severity, Validity
 from goldwatch.ledger import Ledger, LedgerError
+
+from tests.builders import difference, judgement
 
 KEY = ("digits", "served")
 ALERT = Alert(1, *KEY, Severity.PAGE, ("worse",), 1_800_000_001.5, "it is worse")

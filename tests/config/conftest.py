@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from tests.config.fakes import probes
 
 from goldwatch.config import Config, load
+
+from tests.config.fakes import probes
 
 Load = Callable[..., Config]
 

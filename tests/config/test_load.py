@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.config.conftest import Load as LoadText
-from tests.config.fakes import START
 
 from goldwatch.config import Config, Listen, Load, Objectives, Schedule
+
+from tests.config.conftest import Load as LoadText
+from tests.config.fakes import START
 
 
 def test_the_ten_line_start_has_every_default(load_text: LoadText, tmp_path: Path) -> None:

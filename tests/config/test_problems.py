@@ -7,10 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.config.conftest import Load
-from tests.config.fakes import START, probes
 
 from goldwatch.config import ConfigError, load
+
+from tests.config.conftest import Load
+from tests.config.fakes import START, probes
 
 ENVIRON = {"WORD": "abc", "LONG": "x" * 100}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.config.fakes import START, probes
 
 from goldwatch.config import (
     ConfigError,
@@ -25,6 +24,8 @@ from goldwatch.config import (
 )
 from goldwatch.config import quantities as q
 from goldwatch.config.schedule import parse_schedule
+
+from tests.config.fakes import START, probes
 
 microseconds = st.integers(1, 30 * 86400 * 10**6).map(lambda n: n / 10**6)
 hundredths = st.integers(1, 9_999).map(lambda n: n / 10_000)

@@ -7,9 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tests.config.fakes import START, probes
 
 from goldwatch.config import json_schema
+
+from tests.config.fakes import START, probes
 
 SCHEMA = json_schema(probes)
 DOCS = Path(__file__).parents[2] / "docs" / "config.md"

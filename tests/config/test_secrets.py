@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.config.conftest import Load
-from tests.config.fakes import START
 
 from goldwatch.config import ConfigError
+
+from tests.config.conftest import Load
+from tests.config.fakes import START
 
 CANARY = "s3cr3t-canary"
 OTLP = "exporters:\n  otlp:\n    endpoint: http://c:4318\n    headers: {authorization: 'Bearer ${TOKEN}'}\n"

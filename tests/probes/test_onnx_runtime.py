@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tests.probes.conftest import INPUTS, expected_outputs, write_model
 
 from goldwatch.probe import CannotLoad, Context, Rejected, Tensors, TensorSpec
 from goldwatch.testing.conformance import ProbeConformance
 from goldwatch_probes.onnx_runtime import OnnxRuntime
+
+from tests.probes.conftest import INPUTS, expected_outputs, write_model
 
 CONTEXT = Context(time_limit_s=5)
 

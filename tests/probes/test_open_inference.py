@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.probes.conftest import INPUTS, WEIGHTS, demo_server, expected_outputs, write_model
 
 from goldwatch.probe import CannotLoad, Context, Description, NotReady, Rejected, Tensors, TensorSpec
 from goldwatch.testing.conformance import ProbeConformance
 from goldwatch_probes.open_inference import OpenInference
+
+from tests.probes.conftest import INPUTS, WEIGHTS, demo_server, expected_outputs, write_model
 
 CONTEXT = Context(time_limit_s=10)
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.probes.conftest import METADATA, RawServer, response
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable
 from goldwatch_probes.open_inference import OpenInference
+
+from tests.probes.conftest import METADATA, RawServer, response
 
 LIMIT_S = 0.3
 MAX_BYTES = 100_000

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.probes.conftest import RawServer, response
 
 from goldwatch.probe import CannotLoad, Context, Unreachable
 from goldwatch_probes.open_inference import OpenInference
+
+from tests.probes.conftest import RawServer, response
 
 OUTPUTS = b'{"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}'
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
