@@ -94,19 +94,19 @@ def _rest(targets: dict[str, str], address: str) -> list[Figure]:
         pushing = {p: stack.enter_context(_running(digits.served(address), p)) for p in ("http", "grpc")}
         everyone = [*agents.values(), *pushing.values()]
         _wait("workers to end", lambda: not any(agent.process.children() for agent in everyone))
+        before_s = {name: agent.cpu_s() for name, agent in agents.items()}
+        time.sleep(IDLE_S)
         for name, agent in agents.items():
-            found += _of(name, agent)
+            found += _of(name, agent, (agent.cpu_s() - before_s[name]) / IDLE_S)
         for protocol, agent in pushing.items():
             name = f"memory at rest, process tree, a server, with OTLP over {protocol}"
             found.append(Figure(name, agent.tree_bytes() / 1e6, "MB", AIM_MB))
         return found
 
 
-def _of(name: str, agent: _Agent) -> list[Figure]:
-    before_s = agent.cpu_s()
-    time.sleep(IDLE_S)
+def _of(name: str, agent: _Agent, busy: float) -> list[Figure]:
     return [
-        Figure(f"CPU at rest, {name}", 100 * (agent.cpu_s() - before_s) / IDLE_S, "% of a core", 1),
+        Figure(f"CPU at rest, {name}", 100 * busy, "% of a core", 1),
         Figure(f"memory at rest, agent alone, {name}", agent.process.memory_info().rss / 1e6, "MB"),
         Figure(f"memory at rest, process tree, {name}", agent.tree_bytes() / 1e6, "MB", AIM_MB),
     ]

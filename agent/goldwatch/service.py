@@ -110,8 +110,9 @@ class Service:
             self.port = await self._endpoints.start(listen.host, listen.port)
         except OSError as error:
             where = f"{listen.host}:{listen.port}"
+            why = str(error.strerror or error).rpartition(": ")[2]  # asyncio puts the address before it once more
             raise CannotStart(
-                f"{self._path}: exporters.prometheus.listen: cannot listen on {where}: {error.strerror}; "
+                f"{self._path}: exporters.prometheus.listen: cannot listen on {where}: {why}; "
                 "choose another port, or end what uses it"
             ) from None
 
@@ -178,6 +179,9 @@ class Service:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._replays, runner.tick, assignment, budget, time.time())
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():  # the scheduler cancels its jobs when it is shut down; that is no error
+                raise
         except Exception:
             if not self._stopping.is_set():
                 log.exception("a replay failed in goldwatch itself", extra={"watch": key[0], "target": key[1]})

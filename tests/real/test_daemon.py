@@ -69,6 +69,7 @@ class SlowServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one segment
     server: SlowServer
 
     def do_GET(self) -> None:
@@ -104,6 +105,8 @@ def slow_server() -> Iterator[Callable[[float], SlowServer]]:
 
     yield start
     for server, thread in servers:
+        server.released.set()
+        server.shutdown()
         thread.join()
         server.server_close()
 
@@ -248,7 +251,7 @@ def test_a_broken_golden_set_is_one_clear_message(tmp_path: Path) -> None:
     (golden / "golden.json").write_text("{")
     contents = config({"digits": IN_PROCESS}, {"digits": SELDOM}) | {"golden": {"digits": "golden"}}
     said = refused(start(tmp_path, contents)).splitlines()
-    assert said[0].startswith(f"{golden}/golden.json")
+    assert said[0].startswith(f"{golden}: golden.json is not JSON: ")
     assert said[-1] == "1 unusable golden set; nothing was started."
 
 
@@ -286,7 +289,7 @@ def test_a_json_log_is_an_object_a_line_with_fields(tmp_path: Path) -> None:
     replayed = next(r for r in records if r["message"] == "replayed")
     assert (replayed["watch"], replayed["target"], replayed["validity"]) == ("digits", "digits", "valid")
     assert (replayed["level"], replayed["accuracy"]) == ("info", 0.785)
-    (alert,) = [r for r in records if r["message"].startswith("alert 1\n[page] digits is changed")]
+    (alert,) = [r for r in records if r["message"].startswith("alert 1\n[page] digits is worse: 109 of 600")]
     assert (alert["level"], alert["severity"]) == ("error", "page")
 
 
