@@ -188,6 +188,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")  # evidence survives a power failure too; one sync a replay is cheap
     db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA cache_size = -256")  # KiB; the agent is small, and each row is read about once
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found == 0:
         with db:

@@ -45,8 +45,9 @@ def ask(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]
         process = subprocess.Popen([*command, "--web.listen-address=127.0.0.1:0"], stderr=log)
 
     def port() -> str | None:
-        found = re.search(r"Listening on.*?127\.0\.0\.1:(\d+)", (folder / "log").read_text())
-        return found[1] if found else None
+        said = (folder / "log").read_text()
+        found = re.search(r"Listening on.*?127\.0\.0\.1:(\d+)", said)
+        return found[1] if found and "Server is ready to receive web requests" in said else None
 
     def ask(path: str, **parameters: str) -> Any:
         url = f"http://127.0.0.1:{listening}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
@@ -54,7 +55,7 @@ def ask(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]
             return json.load(answer)["data"]
 
     try:
-        listening = until(port, "Prometheus listens")
+        listening = until(port, "Prometheus is ready")
         yield ask
     finally:
         process.kill()
