@@ -10,6 +10,7 @@ from goldwatch.ledger import Ledger, LedgerError
 from tests.builders import difference, judgement
 
 KEY = ("digits", "served")
+DIGEST = judgement().golden_digest
 ALERT = Alert(1, *KEY, Severity.PAGE, ("worse",), 1_800_000_001.5, "it is worse")
 
 
@@ -31,7 +32,7 @@ def test_what_was_recorded_is_there_after_a_restart(path: Path) -> None:
         ledger.record(told, {"worse": {"log_m": [0.1, None]}}, ALERT, [event])
     with Ledger(path) as ledger:
         assert ledger.last_judgement(*KEY) == told
-        assert ledger.states(*KEY) == {"worse": {"log_m": [0.1, None]}}
+        assert ledger.states(*KEY, DIGEST) == {"worse": {"log_m": [0.1, None]}}
         assert ledger.open_alert(*KEY) == ALERT
         assert ledger.events("served", since=0) == [event]
         assert ledger.next_alert_number() == 2
@@ -60,7 +61,7 @@ def test_a_record_is_written_whole_or_not_at_all(ledger: Ledger) -> None:
     ledger.record(judgement(started_at=1.0), {"worse": {"n": 1}})
     with pytest.raises(TypeError):
         ledger.record(judgement(started_at=2.0), {"worse": object()})
-    assert ledger.states(*KEY) == {"worse": {"n": 1}}
+    assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
     last = ledger.last_judgement(*KEY)
     assert last is not None
     assert last.started_at == 1.0
@@ -70,7 +71,7 @@ def test_history_is_bounded_but_evidence_and_alerts_are_not_forgotten(ledger: Le
     ledger.record(judgement(started_at=0.0), {"worse": {"n": 1}}, ALERT)
     ledger.record(judgement(watch="other", started_at=91 * 86_400.0), {})
     assert ledger.last_judgement(*KEY) is None
-    assert ledger.states(*KEY) == {"worse": {"n": 1}}
+    assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
     assert ledger.alerts() == [ALERT]
 
 
@@ -108,3 +109,11 @@ def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
         Ledger(path)
     expected = f"{path}: cannot be written: No such file or directory; set `ledger:` to a file that can"
     assert str(error.value) == expected
+
+
+def test_evidence_about_one_golden_set_says_nothing_of_another(ledger: Ledger) -> None:
+    ledger.record(judgement(), {"worse": {"n": 1}})
+    assert ledger.states(*KEY, "sha256:other") == {}
+    ledger.record(judgement(golden_digest="sha256:other"), {"worse": {"n": 2}})
+    assert ledger.states(*KEY, "sha256:other") == {"worse": {"n": 2}}
+    assert ledger.states(*KEY, DIGEST) == {}

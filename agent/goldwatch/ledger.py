@@ -41,7 +41,7 @@ CREATE TABLE verdicts (
     PRIMARY KEY (replay, monitor)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE monitors (
-    watch TEXT NOT NULL, target TEXT NOT NULL, monitor TEXT NOT NULL, state TEXT NOT NULL,
+    watch TEXT NOT NULL, target TEXT NOT NULL, monitor TEXT NOT NULL, golden_digest TEXT NOT NULL, state TEXT NOT NULL,
     PRIMARY KEY (watch, target, monitor)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE alerts (
@@ -114,8 +114,8 @@ class Ledger:
             self._db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", scores)
             verdicts = [(replay, v.monitor, v.state, v.evidence, v.threshold) for v in j.verdicts]
             self._db.executemany("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", verdicts)
-            kept = [(j.watch, j.target, monitor, json.dumps(state)) for monitor, state in states.items()]
-            self._db.executemany("INSERT OR REPLACE INTO monitors VALUES (?, ?, ?, ?)", kept)
+            kept = [(j.watch, j.target, monitor, j.golden_digest, json.dumps(s)) for monitor, s in states.items()]
+            self._db.executemany("INSERT OR REPLACE INTO monitors VALUES (?, ?, ?, ?, ?)", kept)
             self._db.executemany(
                 "INSERT INTO events VALUES (:at, :target, :field, :before, :after)", [asdict(e) for e in events]
             )
@@ -125,9 +125,10 @@ class Ledger:
                 names = ", ".join(f.name for f in fields(Alert))
                 self._db.execute(f"INSERT OR REPLACE INTO alerts ({names}) VALUES ({columns})", values)  # noqa: S608 - the names are ours
 
-    def states(self, watch: str, target: str) -> dict[str, Any]:
-        """Return the saved state of each monitor of a watch and target."""
-        rows = self._all("SELECT monitor, state FROM monitors WHERE watch = ? AND target = ?", watch, target)
+    def states(self, watch: str, target: str, golden_digest: str) -> dict[str, Any]:
+        """Return the saved state of each monitor of a watch and target, as far as it is about this golden set."""
+        sql = "SELECT monitor, state FROM monitors WHERE watch = ? AND target = ? AND golden_digest = ?"
+        rows = self._all(sql, watch, target, golden_digest)
         return {row["monitor"]: json.loads(row["state"]) for row in rows}
 
     def open_alert(self, watch: str, target: str) -> Alert | None:

@@ -53,7 +53,7 @@ class Runner:
             self._once(assignment, false_alarms_per_year, 0.0)
 
     def _once(self, assignment: Assignment, false_alarms_per_year: float, lateness_s: float) -> Judged | None:
-        states = self._ledger.states(*assignment.key)
+        states = self._ledger.states(*assignment.key, assignment.golden.digest)
         judged = run(assignment, self._workers, states, lateness_s=lateness_s, stop=self._stop)
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None

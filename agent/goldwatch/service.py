@@ -8,7 +8,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -236,11 +236,9 @@ def _pushers(config: Config) -> dict[str, Exporter]:
         raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
 
-async def serve(
-    path: Path, on_start: Callable[[Service], None] | None = None, observer: Observer | None = None
-) -> None:
+async def serve(path: Path) -> None:
     """Run the agent until SIGTERM or SIGINT. Raises CannotStart."""
-    service = Service(path, observer)
+    service = Service(path)
     ended = asyncio.Event()
     reload = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -248,8 +246,6 @@ async def serve(
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     await service.start()
-    if on_start is not None:
-        on_start(service)
     waiting = asyncio.create_task(ended.wait())
     while not ended.is_set():
         reloading = asyncio.create_task(reload.wait())
