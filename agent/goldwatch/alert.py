@@ -62,6 +62,8 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
 
     A new alert gets `number`. One that closes is returned once with `closed_at` set.
     """
+    if not judgement.verdicts:  # it could not be judged, which is no recovery
+        return alert
     alerting = {v.monitor: v for v in judgement.verdicts if v.state is State.ALERTING}
     if not alerting:
         return None if alert is None else replace(alert, closed_at=judgement.started_at + judgement.duration_s)

@@ -7,6 +7,7 @@ must know and nobody else can use; *invalid* if it says nothing of the target. A
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -77,7 +78,11 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
     Takes `path` and `digest` of the golden set, `settings`, `facts`, and the saved `states` by monitor. Returns the
     `judgement`, without latencies, and the new `states`, both as plain values. Raises GoldenError.
     """
-    golden = _open(Path(argument["path"]), argument["digest"])
+    try:
+        golden = _open(Path(argument["path"]), argument["digest"])
+    except GoldenError:
+        os.close(descriptors[0])
+        raise
     columns = Columns(descriptors[0], Layout(golden.examples, output_specs(golden)))
     try:
         case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))

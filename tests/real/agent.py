@@ -168,9 +168,10 @@ class Agent:
 
     def children(self) -> list[psutil.Process]:
         """Return its worker processes that have a parent yet; cheaper than `workers`."""
+        found: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
-            return psutil.Process(self.process.pid).children()
-        return []
+            found = psutil.Process(self.process.pid).children()
+        return found
 
     def gone(self) -> bool:
         """Say whether no process of it is left."""

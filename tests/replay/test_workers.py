@@ -93,3 +93,15 @@ time.sleep(60)
             time.sleep(0.01)
         agent.kill()
     assert gone(pid)
+
+
+def test_a_worker_that_died_while_it_was_idle_is_not_handed_out(workers: Workers) -> None:
+    died = workers.take("k")
+    workers.give_back("k", died)
+    psutil.Process(died.pid).kill()
+    assert gone(died.pid)
+    fresh = workers.take("k")
+    assert fresh.pid != died.pid
+    workers.give_back("k", fresh)
+    with pytest.raises(JobFailed):  # it works
+        workers.call("k", "json:no_such", {})

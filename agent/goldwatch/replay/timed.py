@@ -50,6 +50,13 @@ def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict
     """
     outputs = tuple(TensorSpec(o["name"], o["dtype"], tuple(o["shape"])) for o in argument["outputs"])
     columns = Columns(descriptors[0], Layout(argument["rows"], outputs))
+    try:
+        return {"errors": _replay(argument, columns, emit)}
+    finally:
+        columns.close()  # a warm worker lives through thousands of replays
+
+
+def _replay(argument: dict[str, Any], columns: Columns, emit: Emit) -> Counter[str]:
     inputs = {i["name"]: _mapped(i) for i in argument["inputs"]}
     probe = _open(argument, columns, emit)
     columns.progress(Phase.WARMING_UP, 0, _clock_ns())
@@ -61,7 +68,7 @@ def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict
         loop.run(argument["start"])
     finally:
         gc.enable()
-    return {"errors": loop.errors}
+    return loop.errors
 
 
 def _mapped(location: dict[str, Any]) -> np.ndarray[Any, Any]:

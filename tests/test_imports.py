@@ -1,0 +1,50 @@
+"""The agent stays small: it imports neither numpy nor a framework, in whatever way it is started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[1] / "examples/digits.yaml"
+HEAVY = ("numpy", "scipy", "onnxruntime", "onnx", "sklearn", "torch", "tensorflow", "rich", "opentelemetry", "grpc")
+
+
+def heavy_after(program: str) -> list[str]:
+    """Run a program in a fresh interpreter and return which of the heavy packages it has imported."""
+    script = f"{program}\nimport sys\nprint('loaded', *[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["service", "runner", "pipeline", "ledger", "alert", "http", "log", "schedule", "replay.engine", "replay.workers"],
+)
+def test_no_part_of_the_agent_imports_numpy_or_a_framework(module: str) -> None:
+    assert heavy_after(f"import goldwatch.{module}") == []
+
+
+def test_loading_a_config_imports_the_probes_it_names_and_no_framework() -> None:
+    assert (
+        heavy_after(f"from pathlib import Path\nfrom goldwatch.config import load\nload(Path({str(EXAMPLE)!r}))") == []
+    )
+
+
+def test_a_config_can_be_prepared_and_a_replay_judged_without_numpy_in_the_agent() -> None:
+    program = f"""
+from pathlib import Path
+from goldwatch.pipeline import prepare, run
+from goldwatch.replay.workers import Workers
+workers = Workers()
+(assignment,) = prepare(Path({str(EXAMPLE)!r}), workers).assignments
+assert run(assignment, workers, {{}}).judgement.scores
+workers.close()
+"""
+    assert heavy_after(program) == []
+
+
+def test_the_command_line_imports_no_framework() -> None:
+    assert set(heavy_after("import goldwatch.cli")) <= {"rich"}  # typer may bring it

@@ -1,0 +1,238 @@
+"""The judge, called in this process on columns that a test has filled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goldwatch.golden.error import GoldenError
+from goldwatch.golden.freeze import freeze
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judge import inspect, judge
+from goldwatch.judgement import Judgement, State, Validity, Verdict
+from goldwatch.probe import TensorSpec
+from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.outcome import Outcome
+
+N = 40
+LABELS = np.arange(N) % 4
+MANIFEST: dict[str, Any] = {
+    "name": "suits",
+    "version": "1",
+    "task": "classification",
+    "examples": N,
+    "inputs": {"x": {"dtype": "float32", "shape": [2]}},
+    "labels": {"classes": ["clubs", "diamonds", "hearts", "spades"]},
+    "outputs": {"scores": {"dtype": "float32", "shape": [4], "tolerance": 0.001}},
+    "slices": {"suit": {"values": ["clubs", "diamonds", "hearts", "spades"]}},
+    "reference": {"replays": [10, 10], "deterministic": True},
+    "provenance": {"source": "made up"},
+    "licence": "CC0-1.0",
+}
+SETTINGS = {"accuracy_loss": 0.01, "error_rate": 0.01, "alphas": {"worse": 1e-6, "failing": 1e-6}}
+FACTS: dict[str, Any] = {
+    "watch": "suits",
+    "target": "served",
+    "golden": "suits",
+    "probe": "open-inference",
+    "started_at": 1_800_000_000.0,
+    "duration_s": 1.0,
+    "lateness_s": 0.0,
+    "description": None,
+    "open_s": None,
+    "first_request_s": None,
+    "errors": {},
+    "failure": None,
+    "ended": None,
+}
+
+Scene = Callable[..., tuple[Judgement, dict[str, Any]]]
+
+
+def one_hot(classes: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.eye(4, dtype=np.float32)[classes]
+    return found
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> GoldenSet:
+    tensors: dict[str, Any] = {
+        "inputs.x": np.zeros((N, 2), np.float32),
+        "labels": LABELS,
+        "outputs.scores": one_hot(LABELS),
+        "slices.suit": LABELS,
+        "reference.right": np.full((2, N), 10),
+    }
+    return freeze(tmp_path_factory.mktemp("golden") / "suits", MANIFEST, tensors)
+
+
+@pytest.fixture
+def judged(golden: GoldenSet) -> Scene:
+    """Judge a replay in which every example was answered rightly, but for what the test says."""
+
+    def judged(
+        answers: np.ndarray = LABELS,
+        outcome: np.ndarray | Outcome = Outcome.OK,
+        states: dict[str, Any] | None = None,
+        settings: dict[str, Any] = SETTINGS,
+        **facts: Any,
+    ) -> tuple[Judgement, dict[str, Any]]:
+        columns = Columns.create(Layout(N, (TensorSpec("scores", "float32", (4,)),)), range(N))
+        columns.array("outcome")[:] = outcome
+        columns.array("output.scores")[:] = one_hot(answers)
+        columns.array("sent_ns")[:] = np.arange(N) * 1_000_000
+        columns.array("latency_ns")[:] = 500_000
+        argument = {
+            "path": str(golden.path),
+            "digest": golden.digest,
+            "settings": settings,
+            "facts": FACTS | facts,
+            "states": states or {},
+        }
+        try:
+            answer = judge(argument, [os.dup(columns.fd)], None)
+        finally:
+            columns.close()
+        return Judgement.from_json(answer["judgement"]), answer["states"]
+
+    return judged
+
+
+def by_monitor(judgement: Judgement) -> dict[str, Verdict]:
+    return {v.monitor: v for v in judgement.verdicts}
+
+
+def test_a_sound_replay_is_valid_and_steady(judged: Scene) -> None:
+    judgement, states = judged()
+    assert (judgement.validity, judgement.reasons) == (Validity.VALID, ())
+    assert {v.monitor: v.state for v in judgement.verdicts} == dict.fromkeys(
+        ("worse", "changed", "failing"), State.STEADY
+    )
+    assert states.keys() == {"worse", "changed", "failing"}
+    assert judgement.outcomes == {"ok": N}
+    assert next(s.value for s in judgement.scores if s.name == "accuracy") == 1.0
+    assert judgement.throughput == pytest.approx(N / 0.0395)
+    assert judgement.difference is not None
+    assert (judgement.difference.compared, judgement.difference.moved) == (N, 0)
+
+
+def test_a_model_that_has_become_wrong_is_told_with_its_flips(judged: Scene) -> None:
+    broken = np.where(LABELS == 3, 0, LABELS)
+    judgement, _ = judged(broken)
+    assert by_monitor(judgement)["worse"].state is State.ALERTING
+    assert judgement.difference is not None
+    assert judgement.difference.harmful == N / 4
+    assert [(s.slice, s.value, s.flips) for s in judgement.difference.where] == [("suit", "spades", N // 4)]
+
+
+def test_the_states_of_one_replay_are_where_the_next_goes_on(judged: Scene) -> None:
+    slightly = np.where(np.arange(N) < 2, (LABELS + 1) % 4, LABELS)
+    evidence, states = [], None
+    for replay in range(4):
+        judgement, states = judged(slightly, states=states, started_at=FACTS["started_at"] + replay)
+        evidence.append(by_monitor(judgement)["worse"].evidence or 0.0)
+    assert evidence == sorted(evidence)
+    assert len(set(evidence)) == 4
+    assert by_monitor(judgement)["changed"].since == FACTS["started_at"]
+
+
+def test_with_too_few_answers_only_failing_learns(judged: Scene) -> None:
+    _, before = judged()
+    outcome = np.where(np.arange(N) < N // 2, Outcome.TIMEOUT, Outcome.OK)
+    judgement, after = judged(outcome=outcome, states=before, errors={"no answer within 2 s": N // 2})
+    assert judgement.validity is Validity.INSUFFICIENT
+    assert judgement.reasons == (f"only {N // 2} of {N} examples were answered", "no answer within 2 s")
+    assert [name for name in before if before[name] != after[name]] == ["failing"]
+    verdicts = by_monitor(judgement)
+    assert verdicts["failing"].summary.startswith(f"{N // 2} of {N} requests failed (50.00%)")
+    assert (verdicts["worse"].state, verdicts["changed"].state) == (State.UNKNOWN, State.UNKNOWN)
+
+
+def test_a_target_that_cannot_be_used_fails_all_its_requests(judged: Scene) -> None:
+    judgement, _ = judged(outcome=Outcome.NOT_SENT, failure="connection refused")
+    assert (judgement.validity, judgement.reasons) == (Validity.INSUFFICIENT, ("connection refused",))
+    assert by_monitor(judgement)["failing"].summary.startswith(f"{N} of {N} requests failed (100.00%)")
+    assert by_monitor(judgement)["worse"].summary == "not known: connection refused"
+    assert judgement.difference is None
+    assert judgement.throughput is None
+
+
+def test_a_replay_cut_short_teaches_nobody(judged: Scene) -> None:
+    _, before = judged()
+    outcome = np.where(np.arange(N) < 5, Outcome.REJECTED, Outcome.NOT_SENT)
+    judgement, after = judged(outcome=outcome, states=before, ended="the deadline of 9 s had passed")
+    assert (judgement.validity, judgement.reasons) == (Validity.INVALID, ("the deadline of 9 s had passed",))
+    assert after == before
+    assert {v.state for v in judgement.verdicts} == {State.UNKNOWN}
+
+
+def test_an_alert_outlives_a_replay_that_says_nothing(judged: Scene) -> None:
+    _, states = judged((LABELS + 1) % 4)
+    judgement, after = judged(outcome=Outcome.NOT_SENT, states=states, ended="the deadline of 9 s had passed")
+    worse = by_monitor(judgement)["worse"]
+    assert worse.state is State.ALERTING
+    assert worse.summary.endswith("the last replay was not valid: the deadline of 9 s had passed")
+    assert after == states
+
+
+def test_unanswered_examples_are_not_counted_as_wrong(judged: Scene) -> None:
+    lost = np.arange(N) < N // 10
+    outcome = np.where(lost, Outcome.TIMEOUT, Outcome.OK)
+    elsewhere = np.where(lost, (LABELS + 1) % 4, LABELS)  # what lies in the column of a request without an answer
+    judgement, states = judged(elsewhere, outcome)
+    assert judgement.validity is Validity.VALID
+    accuracy = next(s for s in judgement.scores if s.name == "accuracy")
+    assert (accuracy.value, accuracy.n) == (1.0, N - N // 10)
+    assert judgement.difference is not None
+    assert (judgement.difference.compared, judgement.difference.moved) == (N - N // 10, 0)
+    _, whole = judged()
+    assert states["worse"] == whole["worse"]
+
+
+def test_slow_is_there_only_with_an_objective(judged: Scene) -> None:
+    alphas = {"worse": 1e-6, "failing": 1e-6, "slow": 1e-6}
+    limit = SETTINGS | {"alphas": alphas, "latency_limit_s": 0.0004, "latency_quantile": 0.9}
+    judgement, states = judged(settings=limit)
+    assert "slow" in states
+    assert by_monitor(judgement)["slow"].summary.startswith(f"{N} of {N} requests took over 0.4 ms")
+    assert 0.9 in {q.q for q in judgement.quantiles}
+
+
+def test_saved_evidence_of_another_reference_is_not_used(judged: Scene) -> None:
+    _, states = judged((LABELS + 1) % 4)
+    assert states["worse"]["episode"] is not None
+    judgement, _ = judged(states=states, settings=SETTINGS | {"accuracy_loss": 0.02})
+    assert by_monitor(judgement)["worse"].state is State.STEADY
+
+
+def test_a_golden_set_that_has_changed_since_the_start_is_refused_and_nothing_stays_open(golden: GoldenSet) -> None:
+    read, write = os.pipe()
+    argument = {"path": str(golden.path), "digest": "sha256:" + "0" * 64}
+    with pytest.raises(GoldenError) as error:
+        judge(argument, [read], None)
+    assert str(error.value) == (
+        f"{golden.path}: the set has digest {golden.digest[:19]}..., it was sha256:000000000000... when goldwatch "
+        "started; reload the config to watch with another set"
+    )
+    os.close(write)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.close(read)
+
+
+def test_inspect_tells_what_a_replay_must_know(golden: GoldenSet) -> None:
+    facts = inspect({"path": str(golden.path)}, [], None)
+    assert (facts["name"], facts["digest"], facts["examples"]) == ("suits", golden.digest, N)
+    assert facts["deterministic"]
+    assert [(i["name"], i["dtype"], i["shape"]) for i in facts["inputs"]] == [("x", "float32", (N, 2))]
+    assert facts["outputs"] == [{"name": "scores", "dtype": "float32", "shape": (4,)}]
+
+
+def test_inspect_refuses_what_is_no_golden_set(tmp_path: Path) -> None:
+    (tmp_path / "golden.json").write_text("[]")
+    with pytest.raises(GoldenError, match=r"golden\.json"):
+        inspect({"path": str(tmp_path)}, [], None)
