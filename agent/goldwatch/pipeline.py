@@ -172,6 +172,7 @@ def _plan(assignment: Assignment) -> Plan:
     return Plan(
         factory=target.factory,
         options=target.options,
+        secrets=target.secrets(),
         served=target.served,
         warm=target.warm,
         python=target.python,

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
@@ -91,10 +91,13 @@ def response(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
 
 
 class RawServer:
-    """A socket that answers each path as `behaviours` has it, and every other with the metadata of a model."""
+    """A socket that answers each path, and POST as "infer", as `behaviours` has it, and every other with `page`."""
 
-    def __init__(self, behaviours: dict[str, Behaviour], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, behaviours: dict[str, Behaviour], tls: ssl.SSLContext | None = None, page: object = METADATA
+    ) -> None:
         self._tls = tls
+        self._page = response(json.dumps(page).encode())
         self._behaviours = behaviours
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -135,12 +138,12 @@ class RawServer:
         ):
             while request := self._read(stream):
                 self.requests.append(request)
-                path = request.split(b" ", 2)[1].decode()
-                kind = "infer" if path.endswith("/infer") else path
+                method, path = request.decode("latin-1").split(" ", 2)[:2]
+                kind = "infer" if method == "POST" else path
                 if kind in self._behaviours:
                     self._behaviours[kind](sock, request)
                 else:
-                    sock.sendall(response(json.dumps(METADATA).encode()))
+                    sock.sendall(self._page)
 
     def _secured(self, connection: socket.socket) -> socket.socket:
         return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
@@ -161,8 +164,8 @@ class RawServer:
 def raw_server() -> Iterator[Callable[..., RawServer]]:
     servers: list[RawServer] = []
 
-    def start(behaviours: dict[str, Behaviour] | None = None, tls: ssl.SSLContext | None = None) -> RawServer:
-        servers.append(RawServer(behaviours or {}, tls))
+    def start(behaviours: dict[str, Behaviour] | None = None, **settings: Any) -> RawServer:
+        servers.append(RawServer(behaviours or {}, **settings))
         return servers[-1]
 
     yield start

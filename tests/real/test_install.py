@@ -10,6 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.real
 
+UV = Path(sys.executable).with_name("uv")
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -32,7 +33,7 @@ def run(*arguments: object, **kwargs: object) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--installer=uv", "--outdir", folder, ROOT)
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -40,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def install(wheel: Path, folder: Path, extra: str) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = folder / "bin/python"
-    run("uv", "pip", "install", "-q", "--python", python, f"{wheel}[{extra}]" if extra else wheel)
+    run(UV, "pip", "install", "-q", "--python", python, f"{wheel}[{extra}]" if extra else wheel)
     return python
 
 
@@ -51,7 +52,7 @@ def test_every_module_imports_after_a_plain_install(wheel: Path, tmp_path: Path,
     goldwatch = python.with_name("goldwatch")
     assert run(goldwatch, "--version", cwd=tmp_path) == f"goldwatch {PROJECT['version']}\n"
     assert "onnx-runtime" in run(goldwatch, "doctor", cwd=tmp_path)
-    run("uv", "pip", "check", "--python", python)
+    run(UV, "pip", "check", "--python", python)
 
 
 def test_the_base_install_has_ten_direct_dependencies_and_no_framework() -> None:

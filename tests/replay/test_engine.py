@@ -12,11 +12,12 @@ import pytest
 
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Plan, Replay, replay
+from goldwatch.replay.engine import Plan, Replay, _Supervision, replay
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
 
 N = 20
+NOWHERE = TensorLocation("x", "", "float32", (N, 4), 0)
 
 
 @pytest.fixture
@@ -144,7 +145,8 @@ def test_a_target_that_answers_nothing_is_not_asked_for_ever(workers: Workers, e
 def test_a_target_that_does_not_open_is_a_failed_replay(
     workers: Workers, examples: TensorLocation, fails: str, kind: str, text: str
 ) -> None:
-    result = replay(plan(examples, {"open_fails": fails}, start_limit_s=0.5), workers)
+    limit_s = 0.5 if fails == "hang" else 30.0
+    result = replay(plan(examples, {"open_fails": fails}, start_limit_s=limit_s), workers)
     assert (result.failure, result.failure_kind) == (text, kind)
     assert result.outcomes() == {"not_sent": N}
 
@@ -191,7 +193,9 @@ def test_a_worker_can_be_another_interpreter_with_another_numpy(
 ) -> None:
     python = tmp_path / "venv/bin/python"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
-    subprocess.run(["uv", "pip", "install", "-q", "--python", python, "numpy==1.26.4"], check=True)
+    subprocess.run(
+        [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--python", python, "numpy==1.26.4"], check=True
+    )
     ours = replay(plan(examples), workers)
     theirs = replay(plan(examples, python=str(python), key="other"), workers)
     assert theirs.failure is None
@@ -205,3 +209,20 @@ def test_an_interpreter_that_cannot_start_is_a_failed_replay(
     result = replay(plan(examples, python=str(tmp_path / "python")), workers)
     expected = f"{tmp_path}/python: cannot be started: No such file or directory"
     assert (result.failure, result.failure_kind) == (expected, "CannotLoad")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("token s3cret-token is wrong", "token *** is wrong"),
+        ("token s3cret-tok", "token ***"),
+        ("a plain s", "a plain s"),
+    ],
+)
+def test_a_secret_that_a_server_sends_back_is_taken_out(said: str, shown: str) -> None:
+    supervision = _Supervision(plan(NOWHERE, secrets=("s3cret-token",)), Workers(), threading.Event(), lambda: 0.0)
+    supervision._heard({"done": {"errors": {said: 2}}})
+    supervision._heard({"failed": said, "kind": "NotReady"})
+    assert supervision.replay.errors == {shown: 2}
+    assert supervision.replay.failure == shown
+    supervision.replay.columns.close()

@@ -78,6 +78,12 @@ class Target(_Resolved):
     options: OptionValues
     secret_options: frozenset[str] = frozenset()
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the values of the secret options that are set, in clear: what must be kept out of any text."""
+        values = [self.options[name] for name in self.secret_options if name in self.options]
+        flat = [v for value in values for v in (value.values() if isinstance(value, Mapping) else [value])]
+        return tuple(str(value) for value in flat if value)
+
 
 class Golden(_Resolved):
     """A golden set: its name here and the absolute path of its folder."""

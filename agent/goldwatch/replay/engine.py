@@ -25,6 +25,8 @@ MOST_RESTARTS = 3
 """A model that takes down so many workers in one replay is not asked again before the next."""
 
 _LOOK_EVERY_S = 0.05
+_TELLING = 3
+"""More characters than this of a secret, where a message was cut, are taken out too."""
 _GRACE_S = 0.25
 """A probe that keeps the time limit by itself gets this much longer before its worker is killed."""
 
@@ -46,6 +48,7 @@ class Plan:
     time_limit_s: float = 2.0
     start_limit_s: float = 60.0
     deadline_s: float = 300.0
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(slots=True)
@@ -172,13 +175,21 @@ class _Supervision:
         elif message.get("event") == "first" and replay.first_request_s is None:
             replay.first_request_s = message["first_request_s"]
         elif "done" in message:
-            replay.errors.update(message["done"]["errors"])
+            replay.errors.update({self._redacted(text): n for text, n in message["done"]["errors"].items()})
             return True
         elif "failed" in message:
-            replay.failure = message["failed"]
+            replay.failure = self._redacted(message["failed"])
             replay.failure_kind = message["kind"]
             return True
         return False
+
+    def _redacted(self, text: str) -> str:
+        """Take out secrets: a server may send back what it was sent, and this text goes into log and ledger."""
+        for secret in self._plan.secrets:
+            text = text.replace(secret, "***")
+            cut = next((n for n in range(len(secret) - 1, _TELLING, -1) if text.endswith(secret[:n])), 0)
+            text = text[: len(text) - cut] + ("***" if cut else "")
+        return text
 
     def _must_stop(self) -> bool:
         if self._stop.is_set():

@@ -1,0 +1,190 @@
+"""Every probe over HTTP against the same servers that misbehave, each on a real socket."""
+
+import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from goldwatch.probe import CannotLoad, Context, NotReady, Unreachable
+from goldwatch_probes.http_template import HttpTemplate
+from goldwatch_probes.mlflow_scoring import MlflowScoring
+from goldwatch_probes.open_inference import OpenInference
+from goldwatch_probes.tensorflow_serving import TensorFlowServing
+from goldwatch_probes.torchserve import TorchServe
+
+from tests.probes.conftest import METADATA, RawServer, response
+from tests.probes.misbehaving import FAILURES, LIMIT_S, MAX_BYTES, send, send_then_end, send_then_reset
+
+INPUTS = {"x": np.ones((1, 2), dtype=np.float32)}
+Start = Callable[..., RawServer]
+
+
+class Case(NamedTuple):
+    """A probe, its options beside `url`, what its server answers to questions, to a prediction, and where it is asked."""
+
+    cls: Any
+    options: dict[str, Any]
+    page: Any
+    answer: Any
+    ready: str
+
+    def probe(self, url: str, **options: Any) -> Any:
+        context = Context(time_limit_s=LIMIT_S, max_response_bytes=MAX_BYTES)
+        return self.cls(self.cls.Options(**({"url": url} | self.options | options)), context)
+
+    @property
+    def good(self) -> bytes:
+        return response(json.dumps(self.answer).encode())
+
+
+CASES = {
+    "open-inference": Case(
+        OpenInference,
+        {"model": "tiny"},
+        METADATA,
+        {"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [0.25, 0.75]}]},
+        "/v2/health/ready",
+    ),
+    "tensorflow-serving": Case(
+        TensorFlowServing,
+        {"model": "tiny", "output": "y"},
+        {"name": "tiny", "ready": True, "metadata": {"signature_def": {"signature_def": {"serving_default": {}}}}},
+        {"predictions": [[0.25, 0.75]]},
+        "/v1/models/tiny",
+    ),
+    "torchserve": Case(TorchServe, {"model": "tiny", "output": "y"}, {}, [[0.25, 0.75]], "/ping"),
+    "mlflow": Case(MlflowScoring, {"output": "y"}, {}, {"predictions": [[0.25, 0.75]]}, "/ping"),
+    "http": Case(
+        HttpTemplate,
+        {"path": "p", "body": {"x": "{x}"}, "outputs": {"y": "y"}, "health": "/ping"},
+        {},
+        {"y": [[0.25, 0.75]]},
+        "/ping",
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def ask(probe: Any) -> np.ndarray:
+    return probe.decode(probe.predict(probe.encode(INPUTS)))["y"]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_is_told_bounded_and_over(raw_server: Start, case: Case, failure: str) -> None:
+    behave, error, message = FAILURES[failure]
+    answers = [behave, send(case.good)]
+    server = raw_server({"infer": lambda *given: answers.pop(0)(*given)}, page=case.page)
+    probe = case.probe(server.url)
+    probe.open()
+    request = probe.encode(INPUTS)
+    tracemalloc.start()
+    started = time.monotonic()
+    with pytest.raises(error, match=message) as caught:
+        probe.decode(probe.predict(request))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - started < 5
+    assert peak < 20_000_000  # which has room for the test itself, and none for a stream at the speed of memory
+    assert type(caught.value) is error
+    assert len(str(caught.value)) < 350
+    np.testing.assert_array_equal(ask(probe), [[0.25, 0.75]])  # the next request starts clean
+    probe.close()
+
+
+def test_one_connection_is_kept(raw_server: Start, case: Case) -> None:
+    server = raw_server({"infer": send(case.good)}, page=case.page)
+    probe = case.probe(server.url)
+    probe.open()
+    for _ in range(5):
+        ask(probe)
+    assert server.connections == 1
+    probe.close()
+
+
+def test_a_connection_closed_between_requests_is_opened_again(raw_server: Start, case: Case) -> None:
+    server = raw_server({"infer": send_then_end(case.good)}, page=case.page)
+    probe = case.probe(server.url)
+    probe.open()
+    for _ in range(3):
+        np.testing.assert_array_equal(ask(probe), [[0.25, 0.75]])
+        time.sleep(0.05)  # for the end to arrive
+    assert server.connections == 3
+    probe.close()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "message"),
+    [
+        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/.* within 0.3 s"),
+        (send_then_reset(b""), Unreachable, "http://"),
+        (send(response(b'{"message": "loading"}', "503 Wait")), NotReady, "answered 503: loading"),
+        (send(response(b'{"detail": ""}', "503 Wait")), NotReady, "answered 503: {"),
+        (send(response(b"", "403 Forbidden")), CannotLoad, "answered 403"),
+        (send(response(b"", "302 Found", "Location: /x\r\n")), CannotLoad, "answered 302, a redirect to /x; "),
+        (send(b"SSH-2.0-OpenSSH_9.2\r\n"), CannotLoad, "the answer is not HTTP"),
+    ],
+)
+def test_a_server_that_is_not_ready(
+    raw_server: Start, case: Case, behaviour: Callable[..., None], error: type[Exception], message: str
+) -> None:
+    probe = case.probe(raw_server({case.ready: behaviour}, page=case.page).url)
+    with pytest.raises(error, match=message):
+        probe.open()
+    probe.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([[0.25, "a"]], 'output "y" holds'),
+        ([[0.25, [1]]], 'output "y" .*rows that differ in length'),
+        ([[0.25], [0.75, 1]], 'output "y" .*rows that differ in length'),
+        (0.25, 'output "y" is 0.25, expected a list'),
+        ("a" * 1000, 'output "y" is "aaa'),
+        ([{"y": [1]}, {"z": [1]}], 'do not all have the same outputs|output "y" holds'),
+    ],
+)
+@pytest.mark.parametrize("name", ["tensorflow-serving", "torchserve", "mlflow", "http"])
+def test_values_that_are_no_tensor(raw_server: Start, name: str, answer: Any, message: str) -> None:
+    case = CASES[name]
+    wrapped = {"y": answer} if name == "http" else {"predictions": answer}
+    probe = case.probe(raw_server({"infer": send(response(json.dumps(wrapped).encode()))}, page=case.page).url)
+    probe.open()
+    from goldwatch.probe import BadAnswer
+
+    with pytest.raises(BadAnswer, match=message) as caught:
+        ask(probe)
+    assert len(str(caught.value)) < 350
+    probe.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"url": "localhost:8000"}, "`url` is 'localhost:8000', expected http://HOST:PORT"),
+        ({"url": "http://me:s3cret@host"}, "`url` holds a user or password; give a `token` instead"),
+        ({"token": "s3cret\n"}, "the value of header 'Authorization' holds a line break"),
+        ({"secret_headers": {"X-Key": "s3cret\r\n"}}, "the value of header 'X-Key' holds a line break"),
+        ({"headers": {"X Key": "a"}}, "the name of header 'X Key' holds a character"),
+        ({"headers": {"Traceparent": "a"}}, "header 'Traceparent' is given twice, or is one that goldwatch sets"),
+        ({"headers": {"authorization": "a"}, "token": "s3cret"}, "header 'authorization' is given twice"),
+        ({"headers": {"X-Key": "a"}, "secret_headers": {"x-key": "s3cret"}}, "header 'x-key' is given twice"),
+        ({"ca_file": "/no/such.pem"}, "`ca_file` is given, but `url` does not begin with https"),
+        ({"client_cert": "/no/such.pem"}, "`client_cert` is given, but `url` does not begin with https"),
+        ({"url": "https://h", "client_cert": "/no/such.pem"}, "`client_cert` /no/such.pem: No such file"),
+        ({"url": "https://h", "client_key": __file__}, "`client_key` is given without `client_cert`"),
+        ({"url": "https://h", "client_cert": __file__}, "`client_cert` .*test_http_failures.py: .*must hold a cert"),
+    ],
+)
+def test_options_that_cannot_be(case: Case, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(CannotLoad, match=message) as caught:
+        case.probe(**({"url": "http://127.0.0.1:1"} | options)).open()
+    assert "s3cret" not in str(caught.value)
