@@ -125,9 +125,12 @@ def test_a_replay_is_judged_and_its_latencies_are_those_of_its_answers(
 def test_a_warm_worker_gathers_no_descriptors(assignment: Assignment, workers: Workers) -> None:
     warm = dataclasses.replace(assignment, target=assignment.target.model_copy(update={"warm": True}))
 
+    here = psutil.Process()
+    others = here.children()  # servers of other tests
+
     def descriptors() -> dict[int, int]:
-        here = psutil.Process()
-        return {process.pid: process.num_fds() for process in [here, *here.children()]}
+        ours = [child for child in here.children() if child not in others]
+        return {process.pid: process.num_fds() for process in [here, *ours]}
 
     run(warm, workers, {})
     after_one = descriptors()
