@@ -5,9 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FRAMEWORKS := $(VENV)/.frameworks
+SERVERS := bentoml kserve litserve mlflow mlserver torchserve triton
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check test-oldest bench format system clean
+.PHONY: help demo test test-servers check test-oldest bench format system clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -16,21 +18,26 @@ help: ## list the targets
 demo: $(READY) ## set up, then watch a real model while it is silently damaged
 	$(BIN)/goldwatch demo --seconds 40
 
-test: $(READY) system ## set up, then run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+test: $(FRAMEWORKS) system ## set up, then run all tests but those of the real model servers
+	tests/environments/make mxnet
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers"
+
+test-servers: $(READY) system ## set up real model servers, each in an environment of its own, and test against them
+	tests/environments/make $(SERVERS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m servers
 
 check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -n 2 -m "not real"
+	$(BIN)/python -m pytest -q -n 2 -m "not real and not servers"
 
 test-oldest: $(READY) ## run the unit tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[all]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
-	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real" -W default  # old releases warn of their own ends
+	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real and not servers" -W default  # old releases warn of their own ends
 
 bench: $(READY) ## print the figures that the docs state
 	$(BIN)/python -m benchmarks
@@ -48,5 +55,10 @@ $(READY): pyproject.toml
 	$(BIN)/pip install -q --group dev -e '.[all]'
 	@touch $@
 
+$(FRAMEWORKS): $(READY)
+	$(BIN)/pip install -q torch==2.13.0
+	$(BIN)/pip install -q --group frameworks
+	@touch $@
+
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .venv-oldest dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv* dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

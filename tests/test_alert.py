@@ -31,6 +31,7 @@ def test_an_alert_explains_itself() -> None:
         "[page] served is worse: 50 of 600 golden examples now wrong that were right (3 the other way)",
         "accuracy 0.952 -> 0.950, tolerance 1 point · evidence 7.9 of 5.6 needed · budget 1 false alarm a year",
         "since    08:00:00 UTC (between the replays of 07:55:00 and 08:00:00)",
+        "errors   2 x no answer within 2 s",
         "where    40 of the 50 are in slice digit=8 (10% of the set)",
         "changed  07:59:00 version v17 -> v18",
         "examples 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...",
@@ -39,7 +40,8 @@ def test_an_alert_explains_itself() -> None:
 
 
 def test_what_is_not_known_has_no_line() -> None:
-    told = judgement(verdicts=(verdict("failing", State.ALERTING, summary="600 of 600 requests failed"),), scores=())
+    failing = verdict("failing", State.ALERTING, summary="600 of 600 requests failed")
+    told = judgement(verdicts=(failing,), errors={})
     alert = advance(None, told, Surroundings(None, [], "1 point", "1 false alarm a year"), 1)
     assert alert is not None
     assert alert.text.splitlines() == [
@@ -107,3 +109,17 @@ def test_another_golden_set_is_an_event_and_no_description_is_none() -> None:
     assert [e.field for e in changes(before, dataclasses.replace(before, golden_digest="sha256:c"))] == ["golden set"]
     assert changes(before, judgement(description=None)) == []
     assert changes(None, before) == []
+
+
+def test_a_failing_target_is_told_by_its_errors_or_by_the_reason_why_there_are_none() -> None:
+    failing = verdict("failing", State.ALERTING, summary="600 of 600 requests failed")
+    rejected = advance(None, judgement(verdicts=(failing,), errors={"answered 500": 70, "reset": 530}), AROUND, 1)
+    gone = advance(None, judgement(verdicts=(failing,), errors={}, reasons=("connection refused",)), AROUND, 1)
+    assert rejected is not None
+    assert gone is not None
+    assert [line for line in rejected.text.splitlines() if line.startswith("errors")] == [
+        "errors   530 x reset",
+        "errors   70 x answered 500",
+    ]
+    assert "accuracy" not in rejected.text
+    assert "errors   connection refused" in gone.text.splitlines()

@@ -130,4 +130,4 @@ def test_a_broken_config_measures_nothing(tmp_path: Path) -> None:
 def test_config_only_measures_nothing(tmp_path: Path) -> None:
     result = check(tmp_path, "--config-only", model=tmp_path / "missing.onnx")
     assert result.exit_code == 0
-    assert result.stdout == f"{tmp_path}/goldwatch.yaml: 1 targets, 1 golden sets, 1 watches: no problems\n"
+    assert result.stdout == f"{tmp_path}/goldwatch.yaml: no problems; targets: 1, golden sets: 1, watches: 1\n"

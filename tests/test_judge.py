@@ -47,7 +47,9 @@ FACTS: dict[str, Any] = {
     "open_s": None,
     "first_request_s": None,
     "errors": {},
+    "confirming": False,
     "failure": None,
+    "given_up": None,
     "ended": None,
 }
 
@@ -165,18 +167,18 @@ def test_a_target_that_cannot_be_used_fails_all_its_requests(judged: Scene) -> N
 def test_a_replay_cut_short_teaches_nobody(judged: Scene) -> None:
     _, before = judged()
     outcome = np.where(np.arange(N) < 5, Outcome.REJECTED, Outcome.NOT_SENT)
-    judgement, after = judged(outcome=outcome, states=before, ended="the deadline of 9 s had passed")
-    assert (judgement.validity, judgement.reasons) == (Validity.INVALID, ("the deadline of 9 s had passed",))
+    judgement, after = judged(outcome=outcome, states=before, ended="goldwatch was stopped")
+    assert (judgement.validity, judgement.reasons) == (Validity.INVALID, ("goldwatch was stopped",))
     assert after == before
     assert {v.state for v in judgement.verdicts} == {State.UNKNOWN}
 
 
 def test_an_alert_outlives_a_replay_that_says_nothing(judged: Scene) -> None:
     _, states = judged((LABELS + 1) % 4)
-    judgement, after = judged(outcome=Outcome.NOT_SENT, states=states, ended="the deadline of 9 s had passed")
+    judgement, after = judged(outcome=Outcome.NOT_SENT, states=states, ended="goldwatch was stopped")
     worse = by_monitor(judgement)["worse"]
     assert worse.state is State.ALERTING
-    assert worse.summary.endswith("the last replay was not valid: the deadline of 9 s had passed")
+    assert worse.summary.endswith("the last replay was not valid: goldwatch was stopped")
     assert after == states
 
 
@@ -236,3 +238,34 @@ def test_inspect_refuses_what_is_no_golden_set(tmp_path: Path) -> None:
     (tmp_path / "golden.json").write_text("[]")
     with pytest.raises(GoldenError, match=r"golden\.json"):
         inspect({"path": str(tmp_path)}, [], None)
+
+
+def test_a_target_too_slow_for_the_deadline_is_slow_and_not_failing(judged: Scene) -> None:
+    settings = SETTINGS | {"latency_limit_s": 0.0001, "alphas": {"worse": 1e-6, "failing": 1e-6, "slow": 1e-6}}
+    outcome = np.where(np.arange(N) < 5, Outcome.OK, Outcome.NOT_SENT)
+    states: dict[str, Any] = {}
+    for _ in range(4):
+        judgement, states = judged(
+            outcome=outcome, states=states, settings=settings, given_up="the deadline of 9 s had passed"
+        )
+    assert judgement.validity is Validity.INSUFFICIENT
+    assert by_monitor(judgement)["slow"].state is State.ALERTING
+    assert by_monitor(judgement)["failing"].state is State.STEADY
+    assert by_monitor(judgement)["worse"].state is State.UNKNOWN
+    assert judgement.scores == ()
+
+
+def test_a_request_that_was_given_up_was_over_the_limit(judged: Scene) -> None:
+    settings = SETTINGS | {"latency_limit_s": 1.0, "alphas": {"worse": 1e-6, "failing": 1e-6, "slow": 1e-6}}
+    outcome = np.where(np.arange(N) < 4, Outcome.TIMEOUT, Outcome.OK)
+    judgement, _ = judged(outcome=outcome, settings=settings)
+    assert by_monitor(judgement)["slow"].summary.startswith(f"4 of {N} requests")
+
+
+def test_a_confirming_replay_is_seen_by_the_monitor_that_asked_for_it_alone(judged: Scene) -> None:
+    moved = np.where(np.arange(N) < 1, (LABELS + 1) % 4, LABELS)
+    _, before = judged(moved)
+    judgement, after = judged(moved, states=before, confirming=True)
+    assert by_monitor(judgement)["changed"].state is State.ALERTING
+    assert after["worse"] == before["worse"]
+    assert after["failing"] == before["failing"]

@@ -137,7 +137,6 @@ def test_a_warm_worker_gathers_no_descriptors(assignment: Assignment, workers: W
     for _ in range(3):
         run(warm, workers, {})
     assert descriptors() == after_one
-    assert len(after_one) == 3  # this process, the model and the judge
 
 
 class DeadlyJudge(Workers):

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from goldwatch.judgement import Difference, Judgement, Score, Severity, State, Validity, Verdict
+from goldwatch.judgement import Difference, Judgement, Score, Severity, State, Verdict
 
 _RANK = ("failing", "worse", "slow", "changed")
 """Which monitor names the alert when several have joined it: a dead server is failing, whatever else it is."""
 _EXAMPLES_SHOWN = 12
+_ERRORS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ def _explain(severity: Severity, verdicts: Sequence[Verdict], judgement: Judgeme
     lines += [_numbers(first, judgement, around)]
     lines += [f"{'also':<8} {v.monitor}: {v.summary}" for v in verdicts[1:]]
     lines += _since(verdicts, around)
+    lines += _errors(judgement)
     if judgement.difference is not None:
         lines += _where(judgement.difference)
     lines += [f"{'changed':<8} {_time(e.at)} {e.field} {e.before or '?'} -> {e.after or '?'}" for e in around.events]
@@ -127,7 +129,8 @@ def _what(verdict: Verdict, judgement: Judgement) -> str:
 
 
 def _numbers(verdict: Verdict, judgement: Judgement, around: Surroundings) -> str:
-    parts = [_moved(s) for s in judgement.scores if s.name == "accuracy" and judgement.validity is Validity.VALID]
+    about_answers = verdict.monitor in ("worse", "changed")
+    parts = [_moved(s) for s in judgement.scores if s.name == "accuracy" and about_answers]
     parts = [f"{part}, tolerance {around.tolerance}" for part in parts]
     if verdict.evidence is not None and verdict.threshold is not None:
         parts.append(f"evidence {verdict.evidence:.1f} of {verdict.threshold:.1f} needed · budget {around.budget}")
@@ -147,6 +150,13 @@ def _since(verdicts: Sequence[Verdict], around: Surroundings) -> list[str]:
     if around.last_good_at is not None and around.last_good_at < since:
         between = f" (between the replays of {_time(around.last_good_at)} and {_time(since)})"
     return [f"{'since':<8} {_time(since)} UTC{between}"]
+
+
+def _errors(judgement: Judgement) -> list[str]:
+    """Say what most of the failed requests were told, or why there were none."""
+    counted = sorted(judgement.errors.items(), key=lambda item: -item[1])[:_ERRORS_SHOWN]
+    told = [f"{count:,} x {message}" for message, count in counted] or list(judgement.reasons)
+    return [f"{'errors':<8} {text}" for text in told]
 
 
 def _where(difference: Difference) -> list[str]:

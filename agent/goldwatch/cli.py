@@ -50,8 +50,15 @@ class Column(StrEnum):
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. An error of goldwatch's own is no regression: its exit code is 2, not Python's 1."""
+    try:
+        app()
+    except Exception:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        print("goldwatch failed; this is a bug: please report it with the lines above", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
 
 
 def _version(wanted: bool) -> None:
@@ -97,8 +104,9 @@ def check(
             found = configuration.load(config)
         except configuration.ConfigError as error:
             _fail(str(error))
-        counts = f"{len(found.targets)} targets, {len(found.golden)} golden sets, {len(found.watches)} watches"
-        print(f"{config}: {counts}: no problems")  # noqa: T201
+        counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
+        counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
+        print(f"{config}: no problems; {counts}")  # noqa: T201
         return
     _check(config, style)
 
@@ -129,6 +137,7 @@ def compare(
     """Measure one golden set across targets: a leaderboard that says which differences are real."""
     from goldwatch import compare as comparison  # noqa: PLC0415
     from goldwatch import compare_report, pipeline  # noqa: PLC0415
+    from goldwatch.judgement import Validity  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
@@ -140,6 +149,8 @@ def compare(
         workers.close()
     write = compare_report.as_json if style is BoardFormat.JSON else compare_report.as_table
     sys.stdout.write(write(boards, sort))
+    if not any(row.judgement.validity is Validity.VALID for board in boards for row in board.rows):
+        raise typer.Exit(2)
 
 
 @app.command()

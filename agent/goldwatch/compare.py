@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from goldwatch.judgement import Judgement, Quantile, Score, Validity
-from goldwatch.pipeline import JUDGES, Assignment, InForce, judge, replay
+from goldwatch.pipeline import JUDGES, Assignment, CannotStart, InForce, judge, replay
 from goldwatch.replay.engine import Replay
-from goldwatch.replay.workers import Workers
+from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.score.latency import quantiles
 
 ERROR = 0.01
@@ -116,8 +116,11 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
 
 
 def _parity(assignment: Assignment, first: Replay, other: Replay, workers: Workers) -> Parity | None:
-    argument = {"path": assignment.golden.path}
-    found = workers.call(JUDGES, "goldwatch.parity:parity", argument, (first.columns.fd, other.columns.fd))
+    argument = {"path": assignment.golden.path, "digest": assignment.golden.digest}
+    try:
+        found = workers.call(JUDGES, "goldwatch.parity:parity", argument, (first.columns.fd, other.columns.fd))
+    except (JobFailed, WorkerDied) as error:
+        raise CannotStart(f"the outputs could not be compared: {error}") from None
     return Parity(**found) if found["compared"] else None
 
 
@@ -147,7 +150,7 @@ def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | 
     logs = [
         math.log(statistics.median(first.latencies_s) / statistics.median(other.latencies_s))
         for first, other in zip(firsts, others, strict=True)
-        if first.latencies_s and other.latencies_s
+        if first.validity is Validity.VALID and other.validity is Validity.VALID
     ]
     if len(logs) < 2:
         return None

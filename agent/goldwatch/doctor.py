@@ -36,21 +36,23 @@ def _probes() -> Iterator[str]:
         try:
             probe = entry.load()
         except Exception as error:
-            yield f"{name:<16} does not load: {type(error).__name__}: {error}"
+            yield f"{name:<20} does not load: {type(error).__name__}: {error}"
             continue
-        yield f"{name:<16} {_package(*probe.needs) if isinstance(probe, NeedsPackage) else 'ready'}"
+        yield f"{name:<20} {_package(*probe.needs) if isinstance(probe, NeedsPackage) else 'ready'}"
 
 
 def _exporters() -> Iterator[str]:
-    yield f"{'prometheus':<16} ready"
+    yield f"{'prometheus':<20} ready"
     for protocol in ("http", "grpc"):
-        yield f"{'otlp ' + protocol:<16} {_package(f'opentelemetry-exporter-otlp-proto-{protocol}', 'otlp')}"
+        yield f"{'otlp ' + protocol:<20} {_package(f'opentelemetry-exporter-otlp-proto-{protocol}', 'otlp')}"
 
 
 def _package(package: str, extra: str) -> str:
     try:
         return f"ready: {package} {metadata.version(package)}"
     except metadata.PackageNotFoundError:
+        if extra not in (metadata.metadata("goldwatch").get_all("Provides-Extra") or ()):
+            return f"missing here: {package} needs an interpreter of its own (`python:`, see docs/probes.md)"
         return f"missing: {package} is not installed: pip install 'goldwatch[{extra}]'"
 
 
@@ -58,13 +60,13 @@ def _meters() -> Iterator[str]:
     """Energy is not measured yet; say which sources this machine would have."""
     zones = sorted(_RAPL.glob("*-rapl:*/energy_uj")) if _RAPL.is_dir() else []
     if not zones:
-        yield f"{'rapl':<16} not on this machine: {_RAPL} has no zones"
+        yield f"{'rapl':<20} not on this machine: {_RAPL} has no zones"
     elif not os.access(zones[0], os.R_OK):
-        yield f"{'rapl':<16} not readable: {zones[0]} needs root, or `chmod o+r` on the host"
+        yield f"{'rapl':<20} not readable: {zones[0]} needs root, or `chmod o+r` on the host"
     else:
-        yield f"{'rapl':<16} readable: {len(zones)} zones (goldwatch does not use it yet)"
+        yield f"{'rapl':<20} readable: {len(zones)} zones (goldwatch does not use it yet)"
     devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
     found = (
         f"{len(devices)} GPUs (goldwatch does not use it yet)" if devices else "not on this machine: no /dev/nvidia*"
     )
-    yield f"{'nvml':<16} {found}"
+    yield f"{'nvml':<20} {found}"

@@ -84,7 +84,7 @@ def _accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
     lost = difference.harmful - difference.helpful
     words = f"{accuracy.reference:.4f} -> {accuracy.value:.4f}, {format_points(allowed)}"
     if assignment.golden.deterministic:
-        regressed = lost > allowed * difference.compared
+        regressed = lost > round(allowed * difference.compared, 9)
         return Finding("accuracy", Result.REGRESSION if regressed else Result.PASS, words)
     # The reference answers vary too, so the two accuracies are compared as samples, at half the error each.
     n = accuracy.n
@@ -104,8 +104,9 @@ def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
 def _latency(assignment: Assignment, judgement: Judgement) -> Finding:
     objective = assignment.watch.objectives.latency
     assert objective is not None  # noqa: S101 - the caller has looked
-    n = len(judgement.latencies_s)
+    n = sum(count for outcome, count in judgement.outcomes.items() if outcome != "not_sent")
     late = sum(latency_s > objective.limit_s for latency_s in judgement.latencies_s)
+    late += judgement.outcomes.get("timeout", 0) + judgement.outcomes.get("crashed", 0)  # over any limit
     allowed = 1 - objective.quantile
     words = f"{late:,} of {n:,} requests over {format_duration(objective.limit_s)}, {100 * allowed:.4g}% allowed"
     if lower(late, n, ERROR) > allowed:

@@ -33,8 +33,6 @@ from goldwatch.score.latency import REPORTED, quantiles
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
 
-MONITORS_WITH_EVIDENCE = ("worse", "failing", "slow")
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -54,7 +52,8 @@ class Settings:
 class Facts:
     """What the agent knows of a replay beside its columns. All of it passes into the judgement as it is.
 
-    `failure` says why the target could not be used at all, `ended` why the replay was cut short by the agent.
+    `failure` says why the target could not be used at all, `given_up` why it was asked no further, and `ended` why the
+    agent itself could not go on.
     """
 
     watch: str
@@ -65,10 +64,12 @@ class Facts:
     duration_s: float
     lateness_s: float
     description: Mapping[str, Any] | None
+    confirming: bool
     open_s: float | None
     first_request_s: float | None
     errors: Mapping[str, int]
     failure: str | None
+    given_up: str | None
     ended: str | None
 
 
@@ -76,18 +77,19 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
     """Judge one replay: a job for a worker, with the columns' descriptor.
 
     Takes `path` and `digest` of the golden set, `settings`, `facts`, and the saved `states` by monitor. Returns the
-    `judgement`, without latencies, and the new `states`, both as plain values. Raises GoldenError.
+    `judgement`, without latencies, the new `states`, and why saved ones were `refused`. Raises GoldenError.
     """
     try:
-        golden = _open(Path(argument["path"]), argument["digest"])
+        golden = open_as(Path(argument["path"]), argument["digest"])
     except GoldenError:
         os.close(descriptors[0])
         raise
     columns = Columns(descriptors[0], Layout(golden.examples, output_specs(golden)))
     try:
         case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))
-        verdicts, states = case.verdicts(argument["states"])
-        return {"judgement": case.judgement(verdicts).to_json(), "states": states}
+        found = case.verdicts(argument["states"])
+        judgement = case.judgement(found.verdicts).to_json()
+        return {"judgement": judgement, "states": found.states, "refused": found.refused}
     finally:
         columns.close()
 
@@ -111,12 +113,22 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
     }
 
 
-def _open(path: Path, digest: str) -> GoldenSet:
+def open_as(path: Path, digest: str) -> GoldenSet:
+    """Open a golden set that must have a digest. Raises GoldenError."""
     golden = GoldenSet.open(path)
     if golden.digest != digest:
         message = f"the set has digest {golden.digest[:19]}..., it was {digest[:19]}... when goldwatch started"
         raise GoldenError(path, f"{message}; reload the config to watch with another set")
     return golden
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What the monitors say, their new states, and why the saved states of some were refused, by monitor."""
+
+    verdicts: list[Verdict]
+    states: dict[str, Any]
+    refused: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -143,29 +155,41 @@ class _Case:
 
     def validity(self) -> tuple[Validity, tuple[str, ...]]:
         """Say whether the replay can be judged, and the reasons why not."""
-        if self.facts.failure is not None:
-            return Validity.INSUFFICIENT, (self.facts.failure,)
         if self.facts.ended is not None:
             return Validity.INVALID, (self.facts.ended,)
+        if self.facts.failure is not None:
+            return Validity.INSUFFICIENT, (self.facts.failure,)
+        if self.facts.given_up is not None:
+            return Validity.INSUFFICIENT, (self.facts.given_up,)
         answered = int(self._answered.sum())
         if answered < LEAST_ANSWERED * self.golden.examples:
             why = f"only {answered:,} of {self.golden.examples:,} examples were answered"
             return Validity.INSUFFICIENT, (why, *sorted(self.facts.errors, key=lambda e: -self.facts.errors[e])[:3])
         return Validity.VALID, ()
 
-    def verdicts(self, states: Mapping[str, Any]) -> tuple[list[Verdict], dict[str, Any]]:
-        """Let each monitor look at the replay; return what it says, and its new states."""
+    def verdicts(self, states: Mapping[str, Any]) -> Verdicts:
+        """Let each monitor look at the replay.
+
+        A replay that confirms an observation of *changed* is shown to no other monitor: it is one more than the budget
+        counts with.
+        """
         validity, reasons = self.validity()
-        verdicts, after = [], {}
+        found = Verdicts([], {}, {})
         for monitor, observation, least in self._monitors():
-            state, _ = monitor.restore(states[monitor.name]) if monitor.name in states else (monitor.fresh(), None)
-            if validity is Validity.VALID or validity is least:
-                state, verdict = monitor.update(observation, state, self.facts.started_at)
+            state, refused = monitor.fresh(), None
+            if monitor.name in states:
+                state, refused = monitor.restore(states[monitor.name])
+            if refused is not None:
+                found.refused[monitor.name] = refused
+            if observation is None or not (validity is Validity.VALID or validity is least):
+                verdict = unknown(monitor, state, reasons[0] if reasons else "nothing to observe")
+            elif self.facts.confirming and monitor.name != Changed.name:
+                verdict = monitor.standing(state)
             else:
-                verdict = unknown(monitor, state, reasons[0])
-            verdicts.append(verdict)
-            after[monitor.name] = monitor.save(state)
-        return verdicts, after
+                state, verdict = monitor.update(observation, state, self.facts.started_at)
+            found.verdicts.append(verdict)
+            found.states[monitor.name] = monitor.save(state)
+        return found
 
     def judgement(self, verdicts: list[Verdict]) -> Judgement:
         """Put together what is known."""
@@ -192,8 +216,8 @@ class _Case:
             latencies_s=(),
             throughput=self._throughput(),
             quantiles=quantiles(self._latencies_s.tolist(), (*REPORTED, self.settings.latency_quantile)),
-            scores=self._scores(),
-            difference=self._difference,
+            scores=self._scores() if validity is Validity.VALID else (),
+            difference=self._difference if validity is Validity.VALID else None,
             verdicts=tuple(verdicts),
         )
 
@@ -211,7 +235,7 @@ class _Case:
         found.append((fails, self._failed(), Validity.INSUFFICIENT))
         if settings.latency_limit_s is not None:
             late = slow(settings.latency_quantile, settings.latency_limit_s, settings.alphas["slow"])
-            found.append((late, self._late(settings.latency_limit_s), Validity.VALID))
+            found.append((late, self._late(settings.latency_limit_s), Validity.INSUFFICIENT))
         return found
 
     def _answers(self) -> Answers:
@@ -222,15 +246,18 @@ class _Case:
         found = self._difference
         return Moves(found.moved, found.compared, found.harmful, found.helpful) if found else Moves(0, 0, 0, 0)
 
-    def _failed(self) -> Requests:
+    def _failed(self) -> Requests | None:
         """Count the requests without a good answer. A target that cannot be used at all fails each of them."""
         if self.facts.failure is not None:
             return Requests(self.golden.examples, self.golden.examples)
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
-        return Requests(sent - int(self._answered.sum()), max(sent, 1))
+        return Requests(sent - int(self._answered.sum()), sent) if sent else None
 
-    def _late(self, limit_s: float) -> Requests:
-        return Requests(int(np.count_nonzero(self._latencies_s > limit_s)), max(self._latencies_s.size, 1))
+    def _late(self, limit_s: float) -> Requests | None:
+        """Count the requests over the limit. One that was given up, or took its worker down, was over any limit."""
+        sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
+        lost = int(np.isin(self._outcome, (Outcome.TIMEOUT, Outcome.CRASHED)).sum())
+        return Requests(int(np.count_nonzero(self._latencies_s > limit_s)) + lost, sent) if sent else None
 
     def _scores(self) -> tuple[Score, ...]:
         now, then = (

@@ -147,9 +147,15 @@ class Ledger:
         return int(self._all("SELECT coalesce(max(number), 0) + 1 AS next FROM alerts")[0]["next"])
 
     def events(self, target: str, since: float) -> list[Event]:
-        """Return the events of a target at or after a Unix time, oldest first."""
-        rows = self._all("SELECT * FROM events WHERE target = ? AND at >= ? ORDER BY at", target, since)
-        return [Event(**row) for row in rows]
+        """Return the events of a target at or after a Unix time, oldest first; the first ten of them.
+
+        What several watches of the target saw is one event.
+        """
+        sql = (
+            "SELECT min(at) AS at, target, field, before, after FROM events WHERE target = ? AND at >= ?"
+            " GROUP BY field, before, after ORDER BY at LIMIT 10"
+        )
+        return [Event(**row) for row in self._all(sql, target, since)]
 
     def last_judgement(self, watch: str, target: str, *, described: bool = False) -> Judgement | None:
         """Return the newest judgement of a watch and target, without its latencies.

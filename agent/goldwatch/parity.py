@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judge import output_specs
+from goldwatch.judge import open_as, output_specs
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
 
@@ -18,11 +18,12 @@ from goldwatch.replay.outcome import Outcome
 def parity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
     """Compare two replays: a job for a worker, with the descriptors of the first one's columns and of the other's.
 
-    Takes the `path` of the golden set. Returns how many examples both answered (`compared`) and in how many of them
-    their answers differ in class (`flips`), the `largest` absolute difference of any output, the smallest `cosine` of
-    any example, how many only the first or only the other has right, and the `p_value` of that difference.
+    Takes `path` and `digest` of the golden set. Returns how many examples both answered (`compared`) and in how many of
+    them their answers differ in class (`flips`), the `largest` absolute difference of any output, the smallest `cosine`
+    of any example, how many only the first or only the other has right, and the `p_value` of that difference. Raises
+    GoldenError.
     """
-    golden = GoldenSet.open(Path(argument["path"]))
+    golden = open_as(Path(argument["path"]), argument["digest"])
     layout = Layout(golden.examples, output_specs(golden))
     first, other = (Columns(descriptor, layout) for descriptor in descriptors)
     try:

@@ -5,9 +5,10 @@ Whatever needs numpy happens in worker processes; the agent itself passes values
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,11 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judgement, and the monitors' states to go on with."""
+    """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor."""
 
     judgement: Judgement
     states: Mapping[str, Any]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,13 @@ def run(
     states: Mapping[str, Any],
     *,
     lateness_s: float = 0.0,
+    confirming: bool = False,
     stop: threading.Event | None = None,
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement."""
     result = replay(assignment, workers, stop)
     try:
-        return judge(assignment, result, workers, states, lateness_s)
+        return judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
     finally:
         result.columns.close()
 
@@ -165,6 +168,11 @@ def run(
 def replay(assignment: Assignment, workers: Workers, stop: threading.Event | None = None) -> Replay:
     """Replay once. The caller closes the columns."""
     return engine.replay(_plan(assignment), workers, stop)
+
+
+def worker_key(target: Target) -> str:
+    """Return the key of the workers for a target: one pool for what is served, each model in process by itself."""
+    return "served" if target.served and not target.python else f"target {target.name} {target.python}"
 
 
 def _plan(assignment: Assignment) -> Plan:
@@ -176,7 +184,7 @@ def _plan(assignment: Assignment) -> Plan:
         served=target.served,
         warm=target.warm,
         python=target.python,
-        key="served" if target.served and not target.python else f"target {target.name}",
+        key=worker_key(target),
         inputs=assignment.golden.inputs,
         outputs=assignment.golden.outputs,
         examples=range(assignment.golden.examples),
@@ -188,14 +196,24 @@ def _plan(assignment: Assignment) -> Plan:
 
 
 def judge(
-    assignment: Assignment, result: Replay, workers: Workers, states: Mapping[str, Any], lateness_s: float = 0.0
+    assignment: Assignment,
+    result: Replay,
+    workers: Workers,
+    states: Mapping[str, Any],
+    *,
+    lateness_s: float = 0.0,
+    confirming: bool = False,
 ) -> Judged:
-    """Have a replay judged in a worker process. Never raises: what could not be judged is an invalid judgement."""
+    """Have a replay judged in a worker process. Never raises: what could not be judged is an invalid judgement.
+
+    `confirming` says that the replay was asked for by a monitor, beside the schedule.
+    """
+    facts = _facts(assignment, result, lateness_s) | {"confirming": confirming}
     argument = {
         "path": assignment.golden.path,
         "digest": assignment.golden.digest,
         "settings": dict(assignment.settings),
-        "facts": _facts(assignment, result, lateness_s),
+        "facts": facts,
         "states": dict(states),
     }
     try:
@@ -203,7 +221,8 @@ def judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    return Judged(replace(judgement, latencies_s=tuple(result.latencies_s())), answer["states"])
+    judgement = dataclasses.replace(judgement, latencies_s=tuple(result.latencies_s()))
+    return Judged(judgement, answer["states"], answer["refused"])
 
 
 def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:
@@ -220,6 +239,7 @@ def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[st
         "first_request_s": result.first_request_s,
         "errors": dict(result.errors),
         "failure": result.failure,
+        "given_up": result.given_up,
         "ended": result.ended,
     }
 
@@ -227,7 +247,8 @@ def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[st
 def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
     """Return what is known where judging itself failed: the observations, and no verdict."""
     facts = _facts(assignment, result, lateness_s)
-    del facts["failure"], facts["ended"]
+    for only_for_the_judge in ("failure", "given_up", "ended"):
+        del facts[only_for_the_judge]
     rest: dict[str, Any] = {
         "golden_digest": assignment.golden.digest,
         "task": assignment.golden.task,

@@ -9,12 +9,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from goldwatch.alert import Alert, Event, Surroundings, advance, changes
 from goldwatch.config import format_points
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter
-from goldwatch.judgement import Judgement
+from goldwatch.judgement import Judgement, State, Validity, Verdict
 from goldwatch.ledger import Ledger
 from goldwatch.pipeline import Assignment, Judged, run
 from goldwatch.replay.workers import Workers
@@ -50,27 +51,36 @@ class Runner:
         lateness_s = max(0.0, time.time() - due_at)
         judged = self._once(assignment, false_alarms_per_year, lateness_s)
         if judged is not None and any(v.confirm for v in judged.judgement.verdicts):
-            self._once(assignment, false_alarms_per_year, 0.0)
+            self._once(assignment, false_alarms_per_year, 0.0, confirming=True)
 
-    def _once(self, assignment: Assignment, false_alarms_per_year: float, lateness_s: float) -> Judged | None:
+    def _once(
+        self, assignment: Assignment, false_alarms_per_year: float, lateness_s: float, *, confirming: bool = False
+    ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        judged = run(assignment, self._workers, states, lateness_s=lateness_s, stop=self._stop)
+        judged = run(assignment, self._workers, states, lateness_s=lateness_s, confirming=confirming, stop=self._stop)
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
         self._settle(assignment, judged, false_alarms_per_year)
         return judged
 
     def _settle(self, assignment: Assignment, judged: Judged, false_alarms_per_year: float) -> None:
-        judgement = judged.judgement
+        judgement = self._with_verdicts(judged.judgement)
         events = changes(self._ledger.last_judgement(*assignment.key, described=True), judgement)
         before = self._ledger.open_alert(*assignment.key)
         around = self._around(assignment, judgement, events, false_alarms_per_year)
         alert = advance(before, judgement, around, self._ledger.next_alert_number())
         self._ledger.record(judgement, judged.states, alert if alert != before else None, events)
-        _log(judgement, events, before, alert)
+        _log(judgement, judged.refused, events, before, alert)
         self._publish(judgement, alert)
         if self._observer is not None:
             self._observer(assignment, judgement, alert)
+
+    def _with_verdicts(self, judgement: Judgement) -> Judgement:
+        """Where judging itself failed, let each monitor say that it does not know; one that was alerting still is."""
+        if judgement.verdicts:
+            return judgement
+        last = self._ledger.last_judgement(judgement.watch, judgement.target)
+        return replace(judgement, verdicts=tuple(_no_longer_known(v, judgement) for v in last.verdicts) if last else ())
 
     def _around(
         self, assignment: Assignment, judgement: Judgement, events: list[Event], false_alarms_per_year: float
@@ -91,14 +101,26 @@ class Runner:
             exporter.publish(found)
 
 
+def _no_longer_known(verdict: Verdict, judgement: Judgement) -> Verdict:
+    state = State.ALERTING if verdict.state is State.ALERTING else State.UNKNOWN
+    return replace(verdict, state=state, confirm=False, summary=f"not known: {'; '.join(judgement.reasons)}")
+
+
 def _severity(alert: Alert | None) -> str | None:
     return None if alert is None or alert.closed_at is not None else str(alert.severity)
 
 
-def _log(judgement: Judgement, events: list[Event], before: Alert | None, alert: Alert | None) -> None:
+def _log(
+    judgement: Judgement,
+    refused: Mapping[str, str],
+    events: list[Event],
+    before: Alert | None,
+    alert: Alert | None,
+) -> None:
     where = {"watch": judgement.watch, "target": judgement.target}
     states = {v.monitor: str(v.state) for v in judgement.verdicts}
-    log.info(
+    log.log(
+        logging.INFO if judgement.validity is Validity.VALID else logging.WARNING,
         "replayed",
         extra=where
         | {"validity": str(judgement.validity), "duration_s": round(judgement.duration_s, 3)}
@@ -106,11 +128,15 @@ def _log(judgement: Judgement, events: list[Event], before: Alert | None, alert:
         | states
         | ({"reasons": list(judgement.reasons)} if judgement.reasons else {}),
     )
+    for monitor, reason in refused.items():
+        log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})
     for event in events:
         log.warning(
             "target changed", extra=where | {"field": event.field, "before": event.before, "after": event.after}
         )
     if alert is not None and alert.closed_at is not None:
-        log.warning("alert closed", extra=where | {"alert": alert.number})
+        anew = bool(set(refused) & set(alert.monitors)) or any(e.field == "golden set" for e in events)
+        why = "its evidence was about another reference or objective" if anew else "recovered"
+        log.warning("alert closed", extra=where | {"alert": alert.number, "reason": why})
     elif alert is not None and alert != before:
         log.error(f"alert {alert.number}\n{alert.text}", extra=where | {"severity": str(alert.severity)})  # noqa: G004 - the text is the message

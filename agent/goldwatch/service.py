@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -23,7 +25,7 @@ from goldwatch.export.exporter import Exporter
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.http import Endpoints
 from goldwatch.ledger import Ledger, LedgerError
-from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare
+from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare, worker_key
 from goldwatch.replay.workers import Workers
 from goldwatch.runner import Observer, Runner
 from goldwatch.schedule import trigger
@@ -51,6 +53,7 @@ class Service:
         self._in_force: InForce | None = None
         self._ledger: Ledger | None = None
         self._runner: Runner | None = None
+        self._replaying: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
         """Put the config in force. Raises CannotStart; what had been started is stopped then."""
@@ -75,10 +78,10 @@ class Service:
             wanted = await asyncio.to_thread(prepare, self._path, self._workers)
             self._check_fixed(wanted.config)
             pushers = self._new_pushers(wanted.config)
-        except CannotStart as error:
-            log.error(  # noqa: TRY400 - what is wrong with a config is for people, not a traceback
-                "the new config is not in force; the old one goes on\n%s", error
-            )
+        except Exception as error:
+            # What is wrong with a config is for people; anything else is for us, and no reason to stop watching.
+            trace = None if isinstance(error, CannotStart) else error
+            log.error("the new config is not in force; the old one goes on\n%s", error, exc_info=trace)  # noqa: TRY400
             self._publish(measurement.of_reload(ok=False, at=time.time()))
             return
         if pushers is not None:
@@ -87,6 +90,11 @@ class Service:
             self._exporters |= pushers
             self._publish(measurement.of_build(__version__))
         self._enforce(wanted)
+
+    def abort(self) -> None:
+        """Let whatever start or reload is waiting for in a worker process fail at once."""
+        self._stopping.set()
+        self._workers.close()
 
     async def stop(self) -> None:
         """End everything within five seconds; a replay in flight is given up."""
@@ -157,10 +165,12 @@ class Service:
 
     def _schedule(self, assignment: Assignment) -> None:
         watch = assignment.watch
-        first = {} if watch.every.cron else {"next_run_time": datetime.now(UTC)}
+        # A replay that is under way is followed by one with the new settings as it is: see `_fire`.
+        at_once = not watch.every.cron and assignment.key not in self._replaying
+        first = {"next_run_time": datetime.now(UTC)} if at_once else {}
         self._scheduler.add_job(
             self._fire,
-            trigger(watch.every, watch.jitter_s),
+            trigger(watch.every),
             args=[assignment.key],
             id=_job_id(assignment.key),
             max_instances=1,
@@ -171,23 +181,40 @@ class Service:
         )
 
     async def _fire(self, key: tuple[str, str]) -> None:
-        in_force, runner = self._in_force, self._runner
-        assignment = next((a for a in in_force.assignments if a.key == key), None) if in_force else None
-        if assignment is None or in_force is None or runner is None or self._stopping.is_set():
-            return
-        budget = in_force.config.alerts.false_alarms_per_year
-        loop = asyncio.get_running_loop()
+        """Replay a watch that is due, and once more if it was given other settings meanwhile."""
+        self._replaying.add(key)
         try:
-            await loop.run_in_executor(self._replays, runner.tick, assignment, budget, time.time())
+            done = None
+            while (assignment := self._assignment(key)) is not None and assignment != done:
+                # The jitter is waited for here: that of a trigger would add up from fire to fire.
+                await asyncio.sleep(random.uniform(0, assignment.watch.jitter_s))  # noqa: S311 - to spread load
+                await self._replay(assignment)
+                done = assignment
         except asyncio.CancelledError:
             if not self._stopping.is_set():  # the scheduler cancels its jobs when it is shut down; that is no error
                 raise
+        finally:
+            self._replaying.discard(key)
+        if assignment is None and not self._stopping.is_set():
+            self._retire(key)  # the config was reloaded without this watch while it replayed
+
+    def _assignment(self, key: tuple[str, str]) -> Assignment | None:
+        if self._in_force is None or self._stopping.is_set():
+            return None
+        return next((a for a in self._in_force.assignments if a.key == key), None)
+
+    async def _replay(self, assignment: Assignment) -> None:
+        assert self._in_force is not None  # noqa: S101 - there is an assignment
+        assert self._runner is not None  # noqa: S101
+        budget = self._in_force.config.alerts.false_alarms_per_year
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._replays, self._runner.tick, assignment, budget, time.time())
         except Exception:
             if not self._stopping.is_set():
-                log.exception("a replay failed in goldwatch itself", extra={"watch": key[0], "target": key[1]})
-                self._publish(measurement.of_skip(*key, reason="internal_error"))
-        if self._in_force is not None and key not in {a.key for a in self._in_force.assignments}:
-            self._retire(key)  # the config was reloaded without this watch while it replayed
+                watch, target = assignment.key
+                log.exception("a replay failed in goldwatch itself", extra={"watch": watch, "target": target})
+                self._publish(measurement.of_skip(watch, target, reason="internal_error"))
 
     def _skipped(self, event: JobSubmissionEvent) -> None:
         for assignment in self._in_force.assignments if self._in_force else ():
@@ -197,11 +224,7 @@ class Service:
                 self._publish(measurement.of_skip(watch, target, reason="still_running"))
 
     async def _reap(self) -> None:
-        warm = (
-            {f"target {a.target.name}" for a in self._in_force.assignments if a.target.warm}
-            if self._in_force
-            else set()
-        )
+        warm = {worker_key(a.target) for a in self._in_force.assignments if a.target.warm} if self._in_force else set()
         await asyncio.to_thread(self._workers.reap, keep=frozenset(warm))
 
     def _publish(self, measurements: Iterable[measurement.Measurement]) -> None:
@@ -239,20 +262,29 @@ def _pushers(config: Config) -> dict[str, Exporter]:
 async def serve(path: Path) -> None:
     """Run the agent until SIGTERM or SIGINT. Raises CannotStart."""
     service = Service(path)
-    ended = asyncio.Event()
-    reload = asyncio.Event()
+    ended, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
-    await service.start()
-    waiting = asyncio.create_task(ended.wait())
-    while not ended.is_set():
-        reloading = asyncio.create_task(reload.wait())
-        await asyncio.wait({waiting, reloading}, return_when=asyncio.FIRST_COMPLETED)
-        if reload.is_set():
+    ending = asyncio.create_task(ended.wait())
+    if await _first(asyncio.create_task(service.start()), ending, service):
+        while await _first(asyncio.create_task(reload.wait()), ending, service):
             reload.clear()
-            await service.reload()
-        reloading.cancel()
+            if not await _first(asyncio.create_task(service.reload()), ending, service):
+                break
     log.info("stopping")
     await service.stop()
+
+
+async def _first(work: asyncio.Task[Any], ending: asyncio.Task[Any], service: Service) -> bool:
+    """Wait for `work`, and return whether it came before the end. If not, it is hurried to its own end."""
+    await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if work.done():
+        work.result()
+        return True
+    service.abort()
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError, CannotStart):
+        await work
+    return False

@@ -14,11 +14,10 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from goldwatch.probe import BadAnswer, CannotLoad, Unreachable
+from goldwatch.probe import BadAnswer, Unreachable
+from goldwatch_probes._remote import split_url
 
 
 class Answer(NamedTuple):
@@ -37,13 +36,23 @@ class Connection:
     ignored: they would be timed too.
     """
 
-    def __init__(self, url: str, *, time_limit_s: float, max_bytes: int, ca_file: Path | None = None) -> None:
-        """Check `url`; connect later. Raises CannotLoad."""
-        secure, host, port, self._prefix = _split(url)
+    def __init__(self, url: str, *, time_limit_s: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
+        """Check `url`; connect later, by `tls` if that is given. Raises CannotLoad."""
+        _, host, port, self._prefix = split_url(url)
         self.url = url.rstrip("/")
         self._budget = _Budget(time_limit_s, max_bytes)
-        tls = _tls(ca_file) if secure else None
         self._http = _HttpConnection(host, port, self._budget, tls)
+
+    def connect(self) -> None:
+        """Connect now, if there is no connection. Raises Unreachable."""
+        self._budget.start()
+        try:
+            self._http.drop_if_stale()
+            if self._http.sock is None:
+                self._http.connect()
+        except OSError as error:
+            self.close()
+            raise Unreachable(str(_translated(error, self.url, self._budget.time_limit_s))) from error
 
     def request(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Answer:
         """Send a request for `path` (relative to the URL) and return the whole answer.
@@ -86,16 +95,18 @@ def _body(response: http.client.HTTPResponse) -> bytes:
     return b"".join(iter(lambda: response.read(2**16), b""))
 
 
-def _translated(error: Exception, address: str, time_limit_s: float) -> Exception:
+def _translated(error: Exception, where: str, time_limit_s: float) -> Exception:
     if isinstance(error, TimeoutError):
-        return TimeoutError(f"no whole answer from {address} within {time_limit_s:g} s")
+        return TimeoutError(f"no whole answer from {where} within {time_limit_s:g} s")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Unreachable(f"{address}: certificate not trusted ({error.verify_message}); is `ca_file` right?")
+        return Unreachable(f"{where}: certificate not trusted ({error.verify_message}); is `ca_file` right?")
+    if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(error.reason):
+        return Unreachable(f"{where}: the server asks for a certificate; give `client_cert`")
     if isinstance(error, http.client.IncompleteRead):
-        return Unreachable(f"{address}: the answer broke off")
+        return Unreachable(f"{where}: the answer broke off")
     if isinstance(error, OSError):  # before HTTPException: RemoteDisconnected is both
-        return Unreachable(f"{address}: {error.strerror or error}")
-    return BadAnswer(f"{address}: the answer is not HTTP ({type(error).__name__})")
+        return Unreachable(f"{where}: {error.strerror or error}")
+    return BadAnswer(f"{where}: the answer is not HTTP ({type(error).__name__})")
 
 
 class _Budget:
@@ -218,26 +229,3 @@ class _Reader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
-
-
-def _split(url: str) -> tuple[bool, str, int, str]:
-    """Return whether it is https, host, port and path. The message shows no URL that may hold a password."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise CannotLoad(f"`url` is not an address: {error}") from error
-    if parts.username is not None:
-        raise CannotLoad("`url` holds a user or password; give a `token` instead")
-    printable = url.isascii() and url.isprintable() and " " not in url
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or not printable:
-        raise CannotLoad(f"`url` is {url!r}, expected http://HOST:PORT or https://HOST:PORT, with or without a path")
-    secure = parts.scheme == "https"
-    return secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/")
-
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise CannotLoad(f"`ca_file` {ca_file}: {error.strerror or error}") from error

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.probe import BadAnswer, CannotLoad, Tensors, TensorSpec, dtype_name
+from goldwatch_probes._answers import parse_object
 
 DTYPES = {
     "BOOL": "bool",
@@ -56,7 +57,7 @@ def spec_of(tensor: Any) -> TensorSpec:  # noqa: ANN401 - from outside, so anyth
 
 def encode_json(inputs: Tensors) -> bytes:
     """Return the body of an inference request as JSON. Raises CannotLoad for a value that JSON cannot carry."""
-    tensors = [_head(name, array) | {"data": _json_data(name, array)} for name, array in inputs.items()]
+    tensors = [head(name, array) | {"data": _json_data(name, array)} for name, array in inputs.items()]
     try:
         return json.dumps({"inputs": tensors}, separators=(",", ":"), allow_nan=False).encode()
     except ValueError as error:
@@ -67,8 +68,8 @@ def encode_binary(inputs: Tensors) -> tuple[bytes, int]:
     """Return the body of an inference request with binary tensors, and the length of its JSON header in bytes."""
     heads, blobs = [], []
     for name, array in inputs.items():
-        blob = _pack(array)
-        heads.append(_head(name, array) | {"parameters": {"binary_data_size": len(blob)}})
+        blob = pack(array)
+        heads.append(head(name, array) | {"parameters": {"binary_data_size": len(blob)}})
         blobs.append(blob)
     header = json.dumps({"inputs": heads, "parameters": {"binary_data_output": True}}, separators=(",", ":")).encode()
     return b"".join([header, *blobs]), len(header)
@@ -84,25 +85,15 @@ def decode(body: bytes, header_length: str | None = None) -> dict[str, NDArray[A
         if not header_length.isdecimal() or len(header_length) > 12 or int(header_length) > len(body):
             raise BadAnswer(f"the JSON header should have {header_length[:20]} bytes, the answer has {len(body)}")
         split = int(header_length)
-    answer = parse(body[:split])
+    answer = parse_object(body[:split])
     tensors = answer.get("outputs")
     if not isinstance(tensors, list):
         raise BadAnswer('the answer has no list "outputs"')
     return _decode_outputs(tensors, memoryview(body)[split:])
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """Return a JSON object. Raises BadAnswer."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadAnswer(f"the answer is not JSON: {str(error)[:100]}") from error
-    if not isinstance(value, dict):
-        raise BadAnswer(f"the answer is JSON, but a {type(value).__name__} and not an object")
-    return value
-
-
-def _head(name: str, array: NDArray[Any]) -> dict[str, Any]:
+def head(name: str, array: NDArray[Any]) -> dict[str, Any]:
+    """Return name, shape and datatype of an input as a request has them. Raises CannotLoad."""
     dtype = dtype_name(array)
     if dtype not in DATATYPES:
         raise CannotLoad(f'input "{name}" is {dtype}, which the Open Inference Protocol has no datatype for')
@@ -122,7 +113,8 @@ def _byte_strings(array: NDArray[Any]) -> list[bytes]:
     return [value if isinstance(value, bytes) else str(value).encode() for value in array.ravel().tolist()]
 
 
-def _pack(array: NDArray[Any]) -> bytes:
+def pack(array: NDArray[Any]) -> bytes:
+    """Return the values as raw bytes: little-endian, and each text with its length before it."""
     if dtype_name(array) == "bytes":
         return b"".join(struct.pack("<I", len(value)) + value for value in _byte_strings(array))
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
@@ -131,19 +123,20 @@ def _pack(array: NDArray[Any]) -> bytes:
 def _decode_outputs(tensors: list[Any], rest: memoryview) -> dict[str, NDArray[Any]]:
     outputs = {}
     for tensor in tensors:
-        name, datatype, shape = _checked_head(tensor)
+        name, datatype, shape = checked_head(tensor)
         size = _binary_size(tensor, name, len(rest))
         if size is None:
             flat = _from_json(tensor.get("data"), name, datatype)
         else:
-            flat, rest = _unpack(rest[:size], name, datatype), rest[size:]
-        outputs[name] = _shaped(flat, name, shape)
+            flat, rest = unpack(rest[:size], name, datatype), rest[size:]
+        outputs[name] = shaped(flat, name, shape)
     if len(rest):
         raise BadAnswer(f"{len(rest)} bytes are left after the last output")
     return outputs
 
 
-def _checked_head(tensor: Any) -> tuple[str, str, list[int]]:  # noqa: ANN401 - from outside
+def checked_head(tensor: Any) -> tuple[str, str, list[int]]:  # noqa: ANN401 - from outside
+    """Return name, datatype and shape of an output as an answer has them. Raises BadAnswer."""
     match tensor:
         case {"name": str(name), "datatype": str(datatype), "shape": [*shape]}:
             pass
@@ -164,7 +157,8 @@ def _binary_size(tensor: Mapping[str, Any], name: str, available: int) -> int | 
     return size
 
 
-def _shaped(flat: NDArray[Any], name: str, shape: list[int]) -> NDArray[Any]:
+def shaped(flat: NDArray[Any], name: str, shape: list[int]) -> NDArray[Any]:
+    """Return the values of output `name` in the shape that the answer says it has. Raises BadAnswer."""
     if flat.size != math.prod(shape):
         raise BadAnswer(f'output "{name}" has {flat.size} values, its shape {shape} needs {math.prod(shape)}')
     try:
@@ -210,12 +204,13 @@ def _text(data: list[Any], name: str) -> NDArray[np.object_]:
         flat = [value for inner in flat for value in inner]
     if not all(isinstance(value, str) for value in flat):
         raise BadAnswer(f'output "{name}" has values that are no BYTES')
-    return _objects([value.encode("utf-8", "surrogatepass") for value in flat])
+    return as_objects([value.encode("utf-8", "surrogatepass") for value in flat])
 
 
-def _unpack(blob: memoryview, name: str, datatype: str) -> NDArray[Any]:
+def unpack(blob: memoryview, name: str, datatype: str) -> NDArray[Any]:
+    """Return the values of raw bytes, shape [values]. Raises BadAnswer."""
     if datatype == "BYTES":
-        return _objects(_unpack_byte_strings(blob, name))
+        return as_objects(_unpack_byte_strings(blob, name))
     if datatype == "BOOL":
         return np.frombuffer(blob, dtype=np.uint8).astype(np.bool_)
     dtype = np.dtype(DTYPES[datatype])
@@ -235,7 +230,8 @@ def _unpack_byte_strings(blob: memoryview, name: str) -> list[bytes]:
     return values
 
 
-def _objects(values: list[bytes]) -> NDArray[np.object_]:
+def as_objects(values: list[bytes]) -> NDArray[np.object_]:
+    """Return byte strings as an array, shape [values]."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import (
-    BadAnswer,
-    CannotLoad,
-    Context,
-    Description,
-    Rejected,
-    Tensors,
-    TensorSpec,
-    check_inputs,
-    option,
-)
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch_probes._local import LocalProbe, check_batch, check_threads, digest, framework, readable, told
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     import numpy as np
@@ -44,10 +34,21 @@ DTYPES = {
 """ONNX Runtime's names of the tensor types that numpy has, and the names in a TensorSpec."""
 
 
-class OnnxRuntime:
+OPTIMISATIONS = {
+    "disable": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+"""The names in the options, and those of ONNX Runtime's levels of graph optimisation."""
+
+DEVICES = {CPU: "cpu", "CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "cuda"}
+"""Where the tensors of a provider lie, in the words of IO binding."""
+
+
+class OnnxRuntime(LocalProbe):
     """An ONNX model in this process. Outputs that are no tensors (scikit-learn's ZipMap) are left out."""
 
-    served: ClassVar[bool] = False
     needs: ClassVar[tuple[str, str]] = ("onnxruntime", "onnx")
 
     @dataclass(frozen=True)
@@ -57,64 +58,56 @@ class OnnxRuntime:
         file: Path = option("The model, an .onnx file", path=True)
         threads: int = option("Threads inside one operator; 0 leaves it to ONNX Runtime", default=0)
         providers: tuple[str, ...] = option("Execution providers, the preferred one first", default=(CPU,))
+        optimisation: Literal["disable", "basic", "extended", "all"] = option(
+            "Graph optimisation: disable, basic, extended or all", default="all"
+        )
+        io_binding: bool = option("Put inputs on the device before the clock starts, outputs after it", default=False)
         model: str = option("Name to show for the model; the stem of the file if empty", default="")
 
-    def __init__(self, options: Options, context: Context) -> None:  # noqa: ARG002 - a session has no time limit
-        self._options = options
-        self._session: Any = None
-        self._description: Description | None = None
-        self._output_names: list[str] = []
+    def __init__(self, options: Options, context: Context) -> None:
+        super().__init__(options, context)
+        self._bind: Callable[[Mapping[str, Any]], Any] | None = None
         self._fixed_batch: int | None = None
 
     def open(self) -> None:
         """Read the file and make a session. Raises CannotLoad."""
-        runtime = _import_runtime()
-        file = Path(self._options.file)
-        digest = _digest(file)
+        runtime = framework("onnxruntime", "ONNX Runtime", "pip install 'goldwatch[onnx]'")
+        file = readable(Path(self._options.file))
         session = _session(runtime, file, self._options)
         inputs = session.get_inputs()
-        self._description = Description(
+        description = Description(
             model=self._options.model or file.stem,
             version=session.get_modelmeta().custom_metadata_map.get("version", ""),
             framework="onnxruntime",
             framework_version=runtime.__version__,
             device=session.get_providers()[0].removesuffix("ExecutionProvider").lower(),
-            digest=digest,
+            digest=digest(file),
             inputs=tuple(_spec(tensor, "input") for tensor in inputs),
             outputs=_outputs(session),
         )
+        names = [spec.name for spec in description.outputs]
+        if self._options.io_binding:
+            self._bind = _binder(runtime, session, self._options.providers[0], names)
+            self._run = _run_bound(session)
+        else:
+            self._run = lambda request: session.run(names, request)
         self._fixed_batch = next((t.shape[0] for t in inputs if t.shape and isinstance(t.shape[0], int)), None)
-        self._output_names = [spec.name for spec in self._description.outputs]
-        self._session = session
+        self._description = description
 
-    def describe(self) -> Description:
-        """Say what was loaded; `digest` covers the file, not external data beside it. Raises CannotLoad if not open."""
-        if self._description is None:
-            raise CannotLoad("the probe is not open")
-        return self._description
-
-    def encode(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+    def encode(self, inputs: Tensors) -> Any:  # noqa: ANN401 - arrays by name, or what is bound to them
         """Check `inputs` against the model. Raises CannotLoad with what was found and what it takes."""
-        batch = check_inputs(inputs, self.describe().inputs)
-        if self._fixed_batch not in (None, batch):
-            raise CannotLoad(f"the model takes batches of {self._fixed_batch} only, this one has {batch} examples")
+        check_batch(self._fixed_batch, check_inputs(inputs, self.describe().inputs))
+        if self._bind is not None:
+            return self._bind(inputs)
         return {name: _as_text(name, array) if array.dtype.kind in "SUO" else array for name, array in inputs.items()}
-
-    def predict(self, request: Mapping[str, NDArray[Any]]) -> list[Any]:
-        """Run the session. Raises Rejected."""
-        if self._session is None:
-            raise CannotLoad("the probe is not open")
-        try:
-            return self._session.run(self._output_names, request)  # type: ignore[no-any-return]
-        except Exception as error:  # the runtime's own classes have no common base but this
-            raise Rejected(_first_line(error)) from error
 
     def decode(self, response: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """Name the outputs. Raises BadAnswer if one is not the tensor that the model declares."""
         import numpy as np  # noqa: PLC0415 - the agent, which only reads the options, stays without
 
         outputs = {}
-        for spec, value in zip(self.describe().outputs, response, strict=True):
+        for spec, found in zip(self.describe().outputs, response, strict=True):
+            value = found.numpy() if self._bind is not None else found
             if not isinstance(value, np.ndarray):
                 raise BadAnswer(f'output "{spec.name}" is {type(value).__name__}, not a tensor')
             outputs[spec.name] = _as_bytes(value) if spec.dtype == "bytes" else value
@@ -122,24 +115,8 @@ class OnnxRuntime:
 
     def close(self) -> None:
         """Drop the session and its memory."""
-        self._session = None
-        self._description = None
-
-
-def _import_runtime() -> Any:  # noqa: ANN401 - a module without types
-    try:
-        import onnxruntime  # noqa: PLC0415 - a framework is imported only when a target needs it
-    except ImportError as error:
-        raise CannotLoad(f"ONNX Runtime cannot be imported ({error}): pip install 'goldwatch[onnx]'") from error
-    return onnxruntime
-
-
-def _digest(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise CannotLoad(f"{file}: {error.strerror or error}") from error
+        super().close()
+        self._bind = None
 
 
 def _session(runtime: Any, file: Path, options: OnnxRuntime.Options) -> Any:  # noqa: ANN401
@@ -149,17 +126,50 @@ def _session(runtime: Any, file: Path, options: OnnxRuntime.Options) -> Any:  # 
     if missing or not options.providers:
         wanted = ", ".join(missing) or "given"
         raise CannotLoad(f"no execution provider {wanted}; this ONNX Runtime has {', '.join(available)}")
-    if options.threads < 0:
-        raise CannotLoad(f"`threads` is {options.threads}, expected 0 or more")
+    check_threads(options.threads)
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = options.threads
+    settings.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, OPTIMISATIONS[options.optimisation])
     try:
         session = runtime.InferenceSession(str(file), settings, providers=list(options.providers))
     except Exception as error:  # the runtime's own classes have no common base but this
-        raise CannotLoad(f"{file}: {_first_line(error)}") from error
+        raise CannotLoad(f"{file}: {told(error)}") from error
     if session.get_providers()[0] != options.providers[0]:
         raise CannotLoad(f"{options.providers[0]} does not start; ONNX Runtime chose {session.get_providers()[0]}")
     return session
+
+
+def _binder(
+    runtime: Any,  # noqa: ANN401
+    session: Any,  # noqa: ANN401
+    provider: str,
+    outputs: Sequence[str],
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what places inputs on the device of the provider and binds them there, with room for the outputs."""
+    if provider not in DEVICES:
+        raise CannotLoad(f"`io_binding` is not known for {provider}, only for {', '.join(DEVICES)}; leave it out")
+    device = DEVICES[provider]
+
+    def bind(inputs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        binding = session.io_binding()
+        for name, array in inputs.items():
+            if array.dtype.kind in "SUO":
+                raise CannotLoad(f'input "{name}" is text, which `io_binding` cannot place; leave it out')
+            binding.bind_ortvalue_input(name, runtime.OrtValue.ortvalue_from_numpy(array, device, 0))
+        for name in outputs:
+            binding.bind_output(name, device)
+        return binding
+
+    return bind
+
+
+def _run_bound(session: Any) -> Callable[[Any], Any]:  # noqa: ANN401
+    def run(binding: Any) -> Any:  # noqa: ANN401
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return binding.get_outputs()
+
+    return run
 
 
 def _outputs(session: Any) -> tuple[TensorSpec, ...]:  # noqa: ANN401
@@ -194,8 +204,3 @@ def _object_array(flat: Sequence[object], shape: tuple[int, ...]) -> NDArray[np.
     import numpy as np  # noqa: PLC0415
 
     return np.array(flat, dtype=object).reshape(shape)
-
-
-def _first_line(error: Exception) -> str:
-    """ONNX Runtime writes one long line, sometimes with a stack below it."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -17,6 +17,7 @@ class Served:
         url: str = option("Base address of the server")
         model: str = option("Name of the model at the server", default="")
         token: str = option("Sent as bearer token", default="", secret=True)
+        secret_headers: dict[str, str] = option("Sent with every request", default_factory=dict, secret=True)
         retries: int = option("How often to try again", default=0)
         share: float = option("A share", default=0.5)
         headers: dict[str, str] = option("Sent with every request", default_factory=dict)

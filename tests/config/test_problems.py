@@ -70,7 +70,7 @@ ONE_KEY = [
     ("1 per year", "", "13:16  alerts.false_alarms: an empty value is not a rate; write 1 per year, 2 per quarter or 1 per month"),
     ("alerts:\n  false_alarms: 1 per year", "log: {level: warn}", '12:14  log.level: "warn" is not one of debug, info, warning, error (did you mean "warning"?)'),
     ("alerts:\n  false_alarms: 1 per year", "exporters: {otlp: }", '12:13  exporters.otlp: missing key "endpoint"'),
-    ("alerts:\n  false_alarms: 1 per year", "exporters: {otlp: {endpoint: c}}", '12:30  exporters.otlp.endpoint: "c" is not an address; write http://HOST:PORT or https://HOST:PORT'),
+    ("alerts:\n  false_alarms: 1 per year", "exporters: {otlp: {endpoint: c}}", '12:30  exporters.otlp.endpoint: "c" is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers'),
     ("alerts:\n  false_alarms: 1 per year", "exporters: {prometheus: {listen: 9}}", '12:34  exporters.prometheus.listen: "9" is not an address to listen on; write 0.0.0.0:9870 or :9870'),
     ("alerts:\n  false_alarms: 1 per year", "alert: {}", '12:1  alert: unknown key "alert" (did you mean "alerts"?)'),
     ("alerts:", "? [a]\n: 1\nalerts:", "12:3  ?: a key must be text, not a list or mapping"),

@@ -93,3 +93,29 @@ def test_secrets_from_files(load_text: Load, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{CANARY}\n")
     config = load_text(WITH_SECRETS.replace("${TOKEN}", f"${{file:{tmp_path}/token}}"))
     assert config.targets["fraud"].options["token"] == CANARY
+
+
+def test_a_mapping_of_secrets(load_text: Load) -> None:
+    text = WITH_SECRETS.replace("token: ${TOKEN}", "secret_headers: {X-Key: '${TOKEN}', X-Pin: '${PIN}'}")
+    config = load_text(text, {"TOKEN": CANARY, "PIN": "0123"})
+    target = config.targets["fraud"]
+    assert target.options["secret_headers"] == {"X-Key": CANARY, "X-Pin": "0123"}
+    assert set(target.secrets()) == {CANARY, "0123"}
+    for seen in (repr(config), str(target.options), config.model_dump_json()):
+        assert CANARY not in seen
+        assert "0123" not in seen
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("{X-Key: hunter2}", "secret_headers.X-Key: a secret must not be written in the file; use ${NAME} or"),
+        ("{X-Key: '${T:-hunter2}'}", "secret_headers.X-Key: a secret must not be written in the file, not even as"),
+        ("{X-Key: '${EMPTY}'}", 'secret_headers.X-Key: "${EMPTY}" is empty; a secret is needed here'),
+    ],
+)
+def test_each_of_a_mapping_of_secrets_must_be_a_reference(load_text: Load, written: str, complaint: str) -> None:
+    text = WITH_SECRETS.replace("token: ${TOKEN}", f"secret_headers: {written}")
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, {"EMPTY": "", "TOKEN": CANARY})
+    assert f"goldwatch.yaml:5:29  targets.fraud.{complaint}" in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import ssl
@@ -18,6 +19,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from tests.probes.formats import Formats
 
 pytest.register_assert_rewrite("goldwatch.testing.conformance")
 
@@ -171,3 +174,9 @@ def raw_server() -> Iterator[Callable[..., RawServer]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def formats(tmp_path_factory: pytest.TempPathFactory) -> Formats:
+    base = tmp_path_factory.getbasetemp()
+    return Formats((base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "formats")

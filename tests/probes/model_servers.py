@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +25,7 @@ class OnnxModel:
         self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
         self.inputs, self.outputs = self.session.get_inputs(), self.session.get_outputs()
 
-    def run(self, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         names = [tensor.name for tensor in self.outputs]
         given = {name: np.asarray(values, dtype=np.float32) for name, values in inputs.items()}
         return dict(zip(names, self.session.run(names, given), strict=True))
@@ -79,7 +79,8 @@ class Servers:
     @web.middleware
     async def _remember(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append((request.path, request.headers))
-        return await handler(request)
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def ping(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "Healthy"})
@@ -194,12 +195,13 @@ class V2Grpc:
 
     def handlers(self, grpc: Any) -> Any:
         def method(name: str) -> Any:
-            def answer(body: bytes, context: Any) -> bytes:
-                self.metadata.append({key: value for key, value in context.invocation_metadata()})
+            def handle(body: bytes, context: Any) -> bytes:
+                self.metadata.append(dict(context.invocation_metadata()))
                 request = self.messages[f"{name}Request"].FromString(body)
-                return getattr(self, name)(request, context, grpc).SerializeToString()
+                answer: bytes = getattr(self, name)(request, context, grpc).SerializeToString()
+                return answer
 
-            return grpc.unary_unary_rpc_method_handler(answer)
+            return grpc.unary_unary_rpc_method_handler(handle)
 
         names = ("ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer")
         return grpc.method_handlers_generic_handler("inference.GRPCInferenceService", {n: method(n) for n in names})

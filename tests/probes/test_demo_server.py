@@ -79,7 +79,7 @@ def test_errors_are_as_the_protocol_says(address: str, path: str, body: Any, sta
         (
             ["--model", "tiny=x", "--probe", "none"],
             1,
-            'error: no probe "none" is installed; there are onnx-runtime, open-',
+            'error: no probe "none" is installed; there are http, ',
         ),
         (["--model", "tiny=x", "--probe", "open-inference"], 1, 'the probe "open-inference" speaks to another server'),
         (["--model", "tiny"], 2, "argument --model: 'tiny', expected NAME=FILE"),

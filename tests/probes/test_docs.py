@@ -12,11 +12,42 @@ from typing import Any
 import pytest
 import yaml
 
+from goldwatch_probes._remote import RemoteOptions
+from goldwatch_probes.http_template import HttpTemplate
+from goldwatch_probes.jax_export import Jax
+from goldwatch_probes.litert import LiteRT
+from goldwatch_probes.mlflow_scoring import MlflowScoring
+from goldwatch_probes.mxnet_symbol import MXNet
 from goldwatch_probes.onnx_runtime import OnnxRuntime
 from goldwatch_probes.open_inference import OpenInference
+from goldwatch_probes.open_inference_grpc import OpenInferenceGrpc
+from goldwatch_probes.openvino_ir import OpenVINO
+from goldwatch_probes.python_callable import PythonCallable
+from goldwatch_probes.pytorch import PyTorch
+from goldwatch_probes.sklearn_skops import ScikitLearn
+from goldwatch_probes.tensorflow_saved import TensorFlow
+from goldwatch_probes.tensorflow_serving import TensorFlowServing
+from goldwatch_probes.torchserve import TorchServe
 
 TEXT = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
-PROBES: dict[str, Any] = {"open-inference": OpenInference, "onnx-runtime": OnnxRuntime}
+PROBES: dict[str, Any] = {
+    "http": HttpTemplate,
+    "mlflow": MlflowScoring,
+    "onnx-runtime": OnnxRuntime,
+    "jax": Jax,
+    "litert": LiteRT,
+    "mxnet": MXNet,
+    "openvino": OpenVINO,
+    "python": PythonCallable,
+    "pytorch": PyTorch,
+    "sklearn": ScikitLearn,
+    "tensorflow": TensorFlow,
+    "open-inference": OpenInference,
+    "open-inference-grpc": OpenInferenceGrpc,
+    "tensorflow-serving": TensorFlowServing,
+    "torchserve": TorchServe,
+}
+COMMON = dataclasses.fields(RemoteOptions)
 
 
 def blocks(language: str) -> list[str]:
@@ -49,20 +80,30 @@ def row(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING:
         default = "required" if field.default_factory is dataclasses.MISSING else "none"
     else:
-        default = f"`{json.dumps(field.default)}`" if field.default not in ("", None) else "none"
+        default = f"`{json.dumps(field.default)}`" if field.default not in ("", None, ()) else "none"
     secret = " (secret)" if field.metadata["secret"] else ""
     return f"| `{field.name}` | {default} | {field.metadata['text']}{secret} |"
 
 
+def table(heading: str) -> list[str]:
+    section = TEXT.split(f"## {heading}")[1].split("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| `")]
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_the_table_is_the_options(name: str) -> None:
-    section = TEXT.split(f"## {name}:")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    assert rows == [row(field) for field in dataclasses.fields(PROBES[name].Options)]
+    options = PROBES[name].Options
+    common = {field.name for field in COMMON} if issubclass(options, RemoteOptions) else set()
+    assert table(f"{name}:") == [row(field) for field in dataclasses.fields(options) if field.name not in common]
+
+
+def test_the_common_table_is_the_common_options() -> None:
+    assert table("Probes of served models\n") == [row(field) for field in COMMON]
 
 
 def test_the_configs_name_options_that_exist() -> None:
     configs = [target for block in blocks("yaml") for target in yaml.safe_load(block)["targets"].values()]
     assert {target["probe"] for target in configs} == set(PROBES)
     for target in configs:
+        target.pop("python", None)  # the target's own key
         PROBES[target.pop("probe")].Options(**target)

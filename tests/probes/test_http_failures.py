@@ -1,6 +1,7 @@
 """Every probe over HTTP against the same servers that misbehave, each on a real socket."""
 
 import json
+import socket
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from goldwatch.probe import CannotLoad, Context, NotReady, Unreachable
+from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Unreachable
 from goldwatch_probes.http_template import HttpTemplate
 from goldwatch_probes.mlflow_scoring import MlflowScoring
 from goldwatch_probes.open_inference import OpenInference
@@ -24,7 +25,7 @@ Start = Callable[..., RawServer]
 
 
 class Case(NamedTuple):
-    """A probe, its options beside `url`, what its server answers to questions, to a prediction, and where it is asked."""
+    """A probe, its options beside `url`, what its server answers to questions and to a prediction, its first path."""
 
     cls: Any
     options: dict[str, Any]
@@ -74,14 +75,18 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def ask(probe: Any) -> np.ndarray:
-    return probe.decode(probe.predict(probe.encode(INPUTS)))["y"]
+    return np.asarray(probe.decode(probe.predict(probe.encode(INPUTS)))["y"])
 
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failure_is_told_bounded_and_over(raw_server: Start, case: Case, failure: str) -> None:
     behave, error, message = FAILURES[failure]
     answers = [behave, send(case.good)]
-    server = raw_server({"infer": lambda *given: answers.pop(0)(*given)}, page=case.page)
+
+    def next_behaviour(connection: socket.socket, request: bytes) -> None:
+        answers.pop(0)(connection, request)
+
+    server = raw_server({"infer": next_behaviour}, page=case.page)
     probe = case.probe(server.url)
     probe.open()
     request = probe.encode(INPUTS)
@@ -145,8 +150,8 @@ def test_a_server_that_is_not_ready(
     ("answer", "message"),
     [
         ([[0.25, "a"]], 'output "y" holds'),
-        ([[0.25, [1]]], 'output "y" .*rows that differ in length'),
-        ([[0.25], [0.75, 1]], 'output "y" .*rows that differ in length'),
+        ([[0.25, [1]]], 'output "y" .*differ in length'),
+        ([[0.25], [0.75, 1]], 'output "y" .*differ in length'),
         (0.25, 'output "y" is 0.25, expected a list'),
         ("a" * 1000, 'output "y" is "aaa'),
         ([{"y": [1]}, {"z": [1]}], 'do not all have the same outputs|output "y" holds'),
@@ -158,8 +163,6 @@ def test_values_that_are_no_tensor(raw_server: Start, name: str, answer: Any, me
     wrapped = {"y": answer} if name == "http" else {"predictions": answer}
     probe = case.probe(raw_server({"infer": send(response(json.dumps(wrapped).encode()))}, page=case.page).url)
     probe.open()
-    from goldwatch.probe import BadAnswer
-
     with pytest.raises(BadAnswer, match=message) as caught:
         ask(probe)
     assert len(str(caught.value)) < 350

@@ -20,7 +20,6 @@ from tests.probes.model_servers import DIGITS, OnnxModel, Servers, http_servers
 CONTEXT = Context(time_limit_s=10)
 IMAGES = {"image": np.random.default_rng(0).uniform(0, 16, size=(3, 8, 8)).astype(np.float32)}
 PROBABILITIES = OnnxModel(DIGITS).run(IMAGES)
-LABELS_AS_FLOATS = {"scores", "label"}
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +157,9 @@ class TestHttp(_Tiny):
 
 def described(probe: Any) -> Description:
     probe.open()
-    try:
-        return probe.describe()
-    finally:
-        probe.close()
+    description: Description = probe.describe()
+    probe.close()
+    return description
 
 
 def test_what_each_server_tells_of_itself(url: str) -> None:

@@ -139,3 +139,20 @@ def test_strings_are_bytes_on_both_sides(tmp_path: Path) -> None:
 def test_a_type_that_numpy_lacks(tmp_path: Path) -> None:
     with pytest.raises(CannotLoad, match=r'"x" is tensor\(bfloat16\), which numpy has no dtype for'):
         probe_of(write_identity(tmp_path / "brain.onnx", TensorProto.BFLOAT16)).open()
+
+
+@pytest.mark.parametrize("optimisation", ["disable", "basic", "extended", "all"])
+@pytest.mark.parametrize("bound", [False, True])
+def test_neither_optimisation_nor_binding_changes_the_answer(model_file: Path, optimisation: str, bound: bool) -> None:
+    probe = probe_of(model_file, optimisation=optimisation, io_binding=bound)
+    probe.open()
+    found = probe.decode(probe.predict(probe.encode(INPUTS)))
+    for name, expected in expected_outputs().items():
+        np.testing.assert_allclose(found[name], expected)
+
+
+def test_text_cannot_be_bound(tmp_path: Path) -> None:
+    probe = probe_of(write_identity(tmp_path / "text.onnx", TensorProto.STRING), io_binding=True)
+    probe.open()
+    with pytest.raises(CannotLoad, match='input "x" is text, which `io_binding` cannot place'):
+        probe.encode({"x": np.array([b"one"], dtype=object)})

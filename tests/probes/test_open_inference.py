@@ -1,5 +1,6 @@
 """The probe for the Open Inference Protocol against a server that really runs."""
 
+import dataclasses
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_a_request_that_the_server_refuses(address: str, binary: bool) -> None:
     probe = probe_of(address, binary=binary)
     probe.open()
     right = probe.encode(INPUTS)
-    wrong = type(right)(right.body[:-5], right.headers)
+    wrong = dataclasses.replace(right, body=right.body[:-5])
     with pytest.raises(Rejected, match="answered 400: not an inference request"):
         probe.predict(wrong)
     assert set(probe.decode(probe.predict(right))) == {"scores", "label"}
@@ -109,7 +110,7 @@ def test_load_swaps_the_model_and_keeps_the_old_one_if_the_new_is_bad(own_addres
     probe = probe_of(own_address)
     probe.open()
     request = probe.encode(INPUTS)
-    load = probe._opened()  # the same connection, for a call that the probe has no need of
+    load = probe._opened()._connection  # the same connection, for a call that the probe has no need of
 
     own_file.write_bytes(b"damaged")
     assert load.request("POST", "v2/repository/models/tiny/load").status == 400

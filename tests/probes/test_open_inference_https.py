@@ -38,7 +38,7 @@ def server(raw_server: Callable[..., RawServer], certificate: Path) -> RawServer
     def infer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(response(OUTPUTS))
 
-    return raw_server({"infer": infer}, tls)
+    return raw_server({"infer": infer}, tls=tls)
 
 
 def probe_of(url: str, ca_file: Path | None) -> OpenInference:

@@ -17,6 +17,7 @@ from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
 
 N = 20
+DESCRIBED: dict[str, Any] = {"inputs": [], "outputs": []}
 NOWHERE = TensorLocation("x", "", "float32", (N, 4), 0)
 
 
@@ -133,22 +134,37 @@ def test_a_target_that_answers_nothing_is_not_asked_for_ever(workers: Workers, e
 
 
 @pytest.mark.parametrize(
-    ("fails", "kind", "text"),
+    ("fails", "text"),
     [
-        ("cannot_load", "CannotLoad", "no such model, as told"),
-        ("not_ready", "NotReady", "the model is loading, as told"),
-        ("unreachable", "Unreachable", "connection refused, as told"),
-        ("crash", "crashed", "the worker process ended with exit code 70 (while opening the target)"),
-        ("hang", "crashed", "the target did not open within 0.5 s (while opening the target)"),
+        ("not_ready", "the model is loading, as told"),
+        ("unreachable", "connection refused, as told"),
+        ("crash", "the worker process ended with exit code 70 (while opening the target)"),
+        ("hang", "the target did not open within 0.5 s (while opening the target)"),
     ],
 )
 def test_a_target_that_does_not_open_is_a_failed_replay(
-    workers: Workers, examples: TensorLocation, fails: str, kind: str, text: str
+    workers: Workers, examples: TensorLocation, fails: str, text: str
 ) -> None:
     limit_s = 0.5 if fails == "hang" else 30.0
     result = replay(plan(examples, {"open_fails": fails}, start_limit_s=limit_s), workers)
-    assert (result.failure, result.failure_kind) == (text, kind)
+    assert (result.failure, result.ended) == (text, None)
     assert result.outcomes() == {"not_sent": N}
+
+
+def test_a_target_that_cannot_be_loaded_as_configured_says_nothing_of_the_model(
+    workers: Workers, examples: TensorLocation
+) -> None:
+    result = replay(plan(examples, {"open_fails": "cannot_load"}), workers)
+    assert (result.failure, result.ended) == (None, "no such model, as told")
+
+
+def test_two_watches_of_one_target_keep_their_own_time_limits(workers: Workers, examples: TensorLocation) -> None:
+    slow = {"latencies_s": [0.4]}
+    few = {"examples": range(2), "warm": True}
+    hasty = replay(plan(examples, slow, time_limit_s=0.1, **few), workers)
+    patient = replay(plan(examples, slow, time_limit_s=5.0, **few), workers)
+    assert hasty.outcomes() == {"timeout": 2}
+    assert patient.outcomes() == {"ok": 2}
 
 
 def test_an_output_of_the_wrong_shape_is_a_bad_answer(workers: Workers, examples: TensorLocation) -> None:
@@ -174,7 +190,7 @@ def test_a_cold_target_is_opened_each_time(workers: Workers, examples: TensorLoc
 
 def test_the_deadline_ends_a_replay(workers: Workers, examples: TensorLocation) -> None:
     result = replay(plan(examples, {"latencies_s": [0.2]}, deadline_s=1.0), workers)
-    assert result.ended == "the deadline of 1 s had passed"
+    assert result.given_up == "the deadline of 1 s had passed"
     assert 0 < result.outcomes()["not_sent"] < N
 
 
@@ -207,8 +223,8 @@ def test_an_interpreter_that_cannot_start_is_a_failed_replay(
     workers: Workers, examples: TensorLocation, tmp_path: Path
 ) -> None:
     result = replay(plan(examples, python=str(tmp_path / "python")), workers)
-    expected = f"{tmp_path}/python: cannot be started: No such file or directory"
-    assert (result.failure, result.failure_kind) == (expected, "CannotLoad")
+    assert result.failure is None
+    assert result.ended == f"{tmp_path}/python cannot be started: No such file or directory"
 
 
 @pytest.mark.parametrize(
@@ -223,6 +239,9 @@ def test_a_secret_that_a_server_sends_back_is_taken_out(said: str, shown: str) -
     supervision = _Supervision(plan(NOWHERE, secrets=("s3cret-token",)), Workers(), threading.Event(), lambda: 0.0)
     supervision._heard({"done": {"errors": {said: 2}}})
     supervision._heard({"failed": said, "kind": "NotReady"})
+    supervision._heard({"event": "opened", "description": DESCRIBED | {"model": said}, "open_s": None})
     assert supervision.replay.errors == {shown: 2}
     assert supervision.replay.failure == shown
+    assert supervision.replay.description is not None
+    assert supervision.replay.description.model == shown
     supervision.replay.columns.close()

@@ -84,7 +84,7 @@ def _watch(name: str, entry: WatchEntry, written: ConfigFile) -> Watch:
         targets=targets,
         every=entry.every,
         jitter_s=_default_jitter_s(entry.every) if entry.jitter_s is None else entry.jitter_s,
-        deadline_s=min(entry.every.interval_s or 3600.0, 3600.0) if entry.deadline_s is None else entry.deadline_s,
+        deadline_s=_deadline_s(entry.every) if entry.deadline_s is None else entry.deadline_s,
         load=entry.load,
         objectives=entry.objectives,
     )
@@ -96,3 +96,8 @@ def _default_jitter_s(every: Schedule) -> float:
 
 def _absolute(folder: Path, path: str) -> Path:
     return Path(os.path.normpath(folder / path))
+
+
+def _deadline_s(every: Schedule) -> float:
+    """Leave a fifth of the interval, for jitter and judging, so that a slow replay does not cost the next one."""
+    return min(0.8 * every.interval_s, 3600.0) if every.interval_s is not None else 3600.0

@@ -37,10 +37,11 @@ Address = Annotated[
 
 
 def _parse_url(value: object) -> str:
-    complaint = "is not an address; write http://HOST:PORT or https://HOST:PORT"
+    complaint = "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers"
     try:
         parts = urlsplit(value.strip()) if isinstance(value, str) else urlsplit("")
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = usable and not (parts.query or parts.username)  # the address is logged when it does not answer
     except ValueError:  # a port that is no number, a bracket that is not closed
         usable = False
     if not usable:

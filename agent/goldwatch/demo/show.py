@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -58,6 +59,7 @@ ledger: {ledger}
 def run(seconds: float) -> int:
     """Show it; 0 for no limit. Returns the exit code: 0 if there was no alert before the damage and one after."""
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the model server too, as Ctrl-C does
     for name in ("goldwatch", "apscheduler"):  # the screen shows what the log would say
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:

@@ -24,6 +24,9 @@ from goldwatch.replay.workers import Worker, WorkerDied, Workers
 MOST_RESTARTS = 3
 """A model that takes down so many workers in one replay is not asked again before the next."""
 
+_TARGETS_OWN = frozenset({"Unreachable", "NotReady", "TimeoutError"})
+"""What an opening may raise that is the target's doing. Anything else is a matter of config, package or probe."""
+
 _LOOK_EVERY_S = 0.05
 _TELLING = 3
 """More characters than this of a secret, where a message was cut, are taken out too."""
@@ -55,9 +58,9 @@ class Plan:
 class Replay:
     """What happened. The columns are the caller's to close.
 
-    `started_at` is Unix time in seconds, the durations are seconds. `ended` says why goldwatch cut the replay short,
-    `failure` why the target could not be used at all; `failure_kind` is the name of the exception's class, or "crashed"
-    if the worker was lost.
+    `started_at` is Unix time in seconds, the durations are seconds. `failure` says why the target could not be reached
+    or used at all; `given_up` why it was asked no further; `ended` why goldwatch itself could not go on, which says
+    nothing of the target: a mistake in the config, a missing package, a stop.
     """
 
     columns: Columns
@@ -68,7 +71,7 @@ class Replay:
     first_request_s: float | None = None
     errors: Counter[str] = field(default_factory=Counter)
     failure: str | None = None
-    failure_kind: str = ""
+    given_up: str | None = None
     ended: str | None = None
     restarts: int = 0
 
@@ -123,11 +126,8 @@ class _Supervision:
         path = packages(self._plan.factory) if python else ""
         try:
             worker = self._workers.take(self._plan.key, python, path)
-        except OSError as error:
-            self.replay.failure, self.replay.failure_kind = (
-                f"{python}: cannot be started: {error.strerror}",
-                "CannotLoad",
-            )
+        except WorkerDied as error:
+            self.replay.ended = str(error)
             return _End.CUT_SHORT
         end = _End.LOST
         try:
@@ -170,7 +170,7 @@ class _Supervision:
         """Take in one message; True if the job is done."""
         replay = self.replay
         if message.get("event") == "opened":
-            replay.description = _description(message["description"])
+            replay.description = self._description(message["description"])
             replay.open_s = message["open_s"] if replay.open_s is None else replay.open_s
         elif message.get("event") == "first" and replay.first_request_s is None:
             replay.first_request_s = message["first_request_s"]
@@ -178,8 +178,10 @@ class _Supervision:
             replay.errors.update({self._redacted(text): n for text, n in message["done"]["errors"].items()})
             return True
         elif "failed" in message:
-            replay.failure = self._redacted(message["failed"])
-            replay.failure_kind = message["kind"]
+            if message["kind"] in _TARGETS_OWN:
+                replay.failure = self._redacted(message["failed"])
+            else:
+                replay.ended = self._redacted(message["failed"])
             return True
         return False
 
@@ -191,12 +193,18 @@ class _Supervision:
             text = text[: len(text) - cut] + ("***" if cut else "")
         return text
 
+    def _description(self, raw: dict[str, Any]) -> Description:
+        plain: dict[str, Any] = {k: self._redacted(v) if isinstance(v, str) else v for k, v in raw.items()}
+        for key in ("inputs", "outputs"):
+            plain[key] = tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in raw[key])
+        return Description(**plain)
+
     def _must_stop(self) -> bool:
         if self._stop.is_set():
             self.replay.ended = "goldwatch was stopped"
         elif (time.monotonic_ns() - self._started_ns) / 1e9 > self._plan.deadline_s:
-            self.replay.ended = f"the deadline of {self._plan.deadline_s:g} s had passed"
-        return self.replay.ended is not None
+            self.replay.given_up = f"the deadline of {self._plan.deadline_s:g} s had passed"
+        return self.replay.ended is not None or self.replay.given_up is not None
 
     def _stuck(self) -> str | None:
         """Say what the worker has been doing for longer than it may, if so."""
@@ -210,13 +218,13 @@ class _Supervision:
     def _bury(self, why: str, outcome: Outcome = Outcome.CRASHED) -> _End:
         """Record the loss of the worker where it belongs: in its row, or as the failure of the whole replay."""
         columns = self._columns
-        if self._stop.is_set():
-            self.replay.ended = "goldwatch was stopped"
+        why = self._redacted(why)
+        if self._stop.is_set() or columns.phase == Phase.STARTING:
+            self.replay.ended = "goldwatch was stopped" if self._stop.is_set() else f"{why} (before it had begun)"
             return _End.CUT_SHORT
         if columns.phase != Phase.REPLAYING:
             doing = "in warm-up" if columns.phase == Phase.WARMING_UP else "while opening the target"
             self.replay.failure = f"{why} ({doing})"
-            self.replay.failure_kind = "crashed"
             return _End.CUT_SHORT
         row = columns.row
         if columns.outcome[row] == Outcome.NOT_SENT:
@@ -225,13 +233,6 @@ class _Supervision:
             columns.outcome[row] = outcome
             self.replay.errors[why] += 1
         return _End.LOST
-
-
-def _description(raw: dict[str, Any]) -> Description:
-    specs = {
-        k: tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in raw[k]) for k in ("inputs", "outputs")
-    }
-    return Description(**(raw | specs))
 
 
 def replay(

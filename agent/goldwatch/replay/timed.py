@@ -81,7 +81,7 @@ def _mapped(location: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> Probe:
     """Return the target's probe, opened now or by the job before, and tell the agent what the target is."""
-    key = json.dumps([argument["factory"], argument["options"]], sort_keys=True)
+    key = json.dumps([argument["factory"], argument["options"], argument["time_limit_s"]], sort_keys=True)
     open_s = None
     probe = _held.take(key)
     try:

@@ -22,7 +22,7 @@ _STDERR_BYTES = 4096
 
 
 class WorkerDied(Exception):
-    """The worker ended while it had a job; the text says how, and the last line that it wrote to stderr."""
+    """A worker cannot be had, or ended while it had a job; the text says how, and its last line on stderr."""
 
 
 class Worker:
@@ -125,17 +125,24 @@ class Workers:
         self._lock = threading.Lock()
         self._idle: dict[str, list[Worker]] = {}
         self._busy: set[Worker] = set()
+        self._closed = False
 
     def take(self, key: str, python: str = "", path: str = "") -> Worker:
-        """Return an idle worker of that key, or start one as `Worker` does. Raises OSError.
+        """Return an idle worker of that key, or start one as `Worker` does. Raises WorkerDied if that cannot be.
 
         One that has died while it was idle, for whatever reason, says nothing of the target of the next job.
         """
         with self._lock:
+            if self._closed:
+                raise WorkerDied("goldwatch is stopping")
             idle = self._idle.get(key, [])
             while idle and idle[-1].has_ended():
                 idle.pop().end()
-            worker = idle.pop() if idle else Worker(python, path)
+            try:
+                worker = idle.pop() if idle else Worker(python, path)
+            except OSError as error:
+                what = python or "a worker process"
+                raise WorkerDied(f"{what} cannot be started: {error.strerror or error}") from None
             self._busy.add(worker)
         return worker
 
@@ -164,8 +171,9 @@ class Workers:
                     worker.end()
 
     def close(self) -> None:
-        """End all workers, the busy ones too: their jobs see WorkerDied."""
+        """End all workers, the busy ones too: their jobs see WorkerDied, and so does whoever asks for another."""
         with self._lock:
+            self._closed = True
             for worker in [w for workers in self._idle.values() for w in workers]:
                 worker.end()
             self._idle.clear()

@@ -1,0 +1,57 @@
+"""What the answers of model servers have in common, whatever the protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from goldwatch.probe import BadAnswer, Tensors, TensorSpec, dtype_name
+
+
+def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
+    """Return what JSON in an answer stands for. Raises BadAnswer."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(f"the answer is not JSON: {str(error)[:100]}") from error
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return a JSON object. Raises BadAnswer."""
+    value = parse(body)
+    if not isinstance(value, dict):
+        raise BadAnswer(f"the answer is JSON, but a {type(value).__name__} and not an object")
+    return value
+
+
+def check_outputs(outputs: Tensors, specs: Sequence[TensorSpec]) -> None:
+    """Compare the outputs of an answer with what the metadata promised. Raises BadAnswer."""
+    for spec in specs:
+        _check_output(outputs, spec)
+
+
+def newest(versions: object) -> str:
+    """Return the version that a server serves when none is asked for: the highest number, as Triton does."""
+    if not isinstance(versions, list) or not versions:
+        return ""
+    names = [str(version)[:100] for version in versions]
+    return max(names, key=int) if all(name.isdecimal() for name in names) else names[-1]
+
+
+def text(value: object) -> str:
+    """Return a text of the metadata, bounded; an empty one for anything else."""
+    return value[:100] if isinstance(value, str) else ""
+
+
+def _check_output(outputs: Tensors, spec: TensorSpec) -> None:
+    if spec.name not in outputs:
+        raise BadAnswer(f'no output "{spec.name}"; the answer has {", ".join(sorted(outputs)) or "none"}')
+    array = outputs[spec.name]
+    found, shape = dtype_name(array), array.shape[1:]
+    if found != spec.dtype:
+        raise BadAnswer(f'output "{spec.name}" came as {found}, the metadata says {spec.dtype}')
+    if array.ndim != len(spec.shape) + 1 or any(s not in (-1, n) for n, s in zip(shape, spec.shape, strict=True)):
+        raise BadAnswer(
+            f'output "{spec.name}" has shape {list(array.shape)}, the metadata says {[-1, *spec.shape]} (-1: any)'
+        )

@@ -1,0 +1,164 @@
+"""A client of one model server over HTTP, and the part of a probe that is the same for all of them.
+
+The probe's own module knows what is asked of its server and what the answers mean; here is how asking goes, and how
+its failures are told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, Rejected, Unreachable
+from goldwatch_probes import _remote
+from goldwatch_probes._answers import parse_object
+from goldwatch_probes._http import Answer, Connection
+from goldwatch_probes._remote import RemoteOptions
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, ready to be sent."""
+
+    path: str
+    body: bytes
+    headers: Mapping[str, str] = field(repr=False)  # they hold the token
+    method: str = "POST"
+
+
+class Client:
+    """One connection to a server, with what every request carries."""
+
+    def __init__(self, options: RemoteOptions, context: Context) -> None:
+        """Check the options; connect later. Raises CannotLoad."""
+        self._sampled = options.sampled
+        self._headers = _remote.headers(options)
+        tls = _remote.tls_context(options)
+        self._connection = Connection(
+            options.url, time_limit_s=context.time_limit_s, max_bytes=context.max_response_bytes, tls=tls
+        )
+
+    @property
+    def url(self) -> str:
+        """The address of the server, for messages."""
+        return self._connection.url
+
+    def request(
+        self, path: str, body: bytes, content_type: str, more: Mapping[str, str] = {}, method: str = "POST"
+    ) -> Request:
+        """Return a request with a trace of its own. The user's headers win over `content_type`."""
+        headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled), **more}
+        if not any(name.lower() == "content-type" for name in self._headers):
+            headers["Content-Type"] = content_type
+        return Request(path, body, headers, method)
+
+    def send(self, request: Request) -> Answer:
+        """Send it and read the whole answer. Raises TimeoutError, Unreachable, BadAnswer; Rejected unless it is 200."""
+        answer = self._connection.request(request.method, request.path, request.body, request.headers)
+        if answer.status != 200:
+            raise Rejected(_refusal(answer))
+        return answer
+
+    def connect(self) -> None:
+        """Make sure that somebody listens. Raises Unreachable."""
+        self._connection.connect()
+
+    def get(self, path: str, *, missing_allowed: bool = False, method: str = "GET") -> Answer:
+        """Return the answer to a question about the server, with every failure told as one of opening.
+
+        Raises CannotLoad, Unreachable or NotReady.
+        """
+        headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled)}
+        where = f"{self.url}/{path}"
+        try:
+            answer = self._connection.request(method, path, headers=headers)
+        except TimeoutError as error:
+            raise Unreachable(str(error)) from error
+        except BadAnswer as error:
+            raise CannotLoad(f"{where}: {error}") from error
+        if answer.status == 200 or (answer.status in (404, 405) and missing_allowed):
+            return answer
+        for_good = 300 <= answer.status < 400 or answer.status in (401, 403)
+        raise (CannotLoad if for_good else NotReady)(f"{where}: {_refusal(answer)}")
+
+    def page(self, path: str, *, missing_allowed: bool = False, method: str = "GET") -> dict[str, Any]:
+        """Return the JSON object at `path`; an empty one if there is none and `missing_allowed`.
+
+        Raises CannotLoad, Unreachable or NotReady.
+        """
+        answer = self.get(path, missing_allowed=missing_allowed, method=method)
+        if answer.status != 200:
+            return {}
+        try:
+            return parse_object(answer.body)
+        except BadAnswer as error:
+            raise CannotLoad(f"{self.url}/{path}: {error}") from error
+
+    def close(self) -> None:
+        """Close the connection if there is one."""
+        self._connection.close()
+
+
+class HttpProbe:
+    """The life of a probe over HTTP: one client from `open` to `close`, one request at a time."""
+
+    served: ClassVar[bool] = True
+
+    def __init__(self, options: RemoteOptions, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._client: Client | None = None
+        self._description: Description | None = None
+
+    def predict(self, request: Request) -> Answer:
+        """Send the request and read the whole answer. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
+        return self._opened().send(request)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+        self._description = None
+
+    def _connect(self) -> Client:
+        """Make the client that the other methods use. Raises CannotLoad."""
+        self._client = Client(self._options, self._context)
+        return self._client
+
+    def _opened(self) -> Client:
+        if self._client is None:
+            raise CannotLoad("the probe is not open")
+        return self._client
+
+    def _described(self) -> Description:
+        if self._description is None:
+            raise CannotLoad("the probe is not open")
+        return self._description
+
+
+def _refusal(answer: Answer) -> str:
+    """Say what an answer other than 200 means, in the server's words where it has some."""
+    if 300 <= answer.status < 400:
+        location = answer.headers.get("Location", "nowhere")[:200]
+        return f"answered {answer.status}, a redirect to {location}; redirects are not followed, give the final `url`"
+    said = _said(answer.body)
+    text = " ".join(said.split())[:200]
+    return f"answered {answer.status}: {text}" if text else f"answered {answer.status}"
+
+
+def _said(body: bytes) -> str:
+    """Return the message of an error, under the names that servers have for it, or the body itself."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        for name in ("error", "message", "detail"):
+            if value.get(name):
+                return str(value[name])
+    return body[:400].decode(errors="replace")

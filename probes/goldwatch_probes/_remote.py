@@ -1,0 +1,137 @@
+"""What all probes of served models have in common: the server's address, what is sent with each request, whom to trust.
+
+Each such probe's `Options` derives from `RemoteOptions`, so that a user learns these keys once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from goldwatch.probe import SYNTHETIC_HEADER, CannotLoad, option
+
+TRACE_HEADER = "traceparent"
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a "token" of RFC 9110
+_FRAMING = ("content-length", "transfer-encoding", "connection")
+
+
+@dataclass(frozen=True)
+class RemoteOptions:
+    """The options of every probe of a served model."""
+
+    url: str = option("Base address of the server, http://HOST:PORT or https://HOST:PORT")
+    token: str = option("Sent as bearer token", default="", secret=True)
+    headers: dict[str, str] = option("Sent with every request; not for secrets", default_factory=dict)
+    secret_headers: dict[str, str] = option("Sent with every request", default_factory=dict, secret=True)
+    ca_file: Path | None = option("Certificate authority of an https server, PEM", default=None, path=True)
+    client_cert: Path | None = option("Certificate to show to an https server, PEM", default=None, path=True)
+    client_key: Path | None = option("Key of `client_cert`, PEM, if that does not hold it", default=None, path=True)
+    sampled: bool = option("Ask tracing to keep the trace of every request", default=False)
+
+
+class Address(NamedTuple):
+    """The parts of a URL. `path` has no slash at its end."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+
+
+def split_url(url: str) -> Address:
+    """Take `url` apart. Raises CannotLoad, with no text that may hold a password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise CannotLoad(f"`url` is not an address: {error}") from error
+    if parts.username is not None:
+        raise CannotLoad("`url` holds a user or password; give a `token` instead")
+    printable = url.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or not printable:
+        raise CannotLoad(f"`url` is {url!r}, expected http://HOST:PORT or https://HOST:PORT, with or without a path")
+    secure = parts.scheme == "https"
+    return Address(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"))
+
+
+def headers(options: RemoteOptions) -> dict[str, str]:
+    """Return what is sent with every request, but for the trace.
+
+    Raises CannotLoad without any value, since it may be a secret.
+    """
+    found = {SYNTHETIC_HEADER: "1"}
+    taken = {SYNTHETIC_HEADER, TRACE_HEADER, *_FRAMING}
+    for name, value in _written(options):
+        if not _NAME.fullmatch(name):
+            raise CannotLoad(f"the name of header {name!r} holds a character not allowed there")
+        if not (value.isascii() and value.isprintable()):
+            raise CannotLoad(f"the value of header {name!r} holds a line break or another character not allowed there")
+        if name.lower() in taken:
+            raise CannotLoad(f"header {name!r} is given twice, or is one that goldwatch sets by itself")
+        taken.add(name.lower())
+        found[name] = value
+    return found
+
+
+def _written(options: RemoteOptions) -> Iterator[tuple[str, str]]:
+    if options.token:
+        yield "Authorization", f"Bearer {options.token}"
+    yield from options.headers.items()
+    yield from options.secret_headers.items()
+
+
+def traceparent(*, sampled: bool) -> str:
+    """Return a W3C trace context of a new trace, so that a request can be found in the server's traces."""
+    ids = os.urandom(24).hex()
+    return f"00-{ids[:32]}-{ids[32:]}-{'01' if sampled else '00'}"
+
+
+def tls_context(options: RemoteOptions) -> ssl.SSLContext | None:
+    """Return the trust and the client certificate of an https address; None for http. Raises CannotLoad."""
+    if not split_url(options.url).secure:
+        for name in ("ca_file", "client_cert", "client_key"):
+            if getattr(options, name):
+                raise CannotLoad(f"`{name}` is given, but `url` does not begin with https")
+        return None
+    for name in ("ca_file", "client_cert", "client_key"):
+        pem(options, name)
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise CannotLoad(f"`ca_file` {options.ca_file}: {error.strerror or error}") from error
+    _show_certificate(context, options)
+    return context
+
+
+def pem(options: RemoteOptions, name: str) -> bytes | None:
+    """Return the content of the file that option `name` names, if any. Raises CannotLoad."""
+    path = getattr(options, name)
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CannotLoad(f"`{name}` {path}: {error.strerror or error}") from error
+
+
+def _show_certificate(context: ssl.SSLContext, options: RemoteOptions) -> None:
+    if not options.client_cert:
+        if options.client_key:
+            raise CannotLoad("`client_key` is given without `client_cert`")
+        return
+    try:
+        # Without a password of ours, OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(options.client_cert, options.client_key, password=lambda: b"")
+    except OSError as error:
+        why = (error.strerror or str(error)).partition(" (_ssl")[0]
+        raise CannotLoad(
+            f"`client_cert` {options.client_cert}: {why}; it must hold a certificate, and it or `client_key` the key "
+            "of that, without a password"
+        ) from error

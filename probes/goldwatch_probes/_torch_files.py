@@ -1,0 +1,195 @@
+"""The files that PyTorch models come in: told apart by content, and loaded without Python's pickle.
+
+TorchScript and exported programs are programs: they run what their author wrote, though in PyTorch's own operators.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from goldwatch.probe import CannotLoad, TensorSpec
+from goldwatch_probes._local import framework, imported, named, told
+
+HOW_TO_EXPORT = (
+    "export it by torch.export.save(torch.export.export(model, examples), 'model.pt2'), "
+    "or save its weights by safetensors.torch.save_file(model.state_dict(), 'model.safetensors') and name a `factory`"
+)
+_FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+
+
+class Kind(Enum):
+    """What a file holds."""
+
+    SCRIPT = "TorchScript"
+    EXPORTED = "a program of torch.export"
+    WEIGHTS = "weights as safetensors"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model on its device. `inputs` and `outputs` are empty where the file does not tell them.
+
+    `call` takes the tensors in the order of `names`. `dtypes` are what floating inputs are turned into, by position;
+    empty for no change. `fixed_batch` is the one size of batch that it takes, if there is one.
+    """
+
+    call: Callable[..., Any]
+    names: tuple[str, ...]
+    dtypes: tuple[Any, ...] = ()
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    fixed_batch: int | None = None
+
+
+def kind_of(file: Path) -> Kind:
+    """Tell by its content what a file holds. Raises CannotLoad for a pickle, with how to export the model."""
+    with file.open("rb") as stream:
+        head = stream.read(9)
+    if head.startswith(b"PK"):
+        return _kind_of_archive(file)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < file.stat().st_size:
+        return Kind.WEIGHTS
+    found = "a pickle, which runs code as it is loaded" if head[:1] == b"\x80" else "none of these"
+    raise CannotLoad(f"{file}: {found}; expected {_expected()}: {HOW_TO_EXPORT}")
+
+
+def _kind_of_archive(file: Path) -> Kind:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = {name.partition("/")[2] for name in archive.namelist()}
+    except zipfile.BadZipFile as error:
+        raise CannotLoad(f"{file}: a damaged archive ({error}); copy or export it again") from error
+    if "constants.pkl" in names and any(name.startswith("code/") for name in names):
+        return Kind.SCRIPT
+    if "archive_format" in names and any(name.startswith("models/") for name in names):
+        return Kind.EXPORTED
+    if "data.pkl" in names:
+        raise CannotLoad(f"{file}: a pickle by torch.save, which runs code as it is loaded; {HOW_TO_EXPORT}")
+    raise CannotLoad(f"{file}: an archive of something else; expected {_expected()}: {HOW_TO_EXPORT}")
+
+
+def _expected() -> str:
+    return ", ".join(kind.value for kind in Kind)
+
+
+def load_script(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
+    """Load TorchScript, whose arguments have names and no shapes."""
+    module = torch.jit.load(str(file), map_location=options.device).eval()
+    module, dtype = _cast(torch, module, options.dtype)
+    arguments = [argument.name for argument in module.forward.schema.arguments[1:] if not argument.has_default_value()]
+    names = tuple(options.inputs or arguments)
+    return Loaded(module, names, (dtype,) * len(names))
+
+
+def load_weights(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
+    """Make the model by the user's factory, and fill in the weights, of which none may miss or be left over."""
+    tensors = framework("safetensors.torch", "safetensors", "pip install 'goldwatch[torch]'").load_file(str(file))
+    factory = imported(options.factory, options.path, "factory")
+    try:
+        module = factory()
+    except Exception as error:  # the user's own code
+        raise CannotLoad(f"`factory` {options.factory}: {told(error)}") from error
+    if not isinstance(module, torch.nn.Module):
+        raise CannotLoad(f"`factory` {options.factory} made {type(module).__name__}, expected a torch.nn.Module")
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        lines = " ".join(line.strip() for line in str(error).splitlines())
+        raise CannotLoad(f"{file}: {lines[:300]}") from error
+    module, dtype = _cast(torch, module.eval().to(options.device), options.dtype)
+    names = tuple(options.inputs or _arguments(module.forward))
+    return Loaded(module, names, (dtype,) * len(names))
+
+
+def _cast(torch: Any, module: Any, dtype: str) -> tuple[Any, Any]:  # noqa: ANN401
+    if not dtype:
+        return module, None
+    return module.to(getattr(torch, dtype)), getattr(torch, dtype)
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+
+
+def load_exported(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
+    """Load a program of torch.export, which tells everything but the names of outputs."""
+    _check_constants(file)
+    with _weights_only():
+        program = torch.export.load(str(file))
+    if torch.device(options.device).type != "cpu":
+        moved = framework("torch.export.passes", "PyTorch's passes", "pip install 'goldwatch[torch]'")
+        program = moved.move_to_device_pass(program, options.device)
+    taken = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    found = tuple(program.graph_signature.user_inputs)
+    names = tuple(options.inputs or found)
+    if len(names) != len(found):
+        raise CannotLoad(f"`inputs` names {len(names)}, the program takes {len(found)}: {', '.join(found)}")
+    values = [taken[name] for name in found]
+    sizes = [value.shape[0] for value in values if value.ndim]
+    return Loaded(
+        call=_flat(torch, program),
+        names=names,
+        dtypes=tuple(value.dtype if value.dtype.is_floating_point else None for value in values),
+        inputs=tuple(_spec(name, value) for name, value in zip(names, values, strict=True)),
+        outputs=_outputs(torch, program, options.outputs),
+        fixed_batch=next((size for size in sizes if isinstance(size, int)), None),
+    )
+
+
+def _check_constants(file: Path) -> None:
+    """Refuse constants that PyTorch would unpickle as objects of Python."""
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            if name.endswith("_constants_config.json"):
+                for constant, entry in json.loads(archive.read(name)).get("config", {}).items():
+                    if str(entry.get("path_name", "")).startswith("opaque_obj"):
+                        raise CannotLoad(
+                            f"{file}: the constant {constant!r} is a pickle, which runs code; leave it out"
+                        )
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Keep PyTorch from unpickling anything but tensors: it falls back to that by itself otherwise."""
+    before = os.environ.get(_FORCE_WEIGHTS_ONLY)
+    os.environ[_FORCE_WEIGHTS_ONLY] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_FORCE_WEIGHTS_ONLY]
+        if before is not None:
+            os.environ[_FORCE_WEIGHTS_ONLY] = before
+
+
+def _flat(torch: Any, program: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """Return the program as a function of its tensors in order, however its arguments are nested."""
+    module, structure, unflatten = program.module(), program.call_spec.in_spec, torch.utils._pytree.tree_unflatten
+
+    def call(*tensors: Any) -> Any:  # noqa: ANN401
+        args, kwargs = unflatten(list(tensors), structure)
+        return module(*args, **kwargs)
+
+    return call
+
+
+def _outputs(torch: Any, program: Any, names: Sequence[str]) -> tuple[TensorSpec, ...]:  # noqa: ANN401
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    flat = [values[name] for name in program.graph_signature.user_outputs]
+    answer = named(torch.utils._pytree.tree_unflatten(flat, program.call_spec.out_spec), names)
+    return tuple(_spec(name, value) for name, value in answer.items())
+
+
+def _spec(name: str, value: Any) -> TensorSpec:  # noqa: ANN401
+    dtype = str(value.dtype).removeprefix("torch.")
+    shape = tuple(size if isinstance(size, int) else -1 for size in value.shape[1:])
+    return TensorSpec(name, "float32" if dtype == "bfloat16" else dtype, shape)

@@ -1,0 +1,108 @@
+"""The probe for JAX: functions that `jax.export` has serialised, StableHLO inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch_probes._local import LocalProbe, check_batch, digest, framework, named, ordered, readable, told
+
+if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
+    from numpy.typing import NDArray
+
+
+class Jax(LocalProbe):
+    """A serialised function of JAX in this process; the first request of each size of batch compiles it."""
+
+    needs: ClassVar[tuple[str, str]] = ("jax", "jax")
+
+    @dataclass(frozen=True)
+    class Options:
+        """What a user writes beside `probe: jax`."""
+
+        file: Path = option("What jax.export.export(...)(...).serialize() returned", path=True)
+        inputs: tuple[str, ...] = option("Names of the arguments in order; needed unless they are named", default=())
+        outputs: tuple[str, ...] = option("Names of the outputs in order, or which keys to keep", default=())
+        model: str = option("Name to show for the model; the stem of the file if empty", default="")
+
+    def __init__(self, options: Options, context: Context) -> None:
+        super().__init__(options, context)
+        self._names: tuple[str, ...] = ()
+        self._fixed_batch: int | None = None
+
+    def open(self) -> None:
+        """Read the function. Raises CannotLoad, also if it was exported for another kind of device."""
+        options = self._options
+        file = readable(Path(options.file))
+        jax = framework("jax", "JAX", "pip install 'goldwatch[jax]'")
+        export = framework("jax.export", "JAX's export", "pip install 'goldwatch[jax]'")
+        try:
+            function = export.deserialize(bytearray(file.read_bytes()))
+            device = jax.devices()[0]
+        except Exception as error:  # whatever reading what is no such file brings
+            raise CannotLoad(f"{file}: no function of jax.export: {told(error)}") from error
+        if device.platform not in function.platforms:
+            raise CannotLoad(f"{file}: exported for {', '.join(function.platforms)}; JAX has {device.platform} here")
+        self._names = _names(jax, function, options.inputs, file)
+        inputs = tuple(_spec(name, aval) for name, aval in zip(self._names, function.in_avals, strict=True))
+        returned = jax.tree_util.tree_unflatten(function.out_tree, function.out_avals)
+        sizes = [aval.shape[0] for aval in function.in_avals if aval.shape]
+        self._fixed_batch = next((size for size in sizes if isinstance(size, int)), None)
+        self._run = _runner(jax, function, options.outputs)
+        self._description = Description(
+            model=options.model or file.stem,
+            framework="jax",
+            framework_version=jax.__version__,
+            device=device.device_kind,
+            digest=digest(file),
+            inputs=inputs,
+            outputs=tuple(_spec(name, aval) for name, aval in named(returned, options.outputs).items()),
+        )
+
+    def encode(self, inputs: Tensors) -> list[NDArray[Any]]:
+        """Return the arguments in order. Raises CannotLoad with what was found and what the function takes."""
+        check_batch(self._fixed_batch, check_inputs(inputs, self.describe().inputs))
+        return ordered(inputs, self._names)
+
+    def decode(self, response: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """Return the outputs as arrays."""
+        import numpy as np  # noqa: PLC0415 - the agent, which only reads the options, stays without
+
+        return {name: np.asarray(value) for name, value in response.items()}
+
+
+def _names(jax: Any, function: Any, written: Sequence[str], file: Path) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of the arguments as they are flattened: as written, or the keys of dicts and of keywords."""
+    count = len(function.in_avals)
+    if written:
+        if len(written) != count:
+            raise CannotLoad(f"{file}: `inputs` names {len(written)}, the function takes {count}")
+        return tuple(written)
+    args, kwargs = jax.tree_util.tree_unflatten(function.in_tree, range(count))
+    found: dict[int, str] = {}
+    for mapping in [*args, kwargs]:
+        if isinstance(mapping, Mapping):
+            found |= {index: name for name, index in mapping.items() if isinstance(index, int)}
+    if len(found) != count:
+        raise CannotLoad(f"{file}: the {count} arguments have no names; write them in order as `inputs`")
+    return tuple(found[index] for index in range(count))
+
+
+def _runner(jax: Any, function: Any, names: Sequence[str]) -> Callable[[Sequence[Any]], dict[str, Any]]:  # noqa: ANN401
+    """Return what runs a request to the end: JAX returns at once, so its answer is waited for."""
+    structure, unflatten = function.in_tree, jax.tree_util.tree_unflatten
+    compiled = jax.jit(function.call)
+
+    def run(request: Sequence[Any]) -> dict[str, Any]:
+        args, kwargs = unflatten(structure, request)
+        return named(jax.device_get(compiled(*args, **kwargs)), names)
+
+    return run
+
+
+def _spec(name: str, aval: Any) -> TensorSpec:  # noqa: ANN401
+    shape = tuple(size if isinstance(size, int) else -1 for size in aval.shape[1:])
+    return TensorSpec(name, aval.dtype.name, shape)

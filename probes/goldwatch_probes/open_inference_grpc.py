@@ -1,0 +1,176 @@
+"""The probe for servers that speak the Open Inference Protocol (version 2) over gRPC.
+
+Requests are made into bytes, and answers are kept as bytes, outside of `predict`: what is timed is the call alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch_probes._answers import check_outputs, newest, text
+from goldwatch_probes._grpc_client import GrpcClient, Request
+from goldwatch_probes._remote import RemoteOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class OpenInferenceGrpc:
+    """A model behind the Open Inference Protocol: one channel, one call at a time."""
+
+    served: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, str]] = ("grpcio", "grpc")
+
+    @dataclass(frozen=True)
+    class Options(RemoteOptions):
+        """What a user writes beside `probe: open-inference-grpc`."""
+
+        model: str = option("Name of the model at the server")
+        version: str = option("Version of the model; the server chooses if empty", default="")
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._client: GrpcClient | None = None
+        self._description: Description | None = None
+        self._messages: Mapping[str, Any] = {}
+
+    def open(self) -> None:
+        """Connect, make sure that server and model are ready, and read the metadata.
+
+        Raises CannotLoad, Unreachable or NotReady.
+        """
+        from goldwatch_probes import _v2_proto  # noqa: PLC0415
+
+        if not self._options.model:
+            raise CannotLoad("`model` is empty")
+        self._client = GrpcClient(self._options, self._context, _v2_proto.SERVICE)
+        try:
+            self._messages = _v2_proto.messages()
+        except ImportError as error:
+            raise CannotLoad(f"protobuf cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+        if not self._ask("ServerReady").ready:
+            raise self._client.not_ready("the server says that it is not ready")
+        if not self._ask("ModelReady", self._model()).ready:
+            raise self._client.not_ready(f'the server says that model "{self._options.model}" is not ready')
+        self.describe()
+
+    def describe(self) -> Description:
+        """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
+        model = self._ask("ModelMetadata", self._model())
+        server = self._ask("ServerMetadata", optional=True)
+        self._description = Description(
+            model=self._options.model,
+            version=self._options.version or newest(list(model.versions)),
+            framework=text(server.name) or text(model.platform),
+            framework_version=text(server.version),
+            inputs=_specs(model.inputs),
+            outputs=_specs(model.outputs),
+        )
+        return self._description
+
+    def encode(self, inputs: Tensors) -> Request:
+        """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape."""
+        from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
+        if self._description is None:
+            raise CannotLoad("the probe is not open")
+        if declared := self._description.inputs:
+            check_inputs(inputs, declared, partial=True)
+        request = self._messages["ModelInferRequest"](
+            model_name=self._options.model,
+            model_version=self._options.version,
+            inputs=[tensors.head(name, array) for name, array in inputs.items()],
+            raw_input_contents=[tensors.pack(array) for array in inputs.values()],
+        )
+        return self._opened().request("ModelInfer", request.SerializeToString())
+
+    def predict(self, request: Request) -> bytes:
+        """Make the call. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
+        return self._opened().call(request)
+
+    def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
+        """Return the outputs, checked against the metadata. Raises BadAnswer."""
+        answer = _parsed(self._messages["ModelInferResponse"], response)
+        outputs = _outputs(answer)
+        check_outputs(outputs, self._description.outputs if self._description else ())
+        return outputs
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+        self._description = None
+
+    def _model(self) -> dict[str, str]:
+        return {"name": self._options.model, "version": self._options.version}
+
+    def _opened(self) -> GrpcClient:
+        if self._client is None:
+            raise CannotLoad("the probe is not open")
+        return self._client
+
+    def _ask(self, method: str, fields: Mapping[str, str] = {}, *, optional: bool = False) -> Any:  # noqa: ANN401
+        """Call a method about the server; an empty answer if it has none such and that is `optional`."""
+        client = self._opened()
+        body = self._messages[f"{method}Request"](**fields).SerializeToString()
+        answer = client.ask(client.request(method, body), missing_allowed=optional)
+        try:
+            return _parsed(self._messages[f"{method}Response"], answer)
+        except BadAnswer as error:
+            raise CannotLoad(f"{client.url} {method}: {error}") from error
+
+
+def _parsed(message: Callable[[], Any], body: bytes) -> Any:  # noqa: ANN401 - a message
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
+
+    parsed = message()
+    try:
+        parsed.ParseFromString(body)
+    except DecodeError as error:
+        raise BadAnswer("the answer is no message of the protocol") from error
+    return parsed
+
+
+def _outputs(answer: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - a message
+    from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
+    raw = list(answer.raw_output_contents)
+    if raw and len(raw) != len(answer.outputs):
+        raise BadAnswer(f"the answer has {len(answer.outputs)} outputs, and raw contents of {len(raw)}")
+    outputs = {}
+    for index, tensor in enumerate(answer.outputs):
+        name, datatype, shape = tensors.checked_head(_head(tensor))
+        flat = tensors.unpack(memoryview(raw[index]), name, datatype) if raw else _contents(tensor)
+        outputs[name] = tensors.shaped(flat, name, shape)
+    return outputs
+
+
+def _contents(tensor: Any) -> NDArray[Any]:  # noqa: ANN401 - a message
+    import numpy as np  # noqa: PLC0415
+
+    from goldwatch_probes import _v2_proto, _v2_tensors  # noqa: PLC0415
+
+    if tensor.datatype not in _v2_proto.CONTENTS:
+        raise BadAnswer(f'output "{tensor.name}" is {tensor.datatype}, and not in raw contents')
+    values = list(getattr(tensor.contents, _v2_proto.CONTENTS[tensor.datatype]))
+    if tensor.datatype == "BYTES":
+        return _v2_tensors.as_objects(values)
+    try:
+        return np.array(values, dtype=_v2_tensors.DTYPES[tensor.datatype])
+    except OverflowError as error:
+        raise BadAnswer(f'output "{tensor.name}" has values that are no {tensor.datatype}') from error
+
+
+def _head(tensor: Any) -> dict[str, Any]:  # noqa: ANN401 - a message
+    return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
+
+
+def _specs(declared: Any) -> tuple[TensorSpec, ...]:  # noqa: ANN401 - messages
+    from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
+    return tuple(tensors.spec_of(_head(tensor)) for tensor in declared)

@@ -1,0 +1,104 @@
+"""The probe for OpenVINO: its own IR, ONNX, and the other formats that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch_probes._local import LocalProbe, check_batch, check_threads, digest, framework, readable, told
+
+if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
+    from numpy.typing import NDArray
+
+
+class OpenVINO(LocalProbe):
+    """A model in this process, compiled by OpenVINO."""
+
+    needs: ClassVar[tuple[str, str]] = ("openvino", "openvino")
+
+    @dataclass(frozen=True)
+    class Options:
+        """What a user writes beside `probe: openvino`."""
+
+        file: Path = option("The model, an .xml of OpenVINO with its .bin beside it, or an .onnx file", path=True)
+        device: str = option("Where it runs, such as CPU, GPU or NPU", default="CPU")
+        precision: Literal["", "f32", "f16", "bf16"] = option(
+            "Precision to calculate in; empty leaves it to OpenVINO, which may take less than the model has", default=""
+        )
+        threads: int = option("Threads of one inference on the CPU; 0 leaves it to OpenVINO", default=0)
+        model: str = option("Name to show for the model; the stem of the file if empty", default="")
+
+    def __init__(self, options: Options, context: Context) -> None:
+        super().__init__(options, context)
+        self._fixed_batch: int | None = None
+
+    def open(self) -> None:
+        """Read and compile the model. Raises CannotLoad."""
+        options = self._options
+        file = readable(Path(options.file))
+        weights = file.with_suffix(".bin")
+        check_threads(options.threads)
+        openvino = framework("openvino", "OpenVINO", "pip install 'goldwatch[openvino]'")
+        core = openvino.Core()
+        if options.device.partition(".")[0] not in core.available_devices:
+            raise CannotLoad(f"no device {options.device}; OpenVINO has {', '.join(core.available_devices)}")
+        try:
+            compiled = core.compile_model(core.read_model(str(file)), options.device, _settings(options))
+        except Exception as error:  # OpenVINO raises RuntimeError for everything, and others
+            raise CannotLoad(f"{file}: {told(error)}") from error
+        self._fixed_batch = next((b for port in compiled.inputs if (b := _batch(port)) is not None), None)
+        self._run = _runner(compiled)
+        self._description = Description(
+            model=options.model or file.stem,
+            framework="openvino",
+            framework_version=openvino.__version__.partition("-")[0],
+            device=core.get_property(options.device, "FULL_DEVICE_NAME"),
+            digest=digest(file, weights) if file.suffix == ".xml" and weights.is_file() else digest(file),
+            inputs=_specs(compiled.inputs),
+            outputs=_specs(compiled.outputs),
+        )
+
+    def encode(self, inputs: Tensors) -> Tensors:
+        """Check `inputs` against the model. Raises CannotLoad with what was found and what it takes."""
+        check_batch(self._fixed_batch, check_inputs(inputs, self.describe().inputs))
+        return dict(inputs)
+
+    def decode(self, response: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Name the outputs."""
+        return {spec.name: array for spec, array in zip(self.describe().outputs, response, strict=True)}
+
+
+def _settings(options: OpenVINO.Options) -> dict[str, Any]:
+    written = {"INFERENCE_NUM_THREADS": options.threads, "INFERENCE_PRECISION_HINT": options.precision}
+    return {key: value for key, value in written.items() if value}
+
+
+def _runner(compiled: Any) -> Callable[[Mapping[str, Any]], list[Any]]:  # noqa: ANN401
+    request = compiled.create_infer_request()
+
+    def run(inputs: Mapping[str, Any]) -> list[Any]:
+        # Outputs are copied: the memory of this one request is written again by the next inference.
+        return list(request.infer(inputs, share_inputs=True, share_outputs=False).values())
+
+    return run
+
+
+def _batch(port: Any) -> int | None:  # noqa: ANN401
+    shape = port.get_partial_shape()
+    ranked = shape.rank.is_static and len(shape)
+    return int(shape[0].get_length()) if ranked and shape[0].is_static else None
+
+
+def _specs(ports: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    specs = []
+    for index, port in enumerate(ports):
+        name = port.get_any_name() if port.get_names() else f"output_{index}"
+        shape = port.get_partial_shape()
+        if not shape.rank.is_static:
+            raise CannotLoad(f'"{name}" has no known number of axes; convert the model with shapes')
+        sizes = tuple(int(size.get_length()) if size.is_static else -1 for size in list(shape)[1:])
+        specs.append(TensorSpec(name, port.get_element_type().to_dtype().name, sizes))
+    return tuple(specs)

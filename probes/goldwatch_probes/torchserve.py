@@ -1,0 +1,127 @@
+"""The probe for TorchServe, by its inference API and, where that is told, its management API.
+
+What a request must look like is up to the model's handler. https://pytorch.org/serve/inference_api.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, Tensors, option
+from goldwatch_probes._answers import newest, parse, text
+from goldwatch_probes._http import Answer
+from goldwatch_probes._http_client import JSON, Client, HttpProbe, Request
+from goldwatch_probes._remote import RemoteOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class TorchServe(HttpProbe):
+    """A model behind TorchServe's inference API."""
+
+    @dataclass(frozen=True)
+    class Options(RemoteOptions):
+        """What a user writes beside `probe: torchserve`. `url` is that of the inference API."""
+
+        model: str = option("Name of the model at the server")
+        version: str = option("Version of the model; the server chooses if empty", default="")
+        management_url: str = option("Address of the management API, to tell version and readiness", default="")
+        management_token: str = option("Bearer token of the management API", default="", secret=True)
+        examples: str = option("Key of the request under which the examples are; none if empty", default="instances")
+        named: bool = option("Send each example as an object of inputs by name", default=False)
+        predictions: str = option(
+            "Key of the answer under which the outputs are, if it is there", default="predictions"
+        )
+        output: str = option("Name of an output that comes without one", default="output")
+
+    _options: Options
+
+    def __init__(self, options: Options, context: Context) -> None:
+        super().__init__(options, context)
+        self._management: Client | None = None
+        self._model_path = quote(options.model, safe="")
+        if options.version:
+            self._model_path += f"/{quote(options.version, safe='')}"
+
+    def open(self) -> None:
+        """Connect, and make sure that the server is healthy and, if it can be asked, that the model has a worker.
+
+        Raises CannotLoad, Unreachable or NotReady.
+        """
+        options = self._options
+        if not options.model:
+            raise CannotLoad("`model` is empty")
+        self._connect().get("ping")
+        if options.management_url:
+            managed = replace(options, url=options.management_url, token=options.management_token)
+            self._management = Client(managed, self._context)
+        self.describe()
+
+    def describe(self) -> Description:
+        """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
+        # The answer to OPTIONS is an OpenAPI document, whose version is that of the server.
+        version = self._version()
+        info = self._opened().page("", missing_allowed=True, method="OPTIONS").get("info")
+        self._description = Description(
+            model=self._options.model,
+            version=self._options.version or version,
+            framework="torchserve",
+            framework_version=text(info.get("version")) if isinstance(info, dict) else "",
+        )
+        return self._description
+
+    def encode(self, inputs: Tensors) -> Request:
+        """Make the request. Raises CannotLoad for what JSON cannot carry."""
+        from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
+
+        rows = tensors.rows(inputs, named=self._options.named or len(inputs) > 1)
+        body = {self._options.examples: rows} if self._options.examples else rows
+        return self._opened().request(f"predictions/{self._model_path}", tensors.dump(body), JSON)
+
+    def decode(self, response: Answer) -> dict[str, NDArray[Any]]:
+        """Return the outputs. Raises BadAnswer."""
+        from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
+
+        answer = parse(response.body)
+        if isinstance(answer, dict):
+            answer = answer.get(self._options.predictions, answer)
+        return tensors.outputs(answer, self._options.output)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._management is not None:
+            self._management.close()
+        self._management = None
+        super().close()
+
+    def _version(self) -> str:
+        """Return the version that the management API tells, once a worker of it is ready. Raises NotReady."""
+        if self._management is None:
+            return ""
+        path = f"models/{self._model_path}"
+        where = f"{self._management.url}/{path}"
+        models = _models(self._management.get(path), where)
+        ready = [model for model in models if _has_ready_worker(model)]
+        if not ready:
+            raise NotReady(f'{where}: no worker of model "{self._options.model}" is ready')
+        return newest([text(model.get("modelVersion")) for model in ready])
+
+
+def _models(answer: Answer, where: str) -> list[Mapping[str, Any]]:
+    """Return the versions of a model as the management API lists them. Raises CannotLoad."""
+    try:
+        models = parse(answer.body)
+    except BadAnswer as error:
+        raise CannotLoad(f"{where}: {error}") from error
+    if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
+        raise CannotLoad(f"{where}: the answer is no list of versions; is `management_url` right?")
+    return models
+
+
+def _has_ready_worker(model: Mapping[str, Any]) -> bool:
+    workers = model.get("workers")
+    return isinstance(workers, list) and any(isinstance(w, dict) and w.get("status") == "READY" for w in workers)
