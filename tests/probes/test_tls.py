@@ -90,7 +90,9 @@ def test_both_sides_show_a_certificate(server: RawServer, certificates: Path, gi
 
 def test_a_client_without_a_certificate(server: RawServer, certificates: Path) -> None:
     probe = http_probe(server.url, ca_file=certificates / "ca.crt")
-    with pytest.raises(Unreachable, match=r"the server asks for a certificate; give `client_cert`|reset|Broken pipe|EOF occurred"):
+    with pytest.raises(
+        Unreachable, match=r"the server asks for a certificate; give `client_cert`|reset|Broken pipe|EOF occurred"
+    ):
         probe.open()
     probe.close()
 
