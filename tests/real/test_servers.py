@@ -27,6 +27,19 @@ from .agent import DIGITS, GOLDEN, ROOT, free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.servers]
 
+HEAD = """\
+# Servers, proven
+
+The digits behind real servers on loopback, each serving `digits.onnx` by ONNX Runtime, replayed by goldwatch over all 600
+examples of the golden set. `make test-servers` does it; this page is written by
+`GOLDWATCH_WRITE_PROVEN=1 .venv/bin/python -m pytest tests/real/test_servers.py`.
+
+No package carries the server of TensorFlow Serving: the probe for its REST API is tested against a server of ours that
+implements the documented API over the digits.
+
+| package | spoken | the server says that it is | largest difference | flips |
+|---|---|---|---|---|
+"""
 ENVIRONMENTS = ROOT / "tests/environments"
 MODEL = str(DIGITS / "digits.onnx")
 START_S = 90
@@ -202,7 +215,22 @@ def replayed(workers: Workers, wanted: Plan) -> Replay:
     return result
 
 
-def check_agrees(result: Replay, golden: GoldenSet, name: str) -> None:
+def package(name: str) -> str:
+    """Return the line of a server's environment that brings the server itself."""
+    prefix = {"triton": "nvidia-pytriton"}.get(name, name) + "=="
+    return next(line for line in (ENVIRONMENTS / f"{name}.txt").read_text().splitlines() if line.startswith(prefix))
+
+
+@pytest.fixture(scope="module")
+def rows() -> Iterator[list[str]]:
+    found: list[str] = []
+    yield found
+    if os.environ.get("GOLDWATCH_WRITE_PROVEN") == "1":
+        (ROOT / "docs" / "servers-proven.md").write_text(HEAD + "".join(sorted(found)))
+
+
+def check_agrees(result: Replay, golden: GoldenSet, name: str) -> str:
+    """Return what the server says that it is, the largest difference and the flips, as cells of the table."""
     assert result.failure is None
     assert result.outcomes() == {"ok": golden.examples}, result.errors
     assert result.description is not None
@@ -211,14 +239,17 @@ def check_agrees(result: Replay, golden: GoldenSet, name: str) -> None:
     flips = int((found.argmax(axis=1) != reference.argmax(axis=1)).sum())
     difference = float(np.abs(found - reference).max())
     p50_ms = float(np.median(result.latencies_s())) * 1e3
-    what = f"{result.description.framework} {result.description.framework_version}".strip() or "which tells no version"
+    what = f"{result.description.framework} {result.description.framework_version}".strip() or "nothing"
     print(f"\n{name}: {what}: flips {flips} of {golden.examples}, difference {difference:.2g}, p50 {p50_ms:.2f} ms")
     assert flips == 0
     assert difference <= golden.manifest.outputs["probabilities"].tolerance
+    return f"{what} | {difference:.1e} | {flips}"
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_the_digits_behind_a_real_server(name: str, workers: Workers, golden: GoldenSet, tmp_path: Path) -> None:
+def test_the_digits_behind_a_real_server(
+    name: str, workers: Workers, golden: GoldenSet, tmp_path: Path, rows: list[str]
+) -> None:
     targets = SERVERS[name][2]
     with running(name, tmp_path) as addresses:
         for label, target in targets.items():
@@ -226,7 +257,8 @@ def test_the_digits_behind_a_real_server(name: str, workers: Workers, golden: Go
             if target.factory == TORCHSERVE:
                 options["management_url"] = addresses[1]
             result = replayed(workers, plan(golden, target.factory, options))
-            check_agrees(result, golden, f"{name} {label}")
+            cells = check_agrees(result, golden, f"{name} {label}")
+            rows.append(f"| {package(name)} | {label} | {cells} |\n")
             assert result.description is not None
             assert (result.description.framework, result.description.version) == (target.framework, target.version)
             if "model" in target.options:
