@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.real, pytest.mark.servers]
 HEAD = """\
 # Servers, proven
 
-The digits behind real servers on loopback, each serving `digits.onnx` by ONNX Runtime, replayed by goldwatch over all 600
-examples of the golden set. `make test-servers` does it; this page is written by
+The digits behind real servers on loopback, each serving `digits.onnx` by ONNX Runtime, replayed by goldwatch over all
+600 examples of the golden set. `make test-servers` does it; this page is written by
 `GOLDWATCH_WRITE_PROVEN=1 .venv/bin/python -m pytest tests/real/test_servers.py`.
 
 No package carries the server of TensorFlow Serving: the probe for its REST API is tested against a server of ours that
