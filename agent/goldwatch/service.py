@@ -81,7 +81,8 @@ class Service:
         except Exception as error:
             # What is wrong with a config is for people; anything else is for us, and no reason to stop watching.
             trace = None if isinstance(error, CannotStart) else error
-            log.error("the new config is not in force; the old one goes on\n%s", error, exc_info=trace)  # noqa: TRY400
+            told = str(error).replace("; nothing was started.", "; the config before stays in force.")
+            log.error("the new config is not in force\n%s", told, exc_info=trace)  # noqa: TRY400
             self._publish(measurement.of_reload(ok=False, at=time.time()))
             return
         if pushers is not None:

@@ -97,7 +97,7 @@ class Prometheus(Section):
 
     listen: Address = Field(
         default=q.Listen("0.0.0.0", 9870),  # noqa: S104 - metrics are there to be scraped
-        description="Where to serve /metrics, /healthz and the status page; without a host, on all addresses.",
+        description="Where to serve /metrics, /healthz and /readyz; without a host, on all addresses.",
     )
 
 
