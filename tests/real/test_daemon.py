@@ -327,3 +327,44 @@ def _command_lines(agent: Agent) -> list[str]:
         except psutil.NoSuchProcess:
             continue
     return found
+
+
+@pytest.fixture
+def huge(tmp_path: Path) -> Path:
+    """A golden set whose file of tensors takes many seconds to verify, and no place on the disk."""
+    folder = Path(shutil.copytree(GOLDEN, tmp_path / "huge"))
+    size = 16 * 2**30
+    manifest = json.loads((folder / "golden.json").read_text())
+    manifest["files"]["tensors.safetensors"]["bytes"] = size
+    (folder / "golden.json").write_text(json.dumps(manifest))
+    with (folder / "tensors.safetensors").open("r+b") as file:
+        file.truncate(size)
+    return folder
+
+
+@pytest.mark.parametrize("while_it", ["starts", "reloads"])
+def test_sigterm_is_heard_while_a_golden_set_is_verified(tmp_path: Path, huge: Path, while_it: str) -> None:
+    good = config({"digits": IN_PROCESS}, {"digits": SELDOM})
+    slow = good | {"golden": {"digits": str(huge)}}
+    agent = Agent(tmp_path)
+    try:
+        agent.write(slow if while_it == "starts" else good)
+        agent.start()
+        if while_it == "reloads":
+            agent.wait_ready()
+            agent.until(agent.judgements, "the first replay has ended")
+            agent.reload(slow)
+        agent.until(lambda: _reads(huge, agent), "the set is being verified")
+        began = time.monotonic()
+        assert agent.end() == 0
+        assert time.monotonic() - began < 5
+        assert "Traceback" not in agent.log
+        assert agent.gone()
+    finally:
+        agent.clean_up()
+
+
+def _reads(folder: Path, agent: Agent) -> bool:
+    """Say whether a worker has the file of tensors open."""
+    wanted = str(folder / "tensors.safetensors")
+    return any(file.path == wanted for worker in agent.workers() for file in worker.open_files())
