@@ -144,13 +144,14 @@ def option(
     default_factory: Any = dataclasses.MISSING,  # noqa: ANN401
     secret: bool = False,
     path: bool = False,
+    url: bool = False,
 ) -> Any:  # noqa: ANN401 - as dataclasses.field, whose place it takes
     """Declare one option of a probe, as in `url: str = option("Base address of the server")`.
 
     `text` is shown in the schema and the docs. A `secret` must come by reference (`${NAME}` or `${file:PATH}`) and is
-    never shown; a `path` is resolved against the folder of the config.
+    never shown; a `path` is resolved against the folder of the config; a `url` is an address of HTTP.
     """
-    metadata = {"text": text, "secret": secret, "path": path}
+    metadata = {"text": text, "secret": secret, "path": path, "url": url}
     return field(default=default, default_factory=default_factory, metadata=metadata, kw_only=True, repr=not secret)
 
 

@@ -26,7 +26,7 @@ _FRAMING = ("content-length", "transfer-encoding", "connection")
 class RemoteOptions:
     """The options of every probe of a served model."""
 
-    url: str = option("Base address of the server, http://HOST:PORT or https://HOST:PORT")
+    url: str = option("Base address of the server, http://HOST:PORT or https://HOST:PORT", url=True)
     token: str = option("Sent as bearer token", default="", secret=True)
     headers: dict[str, str] = option("Sent with every request; not for secrets", default_factory=dict)
     secret_headers: dict[str, str] = option("Sent with every request", default_factory=dict, secret=True)

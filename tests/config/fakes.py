@@ -18,6 +18,7 @@ class Served:
         model: str = option("Name of the model at the server", default="")
         token: str = option("Sent as bearer token", default="", secret=True)
         secret_headers: dict[str, str] = option("Sent with every request", default_factory=dict, secret=True)
+        mirror: str = option("Address of a second server", default="", url=True)
         retries: int = option("How often to try again", default=0)
         share: float = option("A share", default=0.5)
         headers: dict[str, str] = option("Sent with every request", default_factory=dict)

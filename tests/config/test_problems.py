@@ -30,6 +30,12 @@ ONE_KEY = [
         "model: fraud\n    python: ./missing/python",
         '6:13  targets.fraud.python: "./missing/python" is no program that can be run; write the path of a Python interpreter',
     ),
+    (
+        "model: fraud",
+        "mirror: localhost:8000",
+        '5:13  targets.fraud.mirror: "localhost:8000" '
+         "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers",
+    ),
     ("model: fraud", "warm: maybe", '5:11  targets.fraud.warm: must be true or false; found "maybe"'),
     ("model: fraud", "headers: [a]", "5:14  targets.fraud.headers: must be a mapping; found a list"),
     ("model: fraud", "model: ${NO}", "5:12  targets.fraud.model: environment variable NO is not set; set it, or write ${NO:-default}"),

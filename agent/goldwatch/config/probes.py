@@ -49,6 +49,7 @@ class ProbeType:
     schema: dict[str, Any]
     secrets: frozenset[str]
     paths: frozenset[str]
+    urls: frozenset[str]
 
 
 def probe_type(entry: EntryPointLike) -> ProbeType:
@@ -77,6 +78,7 @@ def _probe_type(entry: EntryPointLike) -> ProbeType:
         schema=_described(adapter.json_schema(), options),
         secrets=_marked(options, "secret"),
         paths=_marked(options, "path"),
+        urls=_marked(options, "url"),
     )
 
 

@@ -11,6 +11,9 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
+from urllib.parse import urlsplit
+
+NO_ADDRESS = "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers"
 
 _SECOND, _MINUTE, _HOUR, _DAY = Decimal(1), Decimal(60), Decimal(3600), Decimal(86400)
 _SECONDS = {
@@ -193,3 +196,13 @@ def parse_name(value: object) -> str:
     """Return a name that can be the value of a label."""
     complaint = "is not a name; write up to 63 letters, digits, dots, dashes and underscores, a letter or digit first"
     return _match(NAME_PATTERN, value, complaint)
+
+
+def is_address(url: str) -> bool:
+    """Say whether `url` is an address of HTTP without user or query, since it is logged when nobody answers there."""
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        return False
+    return bool(usable) and not (parts.query or parts.username)

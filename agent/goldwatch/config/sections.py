@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
 
@@ -37,16 +36,9 @@ Address = Annotated[
 
 
 def _parse_url(value: object) -> str:
-    complaint = "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers"
-    try:
-        parts = urlsplit(value.strip()) if isinstance(value, str) else urlsplit("")
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        usable = usable and not (parts.query or parts.username)  # the address is logged when it does not answer
-    except ValueError:  # a port that is no number, a bracket that is not closed
-        usable = False
-    if not usable:
-        raise q.QuantityError(value, complaint)
-    return str(value).strip()
+    if not (isinstance(value, str) and q.is_address(value)):
+        raise q.QuantityError(value, q.NO_ADDRESS)
+    return value.strip()
 
 
 Url = Annotated[str, Quantity(_parse_url, str, "^https?://", ("http://collector:4318",))]

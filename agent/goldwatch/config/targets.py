@@ -15,6 +15,7 @@ from goldwatch.config.messages import add_problems
 from goldwatch.config.model import MASK, OptionValues, Target
 from goldwatch.config.probes import BrokenProbe, EntryPointLike, Probes, ProbeType, probe_type
 from goldwatch.config.problem import Route, did_you_mean
+from goldwatch.config.quantities import NO_ADDRESS, is_address
 from goldwatch.config.secrecy import secret
 
 _OWN_KEYS = ("probe", "warm", "python")
@@ -64,6 +65,8 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
             values[key] = _absolute(document, value)
         elif key not in _OWN_KEYS:
             values[key] = value
+            if key in kind.urls and isinstance(value, str) and value and not is_address(value):
+                document.add((*route, key), f"{document.shown((*route, key))} {NO_ADDRESS}")
     options = _checked(document, route, values, kind)
     python = _interpreter(document, route, written.get("python", ""))
     if options is None or python is None or not isinstance(warm := written.get("warm", False), bool):
