@@ -14,6 +14,7 @@ from tests.config.conftest import Load
 from tests.config.fakes import START, probes
 
 ENVIRON = {"WORD": "abc", "LONG": "x" * 100}
+NO_ADDRESS = "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers"
 
 # (what of the start is replaced, by what, the problems without the name of the file)
 ONE_KEY = [
@@ -33,8 +34,7 @@ ONE_KEY = [
     (
         "model: fraud",
         "mirror: localhost:8000",
-        '5:13  targets.fraud.mirror: "localhost:8000" '
-         "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers",
+        f'5:13  targets.fraud.mirror: "localhost:8000" {NO_ADDRESS}',
     ),
     ("model: fraud", "warm: maybe", '5:11  targets.fraud.warm: must be true or false; found "maybe"'),
     ("model: fraud", "headers: [a]", "5:14  targets.fraud.headers: must be a mapping; found a list"),
