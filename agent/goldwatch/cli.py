@@ -79,14 +79,11 @@ def _goldwatch(
 @app.command()
 def run(config: ConfigFile) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
-    from goldwatch import config as configuration  # noqa: PLC0415
-    from goldwatch import log, pipeline, service  # noqa: PLC0415
+    from goldwatch import pipeline, service  # noqa: PLC0415
 
     try:
-        settings = configuration.load(config).log
-        log.set_up(settings.format, settings.level)
         asyncio.run(service.serve(config))
-    except (configuration.ConfigError, pipeline.CannotStart) as error:
+    except pipeline.CannotStart as error:
         _fail(str(error))
 
 

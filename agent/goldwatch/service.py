@@ -9,7 +9,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from goldwatch.export.exporter import Exporter
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.http import Endpoints
 from goldwatch.ledger import Ledger, LedgerError
+from goldwatch.log import set_up
 from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare, worker_key
 from goldwatch.replay.workers import Workers
 from goldwatch.runner import Observer, Runner
@@ -39,10 +40,14 @@ _STOP_LIMIT_S = 4.0
 class Service:
     """One running agent. Made, started and stopped in one event loop."""
 
-    def __init__(self, path: Path, observer: Observer | None = None) -> None:
+    def __init__(
+        self, path: Path, observer: Observer | None = None, on_config: Callable[[Config], None] | None = None
+    ) -> None:
+        """Make an agent for a config file. `on_config` is told of the first config, before anything is logged."""
         self.port: int | None = None
         self._path = path
         self._observer = observer
+        self._on_config = on_config
         self._workers = Workers()
         self._prometheus = PrometheusExporter()
         self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
@@ -59,6 +64,8 @@ class Service:
         """Put the config in force. Raises CannotStart; what had been started is stopped then."""
         try:
             wanted = await asyncio.to_thread(prepare, self._path, self._workers)
+            if self._on_config is not None:
+                self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
             self._exporters |= _pushers(wanted.config)
             await self._listen(wanted.config)
@@ -262,7 +269,7 @@ def _pushers(config: Config) -> dict[str, Exporter]:
 
 async def serve(path: Path) -> None:
     """Run the agent until SIGTERM or SIGINT. Raises CannotStart."""
-    service = Service(path)
+    service = Service(path, on_config=lambda config: set_up(config.log.format, config.log.level))
     ended, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

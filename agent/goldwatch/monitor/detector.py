@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.monitor.budget import threshold_log10
+
 FloatArray = NDArray[np.float64]
 
 _VERSION = 1
@@ -67,7 +69,7 @@ class Detector:
         if not weights or not all(0 < weight < math.inf for weight in weights):
             raise ValueError("a detector needs at least one bet, and positive weights")
         self._log_weights = np.log(np.asarray(weights, dtype=np.float64) / math.fsum(weights))
-        self.threshold = -math.log10(alpha)
+        self.threshold = threshold_log10(alpha)
         self._log_threshold = -math.log(alpha)
         # Twelve digits: an update of scipy that moves the last one of a bound must not cost the evidence.
         numbers = " ".join(f"{number:.12g}" for number in (*weights, *parameters))
