@@ -1,26 +1,16 @@
-"""The `goldwatch` command. Each subcommand imports what it needs when it runs: `--help` and `run` stay quick."""
+"""The commands that measure: the agent, the gate and the comparison."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from goldwatch import __version__
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config file, goldwatch.yaml.")]
+from goldwatch.cli.base import ConfigFile, app, fail
 
 
 class Format(StrEnum):
@@ -49,33 +39,6 @@ class Column(StrEnum):
     THROUGHPUT = "throughput"
 
 
-def main() -> None:
-    """Run the command line. An error of goldwatch's own is no regression: its exit code is 2, not Python's 1."""
-    try:
-        app()
-    except Exception:
-        import traceback  # noqa: PLC0415
-
-        traceback.print_exc()
-        print("goldwatch failed; this is a bug: please report it with the lines above", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"goldwatch {__version__}")  # noqa: T201
-        raise typer.Exit
-
-
-@app.callback()
-def _goldwatch(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Watch deployed models: replay golden sets on a schedule, alert when there is evidence."""
-
-
 @app.command()
 def run(config: ConfigFile) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
@@ -84,7 +47,7 @@ def run(config: ConfigFile) -> None:
     try:
         asyncio.run(service.serve(config))
     except pipeline.CannotStart as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -100,7 +63,7 @@ def check(
         try:
             found = configuration.load(config)
         except configuration.ConfigError as error:
-            _fail(str(error))
+            fail(str(error))
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
         print(f"{config}: no problems; {counts}")  # noqa: T201
@@ -117,7 +80,7 @@ def _check(config: Path, style: Format) -> None:
         wanted = pipeline.prepare(config, workers)
         reports = [gate.examine(a, pipeline.run(a, workers, {}).judgement) for a in wanted.assignments]
     except pipeline.CannotStart as error:
-        _fail(str(error))
+        fail(str(error))
     finally:
         workers.close()
     sys.stdout.write(gate_report.FORMATS[style](reports))
@@ -141,42 +104,10 @@ def compare(
     try:
         boards = comparison.compare(pipeline.prepare(config, workers), workers, rounds)
     except pipeline.CannotStart as error:
-        _fail(str(error))
+        fail(str(error))
     finally:
         workers.close()
     write = compare_report.as_json if style is BoardFormat.JSON else compare_report.as_table
     sys.stdout.write(write(boards, sort))
     if not any(row.judgement.validity is Validity.VALID for board in boards for row in board.rows):
         raise typer.Exit(2)
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON schema of the config, by which editors complete and check it."""
-    from goldwatch.config import json_schema  # noqa: PLC0415
-
-    print(json.dumps(json_schema(), indent=2))  # noqa: T201
-
-
-@app.command()
-def doctor() -> None:
-    """Say what is installed, which probes load, what is missing and the command that installs it."""
-    from goldwatch import doctor as examination  # noqa: PLC0415
-
-    sys.stdout.write(examination.report())
-
-
-@app.command()
-def demo(
-    seconds: Annotated[float, typer.Option(min=10, help="End by itself after so many seconds; 0 for never.")] = 0,
-) -> None:
-    """Watch a real model while it is silently damaged, and see the one alert that follows."""
-    from goldwatch.demo import show  # noqa: PLC0415
-
-    raise typer.Exit(show.run(seconds))
-
-
-def _fail(message: str) -> NoReturn:
-    """End with exit code 2: nothing could be measured."""
-    print(message, file=sys.stderr)  # noqa: T201
-    raise typer.Exit(2)

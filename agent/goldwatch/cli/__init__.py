@@ -1,0 +1,47 @@
+"""The `goldwatch` command. Each subcommand imports what it needs when it runs: `--help` and `run` stay quick."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from goldwatch import __version__
+from goldwatch.cli.base import app
+
+# They register their commands in the order of `--help`.
+# isort: off
+from goldwatch.cli import measure
+from goldwatch.cli import about
+
+# isort: on
+
+__all__ = ["about", "main", "measure"]
+
+
+def main() -> None:
+    """Run the command line. An error of goldwatch's own is no regression: its exit code is 2, not Python's 1."""
+    try:
+        app()
+    except Exception:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exc()
+        print("goldwatch failed; this is a bug: please report it with the lines above", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"goldwatch {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _goldwatch(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Watch deployed models: replay golden sets on a schedule, alert when there is evidence."""

@@ -1,0 +1,37 @@
+"""The commands about goldwatch itself: schema, doctor, demo."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from goldwatch.cli.base import app
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the config, by which editors complete and check it."""
+    from goldwatch.config import json_schema  # noqa: PLC0415
+
+    print(json.dumps(json_schema(), indent=2))  # noqa: T201
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which probes load, what is missing and the command that installs it."""
+    from goldwatch import doctor as examination  # noqa: PLC0415
+
+    sys.stdout.write(examination.report())
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(min=10, help="End by itself after so many seconds; 0 for never.")] = 0,
+) -> None:
+    """Watch a real model while it is silently damaged, and see the one alert that follows."""
+    from goldwatch.demo import show  # noqa: PLC0415
+
+    raise typer.Exit(show.run(seconds))
