@@ -1,11 +1,15 @@
 import dataclasses
+import json
 
 import pytest
 
-from goldwatch.alert import Event, Surroundings, advance, changes
+from goldwatch.alert import Alert, advance, hushed
+from goldwatch.event import Event
+from goldwatch.explanation import Explanation, Picture, Surroundings
 from goldwatch.judgement import Judgement, Severity, State, Verdict
+from goldwatch.silence import Silence
 
-from tests.builders import description, difference, judgement, verdict
+from tests.builders import difference, judgement, verdict
 
 AT = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 AROUND = Surroundings(
@@ -97,20 +101,6 @@ def test_an_alert_closes_when_no_monitor_is_alerting() -> None:
     assert closed.closed_at == AT + 1.5
 
 
-@pytest.mark.parametrize("field", ["model", "version", "framework", "framework_version", "device", "digest"])
-def test_a_change_of_what_the_target_is_is_an_event(field: str) -> None:
-    before, after = judgement(), judgement(description=description(**{field: "new"}), started_at=AT + 5)
-    (event,) = changes(before, after)
-    assert event == Event(AT + 5, "served", field.replace("_", " "), getattr(before.description, field), "new")
-
-
-def test_another_golden_set_is_an_event_and_no_description_is_none() -> None:
-    before = judgement()
-    assert [e.field for e in changes(before, dataclasses.replace(before, golden_digest="sha256:c"))] == ["golden set"]
-    assert changes(before, judgement(description=None)) == []
-    assert changes(None, before) == []
-
-
 def test_a_failing_target_is_told_by_its_errors_or_by_the_reason_why_there_are_none() -> None:
     failing = verdict("failing", State.ALERTING, summary="600 of 600 requests failed")
     rejected = advance(None, judgement(verdicts=(failing,), errors={"answered 500": 70, "reset": 530}), AROUND, 1)
@@ -123,3 +113,74 @@ def test_a_failing_target_is_told_by_its_errors_or_by_the_reason_why_there_are_n
     ]
     assert "accuracy" not in rejected.text
     assert "errors   connection refused" in gone.text.splitlines()
+
+
+def test_what_stayed_the_same_is_said_beside_what_changed_and_where_to_read_on() -> None:
+    around = dataclasses.replace(
+        AROUND,
+        unchanged=["device", "node"],
+        runbooks="https://wiki/runbooks/",
+        page="http://node-1:9870/alerts/42",
+        config="my configs/goldwatch.yaml",
+    )
+    alert = advance(None, damaged(), around, 42)
+    assert alert is not None
+    assert alert.text.splitlines()[-6:] == [
+        "changed  07:59:00 version v17 -> v18",
+        "the same device, node",
+        "examples 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...",
+        "         goldwatch replay 'my configs/goldwatch.yaml' --watch digits --examples 0,1,2,3,4,5,6,7,8,9,10,11",
+        "page     http://node-1:9870/alerts/42",
+        "runbook  https://wiki/runbooks/worse.md",
+    ]
+
+
+def test_an_explanation_survives_json() -> None:
+    alert = advance(None, damaged(), AROUND, 42)
+    assert alert is not None
+    assert alert.explanation is not None
+    told = alert.explanation.with_pictures([Picture(3, ("▀ ▄", "  █"))])
+    assert Explanation.from_json(json.loads(json.dumps(told.to_json()))) == told
+    assert told.text() == alert.text
+
+
+def an_alert(number: int, *monitors: str, watch: str = "digits", target: str = "served", **values: object) -> Alert:
+    return Alert(number, watch, target, Severity.PAGE, monitors, AT, "it is so", **values)  # type: ignore[arg-type]
+
+
+def test_a_silenced_alert_calls_nobody_and_does_so_once_the_silence_has_ended() -> None:
+    silenced = hushed(an_alert(1, "worse"), Silence(AT, AT + 60, "maintenance"), [])
+    assert (silenced.calls, silenced.silenced_why, silenced.silenced_until) == (False, "maintenance", AT + 60)
+    assert hushed(silenced, None, []) == an_alert(1, "worse")
+
+
+@pytest.mark.parametrize(
+    ("later", "first", "one"),
+    [
+        (("failing",), ("failing",), True),
+        (("silent", "slow"), ("failing",), True),
+        (("worse",), ("worse", "changed"), True),
+        (("worse", "slow"), ("failing",), False),
+        (("failing",), ("worse",), False),
+        (("slow",), ("changed",), False),
+    ],
+)
+def test_watches_of_one_target_that_see_the_same_thing_are_one_alert(
+    later: tuple[str, ...], first: tuple[str, ...], one: bool
+) -> None:
+    alert = hushed(an_alert(2, *later, watch="other"), None, [an_alert(1, *first)])
+    assert alert.calls is not one
+    assert alert.silenced_why == ("the same cause as alert 1" if one else "")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        an_alert(1, "failing", target="another"),
+        an_alert(1, "failing", closed_at=AT),
+        an_alert(1, "failing", silenced_why="maintenance"),
+        an_alert(3, "failing"),
+    ],
+)
+def test_another_target_a_silenced_a_closed_and_a_later_alert_are_no_reason_to_call_nobody(other: Alert) -> None:
+    assert hushed(an_alert(2, "failing", watch="other"), None, [other]).calls

@@ -1,11 +1,15 @@
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from goldwatch.alert import Alert, Event
+from goldwatch.alert import Alert
+from goldwatch.event import Event
+from goldwatch.history import History
 from goldwatch.judgement import Severity, Validity
-from goldwatch.ledger import Ledger, LedgerError
+from goldwatch.ledger import Ledger, LedgerError, add_silence, end_silences
+from goldwatch.silence import Silence
 
 from tests.builders import difference, judgement
 
@@ -90,8 +94,6 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(path: Path) -> No
 
 
 def test_a_ledger_of_another_format_is_refused(path: Path) -> None:
-    import sqlite3
-
     with Ledger(path):
         pass
     db = sqlite3.connect(path)
@@ -99,7 +101,7 @@ def test_a_ledger_of_another_format_is_refused(path: Path) -> None:
     db.close()
     with pytest.raises(LedgerError) as error:
         Ledger(path)
-    expected = f"{path}: ledger format 7, this goldwatch writes format 1; move it away to start a new one"
+    expected = f"{path}: ledger format 7, this goldwatch writes format 2; move it away to start a new one"
     assert str(error.value) == expected
 
 
@@ -117,3 +119,97 @@ def test_evidence_about_one_golden_set_says_nothing_of_another(ledger: Ledger) -
     ledger.record(judgement(golden_digest="sha256:other"), {"worse": {"n": 2}})
     assert ledger.states(*KEY, "sha256:other") == {"worse": {"n": 2}}
     assert ledger.states(*KEY, DIGEST) == {}
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """Return a ledger as the code of format 1 has written it."""
+    db = sqlite3.connect(path)
+    db.executescript((Path(__file__).parent / "ledgers/format-1.sql").read_text())
+    db.close()
+    return path
+
+
+def test_a_ledger_of_format_1_keeps_its_history_evidence_and_open_alert(old: Path) -> None:
+    with Ledger(old) as ledger:
+        assert ledger.states(*KEY, DIGEST) == {
+            "worse": {"n": 2},
+        }
+        assert ledger.states("other", "served", DIGEST) == {"failing": {"n": 1}}
+        opened = ledger.open_alert(*KEY)
+        assert opened is not None
+        assert (opened.number, opened.monitors, opened.calls, opened.explanation) == (1, ("worse",), True, None)
+        assert opened.text.startswith("[page] served is worse: 50 of 600")
+        assert [alert.number for alert in ledger.alerts()] == [1, 2]
+        assert ledger.next_alert_number() == 3
+        last = ledger.last_judgement(*KEY)
+        assert last is not None
+        assert last.started_at == 1_800_000_300.0
+        assert [e.after for e in ledger.events("served", since=0)] == ["2"]
+        assert [observed for _, observed in ledger.replays(*KEY)] == [None, None]
+        ledger.record(judgement(started_at=1_800_000_600.0), {"worse": {"n": 3}}, observed={"sent": 1})
+    with Ledger(old) as again:
+        assert again.states(*KEY, DIGEST) == {"worse": {"n": 3}}
+        assert [observed for _, observed in again.replays(*KEY)] == [None, None, {"sent": 1}]
+
+
+def test_a_converted_ledger_is_like_a_new_one(old: Path, tmp_path: Path) -> None:
+    with Ledger(old), Ledger(tmp_path / "new.db"):
+        pass
+    assert columns(old) == columns(tmp_path / "new.db")
+
+
+def columns(path: Path) -> dict[str, list[tuple[str, str, int]]]:
+    """Return name, type and whether it may be null of each column of each table."""
+    db = sqlite3.connect(path)
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    found = {t: [(row[1], row[2], row[3]) for row in db.execute(f"PRAGMA table_info({t})")] for t in tables}
+    db.close()
+    return found
+
+
+def test_a_conversion_that_fails_changes_nothing(old: Path) -> None:
+    db = sqlite3.connect(old)
+    db.execute("CREATE TABLE circumstances (x)")  # what the conversion is about to make
+    db.close()
+    with pytest.raises(LedgerError, match="not a usable ledger: table circumstances already exists"):
+        Ledger(old)
+    db = sqlite3.connect(old)
+    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert "observed" not in [row[1] for row in db.execute("PRAGMA table_info(replays)")]
+    db.close()
+
+
+def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -> None:
+    ledger.record(judgement(), {}, ALERT)
+    with History.open(path) as history:
+        assert history.alerts() == [ALERT]
+        ledger.record(judgement(started_at=1_800_000_500.0), {})
+        last = history.last_judgement(*KEY)
+        assert last is not None
+        assert last.started_at == 1_800_000_500.0
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            history._db.execute("DELETE FROM alerts")
+
+
+def test_an_old_ledger_and_one_that_is_not_there_are_not_read(old: Path, tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 2; `goldwatch run` of this"):
+        History.open(old)
+    with pytest.raises(LedgerError, match=r"none\.db: no such ledger; it is made by `goldwatch run`"):
+        History.open(tmp_path / "none.db")
+
+
+def test_a_silence_is_asked_for_and_ended_from_outside_while_an_agent_runs(ledger: Ledger, path: Path) -> None:
+    wanted = Silence(100.0, 200.0, "moving the database", "digits")
+    add_silence(path, wanted)
+    assert ledger.silences(after=150.0) == [wanted]
+    assert ledger.silences(after=200.0) == []
+    assert end_silences(path, 160.0) == 1
+    assert ledger.silences(after=160.0) == []
+
+
+def test_what_was_known_is_overwritten_field_by_field(ledger: Ledger) -> None:
+    ledger.record(judgement(), {}, circumstances={"version": "1", "node": "a"})
+    ledger.record(judgement(), {}, circumstances={"version": "2"})
+    assert ledger.circumstances(*KEY) == {"version": "2", "node": "a"}
+    assert ledger.circumstances("other", "served") == {}

@@ -12,8 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from goldwatch.alert import Alert, Surroundings, advance
+from goldwatch.alert import Alert, advance
 from goldwatch.config import Golden, load
+from goldwatch.explanation import Surroundings
 from goldwatch.judgement import Severity, Validity
 from goldwatch.monitor.budget import replays_per_year
 from goldwatch.pipeline import Assignment, CannotStart, GoldenFacts, UnusableSet, assignments, inspect, prepare, run

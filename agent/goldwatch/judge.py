@@ -23,6 +23,7 @@ from goldwatch.monitor.changed import Changed, Moves
 from goldwatch.monitor.contract import Monitor, unknown
 from goldwatch.monitor.share import Requests, failing, slow
 from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.observed import Observed, observe
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
@@ -77,7 +78,8 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
     """Judge one replay: a job for a worker, with the columns' descriptor.
 
     Takes `path` and `digest` of the golden set, `settings`, `facts`, and the saved `states` by monitor. Returns the
-    `judgement`, without latencies, the new `states`, and why saved ones were `refused`. Raises GoldenError.
+    `judgement`, without latencies, the new `states`, why saved ones were `refused`, and what was `observed`. Raises
+    GoldenError.
     """
     try:
         golden = open_as(Path(argument["path"]), argument["digest"])
@@ -89,7 +91,12 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
         case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))
         found = case.verdicts(argument["states"])
         judgement = case.judgement(found.verdicts).to_json()
-        return {"judgement": judgement, "states": found.states, "refused": found.refused}
+        return {
+            "judgement": judgement,
+            "states": found.states,
+            "refused": found.refused,
+            "observed": case.observed().to_json(),
+        }
     finally:
         columns.close()
 
@@ -220,6 +227,12 @@ class _Case:
             difference=self._difference if validity is Validity.VALID else None,
             verdicts=tuple(verdicts),
         )
+
+    def observed(self) -> Observed:
+        """Return what a backtest needs of this replay."""
+        answers = self._answers()
+        sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
+        return observe(answers.right, answers.answered, sent, self._latencies_s)
 
     def _monitors(self) -> list[tuple[Monitor[Any, Any], Any, Validity]]:
         """Return each monitor, what it observes, and the least validity that it can use."""

@@ -9,24 +9,27 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-import threading
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from goldwatch.alert import Alert, Event
-from goldwatch.judgement import Judgement, Severity
+from goldwatch.alert import Alert
+from goldwatch.event import Event
+from goldwatch.history import FORMAT, History, LedgerError
+from goldwatch.judgement import Judgement
+from goldwatch.silence import Silence
 
-_FORMAT = 1
+__all__ = ["Ledger", "LedgerError", "add_silence", "end_silences"]
+
 _KEPT_S = 90 * 86_400.0
 """Replays, with what hangs on them, are kept for so long; alerts, events and evidence for ever."""
 
 _SCHEMA = """
 CREATE TABLE replays (
     id INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, started_at REAL NOT NULL,
-    validity TEXT NOT NULL, judgement TEXT NOT NULL
+    validity TEXT NOT NULL, judgement TEXT NOT NULL, observed TEXT
 ) STRICT;
 CREATE INDEX replays_by_time ON replays (started_at);
 CREATE INDEX replays_by_watch ON replays (watch, target, started_at);
@@ -46,26 +49,41 @@ CREATE TABLE monitors (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE alerts (
     number INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, severity TEXT NOT NULL,
-    monitors TEXT NOT NULL, opened_at REAL NOT NULL, closed_at REAL, text TEXT NOT NULL
+    monitors TEXT NOT NULL, opened_at REAL NOT NULL, closed_at REAL, text TEXT NOT NULL,
+    silenced_why TEXT NOT NULL DEFAULT '', silenced_until REAL, explanation TEXT
 ) STRICT;
 CREATE TABLE events (
     at REAL NOT NULL, target TEXT NOT NULL, field TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL
 ) STRICT;
 CREATE INDEX events_by_target ON events (target, at);
 """
+_SINCE_2 = """
+CREATE INDEX alerts_open ON alerts (number) WHERE closed_at IS NULL;
+CREATE TABLE silences (
+    begins_at REAL NOT NULL, ends_at REAL NOT NULL, why TEXT NOT NULL, watch TEXT NOT NULL
+) STRICT;
+CREATE TABLE circumstances (
+    watch TEXT NOT NULL, target TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (watch, target, field)
+) STRICT, WITHOUT ROWID;
+"""
+_MIGRATIONS = {
+    1: """
+ALTER TABLE replays ADD COLUMN observed TEXT;
+ALTER TABLE alerts ADD COLUMN silenced_why TEXT NOT NULL DEFAULT '';
+ALTER TABLE alerts ADD COLUMN silenced_until REAL;
+ALTER TABLE alerts ADD COLUMN explanation TEXT;
+"""
+    + _SINCE_2,
+}
+"""What turns a ledger of each older format into one of the next."""
 
 
-class LedgerError(Exception):
-    """The ledger cannot be used; the text says which file, why, and what to do."""
-
-
-class Ledger:
+class Ledger(History):
     """One open ledger, of which this process is the only writer. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the ledger. Raises LedgerError."""
-        self._path = path
-        self._lock = threading.Lock()
         try:
             self._guard = path.with_name(path.name + ".lock").open("w")
         except OSError as error:
@@ -78,18 +96,12 @@ class Ledger:
             self._guard.close()
             raise LedgerError(f"{path}: another goldwatch is using this ledger; give each its own `ledger:`") from None
         try:
-            self._db = _connect(path)
+            super().__init__(path, _connect(path))
         except (sqlite3.Error, LedgerError) as error:
             self._guard.close()
             if isinstance(error, LedgerError):
                 raise
             raise LedgerError(f"{path}: not a usable ledger: {error}; move it away to start a new one") from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; another process may open it then."""
@@ -103,91 +115,80 @@ class Ledger:
         states: Mapping[str, Any],
         alert: Alert | None = None,
         events: Iterable[Event] = (),
+        observed: Mapping[str, Any] | None = None,
+        circumstances: Mapping[str, str] | None = None,
     ) -> None:
-        """Write what follows from one replay, all of it or nothing. `states` maps a monitor to its JSON-able state."""
+        """Write what follows from one replay, all of it or nothing.
+
+        `states` maps a monitor to its JSON-able state, `observed` is what a backtest needs of the replay, and
+        `circumstances` what is known now of what might explain a change.
+        """
         j = judgement
+        seen = None if observed is None else _json(observed)
         with self._lock, self._db:
             self._db.execute("DELETE FROM replays WHERE started_at < ?", (j.started_at - _KEPT_S,))
-            row = (j.watch, j.target, j.started_at, j.validity, _dump(j))
-            replay = self._db.execute("INSERT INTO replays VALUES (NULL, ?, ?, ?, ?, ?)", row).lastrowid
+            self._db.execute("DELETE FROM silences WHERE ends_at < ?", (j.started_at - _KEPT_S,))
+            row = (j.watch, j.target, j.started_at, j.validity, _dump(j), seen)
+            replay = self._db.execute("INSERT INTO replays VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid
             scores = [(replay, s.name, s.value, s.low, s.high, s.n, s.reference) for s in j.scores]
             self._db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", scores)
             verdicts = [(replay, v.monitor, v.state, v.evidence, v.threshold) for v in j.verdicts]
             self._db.executemany("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", verdicts)
-            kept = [(j.watch, j.target, monitor, j.golden_digest, json.dumps(s)) for monitor, s in states.items()]
+            kept = [(j.watch, j.target, name, j.golden_digest, json.dumps(s)) for name, s in states.items()]
             self._db.executemany("INSERT OR REPLACE INTO monitors VALUES (?, ?, ?, ?, ?)", kept)
             self._db.executemany(
                 "INSERT INTO events VALUES (:at, :target, :field, :before, :after)", [asdict(e) for e in events]
             )
+            known = [(j.watch, j.target, name, value) for name, value in (circumstances or {}).items()]
+            self._db.executemany("INSERT OR REPLACE INTO circumstances VALUES (?, ?, ?, ?)", known)
             if alert is not None:
-                values = asdict(alert) | {"monitors": json.dumps(alert.monitors)}
-                columns = ", ".join(f":{f.name}" for f in fields(Alert))
-                names = ", ".join(f.name for f in fields(Alert))
-                self._db.execute(f"INSERT OR REPLACE INTO alerts ({names}) VALUES ({columns})", values)  # noqa: S608 - the names are ours
+                self._keep(alert)
 
-    def states(self, watch: str, target: str, golden_digest: str) -> dict[str, Any]:
-        """Return the saved state of each monitor of a watch and target, as far as it is about this golden set."""
-        sql = "SELECT monitor, state FROM monitors WHERE watch = ? AND target = ? AND golden_digest = ?"
-        rows = self._all(sql, watch, target, golden_digest)
-        return {row["monitor"]: json.loads(row["state"]) for row in rows}
+    def keep_alert(self, alert: Alert) -> None:
+        """Write an alert that follows from no replay: from its absence, or from the end of a silence."""
+        with self._lock, self._db:
+            self._keep(alert)
 
-    def open_alert(self, watch: str, target: str) -> Alert | None:
-        """Return the alert of a watch and target that has not closed."""
-        rows = self._all(
-            "SELECT * FROM alerts WHERE watch = ? AND target = ? AND closed_at IS NULL ORDER BY number", watch, target
-        )
-        return _alert(rows[-1]) if rows else None
+    def _keep(self, alert: Alert) -> None:
+        told = None if alert.explanation is None else _json(alert.explanation.to_json())
+        values = {
+            "number": alert.number,
+            "watch": alert.watch,
+            "target": alert.target,
+            "severity": alert.severity,
+            "monitors": json.dumps(alert.monitors),
+            "opened_at": alert.opened_at,
+            "closed_at": alert.closed_at,
+            "text": alert.text,
+            "silenced_why": alert.silenced_why,
+            "silenced_until": alert.silenced_until,
+            "explanation": told,
+        }
+        names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        self._db.execute(f"INSERT OR REPLACE INTO alerts ({names}) VALUES ({places})", values)  # noqa: S608 - the names are ours
 
-    def alerts(self) -> list[Alert]:
-        """Return all alerts, oldest first."""
-        return [_alert(row) for row in self._all("SELECT * FROM alerts ORDER BY number")]
 
-    def next_alert_number(self) -> int:
-        """Return the number that the next alert gets."""
-        return int(self._all("SELECT coalesce(max(number), 0) + 1 AS next FROM alerts")[0]["next"])
+def add_silence(path: Path, silence: Silence) -> None:
+    """Write a silence into a ledger, which an agent may be using; it is in force from then on. Raises LedgerError."""
+    with History.open(path):
+        pass  # it is there, and of this format
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            row = (silence.begins_at, silence.ends_at, silence.why, silence.watch)
+            db.execute("INSERT INTO silences VALUES (?, ?, ?, ?)", row)
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: cannot be written: {error}") from None
 
-    def events(self, target: str, since: float) -> list[Event]:
-        """Return the events of a target at or after a Unix time, oldest first; the first ten of them.
 
-        What several watches of the target saw is one event.
-        """
-        sql = (
-            "SELECT min(at) AS at, target, field, before, after FROM events WHERE target = ? AND at >= ?"
-            " GROUP BY field, before, after ORDER BY at LIMIT 10"
-        )
-        return [Event(**row) for row in self._all(sql, target, since)]
-
-    def last_judgement(self, watch: str, target: str, *, described: bool = False) -> Judgement | None:
-        """Return the newest judgement of a watch and target, without its latencies.
-
-        If `described`, return the newest in which the target said what it is.
-        """
-        rows = self._all(
-            "SELECT judgement FROM replays WHERE watch = ? AND target = ?"
-            " AND (NOT ? OR json_extract(judgement, '$.description') IS NOT NULL)"
-            " ORDER BY started_at DESC, id DESC LIMIT 1",
-            watch,
-            target,
-            described,
-        )
-        return Judgement.from_json(json.loads(rows[0]["judgement"])) if rows else None
-
-    def last_valid_at(self, watch: str, target: str, before: float) -> float | None:
-        """Return when the newest valid replay before a Unix time started."""
-        rows = self._all(
-            "SELECT max(started_at) AS at FROM replays"
-            " WHERE watch = ? AND target = ? AND validity = 'valid' AND started_at < ?",
-            watch,
-            target,
-            before,
-        )
-        at: float | None = rows[0]["at"]
-        return at
-
-    def _all(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        with self._lock, closing(self._db.execute(sql, values)) as cursor:
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
+def end_silences(path: Path, at: float) -> int:
+    """End at Unix time `at` all silences that were asked for by command, and return how many. Raises LedgerError."""
+    with History.open(path):
+        pass
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            return db.execute("UPDATE silences SET ends_at = ? WHERE ends_at > ?", (at, at)).rowcount
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: cannot be written: {error}") from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -196,20 +197,33 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA synchronous = FULL")  # evidence survives a power failure too; one sync a replay is cheap
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA cache_size = -256")  # KiB; the agent is small, and each row is read about once
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found == 0:
-        with db:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;")
-    elif found != _FORMAT:
-        raise LedgerError(
-            f"{path}: ledger format {found}, this goldwatch writes format {_FORMAT}; move it away to start a new one"
-        )
+    _bring_up_to_date(path, db)
     return db
 
 
+def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
+    """Make the tables of a new ledger, or turn an older one into today's format: whole, or not at all."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found == 0:
+        script = _SCHEMA + _SINCE_2
+    elif found in range(1, FORMAT):
+        script = "".join(_MIGRATIONS[step] for step in range(found, FORMAT))
+    elif found == FORMAT:
+        return
+    else:
+        raise LedgerError(
+            f"{path}: ledger format {found}, this goldwatch writes format {FORMAT}; move it away to start a new one"
+        )
+    try:
+        db.executescript(f"BEGIN; {script} PRAGMA user_version = {FORMAT}; COMMIT;")
+    except sqlite3.Error:
+        db.rollback()
+        raise
+
+
 def _dump(judgement: Judgement) -> str:
-    return json.dumps(judgement.to_json() | {"latencies_s": []}, separators=(",", ":"))
+    return _json(judgement.to_json() | {"latencies_s": []})
 
 
-def _alert(row: dict[str, Any]) -> Alert:
-    return Alert(**row | {"severity": Severity(row["severity"]), "monitors": tuple(json.loads(row["monitors"]))})
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -69,11 +69,15 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor."""
+    """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor.
+
+    `observed` is what a backtest needs of the replay; None where it could not be judged.
+    """
 
     judgement: Judgement
     states: Mapping[str, Any]
     refused: Mapping[str, str] = field(default_factory=dict)
+    observed: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,7 @@ def judge(
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
     judgement = dataclasses.replace(judgement, latencies_s=tuple(result.latencies_s()))
-    return Judged(judgement, answer["states"], answer["refused"])
+    return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 
 
 def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:

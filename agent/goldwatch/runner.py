@@ -8,22 +8,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from goldwatch.alert import Alert, Event, Surroundings, advance, changes
-from goldwatch.config import format_points
+from goldwatch.alarms import SILENT, Alarms, Settled, no_longer_known
+from goldwatch.alert import Alert
+from goldwatch.config import Config, format_moment
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter
-from goldwatch.judgement import Judgement, State, Validity, Verdict
+from goldwatch.export.measurement import Measurement
+from goldwatch.judgement import Judgement, Validity
 from goldwatch.ledger import Ledger
+from goldwatch.pictures import illustrated
 from goldwatch.pipeline import Assignment, Judged, run
 from goldwatch.replay.workers import Workers
 
 log = logging.getLogger("goldwatch")
-
-_EVENTS_BEFORE_S = 3600.0
-"""Changes of the target so long before an alert's onset are named in it."""
 
 Observer = Callable[[Assignment, Judgement, Alert | None], None]
 
@@ -42,81 +42,84 @@ class Runner:
         """Make a runner; `exporters` is read anew at each replay, `observer` is told of each judgement."""
         self._workers = workers
         self._ledger = ledger
+        self._alarms = Alarms(ledger)
         self._exporters = exporters
         self._stop = stop
         self._observer = observer
 
-    def tick(self, assignment: Assignment, false_alarms_per_year: float, due_at: float) -> None:
+    def tick(self, assignment: Assignment, config: Config, due_at: float) -> None:
         """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed."""
         lateness_s = max(0.0, time.time() - due_at)
-        judged = self._once(assignment, false_alarms_per_year, lateness_s)
+        judged = self._once(assignment, config, lateness_s)
         if judged is not None and any(v.confirm for v in judged.judgement.verdicts):
-            self._once(assignment, false_alarms_per_year, 0.0, confirming=True)
+            self._once(assignment, config, 0.0, confirming=True)
 
     def _once(
-        self, assignment: Assignment, false_alarms_per_year: float, lateness_s: float, *, confirming: bool = False
+        self, assignment: Assignment, config: Config, lateness_s: float, *, confirming: bool = False
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
         judged = run(assignment, self._workers, states, lateness_s=lateness_s, confirming=confirming, stop=self._stop)
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
-        self._settle(assignment, judged, false_alarms_per_year)
+        self._settle(assignment, judged, config)
         return judged
 
-    def _settle(self, assignment: Assignment, judged: Judged, false_alarms_per_year: float) -> None:
-        judgement = self._with_verdicts(judged.judgement)
-        events = changes(self._ledger.last_judgement(*assignment.key, described=True), judgement)
-        before = self._ledger.open_alert(*assignment.key)
-        around = self._around(assignment, judgement, events, false_alarms_per_year)
-        alert = advance(before, judgement, around, self._ledger.next_alert_number())
-        self._ledger.record(judgement, judged.states, alert if alert != before else None, events)
-        _log(judgement, judged.refused, events, before, alert)
-        self._publish(judgement, alert)
+    def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> None:
+        """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""
+        for settled in self._alarms.look(assignments, config, now):
+            judgement = settled.judgement
+            _log_alert(settled, refused={})
+            self._export(measurement.of_verdicts(judgement), judgement, settled.alert)
+
+    def _settle(self, assignment: Assignment, judged: Judged, config: Config) -> None:
+        with self._alarms.lock:
+            settled = self._alarms.settle(assignment, self._with_verdicts(judged.judgement), config)
+            judgement, alert = settled.judgement, settled.alert
+            changed = alert if alert != settled.before else None
+            self._ledger.record(
+                judgement, judged.states, changed, settled.events, judged.observed, settled.circumstances
+            )
+        _log(settled, judged.refused)
+        self._export(measurement.of_judgement(judgement), judgement, alert)
+        if alert is not None and settled.told_anew:
+            self._illustrate(alert, assignment)
         if self._observer is not None:
             self._observer(assignment, judgement, alert)
+
+    def _illustrate(self, alert: Alert, assignment: Assignment) -> None:
+        """Add pictures of the flipped examples to what an alert says, once somebody has been called."""
+        golden = assignment.golden
+        told = illustrated(alert, golden.path, golden.digest, self._workers)
+        with self._alarms.lock:
+            if (now := self._ledger.open_alert(*assignment.key)) is not None and now.number == alert.number:
+                self._ledger.keep_alert(replace(now, explanation=told))
 
     def _with_verdicts(self, judgement: Judgement) -> Judgement:
         """Where judging itself failed, let each monitor say that it does not know; one that was alerting still is."""
         if judgement.verdicts:
             return judgement
         last = self._ledger.last_judgement(judgement.watch, judgement.target)
-        return replace(judgement, verdicts=tuple(_no_longer_known(v, judgement) for v in last.verdicts) if last else ())
+        verdicts = [v for v in last.verdicts if v.monitor != SILENT] if last is not None else []
+        why = "; ".join(judgement.reasons)
+        return replace(judgement, verdicts=tuple(no_longer_known(v, why) for v in verdicts))
 
-    def _around(
-        self, assignment: Assignment, judgement: Judgement, events: list[Event], false_alarms_per_year: float
-    ) -> Surroundings:
-        since = min([v.since for v in judgement.verdicts if v.since is not None], default=judgement.started_at)
-        earlier = self._ledger.events(assignment.target.name, since - _EVENTS_BEFORE_S)
-        return Surroundings(
-            last_good_at=self._ledger.last_valid_at(*assignment.key, before=since),
-            events=[*earlier, *events],
-            tolerance=format_points(assignment.watch.objectives.accuracy_loss).removeprefix("no worse than "),
-            budget=f"{false_alarms_per_year:g} false alarm{'' if false_alarms_per_year == 1 else 's'} a year",
-        )
-
-    def _publish(self, judgement: Judgement, alert: Alert | None) -> None:
-        found = list(measurement.of_judgement(judgement))
-        found += measurement.of_alert(judgement.watch, judgement.target, _severity(alert))
+    def _export(self, found: Iterable[Measurement], judgement: Judgement, alert: Alert | None) -> None:
+        told = [*found, *of_open_alert(judgement.watch, judgement.target, alert)]
         for exporter in list(self._exporters.values()):
-            exporter.publish(found)
+            exporter.publish(told)
 
 
-def _no_longer_known(verdict: Verdict, judgement: Judgement) -> Verdict:
-    state = State.ALERTING if verdict.state is State.ALERTING else State.UNKNOWN
-    return replace(verdict, state=state, confirm=False, summary=f"not known: {'; '.join(judgement.reasons)}")
+def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Measurement]:
+    """Yield whether somebody is to be called because of an alert, or would be if it were not silenced."""
+    opened = alert is not None and alert.closed_at is None
+    severity = str(alert.severity) if alert is not None and opened else None
+    yield from measurement.of_alert(
+        watch, target, severity, silenced=opened and not (alert is not None and alert.calls)
+    )
 
 
-def _severity(alert: Alert | None) -> str | None:
-    return None if alert is None or alert.closed_at is not None else str(alert.severity)
-
-
-def _log(
-    judgement: Judgement,
-    refused: Mapping[str, str],
-    events: list[Event],
-    before: Alert | None,
-    alert: Alert | None,
-) -> None:
+def _log(settled: Settled, refused: Mapping[str, str]) -> None:
+    judgement = settled.judgement
     where = {"watch": judgement.watch, "target": judgement.target}
     states = {v.monitor: str(v.state) for v in judgement.verdicts}
     log.log(
@@ -130,13 +133,25 @@ def _log(
     )
     for monitor, reason in refused.items():
         log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})
-    for event in events:
+    for event in settled.events:
         log.warning(
             "target changed", extra=where | {"field": event.field, "before": event.before, "after": event.after}
         )
-    if alert is not None and alert.closed_at is not None:
-        anew = bool(set(refused) & set(alert.monitors)) or any(e.field == "golden set" for e in events)
+    _log_alert(settled, refused)
+
+
+def _log_alert(settled: Settled, refused: Mapping[str, str]) -> None:
+    alert, before = settled.alert, settled.before
+    where = {"watch": settled.judgement.watch, "target": settled.judgement.target}
+    if alert is None or alert == before:
+        return
+    if alert.closed_at is not None:
+        anew = bool(set(refused) & set(alert.monitors)) or any(e.field == "golden set" for e in settled.events)
         why = "its evidence was about another reference or objective" if anew else "recovered"
         log.warning("alert closed", extra=where | {"alert": alert.number, "reason": why})
-    elif alert is not None and alert != before:
+    elif alert.silenced_why:
+        until = format_moment(alert.silenced_until) if alert.silenced_until is not None else "the other closes"
+        about = {"alert": alert.number, "reason": alert.silenced_why, "until": until}
+        log.warning(f"silenced: alert {alert.number}\n{alert.text}", extra=where | about)  # noqa: G004 - as below
+    else:
         log.error(f"alert {alert.number}\n{alert.text}", extra=where | {"severity": str(alert.severity)})  # noqa: G004 - the text is the message

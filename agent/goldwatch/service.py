@@ -28,12 +28,13 @@ from goldwatch.ledger import Ledger, LedgerError
 from goldwatch.log import set_up
 from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare, worker_key
 from goldwatch.replay.workers import Workers
-from goldwatch.runner import Observer, Runner
+from goldwatch.runner import Observer, Runner, of_open_alert
 from goldwatch.schedule import trigger
 
 log = logging.getLogger("goldwatch")
 
 _REAP_EVERY_S = 10
+_LOOK_EVERY_S = 5
 _STOP_LIMIT_S = 4.0
 
 
@@ -75,6 +76,7 @@ class Service:
         self._runner = Runner(self._workers, self._ledger, self._exporters, self._stopping, self._observer)
         self._scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
+        self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.start()
         self._publish(measurement.of_build(__version__))
         self._enforce(wanted)
@@ -169,7 +171,7 @@ class Service:
     def _publish_open_alert(self, key: tuple[str, str]) -> None:
         """Say at once that an alert of the past is open yet: the next replay may be a day away."""
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
-        self._publish(measurement.of_alert(*key, str(alert.severity) if alert else None))
+        self._publish(of_open_alert(*key, alert))
 
     def _schedule(self, assignment: Assignment) -> None:
         watch = assignment.watch
@@ -214,10 +216,10 @@ class Service:
     async def _replay(self, assignment: Assignment) -> None:
         assert self._in_force is not None  # noqa: S101 - there is an assignment
         assert self._runner is not None  # noqa: S101
-        budget = self._in_force.config.alerts.false_alarms_per_year
+        config = self._in_force.config
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._replays, self._runner.tick, assignment, budget, time.time())
+            await loop.run_in_executor(self._replays, self._runner.tick, assignment, config, time.time())
         except Exception:
             if not self._stopping.is_set():
                 watch, target = assignment.key
@@ -234,6 +236,12 @@ class Service:
     async def _reap(self) -> None:
         warm = {worker_key(a.target) for a in self._in_force.assignments if a.target.warm} if self._in_force else set()
         await asyncio.to_thread(self._workers.reap, keep=frozenset(warm))
+
+    async def _look(self) -> None:
+        """Notice what does not happen: watches without a valid replay, and silences that have ended."""
+        if self._runner is not None and self._in_force is not None:
+            wanted = self._in_force
+            await asyncio.to_thread(self._runner.look, wanted.assignments, wanted.config, time.time())
 
     def _publish(self, measurements: Iterable[measurement.Measurement]) -> None:
         found = list(measurements)

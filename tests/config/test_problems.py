@@ -169,3 +169,36 @@ def test_sections_that_are_missing_are_named(load_text: Load) -> None:
         'goldwatch.yaml:1:1  missing key "watches"',
         "goldwatch.yaml:1:9  golden: is empty; at least one is needed",
     ]
+
+
+NO_TIME = "is not a time; write 2026-12-01 22:00, which is UTC, or 2026-12-01 22:00+01:00"
+
+
+@pytest.mark.parametrize(
+    ("silence", "said"),
+    [
+        ("{until: 2026-12-01, why: x}", ':2:20  alerts.silences[0]: missing key "from"'),
+        (
+            "{from: 2026-12-01, until: tomorrow, why: x}",
+            f':2:46  alerts.silences[0].until: "tomorrow" {NO_TIME}',
+        ),
+        (
+            "{from: 2026-12-02, until: 2026-12-01, why: x}",
+            ':2:46  alerts.silences[0].until: "2026-12-01" is no later than `from`',
+        ),
+        (
+            "{from: 2026-12-01, until: 2026-12-02, why: x, watch: frauds}",
+            ':2:73  alerts.silences[0].watch: no watch is named "frauds" (did you mean "fraud"?)',
+        ),
+        (
+            "{from: 2026-12-01, until: 2026-12-02, whi: x}",
+            ':2:58  alerts.silences[0].whi: unknown key "whi" (did you mean "why"?)',
+        ),
+    ],
+)
+def test_a_silence_that_would_silence_nothing_is_a_problem(load_text: Load, silence: str, said: str) -> None:
+    start = START.replace("alerts:\n", "")
+    rest = "\n".join(line for line in start.splitlines() if "false_alarms" not in line)
+    with pytest.raises(ConfigError) as caught:
+        load_text(f"alerts:\n  silences: [      {silence}]\n{rest}")
+    assert [str(problem) for problem in caught.value.problems] == [f"goldwatch.yaml{said}"]

@@ -24,7 +24,8 @@ def values(found: Iterable[Measurement], metric: Metric) -> dict[tuple[str, ...]
 
 def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> None:
     found = list(m.of_judgement(judgement()))
-    events = {c.BUILD_INFO, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED, c.ALERT_ACTIVE}
+    events = {c.BUILD_INFO, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED}
+    events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED}
     assert {f.metric for f in found} == set(c.CATALOGUE) - events
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
 
@@ -110,6 +111,9 @@ def test_a_new_watch_starts_at_zero() -> None:
 def test_events() -> None:
     assert values(m.of_skip("w", "t", "still_running"), c.REPLAYS_SKIPPED) == {("still_running",): 1}
     assert values(m.of_alert("w", "t", "page"), c.ALERT_ACTIVE) == {("page",): 1.0, ("ticket",): 0.0}
+    assert values(m.of_alert("w", "t", "page"), c.ALERT_SILENCED) == {("page",): 0.0, ("ticket",): 0.0}
+    assert values(m.of_alert("w", "t", "page", silenced=True), c.ALERT_ACTIVE) == {("page",): 0.0, ("ticket",): 0.0}
+    assert values(m.of_alert("w", "t", "page", silenced=True), c.ALERT_SILENCED) == {("page",): 1.0, ("ticket",): 0.0}
     assert values(m.of_alert("w", "t", None), c.ALERT_ACTIVE) == {("page",): 0.0, ("ticket",): 0.0}
     assert [f.value for f in m.of_reload(ok=True, at=12.5)] == [1.0, 12.5]
     assert [f.value for f in m.of_reload(ok=False, at=12.5)] == [0.0]

@@ -53,7 +53,11 @@ def test_a_model_is_damaged_and_repaired_and_its_server_lost_and_found(agent: Ag
     first, *_ = lines = alert["text"].splitlines()
     assert first == "[page] digits is worse: 109 of 600 golden examples now wrong that were right (9 the other way)"
     assert "where    46 of the 109 are in slice digit=8 (9% of the set)" in alert["text"]
-    assert lines[-1].startswith("examples 0, 8, 11, 15")
+    assert lines[-3].startswith("examples 0, 8, 11, 15")
+    assert lines[-1] == f"page     http://127.0.0.1:{agent.port}/alerts/1"
+    told = json.loads(alert["explanation"])
+    assert [picture["example"] for picture in told["pictures"]][:4] == [0, 8, 11, 15]
+    assert all(set("".join(picture["lines"])) <= set(" ▀▄█") for picture in told["pictures"])
     assert agent.value("goldwatch_verdict", monitor="worse", state="alerting") == 1
 
     server.serve(DIGITS / "digits.onnx")

@@ -13,11 +13,12 @@ from goldwatch.cli.base import app
 # They register their commands in the order of `--help`.
 # isort: off
 from goldwatch.cli import measure
+from goldwatch.cli import alerts
 from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "main", "measure"]
+__all__ = ["about", "alerts", "app", "main", "measure"]
 
 
 def main() -> None:

@@ -13,13 +13,15 @@ from goldwatch.config.quantities import (
     QuantityError,
     format_duration,
     format_latency,
+    format_moment,
     format_percentage,
     format_points,
     format_rate,
+    parse_duration,
 )
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.schema import json_schema
-from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives, Otlp, Prometheus
+from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives, Otlp, Prometheus, SilenceEntry
 
 __all__ = [
     "Alerts",
@@ -40,10 +42,12 @@ __all__ = [
     "Prometheus",
     "QuantityError",
     "Schedule",
+    "SilenceEntry",
     "Target",
     "Watch",
     "format_duration",
     "format_latency",
+    "format_moment",
     "format_percentage",
     "format_points",
     "format_rate",
@@ -51,4 +55,5 @@ __all__ = [
     "installed_probes",
     "json_schema",
     "load",
+    "parse_duration",
 ]

@@ -68,11 +68,14 @@ class Document:
             route = route[:-1]
         return route
 
-    def section(self, *route: str) -> Mapping[str, JsonValue]:
+    def section(self, *route: str | int) -> Mapping[str, JsonValue]:
         """Return the mapping at `route`, or an empty one if something else, or nothing, is there."""
         value: JsonValue = self.value
         for part in route:
-            value = value.get(part) if isinstance(value, dict) else None
+            if isinstance(part, int):
+                value = value[part] if isinstance(value, list) and part < len(value) else None
+            else:
+                value = value.get(part) if isinstance(value, dict) else None
         return value if isinstance(value, dict) else {}
 
     def shown(self, route: Route) -> str:

@@ -56,7 +56,7 @@ def _unknown(document: Document, route: Route, known: Sequence[str]) -> None:
 def _missing(document: Document, route: Route, known: Sequence[str]) -> None:
     """Say that a key is missing, or that another is misspelt and was meant to be it."""
     parent = document.present(route[:-1])
-    others = [key for key in document.section(*map(str, parent)) if key not in known]
+    others = [key for key in document.section(*parent) if key not in known]
     if near := get_close_matches(str(route[-1]), others, n=1):
         _unknown(document, (*parent, near[0]), known)
         return
@@ -107,8 +107,9 @@ def known_keys(schema: Mapping[str, Any], route: Iterable[str | int]) -> list[st
     node: Mapping[str, Any] = schema
     for part in route:
         mapping = _target(schema, node)
-        by_name = [*mapping.get("patternProperties", {}).values(), mapping.get("additionalProperties") or {}]
-        node = mapping.get("properties", {}).get(part, by_name[0])
+        by_name = [*mapping.get("patternProperties", {}).values(), mapping.get("items", {})]
+        by_name.append(mapping.get("additionalProperties") or {})
+        node = mapping.get("properties", {}).get(part) or next((schema for schema in by_name if schema), {})
     return list(_target(schema, node).get("properties", {}))
 
 

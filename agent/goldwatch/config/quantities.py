@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
 from urllib.parse import urlsplit
@@ -43,6 +44,7 @@ LATENCY_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+ at +p[0-9]{{2}}(?:\.[0-9]{{1
 RATE_PATTERN = rf"^{_NUMBER} +(?:per|an?) +(?:{_PERIOD})$"
 LISTEN_PATTERN = r"^(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$"
+MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
 CRON_PATTERN = r"^\S+( +\S+){4}$"
 
 _DURATION_PART = re.compile(rf"({_NUMBER}) *({_UNIT}) *")
@@ -176,6 +178,22 @@ def parse_rate(value: object) -> float:
 def format_rate(per_year: float) -> str:
     """Write events per year, to a billionth."""
     return f"{_plain(round(Decimal(repr(per_year)), 9))} per year"
+
+
+def parse_moment(value: object) -> float:
+    """Return Unix seconds for `2026-12-01 22:00`, in UTC unless it ends with an offset such as `+02:00`."""
+    complaint = "is not a time; write 2026-12-01 22:00, which is UTC, or 2026-12-01 22:00+01:00"
+    text = _match(MOMENT_PATTERN, value, complaint)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise QuantityError(value, complaint) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def format_moment(at: float) -> str:
+    """Write Unix seconds as a time in UTC; what is smaller than a second is lost."""
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def parse_listen(value: object) -> Listen:

@@ -27,6 +27,19 @@ def check_names(document: Document) -> None:
         else:
             wanted = {(*route, key): keys[key] for key in ("target", "targets") if key in keys}
         _check(document, "targets", wanted, route)
+    _check_silences(document)
+
+
+def _check_silences(document: Document) -> None:
+    """Add a problem for each silence of a watch that is not there: it would silence nothing."""
+    written = document.section("alerts").get("silences")
+    watches = list(document.section("watches"))
+    for index, silence in enumerate(written if isinstance(written, list) else ()):
+        name = silence.get("watch") if isinstance(silence, dict) else None
+        if isinstance(name, str) and name and name not in watches:
+            route: Route = ("alerts", "silences", index, "watch")
+            hint = did_you_mean(document.places[route].written or "", watches, "there are")
+            document.add(route, f"no watch is named {document.shown(route)}{hint}")
 
 
 def _check(document: Document, section: str, wanted: Mapping[Route, object], watch: Route) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
+from pydantic import BeforeValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
@@ -33,6 +33,11 @@ Rate = Annotated[float, Quantity(q.parse_rate, q.format_rate, q.RATE_PATTERN, ("
 Address = Annotated[
     q.Listen, Quantity(q.parse_listen, q.format_listen, q.LISTEN_PATTERN, ("0.0.0.0:9870", "127.0.0.1:9870", ":9870"))
 ]
+
+
+Moment = Annotated[float, Quantity(q.parse_moment, q.format_moment, q.MOMENT_PATTERN, ("2026-12-01 22:00",))]
+Rollout = Annotated[float, _duration(partial(q.parse_duration, low_s=0, high_s=86400), examples=("5m", "0s"))]
+Weight = Annotated[float, Field(ge=0.01, le=100, strict=False)]
 
 
 def _parse_url(value: object) -> str:
@@ -74,6 +79,22 @@ class Objectives(Section):
     )
 
 
+class SilenceEntry(Section):
+    """A time in which alerts are gathered and shown, but nobody is called."""
+
+    begins_at: Moment = Field(alias="from", description="When it begins; UTC unless an offset is written.")
+    ends_at: Moment = Field(alias="until", description="When it ends; an alert that still holds then is raised.")
+    why: str = Field(min_length=1, max_length=200, description="The reason, which is shown with the alert.")
+    watch: str = Field(default="", description="The watch that it is for; without one, it is for all.")
+
+    @field_validator("ends_at")
+    @classmethod
+    def _ends_after_it_begins(cls, ends_at: float, info: ValidationInfo) -> float:
+        if (begins_at := info.data.get("begins_at")) is not None and ends_at <= begins_at:
+            raise q.QuantityError(q.format_moment(ends_at), "is no later than `from`")
+        return ends_at
+
+
 class Alerts(Section):
     """How sure to be before anyone is called."""
 
@@ -81,6 +102,21 @@ class Alerts(Section):
         default=1.0,
         alias="false_alarms",
         description="The expected false alarms of one model, over all its monitors together.",
+    )
+    weights: Mapping[str, Weight] = Field(
+        default_factory=dict,
+        description="The share of each monitor in the budget, beside 1 for one that is not named here.",
+    )
+    silences: Annotated[tuple[SilenceEntry, ...], Strict(False)] = Field(  # a list in the file
+        default=(), description="Times in which nobody is called, such as a maintenance."
+    )
+    rollout_s: Rollout = Field(
+        default=300.0,
+        alias="rollout",
+        description="For so long after a model's version, name or digest has changed, nobody is called.",
+    )
+    runbooks: str = Field(
+        default="", description="The address of the folder of runbooks, one a monitor: worse.md and so on."
     )
 
 

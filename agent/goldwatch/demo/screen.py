@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from goldwatch.alert import Alert
+from goldwatch.golden.picture import half_blocks
 from goldwatch.judgement import Flip, Judgement, State, Verdict
 
 _ROWS = 8
 _BAR = 30
-_INK = 0.35
 _STYLES = {
     State.STEADY: "green",
     State.RECOVERED: "green",
@@ -51,18 +51,10 @@ def line(judgement: Judgement) -> str:
 def digits(images: NDArray[Any], flips: Sequence[Flip], most: int = 7) -> str:
     """Draw the flipped examples of `images` [n, 8, 8] side by side in half blocks, with what they were and are now."""
     shown = flips[:most]
-    drawn = [_half_blocks(images[flip.example]) for flip in shown]
+    drawn = [half_blocks(images[flip.example]) for flip in shown]
     rows = ["   ".join(lines) for lines in zip(*drawn, strict=True)]
     captions = "   ".join(f"{f'{flip.reference} -> {flip.now}':^8}" for flip in shown)
     return "\n".join([*rows, captions]) if shown else ""
-
-
-def _half_blocks(image: NDArray[Any]) -> list[str]:
-    """Draw a picture, two rows of pixels to a line of text."""
-    inked = image > _INK
-    blocks = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
-    pairs = zip(inked[::2], inked[1::2], strict=True)
-    return ["".join(blocks[bool(t), bool(b)] for t, b in zip(top, bottom, strict=True)) for top, bottom in pairs]
 
 
 def _replays(judgements: Sequence[Judgement]) -> Table:

@@ -258,7 +258,15 @@ ALERT_ACTIVE = Metric(
     Kind.GAUGE,
     "",
     (*_WATCH, "severity"),
-    "Whether an alert of this severity is open (1) or not (0).",
+    "Whether an alert of this severity is open and calls somebody (1) or not (0).",
+)
+ALERT_SILENCED = Metric(
+    "goldwatch_alert_silenced",
+    "goldwatch.alert.silenced",
+    Kind.GAUGE,
+    "",
+    (*_WATCH, "severity"),
+    "Whether an alert of this severity is open and silenced: by a silence, a rollout, or one about the same cause.",
 )
 
 CATALOGUE: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

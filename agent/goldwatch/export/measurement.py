@@ -60,8 +60,7 @@ def of_judgement(j: Judgement) -> Iterator[Measurement]:
     yield from _of_difference(j, where)
     for score in j.scores:
         yield from _of_score(score, where | {"score": score.name})
-    for verdict in j.verdicts:
-        yield from _of_verdict(verdict, where | {"monitor": verdict.monitor})
+    yield from of_verdicts(j)
 
 
 def of_watch(watch: str, target: str) -> Iterator[Measurement]:
@@ -81,11 +80,22 @@ def of_skip(watch: str, target: str, reason: str) -> Iterator[Measurement]:
     yield Measurement(c.REPLAYS_SKIPPED, {"watch": watch, "target": target, "reason": SkipReason(reason)}, 1)
 
 
-def of_alert(watch: str, target: str, severity: str | None) -> Iterator[Measurement]:
-    """Yield the alert that is open, by its severity, or that none is. Raises ValueError if there is no such one."""
-    active = None if severity is None else Severity(severity)
+def of_verdicts(j: Judgement) -> Iterator[Measurement]:
+    """Yield what the monitors say, where nothing else is known."""
+    for verdict in j.verdicts:
+        yield from _of_verdict(verdict, {"watch": j.watch, "target": j.target, "monitor": verdict.monitor})
+
+
+def of_alert(watch: str, target: str, severity: str | None, *, silenced: bool = False) -> Iterator[Measurement]:
+    """Yield the alert that is open, by its severity, or that none is. Raises ValueError if there is no such one.
+
+    One that is silenced calls nobody, so it is not active.
+    """
+    opened = None if severity is None else Severity(severity)
     for each in Severity:
-        yield Measurement(c.ALERT_ACTIVE, {"watch": watch, "target": target, "severity": each}, float(each is active))
+        labels = {"watch": watch, "target": target, "severity": each}
+        yield Measurement(c.ALERT_ACTIVE, labels, float(each is opened and not silenced))
+        yield Measurement(c.ALERT_SILENCED, labels, float(each is opened and silenced))
 
 
 def of_reload(*, ok: bool, at: float) -> Iterator[Measurement]:

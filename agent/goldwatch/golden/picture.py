@@ -1,0 +1,76 @@
+"""Examples as people can see them in a terminal: numbers, text, and small images in half blocks. Needs numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.golden.opened import GoldenSet
+
+_MOST_NUMBERS = 16
+_WIDEST = 48
+_LARGEST_IMAGE = 512
+_INK = 0.35
+"""The share of the way from the darkest to the brightest pixel from which on one is drawn."""
+
+
+def draw(golden: GoldenSet, example: int) -> list[str]:
+    """Return the lines that show one example's inputs. Raises IndexError for an example that the set has not."""
+    if not 0 <= example < golden.examples:
+        raise IndexError(f"the set has examples 0 to {golden.examples - 1}, not {example}")
+    lines = []
+    for name in golden.manifest.inputs:
+        shown = list(_drawn(np.asarray(golden.tensor(f"inputs.{name}")[example])))
+        lines += [f"{name} {shown[0]}"] if len(shown) == 1 else shown
+    return lines
+
+
+def half_blocks(image: NDArray[Any]) -> list[str]:
+    """Draw a picture [height, width], two rows of pixels to a line of text. One of a single brightness is blank."""
+    low, high = float(image.min()), float(image.max())
+    inked = image > low + _INK * (high - low)
+    if len(inked) % 2:
+        inked = np.vstack([inked, np.zeros((1, inked.shape[1]), np.bool_)])
+    blocks = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+    pairs = zip(inked[::2], inked[1::2], strict=True)
+    return ["".join(blocks[bool(t), bool(b)] for t, b in zip(top, bottom, strict=True)) for top, bottom in pairs]
+
+
+def _drawn(value: NDArray[Any]) -> Iterator[str]:
+    image = _image(value)
+    if image is not None:
+        yield from half_blocks(_shrunk(image))
+    elif value.size <= _MOST_NUMBERS:
+        yield ", ".join(_number(x) for x in value.ravel().tolist())
+    else:
+        first = ", ".join(_number(x) for x in value.ravel()[:_MOST_NUMBERS].tolist())
+        shape = " x ".join(map(str, value.shape))
+        numbers = value.astype(np.float64)
+        span = f"{_number(float(numbers.min()))} to {_number(float(numbers.max()))}"
+        yield f"{first}, ... ({shape} values from {span}, mean {_number(float(numbers.mean()))})"
+
+
+def _image(value: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return the brightness [height, width] of what is shaped like a small image; None for anything else."""
+    if value.ndim == 3 and value.shape[0] in (1, 3, 4):
+        value = value[:3].mean(axis=0)
+    elif value.ndim == 3 and value.shape[2] in (1, 3, 4):
+        value = value[:, :, :3].mean(axis=2)
+    if value.ndim != 2 or not all(4 <= side <= _LARGEST_IMAGE for side in value.shape):
+        return None
+    return value.astype(np.float64)
+
+
+def _shrunk(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the image no wider than a column of text, each pixel the mean of a square."""
+    step = -(-max(image.shape) // _WIDEST)
+    height, width = (side // step * step for side in image.shape)
+    blocks = image[:height, :width].reshape(height // step, step, width // step, step)
+    return np.asarray(blocks.mean(axis=(1, 3)))
+
+
+def _number(value: float | bool) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
