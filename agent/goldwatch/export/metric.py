@@ -49,6 +49,9 @@ class Metric:
         return of.get("watch") == watch and of.get("target") == target
 
 
+WATCH = ("watch", "target")
+"""The labels of what belongs to one golden set against one target."""
+
 LABELS = {
     "watch": "the watches of the config",
     "target": "the targets of the config",

@@ -1,0 +1,31 @@
+"""goldwatch itself: what runs, and with which config."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import Kind, Metric
+
+BUILD_INFO = Metric(
+    "goldwatch_build_info",
+    "goldwatch.build.info",
+    Kind.INFO,
+    "",
+    ("version", "python"),
+    "The goldwatch that runs, and on which Python.",
+    group=(),
+)
+RELOAD_SUCCESSFUL = Metric(
+    "goldwatch_config_last_reload_successful",
+    "goldwatch.config.last_reload_successful",
+    Kind.GAUGE,
+    "",
+    (),
+    "Whether the last attempt to load the config succeeded (1) or the config before it is still in force (0).",
+)
+RELOAD_SUCCESS_TIMESTAMP = Metric(
+    "goldwatch_config_last_reload_success_timestamp_seconds",
+    "goldwatch.config.last_reload_success_timestamp",
+    Kind.GAUGE,
+    "s",
+    (),
+    "Unix time at which the config in force was loaded.",
+)

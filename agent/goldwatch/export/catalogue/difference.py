@@ -1,0 +1,31 @@
+"""The examples of the last replay against their reference outputs."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+EXAMPLES_COMPARED = Metric(
+    "goldwatch_examples_compared",
+    "goldwatch.examples.compared",
+    Kind.GAUGE,
+    "{example}",
+    WATCH,
+    "Golden examples that were answered in the last replay and so compared with the reference.",
+)
+EXAMPLES_MOVED = Metric(
+    "goldwatch_examples_moved",
+    "goldwatch.examples.moved",
+    Kind.GAUGE,
+    "{example}",
+    WATCH,
+    "Compared examples with an output beyond the golden set's tolerance.",
+)
+EXAMPLES_FLIPPED = Metric(
+    "goldwatch_examples_flipped",
+    "goldwatch.examples.flipped",
+    Kind.GAUGE,
+    "{example}",
+    (*WATCH, "effect"),
+    "Compared examples in another class than in the reference: harmful were right, helpful are right now, neutral are "
+    "wrong in both.",
+)

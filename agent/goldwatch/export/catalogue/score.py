@@ -1,0 +1,51 @@
+"""Scores, with the bounds of their intervals."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+SCORE = Metric(
+    "goldwatch_score_ratio",
+    "goldwatch.score",
+    Kind.GAUGE,
+    "1",
+    (*WATCH, "score"),
+    "The last known score of the target on its golden set.",
+    group=WATCH,
+)
+SCORE_LOW = Metric(
+    "goldwatch_score_low_ratio",
+    "goldwatch.score.low",
+    Kind.GAUGE,
+    "1",
+    (*WATCH, "score"),
+    "The lower bound of the score's 95 % interval over examples.",
+    group=WATCH,
+)
+SCORE_HIGH = Metric(
+    "goldwatch_score_high_ratio",
+    "goldwatch.score.high",
+    Kind.GAUGE,
+    "1",
+    (*WATCH, "score"),
+    "The upper bound of the score's 95 % interval over examples.",
+    group=WATCH,
+)
+SCORE_REFERENCE = Metric(
+    "goldwatch_score_reference_ratio",
+    "goldwatch.score.reference",
+    Kind.GAUGE,
+    "1",
+    (*WATCH, "score"),
+    "The same score of the reference outputs, where it has a meaning.",
+    group=WATCH,
+)
+SCORE_EXAMPLES = Metric(
+    "goldwatch_score_examples",
+    "goldwatch.score.examples",
+    Kind.GAUGE,
+    "{example}",
+    (*WATCH, "score"),
+    "Examples that the score rests on.",
+    group=WATCH,
+)

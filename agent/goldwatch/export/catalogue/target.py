@@ -1,0 +1,40 @@
+"""What is replayed against what: the target and the golden set."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+TARGET_INFO = Metric(
+    "goldwatch_target_info",
+    "goldwatch.target.info",
+    Kind.INFO,
+    "",
+    (*WATCH, "probe", "model", "version", "framework", "framework_version", "device", "digest"),
+    "What the target last said that it is; a label is empty where it does not say.",
+    group=WATCH,
+)
+TARGET_OPEN = Metric(
+    "goldwatch_target_open_seconds",
+    "goldwatch.target.open",
+    Kind.GAUGE,
+    "s",
+    WATCH,
+    "How long it last took to load the model or connect to its server.",
+)
+GOLDEN_INFO = Metric(
+    "goldwatch_golden_info",
+    "goldwatch.golden.info",
+    Kind.INFO,
+    "",
+    (*WATCH, "golden", "task", "digest"),
+    "The golden set that is replayed, and the beginning of its digest.",
+    group=WATCH,
+)
+GOLDEN_EXAMPLES = Metric(
+    "goldwatch_golden_examples",
+    "goldwatch.golden.examples",
+    Kind.GAUGE,
+    "{example}",
+    WATCH,
+    "Examples in the golden set.",
+)

@@ -1,0 +1,49 @@
+"""Evidence, verdicts and alerts."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+EVIDENCE = Metric(
+    "goldwatch_evidence_log10",
+    "goldwatch.evidence.log10",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "monitor"),
+    "Evidence for a change, as log10 of the monitor's e-value. Absent for a monitor that states facts.",
+    group=WATCH,
+)
+EVIDENCE_THRESHOLD = Metric(
+    "goldwatch_evidence_threshold_log10",
+    "goldwatch.evidence.threshold.log10",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "monitor"),
+    "The evidence at which the monitor alerts, which follows from the false-alarm budget.",
+    group=WATCH,
+)
+VERDICT = Metric(
+    "goldwatch_verdict",
+    "goldwatch.verdict",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "monitor", "state"),
+    "What the monitor says after the last replay: 1 for its state, 0 for the others. Unknown is not good.",
+    group=WATCH,
+)
+ALERT_ACTIVE = Metric(
+    "goldwatch_alert_active",
+    "goldwatch.alert.active",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "severity"),
+    "Whether an alert of this severity is open and calls somebody (1) or not (0).",
+)
+ALERT_SILENCED = Metric(
+    "goldwatch_alert_silenced",
+    "goldwatch.alert.silenced",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "severity"),
+    "Whether an alert of this severity is open and silenced: by a silence, a rollout, or one about the same cause.",
+)
