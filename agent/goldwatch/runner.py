@@ -14,7 +14,7 @@ from dataclasses import replace
 from goldwatch.alarms import SILENT, Alarms, Settled, no_longer_known
 from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
-from goldwatch.export import measurement
+from goldwatch.export import measurement, standing
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.measurement import Measurement
 from goldwatch.judgement import Judgement, Validity
@@ -80,7 +80,10 @@ class Runner:
                 judgement, judged.states, changed, settled.events, judged.observed, settled.circumstances
             )
         _log(settled, judged.refused)
-        self._export(measurement.of_judgement(judgement), judgement, alert)
+        watch, limit_s = assignment.watch, assignment.settings.get("latency_limit_s")
+        found = measurement.of_judgement(judgement, limit_s)
+        due = standing.of_due(watch, judgement.target, time.time())
+        self._export([*found, *due], judgement, alert)
         if alert is not None and settled.told_anew:
             self._illustrate(alert, assignment)
         if self._observer is not None:
@@ -113,9 +116,9 @@ def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Meas
     """Yield whether somebody is to be called because of an alert, or would be if it were not silenced."""
     opened = alert is not None and alert.closed_at is None
     severity = str(alert.severity) if alert is not None and opened else None
-    yield from measurement.of_alert(
-        watch, target, severity, silenced=opened and not (alert is not None and alert.calls)
-    )
+    hushed = opened and not (alert is not None and alert.calls)
+    number = alert.number if alert is not None else 0
+    yield from measurement.of_alert(watch, target, severity, silenced=hushed, number=number)
 
 
 def _log(settled: Settled, refused: Mapping[str, str]) -> None:

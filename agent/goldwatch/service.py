@@ -20,7 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from goldwatch import __version__
 from goldwatch.config import Config
-from goldwatch.export import measurement
+from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.http import Endpoints
@@ -64,11 +64,11 @@ class Service:
     async def start(self) -> None:
         """Put the config in force. Raises CannotStart; what had been started is stopped then."""
         try:
-            wanted = await asyncio.to_thread(prepare, self._path, self._workers)
+            wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
             if self._on_config is not None:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
-            self._exporters |= _pushers(wanted.config)
+            self._exporters |= _pushers(wanted.config, self._failed_push)
             await self._listen(wanted.config)
         except (CannotStart, LedgerError, OSError) as error:
             await self.stop()
@@ -78,13 +78,13 @@ class Service:
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.start()
-        self._publish(measurement.of_build(__version__))
+        self._introduce()
         self._enforce(wanted)
 
     async def reload(self) -> None:
         """Read the config again; a bad one changes nothing and says so."""
         try:
-            wanted = await asyncio.to_thread(prepare, self._path, self._workers)
+            wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
             self._check_fixed(wanted.config)
             pushers = self._new_pushers(wanted.config)
         except Exception as error:
@@ -98,7 +98,7 @@ class Service:
             if otlp := self._exporters.pop("otlp", None):
                 await asyncio.to_thread(otlp.close)
             self._exporters |= pushers
-            self._publish(measurement.of_build(__version__))
+            self._introduce()
         self._enforce(wanted)
 
     def abort(self) -> None:
@@ -137,7 +137,7 @@ class Service:
     def _new_pushers(self, config: Config) -> dict[str, Exporter] | None:
         """Return exporters for a changed section, None for one that is as it was: a new one loses its counters."""
         now = self._in_force.config.exporters.otlp if self._in_force else None
-        return None if config.exporters.otlp == now else _pushers(config)
+        return None if config.exporters.otlp == now else _pushers(config, self._failed_push)
 
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
@@ -164,9 +164,16 @@ class Service:
                 self._publish(measurement.of_watch(*key))
                 self._publish_open_alert(key)
             if before.get(key) != assignment:
+                self._publish(standing.of_promises(assignment.watch, assignment.target.name))
+                self._publish(standing.of_due(assignment.watch, assignment.target.name, time.time()))
                 self._schedule(assignment)
         self._publish(measurement.of_reload(ok=True, at=time.time()))
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
+
+    def _introduce(self) -> None:
+        """Tell exporters, old and new, what runs."""
+        self._publish(measurement.of_build(__version__))
+        self._publish(measurement.of_pusher(["metrics"] if "otlp" in self._exporters else []))
 
     def _publish_open_alert(self, key: tuple[str, str]) -> None:
         """Say at once that an alert of the past is open yet: the next replay may be a day away."""
@@ -248,6 +255,9 @@ class Service:
         for exporter in self._exporters.values():
             exporter.publish(found)
 
+    def _failed_push(self, signal: str) -> None:
+        self._publish(measurement.of_failed_push(signal))
+
     def _retire(self, key: tuple[str, str]) -> None:
         for exporter in self._exporters.values():
             exporter.retire(*key)
@@ -258,11 +268,21 @@ class Service:
         return None if self._in_force is not None else "no config is in force yet"
 
 
+def _prepared(path: Path, workers: Workers) -> InForce:
+    """Load a config and verify its golden sets. Raises CannotStart, also for one that would make too many series."""
+    wanted = prepare(path, workers)
+    try:
+        cardinality.check(wanted.config)
+    except cardinality.TooManySeries as error:
+        raise CannotStart(str(error)) from None
+    return wanted
+
+
 def _job_id(key: tuple[str, str]) -> str:
     return " ".join(key)
 
 
-def _pushers(config: Config) -> dict[str, Exporter]:
+def _pushers(config: Config, failed: Callable[[str], None]) -> dict[str, Exporter]:
     otlp = config.exporters.otlp
     if otlp is None:
         return {}
@@ -270,7 +290,7 @@ def _pushers(config: Config) -> dict[str, Exporter]:
 
     headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
     try:
-        return {"otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers)}
+        return {"otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers, failed=failed)}
     except NotInstalled as error:
         raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 

@@ -23,9 +23,10 @@ def values(found: Iterable[Measurement], metric: Metric) -> dict[tuple[str, ...]
 
 
 def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> None:
-    found = list(m.of_judgement(judgement()))
+    found = list(m.of_judgement(judgement(), 0.05))
     events = {c.BUILD_INFO, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED}
-    events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED}
+    events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED, c.ALERT_NUMBER, c.PUSHES_FAILED}
+    events |= {c.WATCH_INTERVAL, c.OBJECTIVE, c.OBJECTIVE_LATENCY, c.REPLAY_NEXT}
     assert {f.metric for f in found} == set(c.CATALOGUE) - events
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
 
@@ -102,6 +103,11 @@ def test_a_server_cannot_make_a_label_long_or_unsendable(judgement: Make) -> Non
     assert all(part.encode() is not None for part in key)
 
 
+def test_requests_over_the_objective_are_counted_with_those_that_were_given_up(judgement: Make) -> None:
+    assert values(m.of_judgement(judgement(), 0.05), c.REQUESTS_LATE) == {(): 4}  # 60 ms, 0.7 s, 80 s, a timeout
+    assert values(m.of_judgement(judgement()), c.REQUESTS_LATE) == {}
+
+
 def test_a_new_watch_starts_at_zero() -> None:
     found = list(m.of_watch("fraud", "fraud-eu"))
     assert {f.metric for f in found} == {c.REPLAYS, c.REPLAYS_SKIPPED, c.REQUESTS, c.REQUEST_LATENCY}
@@ -115,6 +121,10 @@ def test_events() -> None:
     assert values(m.of_alert("w", "t", "page", silenced=True), c.ALERT_ACTIVE) == {("page",): 0.0, ("ticket",): 0.0}
     assert values(m.of_alert("w", "t", "page", silenced=True), c.ALERT_SILENCED) == {("page",): 1.0, ("ticket",): 0.0}
     assert values(m.of_alert("w", "t", None), c.ALERT_ACTIVE) == {("page",): 0.0, ("ticket",): 0.0}
+    assert values(m.of_alert("w", "t", "page", number=42), c.ALERT_NUMBER) == {(): 42}
+    assert values(m.of_alert("w", "t", None, number=42), c.ALERT_NUMBER) == {(): 0}
+    assert values(m.of_pusher(["metrics"]), c.PUSHES_FAILED) == {("metrics",): 0}
+    assert values(m.of_failed_push("metrics"), c.PUSHES_FAILED) == {("metrics",): 1}
     assert [f.value for f in m.of_reload(ok=True, at=12.5)] == [1.0, 12.5]
     assert [f.value for f in m.of_reload(ok=False, at=12.5)] == [0.0]
     assert [f.labels["version"] for f in m.of_build("1.2.3")] == ["1.2.3"]

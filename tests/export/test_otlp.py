@@ -30,6 +30,8 @@ from goldwatch.export.otlp import OtlpExporter, Protocol
 from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
+from tests.export.watches import of_watch
+
 Make = Callable[..., Judgement]
 EVERY_S = 0.1
 
@@ -130,7 +132,7 @@ def exporter(receiver: Receiver, protocol: Protocol) -> Iterator[OtlpExporter]:
 
 
 def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, receiver: Receiver, judgement: Make) -> None:
-    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_watch("fraud", "fraud-eu")):
+    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics"]), of_watch()):
         exporter.publish(found)
     exporter.publish(m.of_judgement(judgement()))
     exporter.publish(m.of_judgement(judgement()))

@@ -16,6 +16,8 @@ from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
 
+from tests.export.watches import of_watch
+
 Make = Callable[..., Judgement]
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -41,9 +43,9 @@ def named(found: Series, name: str) -> list[dict[str, str]]:
 @pytest.fixture
 def exporter(judgement: Make) -> PrometheusExporter:
     made = PrometheusExporter()
-    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_watch("fraud", "fraud-eu")):
+    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics"]), of_watch()):
         made.publish(found)
-    made.publish(m.of_judgement(judgement()))
+    made.publish(m.of_judgement(judgement(), 0.05))
     made.publish(m.of_alert("fraud", "fraud-eu", "page"))
     return made
 
@@ -138,8 +140,8 @@ def test_retiring_ends_one_target_and_no_other(exporter: PrometheusExporter, jud
     assert {dict(k).get("target", "fraud-us") for _, k in left} == {"fraud-us"}
     assert ("goldwatch_config_last_reload_successful", ()) in left
     exporter.retire("fraud", "fraud-us")
-    exporter.publish(m.of_watch("fraud", "fraud-eu"))
-    exporter.publish(m.of_judgement(judgement()))
+    exporter.publish(of_watch())
+    exporter.publish(m.of_judgement(judgement(), 0.05))
     exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
     assert series(exporter) == before  # the counters start again from zero
 

@@ -44,6 +44,17 @@ def collector() -> Collector:
     return Collector()
 
 
+def test_each_failure_is_told(collector: Collector) -> None:
+    told: list[str] = []
+    push = Push(collector, "http://collector:4318", ["collector"], failed=lambda: told.append("failed"))
+    push.export(NOTHING)
+    collector.failing = True
+    push.export(NOTHING)
+    collector.failing = OSError("gone")
+    push.export(NOTHING)
+    assert told == ["failed", "failed"]
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -58,11 +58,13 @@ def check(
 ) -> None:
     """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure."""
     from goldwatch import config as configuration  # noqa: PLC0415
+    from goldwatch.export import cardinality  # noqa: PLC0415
 
     if config_only:
         try:
             found = configuration.load(config)
-        except configuration.ConfigError as error:
+            cardinality.check(found)
+        except (configuration.ConfigError, cardinality.TooManySeries) as error:
             fail(str(error))
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())

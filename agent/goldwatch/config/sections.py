@@ -127,6 +127,9 @@ class Prometheus(Section):
         default=q.Listen("0.0.0.0", 9870),  # noqa: S104 - metrics are there to be scraped
         description="Where to serve /metrics, /healthz and /readyz; without a host, on all addresses.",
     )
+    most_series: int = Field(
+        default=250_000, ge=100, le=10_000_000, description="A config that would make more series is refused."
+    )
 
 
 class Otlp(Section):

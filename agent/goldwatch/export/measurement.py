@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -51,11 +51,12 @@ class Measurement:
         object.__setattr__(self, "key", tuple(self.labels[label] for label in self.metric.labels))
 
 
-def of_judgement(j: Judgement) -> Iterator[Measurement]:
-    """Yield all that a replay and its judgement tell."""
+def of_judgement(j: Judgement, latency_limit_s: float | None = None) -> Iterator[Measurement]:
+    """Yield all that a replay and its judgement tell; `latency_limit_s` is the objective, if there is one."""
     where = {"watch": j.watch, "target": j.target}
     yield from _of_replay(j, where)
     yield from _of_requests(j, where)
+    yield from _of_late(j, where, latency_limit_s)
     yield from _of_infos(j, where)
     yield from _of_difference(j, where)
     for score in j.scores:
@@ -86,12 +87,15 @@ def of_verdicts(j: Judgement) -> Iterator[Measurement]:
         yield from _of_verdict(verdict, {"watch": j.watch, "target": j.target, "monitor": verdict.monitor})
 
 
-def of_alert(watch: str, target: str, severity: str | None, *, silenced: bool = False) -> Iterator[Measurement]:
+def of_alert(
+    watch: str, target: str, severity: str | None, *, silenced: bool = False, number: int = 0
+) -> Iterator[Measurement]:
     """Yield the alert that is open, by its severity, or that none is. Raises ValueError if there is no such one.
 
     One that is silenced calls nobody, so it is not active.
     """
     opened = None if severity is None else Severity(severity)
+    yield Measurement(c.ALERT_NUMBER, {"watch": watch, "target": target}, number if opened is not None else 0)
     for each in Severity:
         labels = {"watch": watch, "target": target, "severity": each}
         yield Measurement(c.ALERT_ACTIVE, labels, float(each is opened and not silenced))
@@ -103,6 +107,17 @@ def of_reload(*, ok: bool, at: float) -> Iterator[Measurement]:
     yield Measurement(c.RELOAD_SUCCESSFUL, {}, float(ok))
     if ok:
         yield Measurement(c.RELOAD_SUCCESS_TIMESTAMP, {}, at)
+
+
+def of_pusher(signals: Iterable[str]) -> Iterator[Measurement]:
+    """Yield the counters of a pusher to a collector at zero."""
+    for signal in signals:
+        yield Measurement(c.PUSHES_FAILED, {"signal": signal}, 0)
+
+
+def of_failed_push(signal: str) -> Iterator[Measurement]:
+    """Yield one push that a collector did not take."""
+    yield Measurement(c.PUSHES_FAILED, {"signal": signal}, 1)
 
 
 def of_build(version: str) -> Iterator[Measurement]:
@@ -131,6 +146,12 @@ def _of_requests(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement
         yield Measurement(c.REQUESTS, {**where, "outcome": outcome.label}, j.outcomes.get(outcome.label, 0))
     yield from _gauge(c.FIRST_REQUEST, where, j.first_request_s)
     yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s)
+
+
+def _of_late(j: Judgement, where: Mapping[str, str], limit_s: float | None) -> Iterator[Measurement]:
+    if limit_s is not None:
+        lost = sum(j.outcomes.get(outcome.label, 0) for outcome in (Outcome.TIMEOUT, Outcome.CRASHED))
+        yield Measurement(c.REQUESTS_LATE, where, lost + sum(latency > limit_s for latency in j.latencies_s))
 
 
 def _of_infos(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

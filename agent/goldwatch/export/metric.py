@@ -73,6 +73,8 @@ LABELS = {
     "monitor": "the monitors of the watch",
     "state": "unknown, steady, suspect, alerting, recovered",
     "severity": "page, ticket",
+    "objective": "accuracy_loss, errors, latency",
+    "signal": "logs, metrics, traces",
 }
 """Each label that may be used, and what bounds its values."""
 
@@ -80,7 +82,8 @@ _NAME = re.compile(r"goldwatch(_[a-z0-9]+)+")
 _OTEL_NAME = re.compile(r"goldwatch(\.[a-z0-9]+(_[a-z0-9]+)*)+")
 _UNIT = re.compile(r"|s|1|\{[a-z0-9]+\}(/s)?")
 _RESERVED = ("_bucket", "_sum", "_count", "_created")
-_FACTS = {"version", "python", "model", "framework", "framework_version", "device", "digest", "golden", "task", "probe"}
+FACTS = {"version", "python", "model", "framework", "framework_version", "device", "digest", "golden", "task", "probe"}
+"""Labels with one value at a time, which only an info has."""
 
 
 def prometheus_name(metric: Metric) -> str:
@@ -123,7 +126,7 @@ def _problems_of(metric: Metric) -> Iterator[str]:
 def _problems_of_labels(metric: Metric) -> Iterator[str]:
     if unbounded := [label for label in metric.labels if label not in LABELS]:
         yield f"nothing bounds the values of {', '.join(unbounded)}"
-    if metric.kind is not Kind.INFO and (facts := _FACTS.intersection(metric.labels)):
+    if metric.kind is not Kind.INFO and (facts := FACTS.intersection(metric.labels)):
         yield f"{', '.join(sorted(facts))} may be labels of an info only, where the old series ends"
     if metric.kind is Kind.INFO and metric.group is None:
         yield "an info must have a group, so that the old series ends"

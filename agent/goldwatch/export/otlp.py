@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import signature
 from typing import Any, Literal
@@ -61,14 +61,18 @@ class OtlpExporter:
         every_s: float,
         headers: Mapping[str, str] | None = None,
         resource: Mapping[str, str] | None = None,
+        failed: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`resource` holds attributes beside service.name and service.version. Raises NotInstalled, ValueError."""
+        """`resource` holds attributes beside service.name and service.version; `failed` is told the signal of a push.
+
+        Raises NotInstalled, ValueError.
+        """
         self._store = Store()
         self._lock = threading.Lock()
         self._retired: frozenset[tuple[str, str]] = frozenset()
         self._closed = False
         inner = _exporter(endpoint, protocol, headers or {}, min(every_s, _PUSH_LIMIT_S))
-        self._push = Push(inner, endpoint, _LOGGERS[protocol])
+        self._push = Push(inner, endpoint, _LOGGERS[protocol], failed=partial(failed, "metrics"))
         self._provider = MeterProvider(
             [_reader(self._push, every_s)],
             Resource.create({"service.name": "goldwatch", "service.version": __version__, **(resource or {})}),

@@ -24,6 +24,7 @@ class Push(MetricExporter):
     """Hands metrics to `inner`. A failure is a warning at first and then once an hour, however often it pushes.
 
     `loggers` are those of `inner`, whose own words (a line for each try) go into that warning instead of the log.
+    `failed` is told of each push that fails.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Push(MetricExporter):
         endpoint: str,
         loggers: Sequence[str],
         clock: Callable[[], float] = time.monotonic,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
         self._inner = inner
         parts = urlsplit(endpoint)
         self._where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)  # without a password
         self._loggers = [logging.getLogger(name) for name in loggers]
+        self._failed = failed
         self._clock = clock
         self._retired: frozenset[tuple[str, str]] = frozenset()
         self._failures = 0
@@ -81,6 +84,8 @@ class Push(MetricExporter):
             log.info("metrics reach the OpenTelemetry collector at %s again", self._where)
             self._said_at = None
         self._failures = 0 if ok else self._failures + 1
+        if not ok:
+            self._failed()
         now = self._clock()
         if ok or (self._said_at is not None and now - self._said_at < _SAY_AGAIN_AFTER_S):
             return

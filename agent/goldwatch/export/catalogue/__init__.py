@@ -11,6 +11,7 @@ from goldwatch.export.metric import Metric
 # isort: off
 from goldwatch.export.catalogue.agent import *  # noqa: F403 - the metrics of a group are those of the catalogue
 from goldwatch.export.catalogue.target import *  # noqa: F403
+from goldwatch.export.catalogue.objective import *  # noqa: F403
 from goldwatch.export.catalogue.replay import *  # noqa: F403
 from goldwatch.export.catalogue.request import *  # noqa: F403
 from goldwatch.export.catalogue.score import *  # noqa: F403

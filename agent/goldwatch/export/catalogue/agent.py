@@ -29,3 +29,11 @@ RELOAD_SUCCESS_TIMESTAMP = Metric(
     (),
     "Unix time at which the config in force was loaded.",
 )
+PUSHES_FAILED = Metric(
+    "goldwatch_pushes_failed_total",
+    "goldwatch.pushes.failed",
+    Kind.COUNTER,
+    "{push}",
+    ("signal",),
+    "Pushes that an OpenTelemetry collector did not take. Absent without a collector.",
+)

@@ -60,3 +60,11 @@ REPLAY_THROUGHPUT = Metric(
     WATCH,
     "Answered examples per second in the last replay that had an answer.",
 )
+REPLAY_NEXT = Metric(
+    "goldwatch_replay_next_timestamp_seconds",
+    "goldwatch.replay.next_timestamp",
+    Kind.GAUGE,
+    "s",
+    WATCH,
+    "Unix time at which, after the last replay or the start, the next was due. In the past, it is overdue.",
+)

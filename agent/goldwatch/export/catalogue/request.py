@@ -29,3 +29,11 @@ FIRST_REQUEST = Metric(
     WATCH,
     "Latency of the first request after the target was last opened, which is not in the histogram.",
 )
+REQUESTS_LATE = Metric(
+    "goldwatch_requests_late_total",
+    "goldwatch.requests.late",
+    Kind.COUNTER,
+    "{request}",
+    WATCH,
+    "Requests over the latency objective, with those that were given up or took their worker down; absent without one.",
+)

@@ -47,3 +47,11 @@ ALERT_SILENCED = Metric(
     (*WATCH, "severity"),
     "Whether an alert of this severity is open and silenced: by a silence, a rollout, or one about the same cause.",
 )
+ALERT_NUMBER = Metric(
+    "goldwatch_alert_number",
+    "goldwatch.alert.number",
+    Kind.GAUGE,
+    "",
+    WATCH,
+    "The number of the open alert, by which its page and the ledger know it; 0 while none is open.",
+)

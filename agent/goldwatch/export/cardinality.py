@@ -1,0 +1,59 @@
+"""How many series a config makes at most, counted from the catalogue: a config that makes too many is refused.
+
+Nothing is dropped silently at run time. Counted are the series of /metrics, buckets of histograms included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from goldwatch.config import Config
+from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.measurement import SkipReason
+from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
+from goldwatch.judgement import Severity, State, Validity
+from goldwatch.replay.outcome import Outcome
+
+MOST_VALUES: Mapping[str, int] = {
+    "validity": len(Validity),
+    "outcome": len(Outcome),
+    "reason": len(SkipReason),
+    "score": 8,
+    "effect": 3,
+    "monitor": 8,
+    "state": len(State),
+    "severity": len(Severity),
+    "objective": 3,
+    "signal": 3,
+}
+"""How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
+
+
+class TooManySeries(Exception):
+    """A config would make more series than it allows; the text says how many and what to do."""
+
+
+def check(config: Config) -> None:
+    """Raise TooManySeries if a config makes more series than it allows."""
+    found, allowed = series(config), config.exporters.prometheus.most_series
+    if found > allowed:
+        pairs = sum(len(watch.targets) for watch in config.watches.values())
+        who = "1 watched target makes" if pairs == 1 else f"{pairs:,} watched targets make"
+        raise TooManySeries(
+            f"{config.source}: exporters.prometheus.most_series: {who} up to {found:,} series, "
+            f"{allowed:,} are allowed; watch fewer targets with one agent, or allow more if Prometheus can take them"
+        )
+
+
+def series(config: Config) -> int:
+    """Return the most series that the agent can expose under a config."""
+    pairs = sum(len(watch.targets) for watch in config.watches.values())
+    return sum(_series_of(metric) * (pairs if "watch" in metric.labels else 1) for metric in CATALOGUE)
+
+
+def _series_of(metric: Metric) -> int:
+    """Return the most series of a metric within one watch and target. Raises KeyError for a label without a bound."""
+    counted = [label for label in metric.labels if label not in WATCH and label not in FACTS]
+    sizes = math.prod(MOST_VALUES[label] for label in counted)
+    return sizes * (len(metric.buckets) + 3 if metric.kind is Kind.HISTOGRAM else 1)

@@ -1,0 +1,32 @@
+"""What a watch promises: how often it replays, and what the model owes. Rules and dashboards compare with these."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+WATCH_INTERVAL = Metric(
+    "goldwatch_watch_interval_seconds",
+    "goldwatch.watch.interval",
+    Kind.GAUGE,
+    "s",
+    WATCH,
+    "The time between two replays; for a cron line the mean.",
+)
+OBJECTIVE = Metric(
+    "goldwatch_objective_ratio",
+    "goldwatch.objective",
+    Kind.GAUGE,
+    "1",
+    (*WATCH, "objective"),
+    "What is allowed: the share of requests that may fail, or be slower than the latency objective, and the loss of "
+    "accuracy. Absent where nothing is stated.",
+    group=WATCH,
+)
+OBJECTIVE_LATENCY = Metric(
+    "goldwatch_objective_latency_seconds",
+    "goldwatch.objective.latency",
+    Kind.GAUGE,
+    "s",
+    WATCH,
+    "The latency that all but the allowed share of requests must keep; +Inf without such an objective.",
+)

@@ -1,0 +1,37 @@
+"""What is known of a watch before it has replayed anything: what it promises, and when it is due. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from goldwatch.config import Watch
+from goldwatch.export import catalogue as c
+from goldwatch.export.measurement import Measurement
+from goldwatch.schedule import mean_interval_s, trigger
+
+
+def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
+    """Yield how often a watch replays and what its objectives allow."""
+    where = {"watch": watch.name, "target": target}
+    owed = watch.objectives
+    allowed = {"errors": owed.error_rate, "accuracy_loss": owed.accuracy_loss}
+    if owed.latency is not None:
+        allowed["latency"] = 1 - owed.latency.quantile
+        yield Measurement(c.REQUESTS_LATE, where, 0)
+    yield Measurement(c.WATCH_INTERVAL, where, mean_interval_s(watch.every))
+    yield Measurement(c.OBJECTIVE_LATENCY, where, owed.latency.limit_s if owed.latency else math.inf)
+    for objective, share in allowed.items():
+        yield Measurement(c.OBJECTIVE, {**where, "objective": objective}, share)
+
+
+def of_due(watch: Watch, target: str, after: float) -> Iterator[Measurement]:
+    """Yield when the first replay after Unix time `after` is due, the jitter included."""
+    if watch.every.interval_s is not None:
+        due = after + watch.every.interval_s
+    else:
+        now = datetime.fromtimestamp(after, UTC)
+        fires = trigger(watch.every).get_next_fire_time(None, now)
+        due = fires.timestamp() if fires is not None else math.inf
+    yield Measurement(c.REPLAY_NEXT, {"watch": watch.name, "target": target}, due + watch.jitter_s)

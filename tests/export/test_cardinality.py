@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from goldwatch.config import load
+from goldwatch.export import cardinality
+from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.metric import FACTS, WATCH
+
+from tests.config.fakes import START, probes
+
+
+def config(folder: Path, most_series: int) -> Path:
+    path = folder / "goldwatch.yaml"
+    path.write_text(START + f"exporters:\n  prometheus:\n    most_series: {most_series}\n")
+    return path
+
+
+def test_each_label_has_a_bound() -> None:
+    labels = {label for metric in CATALOGUE for label in metric.labels}
+    assert labels <= {*WATCH, *FACTS, *cardinality.MOST_VALUES}
+    assert set(cardinality.MOST_VALUES) <= labels
+
+
+def test_the_series_are_counted_from_the_catalogue(tmp_path: Path) -> None:
+    found = load(config(tmp_path, 250_000), probes=probes)
+    one = cardinality.series(found)
+    (watch,) = found.watches.values()
+    names = tuple(f"t{n}" for n in range(1000))
+    many = found.model_copy(update={"watches": {"fraud": watch.model_copy(update={"targets": names})}})
+    per_target = (cardinality.series(many) - one) / 999
+    assert 100 < per_target < 250, "a thousand targets fit into the default"
+    cardinality.check(many)
+
+
+def test_a_config_with_too_many_is_refused_with_the_number(tmp_path: Path) -> None:
+    path = config(tmp_path, 100)
+    found = load(path, probes=probes)
+    with pytest.raises(cardinality.TooManySeries) as refused:
+        cardinality.check(found)
+    assert str(refused.value) == (
+        f"{path}: exporters.prometheus.most_series: 1 watched target makes up to {cardinality.series(found):,} series, "
+        "100 are allowed; watch fewer targets with one agent, or allow more if Prometheus can take them"
+    )

@@ -1,0 +1,27 @@
+"""All that is published of a watch before it replays."""
+
+from collections.abc import Iterator
+
+from goldwatch.config import LatencyObjective, Load, Objectives, Schedule, Watch
+from goldwatch.export import measurement, standing
+from goldwatch.export.measurement import Measurement
+
+
+def watch(every: Schedule | None = None, objectives: Objectives | None = None) -> Watch:
+    owed = Objectives(latency=LatencyObjective(0.05, 0.99)) if objectives is None else objectives
+    return Watch(
+        name="fraud",
+        golden="fraud-2026q3",
+        targets=("fraud-eu",),
+        every=every or Schedule(interval_s=300),
+        jitter_s=10,
+        deadline_s=60,
+        load=Load(),
+        objectives=owed,
+    )
+
+
+def of_watch() -> Iterator[Measurement]:
+    yield from measurement.of_watch("fraud", "fraud-eu")
+    yield from standing.of_promises(watch(), "fraud-eu")
+    yield from standing.of_due(watch(), "fraud-eu", 1.79e9)
