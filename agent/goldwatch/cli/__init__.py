@@ -14,11 +14,12 @@ from goldwatch.cli.base import app
 # isort: off
 from goldwatch.cli import measure
 from goldwatch.cli import alerts
+from goldwatch.cli import stack
 from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "alerts", "app", "main", "measure"]
+__all__ = ["about", "alerts", "app", "main", "measure", "stack"]
 
 
 def main() -> None:

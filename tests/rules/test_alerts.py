@@ -1,0 +1,190 @@
+"""Each alert fires when it should and only then: `promtool test rules` plays the series."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from goldwatch.rules import FORMATS, Options, Scope, groups
+from goldwatch.rules.rule import Alert
+
+from tests.programs import program
+
+W = 'watch="fraud", target="eu"'
+ON = f'{W}, job="goldwatch", instance="a:9870"'
+HERE = {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x6000"}
+
+NAMES = {rule.name for group in groups(Scope()) for rule in group.rules if isinstance(rule, Alert)}
+
+
+@pytest.fixture
+def promtool() -> str:
+    return program("promtool")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Series by name, a minute apart, and whether the alert fires at a minute."""
+
+    alert: str
+    fires: bool
+    series: Mapping[str, str]
+    minute: int = 60
+
+
+def active(severity: str, values: str) -> dict[str, str]:
+    return {f'goldwatch_alert_active{{{ON}, severity="{severity}"}}': values}
+
+
+def late(share: float, minutes: int, *, objective: float = 0.01, interval: str = "300x6000") -> dict[str, str]:
+    """Return 100 requests a minute, of which a share is slow."""
+    return {
+        f"goldwatch_watch_interval_seconds{{{ON}}}": interval,
+        f"goldwatch_requests_late_total{{{ON}}}": f"0+{100 * share:g}x{minutes}",
+        f'goldwatch_requests_total{{{ON}, outcome="ok"}}': f"0+100x{minutes}",
+        f'goldwatch_objective_ratio{{{ON}, objective="latency"}}': f"{objective:g}x{minutes}",
+    }
+
+
+def replays(**counts: float) -> dict[str, str]:
+    """Return replays by validity, so many a minute."""
+    return HERE | {f'goldwatch_replays_total{{{ON}, validity="{v}"}}': f"0+{n:g}x600" for v, n in counts.items()}
+
+
+def said(state: str) -> dict[str, str]:
+    return {f'goldwatch_verdict{{{ON}, monitor="silent", state="{state}"}}': "1x600"}
+
+
+def due(values: str) -> dict[str, str]:
+    return HERE | {f"goldwatch_replay_next_timestamp_seconds{{{ON}}}": values}
+
+
+def skipped(reason: str) -> dict[str, str]:
+    return {f'goldwatch_replays_skipped_total{{{ON}, reason="{reason}"}}': "0x5 1x60"}
+
+
+def pushes(values: str) -> dict[str, str]:
+    return {'goldwatch_pushes_failed_total{instance="a:9870", signal="metrics"}': values}
+
+
+def up(values: str) -> dict[str, str]:
+    return {'up{job="goldwatch", instance="a:9870"}': values}
+
+
+FAST, SLOW = "GoldwatchLatencyBurnFast", "GoldwatchLatencyBurnSlow"
+CASES = [
+    Case("GoldwatchPage", True, active("page", "0x10 1x60"), 11),
+    Case("GoldwatchPage", True, active("page", "0x10 1x40 _x100"), 58),  # the agent is restarted
+    Case("GoldwatchPage", False, active("page", "0x10 1x40 0x20")),
+    Case("GoldwatchPage", False, active("ticket", "1x60")),
+    Case("GoldwatchTicket", True, active("ticket", "0x10 1x60"), 11),
+    Case("GoldwatchTicket", False, active("page", "1x60")),
+    Case("GoldwatchAgentGone", True, HERE | up("1x10 0x100"), 16),
+    Case("GoldwatchAgentGone", False, HERE | up("1x10 0x100"), 13),
+    Case("GoldwatchAgentGone", False, {'up{job="another", instance="b:80"}': "0x100"}),
+    Case("GoldwatchWatchMissing", True, {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x10 _x100"}, 40),
+    Case("GoldwatchWatchMissing", False, HERE),
+    Case("GoldwatchNotReplaying", True, due("300x100"), 20),  # due at minute 5, and now more than 10 minutes late
+    Case("GoldwatchNotReplaying", False, due("300x100"), 14),
+    Case("GoldwatchNotReplaying", False, due("300x100") | said("alerting"), 20),
+    Case("GoldwatchNotReplaying", False, due("300+60x100")),
+    Case("GoldwatchInvalidReplays", True, replays(invalid=0.2, valid=0.05), 400),
+    Case("GoldwatchInvalidReplays", False, replays(invalid=0.05, valid=0.2), 400),
+    Case("GoldwatchInvalidReplays", False, replays(invalid=0.2, valid=0.05) | said("alerting"), 400),
+    Case("GoldwatchConfigRejected", True, {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x60"}, 20),
+    Case("GoldwatchConfigRejected", False, {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x3 1x60"}, 20),
+    Case("GoldwatchInternalErrors", True, skipped("internal_error"), 10),
+    Case("GoldwatchInternalErrors", False, skipped("still_running"), 10),
+    Case("GoldwatchPushesFail", True, pushes("0+1x100"), 50),
+    Case("GoldwatchPushesFail", False, pushes("0x10 1x100"), 50),
+    Case(FAST, True, late(0.2, 120), 90),
+    Case(FAST, False, late(0.05, 120), 90),
+    Case(FAST, False, late(0.2, 120, interval="3600x120"), 90),  # too few replays in the short window
+    Case(FAST, False, late(0.2, 120) | active("page", "1x120"), 90),  # *slow* has said so
+    Case(FAST, True, late(0.95, 120, objective=0.5), 90),  # more than 90 % are enough for any objective
+    Case(SLOW, True, late(0.04, 200), 190),
+    Case(SLOW, False, late(0.005, 200), 190),
+]  # fmt: skip
+
+
+def test_each_alert_is_seen_to_fire_and_not_to() -> None:
+    assert {case.alert for case in CASES if case.fires} == {case.alert for case in CASES if not case.fires} == NAMES
+
+
+def test_the_alerts_fire_when_they_should(tmp_path: Path, promtool: str) -> None:
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), [played(case) for case in CASES])
+
+
+def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
+    series = active("page", "1x10") | {
+        f'goldwatch_examples_flipped{{{ON}, effect="harmful"}}': "41x10",
+        f'goldwatch_score_ratio{{{ON}, score="accuracy"}}': "0.903x10",
+        f'goldwatch_score_reference_ratio{{{ON}, score="accuracy"}}': "0.922x10",
+        f'goldwatch_evidence_log10{{{ON}, monitor="worse"}}': "8.43x10",
+        f'goldwatch_evidence_threshold_log10{{{ON}, monitor="worse"}}': "5.62x10",
+        f"goldwatch_alert_number{{{ON}}}": "42x10",
+    }
+    labels = {"severity": "page", "model": "eu", "team": "fraud", "watch": "fraud", "target": "eu"}
+    expected = {
+        "exp_labels": labels | {"job": "goldwatch", "instance": "a:9870"},
+        "exp_annotations": {
+            "summary": "eu is not the model that was validated (watch fraud)",
+            "explanation": (
+                "goldwatch has evidence about eu that somebody must look at now. Which monitor, since when, on which "
+                "examples and what else changed then: http://a:9870/\n41 golden examples are wrong that were right. "
+                "accuracy 0.903, reference 0.922, evidence 1.5 times what is needed. Alert 42: http://a:9870/alerts/42"
+            ),
+            "runbook_url": "https://wiki/runbooks/page.md",
+        },
+    }
+    told = {"eval_time": "5m", "alertname": "GoldwatchPage", "exp_alerts": [expected]}
+    options = Options(runbooks="https://wiki/runbooks/", labels={"team": "fraud"})
+    rules = FORMATS["prometheus"](Scope((("fraud", "eu"),)), options)
+    run(
+        tmp_path,
+        promtool,
+        rules,
+        [{"interval": "1m", "input_series": written(series), "alert_rule_test": [told]}],
+    )
+
+
+def test_rules_of_one_config_leave_others_alone(tmp_path: Path, promtool: str) -> None:
+    rules = FORMATS["prometheus"](Scope((("other", "us"), ("next.one", "eu"))), Options())
+    fire = [played(case) for case in CASES if case.fires and W in "".join(case.series) and "Missing" not in case.alert]
+    for case in fire:
+        case["promql_expr_test"][0]["exp_samples"] = []
+    run(tmp_path, promtool, rules, fire)
+    gone = Case("GoldwatchWatchMissing", True, HERE, 30)
+    missing = played(gone)
+    missing["promql_expr_test"][0] |= {
+        "expr": 'count by (watch, target) (ALERTS{alertname="GoldwatchWatchMissing", alertstate="firing"})',
+        "exp_samples": [
+            {"labels": f'{{watch="{w}", target="{t}"}}', "value": 1} for w, t in (("next.one", "eu"), ("other", "us"))
+        ],
+    }
+    run(tmp_path, promtool, rules, [missing])
+
+
+def played(case: Case) -> dict[str, Any]:
+    expr = f'count(ALERTS{{alertname="{case.alert}", alertstate="firing"}})'
+    samples = [{"labels": "{}", "value": 1}] if case.fires else []
+    asked = {"expr": expr, "eval_time": f"{case.minute}m", "exp_samples": samples}
+    return {"interval": "1m", "input_series": written(case.series), "promql_expr_test": [asked]}
+
+
+def written(series: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"series": name, "values": values} for name, values in series.items()]
+
+
+def run(folder: Path, promtool: str, rules: str, tests: list[dict[str, Any]]) -> None:
+    (folder / "rules.yaml").write_text(rules)
+    (folder / "tests.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": tests}))
+    command = [promtool, "test", "rules", "tests.yaml"]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    assert found.returncode == 0, found.stdout + found.stderr

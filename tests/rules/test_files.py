@@ -1,0 +1,145 @@
+"""What is generated, committed and linked: rules, runbooks, the example for Alertmanager."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from goldwatch.cli import app
+from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.metric import Kind
+from goldwatch.rules import FORMATS, Alert, Group, Options, Record, Scope, groups
+
+from tests.programs import program
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "dashboards"
+MONITORS = {"worse", "failing", "slow", "changed", "silent"}
+SCOPES = [Scope(), Scope((("fraud", "eu"),)), Scope((("fraud", "eu"), ("fraud", "us"), ("next.one", "eu")))]
+
+
+def all_rules(scope: Scope, *, recorded: bool = True) -> list[Record | Alert]:
+    return [rule for group in groups(scope, recorded=recorded) for rule in group.rules]
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_the_committed_rules_are_up_to_date(style: str) -> None:
+    committed = (SHIPPED / f"rules/{style}.yaml").read_text()
+    generated = FORMATS[style](Scope(), Options())
+    assert committed.partition("\n")[2] == generated, "run: python -m goldwatch.rules dashboards/rules"
+
+
+def test_each_alert_and_monitor_has_a_runbook_and_each_runbook_is_of_one() -> None:
+    wanted = {rule.runbook for rule in all_rules(Scope()) if isinstance(rule, Alert)} | MONITORS
+    assert {path.stem for path in (SHIPPED / "runbooks").glob("*.md")} == wanted
+
+
+@pytest.mark.parametrize("path", sorted((SHIPPED / "runbooks").glob("*.md")), ids=lambda path: path.stem)
+def test_a_runbook_is_short_and_says_all_that_is_asked_at_night(path: Path) -> None:
+    text = path.read_text()
+    parts = re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE)
+    assert parts == ["It means", "Look here first", "Decide", "Mend", "Silence"]
+    assert len(text.split()) < 250
+    linked = re.findall(r"\]\((.+?\.md)\)", text)
+    assert all((path.parent / name).exists() for name in linked)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_each_metric_is_in_the_catalogue_or_recorded(scope: Scope, recorded: bool) -> None:
+    known = {m.name + ("_bucket" if m.kind is Kind.HISTOGRAM else "") for m in CATALOGUE}
+    found = all_rules(scope, recorded=recorded)
+    known |= {rule.name for rule in found if isinstance(rule, Record)}
+    for rule in found:
+        texts = [rule.expr] + ([rule.details] if isinstance(rule, Alert) else [])
+        named = {name for text in texts for name in re.findall(r"(?:\w+:)?goldwatch_\w+(?::\w+)?", text)}
+        assert named <= known, rule.name
+
+
+def test_a_label_that_a_metric_does_not_have_is_refused() -> None:
+    with pytest.raises(KeyError, match="goldwatch_replays_total has no label outcome"):
+        Scope().of(next(m for m in CATALOGUE if m.name == "goldwatch_replays_total"), outcome="ok")
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_promtool_accepts_the_rules(scope: Scope, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(FORMATS["prometheus"](scope, Options("fraud", "https://wiki", {"team": "a"})))
+    command = [program("promtool"), "check", "rules", "--lint-fatal", str(tmp_path / "rules.yaml")]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_operator_gets_the_same_groups() -> None:
+    plain = yaml.safe_load(FORMATS["prometheus"](Scope(), Options()))
+    resource = yaml.safe_load(FORMATS["prometheusrule"](Scope(), Options()))
+    assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    assert resource["spec"] == plain
+
+
+def test_grafana_gets_the_same_alerts() -> None:
+    alerts = [rule for rule in all_rules(SCOPES[2]) if isinstance(rule, Alert)]
+    file = yaml.safe_load(FORMATS["grafana"](SCOPES[2], Options("fraud")))
+    rules = [rule for group in file["groups"] for rule in group["rules"]]
+    titles = [f"fraud: {alert.name}" for alert in alerts]
+    assert [rule["title"] for rule in rules] == titles
+    assert len({rule["uid"] for rule in rules}) == len(rules)
+    for rule in rules:
+        assert re.fullmatch(r"[a-z0-9-]{1,40}", rule["uid"])
+        assert "watch_target:" not in rule["data"][0]["model"]["expr"], "Grafana has no recording rules of ours"
+        told = str(rule["annotations"])
+        assert "| query" not in told, "Grafana's templates cannot ask for other series"
+        assert "$value" not in told, "the value is always 1"
+    assert [group.name for group in groups(SCOPES[2], recorded=False)] == [
+        group["name"].removeprefix("fraud ") for group in file["groups"]
+    ]
+
+
+def test_the_example_for_alertmanager_is_accepted() -> None:
+    command = [program("amtool"), "check-config", str(SHIPPED / "alertmanager/alertmanager.yaml")]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_gates_ask_for_metrics_of_the_catalogue() -> None:
+    known = {metric.name for metric in CATALOGUE}
+    for path in (SHIPPED / "rollouts").glob("*.yaml"):
+        text = path.read_text()
+        assert all("kind" in document for document in yaml.safe_load_all(text))
+        named = set(re.findall(r"goldwatch_\w+(?=\{)", text))
+        assert named
+        assert named <= known
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_the_command_writes_the_rules_of_a_config(style: str) -> None:
+    config = ROOT / "examples/digits.yaml"
+    arguments = ["rules", str(config), "--format", style, "--label", "team=fraud", "--runbooks", "https://wiki/r"]
+    found = CliRunner().invoke(app, arguments)
+    assert found.exit_code == 0, found.output
+    (pair,) = {(watch, target) for watch in ("digits",) for target in ("digits",)}
+    assert found.output == FORMATS[style](Scope((pair,)), Options("goldwatch", "https://wiki/r", {"team": "fraud"}))
+
+
+def test_a_label_that_is_none_is_refused() -> None:
+    found = CliRunner().invoke(app, ["rules", str(ROOT / "examples/digits.yaml"), "--label", "team"])
+    assert found.exit_code == 2
+    assert '--label "team" is not NAME=VALUE, such as team=fraud' in found.output
+
+
+def test_the_generator_writes_what_is_committed(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "goldwatch.rules", str(tmp_path)], check=True, timeout=60)
+    for path in tmp_path.iterdir():
+        assert path.read_text() == (SHIPPED / "rules" / path.name).read_text()
+    assert {path.stem for path in tmp_path.iterdir()} == set(FORMATS)
+
+
+def test_groups_have_names_of_their_own() -> None:
+    names = [group.name for group in groups(Scope())]
+    assert len(set(names)) == len(names)
+    assert all(isinstance(group, Group) for group in groups(Scope()))
