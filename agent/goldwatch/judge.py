@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.error import GoldenError
+from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Difference, Judgement, Score, Validity, Verdict
+from goldwatch.judgement import Difference, Judgement, Validity, Verdict
 from goldwatch.monitor.changed import Changed, Moves
 from goldwatch.monitor.contract import Monitor, unknown
 from goldwatch.monitor.share import Requests, failing, slow
@@ -27,9 +28,8 @@ from goldwatch.observed import Observed, observe
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
-from goldwatch.score.agreement import Expected, Slicing, difference
-from goldwatch.score.classification import scores
 from goldwatch.score.latency import REPORTED, quantiles
+from goldwatch.score.tasks import Judged, judged
 
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
@@ -86,7 +86,7 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
     except GoldenError:
         os.close(descriptors[0])
         raise
-    columns = Columns(descriptors[0], Layout(golden.examples, output_specs(golden)))
+    columns = Columns(descriptors[0], layout(golden))
     try:
         case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))
         found = case.verdicts(argument["states"])
@@ -150,6 +150,7 @@ class _Case:
     _answered: NDArray[np.bool_] = field(init=False)
     _latencies_s: NDArray[np.float64] = field(init=False)
     _outputs: dict[str, NDArray[Any]] = field(init=False)
+    _task: Judged = field(init=False)
     _difference: Difference | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -157,8 +158,8 @@ class _Case:
         self._answered = self._outcome == Outcome.OK
         self._latencies_s = self.columns.array("latency_ns")[self._answered] / 1e9
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
-        expected = _expected(self.golden)
-        self._difference = difference(self._outputs, self._answered, expected) if self._answered.any() else None
+        self._task = judged(self.golden)
+        self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
 
     def validity(self) -> tuple[Validity, tuple[str, ...]]:
         """Say whether the replay can be judged, and the reasons why not."""
@@ -223,7 +224,7 @@ class _Case:
             latencies_s=(),
             throughput=self._throughput(),
             quantiles=quantiles(self._latencies_s.tolist(), (*REPORTED, self.settings.latency_quantile)),
-            scores=self._scores() if validity is Validity.VALID else (),
+            scores=self._task.scores(self._outputs, self._answered) if validity is Validity.VALID else (),
             difference=self._difference if validity is Validity.VALID else None,
             verdicts=tuple(verdicts),
         )
@@ -252,8 +253,7 @@ class _Case:
         return found
 
     def _answers(self) -> Answers:
-        right = self._outputs[self.golden.manifest.decision].argmax(axis=1) == self.golden.tensor("labels")
-        return Answers(right & self._answered, self._answered)
+        return Answers(self._task.right(self._outputs) & self._answered, self._answered)
 
     def _moves(self) -> Moves:
         found = self._difference
@@ -272,13 +272,6 @@ class _Case:
         lost = int(np.isin(self._outcome, (Outcome.TIMEOUT, Outcome.CRASHED)).sum())
         return Requests(int(np.count_nonzero(self._latencies_s > limit_s)) + lost, sent) if sent else None
 
-    def _scores(self) -> tuple[Score, ...]:
-        now, then = (
-            self._outputs[self.golden.manifest.decision],
-            self.golden.tensor(f"outputs.{self.golden.manifest.decision}"),
-        )
-        return scores(now, then, self.golden.tensor("labels"), self._answered)
-
     def _throughput(self) -> float | None:
         """Return answered examples per second, from the first request that was sent to the last answer."""
         sent = self._outcome != Outcome.NOT_SENT
@@ -292,16 +285,12 @@ class _Case:
 
 def output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:
     """Return the outputs that the columns of a replay of this set keep."""
-    return tuple(TensorSpec(name, spec.dtype, spec.shape) for name, spec in golden.manifest.outputs.items())
-
-
-def _expected(golden: GoldenSet) -> Expected:
-    manifest = golden.manifest
-    return Expected(
-        outputs={name: golden.tensor(f"outputs.{name}") for name in manifest.outputs},
-        tolerances={name: spec.tolerance for name, spec in manifest.outputs.items()},
-        decision=manifest.decision,
-        labels=golden.tensor("labels"),
-        class_names=manifest.labels.classes,
-        slices={n: Slicing(golden.tensor(f"slices.{n}"), s.values) for n, s in manifest.slices.items()},
+    return tuple(
+        TensorSpec(name, f"S{spec.kept_bytes}" if spec.in_lines else spec.dtype, spec.shape)
+        for name, spec in golden.manifest.outputs.items()
     )
+
+
+def layout(golden: GoldenSet) -> Layout:
+    """Return the layout of the columns of a replay of this set."""
+    return Layout(golden.examples, output_specs(golden), golden.task is Task.GENERATION)

@@ -125,6 +125,22 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenUse:
+    """What the answers of a language model were made of, over the answered requests of a replay.
+
+    `input` and `output` count tokens, None where no answer says. `first_s` is the time to the first token and
+    `per_token_s` the mean time between the tokens after it, in seconds, one for each answer that tells. `finish` counts
+    the answers by why the model stopped.
+    """
+
+    input: int | None
+    output: int | None
+    finish: Mapping[str, int]
+    first_s: tuple[float, ...] = ()
+    per_token_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One replay and what follows from it.
 
@@ -156,6 +172,7 @@ class Judgement:
     scores: tuple[Score, ...]
     difference: Difference | None
     verdicts: tuple[Verdict, ...]
+    tokens: TokenUse | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""

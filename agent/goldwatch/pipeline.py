@@ -192,6 +192,7 @@ def _plan(assignment: Assignment) -> Plan:
         inputs=assignment.golden.inputs,
         outputs=assignment.golden.outputs,
         examples=range(assignment.golden.examples),
+        tokens=assignment.golden.task == "generation",
         warmup=load.warmup,
         time_limit_s=load.time_limit_s,
         start_limit_s=load.start_limit_s,

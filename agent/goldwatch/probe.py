@@ -26,7 +26,8 @@ SYNTHETIC_HEADER = "x-goldwatch-replay"
 class TensorSpec:
     """What one input or output of a model looks like.
 
-    `shape` leaves out the batch axis; -1 stands for a length that varies. `dtype` is numpy's name for it, or "bytes".
+    `shape` leaves out the batch axis; -1 stands for a length that varies. `dtype` is numpy's name for it, or "bytes"
+    for text. Of text that a replay keeps, `dtype` is "S" and the most bytes, as numpy writes it.
     """
 
     name: str
@@ -137,6 +138,28 @@ class NeedsPackage(Protocol):
     """The distribution's name, and the extra of goldwatch that brings it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What one answer of a language model was made of. None or empty where the answer does not say.
+
+    `first_s` is the time from sending to the first token in seconds, which only a streamed answer tells. `finish` is
+    why the model stopped, as the server calls it.
+    """
+
+    first_s: float | None = None
+    input: int | None = None
+    output: int | None = None
+    finish: str = ""
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """An ability that a probe may have: to say what an answer was made of."""
+
+    def tokens(self, response: Any) -> Tokens:  # noqa: ANN401 - what `predict` returned
+        """Return what one raw answer, to one example, was made of. Not timed. Raises BadAnswer."""
+
+
 def option(
     text: str,
     *,
@@ -204,7 +227,8 @@ def _names(names: Iterable[str]) -> str:
 def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...], batch: int) -> NDArray[Any]:
     """Return output `name`, checked to be numeric of `shape` (-1 for any length) for `batch` examples, as `dtype`.
 
-    Raises BadAnswer with what was found and expected; also if a floating value is not finite.
+    A `dtype` of "S" and a number is text of at most so many bytes. Raises BadAnswer with what was found and expected;
+    also if a floating value is not finite.
     """
     import numpy as np  # noqa: PLC0415 - only where there are tensors
 
@@ -214,9 +238,24 @@ def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...
     expected = (batch, *shape)
     if len(array.shape) != len(expected) or any(e not in (-1, a) for a, e in zip(array.shape, expected, strict=True)):
         raise BadAnswer(f'output "{name}" has shape {list(array.shape)}, expected {list(expected)}')
+    if dtype.startswith("S"):
+        return np.array([_text(name, value, int(dtype[1:])) for value in array], dtype=dtype)
     if not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise BadAnswer(f'output "{name}" has dtype {array.dtype}, expected {dtype}')
     array = array.astype(dtype, copy=False)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadAnswer(f'output "{name}" contains NaN or infinity')
     return array
+
+
+def _text(name: str, value: object, most: int) -> bytes:
+    """Return text as the UTF-8 that a replay keeps. Raises BadAnswer."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if not isinstance(text, str):
+        raise BadAnswer(f'output "{name}" is {type(value).__name__}, expected text')
+    found = text.encode("utf-8", "replace")
+    if len(found) > most:
+        raise BadAnswer(f'output "{name}" has {len(found):,} bytes, more than the {most:,} that the golden set keeps')
+    if b"\0" in found:
+        raise BadAnswer(f'output "{name}" holds the character NUL')
+    return found

@@ -75,7 +75,10 @@ def test_a_set_that_would_not_be_valid_leaves_nothing(
     [
         ({"licence": ""}, 'golden.json: licence: "": string should have at least 1 character'),
         ({"licence": Path()}, "the manifest is not plain values: Object of type PosixPath is not JSON serializable"),
-        ({"task": "ranking"}, "golden.json: task: \"ranking\": input should be 'classification'"),
+        (
+            {"task": "ranking"},
+            "golden.json: task: \"ranking\": input should be 'classification', 'generation' or 'embedding'",
+        ),
     ],
 )
 def test_a_wrong_manifest_leaves_nothing(

@@ -210,15 +210,19 @@ def test_values_out_of_range_are_reported_together(golden: GoldenSet, edit: Edit
 
 
 MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "golden.json has format 2, this goldwatch reads format 1; use a newer goldwatch": lambda m: m.update(format=2),
-    "golden.json: format: 0: input should be 1": lambda m: m.update(format=0),
+    "golden.json has format 3, this goldwatch reads up to format 2; use a newer goldwatch": lambda m: m.update(
+        format=3
+    ),
+    "golden.json: format: 0: input should be 1 or 2": lambda m: m.update(format=0),
     "golden.json: licence: missing": lambda m: m.pop("licence"),
-    "golden.json: colour: unknown key; format 1 has none of this name": lambda m: m.update(colour="red"),
-    "golden.json: task: \"detection\": input should be 'classification'": lambda m: m.update(task="detection"),
+    "golden.json: colour: unknown key; format 2 has none of this name": lambda m: m.update(colour="red"),
+    "golden.json: task: \"detection\": input should be 'classification', 'generation' or 'embedding'": lambda m: (
+        m.update(task="detection")
+    ),
     "golden.json: examples: 0: input should be greater than or equal to 1": lambda m: m.update(examples=0),
     'golden.json: examples: "4": input should be a valid integer': lambda m: m.update(examples="4"),
-    'golden.json: inputs.x.dtype: "float8" is not a dtype; expected one of bool, float16, float32, float64, int16, '
-    "int32, int64, int8, uint16, uint32, uint64, uint8": lambda m: m["inputs"]["x"].update(dtype="float8"),
+    'golden.json: inputs.x.dtype: "float8" is not a dtype; expected one of text, json, bool, float16, float32, float64, '
+    "int16, int32, int64, int8, uint16, uint32, uint64, uint8": lambda m: m["inputs"]["x"].update(dtype="float8"),
     "golden.json: outputs.scores.tolerance: -1: input should be greater than or equal to 0": lambda m: m["outputs"][
         "scores"
     ].update(tolerance=-1),

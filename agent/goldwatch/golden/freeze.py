@@ -7,24 +7,31 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from goldwatch.golden import lines as text
 from goldwatch.golden import tensors as stored
 from goldwatch.golden.error import GoldenError, quoted, reason
-from goldwatch.golden.manifest import FORMAT, MANIFEST, TENSORS, parse, serialise
+from goldwatch.golden.manifest import FORMAT, MANIFEST, TENSORS, Manifest, format_of, parse, serialise
 from goldwatch.golden.opened import GoldenSet
 
 
-def freeze(folder: Path, manifest: Mapping[str, Any], tensors: Mapping[str, ArrayLike]) -> GoldenSet:
+def freeze(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    tensors: Mapping[str, ArrayLike],
+    examples: Iterable[Mapping[str, Any]] = (),
+) -> GoldenSet:
     """Write a new golden set and return it, opened and with its values checked.
 
     `manifest` is what golden.json will hold, without `format` and `files`, as plain values; `tensors` are named as
-    `Manifest.tensors` says. The folder appears whole or not at all. Equal arguments give equal digests.
+    `Manifest.tensors` says; `examples` are the lines of a set that has text, as `golden.lines` says. The folder appears
+    whole or not at all. Equal arguments give equal digests.
 
     Raises GoldenError if the folder exists already or the set would not be valid.
     """
@@ -33,7 +40,8 @@ def freeze(folder: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Arra
     unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
         unfinished.mkdir()
-        _write(unfinished, manifest, {name: _array(folder, name, values) for name, values in tensors.items()})
+        arrays = {name: _array(folder, name, values) for name, values in tensors.items()}
+        _write(unfinished, manifest, arrays, list(examples))
         GoldenSet.open(unfinished).check_values()
         unfinished.rename(folder)
         _synchronise(folder.parent)
@@ -53,19 +61,35 @@ def _array(folder: Path, name: str, values: ArrayLike) -> NDArray[Any]:
         raise GoldenError(folder, f"tensor {quoted(name)} is not an array: {error}") from error
 
 
-def _write(folder: Path, manifest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-    file = folder / TENSORS
-    stored.write(file, tensors)
-    with file.open("rb") as stream:
-        entry = {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": file.stat().st_size}
-    whole = {"format": FORMAT, **manifest, "files": {TENSORS: entry}}
+def _write(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[Any]],
+    examples: Sequence[Mapping[str, Any]],
+) -> None:
+    stored.write(folder / TENSORS, tensors)
+    files = [folder / TENSORS]
+    if examples:
+        text.write(folder / text.LINES, examples)
+        files.append(folder / text.LINES)
+    whole = {"format": FORMAT, **manifest, "files": {file.name: _entry(file) for file in files}}
     try:
         raw = json.dumps(whole).encode()
     except (TypeError, ValueError) as error:
         raise GoldenError(folder, f"the manifest is not plain values: {error}") from error
-    (folder / MANIFEST).write_bytes(serialise(parse(folder, raw)))
-    for path in (file, folder / MANIFEST, folder):
+    (folder / MANIFEST).write_bytes(serialise(_oldest(parse(folder, raw))))
+    for path in (*files, folder / MANIFEST, folder):
         _synchronise(path)
+
+
+def _entry(file: Path) -> dict[str, str | int]:
+    with file.open("rb") as stream:
+        return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": file.stat().st_size}
+
+
+def _oldest(manifest: Manifest) -> Manifest:
+    found = format_of(manifest.task, manifest.inputs, manifest.outputs)
+    return manifest.model_copy(update={"format": found})
 
 
 def _synchronise(path: Path) -> None:

@@ -11,20 +11,36 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from goldwatch.golden.error import GoldenError, quoted
+from goldwatch.golden.lines import JSON, LINES, TEXT
 from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
 
 MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
-FORMAT = 1
+FORMAT = 2
+"""The newest format that is read: 2 has text, structured inputs and tasks beside classification."""
+
+MAX_BYTES = 4096
+"""The bytes kept of an answer in text, if the set does not say otherwise."""
 
 
 class Task(StrEnum):
     """What the model does, and so which scores and monitors make sense."""
 
     CLASSIFICATION = "classification"
+    GENERATION = "generation"
+    EMBEDDING = "embedding"
 
 
 T = TypeVar("T")
@@ -44,8 +60,9 @@ def _distinct(found: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _known_dtype(found: str) -> str:
-    if found not in NUMPY_DTYPES:
-        raise ValueError(f"{quoted(found)} is not a dtype; expected one of {', '.join(sorted(NUMPY_DTYPES))}")
+    if found not in NUMPY_DTYPES | {TEXT, JSON}:
+        known = ", ".join([TEXT, JSON, *sorted(NUMPY_DTYPES)])
+        raise ValueError(f"{quoted(found)} is not a dtype; expected one of {known}")
     return found
 
 
@@ -61,22 +78,69 @@ class _Part(BaseModel):
 
 
 class Input(_Part):
-    """One input tensor; `shape` is that of one example."""
+    """One input; `shape` is that of one example. A `dtype` of text or json is one text or JSON value an example."""
 
     dtype: Annotated[str, AfterValidator(_known_dtype)]
     shape: Annotated[tuple[Size, ...], Field(max_length=31)]
 
+    @field_validator("shape")
+    @classmethod
+    def _text_has_none(cls, found: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        if found and info.data.get("dtype") in (TEXT, JSON):
+            raise ValueError(f"{list(found)} is not a shape of {info.data['dtype']}; expected []")
+        return found
+
+    @property
+    def in_lines(self) -> bool:
+        """Whether it lies in the file of examples rather than among the tensors."""
+        return self.dtype in (TEXT, JSON)
+
 
 class Output(Input):
-    """One output tensor; `tolerance` is the largest absolute difference that counts as the same."""
+    """One output; `tolerance` is the largest absolute difference that counts as the same.
+
+    Text is the same only if it is equal; `max_bytes` of it, as UTF-8, are kept of an answer.
+    """
 
     tolerance: float = Field(ge=0, allow_inf_nan=False)
+    max_bytes: Annotated[int, Field(ge=1, le=65_536)] | None = None
+
+    @field_validator("dtype")
+    @classmethod
+    def _no_structure(cls, found: str) -> str:
+        if found == JSON:
+            raise ValueError("an output is a tensor or text; write text, and keep the answer as the server gave it")
+        return found
+
+    @field_validator("tolerance")
+    @classmethod
+    def _text_is_equal_or_not(cls, found: float, info: ValidationInfo) -> float:
+        if found and info.data.get("dtype") == TEXT:
+            raise ValueError(f"{found:g} is no tolerance of text, which is equal or not; expected 0")
+        return found
+
+    @field_validator("max_bytes")
+    @classmethod
+    def _only_of_text(cls, found: int | None, info: ValidationInfo) -> int | None:
+        if found is not None and info.data.get("dtype") != TEXT:
+            raise ValueError("only an output of dtype text has max_bytes")
+        return found
+
+    @property
+    def kept_bytes(self) -> int:
+        """How many bytes of an answer in text are kept."""
+        return self.max_bytes or MAX_BYTES
 
 
 class Labels(_Part):
-    """The classes that the labels index."""
+    """What is right: for classification the classes that the labels index, for generation how an answer is matched.
 
-    classes: Distinct = Field(min_length=2)
+    `exact` takes a text that equals one of the example's answers, `contains` one that has it in it; both after the
+    normalisation of SQuAD (lower case, no punctuation, no articles, single spaces).
+    """
+
+    classes: Annotated[Distinct, Field(min_length=2)] | None = None
+    match: Literal["exact", "contains"] | None = None
 
 
 class Slice(_Part):
@@ -116,13 +180,13 @@ class File(_Part):
 class Manifest(_Part):
     """All that a set says about itself; what it holds beside this are the tensors that `tensors` names."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     name: Plain
     version: Plain
     task: Task
     examples: Size
     inputs: Named[Input] = Field(min_length=1)
-    labels: Labels
+    labels: Labels | None = Field(default=None, validate_default=True)
     outputs: Named[Output] = Field(min_length=1)
     decision: str = Field(default="", validate_default=True)
     slices: Named[Slice] = {}
@@ -131,21 +195,30 @@ class Manifest(_Part):
     licence: str = Field(min_length=1)
     files: Named[File]
 
+    @field_validator("labels")
+    @classmethod
+    def _fits_the_task(cls, found: Labels | None, info: ValidationInfo) -> Labels | None:
+        task = info.data.get("task")
+        wanted = {Task.CLASSIFICATION: "classes", Task.GENERATION: "match", Task.EMBEDDING: None}.get(task)
+        given = [name for name in ("classes", "match") if found is not None and getattr(found, name) is not None]
+        if task is Task.CLASSIFICATION and found is None:
+            raise ValueError("missing")
+        if task is not None and found is not None and given != [wanted]:
+            expected = f"labels.{wanted} alone" if wanted else "none"
+            raise ValueError(f"a set for {task} has {expected}, this one has {', '.join(given) or 'neither'}")
+        return found
+
     @field_validator("decision")
     @classmethod
-    def _scores_the_classes(cls, found: str, info: ValidationInfo) -> str:
-        outputs, labels = info.data.get("outputs"), info.data.get("labels")
-        if outputs is None or labels is None:  # reported already
+    def _is_what_the_task_judges(cls, found: str, info: ValidationInfo) -> str:
+        outputs, task = info.data.get("outputs"), info.data.get("task")
+        if outputs is None or task is None or "labels" not in info.data:  # reported already
             return found
         name = found or (next(iter(outputs)) if len(outputs) == 1 else "")
         if name not in outputs:
             names = ", ".join(map(quoted, outputs))
-            raise ValueError(f"{quoted(found)} is not an output; expected the one that scores the classes, of {names}")
-        if outputs[name].shape != (len(labels.classes),):
-            raise ValueError(
-                f"output {quoted(name)} has shape {list(outputs[name].shape)}, expected [{len(labels.classes)}]: "
-                "one score for each of labels.classes"
-            )
+            raise ValueError(f"{quoted(found)} is not an output; expected the one that {_ROLES[task]}, of {names}")
+        _check_decision(task, name, outputs[name], info.data["labels"])
         return name
 
     @field_validator("files")
@@ -161,15 +234,55 @@ class Manifest(_Part):
             raise ValueError(f'no entry "{TENSORS}"; every set has this file')
         return found
 
+    @model_validator(mode="after")
+    def _has_its_lines(self) -> Manifest:
+        if self.has_lines and LINES not in self.files:
+            raise ValueError(f'files has no entry "{LINES}"; text and structured inputs are in this file')
+        if self.format < format_of(self.task, self.inputs, self.outputs):
+            raise ValueError(f"format is {self.format}; text, and tasks beside classification, are of format {FORMAT}")
+        return self
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether a part of the examples lies in the file of examples."""
+        return any(part.in_lines for part in (*self.inputs.values(), *self.outputs.values()))
+
     def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Return the dtype and the whole shape, examples first, of each tensor that the set must hold, by name."""
         n = self.examples
-        expected = {f"inputs.{name}": (spec.dtype, (n, *spec.shape)) for name, spec in self.inputs.items()}
-        expected["labels"] = ("int64", (n,))
-        expected |= {f"outputs.{name}": (spec.dtype, (n, *spec.shape)) for name, spec in self.outputs.items()}
+        parts = {f"inputs.{name}": spec for name, spec in self.inputs.items()}
+        parts |= {f"outputs.{name}": spec for name, spec in self.outputs.items()}
+        expected = {name: (spec.dtype, (n, *spec.shape)) for name, spec in parts.items() if not spec.in_lines}
+        if self.task is Task.CLASSIFICATION:
+            expected["labels"] = ("int64", (n,))
         expected |= {f"slices.{name}": ("int64", (n,)) for name in self.slices}
         expected["reference.right"] = ("int64", (2, n))
         return expected
+
+
+_ROLES = {
+    Task.CLASSIFICATION: "scores the classes",
+    Task.GENERATION: "is the text",
+    Task.EMBEDDING: "is the vector",
+}
+
+
+def format_of(task: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> int:
+    """Return the oldest format that has such a set: what an older goldwatch can read, it shall be able to read."""
+    text = any(getattr(part, "dtype", None) in (TEXT, JSON) for part in (*inputs.values(), *outputs.values()))
+    return 2 if text or task != Task.CLASSIFICATION else 1
+
+
+def _check_decision(task: Task, name: str, output: Output, labels: Labels | None) -> None:
+    shape, where = list(output.shape), f"output {quoted(name)}"
+    if task is Task.CLASSIFICATION and labels is not None and labels.classes is not None:
+        expected = [len(labels.classes)]
+        if output.in_lines or shape != expected:
+            raise ValueError(f"{where} has shape {shape}, expected {expected}: one score for each of labels.classes")
+    elif task is Task.GENERATION and not output.in_lines:
+        raise ValueError(f"{where} is {output.dtype}; the task generation judges an output of dtype {TEXT}")
+    elif task is Task.EMBEDDING and (output.in_lines or len(shape) != 1):
+        raise ValueError(f"{where} is {output.dtype} {shape}; the task embedding judges a vector")
 
 
 def parse(folder: Path, raw: bytes) -> Manifest:
@@ -180,7 +293,7 @@ def parse(folder: Path, raw: bytes) -> Manifest:
         raise GoldenError(folder, f"{MANIFEST} is not JSON: {error}; restore it") from error
     version = found.get("format") if isinstance(found, dict) else None
     if type(version) is int and version > FORMAT:
-        message = f"{MANIFEST} has format {version}, this goldwatch reads format {FORMAT}; use a newer goldwatch"
+        message = f"{MANIFEST} has format {version}, this goldwatch reads up to format {FORMAT}; use a newer goldwatch"
         raise GoldenError(folder, message)
     try:
         return Manifest.model_validate_json(raw)
@@ -190,7 +303,9 @@ def parse(folder: Path, raw: bytes) -> Manifest:
 
 def serialise(manifest: Manifest) -> bytes:
     """Return the bytes of a manifest: equal manifests give equal bytes."""
-    return (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+    return (
+        json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=2, ensure_ascii=False) + "\n"
+    ).encode()
 
 
 def _problems(error: ValidationError) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden import tensors
 from goldwatch.golden.error import GoldenError, quoted, reason
+from goldwatch.golden.lines import LINES, Lines, TextColumn
 from goldwatch.golden.manifest import MANIFEST, TENSORS, File, Manifest, Task, parse
 from goldwatch.golden.tensors import TensorLocation
 
@@ -30,6 +31,7 @@ class GoldenSet:
     manifest: Manifest = field(repr=False, compare=False)
     _locations: dict[str, TensorLocation] = field(repr=False, compare=False)
     _mapped: dict[str, NDArray[Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _opened: dict[str, Lines] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: Path) -> GoldenSet:
@@ -78,8 +80,26 @@ class GoldenSet:
         return self._locations[name]
 
     def input_locations(self) -> tuple[TensorLocation, ...]:
-        """Say where the inputs lie, each under the name that the model knows."""
-        return tuple(replace(self.locate(f"inputs.{name}"), name=name) for name in self.manifest.inputs)
+        """Say where the inputs lie, each under the name that the model knows; text lies in the file of examples."""
+        lines = str((self.path / LINES).absolute())
+        return tuple(
+            TensorLocation(name, lines, spec.dtype, (self.examples,), 0)
+            if spec.in_lines
+            else replace(self.locate(f"inputs.{name}"), name=name)
+            for name, spec in self.manifest.inputs.items()
+        )
+
+    def text(self, name: str) -> TextColumn:
+        """Return text or a structured input, `inputs.NAME` or `outputs.NAME`, as a column. Raises KeyError, GoldenError."""
+        part, _, own = name.partition(".")
+        spec = (self.manifest.inputs if part == "inputs" else self.manifest.outputs)[own]
+        return TextColumn(self.lines(), part, own, spec.dtype)
+
+    def lines(self) -> Lines:
+        """Return the file of examples. Raises GoldenError."""
+        if LINES not in self._opened:
+            self._opened[LINES] = Lines(self.path / LINES)
+        return self._opened[LINES]
 
     def tensor(self, name: str) -> NDArray[Any]:
         """Return a tensor, read-only and mapped into memory; examples are the first axis. Raises KeyError, GoldenError.
@@ -97,7 +117,8 @@ class GoldenSet:
         """
         from goldwatch.golden.values import value_problems  # noqa: PLC0415 - it imports numpy
 
-        problems = list(value_problems(self.manifest, self.tensor))
+        lines = self.lines() if self.manifest.has_lines else None
+        problems = list(value_problems(self.manifest, self.tensor, lines))
         if problems:
             raise GoldenError(self.path, *problems)
 

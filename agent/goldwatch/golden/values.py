@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.error import quoted
+from goldwatch.golden.lines import LINES, Lines, line_problems
 from goldwatch.golden.manifest import TENSORS, Manifest
 
 Tensor: TypeAlias = Callable[[str], NDArray[Any]]
@@ -16,12 +17,16 @@ Tensor: TypeAlias = Callable[[str], NDArray[Any]]
 _BLOCK_BYTES = 16 * 2**20
 
 
-def value_problems(manifest: Manifest, tensor: Tensor) -> Iterator[str]:
-    """Yield one message for each tensor with values that no golden set may have."""
-    for name in [f"inputs.{name}" for name in manifest.inputs] + [f"outputs.{name}" for name in manifest.outputs]:
-        yield from _not_finite(name, tensor(name))
-    classes = len(manifest.labels.classes)
-    yield from _out_of_range("labels", tensor("labels"), 0, classes - 1, f"labels.classes has {classes}")
+def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> Iterator[str]:
+    """Yield one message for each tensor with values that no golden set may have, and for the first bad examples."""
+    for name in manifest.tensors():
+        if name.startswith(("inputs.", "outputs.")):
+            yield from _not_finite(name, tensor(name))
+    if manifest.labels is not None and manifest.labels.classes is not None:
+        classes = len(manifest.labels.classes)
+        yield from _out_of_range("labels", tensor("labels"), 0, classes - 1, f"labels.classes has {classes}")
+    if lines is not None:
+        yield from _line_problems(manifest, lines)
     for name, kind in manifest.slices.items():
         count = len(kind.values)
         why = f"slices.{name} has {count}, -1 is none"
@@ -29,6 +34,18 @@ def value_problems(manifest: Manifest, tensor: Tensor) -> Iterator[str]:
     for half, replays in enumerate(manifest.reference.replays):
         why = f"reference.replays has {replays} in half {half + 1}"
         yield from _out_of_range("reference.right", tensor("reference.right")[half], 0, replays, why)
+
+
+def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:
+    if len(lines) != manifest.examples:
+        yield (
+            f"{LINES} has {len(lines):,} lines, golden.json says {manifest.examples:,} examples; "
+            "correct the one that is wrong and freeze the set again"
+        )
+    inputs = {name: spec.dtype for name, spec in manifest.inputs.items() if spec.in_lines}
+    outputs = {name: spec.kept_bytes for name, spec in manifest.outputs.items() if spec.in_lines}
+    labelled = manifest.labels is not None and manifest.labels.match is not None
+    yield from line_problems(lines, inputs, outputs, answers=labelled)
 
 
 def _not_finite(name: str, values: NDArray[Any]) -> Iterator[str]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4, "uint32": 4}
 _ITEM_BYTES |= {"float32": 4, "int64": 8, "uint64": 8, "float64": 8}
+FINISH_BYTES = 16
+"""The bytes kept of the reason why a language model stopped."""
+
 _HEADER_BYTES = 64
 _ALIGN = 64
 
@@ -39,15 +42,19 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Number of rows, and the outputs kept for each. The batch axis of the outputs is the row."""
+    """Number of rows, the outputs kept for each, and whether what its tokens were is kept too.
+
+    The batch axis of the outputs is the row.
+    """
 
     rows: int
     outputs: tuple[TensorSpec, ...]
+    tokens: bool = False
 
     def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Name -> dtype and shape of every column, in the order in which they lie in memory.
 
-        Times are nanoseconds of the monotonic clock.
+        Times are nanoseconds of the monotonic clock. Tokens are -1 where the answer did not say.
         """
         fixed = {
             "example": ("int64", (self.rows,)),
@@ -55,6 +62,9 @@ class Layout:
             "latency_ns": ("int64", (self.rows,)),
             "outcome": ("uint8", (self.rows,)),
         }
+        if self.tokens:
+            fixed |= dict.fromkeys(("first_token_ns", "input_tokens", "output_tokens"), ("int64", (self.rows,)))
+            fixed["finish"] = (f"S{FINISH_BYTES}", (self.rows,))
         outputs = {f"output.{spec.name}": (spec.dtype, (self.rows, *spec.shape)) for spec in self.outputs}
         return fixed | outputs
 
@@ -131,7 +141,7 @@ def _offsets(layout: Layout) -> tuple[dict[str, int], int]:
     end = _HEADER_BYTES
     for name, (dtype, shape) in layout.columns().items():
         offsets[name] = end
-        size = _ITEM_BYTES[dtype] * math.prod(shape)
+        size = (int(dtype[1:]) if dtype.startswith("S") else _ITEM_BYTES[dtype]) * math.prod(shape)
         end += -(-size // _ALIGN) * _ALIGN
     return offsets, end
 

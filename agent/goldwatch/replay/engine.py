@@ -46,6 +46,7 @@ class Plan:
     inputs: tuple[TensorLocation, ...]
     outputs: tuple[TensorSpec, ...]
     examples: Sequence[int]
+    tokens: bool = False
     python: str = ""
     warmup: int = 10
     time_limit_s: float = 2.0
@@ -100,7 +101,7 @@ class _Supervision:
         self._workers = workers
         self._stop = stop
         self._started_ns = time.monotonic_ns()
-        columns = Columns.create(Layout(len(plan.examples), plan.outputs), plan.examples)
+        columns = Columns.create(Layout(len(plan.examples), plan.outputs, plan.tokens), plan.examples)
         self.replay = Replay(columns, started_at=wall())
 
     def run(self) -> Replay:
@@ -150,6 +151,7 @@ class _Supervision:
             "inputs": [asdict(location) for location in plan.inputs],
             "outputs": [asdict(spec) for spec in plan.outputs],
             "rows": len(plan.examples),
+            "tokens": plan.tokens,
             "start": start,
             "warmup": plan.warmup,
             "time_limit_s": plan.time_limit_s,

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from goldwatch.golden import lines
 from goldwatch.probe import (
     BadAnswer,
     Context,
+    CountsTokens,
     Probe,
     ProbeError,
     Tensors,
@@ -49,7 +51,7 @@ def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict
     `first` with the seconds of the first request. Raises ProbeError if the target cannot be used.
     """
     outputs = tuple(TensorSpec(o["name"], o["dtype"], tuple(o["shape"])) for o in argument["outputs"])
-    columns = Columns(descriptors[0], Layout(argument["rows"], outputs))
+    columns = Columns(descriptors[0], Layout(argument["rows"], outputs, argument["tokens"]))
     try:
         return {"errors": _replay(argument, columns, emit)}
     finally:
@@ -71,8 +73,10 @@ def _replay(argument: dict[str, Any], columns: Columns, emit: Emit) -> Counter[s
     return loop.errors
 
 
-def _mapped(location: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _mapped(location: dict[str, Any]) -> Any:  # noqa: ANN401 - an array, or what can be sliced like one
     shape = tuple(location["shape"])
+    if location["dtype"] in (lines.TEXT, lines.JSON):
+        return lines.column(location["file"], "inputs", location["name"], location["dtype"])
     if 0 in shape:
         return np.zeros(shape, location["dtype"])
     mapped = np.memmap(location["file"], location["dtype"], "r", location["offset"], shape)
@@ -159,6 +163,9 @@ class _Loop:
         self._inputs = inputs
         self._columns = columns
         self._stores = [(spec, columns.array(f"output.{spec.name}")) for spec in columns.layout.outputs]
+        self._tokens = (
+            _TokenColumns(probe, columns) if columns.layout.tokens and isinstance(probe, CountsTokens) else None
+        )
 
     def run(self, start: int) -> None:
         in_a_row = 0
@@ -196,6 +203,8 @@ class _Loop:
             decoded = self._probe.decode(response)
             for spec, store in self._stores:
                 store[row] = single_output(decoded, spec.name, spec.dtype, spec.shape, 1)[0]
+            if self._tokens is not None:
+                self._tokens.keep(row, response)
         except Exception as error:  # decoding what a server sent may fail in any way
             return error if isinstance(error, BadAnswer) else BadAnswer(f"{type(error).__name__}: {error}")
         return None
@@ -207,6 +216,28 @@ class _Loop:
         message = message[:_MESSAGE_LENGTH]
         if message in self.errors or len(self.errors) < _MOST_MESSAGES:
             self.errors[message] += 1
+
+
+class _TokenColumns:
+    """Where it is kept what the answers of a language model were made of."""
+
+    def __init__(self, probe: CountsTokens, columns: Columns) -> None:
+        self._probe = probe
+        self._first_ns, self._input, self._output = (
+            columns.array(name) for name in ("first_token_ns", "input_tokens", "output_tokens")
+        )
+        self._finish = columns.array("finish")
+        not_sent = columns.array("outcome") == Outcome.NOT_SENT  # what a worker before this one kept stays
+        for unknown in (self._first_ns, self._input, self._output):
+            unknown[not_sent] = -1
+
+    def keep(self, row: int, response: Any) -> None:  # noqa: ANN401 - the probe's own type
+        """Keep what one answer says. Raises BadAnswer."""
+        found = self._probe.tokens(response)
+        self._first_ns[row] = -1 if found.first_s is None else round(found.first_s * 1e9)
+        self._input[row] = -1 if found.input is None else found.input
+        self._output[row] = -1 if found.output is None else found.output
+        self._finish[row] = found.finish.encode("utf-8", "replace")
 
 
 def _outcome(failure: Exception | None) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,27 +42,52 @@ class Expected:
     slices: Mapping[str, Slicing] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """How the answers of n examples stand: right `then`, right `now`, and whether the answer `differs`, bool [n] each.
+
+    `flip` says of an example by its index what its label, its reference and its answer now are.
+    """
+
+    then: BoolArray
+    now: BoolArray
+    differs: BoolArray
+    flip: Callable[[int], Flip]
+
+
 def difference(now: Outputs, answered: BoolArray, expected: Expected, listed: int = 50) -> Difference:
     """Compare the answered examples with the reference; at most `listed` flips are listed, harmful ones first.
 
     `now` has every expected output, of the same shape; rows of examples that were not `answered` [n] are not read.
     Raises KeyError for an output that is missing and ValueError for one of another shape.
     """
-    furthest, moved = _distances(now, answered, expected)
-    flips = _Flips(now[expected.decision], answered, expected)
+    marks = _classes(now[expected.decision], answered, expected)
+    return summary(distances(now, answered, expected), answered, marks, expected.slices or {}, listed)
+
+
+def summary(
+    found: tuple[float, BoolArray], answered: BoolArray, marks: Marks, slices: Mapping[str, Slicing], listed: int = 50
+) -> Difference:
+    """Put together the largest distance, which examples moved [n], and what the answers' marks tell of flips."""
+    largest, moved = found
+    changed = marks.differs & answered
+    harmful = changed & marks.then & ~marks.now
+    helpful = changed & ~marks.then & marks.now
+    neutral = changed & (marks.then == marks.now)
+    first = np.concatenate([np.flatnonzero(kind) for kind in (harmful, helpful, neutral)])[:listed]
     return Difference(
         compared=int(np.count_nonzero(answered)),
         moved=int(np.count_nonzero(moved)),
-        harmful=int(np.count_nonzero(flips.harmful)),
-        helpful=int(np.count_nonzero(flips.helpful)),
-        neutral=int(np.count_nonzero(flips.neutral)),
-        largest=furthest,
-        flips=flips.first(listed, expected.class_names),
-        where=_where(flips.harmful, flips.was_right, answered, expected.slices or {}),
+        harmful=int(np.count_nonzero(harmful)),
+        helpful=int(np.count_nonzero(helpful)),
+        neutral=int(np.count_nonzero(neutral)),
+        largest=largest,
+        flips=tuple(marks.flip(int(i)) for i in first),
+        where=_where(harmful, marks.then, answered, slices),
     )
 
 
-def _distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float, BoolArray]:
+def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float, BoolArray]:
     """Return the largest distance of any answered example, and for each example whether it moved [n]."""
     furthest, moved = 0.0, np.zeros(answered.shape, dtype=np.bool_)
     if not answered.any():
@@ -86,27 +111,16 @@ def _furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArr
     return np.asarray(flat.max(axis=1, initial=0.0))
 
 
-class _Flips:
-    """The answered examples whose class is another than in the reference, by what that did to them."""
+def _classes(outputs: NDArray[np.generic], answered: BoolArray, expected: Expected) -> Marks:
+    """Mark the answers of a classifier, which are the classes that it ranks first."""
+    then = expected.outputs[expected.decision].argmax(axis=1)
+    now = np.where(answered, outputs.argmax(axis=1), then)
+    labels, names = expected.labels, expected.class_names
 
-    def __init__(self, outputs: NDArray[np.generic], answered: BoolArray, expected: Expected) -> None:
-        self._then = expected.outputs[expected.decision].argmax(axis=1)
-        self._now = np.where(answered, outputs.argmax(axis=1), self._then)
-        self._labels = expected.labels
-        self.was_right = self._then == expected.labels
-        flipped = self._now != self._then
-        self.harmful = flipped & self.was_right
-        self.helpful = flipped & (self._now == expected.labels)
-        self.neutral = flipped & ~self.harmful & ~self.helpful
+    def flip(i: int) -> Flip:
+        return Flip(i, _named(labels[i], names), _named(then[i], names), _named(now[i], names))
 
-    def first(self, count: int, names: Sequence[str]) -> tuple[Flip, ...]:
-        """Return the first flips: harmful, then helpful, then neutral ones, each by example."""
-        kinds = (self.harmful, self.helpful, self.neutral)
-        examples = np.concatenate([np.flatnonzero(kind) for kind in kinds])[:count].tolist()
-        return tuple(
-            Flip(i, _named(self._labels[i], names), _named(self._then[i], names), _named(self._now[i], names))
-            for i in examples
-        )
+    return Marks(then == labels, now == labels, now != then, flip)
 
 
 def _named(index: int, names: Sequence[str]) -> str:

@@ -1,0 +1,174 @@
+"""Text and structured examples on disk: JSON Lines, one example a line, read where it lies.
+
+A line is an object: `inputs` by name (text, or any JSON value for a structured input), `outputs` by name (the text of
+the validated model) and, if the set is labelled, `answers`, the texts that count as right. Only the beginnings of the
+lines are held in memory. Workers read it too, some of them in old interpreters: standard library and numpy alone.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldwatch.golden.error import GoldenError, quoted, reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LINES = "examples.jsonl"
+TEXT = "text"
+JSON = "json"
+MOST_LINE_BYTES = 2**20
+
+
+class Lines:
+    """An opened file of examples, mapped into memory. Raises GoldenError if it cannot be read, or has a line too long.
+
+    `file` is expected to be unchanged since its digest was verified.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        try:
+            with file.open("rb") as stream:
+                self._memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if stream.seek(0, 2) else b""
+        except OSError as error:
+            raise GoldenError(file.parent, f"{file.name} cannot be read: {reason(error)}") from error
+        self._starts = self._lines()
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one example, counted from 0. Raises GoldenError if its line is no JSON object, IndexError."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        raw = self._memory[int(self._starts[index]) : int(self._starts[index + 1])]
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise self.error(index, f"not JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise self.error(index, f"{type(found).__name__}, expected an object with inputs and outputs")
+        return found
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def error(self, index: int, problem: str) -> GoldenError:
+        """Return the error of one line."""
+        return GoldenError(self.file.parent, f"{self.file.name}:{index + 1}: {problem}")
+
+    def _lines(self) -> NDArray[Any]:
+        """Return where each line begins, and where the last one ends."""
+        import numpy as np  # noqa: PLC0415 - the agent opens sets, but reads no examples
+
+        starts, position, size = [0], 0, len(self._memory)
+        while position < size:
+            end = self._memory.find(b"\n", position) + 1 or size
+            if end - position > MOST_LINE_BYTES:
+                raise self.error(len(starts) - 1, f"longer than {MOST_LINE_BYTES:,} bytes; leave this example out")
+            starts.append(end)
+            position = end
+        return np.array(starts, dtype=np.int64)
+
+
+class TextColumn:
+    """One text of every example, as if it were an array [n] of `str`: what a tensor is for a tensor input.
+
+    A structured input is its JSON text. Slices and integers give numpy arrays of objects and `str`.
+    """
+
+    def __init__(self, lines: Lines, part: str, name: str, kind: str = TEXT) -> None:
+        self._lines, self._part, self._name, self._kind = lines, part, name, kind
+        self.shape = (len(lines),)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice) -> Any:  # noqa: ANN401 - as an array has it
+        import numpy as np  # noqa: PLC0415
+
+        if isinstance(index, int):
+            return self._value(index)
+        chosen = range(*index.indices(len(self)))
+        found: NDArray[Any] = np.empty(len(chosen), dtype=object)
+        found[:] = [self._value(i) for i in chosen]
+        return found
+
+    def _value(self, index: int) -> str:
+        value = self._lines[index][self._part][self._name]
+        return value if self._kind == TEXT else json.dumps(value, ensure_ascii=False)
+
+
+def column(file: str, part: str, name: str, kind: str) -> TextColumn:
+    """Open one column by plain values, as a worker is told them. Raises GoldenError."""
+    return TextColumn(Lines(Path(file)), part, name, kind)
+
+
+def write(file: Path, examples: Iterable[Mapping[str, Any]]) -> None:
+    """Write examples so that equal ones give equal bytes. Raises GoldenError, OSError if the file cannot be written."""
+    with file.open("x", encoding="utf-8", newline="\n") as stream:
+        for index, example in enumerate(examples):
+            try:
+                text = json.dumps(example, ensure_ascii=False, sort_keys=True, allow_nan=False)
+                stream.write(text + "\n")
+            except (TypeError, ValueError) as error:  # UnicodeEncodeError, for half a surrogate pair, is one
+                raise GoldenError(file.parent, f"{file.name}:{index + 1}: not plain values: {error}") from error
+
+
+def line_problems(
+    lines: Lines, inputs: Mapping[str, str], outputs: Mapping[str, int], *, answers: bool
+) -> Iterator[str]:
+    """Yield what is wrong with the first bad lines: at most ten messages.
+
+    `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name.
+    """
+    found = 0
+    for index in range(len(lines)):
+        try:
+            problem = _problem(lines[index], inputs, outputs, answers=answers)
+        except GoldenError as error:
+            yield error.problems[0]
+            found += 1
+            problem = ""
+        if problem:
+            yield f"{lines.file.name}:{index + 1}: {problem}; correct it and freeze the set again"
+            found += 1
+        if found == 10:
+            return
+
+
+def _problem(
+    example: Mapping[str, Any], inputs: Mapping[str, str], outputs: Mapping[str, int], *, answers: bool
+) -> str:
+    expected = {"inputs": set(inputs), "outputs": set(outputs)} | ({"answers": set()} if answers else {})
+    if unknown := sorted(example.keys() - expected.keys()):
+        return f"key {quoted(unknown[0])} is not expected; a line has {', '.join(expected)}"
+    for part in ("inputs", "outputs"):
+        given = example.get(part, {})
+        if not isinstance(given, dict) or given.keys() != expected[part]:
+            names = ", ".join(map(quoted, sorted(expected[part]))) or "nothing"
+            return f"{part} must be an object with {names}, as golden.json says"
+    for name, kind in inputs.items():
+        if kind == TEXT and not isinstance(example["inputs"][name], str):
+            return f"inputs.{name} is no text; golden.json says text"
+    for name, most in outputs.items():
+        if problem := _text_problem(example["outputs"][name], most):
+            return f"outputs.{name} {problem}"
+    accepted = example.get("answers")
+    if answers and not (isinstance(accepted, list) and accepted and all(isinstance(a, str) and a for a in accepted)):
+        return "answers must be a list of one text or more, since golden.json has labels.match"
+    return ""
+
+
+def _text_problem(text: Any, most: int) -> str:  # noqa: ANN401 - whatever the line holds
+    if not isinstance(text, str):
+        return "is no text"
+    if "\0" in text:
+        return "holds the character NUL"
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return f"has {size:,} bytes, more than its max_bytes, {most:,}" if size > most else ""
