@@ -19,13 +19,20 @@ from typing import NamedTuple
 from goldwatch.probe import BadAnswer, Unreachable
 from goldwatch_probes._remote import split_url
 
+_MOST_ARRIVALS = 2**16
+"""A server that trickles must not fill the memory with its times."""
+
 
 class Answer(NamedTuple):
-    """A whole response. The body is as it came, of any status."""
+    """A whole response. The body is as it came, of any status.
+
+    Of a streamed one, `arrivals` says how many bytes of the body had come by when, in seconds since it was asked for.
+    """
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
+    arrivals: tuple[tuple[float, int], ...] = ()
 
 
 class Connection:
@@ -54,8 +61,16 @@ class Connection:
             self.close()
             raise Unreachable(str(_translated(error, self.url, self._budget.time_limit_s))) from error
 
-    def request(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Answer:
-        """Send a request for `path` (relative to the URL) and return the whole answer.
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = {},
+        *,
+        streamed: bool = False,
+    ) -> Answer:
+        """Send a request for `path` (relative to the URL) and return the whole answer; if `streamed`, with arrivals.
 
         Raises TimeoutError, Unreachable, or BadAnswer if what came is not HTTP or too long; each of them closes the
         connection, so that the next request starts clean.
@@ -63,8 +78,9 @@ class Connection:
         self._budget.start()
         try:
             self._http.drop_if_stale()
+            sent_s = time.monotonic()
             self._http.request(method, f"{self._prefix}/{path}", body, dict(headers))
-            return self._read()
+            return self._read(sent_s if streamed else None)
         except BaseException as error:
             self.close()
             if isinstance(error, (OSError, http.client.HTTPException)):
@@ -75,17 +91,19 @@ class Connection:
         """Close the connection if there is one."""
         self._http.close()
 
-    def _read(self) -> Answer:
+    def _read(self, sent_s: float | None) -> Answer:
         with self._http.getresponse() as response:
-            return self._bounded(response)
+            self._check(response)
+            if sent_s is None:
+                return Answer(response.status, response.headers, _body(response))
+            return Answer(response.status, response.headers, *_pieces(response, sent_s))
 
-    def _bounded(self, response: http.client.HTTPResponse) -> Answer:
+    def _check(self, response: http.client.HTTPResponse) -> None:
         if (response.length or 0) > self._budget.max_bytes:
             raise BadAnswer(f"the answer has {response.length} bytes, more than the {self._budget.max_bytes} allowed")
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.lower() != "identity":
             raise BadAnswer(f"the answer came with Content-Encoding {encoding[:40]}, which was not asked for")
-        return Answer(response.status, response.headers, _body(response))
 
 
 def _body(response: http.client.HTTPResponse) -> bytes:
@@ -93,6 +111,19 @@ def _body(response: http.client.HTTPResponse) -> bytes:
         return response.read()
     # In pieces: reading all at once makes room for the size that a chunk says it has, before a byte of it has come.
     return b"".join(iter(lambda: response.read(2**16), b""))
+
+
+def _pieces(response: http.client.HTTPResponse, sent_s: float) -> tuple[bytes, tuple[tuple[float, int], ...]]:
+    """Read a body as it comes, and note when how much of it had come."""
+    body = bytearray()
+    arrivals: list[tuple[float, int]] = []
+    while piece := response.read1(2**16):
+        body += piece
+        if len(arrivals) < _MOST_ARRIVALS:
+            arrivals.append((time.monotonic() - sent_s, len(body)))
+    if response.length:  # `read1`, unlike `read`, does not mind an end before its time
+        raise http.client.IncompleteRead(bytes(body[-1:]), response.length)
+    return bytes(body), tuple(arrivals)
 
 
 def _translated(error: Exception, where: str, time_limit_s: float) -> Exception:

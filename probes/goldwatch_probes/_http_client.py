@@ -28,6 +28,7 @@ class Request:
     body: bytes
     headers: Mapping[str, str] = field(repr=False)  # they hold the token
     method: str = "POST"
+    streamed: bool = False
 
 
 class Client:
@@ -58,7 +59,9 @@ class Client:
 
     def send(self, request: Request) -> Answer:
         """Send it and read the whole answer. Raises TimeoutError, Unreachable, BadAnswer; Rejected unless it is 200."""
-        answer = self._connection.request(request.method, request.path, request.body, request.headers)
+        answer = self._connection.request(
+            request.method, request.path, request.body, request.headers, streamed=request.streamed
+        )
         if answer.status != 200:
             raise Rejected(_refusal(answer))
         return answer

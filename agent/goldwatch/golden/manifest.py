@@ -199,7 +199,7 @@ class Manifest(_Part):
     @classmethod
     def _fits_the_task(cls, found: Labels | None, info: ValidationInfo) -> Labels | None:
         task = info.data.get("task")
-        wanted = {Task.CLASSIFICATION: "classes", Task.GENERATION: "match", Task.EMBEDDING: None}.get(task)
+        wanted = _LABELS.get(str(task))
         given = [name for name in ("classes", "match") if found is not None and getattr(found, name) is not None]
         if task is Task.CLASSIFICATION and found is None:
             raise ValueError("missing")
@@ -259,6 +259,8 @@ class Manifest(_Part):
         expected["reference.right"] = ("int64", (2, n))
         return expected
 
+
+_LABELS = {Task.CLASSIFICATION: "classes", Task.GENERATION: "match"}
 
 _ROLES = {
     Task.CLASSIFICATION: "scores the classes",

@@ -90,7 +90,7 @@ class GoldenSet:
         )
 
     def text(self, name: str) -> TextColumn:
-        """Return text or a structured input, `inputs.NAME` or `outputs.NAME`, as a column. Raises KeyError, GoldenError."""
+        """Return `inputs.NAME` or `outputs.NAME`, text or structured, as a column. Raises KeyError, GoldenError."""
         part, _, own = name.partition(".")
         spec = (self.manifest.inputs if part == "inputs" else self.manifest.outputs)[own]
         return TextColumn(self.lines(), part, own, spec.dtype)

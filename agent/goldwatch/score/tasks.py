@@ -173,7 +173,7 @@ class _Embedding:
         return summary(far, answered, Marks(self._all(), ~far[1], far[1], flip), self._slices)
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        apart = np.abs(outputs[self._decision].astype(np.float64) - others[self._decision].astype(np.float64))  # type: ignore[attr-defined] # numbers, by manifest
+        apart = np.abs(outputs[self._decision].astype(np.float64) - others[self._decision].astype(np.float64))
         return np.asarray(apart.max(axis=1, initial=0.0) <= self._expected.tolerances[self._decision])
 
     def _all(self) -> BoolArray:

@@ -1,0 +1,169 @@
+"""The probe for servers that speak OpenAI's API: chat, completions and embeddings.
+
+vLLM, SGLang, TGI, llama.cpp, Ollama, hosted ones. https://platform.openai.com/docs/api-reference
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, Tokens, batch_size, option
+from goldwatch_probes._answers import parse_object, text
+from goldwatch_probes._http import Answer
+from goldwatch_probes._http_client import JSON, HttpProbe, Request
+from goldwatch_probes._openai_answers import Completion, completion
+from goldwatch_probes._remote import RemoteOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PATHS = {"chat": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
+_MESSAGES = "messages"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The answers to the examples of one batch, which are asked for one after the other."""
+
+    answers: tuple[Answer, ...]
+
+
+class OpenAI(HttpProbe):
+    """One model of a server, asked for one answer an example."""
+
+    @dataclass(frozen=True)
+    class Options(RemoteOptions):
+        """What a user writes beside `probe: openai`. `url` is what comes before /chat/completions, such as .../v1."""
+
+        model: str = option("Name of the model; may be left out if the server has one", default="")
+        api: Literal["chat", "completions", "embeddings"] = option("What is asked for", default="chat")
+        stream: bool = option("Have the answer token by token, so that the first can be timed", default=True)
+        max_tokens: int = option("The most tokens of an answer; 0 leaves it to the server", default=64)
+        temperature: float = option("0 for the most likely answer", default=0.0)
+        seed: int = option("Of the server's sampling", default=0)
+        system: str = option("System message before each prompt; only for chat", default="")
+        more: dict[str, Any] = option("Further members of each request", default_factory=dict)
+        output: str = option("Name of the output in the golden set; empty for text or embedding", default="")
+
+    _options: Options
+
+    def open(self) -> None:
+        """Connect, and make sure that the server has the model. Raises CannotLoad, Unreachable or NotReady."""
+        self._connect()
+        self.describe()
+
+    def describe(self) -> Description:
+        """Ask the server for its models. Raises CannotLoad, Unreachable or NotReady."""
+        page = self._opened().page("models", missing_allowed=True)
+        listed = page.get("data")
+        models = {text(m.get("id")): m for m in listed if isinstance(m, dict)} if isinstance(listed, list) else {}
+        wanted = self._options.model
+        if models and not wanted and len(models) == 1:
+            wanted = next(iter(models))
+        if not wanted or (models and wanted not in models):
+            names = ", ".join(list(models)[:20]) or "none"
+            raise CannotLoad(f"`model` is {wanted!r}; the server has {names}")
+        entry = models.get(wanted, {})
+        root = text(entry.get("root"))
+        self._description = Description(
+            model=wanted, version=root if root != wanted else "", framework=text(entry.get("owned_by"))
+        )
+        return self._description
+
+    def encode(self, inputs: Tensors) -> tuple[Request, ...]:
+        """Make a request for each example. Raises CannotLoad for inputs that are no prompts."""
+        if batch_size(inputs) and len(inputs) != 1:
+            names = ", ".join(sorted(inputs))
+            raise CannotLoad(f"a prompt is one input of text, or `{_MESSAGES}` of dtype json; the set has {names}")
+        name, values = next(iter(inputs.items()))
+        if values.ndim != 1 or values.dtype.kind not in "OUS":
+            raise CannotLoad(f'input "{name}" is {values.dtype} {list(values.shape[1:])}; a prompt is text')
+        return tuple(self._request(name, value) for value in values.tolist())
+
+    def predict(self, request: tuple[Request, ...]) -> _Answers:  # type: ignore[override] # one for each example
+        """Ask for each answer in turn. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
+        client = self._opened()
+        return _Answers(tuple(client.send(each) for each in request))
+
+    def decode(self, response: _Answers) -> dict[str, NDArray[Any]]:
+        """Return the texts, or the vectors. Raises BadAnswer."""
+        import numpy as np  # noqa: PLC0415
+
+        if self._options.api == "embeddings":
+            vectors = [_vector(answer) for answer in response.answers]
+            if len({len(vector) for vector in vectors}) > 1:
+                raise BadAnswer("the vectors of one batch differ in length")
+            return {self._options.output or "embedding": np.array(vectors, dtype=np.float32)}
+        found: NDArray[Any] = np.empty(len(response.answers), dtype=object)
+        found[:] = [_told(completion(answer)) for answer in response.answers]
+        return {self._options.output or "text": found}
+
+    def tokens(self, response: _Answers) -> Tokens:
+        """Return what the one answer was made of. Raises BadAnswer."""
+        (answer,) = response.answers
+        if self._options.api == "embeddings":
+            return Tokens(input=_count(parse_object(answer.body).get("usage"), "prompt_tokens"))
+        found = completion(answer)
+        return Tokens(
+            first_s=found.first_s,
+            input=_count(found.usage, "prompt_tokens"),
+            output=_count(found.usage, "completion_tokens"),
+            finish=found.finish,
+        )
+
+    def _request(self, name: str, value: object) -> Request:
+        prompt = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        streamed = self._options.stream and self._options.api != "embeddings"
+        body: dict[str, Any] = {"model": self._described().model, **self._prompt(name, prompt)}
+        if self._options.api != "embeddings":
+            body |= {"temperature": self._options.temperature, "seed": self._options.seed, "stream": streamed}
+            body |= {"max_tokens": self._options.max_tokens} if self._options.max_tokens else {}
+            body |= {"stream_options": {"include_usage": True}} if streamed else {}
+        raw = json.dumps(body | self._options.more).encode()
+        request = self._opened().request(_PATHS[self._options.api], raw, JSON)
+        return dataclasses.replace(request, streamed=streamed)
+
+    def _prompt(self, name: str, prompt: str) -> dict[str, Any]:
+        if self._options.api == "embeddings":
+            return {"input": prompt}
+        if self._options.api == "completions":
+            return {"prompt": prompt}
+        messages = _messages(prompt) if name == _MESSAGES else [{"role": "user", "content": prompt}]
+        if self._options.system:
+            messages = [{"role": "system", "content": self._options.system}, *messages]
+        return {"messages": messages}
+
+
+def _messages(value: str) -> list[Any]:
+    """Return the messages of a chat, which come as JSON. Raises CannotLoad."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not found:
+        raise CannotLoad(f'input "{_MESSAGES}" is {value[:60]!r}; expected a list of messages, of dtype json')
+    return found
+
+
+def _told(found: Completion) -> str:
+    if not found.text:
+        why = f", finish reason {found.finish}" if found.finish else ""
+        raise BadAnswer(f"the answer has no text{why}")
+    return found.text
+
+
+def _vector(answer: Answer) -> list[float]:
+    data = parse_object(answer.body).get("data")
+    vector = data[0].get("embedding") if isinstance(data, list) and data and isinstance(data[0], dict) else None
+    if not isinstance(vector, list) or not vector or not all(type(x) in (int, float) for x in vector):
+        raise BadAnswer("the answer has no list of numbers at data[0].embedding")
+    return vector
+
+
+def _count(usage: object, name: str) -> int | None:
+    found = usage.get(name) if isinstance(usage, Mapping) else None
+    return found if type(found) is int and found >= 0 else None
