@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FRAMEWORKS := $(VENV)/.frameworks
-SERVERS := bentoml kserve litserve mlflow mlserver torchserve triton
+SERVERS := bentoml kserve litserve llamacpp mlflow mlserver torchserve triton
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test test-servers check test-oldest bench format system clean

@@ -64,8 +64,8 @@ class Row:
 
     @property
     def accuracy(self) -> Score | None:
-        """The accuracy, if it could be measured."""
-        return next((score for score in self.judgement.scores if score.name == "accuracy"), None)
+        """The score that counts, if it could be measured."""
+        return self.judgement.headline
 
 
 @dataclass(frozen=True, slots=True)

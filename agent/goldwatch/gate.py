@@ -78,7 +78,7 @@ def _accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
     """Compare with the reference, example by example where it is deterministic: then a loss is a fact, not a sample."""
     allowed = assignment.watch.objectives.accuracy_loss
     difference = judgement.difference
-    accuracy = next((s for s in judgement.scores if s.name == "accuracy"), None)
+    accuracy = judgement.headline
     if difference is None or accuracy is None or accuracy.reference is None:
         return Finding("accuracy", Result.UNMEASURED, "no example has both an answer and a reference")
     lost = difference.harmful - difference.helpful

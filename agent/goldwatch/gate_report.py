@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 from goldwatch.gate import EXIT_CODES, Finding, Report, Result, worst
 from goldwatch.judgement import Judgement, Quantile, Score
+from goldwatch.score.latency import quantiles
 
 
 def overall(reports: Sequence[Report]) -> Result:
@@ -88,10 +89,25 @@ def _block(report: Report) -> list[str]:
         lines.append(_line("outputs", f"{same}   {flips}   largest difference {difference.largest:.2g}"))
     if judgement.quantiles:
         lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles) + _requests(judgement)))
+    lines += _tokens(judgement)
     if judgement.throughput is not None:
         lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   one request at a time"))
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
     return [*lines, _line("verdict", str(report.result))]
+
+
+def _tokens(judgement: Judgement) -> list[str]:
+    """Say what the answers of a language model were made of, and how soon they began."""
+    found = judgement.tokens
+    if found is None:
+        return []
+    counts = [f"{n:,} {kind}" for kind, n in (("in", found.input), ("out", found.output)) if n is not None]
+    counts += [f"{n:,} ended by {why}" for why, n in sorted(found.finish.items())]
+    lines = [_line("tokens", "   ".join(counts))] if counts else []
+    for name, times in (("first token", found.first_s), ("next tokens", found.per_token_s)):
+        if times:
+            lines.append(_line(name, "   ".join(_quantile(q) for q in quantiles(times))))
+    return lines
 
 
 def _worth_a_line(finding: Finding) -> bool:
@@ -117,6 +133,8 @@ def _requests(judgement: Judgement) -> str:
 
 
 def _milliseconds(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
     return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Difference, Judgement, Validity, Verdict
+from goldwatch.judgement import Difference, Judgement, TokenUse, Validity, Verdict
 from goldwatch.monitor.changed import Changed, Moves
 from goldwatch.monitor.contract import Monitor, unknown
 from goldwatch.monitor.share import Requests, failing, slow
@@ -30,6 +30,7 @@ from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged
+from goldwatch.score.tokens import token_use
 
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
@@ -227,6 +228,7 @@ class _Case:
             scores=self._task.scores(self._outputs, self._answered) if validity is Validity.VALID else (),
             difference=self._difference if validity is Validity.VALID else None,
             verdicts=tuple(verdicts),
+            tokens=self._tokens(),
         )
 
     def observed(self) -> Observed:
@@ -271,6 +273,12 @@ class _Case:
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
         lost = int(np.isin(self._outcome, (Outcome.TIMEOUT, Outcome.CRASHED)).sum())
         return Requests(int(np.count_nonzero(self._latencies_s > limit_s)) + lost, sent) if sent else None
+
+    def _tokens(self) -> TokenUse | None:
+        if not self.columns.layout.tokens:
+            return None
+        names = ("first_token_ns", "input_tokens", "output_tokens", "finish", "latency_ns")
+        return token_use(*(self.columns.array(name)[self._answered] for name in names))
 
     def _throughput(self) -> float | None:
         """Return answered examples per second, from the first request that was sent to the last answer."""

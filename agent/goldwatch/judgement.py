@@ -174,6 +174,11 @@ class Judgement:
     verdicts: tuple[Verdict, ...]
     tokens: TokenUse | None = None
 
+    @property
+    def headline(self) -> Score | None:
+        """The score that counts: accuracy, or agreement with the validated model where there are no labels."""
+        return self.scores[0] if self.scores else None
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
         return asdict(self)

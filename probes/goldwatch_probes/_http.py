@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 from goldwatch.probe import BadAnswer, Unreachable
@@ -78,9 +79,18 @@ class Connection:
         self._budget.start()
         try:
             self._http.drop_if_stale()
-            sent_s = time.monotonic()
-            self._http.request(method, f"{self._prefix}/{path}", body, dict(headers))
-            return self._read(sent_s if streamed else None)
+            kept = self._http.sock is not None
+            sent_s = time.monotonic() if streamed else None
+            exchange = partial(self._exchange, method, f"{self._prefix}/{path}", body, dict(headers), sent_s)
+            try:
+                return exchange()
+            except http.client.RemoteDisconnected:
+                if not (kept and (streamed or method == "GET")):
+                    raise
+                # Some servers close a kept connection after a stream, llama.cpp's now and then: no byte of an answer
+                # has come, so the request is sent once more, within the same deadline and counted from the first time.
+                self.close()
+                return exchange()
         except BaseException as error:
             self.close()
             if isinstance(error, (OSError, http.client.HTTPException)):
@@ -91,7 +101,10 @@ class Connection:
         """Close the connection if there is one."""
         self._http.close()
 
-    def _read(self, sent_s: float | None) -> Answer:
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], sent_s: float | None
+    ) -> Answer:
+        self._http.request(method, path, body, headers)
         with self._http.getresponse() as response:
             self._check(response)
             if sent_s is None:

@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct behind llama.cpp's own server, as xllamacpp carries it: `python llamacpp_server.py PORT [KIND]`.
+"""SmolLM2-135M-Instruct behind llama.cpp's own server, by xllamacpp: `python llamacpp_server.py PORT [KIND]`.
 
 KIND is `embeddings` for a server of embeddings; by default it generates.
 """
@@ -22,7 +22,9 @@ def main() -> None:
     params.n_ctx, params.n_parallel, params.n_gpu_layers = 2048, 1, 0
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.cache_prompt, params.ui = False, False
-    params.embedding = sys.argv[2:] == ["embeddings"]
+    if sys.argv[2:] == ["embeddings"]:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from goldwatch.judgement import Difference, Judgement, Quantile, Score, Severity, State, Validity, Verdict
+from goldwatch.judgement import Difference, Judgement, Quantile, Score, Severity, State, TokenUse, Validity, Verdict
 from goldwatch.probe import Description
 
 FULL = Judgement(
@@ -38,6 +38,7 @@ FULL = Judgement(
         Verdict("worse", State.SUSPECT, Severity.PAGE, 2.5, 5.62, 1_790_000_000.5, False, "2 of 8 are wrong now"),
         Verdict("changed", State.ALERTING, Severity.TICKET, None, None, 1_790_000_000.5, False, "5 of 8 moved"),
     ),
+    tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005)),
 )
 
 

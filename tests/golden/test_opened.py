@@ -222,7 +222,9 @@ MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "golden.json: examples: 0: input should be greater than or equal to 1": lambda m: m.update(examples=0),
     'golden.json: examples: "4": input should be a valid integer': lambda m: m.update(examples="4"),
     'golden.json: inputs.x.dtype: "float8" is not a dtype; expected one of text, json, bool, float16, float32, '
-    "float64, int16, int32, int64, int8, uint16, uint32, uint64, uint8": lambda m: m["inputs"]["x"].update(dtype="float8"),
+    "float64, int16, int32, int64, int8, uint16, uint32, uint64, uint8": lambda m: m["inputs"]["x"].update(
+        dtype="float8"
+    ),
     "golden.json: outputs.scores.tolerance: -1: input should be greater than or equal to 0": lambda m: m["outputs"][
         "scores"
     ].update(tolerance=-1),

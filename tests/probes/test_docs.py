@@ -21,6 +21,7 @@ from goldwatch_probes.mxnet_symbol import MXNet
 from goldwatch_probes.onnx_runtime import OnnxRuntime
 from goldwatch_probes.open_inference import OpenInference
 from goldwatch_probes.open_inference_grpc import OpenInferenceGrpc
+from goldwatch_probes.openai_api import OpenAI
 from goldwatch_probes.openvino_ir import OpenVINO
 from goldwatch_probes.python_callable import PythonCallable
 from goldwatch_probes.pytorch import PyTorch
@@ -37,6 +38,7 @@ PROBES: dict[str, Any] = {
     "jax": Jax,
     "litert": LiteRT,
     "mxnet": MXNet,
+    "openai": OpenAI,
     "openvino": OpenVINO,
     "python": PythonCallable,
     "pytorch": PyTorch,

@@ -37,6 +37,9 @@ The digits behind real servers on loopback, each serving `digits.onnx` by ONNX R
 No package carries the server of TensorFlow Serving: the probe for its REST API is tested against a server of ours that
 implements the documented API over the digits.
 
+A language model is SmolLM2-135M-Instruct behind llama.cpp's server, which xllamacpp 2026.10.11549 carries: its answers,
+streamed, and its embeddings agree with their reference (tests/real/test_language_model.py).
+
 | package | spoken | the server says that it is | largest difference | flips |
 |---|---|---|---|---|
 """

@@ -57,6 +57,7 @@ def of_judgement(j: Judgement, latency_limit_s: float | None = None) -> Iterator
     yield from _of_replay(j, where)
     yield from _of_requests(j, where)
     yield from _of_late(j, where, latency_limit_s)
+    yield from _of_tokens(j, where)
     yield from _of_infos(j, where)
     yield from _of_difference(j, where)
     for score in j.scores:
@@ -152,6 +153,22 @@ def _of_late(j: Judgement, where: Mapping[str, str], limit_s: float | None) -> I
     if limit_s is not None:
         lost = sum(j.outcomes.get(outcome.label, 0) for outcome in (Outcome.TIMEOUT, Outcome.CRASHED))
         yield Measurement(c.REQUESTS_LATE, where, lost + sum(latency > limit_s for latency in j.latencies_s))
+def _of_tokens(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    if (found := j.tokens) is None:
+        return
+    for kind, count in (("input", found.input), ("output", found.output)):
+        if count is not None:
+            yield Measurement(c.TOKENS, {**where, "type": kind}, count)
+    for finish, count in finishes(found.finish).items():
+        yield Measurement(c.ANSWERS_FINISHED, {**where, "finish": finish}, count)
+    yield Measurement(c.FIRST_TOKEN, where, found.first_s)
+    yield Measurement(c.OUTPUT_TOKEN, where, found.per_token_s)
+
+
+def finishes(counts: Mapping[str, int]) -> dict[str, int]:
+    """Count the answers by the reasons that are label values; whatever else a server calls it is `other`."""
+    known = {name: counts.get(name, 0) for name in ("stop", "length")}
+    return {**known, "other": sum(counts.values()) - sum(known.values())}
 
 
 def _of_infos(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

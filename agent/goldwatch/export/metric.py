@@ -68,6 +68,8 @@ LABELS = {
     "validity": "valid, insufficient, invalid",
     "outcome": "the seven ends of a request",
     "reason": "the reasons to skip a replay",
+    "type": "input, output",
+    "finish": "stop, length, other",
     "score": "the scores of the golden set's task",
     "effect": "harmful, helpful, neutral",
     "monitor": "the monitors of the watch",

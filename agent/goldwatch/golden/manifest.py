@@ -260,7 +260,7 @@ class Manifest(_Part):
         return expected
 
 
-_LABELS = {Task.CLASSIFICATION: "classes", Task.GENERATION: "match"}
+_LABELS: Mapping[str, str] = {Task.CLASSIFICATION: "classes", Task.GENERATION: "match"}
 
 _ROLES = {
     Task.CLASSIFICATION: "scores the classes",

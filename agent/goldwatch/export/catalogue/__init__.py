@@ -14,6 +14,7 @@ from goldwatch.export.catalogue.target import *  # noqa: F403
 from goldwatch.export.catalogue.objective import *  # noqa: F403
 from goldwatch.export.catalogue.replay import *  # noqa: F403
 from goldwatch.export.catalogue.request import *  # noqa: F403
+from goldwatch.export.catalogue.tokens import *  # noqa: F403
 from goldwatch.export.catalogue.score import *  # noqa: F403
 from goldwatch.export.catalogue.difference import *  # noqa: F403
 from goldwatch.export.catalogue.verdict import *  # noqa: F403

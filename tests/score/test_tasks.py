@@ -1,0 +1,121 @@
+"""What the tasks beside classification make of outputs: right, scores, difference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goldwatch.golden.freeze import freeze
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judgement import Score
+from goldwatch.score.tasks import Judged, cosines, judged
+
+ALL = np.ones(4, dtype=np.bool_)
+BASE: dict[str, Any] = {
+    "name": "set",
+    "version": "1",
+    "examples": 4,
+    "reference": {"replays": [1, 1], "deterministic": True},
+    "slices": {"kind": {"values": ["city", "colour"]}},
+    "provenance": {"source": "made up"},
+    "licence": "CC0-1.0",
+}
+TENSORS = {"reference.right": np.ones((2, 4), np.int64), "slices.kind": np.array([0, 0, 1, 1])}
+REFERENCE = ["It is Paris.", "It is Lima.", "The sky is blue", "Grass is red"]
+ANSWERS = [["Paris"], ["Lima", "Ciudad de los Reyes"], ["blue"], ["green"]]
+
+
+def generation(folder: Path, **changes: Any) -> Judged:
+    manifest = BASE | {
+        "task": "generation",
+        "inputs": {"prompt": {"dtype": "text", "shape": []}},
+        "labels": {"match": "contains"},
+        "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0}},
+    }
+    lines = [
+        {"inputs": {"prompt": "?"}, "outputs": {"text": text}} | ({"answers": a} if "labels" not in changes else {})
+        for text, a in zip(REFERENCE, ANSWERS, strict=True)
+    ]
+    return judged(freeze(folder / "set", manifest | changes, TENSORS, lines))
+
+
+def texts(*found: str) -> dict[str, np.ndarray]:
+    return {"text": np.array([text.encode() for text in found], dtype="S4096")}
+
+
+def by_name(scores: tuple[Score, ...]) -> dict[str, Score]:
+    return {score.name: score for score in scores}
+
+
+def test_an_answer_is_right_if_it_has_an_accepted_text(tmp_path: Path) -> None:
+    task = generation(tmp_path)
+    assert task.right(texts(*REFERENCE)).tolist() == [True, True, True, False]
+    assert task.right(texts("Rome", "Ciudad de los Reyes!", "blue", "green")).tolist() == [False, True, True, True]
+
+
+def test_text_is_scored_beside_its_reference(tmp_path: Path) -> None:
+    scores = by_name(generation(tmp_path).scores(texts("Rome", *REFERENCE[1:]), ALL))
+    assert list(scores) == ["accuracy", "token_f1", "agreement", "chrf"]
+    assert (scores["accuracy"].value, scores["accuracy"].reference) == (0.5, 0.75)
+    assert scores["agreement"].value == 0.75
+    assert scores["token_f1"].value < (scores["token_f1"].reference or 0)
+    assert 0.75 <= scores["chrf"].value < 1
+    assert all(score.low <= score.value <= score.high for score in scores.values())
+
+
+def test_flips_of_text_are_told_with_the_texts(tmp_path: Path) -> None:
+    found = generation(tmp_path).difference(texts("Rome", *REFERENCE[1:3], "Grass is green"), ALL)
+    assert (found.compared, found.moved, found.harmful, found.helpful) == (4, 2, 1, 1)
+    harmful, helpful = found.flips
+    assert (harmful.example, harmful.label, harmful.reference, harmful.now) == (0, "Paris", "It is Paris.", "Rome")
+    assert helpful.example == 3
+
+
+def test_without_labels_the_reference_is_what_is_right(tmp_path: Path) -> None:
+    task = generation(tmp_path, labels=None)
+    now = texts("Rome", *REFERENCE[1:])
+    assert task.right(now).tolist() == [False, True, True, True]
+    assert list(by_name(task.scores(now, ALL))) == ["agreement", "chrf"]
+    assert task.difference(now, ALL).harmful == 1
+
+
+def test_examples_without_an_answer_are_not_read(tmp_path: Path) -> None:
+    task = generation(tmp_path)
+    answered = np.array([False, True, True, True])
+    found = task.difference(texts("", *REFERENCE[1:]), answered)
+    assert (found.compared, found.moved) == (3, 0)
+    assert by_name(task.scores(texts("", *REFERENCE[1:]), answered))["agreement"].n == 3
+    assert task.scores(texts(*REFERENCE), ~ALL) == ()
+
+
+@pytest.fixture
+def embedding(tmp_path: Path) -> tuple[GoldenSet, np.ndarray]:
+    vectors = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    manifest = BASE | {
+        "task": "embedding",
+        "inputs": {"text": {"dtype": "text", "shape": []}},
+        "outputs": {"embedding": {"dtype": "float32", "shape": [8], "tolerance": 0.01}},
+    }
+    lines = [{"inputs": {"text": str(i)}} for i in range(4)]
+    return freeze(tmp_path / "set", manifest, TENSORS | {"outputs.embedding": vectors}, lines), vectors
+
+
+def test_vectors_are_compared_with_the_reference(embedding: tuple[GoldenSet, np.ndarray]) -> None:
+    golden, vectors = embedding
+    task, now = judged(golden), vectors + np.float32(0.001)
+    now[2] = -vectors[2]
+    assert task.right({"embedding": now}).tolist() == [True, True, False, True]
+    scores = by_name(task.scores({"embedding": now}, ALL))
+    assert scores["agreement"].value == 0.75
+    assert scores["cosine_similarity"].value == pytest.approx(0.75, abs=1e-4)
+    found = task.difference({"embedding": now}, ALL)
+    assert (found.harmful, found.flips[0].example, found.flips[0].now) == (1, 2, "cosine -1.0000")
+
+
+def test_cosines_of_vectors_without_length() -> None:
+    zero, one = np.zeros((1, 3)), np.ones((1, 3))
+    assert cosines(zero, zero) == [1.0]
+    assert cosines(zero, one) == [0.0]
