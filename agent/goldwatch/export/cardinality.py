@@ -19,6 +19,8 @@ MOST_VALUES: Mapping[str, int] = {
     "validity": len(Validity),
     "outcome": len(Outcome),
     "reason": len(SkipReason),
+    "type": 2,
+    "finish": 3,
     "score": 8,
     "effect": 3,
     "monitor": 8,
