@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,14 @@ def test_all_broken_golden_sets_are_told_together(tmp_path: Path, workers: Worke
 def test_a_golden_set_that_is_not_there_is_unusable(tmp_path: Path, workers: Workers) -> None:
     with pytest.raises(UnusableSet, match=rf"^{tmp_path}/none: "):
         inspect(workers, Golden(name="none", path=tmp_path / "none"))
+
+
+def test_a_golden_set_that_is_not_the_pinned_one_is_unusable(workers: Workers) -> None:
+    found = inspect(workers, Golden(name="digits", path=DIGITS / "golden")).digest
+    assert inspect(workers, Golden(name="digits", path=DIGITS / "golden", digest=found[:19])).digest == found
+    message = f"the set has digest {found[:19]}..., the config pins golden.digits.digest to sha256:000000000000"
+    with pytest.raises(UnusableSet, match=re.escape(message)):
+        inspect(workers, Golden(name="digits", path=DIGITS / "golden", digest="sha256:000000000000"))
 
 
 def test_a_replay_is_judged_and_its_latencies_are_those_of_its_answers(

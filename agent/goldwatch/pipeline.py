@@ -115,6 +115,11 @@ def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
         facts = workers.call(JUDGES, "goldwatch.judge:inspect", {"path": str(golden.path)})
     except (JobFailed, WorkerDied) as error:
         raise UnusableSet(str(error)) from None
+    if not facts["digest"].startswith(golden.digest):
+        raise UnusableSet(
+            f"{golden.path}: the set has digest {facts['digest'][:19]}..., the config pins "
+            f"golden.{golden.name}.digest to {golden.digest[:19]}...; restore the set, or pin the one that you mean"
+        )
     inputs = tuple(TensorLocation(**i | {"shape": tuple(i["shape"])}) for i in facts.pop("inputs"))
     outputs = tuple(TensorSpec(**o | {"shape": tuple(o["shape"])}) for o in facts.pop("outputs"))
     return GoldenFacts(path=str(golden.path), inputs=inputs, outputs=outputs, **facts)
@@ -188,6 +193,7 @@ def _plan(assignment: Assignment) -> Plan:
         served=target.served,
         warm=target.warm,
         python=target.python,
+        memory_bytes=target.memory_bytes,
         key=worker_key(target),
         inputs=assignment.golden.inputs,
         outputs=assignment.golden.outputs,

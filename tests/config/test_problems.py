@@ -36,6 +36,8 @@ ONE_KEY = [
         "mirror: localhost:8000",
         f'5:13  targets.fraud.mirror: "localhost:8000" {NO_ADDRESS}',
     ),
+    ("model: fraud", "memory: 2 gigs", '5:13  targets.fraud.memory: "2 gigs" is not a size; write 512MiB or 2GiB'),
+    ("model: fraud", "memory: 1kB", '5:13  targets.fraud.memory: "1kB" is out of range; write 16MiB to 1024TiB'),
     ("model: fraud", "warm: maybe", '5:11  targets.fraud.warm: must be true or false; found "maybe"'),
     ("model: fraud", "headers: [a]", "5:14  targets.fraud.headers: must be a mapping; found a list"),
     ("model: fraud", "model: ${NO}", "5:12  targets.fraud.model: environment variable NO is not set; set it, or write ${NO:-default}"),

@@ -1,5 +1,6 @@
 """The probe for callables: what it takes for outputs, and hostile models, which the agent outlives."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from goldwatch.testing.conformance import ProbeConformance
 from goldwatch_probes.python_callable import PythonCallable
 
 MODEL = '''
-import ctypes, os, resource, signal, sys
+import ctypes, os, resource, signal, sys, time
 
 import numpy as np
 
@@ -68,6 +69,19 @@ def endless():
 
 def killed():
     return third(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+def grows():
+    kept = []
+    def grow():
+        while True:
+            kept.append(np.ones(8 << 20, dtype=np.uint8))
+            time.sleep(0.01)
+    return third(grow)
+
+def loads_much():
+    kept = np.ones(300 << 20, dtype=np.uint8)
+    time.sleep(5)
+    return third(lambda: kept)
 
 def hog():
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
@@ -146,7 +160,7 @@ def workers() -> Iterator[Workers]:
     pool.close()
 
 
-def replayed(folder: Path, workers: Workers, name: str, factory: bool = True) -> Replay:
+def replayed(folder: Path, workers: Workers, name: str, factory: bool = True, **settings: Any) -> Replay:
     """Replay six examples against a model, with half a second for each."""
     values = np.arange(12, dtype=np.float32).reshape(6, 2)
     (folder / "inputs").write_bytes(values.tobytes())
@@ -160,8 +174,7 @@ def replayed(folder: Path, workers: Workers, name: str, factory: bool = True) ->
         outputs=(TensorSpec("y", "float32", (2,)),),
         examples=range(6),
         warmup=0,
-        time_limit_s=0.5,
-        start_limit_s=20,
+        **{"time_limit_s": 0.5, "start_limit_s": 20, **settings},
     )
     return replay(plan, workers)
 
@@ -188,6 +201,23 @@ def test_a_hostile_model_costs_the_requests_it_spoils(
     assert message in found
     answers = result.columns.array("output.y")
     np.testing.assert_array_equal(answers[:2], [[0, 2], [4, 6]])  # what came before is kept
+
+
+MEMORY = 250 * 2**20  # what numpy needs at rest, and room for the model
+
+
+def test_a_model_that_takes_more_memory_than_it_may_costs_the_requests_that_did(folder: Path, workers: Workers) -> None:
+    result = replayed(folder, workers, "grows", memory_bytes=MEMORY, time_limit_s=30)
+    assert result.failure is None
+    assert result.outcomes() == {"ok": 4, "crashed": 2}
+    assert all(re.fullmatch(r"the model took \d+ MiB of memory, 250 MiB are allowed", error) for error in result.errors)
+    assert replayed(folder, workers, "double", factory=False).outcomes() == {"ok": 6}  # and the next replay runs
+
+
+def test_a_model_that_does_not_fit_at_all_is_a_failure(folder: Path, workers: Workers) -> None:
+    result = replayed(folder, workers, "loads_much", memory_bytes=MEMORY)
+    assert result.failure is not None
+    assert re.fullmatch(r"the model took \d+ MiB of memory, 250 MiB are allowed \(while opening .*\)", result.failure)
 
 
 @pytest.mark.parametrize(

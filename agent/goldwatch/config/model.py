@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, JsonValue, PlainSerializer
 from pydantic_core import CoreSchema, core_schema
 
-from goldwatch.config.quantities import format_duration
+from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives
 
@@ -66,7 +66,7 @@ class Target(_Resolved):
 
     `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
     "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
-    interpreter of its workers, empty for our own.
+    interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Target(_Resolved):
     served: bool
     warm: bool = False
     python: str = ""
+    memory_bytes: Annotated[int, PlainSerializer(format_size, when_used="json")] | None = None
     options: OptionValues
     secret_options: frozenset[str] = frozenset()
 
@@ -86,10 +87,11 @@ class Target(_Resolved):
 
 
 class Golden(_Resolved):
-    """A golden set: its name here and the absolute path of its folder."""
+    """A golden set: its name here, the absolute path of its folder, and what its digest must begin with."""
 
     name: str
     path: Path
+    digest: str = ""
 
 
 class Watch(_Resolved):

@@ -33,11 +33,17 @@ _PER_YEAR = {
     "year": Decimal(1),
 }
 
+_BYTES = {
+    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", 1)},
+    **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGT", 1)},
+}
+
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,12})?"
 _UNIT = "|".join(sorted(_SECONDS, key=len, reverse=True))
 _PERIOD = "|".join(_PER_YEAR)
 
 DURATION_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+$"
+SIZE_PATTERN = rf"^{_NUMBER} *(?:{'|'.join(_BYTES)})$"
 PERCENTAGE_PATTERN = rf"^{_NUMBER} *%$"
 POINTS_PATTERN = rf"^(?:no worse than +)?{_NUMBER} *points?$"
 LATENCY_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+ at +p[0-9]{{2}}(?:\.[0-9]{{1,2}})?$"
@@ -120,6 +126,21 @@ def format_duration(seconds: float) -> str:
     elif rest:
         text += f"{_plain(rest * 1000)}ms"
     return text or "0s"
+
+
+def parse_size(value: object, low: int, high: int) -> int:
+    """Return bytes, for `512MiB` or `2 GB`, within [low, high]."""
+    text = _match(SIZE_PATTERN, value, "is not a size; write 512MiB or 2GiB")
+    size = int(_first_number(text) * _BYTES[text.lstrip("0123456789. ")])
+    if not low <= size <= high:
+        raise QuantityError(value, f"is out of range; write {format_size(low)} to {format_size(high)}")
+    return size
+
+
+def format_size(size: int) -> str:
+    """Write bytes as `512MiB`, in the largest unit that leaves a whole number."""
+    unit = next((u for u, n in sorted(_BYTES.items(), key=lambda item: -item[1]) if size % n == 0), None)
+    return f"{size // _BYTES[unit]}{unit}" if unit else f"{_plain(Decimal(size) / 1000)}kB"
 
 
 def parse_percentage(value: object) -> float:

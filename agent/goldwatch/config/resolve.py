@@ -78,7 +78,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         source=document.file,
         targets=targets,
         golden={
-            name: Golden(name=name, path=_absolute(document.folder, entry.path))
+            name: Golden(name=name, path=_absolute(document.folder, entry.path), digest=entry.digest)
             for name, entry in written.golden.items()
         },
         watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},

@@ -15,10 +15,11 @@ from goldwatch.config.messages import add_problems
 from goldwatch.config.model import MASK, OptionValues, Target
 from goldwatch.config.probes import BrokenProbe, EntryPointLike, Probes, ProbeType, probe_type
 from goldwatch.config.problem import Route, did_you_mean
-from goldwatch.config.quantities import NO_ADDRESS, is_address
+from goldwatch.config.quantities import NO_ADDRESS, QuantityError, is_address, parse_size
 from goldwatch.config.secrecy import secret
+from goldwatch.config.written import MEMORY
 
-_OWN_KEYS = ("probe", "warm", "python")
+_OWN_KEYS = ("probe", "warm", "python", "memory")
 
 
 def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
@@ -69,6 +70,10 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
                 document.add((*route, key), f"{document.shown((*route, key))} {NO_ADDRESS}")
     options = _checked(document, route, values, kind)
     python = _interpreter(document, route, written.get("python", ""))
+    try:
+        memory_bytes = parse_size(written["memory"], *MEMORY) if "memory" in written else None
+    except QuantityError:
+        return None  # the types of `written` say so
     if options is None or python is None or not isinstance(warm := written.get("warm", False), bool):
         return None
     return Target(
@@ -78,6 +83,7 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
         served=kind.served,
         warm=warm,
         python=python,
+        memory_bytes=memory_bytes,
         options=OptionValues(options, {key: _shown(document, (*route, key), options[key], kind) for key in options}),
         secret_options=kind.secrets,
     )

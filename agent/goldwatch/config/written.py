@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, JsonValue, Strict, ValidationInfo, field_validator, model_validator
@@ -31,12 +32,25 @@ def _parse_file(value: object) -> str:
     return value
 
 
+def _parse_digest(value: object) -> str:
+    if not (isinstance(value, str) and re.match(_DIGEST, value)):
+        raise q.QuantityError(value, "is not a digest; write sha256: and at least 12 of its hexadecimal digits")
+    return value
+
+
+_DIGEST = "^(sha256:[0-9a-f]{12,64})?$"
+Digest = Annotated[str, Quantity(_parse_digest, str, _DIGEST, ("sha256:5ce757ab9d4f",))]
+MEMORY = (16 * 2**20, 2**50)
+"""The least and the most memory that a worker can be allowed, in bytes."""
+Memory = Annotated[
+    int | None, Quantity(lambda value: q.parse_size(value, *MEMORY), q.format_size, q.SIZE_PATTERN, ("512MiB", "2GiB"))
+]
 Folder = Annotated[str, Quantity(_parse_folder, str, "^(?!.*://).+", ("./golden/fraud-2026q3",))]
 File = Annotated[str, Quantity(_parse_file, str, "^.+", ("goldwatch.db",))]
 
 
 class TargetEntry(Section):
-    """A deployed model. The keys beside the three below are the probe's own options, which are checked by it."""
+    """A deployed model. The keys beside those below are the probe's own options, which are checked by it."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, JsonValue]
@@ -48,12 +62,16 @@ class TargetEntry(Section):
     python: str = Field(
         default="", description="Another Python interpreter to run the worker, for a framework that needs its own."
     )
+    memory: Memory = Field(
+        default=None, description="The most resident memory of the worker; a model that takes more is ended."
+    )
 
 
 class GoldenEntry(Section):
     """A golden set: the path of its folder, by itself or as `path:`."""
 
     path: Folder = Field(description="The folder of the golden set, relative to that of the config.")
+    digest: Digest = Field(default="", description="What the digest of the set must begin with: it pins the set.")
 
     @model_validator(mode="before")
     @classmethod

@@ -48,6 +48,7 @@ class Plan:
     examples: Sequence[int]
     tokens: bool = False
     python: str = ""
+    memory_bytes: int | None = None
     warmup: int = 10
     time_limit_s: float = 2.0
     start_limit_s: float = 60.0
@@ -167,6 +168,8 @@ class _Supervision:
                 return _End.CUT_SHORT
             elif (stuck := self._stuck()) is not None:
                 return self._bury(stuck, Outcome.TIMEOUT)
+            elif (hog := self._too_large(worker)) is not None:
+                return self._bury(hog)
 
     def _heard(self, message: dict[str, Any]) -> bool:
         """Take in one message; True if the job is done."""
@@ -216,6 +219,13 @@ class _Supervision:
             return f"the target did not open within {limit_s:g} s" if now_s > limit_s else None
         limit_s = self._plan.time_limit_s
         return f"no answer within {limit_s:g} s; the worker was ended" if now_s > limit_s + _GRACE_S else None
+
+    def _too_large(self, worker: Worker) -> str | None:
+        """Say how much memory the worker has, if that is more than it may."""
+        allowed = self._plan.memory_bytes
+        if allowed is None or (found := worker.resident_bytes()) <= allowed:
+            return None
+        return f"the model took {found / 2**20:,.0f} MiB of memory, {allowed / 2**20:,.0f} MiB are allowed"
 
     def _bury(self, why: str, outcome: Outcome = Outcome.CRASHED) -> _End:
         """Record the loss of the worker where it belongs: in its row, or as the failure of the whole replay."""

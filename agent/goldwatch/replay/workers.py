@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from goldwatch.replay.channel import Channel, Closed
@@ -67,6 +68,18 @@ class Worker:
     def has_ended(self) -> bool:
         """Say whether the process is gone."""
         return self._process.poll() is not None
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the process, 0 if it has ended.
+
+        What is resident is what harms: a limit on address space or data (setrlimit) would also count what frameworks
+        only reserve, and the stacks of their threads.
+        """
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def send(self, job: str, argument: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         """Hand the worker a job. Raises WorkerDied."""
