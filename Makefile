@@ -58,6 +58,7 @@ $(READY): pyproject.toml
 $(FRAMEWORKS): $(READY)
 	$(BIN)/pip install -q torch==2.13.0
 	$(BIN)/pip install -q --group frameworks
+	$(BIN)/pip install -q --no-deps tensorflow-serving-api==2.21.0  # it asks for a TensorFlow that tensorflow-cpu replaces
 	@touch $@
 
 clean: ## remove what the targets above made

@@ -107,7 +107,8 @@ class GrpcClient:
             else:
                 self._channel = self._grpc.secure_channel(self._target, self._credentials, self._settings)
         # Without serializers, messages are bytes.
-        self._methods[name] = self._channel.unary_unary(f"/{self._service}/{name}")
+        path = name if name.startswith("/") else f"/{self._service}/{name}"  # of another service of the same server
+        self._methods[name] = self._channel.unary_unary(path)
         return self._methods[name]
 
     def _fail(self, error: Any, method: str) -> NoReturn:  # noqa: ANN401

@@ -1,8 +1,6 @@
-"""The messages of the Open Inference Protocol (version 2) over gRPC, made at run time.
+"""The messages of the Open Inference Protocol (version 2) over gRPC.
 
-Written as a table and not generated: code that protoc generates demands a runtime at least as new as the generator,
-and registers its file for the whole process, where a client of the server's maker would clash with it. The table holds
-the fields that a probe reads or writes; protobuf passes over all others.
+The table holds the fields that a probe reads or writes; protobuf passes over all others.
 Specification: https://github.com/open-inference/open-inference-protocol
 """
 
@@ -10,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from goldwatch_probes._proto import classes
+
 SERVICE = "inference.GRPCInferenceService"
 
-# message -> "number name type", where * is repeated and a capital letter another message of the table
 _MESSAGES = {
     "ServerReadyRequest": "",
     "ServerReadyResponse": "1 ready bool",
@@ -53,28 +52,4 @@ CONTENTS = {
 
 def messages() -> dict[str, Any]:
     """Return the class of each message by its name. Raises ImportError without protobuf."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: PLC0415
-
-    file = descriptor_pb2.FileDescriptorProto(name="goldwatch/v2.proto", package="inference", syntax="proto3")
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for text in filter(None, fields.split(", ")):
-            _add_field(message, *text.split(" "))
-    pool = descriptor_pool.DescriptorPool()  # not the pool of the process
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"inference.{name}")) for name in _MESSAGES
-    }
-
-
-def _add_field(message: Any, number: str, name: str, kind: str) -> None:  # noqa: ANN401 - protobuf has no types
-    from google.protobuf.descriptor_pb2 import FieldDescriptorProto  # noqa: PLC0415
-
-    field = message.field.add(name=name, number=int(number), label=FieldDescriptorProto.LABEL_OPTIONAL)
-    if kind.endswith("*"):
-        field.label = FieldDescriptorProto.LABEL_REPEATED
-    kind = kind.removesuffix("*")
-    if kind in _MESSAGES:
-        field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".inference.{kind}"
-    else:
-        field.type = getattr(FieldDescriptorProto, f"TYPE_{kind.upper()}")
+    return classes("inference", _MESSAGES)

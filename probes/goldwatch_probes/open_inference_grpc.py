@@ -5,13 +5,14 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
 from goldwatch_probes._answers import check_outputs, newest, text
 from goldwatch_probes._grpc_client import GrpcClient, Request
+from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import RemoteOptions
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class OpenInferenceGrpc:
 
     def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
-        answer = _parsed(self._messages["ModelInferResponse"], response)
+        answer = parsed(self._messages["ModelInferResponse"], response)
         outputs = _outputs(answer)
         check_outputs(outputs, self._description.outputs if self._description else ())
         return outputs
@@ -120,20 +121,9 @@ class OpenInferenceGrpc:
         body = self._messages[f"{method}Request"](**fields).SerializeToString()
         answer = client.ask(client.request(method, body), missing_allowed=optional)
         try:
-            return _parsed(self._messages[f"{method}Response"], answer)
+            return parsed(self._messages[f"{method}Response"], answer)
         except BadAnswer as error:
             raise CannotLoad(f"{client.url} {method}: {error}") from error
-
-
-def _parsed(message: Callable[[], Any], body: bytes) -> Any:  # noqa: ANN401 - a message
-    from google.protobuf.message import DecodeError  # noqa: PLC0415
-
-    parsed = message()
-    try:
-        parsed.ParseFromString(body)
-    except DecodeError as error:
-        raise BadAnswer("the answer is no message of the protocol") from error
-    return parsed
 
 
 def _outputs(answer: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - a message

@@ -1,0 +1,148 @@
+"""The probe for TensorFlow Serving over gRPC.
+
+Requests are made into bytes, and answers are kept as bytes, outside of `predict`: what is timed is the call alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch_probes import _tf_proto as proto
+from goldwatch_probes._answers import check_outputs
+from goldwatch_probes._grpc_client import GrpcClient, Request
+from goldwatch_probes._proto import parsed
+from goldwatch_probes._remote import RemoteOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class TensorFlowServingGrpc:
+    """A model behind TensorFlow Serving's gRPC API: one channel, one call at a time."""
+
+    served: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, str]] = ("grpcio", "grpc")
+
+    @dataclass(frozen=True)
+    class Options(RemoteOptions):
+        """What a user writes beside `probe: tensorflow-serving-grpc`."""
+
+        model: str = option("Name of the model at the server")
+        version: str = option("Version of the model, a number; the server chooses if empty", default="")
+        label: str = option("Label of a version, in place of `version`", default="")
+        signature: str = option("Signature of the model to call", default="serving_default")
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._client: GrpcClient | None = None
+        self._description: Description | None = None
+        self._messages: Mapping[str, Any] = {}
+
+    def open(self) -> None:
+        """Connect, make sure that a version is available, and read the metadata.
+
+        Raises CannotLoad, Unreachable or NotReady.
+        """
+        options = self._options
+        if not options.model:
+            raise CannotLoad("`model` is empty")
+        if options.version and options.label:
+            raise CannotLoad("`version` and `label` are both given; leave one out")
+        if options.version and not options.version.isdecimal():
+            raise CannotLoad(f"`version` is {options.version!r}; over gRPC it is a number")
+        self._client = GrpcClient(options, self._context, proto.PREDICTION)
+        try:
+            self._messages = proto.messages()
+        except ImportError as error:
+            raise CannotLoad(f"protobuf cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+        self.describe()
+
+    def describe(self) -> Description:
+        """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
+        spec = self._spec()
+        status = self._ask(proto.STATUS, "StatusRequest", "StatusResponse", {"model_spec": spec})
+        available = [s.version for s in status.model_version_status if s.state == proto.AVAILABLE]
+        if not available:
+            raise self._opened().not_ready(f'no version of model "{self._options.model}" is available')
+        wanted = {"model_spec": spec, "metadata_field": ["signature_def"]}
+        signature = self._signature(self._ask("GetModelMetadata", "MetadataRequest", "MetadataResponse", wanted))
+        self._description = Description(
+            model=self._options.model,
+            version=self._options.version or str(max(available)),
+            framework="tensorflow-serving",
+            inputs=_specs(signature.inputs),
+            outputs=_specs(signature.outputs),
+        )
+        return self._description
+
+    def encode(self, inputs: Tensors) -> Request:
+        """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape."""
+        if self._description is None:
+            raise CannotLoad("the probe is not open")
+        check_inputs(inputs, self._description.inputs)
+        entries = [{"key": name, "value": proto.fields(name, array)} for name, array in inputs.items()]
+        spec = self._spec() | {"signature_name": self._options.signature}
+        request = self._messages["PredictRequest"](model_spec=spec, inputs=entries)
+        return self._opened().request("Predict", request.SerializeToString())
+
+    def predict(self, request: Request) -> bytes:
+        """Make the call. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
+        return self._opened().call(request)
+
+    def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
+        """Return the outputs, checked against the metadata. Raises BadAnswer."""
+        answer = parsed(self._messages["PredictResponse"], response)
+        outputs = {entry.key: proto.array(entry.key, entry.value) for entry in answer.outputs}
+        check_outputs(outputs, self._description.outputs if self._description else ())
+        return outputs
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+        self._description = None
+
+    def _spec(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"name": self._options.model}
+        if self._options.version:
+            found["version"] = {"value": int(self._options.version)}
+        if self._options.label:
+            found["version_label"] = self._options.label
+        return found
+
+    def _opened(self) -> GrpcClient:
+        if self._client is None:
+            raise CannotLoad("the probe is not open")
+        return self._client
+
+    def _ask(self, method: str, request: str, response: str, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        client = self._opened()
+        answer = client.ask(client.request(method, self._messages[request](**fields).SerializeToString()))
+        try:
+            return parsed(self._messages[response], answer)
+        except BadAnswer as error:
+            raise CannotLoad(f"{client.url} {method}: {error}") from error
+
+    def _signature(self, metadata: Any) -> Any:  # noqa: ANN401 - messages
+        packed = next((entry.value.value for entry in metadata.metadata if entry.key == "signature_def"), b"")
+        try:
+            found = parsed(self._messages["SignatureMap"], packed)
+        except BadAnswer as error:
+            raise CannotLoad(f"{self._opened().url} GetModelMetadata: {error}") from error
+        signatures = {entry.key: entry.value for entry in found.signature_def}
+        if self._options.signature not in signatures:
+            names = ", ".join(sorted(signatures)) or "none"
+            raise CannotLoad(f"the model has no signature {self._options.signature!r}; it has {names}")
+        return signatures[self._options.signature]
+
+
+def _specs(entries: Any) -> tuple[TensorSpec, ...]:  # noqa: ANN401 - messages
+    return tuple(
+        TensorSpec(e.key, proto.dtype(e.value.dtype), tuple(dim.size for dim in e.value.tensor_shape.dim[1:]))
+        for e in sorted(entries, key=lambda entry: str(entry.key))
+    )
