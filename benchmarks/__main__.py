@@ -13,6 +13,7 @@ MEASURED = {
     "agent": "The agent at rest: a watch every 5 min, 600 digits",
     "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
+    "scale": "One agent with 10, 100 and 1,000 watches of a server, with the same replays a second",
     "worker": "What a replay costs beside its requests",
 }
 

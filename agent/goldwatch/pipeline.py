@@ -126,15 +126,19 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
     Raises ValueError if the budget is so generous that every replay might page.
     """
     pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
-    return [
-        Assignment(w, t, golden[w.golden], _settings(w, config, [other for other, its in pairs if its is t]))
-        for w, t in pairs
-    ]
+    sharers: dict[str, list[Watch]] = {}
+    for watch, target in pairs:
+        sharers.setdefault(target.name, []).append(watch)
+    budgets = {name: _budget(config, watches) for name, watches in sharers.items()}
+    return [Assignment(w, t, golden[w.golden], _settings(w, budgets[t.name])) for w, t in pairs]
 
 
-def _settings(watch: Watch, config: Config, sharers: Iterable[Watch]) -> dict[str, Any]:
+def _budget(config: Config, sharers: Iterable[Watch]) -> Budget:
     weights = {f"{w.name} {monitor}": 1.0 for w in sharers for monitor in _monitors(w)}
-    budget = Budget(config.alerts.false_alarms_per_year, weights)
+    return Budget(config.alerts.false_alarms_per_year, weights)
+
+
+def _settings(watch: Watch, budget: Budget) -> dict[str, Any]:
     interval_s = mean_interval_s(watch.every)
     objectives = watch.objectives
     settings: dict[str, Any] = {

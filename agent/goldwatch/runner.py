@@ -14,7 +14,7 @@ from dataclasses import replace
 from goldwatch.alarms import SILENT, Alarms, Settled, no_longer_known
 from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
-from goldwatch.export import measurement, standing
+from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.measurement import Measurement
 from goldwatch.judgement import Judgement, Validity
@@ -80,10 +80,9 @@ class Runner:
                 judgement, judged.states, changed, settled.events, judged.observed, settled.circumstances
             )
         _log(settled, judged.refused)
-        watch, limit_s = assignment.watch, assignment.settings.get("latency_limit_s")
+        limit_s = assignment.settings.get("latency_limit_s")
         found = measurement.of_judgement(judgement, limit_s)
-        due = standing.of_due(watch, judgement.target, time.time())
-        self._export([*found, *due], judgement, alert)
+        self._export(found, judgement, alert)
         if alert is not None and settled.told_anew:
             self._illustrate(alert, assignment)
         if self._observer is not None:

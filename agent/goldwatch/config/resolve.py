@@ -82,6 +82,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
             for name, entry in written.golden.items()
         },
         watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},
+        replays=written.replays,
         alerts=written.alerts,
         exporters=written.exporters,
         ledger=_absolute(document.folder, written.ledger),

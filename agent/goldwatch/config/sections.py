@@ -67,6 +67,17 @@ class Load(Section):
     )
 
 
+class Replays(Section):
+    """How the replays of all watches share the agent."""
+
+    concurrent: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description="How many served targets are replayed at once, each on another server; models in process never.",
+    )
+
+
 class Objectives(Section):
     """What the deployed model owes. A page says that one of these no longer holds."""
 

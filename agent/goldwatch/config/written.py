@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, Strict, ValidationInfo, field
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
-from goldwatch.config.sections import Alerts, Deadline, Exporters, Jitter, Load, Log, Objectives
+from goldwatch.config.sections import Alerts, Deadline, Exporters, Jitter, Load, Log, Objectives, Replays
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -77,8 +77,8 @@ class WatchEntry(Section):
     jitter_s: Jitter = Field(
         default=None,
         alias="jitter",
-        description="Each replay starts up to this much later; if not written, a tenth of the interval, at most 30s, "
-        "and 0s for a cron line.",
+        description="By how much the first replay, and each of a cron line, is spread: each watch of each agent has a "
+        "share of it that stays; if not written, a tenth of the interval, at most 30s, and 0s for a cron line.",
     )
     deadline_s: Deadline = Field(
         default=None,
@@ -121,6 +121,7 @@ class ConfigFile(Section):
     targets: dict[Name, TargetEntry] = Field(min_length=1, description="The deployed models, by name.")
     golden: dict[Name, GoldenEntry] = Field(min_length=1, description="The golden sets, by name.")
     watches: dict[Name, WatchEntry] = Field(min_length=1, description="The standing jobs, by name.")
+    replays: Replays = Field(default_factory=Replays, description="How the replays of all watches share the agent.")
     alerts: Alerts = Field(default_factory=Alerts, description="How sure to be before anyone is called.")
     exporters: Exporters = Field(default_factory=Exporters, description="Where metrics go.")
     ledger: File = Field(

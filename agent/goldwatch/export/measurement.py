@@ -26,6 +26,7 @@ class SkipReason(StrEnum):
     """Why a replay that was due did not take place. Label values: few, and fixed."""
 
     STILL_RUNNING = "still_running"
+    WAITING = "waiting"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -50,21 +50,23 @@ class Store:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._series: dict[str, dict[Key, Sample]] = {metric.name: {} for metric in CATALOGUE}
+        # What is replaced whole is found without a look at the series of all other watches.
+        self._grouped: dict[tuple[str, Key], set[Key]] = {}
 
     def publish(self, measurements: Iterable[Measurement]) -> None:
         """Take measurements in, all or none of them visible to any reader."""
         # Latencies are sorted before the lock is taken, for which a scrape would wait.
         batch = [(m.metric, m.key, _sample(m)) for m in measurements]
-        replaced = {(metric.name, _group(metric, key)) for metric, key, _ in batch if metric.group is not None}
-        grouped = {metric.name: metric for metric, _, _ in batch if metric.group is not None}
         with self._lock:
-            for name, metric in grouped.items():
-                series = self._series[name]
-                self._series[name] = {k: v for k, v in series.items() if (name, _group(metric, k)) not in replaced}
+            for group in {(metric.name, _group(metric, key)) for metric, key, _ in batch if metric.group is not None}:
+                for key in self._grouped.pop(group, ()):
+                    self._series[group[0]].pop(key, None)
             for metric, key, sample in batch:
                 series = self._series[metric.name]
                 accumulates = metric.kind in (Kind.COUNTER, Kind.HISTOGRAM)
                 series[key] = _sum(series[key], sample) if accumulates and key in series else sample
+                if metric.group is not None:
+                    self._grouped.setdefault((metric.name, _group(metric, key)), set()).add(key)
 
     def retire(self, watch: str, target: str) -> None:
         """Forget all series of a watch and target."""
@@ -73,6 +75,7 @@ class Store:
                 series = self._series[metric.name]
                 for key in [k for k in series if metric.matches(k, watch, target)]:
                     del series[key]
+                    self._grouped.pop((metric.name, _group(metric, key)), None)
 
     def series(self, metric: Metric) -> Mapping[Key, Sample]:
         """Return the series of one metric as they are now."""
