@@ -9,7 +9,7 @@ FRAMEWORKS := $(VENV)/.frameworks
 SERVERS := bentoml kserve litserve mlflow mlserver torchserve triton
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-servers check test-oldest bench format system clean
+.PHONY: help demo test test-servers test-cluster check test-oldest bench format system clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,25 +19,29 @@ demo: $(READY) ## set up, then watch a real model while it is silently damaged
 	$(BIN)/goldwatch demo --seconds 40
 
 test: $(FRAMEWORKS) system ## set up, then run all tests but those of the real model servers
-	tests/environments/make mxnet
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers"
+	tests/environments/make mxnet chart
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers and not cluster"
 
 test-servers: $(READY) system ## set up real model servers, each in an environment of its own, and test against them
 	tests/environments/make $(SERVERS)
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m servers
+
+test-cluster: $(READY) ## set up a real Kubernetes API server (built once, cached), and test against it
+	tests/kube-apiserver
+	$(BIN)/python -m pytest -m cluster
 
 check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -n 2 -m "not real and not servers"
+	$(BIN)/python -m pytest -q -n 2 -m "not real and not servers and not cluster"
 
 test-oldest: $(READY) ## run the unit tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[all]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
-	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real and not servers" -W default  # old releases warn of their own ends
+	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real and not servers and not cluster" -W default  # old releases warn of their own ends
 
 bench: $(READY) ## print the figures that the docs state
 	$(BIN)/python -m benchmarks

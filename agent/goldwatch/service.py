@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -27,9 +27,13 @@ from goldwatch.http import Endpoints
 from goldwatch.ledger import Ledger, LedgerError
 from goldwatch.log import set_up
 from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare, worker_key
+from goldwatch.replay.fence import Halt
 from goldwatch.replay.workers import Workers
 from goldwatch.runner import Observer, Runner, of_open_alert
 from goldwatch.schedule import Timetable
+
+if TYPE_CHECKING:
+    from goldwatch.cluster.membership import Membership
 
 log = logging.getLogger("goldwatch")
 
@@ -67,6 +71,7 @@ class Service:
         self._in_force: InForce | None = None
         self._ledger: Ledger | None = None
         self._runner: Runner | None = None
+        self._membership: Membership | None = None
         self._assignments: dict[Key, Assignment] = {}
         self._agenda = Agenda()
         self._awake = asyncio.Event()
@@ -80,17 +85,21 @@ class Service:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
             self._exporters |= _pushers(wanted.config, self._failed_push)
+            self._membership = _membership(wanted.config, self._replay_all_now)
             await self._listen(wanted.config)
         except (CannotStart, LedgerError, OSError) as error:
             await self.stop()
             raise CannotStart(str(error)) from None
-        self._runner = Runner(self._workers, self._ledger, self._exporters, self._stopping, self._observer)
+        halt = Halt(self._stopping, self._may_replay)
+        self._runner = Runner(self._workers, self._ledger, self._exporters, halt, self._observer)
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.start()
         self._introduce()
         self._enforce(wanted)
         self._start_task(self._dispatch())
+        if self._membership is not None:
+            await self._membership.start()
 
     async def reload(self) -> None:
         """Read the config again; a bad one changes nothing and says so."""
@@ -129,6 +138,8 @@ class Service:
             await asyncio.wait_for(asyncio.shield(ended), _STOP_LIMIT_S / 2)
         self._workers.close()  # whatever is still replaying sees its worker die
         await ended
+        if self._membership is not None:
+            await self._membership.stop()
         for exporter in self._exporters.values():
             await asyncio.to_thread(exporter.close)
         if self._ledger is not None:
@@ -155,6 +166,7 @@ class Service:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
         now = self._in_force.config
         fixed: dict[str, tuple[object, object]] = {
+            "cluster": (now.cluster, config.cluster),
             "ledger": (now.ledger, config.ledger),
             "exporters.prometheus": (now.exporters.prometheus, config.exporters.prometheus),
             "log": (now.log, config.log),
@@ -203,6 +215,15 @@ class Service:
         self._agenda.put(key, timetable, assignment.target.server, due_at)
         self._publish(standing.of_due(*key, due_at))
 
+    def _may_replay(self) -> bool:
+        return self._membership is None or self._membership.may_replay()
+
+    def _replay_all_now(self) -> None:
+        """Take over from a replica that is gone: its last replays may be a whole interval ago."""
+        for assignment in self._assignments.values():
+            self._schedule(assignment, anew=True)
+        self._awake.set()
+
     async def _dispatch(self) -> None:
         """Start each replay when it is its turn, until the agent stops."""
         while not self._stopping.is_set():
@@ -227,7 +248,9 @@ class Service:
         key, config = turn.key, self._in_force.config
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._replays, self._runner.tick, self._assignments[key], config, turn.due_at)
+            if self._may_replay():
+                assignment = self._assignments[key]
+                await loop.run_in_executor(self._replays, self._runner.tick, assignment, config, turn.due_at)
         except Exception:
             if not self._stopping.is_set():
                 watch, target = key
@@ -246,7 +269,7 @@ class Service:
 
     async def _look(self) -> None:
         """Notice what does not happen: watches without a valid replay, and silences that have ended."""
-        if self._runner is not None and self._in_force is not None:
+        if self._runner is not None and self._in_force is not None and self._may_replay():
             wanted = self._in_force
             await asyncio.to_thread(self._runner.look, wanted.assignments, wanted.config, time.time())
 
@@ -276,6 +299,18 @@ def _prepared(path: Path, workers: Workers) -> InForce:
     except cardinality.TooManySeries as error:
         raise CannotStart(str(error)) from None
     return wanted
+
+
+def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | None:
+    if config.cluster.lease is None:
+        return None
+    from goldwatch.cluster.api import NotInCluster  # noqa: PLC0415 - only who is one of several pays for it
+    from goldwatch.cluster.membership import Membership  # noqa: PLC0415
+
+    try:
+        return Membership(config.cluster.lease, on_lead)
+    except NotInCluster as error:
+        raise CannotStart(f"{config.source}: cluster.lease: {error}") from None
 
 
 def _pushers(config: Config, failed: Callable[[str], None]) -> dict[str, Exporter]:

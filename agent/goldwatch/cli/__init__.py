@@ -15,11 +15,12 @@ from goldwatch.cli.base import app
 from goldwatch.cli import measure
 from goldwatch.cli import alerts
 from goldwatch.cli import stack
+from goldwatch.cli import cluster
 from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "alerts", "app", "main", "measure", "stack"]
+__all__ = ["about", "alerts", "app", "cluster", "main", "measure", "stack"]
 
 
 def main() -> None:

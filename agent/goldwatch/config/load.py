@@ -30,7 +30,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
     check_names(document)
     if written is None or document.problems:
         raise ConfigError(document.problems.values())
-    return resolve(document, written, targets)
+    # systemd's name for the folder where a service may write; in a container the config's own is read-only
+    state = Path(environ.get("STATE_DIRECTORY") or document.folder)
+    return resolve(document, written, targets, state)
 
 
 def _take_header_secrets(document: Document) -> None:

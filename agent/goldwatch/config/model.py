@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from goldwatch.config.quantities import format_duration
 from goldwatch.config.schedule import Schedule, format_schedule
-from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives, Replays
+from goldwatch.config.sections import Alerts, Cluster, Exporters, Load, Log, Objectives, Replays
 
 MASK = "**********"
 
@@ -124,4 +124,5 @@ class Config(_Resolved):
     alerts: Alerts
     exporters: Exporters
     ledger: Path
+    cluster: Cluster = Cluster()
     log: Log

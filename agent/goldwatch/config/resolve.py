@@ -72,8 +72,8 @@ def by_convention(watch: str, names: list[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target]) -> Config:
-    """Make the config of a file in which nothing is wrong."""
+def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target], state: Path) -> Config:
+    """Make the config of a file in which nothing is wrong; a relative ledger is relative to the folder `state`."""
     return Config(
         source=document.file,
         targets=targets,
@@ -85,7 +85,8 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         replays=written.replays,
         alerts=written.alerts,
         exporters=written.exporters,
-        ledger=_absolute(document.folder, written.ledger),
+        ledger=_absolute(state, written.ledger),
+        cluster=written.cluster,
         log=written.log,
     )
 

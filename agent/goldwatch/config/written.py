@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, Strict, ValidationInfo, field
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
-from goldwatch.config.sections import Alerts, Deadline, Exporters, Jitter, Load, Log, Objectives, Replays
+from goldwatch.config.sections import Alerts, Cluster, Deadline, Exporters, Jitter, Load, Log, Objectives, Replays
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -127,4 +127,5 @@ class ConfigFile(Section):
     ledger: File = Field(
         default="goldwatch.db", description="The file that keeps history and evidence, relative to the config's folder."
     )
+    cluster: Cluster = Field(default_factory=Cluster, description="The part of one replica among several.")
     log: Log = Field(default_factory=Log, description="What the agent says on standard error.")

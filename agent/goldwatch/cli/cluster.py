@@ -1,0 +1,31 @@
+"""The commands for a cluster: health."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from goldwatch.cli.base import app, fail
+
+
+@app.command()
+def health(
+    url: Annotated[str, typer.Argument(help="What to ask.")] = "http://127.0.0.1:9870/readyz",
+    limit: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for the answer.")] = 5,
+) -> None:
+    """Ask a running agent whether its config is in force: exit code 0 yes, 2 no."""
+    import urllib.error  # noqa: PLC0415
+    import urllib.request  # noqa: PLC0415
+
+    if not url.startswith(("http://", "https://")):
+        fail(f'"{url}" is no address of HTTP; write one such as http://127.0.0.1:9870/readyz')
+    try:
+        with urllib.request.urlopen(url, timeout=limit) as answer:  # noqa: S310 - the scheme was looked at
+            sys.stdout.write(answer.read(1024).decode(errors="replace"))
+    except urllib.error.HTTPError as error:
+        with error:
+            fail(f"{url}: {error.read(1024).decode(errors='replace').strip() or error.reason}")
+    except OSError as error:
+        fail(f"{url}: {getattr(error, 'reason', error)}")
