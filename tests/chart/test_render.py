@@ -169,7 +169,8 @@ def test_another_chart_takes_the_sidecar(parent: Path, native: bool) -> None:
     assert sidecar.get("restartPolicy") == ("Always" if native else None)
     assert {m["name"] for m in sidecar["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
     assert next(v for v in pod["volumes"] if v["name"] == "goldwatch-config")["configMap"] == {
-        "name": "fraud-goldwatch"
+        "name": "fraud-goldwatch",
+        "optional": True,
     }
 
 

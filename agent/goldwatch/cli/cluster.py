@@ -1,8 +1,10 @@
-"""The commands for a cluster: health."""
+"""The commands for a cluster: health, webhook."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,3 +31,23 @@ def health(
             fail(f"{url}: {error.read(1024).decode(errors='replace').strip() or error.reason}")
     except OSError as error:
         fail(f"{url}: {getattr(error, 'reason', error)}")
+
+
+@app.command()
+def webhook(
+    sidecar: Annotated[Path, typer.Option(help="The sidecar, as the chart writes it.")],
+    certificate: Annotated[Path, typer.Option(help="The certificate for TLS, in PEM.")],
+    key: Annotated[Path, typer.Option(help="Its private key, in PEM.")],
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "0.0.0.0",  # noqa: S104 - the API server calls it
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 9443,
+) -> None:
+    """Serve the admission webhook, which adds the sidecar to pods with the annotation goldwatch.dev/config."""
+    from goldwatch.cluster import injection  # noqa: PLC0415
+    from goldwatch.cluster import webhook as server  # noqa: PLC0415
+    from goldwatch.log import set_up  # noqa: PLC0415
+
+    set_up("human", "info")
+    try:
+        asyncio.run(server.serve(sidecar, certificate, key, host, port))
+    except (injection.BadSidecar, OSError) as error:
+        fail(f"the webhook cannot be served: {error}")

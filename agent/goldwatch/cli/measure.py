@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +13,8 @@ from typing import Annotated
 import typer
 
 from goldwatch.cli.base import ConfigFile, app, fail
+
+_TRY_AGAIN_S = 10.0
 
 
 class Format(StrEnum):
@@ -40,14 +44,32 @@ class Column(StrEnum):
 
 
 @app.command()
-def run(config: ConfigFile) -> None:
+def run(
+    config: ConfigFile,
+    patient: Annotated[
+        bool, typer.Option("--patient", help="Where it cannot start, say why and try again, rather than end.")
+    ] = False,
+) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
     from goldwatch import pipeline, service  # noqa: PLC0415
 
-    try:
-        asyncio.run(service.serve(config))
-    except pipeline.CannotStart as error:
-        fail(str(error))
+    while True:
+        try:
+            asyncio.run(service.serve(config))
+        except pipeline.CannotStart as error:
+            if not patient:
+                fail(str(error))
+            print(error, file=sys.stderr, flush=True)  # noqa: T201
+        else:
+            return
+        _wait(_TRY_AGAIN_S)
+
+
+def _wait(seconds: float) -> None:
+    """Sleep, and end at SIGTERM: the first process of a container would not, without a handler."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    time.sleep(seconds)
+    signal.signal(signal.SIGTERM, before)
 
 
 @app.command()

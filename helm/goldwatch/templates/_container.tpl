@@ -2,7 +2,7 @@
 The one definition of goldwatch's container, whichever way it comes into a pod.
 
 `goldwatch.container` and `goldwatch.volumes` take a dict: `root` is the context of this chart, `config` the name of the
-ConfigMap with goldwatch.yaml. Other charts include `goldwatch.sidecar` (below `initContainers:` if `sidecar.native`, else below
+ConfigMap with goldwatch.yaml; beside a model server `sidecar` is true. Other charts include `goldwatch.sidecar` (below `initContainers:` if `sidecar.native`, else below
 `containers:`) and `goldwatch.volumes` (below `volumes:`) with `root` set to `.Subcharts.goldwatch`.
 */ -}}
 {{- define "goldwatch.container" -}}
@@ -10,7 +10,7 @@ ConfigMap with goldwatch.yaml. Other charts include `goldwatch.sidecar` (below `
 name: goldwatch
 image: {{ include "goldwatch.image" .root | quote }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
-args: [run, /etc/goldwatch/goldwatch.yaml]
+args: [run, {{ if .sidecar }}--patient, {{ end }}/etc/goldwatch/goldwatch.yaml]
 workingDir: /var/lib/goldwatch
 ports:
   - {name: goldwatch, containerPort: {{ $values.port }}, protocol: TCP}
@@ -28,6 +28,9 @@ env:
   {{- with $values.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- /* Beside a model server there is no probe: whatever ails the agent must not keep the server from starting, or take it
+out of service. That the agent is silent is for an alert to say. */ -}}
+{{- if not .sidecar }}
 startupProbe:
   httpGet: {path: /readyz, port: goldwatch}
   periodSeconds: 2
@@ -39,6 +42,7 @@ livenessProbe:
   httpGet: {path: /healthz, port: goldwatch}
   periodSeconds: 20
   failureThreshold: 3
+{{- end }}
 resources:
   {{- toYaml $values.resources | nindent 2 }}
 securityContext:
@@ -47,8 +51,8 @@ securityContext:
   privileged: false
   readOnlyRootFilesystem: true
   runAsNonRoot: true
-  runAsUser: {{ $values.podSecurityContext.runAsUser }}
-  runAsGroup: {{ $values.podSecurityContext.runAsGroup }}
+  runAsUser: {{ int64 $values.podSecurityContext.runAsUser }}
+  runAsGroup: {{ int64 $values.podSecurityContext.runAsGroup }}
   seccompProfile: {type: RuntimeDefault}
 volumeMounts:
   - {name: goldwatch-config, mountPath: /etc/goldwatch, readOnly: true}
@@ -66,7 +70,7 @@ volumeMounts:
 {{- end }}
 
 {{- define "goldwatch.sidecar" -}}
-- {{ include "goldwatch.container" . | nindent 2 | trim }}
+- {{ include "goldwatch.container" (merge (dict "sidecar" true) .) | nindent 2 | trim }}
   {{- if .root.Values.sidecar.native }}
   restartPolicy: Always
   {{- end }}
@@ -75,10 +79,10 @@ volumeMounts:
 {{- define "goldwatch.volumes" -}}
 {{- $values := .root.Values -}}
 - name: goldwatch-config
-  configMap: {name: {{ .config | quote }}}
+  configMap: {name: {{ .config | quote }}, optional: {{ not .standalone }}}
 - name: goldwatch-state
   {{- if .claim }}
-  persistentVolumeClaim: {claimName: {{ .claim }}}
+  persistentVolumeClaim: {claimName: {{ .claim | quote }}}
   {{- else }}
   emptyDir: {sizeLimit: 1Gi}
   {{- end }}
@@ -87,16 +91,16 @@ volumeMounts:
 {{- range $values.golden }}
 - name: {{ printf "golden-%s" .name }}
   {{- if .configMap }}
-  configMap: {name: {{ .configMap }}}
+  configMap: {name: {{ .configMap | quote }}}
   {{- else if .persistentVolumeClaim }}
-  persistentVolumeClaim: {claimName: {{ .persistentVolumeClaim }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ .persistentVolumeClaim | quote }}, readOnly: true}
   {{- else }}
   image: {reference: {{ .image | quote }}, pullPolicy: IfNotPresent}
   {{- end }}
 {{- end }}
 {{- range $values.secrets }}
 - name: {{ printf "secret-%s" .name }}
-  secret: {secretName: {{ .name }}, defaultMode: 288}
+  secret: {secretName: {{ .name | quote }}, defaultMode: 288}
 {{- end }}
 {{- if $values.access.rapl.enabled }}
 - name: goldwatch-rapl

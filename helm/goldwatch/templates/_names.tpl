@@ -17,8 +17,8 @@
 
 {{- /* What selects the pods of the stand-alone agent, and no other pod of this release. */ -}}
 {{- define "goldwatch.selector" -}}
-app.kubernetes.io/name: {{ include "goldwatch.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "goldwatch.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: agent
 {{- end }}
 
