@@ -61,6 +61,8 @@ MATRIX: dict[str, dict[str, Any]] = {
     "gpu": {"access": {"gpu": {"enabled": True, "runtimeClassName": "nvidia", "visibleDevices": "0,1"}}},
     "rapl": {"access": {"rapl": {"enabled": True}}},
     "no identity": {"serviceAccount": {"create": False, "name": "theirs"}},
+    "webhook": {"webhook": {"enabled": True}},
+    "webhook by cert-manager": {"webhook": {"enabled": True, "certManager": {"enabled": True, "issuer": "ours"}}},
     "nothing": {"standalone": {"enabled": False}},
     "names": {"fullnameOverride": "x" * 60},
 }
@@ -73,7 +75,7 @@ def test_what_renders_is_valid_for_three_versions_of_kubernetes(values: dict[str
 
 @pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX.keys())
 def test_it_passes_lint(values: dict[str, Any]) -> None:
-    report = helm.lint(str(CHART), BASE | values, strict=True)
+    report = helm.lint(str(CHART), BASE | values, strict=True, namespace="models")
     assert report["errors"] == []
     assert [m for m in report["messages"] if m["severity"] > 1] == []
 

@@ -15,12 +15,14 @@ class Cluster:
 
     plane: ControlPlane
     agent: Path
+    webhook: Path
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     plane = ControlPlane(tmp_path_factory.mktemp("cluster"))
     agent = plane.identity("models", "release-goldwatch")
+    webhook = plane.identity("models", "release-goldwatch-webhook")
     with plane.running():
         plane.wait_for_namespace("models")
-        yield Cluster(plane, agent)
+        yield Cluster(plane, agent, webhook)
