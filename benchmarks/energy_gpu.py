@@ -490,7 +490,10 @@ def machine(meter: Nvml) -> dict[str, Any]:
     import pynvml  # noqa: PLC0415
 
     handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-    text = lambda value: value.decode() if isinstance(value, bytes) else str(value)  # noqa: E731
+
+    def text(value: bytes | str) -> str:
+        return value.decode() if isinstance(value, bytes) else value
+
     processor = next(
         (x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")),
         "",

@@ -186,8 +186,10 @@ def test_money_is_the_sum_of_all_that_has_a_price_or_nothing() -> None:
     load = Load(inferences_per_s=10, right_ratio=0.5, tokens_per_inference=None)
     found = footprint(None, load, Prices("USD", machine_per_hour=3.6), Fixed(350).at(NOON))
     assert found is not None
-    assert found.inference == Per(None, None, None, pytest.approx(0.0001))
-    assert found.right_answer == Per(None, None, None, pytest.approx(0.0002))
+    assert found.right_answer is not None
+    assert found.inference.money == pytest.approx(0.0001)
+    assert found.right_answer.money == pytest.approx(0.0002)
+    assert found.inference == Per(None, None, None, found.inference.money)
     assert found.token is None
     assert footprint(None, load, Prices("USD", machine_per_hour=3.6, energy_per_kwh=0.3), None) is None
     assert footprint(None, load, None, 350.0) is None
