@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from goldwatch.energy.attribution import Energy
+from goldwatch.energy.footprint import Footprint
 from goldwatch.probe import Description
 
 
@@ -131,6 +133,7 @@ class Judgement:
     `started_at` is Unix time in seconds; `lateness_s` is how long after its scheduled time it started. `latencies_s`
     holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
+    `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
     """
 
     watch: str
@@ -156,6 +159,9 @@ class Judgement:
     scores: tuple[Score, ...]
     difference: Difference | None
     verdicts: tuple[Verdict, ...]
+    energy: Energy | None = None
+    energy_missing: str = ""
+    footprint: Footprint | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""

@@ -6,6 +6,7 @@ A runner works in one thread of its own, one replay after the other: two at a ti
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,6 +47,7 @@ class Runner:
         self._exporters = exporters
         self._stop = stop
         self._observer = observer
+        self._metered_s: dict[tuple[str, str], float] = {}
 
     def tick(self, assignment: Assignment, config: Config, due_at: float) -> None:
         """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed."""
@@ -58,11 +60,30 @@ class Runner:
         self, assignment: Assignment, config: Config, lateness_s: float, *, confirming: bool = False
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        judged = run(assignment, self._workers, states, lateness_s=lateness_s, confirming=confirming, stop=self._stop)
+        metered = not confirming and self._is_metered_now(assignment)
+        judged = run(
+            assignment,
+            self._workers,
+            states,
+            lateness_s=lateness_s,
+            confirming=confirming,
+            stop=self._stop,
+            metered=metered,
+        )
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
         self._settle(assignment, judged, config)
         return judged
+
+    def _is_metered_now(self, assignment: Assignment) -> bool:
+        """Say whether energy is due: it takes more load than a replay, so seldom."""
+        if (section := assignment.energy) is None:
+            return False
+        now_s = time.monotonic()
+        due = now_s - self._metered_s.get(assignment.key, -math.inf) >= section.every_s
+        if due:
+            self._metered_s[assignment.key] = now_s
+        return due
 
     def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> None:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""

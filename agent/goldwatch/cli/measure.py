@@ -41,6 +41,8 @@ class Column(StrEnum):
     P90 = "p90"
     P99 = "p99"
     THROUGHPUT = "throughput"
+    JOULES = "joules"
+    COST = "cost"
 
 
 @app.command()
@@ -102,7 +104,7 @@ def _check(config: Path, style: Format) -> None:
     workers = Workers()
     try:
         wanted = pipeline.prepare(config, workers)
-        reports = [gate.examine(a, pipeline.run(a, workers, {}).judgement) for a in wanted.assignments]
+        reports = [gate.examine(a, pipeline.run(a, workers, {}, metered=True).judgement) for a in wanted.assignments]
     except pipeline.CannotStart as error:
         fail(str(error))
     finally:
@@ -116,6 +118,9 @@ def compare(
     config: ConfigFile,
     sort: Annotated[Column, typer.Option(help="The column to sort by, best first.")] = Column.ACCURACY,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each target has its turn.")] = 5,
+    bound: Annotated[
+        float, typer.Option("--accuracy-bound", min=0, max=1, help="The accuracy that counts as good enough for cost.")
+    ] = 0,
     style: Annotated[BoardFormat, typer.Option("--format", help="What to print.")] = BoardFormat.TABLE,
 ) -> None:
     """Measure one golden set across targets: a leaderboard that says which differences are real."""
@@ -126,7 +131,7 @@ def compare(
 
     workers = Workers()
     try:
-        boards = comparison.compare(pipeline.prepare(config, workers), workers, rounds)
+        boards = comparison.compare(pipeline.prepare(config, workers), workers, rounds, bound)
     except pipeline.CannotStart as error:
         fail(str(error))
     finally:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, PlainSerializer
 from pydantic_core import CoreSchema, core_schema
 
+from goldwatch.config.energy import Energy
 from goldwatch.config.quantities import format_duration
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.sections import Alerts, Cluster, Exporters, Load, Log, Objectives, Replays
@@ -76,6 +77,7 @@ class Target(_Resolved):
     served: bool
     warm: bool = False
     python: str = ""
+    meters: tuple[str, ...] = ()
     options: OptionValues
     secret_options: frozenset[str] = frozenset()
 
@@ -123,6 +125,7 @@ class Config(_Resolved):
     replays: Replays = Field(default_factory=Replays)
     alerts: Alerts
     exporters: Exporters
+    energy: Energy | None = None
     ledger: Path
     cluster: Cluster = Cluster()
     log: Log

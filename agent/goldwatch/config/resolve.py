@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from goldwatch.config.document import Document
+from goldwatch.config.energy import Energy
 from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.schedule import Schedule
@@ -85,6 +86,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         replays=written.replays,
         alerts=written.alerts,
         exporters=written.exporters,
+        energy=_energy(document.folder, written.energy),
         ledger=_absolute(state, written.ledger),
         cluster=written.cluster,
         log=written.log,
@@ -103,6 +105,12 @@ def _watch(name: str, entry: WatchEntry, written: ConfigFile) -> Watch:
         load=entry.load,
         objectives=entry.objectives,
     )
+
+
+def _energy(folder: Path, energy: Energy | None) -> Energy | None:
+    if energy is None or not energy.carbon_file:
+        return energy
+    return energy.model_copy(update={"carbon_file": str(_absolute(folder, energy.carbon_file))})
 
 
 def _default_jitter_s(every: Schedule) -> float:

@@ -166,7 +166,7 @@ class Otlp(Section):
     )
 
 
-def _empty_is_mapping(value: object, info: ValidationInfo) -> object:
+def empty_is_mapping(value: object, info: ValidationInfo) -> object:
     """Let `otlp:` with nothing below it be told that it lacks an endpoint, rather than be ignored."""
     return {} if value is None and info.mode == "json" else value
 
@@ -175,7 +175,7 @@ class Exporters(Section):
     """Where metrics go."""
 
     prometheus: Prometheus = Field(default_factory=Prometheus, description="Prometheus scrapes the agent.")
-    otlp: Annotated[Otlp | None, BeforeValidator(_empty_is_mapping)] = Field(
+    otlp: Annotated[Otlp | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="The agent pushes to an OpenTelemetry collector; without this section it does not."
     )
 

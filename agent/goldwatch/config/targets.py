@@ -18,7 +18,7 @@ from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import NO_ADDRESS, is_address
 from goldwatch.config.secrecy import secret
 
-_OWN_KEYS = ("probe", "warm", "python")
+_OWN_KEYS = ("probe", "warm", "python", "meters")
 
 
 def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
@@ -78,6 +78,7 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
         served=kind.served,
         warm=warm,
         python=python,
+        meters=_meters(document, route, written.get("meters")),
         options=OptionValues(options, {key: _shown(document, (*route, key), options[key], kind) for key in options}),
         secret_options=kind.secrets,
     )
@@ -95,6 +96,18 @@ def _interpreter(document: Document, route: Route, written: JsonValue) -> str | 
             (*route, "python"), f"{shown} is no program that can be run; write the path of a Python interpreter"
         )
     return found
+
+
+def _meters(document: Document, route: Route, written: JsonValue) -> tuple[str, ...]:
+    """Return the names of a target's meters, and add a problem for each that leads nowhere."""
+    names = [name for name in written if isinstance(name, str)] if isinstance(written, list) else []
+    known = document.section("energy", "meters")
+    for index, name in enumerate(names):
+        if name not in known:
+            at = (*route, "meters", index)
+            hint = did_you_mean(document.places[at].written or "", known, "there are")
+            document.add(at, f"no meter is named {document.shown(at)}{hint}")
+    return tuple(names)
 
 
 def _checked(

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, JsonValue, Strict, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
+from goldwatch.config.energy import Energy
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
-from goldwatch.config.sections import Alerts, Cluster, Deadline, Exporters, Jitter, Load, Log, Objectives, Replays
+from goldwatch.config.sections import (
+    Alerts,
+    Cluster,
+    Deadline,
+    Exporters,
+    Jitter,
+    Load,
+    Log,
+    Objectives,
+    Replays,
+    empty_is_mapping,
+)
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -44,6 +65,9 @@ class TargetEntry(Section):
     probe: Name = Field(description="The probe that speaks to it; `goldwatch doctor` lists those that are installed.")
     warm: bool = Field(
         default=False, description="Keep the worker, and with it an in-process model, alive between replays."
+    )
+    meters: Annotated[tuple[Name, ...], Strict(False)] = Field(
+        default=(), description="The meters of `energy.meters` that measure it; if not written, all of them."
     )
     python: str = Field(
         default="", description="Another Python interpreter to run the worker, for a framework that needs its own."
@@ -124,6 +148,9 @@ class ConfigFile(Section):
     replays: Replays = Field(default_factory=Replays, description="How the replays of all watches share the agent.")
     alerts: Alerts = Field(default_factory=Alerts, description="How sure to be before anyone is called.")
     exporters: Exporters = Field(default_factory=Exporters, description="Where metrics go.")
+    energy: Annotated[Energy | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="What an inference takes; without this section nothing is measured."
+    )
     ledger: File = Field(
         default="goldwatch.db", description="The file that keeps history and evidence, relative to the config's folder."
     )

@@ -58,9 +58,9 @@ class Rapl:
     source = "rapl"
     estimated = False
 
-    def __init__(self, tree: Path = TREE, accuracy: float = 0.0) -> None:
+    def __init__(self, tree: Path | None = None, accuracy: float = 0.0) -> None:
         self.accuracy = accuracy
-        self._tree = tree
+        self._tree = tree or TREE
         self._zones: list[_Zone] = []
 
     def open(self) -> None:

@@ -88,4 +88,6 @@ def _histogram(metric: Metric, series: Mapping[Key, Sample]) -> Family:
 
 def _unit(metric: Metric) -> str:
     """Return what OpenMetrics says in a line of its own, which must be how the name ends."""
-    return next((unit for unit in ("seconds", "ratio") if metric.name.endswith(f"_{unit}")), "")
+    return next(
+        (unit for unit in ("seconds", "ratio", "joules", "watts", "grams") if metric.name.endswith(f"_{unit}")), ""
+    )
