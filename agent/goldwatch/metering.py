@@ -38,7 +38,7 @@ _SETTLE_S = 1.0
 _MARGIN = 1.25
 """A window is planned longer than it must be: the next one may be quicker than the last."""
 
-_MOST_TRIES = 3
+_MOST_TRIES = 5
 _LEAST_ANSWERED = 0.9
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
