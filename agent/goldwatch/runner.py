@@ -152,7 +152,9 @@ def _log(settled: Settled, refused: Mapping[str, str]) -> None:
         | {"validity": str(judgement.validity), "duration_s": round(judgement.duration_s, 3)}
         | {s.name: round(s.value, 4) for s in judgement.scores}
         | states
-        | ({"reasons": list(judgement.reasons)} if judgement.reasons else {}),
+        | ({"reasons": list(judgement.reasons)} if judgement.reasons else {})
+        | ({"joules": f"{judgement.energy.gross_per_inference_j}"} if judgement.energy is not None else {})
+        | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {}),
     )
     for monitor, reason in refused.items():
         log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})
