@@ -221,7 +221,7 @@ class Lease(Section):
 class Cluster(Section):
     """What the agent does as one of several replicas in a Kubernetes cluster."""
 
-    lease: Annotated[Lease | None, BeforeValidator(_empty_is_mapping)] = Field(
+    lease: Annotated[Lease | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="Of several replicas one replays; without this section each does."
     )
 
