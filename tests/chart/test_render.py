@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from goldwatch.config import load  # noqa: E402
 
 from tests.chart.rendered import BASE, CHART, breaches, of_kind, pod_specs, render, validate  # noqa: E402
 
+SHIPPED = CHART.parents[1] / "dashboards"
 EVERYTHING: dict[str, Any] = {
     "commonLabels": {"team": "risk", "app.kubernetes.io/name": "not-ours"},
     "image": {"repository": "registry.example/goldwatch", "digest": "sha256:" + "a" * 64, "pullPolicy": "Always"},
@@ -37,6 +39,8 @@ EVERYTHING: dict[str, Any] = {
     },
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "serviceMonitor": {"enabled": True},
+    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+    "dashboards": {"enabled": True},
     "networkPolicy": {
         "enabled": True,
         "scrapers": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
@@ -206,3 +210,12 @@ def test_secrets_are_references() -> None:
 def test_an_image_is_named_by_its_digest() -> None:
     images = {c["image"] for pod in pod_specs(render(BASE | EVERYTHING)) for c in pod["containers"]}
     assert images == {"registry.example/goldwatch@sha256:" + "a" * 64}
+
+
+def test_dashboards_and_rules_are_those_of_the_repository() -> None:
+    manifests = render(BASE | {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}})
+    (rule,) = of_kind(manifests, "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((SHIPPED / "rules/prometheus.yaml").read_text())
+    boards = [m for m in of_kind(manifests, "ConfigMap") if m["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    held = {name: json.loads(text) for board in boards for name, text in board["data"].items()}
+    assert held == {file.name: json.loads(file.read_text()) for file in (SHIPPED / "json").glob("*.json")}
