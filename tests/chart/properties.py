@@ -40,7 +40,7 @@ def distinct(values: dict[str, Any]) -> bool:
     return all(len(names) == len(set(names)) for names in lists)
 
 
-@settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(VALUES.filter(distinct))
 def admitted_renders_and_validates(values: dict[str, Any]) -> None:
     manifests = render(BASE | values)
@@ -54,4 +54,4 @@ def admitted_renders_and_validates(values: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     admitted_renders_and_validates()
-    print("200 values rendered, and were valid")
+    print("100 values rendered, and were valid")
