@@ -48,8 +48,9 @@ def admitted_renders_and_validates(values: dict[str, Any]) -> None:
     rapl = values.get("access", {}).get("rapl", {}).get("enabled", False)
     for pod in pod_specs(manifests):
         assert set(breaches(pod)) <= ({"volume hostPath"} if rapl else set())
-    selectors = {json.dumps(m["spec"]["selector"], sort_keys=True) for m in of_kind(manifests, "Service")}
-    assert len(selectors) <= 1
+    services = of_kind(manifests, "Service")
+    selectors = {json.dumps(m["spec"]["selector"], sort_keys=True) for m in services}
+    assert len(selectors) == len(services), "no service may find the pods of another"
 
 
 if __name__ == "__main__":
