@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import platform
 import signal
 import threading
@@ -197,7 +198,7 @@ class Service:
     def _introduce(self) -> None:
         """Tell exporters, old and new, what runs."""
         self._publish(measurement.of_build(__version__))
-        self._publish(measurement.of_pusher(["metrics"] if "otlp" in self._exporters else []))
+        self._publish(measurement.of_pusher(["logs", "metrics"] if "otlp" in self._exporters else []))
 
     def _publish_open_alert(self, key: Key) -> None:
         """Say at once that an alert of the past is open yet: the next replay may be a day away."""
@@ -317,11 +318,13 @@ def _pushers(config: Config, failed: Callable[[str], None]) -> dict[str, Exporte
     otlp = config.exporters.otlp
     if otlp is None:
         return {}
-    from goldwatch.export.otlp import NotInstalled, OtlpExporter  # noqa: PLC0415 - only who pushes pays for the SDK
+    from goldwatch.export.otlp import NotInstalled, OtlpExporter, kubernetes  # noqa: PLC0415 - only who pushes pays for the SDK
 
     headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
     try:
-        return {"otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers, failed=failed)}
+        return {
+            "otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers, kubernetes(os.environ), failed)
+        }
     except NotInstalled as error:
         raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
