@@ -5,13 +5,13 @@ They pass from the judge to gate, ledger and exporters, and need no numpy: the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint
@@ -153,7 +153,7 @@ class Judgement:
     errors: Mapping[str, int]
     open_s: float | None
     first_request_s: float | None
-    latencies_s: tuple[float, ...]
+    latencies_s: Annotated[Sequence[float], BeforeValidator(tuple)]
     throughput: float | None
     quantiles: tuple[Quantile, ...]
     scores: tuple[Score, ...]

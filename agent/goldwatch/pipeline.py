@@ -258,7 +258,7 @@ def judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    judgement = dataclasses.replace(judgement, latencies_s=tuple(result.latencies_s()))
+    judgement = dataclasses.replace(judgement, latencies_s=result.latencies_s())
     return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 
 

@@ -56,6 +56,7 @@ BROUGHT = {
     "http": "jmespath",
     "jax": "jax, flatbuffers",
     "litert": "ai_edge_litert.interpreter",
+    "mlperf": "mlperf_loadgen",
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "otlp": "opentelemetry.exporter.otlp.proto.http.metric_exporter, opentelemetry.exporter.otlp.proto.grpc",
