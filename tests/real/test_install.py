@@ -60,6 +60,7 @@ BROUGHT = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "otlp": "opentelemetry.exporter.otlp.proto.http.metric_exporter, opentelemetry.exporter.otlp.proto.grpc",
+    "ray": "ray",
     "sklearn": "sklearn, skops.io",
     "tensorflow": "tensorflow, keras",
     "torch": "torch, safetensors.torch",
