@@ -165,7 +165,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
-        return asdict(self)
+        return asdict(self) | {"latencies_s": list(self.latencies_s)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Judgement:
