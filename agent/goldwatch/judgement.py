@@ -5,13 +5,14 @@ They pass from the judge to gate, ledger and exporters, and need no numpy: the a
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import TypeAdapter
 
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint
@@ -153,7 +154,7 @@ class Judgement:
     errors: Mapping[str, int]
     open_s: float | None
     first_request_s: float | None
-    latencies_s: Annotated[Sequence[float], BeforeValidator(tuple)]
+    latencies_s: Sequence[float]
     throughput: float | None
     quantiles: tuple[Quantile, ...]
     scores: tuple[Score, ...]
@@ -162,6 +163,10 @@ class Judgement:
     energy: Energy | None = None
     energy_missing: str = ""
     footprint: Footprint | None = None
+
+    def __post_init__(self) -> None:
+        # Eight bytes each: a golden set may have a million examples.
+        object.__setattr__(self, "latencies_s", array("d", self.latencies_s))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
