@@ -85,6 +85,8 @@ def _against(row: Row) -> str:
     apart = f"{pair.flips:,} flips, largest difference {pair.largest:.1g}"
     if pair.flips == 0:
         return apart
+    points = 100 * (pair.only_other - pair.only_first) / pair.compared
+    apart = f"{points:+.2f} points, {apart}"
     return f"{apart}, accuracy {'differs' if row.accuracy_differs else 'the same but for noise'}"
 
 

@@ -5,7 +5,8 @@ They pass from the judge to gate, ledger and exporters, and need no numpy: the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
@@ -153,7 +154,7 @@ class Judgement:
     errors: Mapping[str, int]
     open_s: float | None
     first_request_s: float | None
-    latencies_s: tuple[float, ...]
+    latencies_s: Sequence[float]
     throughput: float | None
     quantiles: tuple[Quantile, ...]
     scores: tuple[Score, ...]
@@ -163,9 +164,13 @@ class Judgement:
     energy_missing: str = ""
     footprint: Footprint | None = None
 
+    def __post_init__(self) -> None:
+        # Eight bytes each: a golden set may have a million examples.
+        object.__setattr__(self, "latencies_s", array("d", self.latencies_s))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
-        return asdict(self)
+        return asdict(self) | {"latencies_s": list(self.latencies_s)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Judgement:

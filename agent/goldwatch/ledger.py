@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +222,7 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
 
 
 def _dump(judgement: Judgement) -> str:
-    return _json(judgement.to_json() | {"latencies_s": []})
+    return _json(replace(judgement, latencies_s=()).to_json())
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -176,7 +176,7 @@ def run(
     With `metered` the energy is measured afterwards, in a phase of its own, where the config asks for it.
     """
     section = assignment.energy if metered else None
-    plan = _plan(assignment)
+    plan = plan_of(assignment)
     # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
     result = engine.replay(plan if section is None else dataclasses.replace(plan, warm=True), workers, stop)
     try:
@@ -204,7 +204,7 @@ def _with_energy(judgement: Judgement, section: EnergySection, found: Finding) -
 
 def replay(assignment: Assignment, workers: Workers, stop: threading.Event | None = None) -> Replay:
     """Replay once. The caller closes the columns."""
-    return engine.replay(_plan(assignment), workers, stop)
+    return engine.replay(plan_of(assignment), workers, stop)
 
 
 def worker_key(target: Target) -> str:
@@ -212,7 +212,8 @@ def worker_key(target: Target) -> str:
     return "served" if target.served and not target.python else f"target {target.name} {target.python}"
 
 
-def _plan(assignment: Assignment) -> Plan:
+def plan_of(assignment: Assignment) -> Plan:
+    """Return what the engine must know to replay an assignment."""
     target, load = assignment.target, assignment.watch.load
     return Plan(
         factory=target.factory,
@@ -258,7 +259,7 @@ def judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    judgement = dataclasses.replace(judgement, latencies_s=tuple(result.latencies_s()))
+    judgement = dataclasses.replace(judgement, latencies_s=result.latencies_s())
     return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 
 

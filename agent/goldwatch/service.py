@@ -23,6 +23,7 @@ from goldwatch.agenda import Agenda, Key, Missed, Turn
 from goldwatch.config import Config
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.exporter import Exporter
+from goldwatch.export.metric import Kind
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.http import Endpoints
 from goldwatch.ledger import Ledger, LedgerError
@@ -209,10 +210,12 @@ class Service:
         """Enter a watch into the agenda; one that was given other settings is replayed with them at once."""
         key, watch = assignment.key, assignment.watch
         timetable = Timetable(watch.every, watch.jitter_s, " ".join([platform.node(), *key]))
-        last = None
+        now, last = time.time(), None
         if self._ledger is not None and not anew:
             last = self._ledger.last_started_at(*key, assignment.golden.digest)
-        due_at = timetable.first(time.time(), last)
+        due_at = timetable.first(now, last)
+        if last is not None and due_at > now:
+            self._publish_last(key)
         self._agenda.put(key, timetable, assignment.target.server, due_at)
         self._publish(standing.of_due(*key, due_at))
 
@@ -225,6 +228,15 @@ class Service:
             self._schedule(assignment, anew=True)
         self._awake.set()
 
+    def _publish_last(self, key: Key) -> None:
+        """Say what was found by the last replay before this start: the next one may be a day away.
+
+        What counts, counts from the start.
+        """
+        judgement = self._ledger.last_judgement(*key) if self._ledger is not None else None
+        found = () if judgement is None else measurement.of_judgement(judgement)
+        self._publish(m for m in found if m.metric.kind in (Kind.GAUGE, Kind.INFO))
+
     async def _dispatch(self) -> None:
         """Start each replay when it is its turn, until the agent stops."""
         while not self._stopping.is_set():
@@ -233,7 +245,7 @@ class Service:
                 log.warning(_MISSED[why], extra=dict(zip(("watch", "target"), key, strict=True)))
                 self._publish(measurement.of_skip(*key, reason=why))
             while (turn := self._agenda.take()) is not None:
-                self._start_task(self._replay(turn))
+                self._start_task(self._replay(turn, self._assignments[turn.key]))
             wait_s = min(max(self._agenda.next_at() - time.time(), 0), _LONGEST_WAIT_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), wait_s)
@@ -243,14 +255,13 @@ class Service:
         self._tasks.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
 
-    async def _replay(self, turn: Turn) -> None:
+    async def _replay(self, turn: Turn, assignment: Assignment) -> None:
         assert self._in_force is not None  # noqa: S101 - it is somebody's turn
         assert self._runner is not None  # noqa: S101
         key, config = turn.key, self._in_force.config
         loop = asyncio.get_running_loop()
         try:
             if self._may_replay():
-                assignment = self._assignments[key]
                 await loop.run_in_executor(self._replays, self._runner.tick, assignment, config, turn.due_at)
         except Exception:
             if not self._stopping.is_set():

@@ -8,11 +8,18 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goldwatch.cli.base import ConfigFile, app, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from goldwatch.judgement import Judgement
+    from goldwatch.pipeline import Assignment
+    from goldwatch.replay.workers import Workers
 
 _TRY_AGAIN_S = 10.0
 
@@ -24,6 +31,13 @@ class Format(StrEnum):
     JSON = "json"
     JUNIT = "junit"
     MARKDOWN = "markdown"
+
+
+class Engine(StrEnum):
+    """Where `goldwatch check` replays."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class BoardFormat(StrEnum):
@@ -79,6 +93,8 @@ def check(
     config: ConfigFile,
     config_only: Annotated[bool, typer.Option("--config-only", help="Check the config and measure nothing.")] = False,
     style: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
+    engine: Annotated[Engine, typer.Option(help="Replay here, or in shards over a Ray cluster.")] = Engine.LOCAL,
+    shards: Annotated[int, typer.Option(min=0, max=10_000, help="Of Ray: how many; 0 is one a CPU.")] = 0,
 ) -> None:
     """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure."""
     from goldwatch import config as configuration  # noqa: PLC0415
@@ -94,23 +110,48 @@ def check(
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
         print(f"{config}: no problems; {counts}")  # noqa: T201
         return
-    _check(config, style)
+    _check(config, style, engine, shards)
 
 
-def _check(config: Path, style: Format) -> None:
+def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     from goldwatch import gate, gate_report, pipeline  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
         wanted = pipeline.prepare(config, workers)
-        reports = [gate.examine(a, pipeline.run(a, workers, {}, metered=True).judgement) for a in wanted.assignments]
+        once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
+        reports = [gate.examine(a, once(a)) for a in wanted.assignments]
     except pipeline.CannotStart as error:
         fail(str(error))
     finally:
         workers.close()
     sys.stdout.write(gate_report.FORMATS[style](reports))
     raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
+
+
+def _metered(workers: Workers) -> Callable[[Assignment], Judgement]:
+    """Return what replays here, with its energy metered."""
+    from goldwatch import pipeline  # noqa: PLC0415
+
+    return lambda assignment: pipeline.run(assignment, workers, {}, metered=True).judgement
+
+
+def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judgement]:
+    """Return what replays over Ray and judges here. Raises pipeline.CannotStart."""
+    from goldwatch import pipeline, ray_shards  # noqa: PLC0415
+
+    cpus = ray_shards.start()
+    count = shards or cpus
+
+    def once(assignment: Assignment) -> Judgement:
+        result = ray_shards.replay(assignment, count)
+        try:
+            return pipeline.judge(assignment, result, workers, {}).judgement
+        finally:
+            result.columns.close()
+
+    return once
 
 
 @app.command()
