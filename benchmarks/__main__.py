@@ -13,6 +13,10 @@ MEASURED = {
     "agent": "The agent at rest: a watch every 5 min, 600 digits",
     "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
+    "loadgen": "One request at a time, model in process: goldwatch, a bare loop, and MLPerf's LoadGen, in turns",
+    "million": "A golden set of a million examples beside one of 10,000 (minutes)",
+    "scale": "One agent with 10, 100 and 1,000 watches of a server, with the same replays a second",
+    "scrape": "A scrape of /metrics with 10,000 series, beside prometheus-client alone",
     "worker": "What a replay costs beside its requests",
 }
 

@@ -93,7 +93,7 @@ def _rest(targets: dict[str, str], address: str) -> list[Figure]:
             )
         pushing = {p: stack.enter_context(_running(digits.served(address), p)) for p in ("http", "grpc")}
         everyone = [*agents.values(), *pushing.values()]
-        _wait("workers to end", lambda: not any(agent.process.children() for agent in everyone))
+        wait("workers to end", lambda: not any(agent.process.children() for agent in everyone))
         before_s = {name: agent.cpu_s() for name, agent in agents.items()}
         time.sleep(IDLE_S)
         for name, agent in agents.items():
@@ -120,7 +120,7 @@ def _peak_bytes(agent: _Agent) -> int:
         seen.append(agent.tree_bytes())
         return agent.replayed()
 
-    _wait("the first replay", done)
+    wait("the first replay", done)
     return max(seen)
 
 
@@ -129,20 +129,21 @@ def _running(target: str, protocol: str = "") -> Iterator[_Agent]:
     """Run an agent with a ledger of its own; it is ready when given."""
     command = Path(sys.executable).with_name("goldwatch")
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
-        port = _free_port()
+        port = free_port()
         config = digits.config(Path(folder), target, port, protocol=protocol)
         began = time.monotonic()
         process = psutil.Popen([command, "run", config], stderr=subprocess.DEVNULL)
         agent = _Agent(process, port, began)
         try:
-            _wait("the agent to be ready", lambda: agent.answers("/readyz"))
+            wait("the agent to be ready", lambda: agent.answers("/readyz"))
             yield agent
         finally:
             process.terminate()
             process.wait()
 
 
-def _wait(what: str, done: Callable[[], bool]) -> None:
+def wait(what: str, done: Callable[[], bool]) -> None:
+    """Look again and again until something has happened."""
     end = time.monotonic() + _LIMIT_S
     while not done():
         if time.monotonic() > end:
@@ -150,7 +151,8 @@ def _wait(what: str, done: Callable[[], bool]) -> None:
         time.sleep(_LOOK_EVERY_S)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]

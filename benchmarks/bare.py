@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -35,14 +36,19 @@ def _timed(send: Callable[[int], object], count: int) -> dict[str, object]:
     return {"latencies_ns": latencies, "span_ns": clock() - began}
 
 
-def _onnx(model: str) -> Callable[[int], object]:
+def onnx_requests(model: str) -> tuple[Any, list[dict[str, Any]]]:
+    """Return a session of ONNX Runtime with one thread, and a request for each digit."""
     import onnxruntime  # noqa: PLC0415
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
     images = np.array(GoldenSet.open(digits.GOLDEN).tensor("inputs.image"))
-    requests = [{"image": images[i : i + 1]} for i in range(len(images))]
+    return session, [{"image": images[i : i + 1]} for i in range(len(images))]
+
+
+def _onnx(model: str) -> Callable[[int], object]:
+    session, requests = onnx_requests(model)
     return lambda i: session.run(["probabilities"], requests[i % len(requests)])
 
 

@@ -24,6 +24,7 @@ from benchmarks import digits
 from benchmarks.bare import WARM_UP
 from benchmarks.figures import Figure
 
+ONNX = "goldwatch_probes.onnx_runtime:OnnxRuntime"
 AIM_US = 50.0
 ROUNDS = 11
 
@@ -40,24 +41,24 @@ def measure() -> list[Figure]:
     """Compare in process and over HTTP."""
     in_process = _compare(
         "onnxruntime in process",
-        lambda: _bare("onnx", str(digits.MODEL), 6000),
-        lambda: _replay("goldwatch_probes.onnx_runtime:OnnxRuntime", {"file": str(digits.MODEL), "threads": 1}, 6000),
+        lambda: _taken(*bare("onnx", str(digits.MODEL), 6000)),
+        lambda: _taken(*ours(ONNX, {"file": str(digits.MODEL), "threads": 1}, 6000)),
     )
     with digits.server() as address:
         options = {"url": address, "model": "digits"}
         return in_process + _compare(
             "HTTP to the demo's server",
-            lambda: _bare("http", address, 900),
-            lambda: _replay("goldwatch_probes.open_inference:OpenInference", options, 900),
+            lambda: _taken(*bare("http", address, 900)),
+            lambda: _taken(*ours("goldwatch_probes.open_inference:OpenInference", options, 900)),
         )
 
 
-def _compare(what: str, bare: Callable[[], _Taken], ours: Callable[[], _Taken]) -> list[Figure]:
+def _compare(what: str, take_bare: Callable[[], _Taken], take_ours: Callable[[], _Taken]) -> list[Figure]:
     theirs: list[_Taken] = []
     own: list[_Taken] = []
     for turn in range(ROUNDS):
         # Who goes first changes from round to round.
-        for kept, take in [(theirs, bare), (own, ours)][:: 1 if turn % 2 else -1]:
+        for kept, take in [(theirs, take_bare), (own, take_ours)][:: 1 if turn % 2 else -1]:
             kept.append(take())
     return [
         _median(f"{what}: bare p50", [t.p50_us for t in theirs]),
@@ -72,13 +73,19 @@ def _median(name: str, values: list[float], aim: float | None = None) -> Figure:
     return Figure(name, statistics.median(values), "µs", aim, values)
 
 
-def _bare(kind: str, argument: str, count: int) -> _Taken:
+def _taken(latencies_ns: list[int], span_ns: int) -> _Taken:
+    return _Taken(statistics.median(latencies_ns) / 1e3, span_ns / len(latencies_ns) / 1e3)
+
+
+def bare(kind: str, argument: str, count: int) -> tuple[list[int], int]:
+    """Return the latencies of a bare client, and the time from its first request to the last answer, in ns."""
     command = [sys.executable, "-m", "benchmarks.bare", kind, argument, str(count)]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return _Taken(statistics.median(found["latencies_ns"]) / 1e3, found["span_ns"] / count / 1e3)
+    return found["latencies_ns"], found["span_ns"]
 
 
-def _replay(factory: str, options: dict[str, Any], count: int) -> _Taken:
+def ours(factory: str, options: dict[str, Any], count: int) -> tuple[list[int], int]:
+    """Return the same of goldwatch's replay."""
     golden = GoldenSet.open(digits.GOLDEN)
     plan = Plan(
         factory=factory,
@@ -98,6 +105,6 @@ def _replay(factory: str, options: dict[str, Any], count: int) -> _Taken:
         if found.outcomes() != {"ok": count}:
             raise RuntimeError(f"the replay failed: {found.failure or found.errors}")
         sent, latency = list(found.columns.sent_ns), list(found.columns.latency_ns)
-        return _Taken(statistics.median(latency) / 1e3, (sent[-1] + latency[-1] - sent[0]) / count / 1e3)
+        return latency, sent[-1] + latency[-1] - sent[0]
     finally:
         found.columns.close()

@@ -9,7 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 import goldwatch.demo
+from goldwatch.golden.freeze import freeze
+from goldwatch.golden.opened import GoldenSet
 
 FOLDER = Path(goldwatch.demo.__file__).parent / "digits"
 MODEL = FOLDER / "digits.onnx"
@@ -57,3 +61,16 @@ def server() -> Iterator[str]:
             yield json.loads(process.stdout.readline())["address"]
         finally:
             process.terminate()
+
+
+def of_size(folder: Path, examples: int) -> Path:
+    """Freeze a golden set of so many examples: the first of the digits, or the digits over and over."""
+    golden = GoldenSet.open(GOLDEN)
+    rows = np.arange(examples) % golden.examples
+    tensors = {}
+    for name in golden.manifest.tensors():
+        axis = 1 if name == "reference.right" else 0
+        tensors[name] = np.take(np.asarray(golden.tensor(name)), rows, axis=axis)
+    manifest = golden.manifest.model_dump(mode="json", exclude={"format", "files"}) | {"examples": examples}
+    freeze(folder, manifest, tensors)
+    return folder

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.pipeline import Assignment, prepare, run
 from goldwatch.probe import Description
@@ -35,7 +34,7 @@ def measure() -> list[Figure]:
     """Start workers, and judge both sizes."""
     found = [_median("start of a worker, to its first answer", _start)]
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
-        for golden in (digits.GOLDEN, _tiled(Path(folder) / "many")):
+        for golden in (digits.GOLDEN, digits.of_size(Path(folder) / "many", MANY)):
             found += _of(Path(folder), golden)
     return found
 
@@ -110,17 +109,3 @@ def _rest(assignment: Assignment, workers: Workers) -> float:
     began = time.perf_counter()
     judged = run(assignment, workers, {})
     return time.perf_counter() - began - sum(judged.judgement.latencies_s)
-
-
-def _tiled(folder: Path) -> Path:
-    """Freeze a golden set of the digits, over and over."""
-    golden = GoldenSet.open(digits.GOLDEN)
-    times = -(-MANY // golden.examples)
-    tensors = {}
-    for name in golden.manifest.tensors():
-        values = golden.tensor(name)
-        axis = 1 if name == "reference.right" else 0
-        tensors[name] = np.take(np.concatenate([values] * times, axis=axis), range(MANY), axis=axis)
-    manifest = golden.manifest.model_dump(mode="json", exclude={"format", "files"}) | {"examples": MANY}
-    freeze(folder, manifest, tensors)
-    return folder

@@ -76,6 +76,52 @@ def write_npz(folder: Path, weights: Weights) -> None:
     np.savez(folder / "digits.npz", **arrays)
 
 
+def write_onnx(folder: Path, weights: Weights) -> None:
+    """Write digits.onnx, digits-fp16.onnx, which computes in 16 bits, and digits-int8.onnx."""
+    import onnx  # noqa: PLC0415
+
+    (folder / "digits.onnx").write_bytes((DIGITS / "digits.onnx").read_bytes())
+    half = {name: onnx.numpy_helper.from_array(weights[name].astype(np.float16), name) for name in LAYERS}
+    make, types = onnx.helper.make_node, onnx.TensorProto
+    nodes = [
+        make("Cast", ["image"], ["half"], to=types.FLOAT16),
+        make("Flatten", ["half"], ["flat"]),
+        make("Gemm", ["flat", "weights0", "biases0"], ["sums0"]),
+        make("Relu", ["sums0"], ["hidden"]),
+        make("Gemm", ["hidden", "weights1", "biases1"], ["sums1"]),
+        make("Softmax", ["sums1"], ["shares"], axis=1),
+        make("Cast", ["shares"], ["probabilities"], to=types.FLOAT),
+    ]
+    image = onnx.helper.make_tensor_value_info("image", types.FLOAT, ["batch", 8, 8])
+    probabilities = onnx.helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", 10])
+    graph = onnx.helper.make_graph(nodes, "digits", [image], [probabilities], list(half.values()))
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), folder / "digits-fp16.onnx")
+    quantise_onnx(folder / "digits.onnx", folder / "digits-int8.onnx")
+
+
+def quantise_onnx(model: Path, quantised: Path) -> None:
+    """Write a model with weights and activations of 8 bits, whose ranges are those of images not in the golden set."""
+    from onnxruntime import quantization  # noqa: PLC0415
+
+    class Seen(quantization.CalibrationDataReader):  # type: ignore[misc] # without types
+        def __init__(self) -> None:
+            self._images = iter(calibration())
+
+        def get_next(self) -> dict[str, Any] | None:
+            image = next(self._images, None)
+            return None if image is None else {"image": image[None]}
+
+    quantization.quantize_static(model, quantised, Seen(), weight_type=quantization.QuantType.QInt8)
+
+
+def calibration() -> NDArray[np.float32]:
+    """Return images [200, 8, 8], none of the golden set."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+
+    return np.asarray(load_digits().images[:200] / 16, np.float32)
+
+
 def write_torch(folder: Path, weights: Weights) -> None:
     """Write digits.ts, digits.pt2, and digits.safetensors with digits_model.py."""
     import torch  # noqa: PLC0415
@@ -95,7 +141,7 @@ def write_torch(folder: Path, weights: Weights) -> None:
 
 
 def write_tensorflow(folder: Path, weights: Weights) -> None:
-    """Write digits.keras, the SavedModel saved_model, digits.tflite and digits-int8.tflite."""
+    """Write digits.keras, the SavedModel saved_model, digits.tflite, digits-fp16.tflite and digits-int8.tflite."""
     import keras  # noqa: PLC0415
     import tensorflow as tf  # noqa: PLC0415
 
@@ -118,16 +164,17 @@ def write_tensorflow(folder: Path, weights: Weights) -> None:
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved_model"))
     (folder / "digits.tflite").write_bytes(converter.convert())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    (folder / "digits-fp16.tflite").write_bytes(converter.convert())
+    converter.target_spec.supported_types = []
     quantise(tf, converter)
     (folder / "digits-int8.tflite").write_bytes(converter.convert())
 
 
 def quantise(tf: Any, converter: Any) -> None:  # noqa: ANN401 - without types
     """Set the converter to integers of 8 bits throughout, inputs and outputs too."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415
-
-    seen = (load_digits().images[:200] / 16).astype(np.float32)  # none of the golden set
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    seen = calibration()
     converter.representative_dataset = lambda: ([image[None]] for image in seen)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
@@ -186,6 +233,7 @@ def write_mxnet(folder: Path, weights: Weights) -> None:
 
 FORMATS: dict[str, Callable[[Path, Weights], None]] = {
     "npz": write_npz,
+    "onnx": write_onnx,
     "torch": write_torch,
     "tensorflow": write_tensorflow,
     "openvino": write_openvino,

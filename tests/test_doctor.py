@@ -70,3 +70,12 @@ def test_a_probe_that_does_not_load_is_a_finding_and_no_crash(monkeypatch: pytes
         "broken": "does not load: ImportError: libcuda.so.1: cannot open",
         "fine": "ready",
     }
+
+
+def test_each_meter_of_the_machine_says_what_it_reads_or_why_not() -> None:
+    found = findings("meters")
+    assert found.keys() == {"rapl", "nvml"}
+    for said in found.values():
+        assert said.startswith("ready: ") or any(
+            w in said for w in ("there is no", "has no", "needs", "is not installed")
+        )

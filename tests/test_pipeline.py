@@ -152,9 +152,9 @@ def test_a_warm_worker_gathers_no_descriptors(assignment: Assignment, workers: W
 class DeadlyJudge(Workers):
     """Workers of which the one that judges is brought down by its job."""
 
-    def call(self, key: str, job: str, argument: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:
+    def call(self, key: str, job: str, *arguments: Any, **options: Any) -> dict[str, Any]:
         deadly = "tests.replay.jobs:abort" if job == "goldwatch.judge:judge" else job
-        return super().call(key, deadly, argument, descriptors)
+        return super().call(key, deadly, *arguments, **options)
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import pytest
 from apscheduler.triggers.base import BaseTrigger
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goldwatch.config import Schedule
-from goldwatch.schedule import mean_interval_s, trigger
+from goldwatch.schedule import Timetable, mean_interval_s, trigger
 
 NOON = datetime(2027, 6, 1, 12, tzinfo=UTC)
 DAY_S = 86_400
@@ -62,3 +64,60 @@ def test_the_mean_interval(schedule: Schedule, seconds: float) -> None:
 
 def test_a_cron_line_that_comes_every_few_years_counts_as_yearly() -> None:
     assert mean_interval_s(Schedule(cron="0 0 29 feb *")) == 365 * DAY_S
+
+
+EVERY_5M = Schedule(interval_s=300)
+MOMENTS = st.floats(1.7e9, 1.9e9)
+
+
+@given(st.floats(1, 1e6), st.text(), MOMENTS)
+def test_an_interval_is_a_grid_that_a_restart_does_not_move(interval_s: float, identity: str, now: float) -> None:
+    def made() -> Timetable:
+        return Timetable(Schedule(interval_s=interval_s), 0, identity)
+
+    due = made().after(now)
+    assert interval_s / 2 <= due - now + 1e-5
+    assert due - now <= 1.5 * interval_s + 1e-5
+    assert made().after(due) - due == pytest.approx(interval_s, abs=1e-5)
+    assert made().after(due + 0.3 * interval_s) == pytest.approx(made().after(due), abs=1e-5)
+
+
+def test_an_agent_that_is_restarted_ten_times_an_hour_replays_no_more_often() -> None:
+    start = NOON.timestamp()
+    replays: list[float] = []
+    for restart in range(11):
+        now, end = start + restart * 360, start + (restart + 1) * 360
+        timetable = Timetable(EVERY_5M, 30, "node fraud fraud-eu")
+        due = timetable.first(now, replays[-1] if replays else None)
+        while due < end:
+            replays.append(max(now, due))
+            due = timetable.after(replays[-1])
+    hour = [at for at in replays if start <= at < start + 3600]
+    assert 11 <= len(hour) <= 13
+    assert min(b - a for a, b in pairwise(hour)) >= 150
+
+
+def test_what_is_overdue_at_a_start_is_due_at_once_and_a_new_watch_is_too() -> None:
+    timetable, now = Timetable(EVERY_5M, 30, "any"), NOON.timestamp()
+    assert timetable.first(now, now - 900) <= now - 300
+    assert now <= timetable.first(now, None) <= now + 30
+    assert timetable.first(now, now - 10) > now
+    assert timetable.first(now, now + 86_400) > now  # the clock was wrong once
+
+
+def test_fifty_agents_are_spread_over_the_whole_interval() -> None:
+    now = NOON.timestamp()
+    due = sorted(Timetable(EVERY_5M, 0, f"node-{i} fraud fraud-eu").after(now) % 300 for i in range(50))
+    gaps = [b - a for a, b in pairwise([*due, due[0] + 300])]
+    assert max(gaps) < 45  # of 50 uniform ones, the longest exceeds it in 1 of 55 cases; the hash is fixed
+
+
+def test_a_cron_line_keeps_its_time_but_for_a_share_of_the_spread() -> None:
+    nightly, three = Schedule(cron="0 3 * * *"), datetime(2027, 6, 2, 3, tzinfo=UTC).timestamp()
+    now = NOON.timestamp()
+    assert Timetable(nightly, 0, "any").first(now, None) == three
+    shifted = Timetable(nightly, 600, "any").first(now, None)
+    assert three < shifted < three + 600
+    assert Timetable(nightly, 600, "any").after(shifted) == shifted + DAY_S
+    missed = Timetable(nightly, 0, "any").first(now, now - 2 * DAY_S)
+    assert missed < now

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from goldwatch.energy.attribution import Energy
+from goldwatch.energy.footprint import Footprint
 from goldwatch.judgement import Judgement, Quantile, Score, Validity
-from goldwatch.pipeline import JUDGES, Assignment, CannotStart, InForce, judge, replay
+from goldwatch.pipeline import JUDGES, Assignment, CannotStart, InForce, judge, replay, run
 from goldwatch.replay.engine import Replay
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.score.latency import quantiles
@@ -52,7 +54,12 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One target. `parity` and `speed` are None for the first target, and where one of the two did not answer."""
+    """One target.
+
+    `parity` and `speed` are None for the first target, and where one of the two did not answer. `reaches_bound` says
+    whether the accuracy is good enough; `best_for` names what the target is on the frontier of, `joules` or `cost`: no
+    other target that is as accurate takes less.
+    """
 
     assignment: Assignment
     judgement: Judgement
@@ -61,6 +68,21 @@ class Row:
     parity: Parity | None
     speed: Speed | None
     accuracy_differs: bool
+    energy: Energy | None = None
+    energy_missing: str = ""
+    footprint: Footprint | None = None
+    reaches_bound: bool = True
+    best_for: frozenset[str] = frozenset()
+
+    @property
+    def joules(self) -> float | None:
+        """The gross joules of an inference, if they were measured."""
+        return self.energy.gross_per_inference_j.value if self.energy else None
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of an inference, if it is known."""
+        return self.footprint.inference.money if self.footprint else None
 
     @property
     def accuracy(self) -> Score | None:
@@ -77,12 +99,12 @@ class Board:
     rows: tuple[Row, ...]
 
 
-def compare(wanted: InForce, workers: Workers, rounds: int) -> list[Board]:
-    """Measure every watch of a config, each target in `rounds` rounds."""
+def compare(wanted: InForce, workers: Workers, rounds: int, bound: float = 0.0) -> list[Board]:
+    """Measure every watch of a config, each target in `rounds` rounds; `bound` is the least accuracy that counts."""
     boards = []
     for name in wanted.config.watches:
         assignments = [_warm(a) for a in wanted.assignments if a.watch.name == name]
-        boards.append(Board(name, str(assignments[0].golden), _rows(assignments, workers, rounds)))
+        boards.append(Board(name, str(assignments[0].golden), frontier(_rows(assignments, workers, rounds), bound)))
     return boards
 
 
@@ -108,10 +130,48 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
     finally:
         for result in first_round:
             result.columns.close()
+    metered = [_metered(a, js[0], workers) for a, js in zip(assignments, judged, strict=True)]
     limit = ERROR / max(len(pairs), 1)
     return tuple(
-        _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit)
+        replace(
+            _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit),
+            energy=metered[i].energy,
+            energy_missing=metered[i].energy_missing,
+            footprint=metered[i].footprint,
+        )
         for i, (assignment, judgements) in enumerate(zip(assignments, judged, strict=True))
+    )
+
+
+def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> Judgement:
+    """Measure what a target takes after all rounds, where the config asks and it could be measured at all."""
+    if assignment.energy is None or judgement.validity is not Validity.VALID:
+        return judgement
+    return run(assignment, workers, {}, metered=True).judgement
+
+
+def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
+    """Mark who reaches the accuracy bound, and who is on the frontier of accuracy against joules and against cost."""
+
+    def beaten(row: Row, other: Row, value: Callable[[Row], float | None]) -> bool:
+        mine, theirs, accuracy, its = value(row), value(other), row.accuracy, other.accuracy
+        if mine is None or theirs is None or accuracy is None or its is None:
+            return False
+        at_least = its.value >= accuracy.value and theirs <= mine
+        return at_least and (its.value > accuracy.value or theirs < mine)
+
+    values: dict[str, Callable[[Row], float | None]] = {"joules": lambda r: r.joules, "cost": lambda r: r.cost}
+    return tuple(
+        replace(
+            row,
+            reaches_bound=row.accuracy is not None and row.accuracy.value >= bound,
+            best_for=frozenset(
+                name
+                for name, value in values.items()
+                if value(row) is not None and row.accuracy and not any(beaten(row, other, value) for other in rows)
+            ),
+        )
+        for row in rows
     )
 
 
@@ -164,7 +224,7 @@ def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | 
 def sort_key(column: str) -> Any:  # noqa: ANN401 - what `sorted` takes
     """Return the key by which a leaderboard is sorted, best first; what was not measured comes last.
 
-    `column` is accuracy, p50, p90, p99 or throughput. Raises KeyError for another.
+    `column` is accuracy, p50, p90, p99, throughput, joules or cost. Raises KeyError for another.
     """
 
     def latency(row: Row, q: float) -> float:
@@ -175,6 +235,8 @@ def sort_key(column: str) -> Any:  # noqa: ANN401 - what `sorted` takes
         "p50": lambda row: latency(row, 0.5),
         "p90": lambda row: latency(row, 0.9),
         "p99": lambda row: latency(row, 0.99),
+        "joules": lambda row: row.joules if row.joules is not None else math.inf,
+        "cost": lambda row: row.cost if row.cost is not None else math.inf,
         "throughput": lambda row: -row.throughput if row.throughput else math.inf,
     }
     return keys[column]

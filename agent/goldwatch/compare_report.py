@@ -8,9 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from goldwatch.compare import Board, Row, sort_key
+from goldwatch.energy.footprint import DAWNBENCH_INFERENCES
 from goldwatch.judgement import Validity
 
 _HEADINGS = ("target", "runs on", "accuracy", "against the first", "p50", "p99", "speed", "throughput")
+_ENERGY_HEADINGS = ("joules per inference", "cost of 10,000")
 
 
 def as_table(boards: Sequence[Board], column: str) -> str:
@@ -26,14 +28,21 @@ def as_json(boards: Sequence[Board], column: str) -> str:
 def _board(board: Board, column: str) -> str:
     first = board.rows[0].assignment.target.name
     measured = [row for row in board.rows if row.judgement.validity is Validity.VALID]
-    rows = [_HEADINGS, *(_cells(row) for row in sorted(measured, key=sort_key(column)))]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADINGS))]
+    known = any(row.energy or row.footprint for row in measured)
+    rows: list[tuple[str, ...]] = [(*_HEADINGS, *_ENERGY_HEADINGS) if known else _HEADINGS]
+    rows += [_cells(row) + (_energy_cells(row) if known else ()) for row in sorted(measured, key=sort_key(column))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [
         f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.reasons)}"
         for row in board.rows
         if row not in measured
     ]
+    lines += [
+        f"{row.assignment.target.name}: no energy: {row.energy_missing}" for row in measured if row.energy_missing
+    ]
+    if any(row.best_for for row in measured):
+        lines.append("* on the frontier: no other target that is as accurate takes less")
     return "\n".join([f"{board.watch}  golden {board.golden}, compared with {first}, by {column}", *lines]) + "\n"
 
 
@@ -51,6 +60,19 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def _energy_cells(row: Row) -> tuple[str, str]:
+    joules = cost = ""
+    if row.energy is not None:
+        found = row.energy.gross_per_inference_j
+        marks = f"{' *' if 'joules' in row.best_for else ''}{' shared' if row.energy.attribution == 'shared' else ''}"
+        joules = f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]{marks}"
+        joules += " ESTIMATE" if row.energy.estimated else ""
+    if row.footprint is not None and row.cost is not None:
+        money = f"{row.cost * DAWNBENCH_INFERENCES:.3g} {row.footprint.currency}"
+        cost = f"{money}{' *' if 'cost' in row.best_for else ''}" if row.reaches_bound else "below the accuracy bound"
+    return joules, cost
+
+
 def _framework(row: Row) -> str:
     model = row.judgement.description
     return " ".join(filter(None, (model.framework, model.framework_version))) if model else row.assignment.target.probe
@@ -63,6 +85,8 @@ def _against(row: Row) -> str:
     apart = f"{pair.flips:,} flips, largest difference {pair.largest:.1g}"
     if pair.flips == 0:
         return apart
+    points = 100 * (pair.only_other - pair.only_first) / pair.compared
+    apart = f"{points:+.2f} points, {apart}"
     return f"{apart}, accuracy {'differs' if row.accuracy_differs else 'the same but for noise'}"
 
 
@@ -100,5 +124,19 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "throughput": row.throughput,
         "parity": asdict(row.parity) if row.parity else None,
         "accuracy_differs": row.accuracy_differs,
+        "energy": _energy(row),
+        "footprint": asdict(row.footprint) if row.footprint else None,
+        "frontier": sorted(row.best_for),
+        "reaches_accuracy_bound": row.reaches_bound,
         "speed": asdict(row.speed) | {"real": row.speed.real} if row.speed else None,
     }
+
+
+def _energy(row: Row) -> dict[str, Any] | None:
+    if row.energy is None:
+        return {"missing": row.energy_missing} if row.energy_missing else None
+    per = {
+        "gross_per_inference_j": row.energy.gross_per_inference_j,
+        "net_per_inference_j": row.energy.net_per_inference_j,
+    }
+    return asdict(row.energy) | {name: asdict(value) for name, value in per.items()}

@@ -6,13 +6,13 @@ import os
 import platform
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 from goldwatch import __version__
 from goldwatch.config import installed_probes
+from goldwatch.energy.meter import Unreadable
+from goldwatch.energy.nvml import Nvml
+from goldwatch.energy.rapl import Rapl
 from goldwatch.probe import NeedsPackage
-
-_RAPL = Path("/sys/class/powercap")
 
 
 def report() -> str:
@@ -57,16 +57,12 @@ def _package(package: str, extra: str) -> str:
 
 
 def _meters() -> Iterator[str]:
-    """Energy is not measured yet; say which sources this machine would have."""
-    zones = sorted(_RAPL.glob("*-rapl:*/energy_uj")) if _RAPL.is_dir() else []
-    if not zones:
-        yield f"{'rapl':<20} not on this machine: {_RAPL} has no zones"
-    elif not os.access(zones[0], os.R_OK):
-        yield f"{'rapl':<20} not readable: {zones[0]} needs root, or `chmod o+r` on the host"
-    else:
-        yield f"{'rapl':<20} readable: {len(zones)} zones (goldwatch does not use it yet)"
-    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
-    found = (
-        f"{len(devices)} GPUs (goldwatch does not use it yet)" if devices else "not on this machine: no /dev/nvidia*"
-    )
-    yield f"{'nvml':<20} {found}"
+    """Open each meter of this machine and say what it would read, or why not."""
+    for meter in (Rapl(), Nvml()):
+        try:
+            meter.open()
+            yield f"{meter.source:<20} ready: {meter.detail}"
+        except Unreadable as why:
+            yield f"{meter.source:<20} {why}"
+        finally:
+            meter.close()

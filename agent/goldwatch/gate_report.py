@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from goldwatch.energy.attribution import Interval
 from goldwatch.gate import EXIT_CODES, Finding, Report, Result, worst
 from goldwatch.judgement import Judgement, Quantile, Score
 from goldwatch.score.latency import quantiles
@@ -92,6 +93,7 @@ def _block(report: Report) -> list[str]:
     lines += _tokens(judgement)
     if judgement.throughput is not None:
         lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   one request at a time"))
+    lines += _energy(judgement)
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
     return [*lines, _line("verdict", str(report.result))]
 
@@ -108,6 +110,29 @@ def _tokens(judgement: Judgement) -> list[str]:
         if times:
             lines.append(_line(name, "   ".join(_quantile(q) for q in quantiles(times))))
     return lines
+
+
+def _energy(judgement: Judgement) -> list[str]:
+    """Say what an inference takes, or why that is not known; nothing where nobody asked."""
+    lines = []
+    if (energy := judgement.energy) is not None:
+        gross, net = (_joules(x) for x in (energy.gross_per_inference_j, energy.net_per_inference_j))
+        source = f"{'ESTIMATE, ' if energy.estimated else ''}{energy.source}, {energy.attribution}"
+        lines.append(_line("energy", f"{gross} gross   {net} net per inference   {source}"))
+    elif judgement.energy_missing:
+        missing = judgement.energy_missing
+        how = missing if missing.startswith("insufficient") else f"not measurable here: {missing} (`goldwatch doctor`)"
+        lines.append(_line("energy", how))
+    if (found := judgement.footprint) is not None:
+        carbon = f"{found.inference.grams.value:.3g} g CO2e" if found.inference.grams else ""
+        cost = f"{found.inference.money:.3g} {found.currency}" if found.inference.money is not None else ""
+        if carbon or cost:
+            lines.append(_line("per inference", "   ".join(filter(None, (carbon, cost)))))
+    return lines
+
+
+def _joules(interval: Interval) -> str:
+    return f"{interval.value:.3g} J [{interval.low:.3g}, {interval.high:.3g}]"
 
 
 def _worth_a_line(finding: Finding) -> bool:

@@ -137,6 +137,15 @@ class History:
         )
         return Judgement.from_json(json.loads(rows[0]["judgement"])) if rows else None
 
+    def last_started_at(self, watch: str, target: str, golden_digest: str) -> float | None:
+        """Return when the newest replay of a watch and target started; None if it was of another golden set."""
+        sql = (
+            "SELECT started_at, json_extract(judgement, '$.golden_digest') AS digest FROM replays"
+            " WHERE watch = ? AND target = ? ORDER BY started_at DESC LIMIT 1"
+        )
+        rows = self._all(sql, watch, target)
+        return float(rows[0]["started_at"]) if rows and rows[0]["digest"] == golden_digest else None
+
     def last_valid_at(self, watch: str, target: str, before: float) -> float | None:
         """Return when the newest valid replay before a Unix time started."""
         rows = self._all(

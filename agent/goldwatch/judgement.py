@@ -5,7 +5,8 @@ They pass from the judge to gate, ledger and exporters, and need no numpy: the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
@@ -13,6 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from goldwatch.energy.attribution import Energy
+from goldwatch.energy.footprint import Footprint
 from goldwatch.probe import Description
 
 
@@ -147,6 +150,7 @@ class Judgement:
     `started_at` is Unix time in seconds; `lateness_s` is how long after its scheduled time it started. `latencies_s`
     holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
+    `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
     """
 
     watch: str
@@ -166,13 +170,20 @@ class Judgement:
     errors: Mapping[str, int]
     open_s: float | None
     first_request_s: float | None
-    latencies_s: tuple[float, ...]
+    latencies_s: Sequence[float]
     throughput: float | None
     quantiles: tuple[Quantile, ...]
     scores: tuple[Score, ...]
     difference: Difference | None
     verdicts: tuple[Verdict, ...]
     tokens: TokenUse | None = None
+    energy: Energy | None = None
+    energy_missing: str = ""
+    footprint: Footprint | None = None
+
+    def __post_init__(self) -> None:
+        # Eight bytes each: a golden set may have a million examples.
+        object.__setattr__(self, "latencies_s", array("d", self.latencies_s))
 
     @property
     def headline(self) -> Score | None:
@@ -181,7 +192,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
-        return asdict(self)
+        return asdict(self) | {"latencies_s": list(self.latencies_s)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Judgement:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,10 +222,8 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
 
 
 def _dump(judgement: Judgement) -> str:
-    whole = judgement.to_json() | {"latencies_s": []}
-    if judgement.tokens is not None:
-        whole["tokens"] |= {"first_s": [], "per_token_s": []}
-    return _json(whole)
+    tokens = judgement.tokens and replace(judgement.tokens, first_s=(), per_token_s=())
+    return _json(replace(judgement, latencies_s=(), tokens=tokens).to_json())
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.config import Config, ConfigError, Golden, Target, Watch, load
+from goldwatch.config.energy import Energy as EnergySection
+from goldwatch.energy.footprint import Load, footprint
+from goldwatch.energy.meter import Unreadable
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.judgement import Judgement, Validity
+from goldwatch.metering import Finding, intensity, measure, prices
 from goldwatch.monitor.budget import Budget
 from goldwatch.probe import TensorSpec
 from goldwatch.replay import engine
@@ -60,6 +64,7 @@ class Assignment:
     target: Target
     golden: GoldenFacts
     settings: Mapping[str, Any]
+    energy: EnergySection | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -131,15 +136,19 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
     Raises ValueError if the budget is so generous that every replay might page.
     """
     pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
-    return [
-        Assignment(w, t, golden[w.golden], _settings(w, config, [other for other, its in pairs if its is t]))
-        for w, t in pairs
-    ]
+    sharers: dict[str, list[Watch]] = {}
+    for watch, target in pairs:
+        sharers.setdefault(target.name, []).append(watch)
+    budgets = {name: _budget(config, watches) for name, watches in sharers.items()}
+    return [Assignment(w, t, golden[w.golden], _settings(w, budgets[t.name]), config.energy) for w, t in pairs]
 
 
-def _settings(watch: Watch, config: Config, sharers: Iterable[Watch]) -> dict[str, Any]:
+def _budget(config: Config, sharers: Iterable[Watch]) -> Budget:
     weights = {f"{w.name} {monitor}": 1.0 for w in sharers for monitor in _monitors(w)}
-    budget = Budget(config.alerts.false_alarms_per_year, weights)
+    return Budget(config.alerts.false_alarms_per_year, weights)
+
+
+def _settings(watch: Watch, budget: Budget) -> dict[str, Any]:
     interval_s = mean_interval_s(watch.every)
     objectives = watch.objectives
     settings: dict[str, Any] = {
@@ -165,18 +174,42 @@ def run(
     lateness_s: float = 0.0,
     confirming: bool = False,
     stop: threading.Event | None = None,
+    metered: bool = False,
 ) -> Judged:
-    """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement."""
-    result = replay(assignment, workers, stop)
+    """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
+
+    With `metered` the energy is measured afterwards, in a phase of its own, where the config asks for it.
+    """
+    section = assignment.energy if metered else None
+    plan = plan_of(assignment)
+    # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
+    result = engine.replay(plan if section is None else dataclasses.replace(plan, warm=True), workers, stop)
     try:
-        return judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
+        judged = judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
+        if section is None:
+            return judged
+        found = measure(section, assignment.target, plan, result, workers, stop)
+        return dataclasses.replace(judged, judgement=_with_energy(judged.judgement, section, found))
     finally:
         result.columns.close()
 
 
+def _with_energy(judgement: Judgement, section: EnergySection, found: Finding) -> Judgement:
+    """Add what was measured, and what it comes to by the prices and the intensity of the config."""
+    accuracy = next((score.value for score in judgement.scores if score.name == "accuracy"), None)
+    grams_per_kwh, missing = None, [found.why_not] if found.why_not else []
+    try:
+        source = intensity(section) if found.energy is not None else None
+        grams_per_kwh = source.at(judgement.started_at) if source is not None else None
+    except (Unreadable, ValueError) as why:
+        missing.append(f"no carbon: {why}")
+    comes_to = footprint(found.energy, Load(judgement.throughput, accuracy), prices(section), grams_per_kwh)
+    return dataclasses.replace(judgement, energy=found.energy, energy_missing="; ".join(missing), footprint=comes_to)
+
+
 def replay(assignment: Assignment, workers: Workers, stop: threading.Event | None = None) -> Replay:
     """Replay once. The caller closes the columns."""
-    return engine.replay(_plan(assignment), workers, stop)
+    return engine.replay(plan_of(assignment), workers, stop)
 
 
 def worker_key(target: Target) -> str:
@@ -184,7 +217,8 @@ def worker_key(target: Target) -> str:
     return "served" if target.served and not target.python else f"target {target.name} {target.python}"
 
 
-def _plan(assignment: Assignment) -> Plan:
+def plan_of(assignment: Assignment) -> Plan:
+    """Return what the engine must know to replay an assignment."""
     target, load = assignment.target, assignment.watch.load
     return Plan(
         factory=target.factory,
@@ -232,7 +266,7 @@ def judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    judgement = dataclasses.replace(judgement, latencies_s=tuple(result.latencies_s()))
+    judgement = dataclasses.replace(judgement, latencies_s=result.latencies_s())
     return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 
 

@@ -6,6 +6,7 @@ A runner works in one thread of its own, one replay after the other: two at a ti
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from dataclasses import replace
 from goldwatch.alarms import SILENT, Alarms, Settled, no_longer_known
 from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
-from goldwatch.export import measurement, standing
+from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.measurement import Measurement
 from goldwatch.judgement import Judgement, Validity
@@ -46,6 +47,7 @@ class Runner:
         self._exporters = exporters
         self._stop = stop
         self._observer = observer
+        self._metered_s: dict[tuple[str, str], float] = {}
 
     def tick(self, assignment: Assignment, config: Config, due_at: float) -> None:
         """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed."""
@@ -58,11 +60,30 @@ class Runner:
         self, assignment: Assignment, config: Config, lateness_s: float, *, confirming: bool = False
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        judged = run(assignment, self._workers, states, lateness_s=lateness_s, confirming=confirming, stop=self._stop)
+        metered = not confirming and self._is_metered_now(assignment)
+        judged = run(
+            assignment,
+            self._workers,
+            states,
+            lateness_s=lateness_s,
+            confirming=confirming,
+            stop=self._stop,
+            metered=metered,
+        )
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
         self._settle(assignment, judged, config)
         return judged
+
+    def _is_metered_now(self, assignment: Assignment) -> bool:
+        """Say whether energy is due: it takes more load than a replay, so seldom."""
+        if (section := assignment.energy) is None:
+            return False
+        now_s = time.monotonic()
+        due = now_s - self._metered_s.get(assignment.key, -math.inf) >= section.every_s
+        if due:
+            self._metered_s[assignment.key] = now_s
+        return due
 
     def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> None:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""
@@ -80,10 +101,9 @@ class Runner:
                 judgement, judged.states, changed, settled.events, judged.observed, settled.circumstances
             )
         _log(settled, judged.refused)
-        watch, limit_s = assignment.watch, assignment.settings.get("latency_limit_s")
+        limit_s = assignment.settings.get("latency_limit_s")
         found = measurement.of_judgement(judgement, limit_s)
-        due = standing.of_due(watch, judgement.target, time.time())
-        self._export([*found, *due], judgement, alert)
+        self._export(found, judgement, alert)
         if alert is not None and settled.told_anew:
             self._illustrate(alert, assignment)
         if self._observer is not None:
@@ -132,7 +152,9 @@ def _log(settled: Settled, refused: Mapping[str, str]) -> None:
         | {"validity": str(judgement.validity), "duration_s": round(judgement.duration_s, 3)}
         | {s.name: round(s.value, 4) for s in judgement.scores}
         | states
-        | ({"reasons": list(judgement.reasons)} if judgement.reasons else {}),
+        | ({"reasons": list(judgement.reasons)} if judgement.reasons else {})
+        | ({"joules": f"{judgement.energy.gross_per_inference_j}"} if judgement.energy is not None else {})
+        | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {}),
     )
     for monitor, reason in refused.items():
         log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})

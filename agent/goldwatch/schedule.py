@@ -1,7 +1,9 @@
-"""Schedules as APScheduler's triggers, and how often they fire."""
+"""Schedules as APScheduler's triggers, how often they fire, and when a watch is due."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -43,3 +45,41 @@ def _fires(line: str, span: timedelta) -> int:
         count += 1
         at = cron.get_next_fire_time(at, at + timedelta(microseconds=1))
     return count
+
+
+class Timetable:
+    """When one watch is due, in Unix seconds: on a grid of its own, which does not move when the agent is restarted.
+
+    The grid of an interval is shifted by a share of the interval, that of a cron line by a share of `spread_s`. The
+    share is a hash of `identity`, so that the replays of many watches, and of many agents, do not come together.
+    """
+
+    def __init__(self, schedule: Schedule, spread_s: float, identity: str) -> None:
+        self._schedule = schedule
+        self._trigger = None if schedule.interval_s is not None else trigger(schedule)
+        share = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) / 2**64
+        self._shift_s = share * (spread_s if schedule.interval_s is None else schedule.interval_s)
+        self._spread_s = share * spread_s
+
+    def first(self, now: float, last: float | None) -> float:
+        """Return when it is due in an agent that starts now, with the last replay at `last`; in the past if overdue.
+
+        A watch with an interval that has never been replayed is due now, but for its share of the spread.
+        """
+        if last is not None:
+            return self.after(min(last, now))
+        return self.after(now) if self._schedule.interval_s is None else now + self._spread_s
+
+    def after(self, at: float) -> float:
+        """Return when it is due next after a replay that was due, or started, at `at`.
+
+        An interval leaves at least half of itself between the two: a replay off the grid is followed by none at once.
+        """
+        interval_s = self._schedule.interval_s
+        if interval_s is not None:
+            passed = math.floor((at + interval_s / 2 - self._shift_s) / interval_s)
+            return self._shift_s + (passed + 1) * interval_s
+        assert self._trigger is not None  # noqa: S101 - it is one or the other
+        since = datetime.fromtimestamp(at - self._shift_s, UTC) + timedelta(milliseconds=1)
+        fires = self._trigger.get_next_fire_time(None, since)
+        return math.inf if fires is None else fires.timestamp() + self._shift_s

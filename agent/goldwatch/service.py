@@ -5,37 +5,51 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
+import os
+import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from goldwatch import __version__
+from goldwatch.agenda import Agenda, Key, Missed, Turn
 from goldwatch.config import Config
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.exporter import Exporter
+from goldwatch.export.metric import Kind
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.http import Endpoints
 from goldwatch.ledger import Ledger, LedgerError
 from goldwatch.log import set_up
 from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare, worker_key
+from goldwatch.replay.fence import Halt
 from goldwatch.replay.workers import Workers
 from goldwatch.runner import Observer, Runner, of_open_alert
-from goldwatch.schedule import trigger
+from goldwatch.schedule import Timetable
+
+if TYPE_CHECKING:
+    from goldwatch.cluster.membership import Membership
 
 log = logging.getLogger("goldwatch")
 
 _REAP_EVERY_S = 10
 _LOOK_EVERY_S = 5
 _STOP_LIMIT_S = 4.0
+_MOST_CONCURRENT = 32
+_LONGEST_WAIT_S = 10.0
+"""The wall clock may be set; the schedule follows it within this."""
+
+_MISSED = {
+    Missed.STILL_RUNNING: "skipped: the replay before is still running",
+    Missed.WAITING: "skipped: the one before has not had its turn yet; see `replays.concurrent`, or replay less often",
+}
 
 
 class Service:
@@ -54,12 +68,16 @@ class Service:
         self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
         self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._replays = ThreadPoolExecutor(1, "replays")
+        self._replays = ThreadPoolExecutor(_MOST_CONCURRENT, "replays")  # a thread is started when it is needed
         self._stopping = threading.Event()
         self._in_force: InForce | None = None
         self._ledger: Ledger | None = None
         self._runner: Runner | None = None
-        self._replaying: set[tuple[str, str]] = set()
+        self._membership: Membership | None = None
+        self._assignments: dict[Key, Assignment] = {}
+        self._agenda = Agenda()
+        self._awake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Put the config in force. Raises CannotStart; what had been started is stopped then."""
@@ -69,17 +87,21 @@ class Service:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
             self._exporters |= _pushers(wanted.config, self._failed_push)
+            self._membership = _membership(wanted.config, self._replay_all_now)
             await self._listen(wanted.config)
         except (CannotStart, LedgerError, OSError) as error:
             await self.stop()
             raise CannotStart(str(error)) from None
-        self._runner = Runner(self._workers, self._ledger, self._exporters, self._stopping, self._observer)
-        self._scheduler.add_listener(self._skipped, EVENT_JOB_MAX_INSTANCES)
+        halt = Halt(self._stopping, self._may_replay)
+        self._runner = Runner(self._workers, self._ledger, self._exporters, halt, self._observer)
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.start()
         self._introduce()
         self._enforce(wanted)
+        self._start_task(self._dispatch())
+        if self._membership is not None:
+            await self._membership.start()
 
     async def reload(self) -> None:
         """Read the config again; a bad one changes nothing and says so."""
@@ -109,6 +131,7 @@ class Service:
     async def stop(self) -> None:
         """End everything within five seconds; a replay in flight is given up."""
         self._stopping.set()
+        self._awake.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         await self._endpoints.stop()
@@ -117,6 +140,8 @@ class Service:
             await asyncio.wait_for(asyncio.shield(ended), _STOP_LIMIT_S / 2)
         self._workers.close()  # whatever is still replaying sees its worker die
         await ended
+        if self._membership is not None:
+            await self._membership.stop()
         for exporter in self._exporters.values():
             await asyncio.to_thread(exporter.close)
         if self._ledger is not None:
@@ -143,6 +168,7 @@ class Service:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
         now = self._in_force.config
         fixed: dict[str, tuple[object, object]] = {
+            "cluster": (now.cluster, config.cluster),
             "ledger": (now.ledger, config.ledger),
             "exporters.prometheus": (now.exporters.prometheus, config.exporters.prometheus),
             "log": (now.log, config.log),
@@ -153,92 +179,101 @@ class Service:
 
     def _enforce(self, wanted: InForce) -> None:
         """Schedule what is new, end what is gone, and leave alone what is as it was."""
-        before = {a.key: a for a in self._in_force.assignments} if self._in_force else {}
-        after = {a.key: a for a in wanted.assignments}
+        before, after = self._assignments, {a.key: a for a in wanted.assignments}
         for key in before.keys() - after.keys():
-            self._scheduler.remove_job(_job_id(key))
+            self._agenda.remove(key)
             self._retire(key)
-        self._in_force = wanted
+        self._in_force, self._assignments = wanted, after
+        self._agenda.concurrent = wanted.config.replays.concurrent
         for key, assignment in after.items():
             if key not in before:
                 self._publish(measurement.of_watch(*key))
                 self._publish_open_alert(key)
             if before.get(key) != assignment:
                 self._publish(standing.of_promises(assignment.watch, assignment.target.name))
-                self._publish(standing.of_due(assignment.watch, assignment.target.name, time.time()))
-                self._schedule(assignment)
+                self._schedule(assignment, anew=key in before)
+        self._awake.set()
         self._publish(measurement.of_reload(ok=True, at=time.time()))
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
 
     def _introduce(self) -> None:
         """Tell exporters, old and new, what runs."""
         self._publish(measurement.of_build(__version__))
-        self._publish(measurement.of_pusher(["metrics"] if "otlp" in self._exporters else []))
+        self._publish(measurement.of_pusher(["logs", "metrics"] if "otlp" in self._exporters else []))
 
-    def _publish_open_alert(self, key: tuple[str, str]) -> None:
+    def _publish_open_alert(self, key: Key) -> None:
         """Say at once that an alert of the past is open yet: the next replay may be a day away."""
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
         self._publish(of_open_alert(*key, alert))
 
-    def _schedule(self, assignment: Assignment) -> None:
-        watch = assignment.watch
-        # A replay that is under way is followed by one with the new settings as it is: see `_fire`.
-        at_once = not watch.every.cron and assignment.key not in self._replaying
-        first = {"next_run_time": datetime.now(UTC)} if at_once else {}
-        self._scheduler.add_job(
-            self._fire,
-            trigger(watch.every),
-            args=[assignment.key],
-            id=_job_id(assignment.key),
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,
-            replace_existing=True,
-            **first,
-        )
+    def _schedule(self, assignment: Assignment, *, anew: bool) -> None:
+        """Enter a watch into the agenda; one that was given other settings is replayed with them at once."""
+        key, watch = assignment.key, assignment.watch
+        timetable = Timetable(watch.every, watch.jitter_s, " ".join([platform.node(), *key]))
+        now, last = time.time(), None
+        if self._ledger is not None and not anew:
+            last = self._ledger.last_started_at(*key, assignment.golden.digest)
+        due_at = timetable.first(now, last)
+        if last is not None and due_at > now:
+            self._publish_last(key)
+        self._agenda.put(key, timetable, assignment.target.server, due_at)
+        self._publish(standing.of_due(*key, due_at))
 
-    async def _fire(self, key: tuple[str, str]) -> None:
-        """Replay a watch that is due, and once more if it was given other settings meanwhile."""
-        self._replaying.add(key)
-        try:
-            done = None
-            while (assignment := self._assignment(key)) is not None and assignment != done:
-                # The jitter is waited for here: that of a trigger would add up from fire to fire.
-                await asyncio.sleep(random.uniform(0, assignment.watch.jitter_s))  # noqa: S311 - to spread load
-                await self._replay(assignment)
-                done = assignment
-        except asyncio.CancelledError:
-            if not self._stopping.is_set():  # the scheduler cancels its jobs when it is shut down; that is no error
-                raise
-        finally:
-            self._replaying.discard(key)
-        if assignment is None and not self._stopping.is_set():
-            self._retire(key)  # the config was reloaded without this watch while it replayed
+    def _may_replay(self) -> bool:
+        return self._membership is None or self._membership.may_replay()
 
-    def _assignment(self, key: tuple[str, str]) -> Assignment | None:
-        if self._in_force is None or self._stopping.is_set():
-            return None
-        return next((a for a in self._in_force.assignments if a.key == key), None)
+    def _replay_all_now(self) -> None:
+        """Take over from a replica that is gone: its last replays may be a whole interval ago."""
+        for assignment in self._assignments.values():
+            self._schedule(assignment, anew=True)
+        self._awake.set()
 
-    async def _replay(self, assignment: Assignment) -> None:
-        assert self._in_force is not None  # noqa: S101 - there is an assignment
+    def _publish_last(self, key: Key) -> None:
+        """Say what was found by the last replay before this start: the next one may be a day away.
+
+        What counts, counts from the start.
+        """
+        judgement = self._ledger.last_judgement(*key) if self._ledger is not None else None
+        found = () if judgement is None else measurement.of_judgement(judgement)
+        self._publish(m for m in found if m.metric.kind in (Kind.GAUGE, Kind.INFO))
+
+    async def _dispatch(self) -> None:
+        """Start each replay when it is its turn, until the agent stops."""
+        while not self._stopping.is_set():
+            self._awake.clear()
+            for key, why in self._agenda.tick(time.time()):
+                log.warning(_MISSED[why], extra=dict(zip(("watch", "target"), key, strict=True)))
+                self._publish(measurement.of_skip(*key, reason=why))
+            while (turn := self._agenda.take()) is not None:
+                self._start_task(self._replay(turn, self._assignments[turn.key]))
+            wait_s = min(max(self._agenda.next_at() - time.time(), 0), _LONGEST_WAIT_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), wait_s)
+
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+    async def _replay(self, turn: Turn, assignment: Assignment) -> None:
+        assert self._in_force is not None  # noqa: S101 - it is somebody's turn
         assert self._runner is not None  # noqa: S101
-        config = self._in_force.config
+        key, config = turn.key, self._in_force.config
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._replays, self._runner.tick, assignment, config, time.time())
+            if self._may_replay():
+                await loop.run_in_executor(self._replays, self._runner.tick, assignment, config, turn.due_at)
         except Exception:
             if not self._stopping.is_set():
-                watch, target = assignment.key
+                watch, target = key
                 log.exception("a replay failed in goldwatch itself", extra={"watch": watch, "target": target})
                 self._publish(measurement.of_skip(watch, target, reason="internal_error"))
-
-    def _skipped(self, event: JobSubmissionEvent) -> None:
-        for assignment in self._in_force.assignments if self._in_force else ():
-            if _job_id(assignment.key) == event.job_id:
-                watch, target = assignment.key
-                log.warning("skipped: the replay before is still running", extra={"watch": watch, "target": target})
-                self._publish(measurement.of_skip(watch, target, reason="still_running"))
+        self._agenda.done(key, time.time())
+        self._awake.set()
+        if key in self._assignments:
+            self._publish(standing.of_due(*key, self._agenda.due_at(key)))
+        elif not self._stopping.is_set():
+            self._retire(key)  # the config was reloaded without this watch while it replayed
 
     async def _reap(self) -> None:
         warm = {worker_key(a.target) for a in self._in_force.assignments if a.target.warm} if self._in_force else set()
@@ -246,7 +281,7 @@ class Service:
 
     async def _look(self) -> None:
         """Notice what does not happen: watches without a valid replay, and silences that have ended."""
-        if self._runner is not None and self._in_force is not None:
+        if self._runner is not None and self._in_force is not None and self._may_replay():
             wanted = self._in_force
             await asyncio.to_thread(self._runner.look, wanted.assignments, wanted.config, time.time())
 
@@ -258,7 +293,7 @@ class Service:
     def _failed_push(self, signal: str) -> None:
         self._publish(measurement.of_failed_push(signal))
 
-    def _retire(self, key: tuple[str, str]) -> None:
+    def _retire(self, key: Key) -> None:
         for exporter in self._exporters.values():
             exporter.retire(*key)
 
@@ -278,19 +313,29 @@ def _prepared(path: Path, workers: Workers) -> InForce:
     return wanted
 
 
-def _job_id(key: tuple[str, str]) -> str:
-    return " ".join(key)
+def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | None:
+    if config.cluster.lease is None:
+        return None
+    from goldwatch.cluster.api import NotInCluster  # noqa: PLC0415 - only who is one of several pays for it
+    from goldwatch.cluster.membership import Membership  # noqa: PLC0415
+
+    try:
+        return Membership(config.cluster.lease, on_lead)
+    except NotInCluster as error:
+        raise CannotStart(f"{config.source}: cluster.lease: {error}") from None
 
 
 def _pushers(config: Config, failed: Callable[[str], None]) -> dict[str, Exporter]:
     otlp = config.exporters.otlp
     if otlp is None:
         return {}
-    from goldwatch.export.otlp import NotInstalled, OtlpExporter  # noqa: PLC0415 - only who pushes pays for the SDK
+    from goldwatch.export.otlp import NotInstalled, OtlpExporter, kubernetes  # noqa: PLC0415 - only who pushes pays for the SDK
 
     headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
     try:
-        return {"otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers, failed=failed)}
+        return {
+            "otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers, kubernetes(os.environ), failed)
+        }
     except NotInstalled as error:
         raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 

@@ -69,10 +69,12 @@ class TensorFlowServingGrpc:
         if not available:
             raise self._opened().not_ready(f'no version of model "{self._options.model}" is available')
         wanted = {"model_spec": spec, "metadata_field": ["signature_def"]}
-        signature = self._signature(self._ask("GetModelMetadata", "MetadataRequest", "MetadataResponse", wanted))
+        metadata = self._ask("GetModelMetadata", "MetadataRequest", "MetadataResponse", wanted)
+        signature = self._signature(metadata)
         self._description = Description(
             model=self._options.model,
-            version=self._options.version or str(max(available)),
+            # With a label, the newest version need not be the one that answers.
+            version=self._options.version or str(metadata.model_spec.version.value or max(available)),
             framework="tensorflow-serving",
             inputs=_specs(signature.inputs),
             outputs=_specs(signature.outputs),

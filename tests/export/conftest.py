@@ -8,8 +8,26 @@ from typing import Any
 
 import pytest
 
+from goldwatch.energy.attribution import Components, Energy, Interval
+from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.judgement import Difference, Judgement, Quantile, Score, Severity, State, TokenUse, Validity, Verdict
 from goldwatch.probe import Description
+
+ENERGY = Energy(
+    source="nvml",
+    detail="NVML energy counter: 0 a GPU",
+    estimated=False,
+    attribution="exclusive",
+    shared_with="",
+    seconds=20.0,
+    windows=4,
+    inferences=1000,
+    idle_w=Interval(100.0, 98.0, 102.0),
+    gross_j=Interval(6000.0, 5900.0, 6100.0),
+    idle_j=2000.0,
+    net_j=Interval(4000.0, 3850.0, 4150.0),
+    components=Components(10.0, 8.0, 20.0, 0.0),
+)
 
 FULL = Judgement(
     watch="fraud",
@@ -38,6 +56,8 @@ FULL = Judgement(
         Verdict("worse", State.SUSPECT, Severity.PAGE, 2.5, 5.62, 1_790_000_000.5, False, "2 of 8 are wrong now"),
         Verdict("changed", State.ALERTING, Severity.TICKET, None, None, 1_790_000_000.5, False, "5 of 8 moved"),
     ),
+    energy=ENERGY,
+    footprint=footprint(ENERGY, Load(6.4, 0.75), Prices("USD", machine_per_hour=2.1), 350.0),
     tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005)),
 )
 

@@ -1,6 +1,7 @@
 """Real receivers: OTLP over HTTP and gRPC, made from OpenTelemetry's own stubs."""
 
 import gzip
+import logging
 import socket
 import subprocess
 import sys
@@ -13,6 +14,14 @@ from typing import Any
 
 import grpc
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
+    LogsServiceServicer,
+    add_LogsServiceServicer_to_server,
+)
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -26,7 +35,8 @@ from goldwatch import __version__
 from goldwatch.export import measurement as m
 from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
 from goldwatch.export.metric import Kind
-from goldwatch.export.otlp import OtlpExporter, Protocol
+from goldwatch.export.otlp import OtlpExporter, Protocol, kubernetes
+from goldwatch.export.otlp_logs import QUEUE, OtlpLogs
 from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
@@ -45,6 +55,8 @@ class Receiver:
         self.headers: dict[str, str] = {}
         self.resource: dict[str, str] = {}
         self.metrics: dict[str, Any] = {}
+        self.logs: list[Any] = []
+        self.of_logs: dict[str, str] = {}
 
     def take(self, request: ExportMetricsServiceRequest, headers: dict[str, str]) -> None:
         self.headers = headers
@@ -52,6 +64,12 @@ class Receiver:
         self.resource = {a.key: a.value.string_value for a in resource.resource.attributes}
         self.metrics = {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
         self.pushes += 1
+
+    def take_logs(self, request: ExportLogsServiceRequest, headers: dict[str, str]) -> None:
+        assert headers["x-token"] == "s3cret"
+        for resource in request.resource_logs:
+            self.of_logs = {a.key: a.value.string_value for a in resource.resource.attributes}
+            self.logs += [record for scope in resource.scope_logs for record in scope.log_records]
 
     def points(self, name: str) -> dict[tuple[str, ...], Any]:
         """Return the points of a metric by their attributes beside watch and target."""
@@ -79,8 +97,12 @@ def http_receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-            assert self.path == "/v1/metrics"
-            receiver.take(ExportMetricsServiceRequest.FromString(body), {k.lower(): v for k, v in self.headers.items()})
+            headers = {k.lower(): v for k, v in self.headers.items()}
+            if self.path == "/v1/logs":
+                receiver.take_logs(ExportLogsServiceRequest.FromString(body), headers)
+            else:
+                assert self.path == "/v1/metrics"
+                receiver.take(ExportMetricsServiceRequest.FromString(body), headers)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -106,8 +128,14 @@ def grpc_receiver() -> Iterator[Receiver]:
             receiver.take(request, dict(context.invocation_metadata()))
             return ExportMetricsServiceResponse()
 
+    class LogsServicer(LogsServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the stub's name
+            receiver.take_logs(request, dict(context.invocation_metadata()))
+            return ExportLogsServiceResponse()
+
     server = grpc.server(ThreadPoolExecutor(2))
     add_MetricsServiceServicer_to_server(Servicer(), server)
+    add_LogsServiceServicer_to_server(LogsServicer(), server)
     receiver.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield receiver
@@ -233,6 +261,61 @@ def test_a_collector_that_is_down_holds_nobody_up(
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == 1, warnings
     assert warnings[0].startswith("metrics do not reach the OpenTelemetry collector at 127.0.0.1:")
+
+
+def test_what_is_said_of_a_watch_arrives_as_log_records(
+    exporter: OtlpExporter, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger("goldwatch")
+    caplog.set_level(logging.INFO, "goldwatch")
+    where = {"watch": "fraud", "target": "eu"}
+    log.info(
+        "replayed", extra=where | {"validity": "valid", "accuracy": 0.9, "worse": "alerting", "reasons": ["a", "b"]}
+    )
+    log.error("alert 7\n[page] eu is worse", extra=where | {"severity": "page"})
+    log.warning("not about any watch")
+    deadline = time.monotonic() + 10
+    while len(receiver.logs) < 2:
+        assert time.monotonic() < deadline, "no log record came"
+        time.sleep(0.01)
+    replay, alert = receiver.logs
+    assert (replay.event_name, replay.body.string_value, replay.severity_text) == (
+        "goldwatch.replay",
+        "replayed",
+        "INFO",
+    )
+    told = {a.key: a.value for a in replay.attributes}
+    assert told["watch"].string_value == "fraud"
+    assert told["accuracy"].double_value == 0.9
+    assert [v.string_value for v in told["reasons"].array_value.values] == ["a", "b"]
+    assert (alert.event_name, alert.body.string_value) == ("goldwatch.alert", "alert 7\n[page] eu is worse")
+    assert alert.severity_number == 17  # ERROR in OpenTelemetry
+    assert receiver.of_logs["service.name"] == "goldwatch"
+    assert receiver.of_logs["k8s.pod.name"] == "fraud-0"
+
+
+def test_logging_waits_for_no_collector_and_the_queue_is_bounded(
+    silence: str, protocol: Protocol, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+    exporter = OtlpExporter(silence, protocol, 0.3, failed=told.append)
+    log = logging.getLogger("goldwatch")
+    caplog.set_level(logging.INFO, "goldwatch")
+    began = time.monotonic()
+    for n in range(5 * QUEUE):
+        log.info("replayed", extra={"watch": "fraud", "target": "eu", "n": n})
+    assert time.monotonic() - began < 5
+    deadline = time.monotonic() + 10
+    while "logs" not in told:
+        assert time.monotonic() < deadline, "no failed push of logs was told"
+        time.sleep(0.01)
+    exporter.close()
+    assert not [handler for handler in log.handlers if isinstance(handler, OtlpLogs)], "a closed one hears nothing"
+
+
+def test_a_pod_is_known_by_the_downward_api() -> None:
+    environ = {"POD_NAME": "fraud-0", "POD_NAMESPACE": "ml", "NODE_NAME": "n7", "POD_UID": "", "HOME": "/root"}
+    assert kubernetes(environ) == {"k8s.pod.name": "fraud-0", "k8s.namespace.name": "ml", "k8s.node.name": "n7"}
 
 
 def test_closing_does_not_wait_for_a_collector_that_hangs(silence: str, protocol: Protocol, judgement: Make) -> None:

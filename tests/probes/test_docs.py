@@ -28,6 +28,7 @@ from goldwatch_probes.pytorch import PyTorch
 from goldwatch_probes.sklearn_skops import ScikitLearn
 from goldwatch_probes.tensorflow_saved import TensorFlow
 from goldwatch_probes.tensorflow_serving import TensorFlowServing
+from goldwatch_probes.tensorflow_serving_grpc import TensorFlowServingGrpc
 from goldwatch_probes.torchserve import TorchServe
 
 TEXT = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
@@ -47,6 +48,7 @@ PROBES: dict[str, Any] = {
     "open-inference": OpenInference,
     "open-inference-grpc": OpenInferenceGrpc,
     "tensorflow-serving": TensorFlowServing,
+    "tensorflow-serving-grpc": TensorFlowServingGrpc,
     "torchserve": TorchServe,
 }
 COMMON = dataclasses.fields(RemoteOptions)

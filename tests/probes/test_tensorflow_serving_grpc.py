@@ -42,13 +42,14 @@ def _servicers(folder: str, *, typed: bool) -> tuple[Any, Any]:
         if spec.name != "digits" or (spec.HasField("version") and spec.version.value != 3):
             context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {spec.name}")
 
-    class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
+    class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc] # it has no types
         def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - as the service calls it
             check(request.model_spec, context)
             found = metadata_pb2.SignatureDefMap()
             for name, one in definition.items():
                 found.signature_def[name].CopyFrom(one)
             answer = metadata_pb2.GetModelMetadataResponse()
+            answer.model_spec.version.value = 2 if request.model_spec.version_label == "old" else 3
             answer.metadata["signature_def"].Pack(found)
             return answer
 
@@ -68,7 +69,7 @@ def _servicers(folder: str, *, typed: bool) -> tuple[Any, Any]:
                 answer.outputs[name].CopyFrom(made)
             return answer
 
-    class Model(model_service_pb2_grpc.ModelServiceServicer):
+    class Model(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc] # it has no types
         def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802 - as the service calls it
             check(request.model_spec, context)
             state = status_pb2.ModelVersionStatus
@@ -139,6 +140,9 @@ def test_it_says_what_the_server_says(url: str) -> None:
         probe.open()
         found = probe.describe()
     assert (found.model, found.version, found.framework) == ("digits", "3", "tensorflow-serving")
+    with closing(probe_of(url, label="old")) as probe:
+        probe.open()
+        assert probe.describe().version == "2"  # that of the label, not the newest
     assert found.inputs == (TensorSpec("image", "float32", (8, 8)),)
     assert found.outputs == (TensorSpec("probabilities", "float32", (10,)),)
 

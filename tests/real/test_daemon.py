@@ -211,6 +211,57 @@ def test_a_replay_that_outlives_its_interval_is_never_overlapped_and_what_it_del
         assert agent.value(SKIPPED, reason="internal_error") == 0
 
 
+def test_two_servers_are_replayed_at_once_if_that_is_allowed_and_one_server_never_twice(
+    tmp_path: Path, slow_server: Callable[[float], SlowServer]
+) -> None:
+    one, two = slow_server(0.02), slow_server(0.02)
+    elsewhere = two.target | {"url": two.target["url"].replace("127.0.0.1", "localhost")}
+    watches = {name: SELDOM | {"deadline": "3s", "target": name, "golden": "digits"} for name in ("a", "b", "c")}
+    targets = {"a": one.target, "b": one.target, "c": elsewhere}
+    with running(tmp_path, config(targets, watches, replays={"concurrent": 2})) as agent:
+        agent.until(lambda: all(agent.judgements(name) for name in watches), "all three are replayed", 60)
+        spans = {
+            name: (j["started_at"], j["started_at"] + j["duration_s"])
+            for name in watches
+            for j in agent.judgements(name)
+        }
+        first, second = sorted((spans["a"], spans["b"]))
+        assert first[1] <= second[0]
+        assert spans["c"][0] < first[1]
+        assert (one.most_at_once, two.most_at_once) == (1, 1)
+        late = {name: agent.judgements(name)[0]["lateness_s"] for name in watches}
+        assert max(late["a"], late["b"]) > 2, "waiting for the server counts as lateness"
+
+
+def test_a_restart_replays_nothing_that_is_not_due_and_forgets_nothing(tmp_path: Path) -> None:
+    watched = config({"digits": IN_PROCESS}, {"digits": SELDOM})
+    with running(tmp_path, watched) as agent:
+        agent.until(agent.judgements, "a new watch is replayed at once")
+        accuracy = agent.until(lambda: agent.value("goldwatch_score_ratio", score="accuracy"), "the score is told")
+        assert agent.end() == 0
+    for _ in range(3):
+        with running(tmp_path, watched) as agent:
+            assert agent.value("goldwatch_score_ratio", score="accuracy") == accuracy
+            assert agent.value(REPLAYS, validity="valid") == 0
+            due = agent.value("goldwatch_replay_next_timestamp_seconds")
+            assert due is not None
+            assert time.time() < due < time.time() + 5400
+            assert agent.end() == 0
+        assert len(agent.judgements()) == 1
+
+
+def test_a_restart_replays_what_has_become_overdue(tmp_path: Path) -> None:
+    watched = config({"digits": IN_PROCESS}, {"digits": OFTEN | {"every": "2s"}})
+    with running(tmp_path, watched) as agent:
+        agent.until(agent.judgements, "it is replayed")
+        agent.kill()
+    before = len(agent.judgements())
+    time.sleep(3.1)  # one and a half intervals: the longest that may lie between two due times
+    with running(tmp_path, watched) as agent:
+        agent.until(lambda: len(agent.judgements()) > before, "it is replayed again")
+        assert agent.judgements()[before]["lateness_s"] > 0.1
+
+
 def test_an_alert_that_is_open_is_told_at_once_after_a_restart(tmp_path: Path) -> None:
     with running(tmp_path, config({"digits": DAMAGED}, {"digits": SELDOM})) as agent:
         agent.until(agent.alerts, "the damage is alerted")

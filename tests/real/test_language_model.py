@@ -32,7 +32,7 @@ ENVIRONMENTS = ROOT / "tests/environments"
 def serving(*arguments: str) -> Iterator[str]:
     subprocess.run([ENVIRONMENTS / "make", "llamacpp"], check=True)
     port = free_port()
-    command = [ROOT / ".venv-llamacpp/bin/python", ENVIRONMENTS / "llamacpp_server.py", str(port), *arguments]
+    command = [str(ROOT / ".venv-llamacpp/bin/python"), str(ENVIRONMENTS / "llamacpp_server.py"), str(port), *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             url = f"http://127.0.0.1:{port}"

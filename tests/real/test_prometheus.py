@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
 import subprocess
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from .agent import DIGITS, Agent, config, running, until
+from .stack import Ask, prometheus
+from tests.programs import program
 
 pytestmark = pytest.mark.real
-
-SCRAPES = """
-global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}
-scrape_configs: [{{job_name: goldwatch, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
-"""
-
-Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -37,37 +26,8 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
 
 @pytest.fixture(scope="module")
 def ask(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """Start Prometheus; give a function that asks its API."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(SCRAPES.format(port=agent.port))
-    command = [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, "--web.listen-address=127.0.0.1:0"], stderr=log)
-
-    def port() -> str | None:
-        said = (folder / "log").read_text()
-        found = re.search(r"Listening on.*?127\.0\.0\.1:(\d+)", said)
-        return found[1] if found and "Server is ready to receive web requests" in said else None
-
-    def ask(path: str, **parameters: str) -> Any:
-        url = f"http://127.0.0.1:{listening}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return json.load(answer)["data"]
-
-    try:
-        listening = until(port, "Prometheus is ready")
+    with prometheus(tmp_path_factory.mktemp("prometheus"), agent.port) as ask:
         yield ask
-    finally:
-        process.kill()
-        process.wait()
-
-
-def program(name: str) -> str:
-    """Find a program; in CI a missing one is a failure, elsewhere the test is skipped."""
-    found = shutil.which(name)
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail(f"{name} is not installed")
-    return found or pytest.skip(f"{name} is not installed")
 
 
 def test_the_scrape_succeeds_and_the_series_are_there(ask: Ask) -> None:

@@ -83,7 +83,8 @@ CASES = [
     Case("GoldwatchPage", True, active("page", "0x10 1x40 _x100"), 58),  # the agent is restarted
     Case("GoldwatchPage", False, active("page", "0x10 1x40 0x20")),
     Case("GoldwatchPage", False, active("ticket", "1x60")),
-    Case("GoldwatchTicket", True, active("ticket", "0x10 1x60"), 11),
+    Case("GoldwatchTicket", True, active("ticket", "0x10 1x60"), 17),
+    Case("GoldwatchTicket", False, active("ticket", "0x10 1x60"), 14),  # it may become a page yet
     Case("GoldwatchTicket", False, active("page", "1x60")),
     Case("GoldwatchAgentGone", True, HERE | up("1x10 0x100"), 16),
     Case("GoldwatchAgentGone", False, HERE | up("1x10 0x100"), 13),

@@ -13,13 +13,15 @@ from goldwatch.cli.base import app
 # They register their commands in the order of `--help`.
 # isort: off
 from goldwatch.cli import measure
+from goldwatch.cli import mlperf
 from goldwatch.cli import alerts
 from goldwatch.cli import stack
+from goldwatch.cli import cluster
 from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "alerts", "app", "main", "measure", "stack"]
+__all__ = ["about", "alerts", "app", "cluster", "main", "measure", "mlperf", "stack"]
 
 
 def main() -> None:

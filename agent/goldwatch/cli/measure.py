@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goldwatch.cli.base import ConfigFile, app, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from goldwatch.judgement import Judgement
+    from goldwatch.pipeline import Assignment
+    from goldwatch.replay.workers import Workers
+
+_TRY_AGAIN_S = 10.0
 
 
 class Format(StrEnum):
@@ -20,6 +31,13 @@ class Format(StrEnum):
     JSON = "json"
     JUNIT = "junit"
     MARKDOWN = "markdown"
+
+
+class Engine(StrEnum):
+    """Where `goldwatch check` replays."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 class BoardFormat(StrEnum):
@@ -37,17 +55,37 @@ class Column(StrEnum):
     P90 = "p90"
     P99 = "p99"
     THROUGHPUT = "throughput"
+    JOULES = "joules"
+    COST = "cost"
 
 
 @app.command()
-def run(config: ConfigFile) -> None:
+def run(
+    config: ConfigFile,
+    patient: Annotated[
+        bool, typer.Option("--patient", help="Where it cannot start, say why and try again, rather than end.")
+    ] = False,
+) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
     from goldwatch import pipeline, service  # noqa: PLC0415
 
-    try:
-        asyncio.run(service.serve(config))
-    except pipeline.CannotStart as error:
-        fail(str(error))
+    while True:
+        try:
+            asyncio.run(service.serve(config))
+        except pipeline.CannotStart as error:
+            if not patient:
+                fail(str(error))
+            print(error, file=sys.stderr, flush=True)  # noqa: T201
+        else:
+            return
+        _wait(_TRY_AGAIN_S)
+
+
+def _wait(seconds: float) -> None:
+    """Sleep, and end at SIGTERM: the first process of a container would not, without a handler."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    time.sleep(seconds)
+    signal.signal(signal.SIGTERM, before)
 
 
 @app.command()
@@ -55,6 +93,8 @@ def check(
     config: ConfigFile,
     config_only: Annotated[bool, typer.Option("--config-only", help="Check the config and measure nothing.")] = False,
     style: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
+    engine: Annotated[Engine, typer.Option(help="Replay here, or in shards over a Ray cluster.")] = Engine.LOCAL,
+    shards: Annotated[int, typer.Option(min=0, max=10_000, help="Of Ray: how many; 0 is one a CPU.")] = 0,
 ) -> None:
     """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure."""
     from goldwatch import config as configuration  # noqa: PLC0415
@@ -70,17 +110,18 @@ def check(
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
         print(f"{config}: no problems; {counts}")  # noqa: T201
         return
-    _check(config, style)
+    _check(config, style, engine, shards)
 
 
-def _check(config: Path, style: Format) -> None:
+def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     from goldwatch import gate, gate_report, pipeline  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
         wanted = pipeline.prepare(config, workers)
-        reports = [gate.examine(a, pipeline.run(a, workers, {}).judgement) for a in wanted.assignments]
+        once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
+        reports = [gate.examine(a, once(a)) for a in wanted.assignments]
     except pipeline.CannotStart as error:
         fail(str(error))
     finally:
@@ -89,11 +130,38 @@ def _check(config: Path, style: Format) -> None:
     raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
 
 
+def _metered(workers: Workers) -> Callable[[Assignment], Judgement]:
+    """Return what replays here, with its energy metered."""
+    from goldwatch import pipeline  # noqa: PLC0415
+
+    return lambda assignment: pipeline.run(assignment, workers, {}, metered=True).judgement
+
+
+def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judgement]:
+    """Return what replays over Ray and judges here. Raises pipeline.CannotStart."""
+    from goldwatch import pipeline, ray_shards  # noqa: PLC0415
+
+    cpus = ray_shards.start()
+    count = shards or cpus
+
+    def once(assignment: Assignment) -> Judgement:
+        result = ray_shards.replay(assignment, count)
+        try:
+            return pipeline.judge(assignment, result, workers, {}).judgement
+        finally:
+            result.columns.close()
+
+    return once
+
+
 @app.command()
 def compare(
     config: ConfigFile,
     sort: Annotated[Column, typer.Option(help="The column to sort by, best first.")] = Column.ACCURACY,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each target has its turn.")] = 5,
+    bound: Annotated[
+        float, typer.Option("--accuracy-bound", min=0, max=1, help="The accuracy that counts as good enough for cost.")
+    ] = 0,
     style: Annotated[BoardFormat, typer.Option("--format", help="What to print.")] = BoardFormat.TABLE,
 ) -> None:
     """Measure one golden set across targets: a leaderboard that says which differences are real."""
@@ -104,7 +172,7 @@ def compare(
 
     workers = Workers()
     try:
-        boards = comparison.compare(pipeline.prepare(config, workers), workers, rounds)
+        boards = comparison.compare(pipeline.prepare(config, workers), workers, rounds, bound)
     except pipeline.CannotStart as error:
         fail(str(error))
     finally:

@@ -1,14 +1,21 @@
-"""The commands for Prometheus, Alertmanager and Grafana: rules."""
+"""The commands for Prometheus, Alertmanager and Grafana: rules, dashboards push."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import time
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goldwatch.cli.base import ConfigFile, app, fail
+
+if TYPE_CHECKING:
+    from goldwatch.grafana import Mark
 
 Labels = Annotated[list[str], typer.Option("--label", help="Added to each alert, such as team=fraud; may be repeated.")]
 Runbooks = Annotated[str, typer.Option(help="Address of the folder of runbooks; by default alerts.runbooks.")]
@@ -51,3 +58,61 @@ def _labels(written: list[str]) -> dict[str, str]:
         if not (equals and value and name.isidentifier() and name.isascii()):
             fail(f'--label "{name}{equals}{value}" is not NAME=VALUE, such as team=fraud')
     return {name: value for name, _, value in pairs}
+
+
+dashboards_app = typer.Typer(no_args_is_help=True, help="Bring dashboards, alert rules and annotations into a Grafana.")
+app.add_typer(dashboards_app, name="dashboards")
+
+
+@dashboards_app.callback()
+def _dashboards() -> None:
+    """Bring dashboards, alert rules and annotations into a Grafana."""
+
+
+@dashboards_app.command()
+def push(
+    config: ConfigFile,
+    url: Annotated[str, typer.Option(envvar="GRAFANA_URL", help="The address of Grafana.")] = "http://localhost:3000",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before changing anything.")] = False,
+    label: Labels = [],  # noqa: B006 - typer copies it
+    runbooks: Runbooks = "",
+    datasource: Datasource = "prometheus",
+) -> None:
+    """Show how a Grafana differs from our dashboards and from the rules of a config, and mend it.
+
+    The token of a service account is read from the variable GRAFANA_TOKEN.
+    """
+    from goldwatch import grafana  # noqa: PLC0415
+    from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.rules import Options, grafana_groups, scope_of  # noqa: PLC0415
+
+    try:
+        found = load(config)
+        options = Options("goldwatch", runbooks or found.alerts.runbooks, _labels(label), datasource)
+        boards = [json.loads(path.read_text()) for path in sorted(grafana.shipped("json").glob("*.json"))]
+        api = grafana.connect(url, os.environ.get("GRAFANA_TOKEN", ""))
+        marks = _marks(found.ledger, sorted(found.targets))
+        changes = grafana.differences(api, boards, grafana_groups(scope_of(found), options), marks)
+        for change in changes:
+            print("\n  ".join([change.what, *change.lines]))  # noqa: T201
+        print(f"{len(changes)} change{'' if len(changes) == 1 else 's'}{' to make' if changes else ': all is there'}")  # noqa: T201
+        if changes and not dry_run and (yes or typer.confirm("Make them?")):
+            grafana.apply(changes)
+            print("made")  # noqa: T201
+    except (ConfigError, grafana.CannotPush) as error:
+        fail(str(error))
+
+
+def _marks(ledger: Path, targets: list[str]) -> list[Mark]:
+    """Return what happened in the last 30 days; nothing where no agent has run with this config yet."""
+    from goldwatch import grafana  # noqa: PLC0415
+    from goldwatch.history import History  # noqa: PLC0415
+
+    if not ledger.exists():
+        return []
+    since = time.time() - 30 * 86_400
+    with History.open(ledger) as history:
+        alerts = [alert for alert in history.alerts() if alert.opened_at >= since]
+        events = [event for target in targets for event in history.events(target, since)]
+    return list(grafana.marks_of(alerts, events))

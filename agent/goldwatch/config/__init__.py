@@ -21,16 +21,30 @@ from goldwatch.config.quantities import (
 )
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.schema import json_schema
-from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives, Otlp, Prometheus, SilenceEntry
+from goldwatch.config.sections import (
+    Alerts,
+    Cluster,
+    Exporters,
+    Lease,
+    Load,
+    Log,
+    Objectives,
+    Otlp,
+    Prometheus,
+    Replays,
+    SilenceEntry,
+)
 
 __all__ = [
     "Alerts",
+    "Cluster",
     "Config",
     "ConfigError",
     "EntryPointLike",
     "Exporters",
     "Golden",
     "LatencyObjective",
+    "Lease",
     "Listen",
     "Load",
     "Log",
@@ -41,6 +55,7 @@ __all__ = [
     "Problem",
     "Prometheus",
     "QuantityError",
+    "Replays",
     "Schedule",
     "SilenceEntry",
     "Target",

@@ -30,13 +30,18 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
     check_names(document)
     if written is None or document.problems:
         raise ConfigError(document.problems.values())
-    return resolve(document, written, targets)
+    # systemd's name for the folder where a service may write; in a container the config's own is read-only
+    state = Path(environ.get("STATE_DIRECTORY") or document.folder)
+    return resolve(document, written, targets, state)
 
 
 def _take_header_secrets(document: Document) -> None:
-    otlp = document.section("exporters", "otlp")
-    if isinstance(otlp, dict) and "headers" in otlp:
-        otlp["headers"] = secret(document, otlp["headers"], ("exporters", "otlp", "headers"))
+    routes: list[tuple[str, ...]] = [("exporters", "otlp"), ("energy", "carbon_api")]
+    routes += [("energy", "meters", name) for name in document.section("energy", "meters")]
+    for route in routes:
+        section = document.section(*route)
+        if isinstance(section, dict) and "headers" in section:
+            section["headers"] = secret(document, section["headers"], (*route, "headers"))
 
 
 def _validated(document: Document) -> ConfigFile | None:

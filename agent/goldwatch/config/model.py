@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, JsonValue, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, PlainSerializer
 from pydantic_core import CoreSchema, core_schema
 
+from goldwatch.config.energy import Energy
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
-from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives
+from goldwatch.config.sections import Alerts, Cluster, Exporters, Load, Log, Objectives, Replays
 
 MASK = "**********"
 
@@ -76,8 +78,16 @@ class Target(_Resolved):
     warm: bool = False
     python: str = ""
     memory_bytes: Annotated[int, PlainSerializer(format_size, when_used="json")] | None = None
+    meters: tuple[str, ...] = ()
     options: OptionValues
     secret_options: frozenset[str] = frozenset()
+
+    @property
+    def server(self) -> str:
+        """The host that serves it, as it is written; the target's own name if there is no `url`, and "" in process."""
+        if not self.served:
+            return ""
+        return urlsplit(str(self.options.get("url", ""))).hostname or f"target {self.name}"
 
     def secrets(self) -> tuple[str, ...]:
         """Return the values of the secret options that are set, in clear: what must be kept out of any text."""
@@ -114,7 +124,10 @@ class Config(_Resolved):
     targets: Mapping[str, Target]
     golden: Mapping[str, Golden]
     watches: Mapping[str, Watch]
+    replays: Replays = Field(default_factory=Replays)
     alerts: Alerts
     exporters: Exporters
+    energy: Energy | None = None
     ledger: Path
+    cluster: Cluster = Cluster()
     log: Log

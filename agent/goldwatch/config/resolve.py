@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from goldwatch.config.document import Document
+from goldwatch.config.energy import Energy
 from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.schedule import Schedule
@@ -72,8 +73,8 @@ def by_convention(watch: str, names: list[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target]) -> Config:
-    """Make the config of a file in which nothing is wrong."""
+def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target], state: Path) -> Config:
+    """Make the config of a file in which nothing is wrong; a relative ledger is relative to the folder `state`."""
     return Config(
         source=document.file,
         targets=targets,
@@ -82,9 +83,12 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
             for name, entry in written.golden.items()
         },
         watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},
+        replays=written.replays,
         alerts=written.alerts,
         exporters=written.exporters,
-        ledger=_absolute(document.folder, written.ledger),
+        energy=_energy(document.folder, written.energy),
+        ledger=_absolute(state, written.ledger),
+        cluster=written.cluster,
         log=written.log,
     )
 
@@ -101,6 +105,12 @@ def _watch(name: str, entry: WatchEntry, written: ConfigFile) -> Watch:
         load=entry.load,
         objectives=entry.objectives,
     )
+
+
+def _energy(folder: Path, energy: Energy | None) -> Energy | None:
+    if energy is None or not energy.carbon_file:
+        return energy
+    return energy.model_copy(update={"carbon_file": str(_absolute(folder, energy.carbon_file))})
 
 
 def _default_jitter_s(every: Schedule) -> float:

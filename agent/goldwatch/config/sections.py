@@ -5,6 +5,7 @@ The file has them under shorter keys (`time_limit`) than Python (`time_limit_s`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
@@ -20,6 +21,8 @@ _duration = partial(Quantity, form=q.format_duration, pattern=q.DURATION_PATTERN
 RequestLimit = Annotated[float, _duration(partial(q.parse_duration, low_s=0.001, high_s=600), examples=("250ms", "2s"))]
 StartLimit = Annotated[float, _duration(partial(q.parse_duration, low_s=0.1, high_s=3600))]
 ExportInterval = Annotated[float, _duration(partial(q.parse_duration, low_s=1, high_s=3600))]
+LeaseTime = Annotated[float, _duration(partial(q.parse_duration, low_s=1, high_s=300))]
+RetryPeriod = Annotated[float, _duration(partial(q.parse_duration, low_s=0.5, high_s=60), examples=("500ms", "2s"))]
 Jitter = Annotated[float | None, _duration(partial(q.parse_duration, low_s=0, high_s=86400))]
 Deadline = Annotated[float | None, _duration(partial(q.parse_duration, low_s=1, high_s=86400))]
 Percentage = Annotated[float, Quantity(q.parse_percentage, q.format_percentage, q.PERCENTAGE_PATTERN, ("0.1%", "5%"))]
@@ -46,6 +49,14 @@ def _parse_url(value: object) -> str:
     return value.strip()
 
 
+def _parse_lease_name(value: object) -> str:
+    if not (isinstance(value, str) and re.fullmatch(_LEASE_NAME, value)):
+        raise q.QuantityError(value, "is not the name of a Lease; write small letters, digits and dashes, at most 63")
+    return value
+
+
+_LEASE_NAME = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+LeaseName = Annotated[str, Quantity(_parse_lease_name, str, _LEASE_NAME, ("fraud-goldwatch",))]
 Url = Annotated[str, Quantity(_parse_url, str, "^https?://", ("http://collector:4318",))]
 
 
@@ -64,6 +75,17 @@ class Load(Section):
     )
     start_limit_s: StartLimit = Field(
         default=60.0, alias="start_limit", description="How long the probe may take to load the model, or to connect."
+    )
+
+
+class Replays(Section):
+    """How the replays of all watches share the agent."""
+
+    concurrent: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description="How many served targets are replayed at once, each on another server; models in process never.",
     )
 
 
@@ -144,7 +166,7 @@ class Otlp(Section):
     )
 
 
-def _empty_is_mapping(value: object, info: ValidationInfo) -> object:
+def empty_is_mapping(value: object, info: ValidationInfo) -> object:
     """Let `otlp:` with nothing below it be told that it lacks an endpoint, rather than be ignored."""
     return {} if value is None and info.mode == "json" else value
 
@@ -153,8 +175,54 @@ class Exporters(Section):
     """Where metrics go."""
 
     prometheus: Prometheus = Field(default_factory=Prometheus, description="Prometheus scrapes the agent.")
-    otlp: Annotated[Otlp | None, BeforeValidator(_empty_is_mapping)] = Field(
+    otlp: Annotated[Otlp | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="The agent pushes to an OpenTelemetry collector; without this section it does not."
+    )
+
+
+class Lease(Section):
+    """How one of several replicas is chosen to replay: a Lease, by the algorithm of client-go."""
+
+    name: LeaseName = Field(description="The name of the Lease; all replicas that watch the same write the same.")
+    namespace: str = Field(default="", description="Its namespace; if not written, that of the pod.")
+    duration_s: LeaseTime = Field(
+        default=15.0, alias="duration", description="Replicas take over when the holder has not been heard of for this."
+    )
+    renew_deadline_s: LeaseTime = Field(
+        default=10.0, alias="renew_deadline", description="A holder that cannot renew stops replaying after this."
+    )
+    retry_period_s: RetryPeriod = Field(
+        default=2.0, alias="retry_period", description="How often the lease is renewed, or tried for."
+    )
+
+    @field_validator("renew_deadline_s")
+    @classmethod
+    def _before_others_take_over(cls, deadline_s: float, info: ValidationInfo) -> float:
+        duration_s = info.data.get("duration_s")
+        if duration_s is not None and deadline_s >= duration_s:
+            raise ValueError(
+                "a holder must stop before others take over; "
+                f"write a renew_deadline shorter than `duration`, {q.format_duration(duration_s)}"
+            )
+        return deadline_s
+
+    @field_validator("retry_period_s")
+    @classmethod
+    def _more_than_one_try(cls, period_s: float, info: ValidationInfo) -> float:
+        deadline_s = info.data.get("renew_deadline_s")
+        if deadline_s is not None and period_s * 1.2 >= deadline_s:  # a fifth of jitter
+            raise ValueError(
+                f"one slow answer would cost the lease; write a retry_period well below `renew_deadline`, "
+                f"{q.format_duration(deadline_s)}"
+            )
+        return period_s
+
+
+class Cluster(Section):
+    """What the agent does as one of several replicas in a Kubernetes cluster."""
+
+    lease: Annotated[Lease | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="Of several replicas one replays; without this section each does."
     )
 
 

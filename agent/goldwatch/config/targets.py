@@ -19,7 +19,7 @@ from goldwatch.config.quantities import NO_ADDRESS, QuantityError, is_address, p
 from goldwatch.config.secrecy import secret
 from goldwatch.config.written import MEMORY
 
-_OWN_KEYS = ("probe", "warm", "python", "memory")
+_OWN_KEYS = ("probe", "warm", "python", "memory", "meters")
 
 
 def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
@@ -84,6 +84,7 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
         warm=warm,
         python=python,
         memory_bytes=memory_bytes,
+        meters=_meters(document, route, written.get("meters")),
         options=OptionValues(options, {key: _shown(document, (*route, key), options[key], kind) for key in options}),
         secret_options=kind.secrets,
     )
@@ -101,6 +102,18 @@ def _interpreter(document: Document, route: Route, written: JsonValue) -> str | 
             (*route, "python"), f"{shown} is no program that can be run; write the path of a Python interpreter"
         )
     return found
+
+
+def _meters(document: Document, route: Route, written: JsonValue) -> tuple[str, ...]:
+    """Return the names of a target's meters, and add a problem for each that leads nowhere."""
+    names = [name for name in written if isinstance(name, str)] if isinstance(written, list) else []
+    known = document.section("energy", "meters")
+    for index, name in enumerate(names):
+        if name not in known:
+            at = (*route, "meters", index)
+            hint = did_you_mean(document.places[at].written or "", known, "there are")
+            document.add(at, f"no meter is named {document.shown(at)}{hint}")
+    return tuple(names)
 
 
 def _checked(

@@ -5,12 +5,33 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, JsonValue, Strict, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
+from goldwatch.config.energy import Energy
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
-from goldwatch.config.sections import Alerts, Deadline, Exporters, Jitter, Load, Log, Objectives
+from goldwatch.config.sections import (
+    Alerts,
+    Cluster,
+    Deadline,
+    Exporters,
+    Jitter,
+    Load,
+    Log,
+    Objectives,
+    Replays,
+    empty_is_mapping,
+)
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -59,6 +80,9 @@ class TargetEntry(Section):
     warm: bool = Field(
         default=False, description="Keep the worker, and with it an in-process model, alive between replays."
     )
+    meters: Annotated[tuple[Name, ...], Strict(False)] = Field(
+        default=(), description="The meters of `energy.meters` that measure it; if not written, all of them."
+    )
     python: str = Field(
         default="", description="Another Python interpreter to run the worker, for a framework that needs its own."
     )
@@ -95,8 +119,8 @@ class WatchEntry(Section):
     jitter_s: Jitter = Field(
         default=None,
         alias="jitter",
-        description="Each replay starts up to this much later; if not written, a tenth of the interval, at most 30s, "
-        "and 0s for a cron line.",
+        description="By how much the first replay, and each of a cron line, is spread: each watch of each agent has a "
+        "share of it that stays; if not written, a tenth of the interval, at most 30s, and 0s for a cron line.",
     )
     deadline_s: Deadline = Field(
         default=None,
@@ -139,9 +163,14 @@ class ConfigFile(Section):
     targets: dict[Name, TargetEntry] = Field(min_length=1, description="The deployed models, by name.")
     golden: dict[Name, GoldenEntry] = Field(min_length=1, description="The golden sets, by name.")
     watches: dict[Name, WatchEntry] = Field(min_length=1, description="The standing jobs, by name.")
+    replays: Replays = Field(default_factory=Replays, description="How the replays of all watches share the agent.")
     alerts: Alerts = Field(default_factory=Alerts, description="How sure to be before anyone is called.")
     exporters: Exporters = Field(default_factory=Exporters, description="Where metrics go.")
+    energy: Annotated[Energy | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="What an inference takes; without this section nothing is measured."
+    )
     ledger: File = Field(
         default="goldwatch.db", description="The file that keeps history and evidence, relative to the config's folder."
     )
+    cluster: Cluster = Field(default_factory=Cluster, description="The part of one replica among several.")
     log: Log = Field(default_factory=Log, description="What the agent says on standard error.")

@@ -28,6 +28,10 @@ MOST_VALUES: Mapping[str, int] = {
     "severity": len(Severity),
     "objective": 3,
     "signal": 3,
+    "source": 1,
+    "attribution": 1,
+    "part": 2,
+    "currency": 1,
 }
 """How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
 

@@ -26,6 +26,7 @@ class SkipReason(StrEnum):
     """Why a replay that was due did not take place. Label values: few, and fixed."""
 
     STILL_RUNNING = "still_running"
+    WAITING = "waiting"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -62,6 +63,7 @@ def of_judgement(j: Judgement, latency_limit_s: float | None = None) -> Iterator
     yield from _of_difference(j, where)
     for score in j.scores:
         yield from _of_score(score, where | {"score": score.name})
+    yield from _of_energy(j, where)
     yield from of_verdicts(j)
 
 
@@ -190,6 +192,30 @@ def _of_difference(j: Judgement, where: Mapping[str, str]) -> Iterator[Measureme
     yield Measurement(c.EXAMPLES_MOVED, where, d.moved)
     for effect, count in (("harmful", d.harmful), ("helpful", d.helpful), ("neutral", d.neutral)):
         yield Measurement(c.EXAMPLES_FLIPPED, {**where, "effect": effect}, count)
+
+
+def _of_energy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield what was metered after this replay: nothing where nothing was."""
+    if (energy := j.energy) is not None:
+        source = {**where, "source": energy.source, "attribution": energy.attribution}
+        yield Measurement(c.ENERGY, {**source, "part": "gross"}, energy.gross_j.value)
+        yield Measurement(c.ENERGY, {**source, "part": "idle"}, max(energy.idle_j, 0.0))
+        yield Measurement(c.ENERGY_INFERENCES, where, energy.inferences)
+        yield from _gauge(c.ENERGY_IDLE_POWER, where, energy.idle_w.value)
+        yield from _gauge(c.ENERGY_TIMESTAMP, where, j.started_at)
+        right = j.footprint.right_answer if j.footprint is not None else None
+        each = {"gross": energy.gross_per_inference_j, "net": energy.net_per_inference_j}
+        for part, joules in each.items():
+            labels = {**source, "part": part}
+            yield from _gauge(c.ENERGY_INFERENCE, labels, joules.value)
+            yield from _gauge(c.ENERGY_INFERENCE_LOW, labels, joules.low)
+            yield from _gauge(c.ENERGY_INFERENCE_HIGH, labels, joules.high)
+            answer = None if right is None else (right.gross_j if part == "gross" else right.net_j)
+            yield from _gauge(c.ENERGY_RIGHT_ANSWER, labels, answer.value if answer is not None else None)
+    if (found := j.footprint) is not None:
+        grams = found.inference.grams
+        yield from _gauge(c.CARBON_INFERENCE, where, grams.value if grams is not None else None)
+        yield from _gauge(c.COST_INFERENCE, {**where, "currency": found.currency}, found.inference.money)
 
 
 def _of_score(score: Score, labels: Mapping[str, str]) -> Iterator[Measurement]:

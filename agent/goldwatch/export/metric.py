@@ -77,15 +77,22 @@ LABELS = {
     "severity": "page, ticket",
     "objective": "accuracy_loss, errors, latency",
     "signal": "logs, metrics, traces",
+    "source": "the meters of the target together; the old series ends when they change",
+    "attribution": "exclusive, shared",
+    "part": "gross, idle, net",
+    "currency": "the currency of the config",
 }
 """Each label that may be used, and what bounds its values."""
 
 _NAME = re.compile(r"goldwatch(_[a-z0-9]+)+")
 _OTEL_NAME = re.compile(r"goldwatch(\.[a-z0-9]+(_[a-z0-9]+)*)+")
-_UNIT = re.compile(r"|s|1|\{[a-z0-9]+\}(/s)?")
+_UNIT = re.compile(r"|s|1|J|W|g|\{[a-z0-9]+\}(/s)?")
 _RESERVED = ("_bucket", "_sum", "_count", "_created")
 FACTS = {"version", "python", "model", "framework", "framework_version", "device", "digest", "golden", "task", "probe"}
 """Labels with one value at a time, which only an info has."""
+
+
+_WORDS = {"J": "_joules", "W": "_watts", "g": "_grams"}
 
 
 def prometheus_name(metric: Metric) -> str:
@@ -93,6 +100,8 @@ def prometheus_name(metric: Metric) -> str:
     name = metric.otel_name.replace(".", "_")
     if metric.unit == "s":
         name += "_seconds"
+    elif metric.unit in _WORDS:
+        name += _WORDS[metric.unit]
     elif metric.unit.endswith("/s"):
         name += "_per_second"
     elif metric.unit == "1" and metric.kind is Kind.GAUGE:

@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 from goldwatch import __version__
+from goldwatch.export import otlp_logs
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Kind, Metric
@@ -33,6 +34,7 @@ log = logging.getLogger("goldwatch")
 Protocol = Literal["http", "grpc"]
 
 _PUSH_LIMIT_S = 10.0
+_LOGS_EVERY_S = 5.0
 _CLOSE_LIMIT_MS = 1500.0
 _MOST_SERIES = 100_000
 """The SDK's own limit, 2,000 series of a metric, is reached by the verdicts of a hundred targets."""
@@ -40,6 +42,14 @@ _MOST_SERIES = 100_000
 _LOGGERS: Mapping[Protocol, tuple[str, ...]] = {
     "http": ("opentelemetry.exporter.otlp.proto.http.metric_exporter",),
     "grpc": ("opentelemetry.exporter.otlp.proto.grpc.exporter",),
+}
+
+
+_OF_THE_POD = {
+    "POD_NAME": "k8s.pod.name",
+    "POD_NAMESPACE": "k8s.namespace.name",
+    "POD_UID": "k8s.pod.uid",
+    "NODE_NAME": "k8s.node.name",
 }
 
 
@@ -71,11 +81,13 @@ class OtlpExporter:
         self._lock = threading.Lock()
         self._retired: frozenset[tuple[str, str]] = frozenset()
         self._closed = False
-        inner = _exporter(endpoint, protocol, headers or {}, min(every_s, _PUSH_LIMIT_S))
+        inner_limit_s = min(every_s, _PUSH_LIMIT_S)
+        inner = _exporter(endpoint, protocol, headers or {}, inner_limit_s)
         self._push = Push(inner, endpoint, _LOGGERS[protocol], failed=partial(failed, "metrics"))
+        who = Resource.create({"service.name": "goldwatch", "service.version": __version__, **(resource or {})})
         self._provider = MeterProvider(
             [_reader(self._push, every_s)],
-            Resource.create({"service.name": "goldwatch", "service.version": __version__, **(resource or {})}),
+            who,
             exemplar_filter=AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
             views=[
@@ -85,6 +97,10 @@ class OtlpExporter:
             ],
         )
         self._histograms = self._instruments()
+        logs = otlp_logs.exporter(protocol, _signal(endpoint, protocol, "logs"), headers or {}, inner_limit_s)
+        about = otlp_logs.failures(protocol, endpoint, partial(failed, "logs"))
+        self._logs = otlp_logs.OtlpLogs(logs, about, who, min(every_s, _LOGS_EVERY_S))
+        log.addHandler(self._logs)
 
     def publish(self, measurements: Iterable[Measurement]) -> None:
         """Take measurements in; the next push carries them."""
@@ -110,10 +126,14 @@ class OtlpExporter:
             if self._closed:
                 return
             self._closed = True
+        log.removeHandler(self._logs)
+        ending = threading.Thread(target=self._logs.close, daemon=True)  # a collector that hangs holds nobody up
+        ending.start()
         try:
             self._provider.shutdown(timeout_millis=_CLOSE_LIMIT_MS)
         except Exception:  # the SDK raises a bare one
             log.debug("the OpenTelemetry exporter did not end cleanly", exc_info=True)
+        ending.join(_CLOSE_LIMIT_MS / 3000)
 
     def _restore(self, published: set[tuple[str, str]]) -> None:
         with self._lock:
@@ -165,9 +185,17 @@ def _exporter(endpoint: str, protocol: Protocol, headers: Mapping[str, str], tim
         )
     except ImportError as error:
         raise NotInstalled(f"OTLP over {protocol} needs more packages: pip install 'goldwatch[otlp]'") from error
-    return HttpExporter(endpoint=_signal(endpoint), headers=dict(headers), timeout=timeout_s)
+    return HttpExporter(endpoint=_signal(endpoint, protocol, "metrics"), headers=dict(headers), timeout=timeout_s)
 
 
-def _signal(endpoint: str) -> str:
-    """Return where metrics are posted: a bare address gets the path that OTLP prescribes."""
-    return endpoint if urlsplit(endpoint).path.strip("/") else f"{endpoint.rstrip('/')}/v1/metrics"
+def _signal(endpoint: str, protocol: Protocol, signal: str) -> str:
+    """Return where a signal is posted: at the path that OTLP prescribes, or beside that of metrics if it is given."""
+    if protocol == "grpc":
+        return endpoint
+    path = urlsplit(endpoint).path.strip("/")
+    return endpoint.replace("/v1/metrics", f"/v1/{signal}") if path else f"{endpoint.rstrip('/')}/v1/{signal}"
+
+
+def kubernetes(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the downward API of Kubernetes says of the pod, under OpenTelemetry's names."""
+    return {name: environ[variable] for variable, name in _OF_THE_POD.items() if environ.get(variable)}

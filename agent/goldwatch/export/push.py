@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,14 +37,8 @@ class Push(MetricExporter):
     ) -> None:
         super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
         self._inner = inner
-        parts = urlsplit(endpoint)
-        self._where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)  # without a password
-        self._loggers = [logging.getLogger(name) for name in loggers]
-        self._failed = failed
-        self._clock = clock
+        self._failures = Failures("metrics", endpoint, loggers, clock, failed)
         self._retired: frozenset[tuple[str, str]] = frozenset()
-        self._failures = 0
-        self._said_at: float | None = None
         self._closed = False
 
     def leave_out(self, retired: frozenset[tuple[str, str]]) -> None:
@@ -59,14 +53,14 @@ class Push(MetricExporter):
     ) -> MetricExportResult:
         """Push once. Raises nothing."""
         data = _without(metrics_data, self._retired)
-        with _overheard(self._loggers) as said:
+        with self._failures.overheard() as said:
             try:
                 result = self._inner.export(data, timeout_millis, **kwargs)
             except Exception as error:  # noqa: BLE001, RUF100 - whatever a collector does, the agent goes on
                 said.append(str(error))
                 result = MetricExportResult.FAILURE
         if not self._closed:
-            self._note(result is MetricExportResult.SUCCESS, said)
+            self._failures.note(ok=result is MetricExportResult.SUCCESS, said=said)
         return result
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - as the SDK declares it
@@ -76,14 +70,41 @@ class Push(MetricExporter):
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - as the SDK
         """Give up what is under way and close the connection."""
         self._closed = True
-        with _overheard(self._loggers):
+        with self._failures.overheard():
             self._inner.shutdown(timeout_millis=min(timeout_millis, _CLOSE_LIMIT_MS))
 
-    def _note(self, ok: bool, said: Sequence[str]) -> None:
-        if ok and self._failures:
-            log.info("metrics reach the OpenTelemetry collector at %s again", self._where)
+
+class Failures:
+    """Tells of the pushes of one signal that fail: at first and then once an hour, however often it pushes."""
+
+    def __init__(
+        self,
+        signal: str,
+        endpoint: str,
+        loggers: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`loggers` are those of the SDK's exporter, `failed` is told of each push that fails."""
+        self._signal = signal
+        parts = urlsplit(endpoint)
+        self._where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)  # without a password
+        self._loggers = [logging.getLogger(name) for name in loggers]
+        self._clock = clock
+        self._failed = failed
+        self._count = 0
+        self._said_at: float | None = None
+
+    def overheard(self) -> AbstractContextManager[list[str]]:
+        """Keep what the SDK's exporter says in this thread out of the log, and give it."""
+        return _overheard(self._loggers)
+
+    def note(self, *, ok: bool, said: Sequence[str]) -> None:
+        """Take in how a push ended, and say so if it is time to."""
+        if ok and self._count:
+            log.info("%s reach the OpenTelemetry collector at %s again", self._signal, self._where)
             self._said_at = None
-        self._failures = 0 if ok else self._failures + 1
+        self._count = 0 if ok else self._count + 1
         if not ok:
             self._failed()
         now = self._clock()
@@ -91,8 +112,8 @@ class Push(MetricExporter):
             return
         self._said_at = now
         why = said[0] if said else "no reason was given"
-        message = "metrics do not reach the OpenTelemetry collector at %s (%d failed in a row); goldwatch goes on: %s"
-        log.warning(message, self._where, self._failures, why)
+        message = "%s do not reach the OpenTelemetry collector at %s (%d failed in a row); goldwatch goes on: %s"
+        log.warning(message, self._signal, self._where, self._count, why)
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from goldwatch.config import Watch
 from goldwatch.export import catalogue as c
 from goldwatch.export.measurement import Measurement
-from goldwatch.schedule import mean_interval_s, trigger
+from goldwatch.schedule import mean_interval_s
 
 
 def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
@@ -26,12 +25,6 @@ def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
         yield Measurement(c.OBJECTIVE, {**where, "objective": objective}, share)
 
 
-def of_due(watch: Watch, target: str, after: float) -> Iterator[Measurement]:
-    """Yield when the first replay after Unix time `after` is due, the jitter included."""
-    if watch.every.interval_s is not None:
-        due = after + watch.every.interval_s
-    else:
-        now = datetime.fromtimestamp(after, UTC)
-        fires = trigger(watch.every).get_next_fire_time(None, now)
-        due = fires.timestamp() if fires is not None else math.inf
-    yield Measurement(c.REPLAY_NEXT, {"watch": watch.name, "target": target}, due + watch.jitter_s)
+def of_due(watch: str, target: str, due_at: float) -> Iterator[Measurement]:
+    """Yield the Unix time at which the next replay is due."""
+    yield Measurement(c.REPLAY_NEXT, {"watch": watch, "target": target}, due_at)

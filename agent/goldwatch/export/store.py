@@ -18,6 +18,8 @@ from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Kind, Metric
 
+_AT_ONCE = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
@@ -29,9 +31,12 @@ class Distribution:
     @classmethod
     def of(cls, values: Sequence[float], bounds: Sequence[float]) -> Distribution:
         """Sort values into buckets."""
-        ordered = sorted(values)
-        upto = [0, *(bisect_right(ordered, bound) for bound in bounds), len(ordered)]
-        return cls(tuple(b - a for a, b in pairwise(upto)), math.fsum(ordered))
+        counts = [0] * (len(bounds) + 1)
+        for start in range(0, len(values), _AT_ONCE):  # a million of them are not to be copied at once
+            ordered = sorted(values[start : start + _AT_ONCE])
+            upto = [0, *(bisect_right(ordered, bound) for bound in bounds), len(ordered)]
+            counts = [count + b - a for count, (a, b) in zip(counts, pairwise(upto), strict=True)]
+        return cls(tuple(counts), math.fsum(values))
 
     def __add__(self, other: Distribution) -> Distribution:
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
@@ -50,21 +55,23 @@ class Store:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._series: dict[str, dict[Key, Sample]] = {metric.name: {} for metric in CATALOGUE}
+        # What is replaced whole is found without a look at the series of all other watches.
+        self._grouped: dict[tuple[str, Key], set[Key]] = {}
 
     def publish(self, measurements: Iterable[Measurement]) -> None:
         """Take measurements in, all or none of them visible to any reader."""
         # Latencies are sorted before the lock is taken, for which a scrape would wait.
         batch = [(m.metric, m.key, _sample(m)) for m in measurements]
-        replaced = {(metric.name, _group(metric, key)) for metric, key, _ in batch if metric.group is not None}
-        grouped = {metric.name: metric for metric, _, _ in batch if metric.group is not None}
         with self._lock:
-            for name, metric in grouped.items():
-                series = self._series[name]
-                self._series[name] = {k: v for k, v in series.items() if (name, _group(metric, k)) not in replaced}
+            for group in {(metric.name, _group(metric, key)) for metric, key, _ in batch if metric.group is not None}:
+                for key in self._grouped.pop(group, ()):
+                    self._series[group[0]].pop(key, None)
             for metric, key, sample in batch:
                 series = self._series[metric.name]
                 accumulates = metric.kind in (Kind.COUNTER, Kind.HISTOGRAM)
                 series[key] = _sum(series[key], sample) if accumulates and key in series else sample
+                if metric.group is not None:
+                    self._grouped.setdefault((metric.name, _group(metric, key)), set()).add(key)
 
     def retire(self, watch: str, target: str) -> None:
         """Forget all series of a watch and target."""
@@ -73,6 +80,7 @@ class Store:
                 series = self._series[metric.name]
                 for key in [k for k in series if metric.matches(k, watch, target)]:
                     del series[key]
+                    self._grouped.pop((metric.name, _group(metric, key)), None)
 
     def series(self, metric: Metric) -> Mapping[Key, Sample]:
         """Return the series of one metric as they are now."""

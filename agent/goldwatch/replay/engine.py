@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -82,10 +83,13 @@ class Replay:
         counts = Counter(self.columns.outcome)
         return {outcome.label: counts[outcome] for outcome in Outcome if counts[outcome]}
 
-    def latencies_s(self) -> list[float]:
-        """Return the latency of each answered request in seconds, in the order in which they were sent."""
-        columns = self.columns
-        return [ns / 1e9 for ns, o in zip(columns.latency_ns, columns.outcome, strict=True) if o == Outcome.OK]
+    def latencies_s(self) -> array[float]:
+        """Return the latency of each answered request in seconds, in the order in which they were sent.
+
+        Eight bytes each: a set may have a million examples.
+        """
+        rows = zip(self.columns.latency_ns, self.columns.outcome, strict=True)
+        return array("d", (ns / 1e9 for ns, outcome in rows if outcome == Outcome.OK))
 
 
 class _End(Enum):

@@ -7,6 +7,7 @@ judging of their columns both run this way, so that the agent itself never needs
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import os
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from goldwatch.replay.channel import Channel, Closed
+from goldwatch.replay.fence import within_lease
 
 Emit: TypeAlias = Callable[[dict[str, Any]], None]
 Job: TypeAlias = Callable[[dict[str, Any], list[int], Emit], dict[str, Any]]
@@ -39,7 +41,9 @@ def _answer(message: dict[str, Any], descriptors: list[int], emit: Emit) -> dict
     try:
         module, _, name = message["job"].partition(":")
         job: Job = getattr(importlib.import_module(module), name)
-        return {"done": job(message["argument"], descriptors, emit)}
+        # Only what sends requests needs the lease: a replica that stands by opens golden sets, and judges nothing.
+        with within_lease() if module.startswith("goldwatch.replay.") else contextlib.nullcontext():
+            return {"done": job(message["argument"], descriptors, emit)}
     except Exception as error:  # whatever a model or runtime raises is an observation
         ours = type(error).__module__.startswith("goldwatch.")  # such an error is written for people
         return {"failed": str(error) if ours else f"{type(error).__name__}: {error}", "kind": type(error).__name__}

@@ -194,18 +194,25 @@ class Workers:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(worker.pid, signal.SIGKILL)
 
-    def call(self, key: str, job: str, argument: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:
+    def call(
+        self,
+        key: str,
+        job: str,
+        argument: dict[str, Any],
+        descriptors: tuple[int, ...] = (),
+        limit_s: float = _CALL_LIMIT_S,
+    ) -> dict[str, Any]:
         """Run a job that answers once and return its result. Raises WorkerDied, or JobFailed with the job's error."""
         worker = self.take(key)
         try:
             worker.send(job, argument, descriptors)
-            answer = worker.receive(_CALL_LIMIT_S)
+            answer = worker.receive(limit_s)
         except WorkerDied:
             self.drop(worker)
             raise
         if answer is None:
             self.drop(worker)
-            raise WorkerDied(f"the worker process gave no answer within {_CALL_LIMIT_S:.0f} s and was ended")
+            raise WorkerDied(f"the worker process gave no answer within {limit_s:.0f} s and was ended")
         self.give_back(key, worker)
         if "failed" in answer:
             raise JobFailed(answer["failed"], answer["kind"])

@@ -5,7 +5,7 @@ that they ask for is in the catalogue.
 """
 
 from goldwatch.rules.build import Options, groups, scope_of
-from goldwatch.rules.formats import FORMATS
+from goldwatch.rules.formats import FORMATS, grafana_groups
 from goldwatch.rules.rule import Alert, Group, Record, Scope
 
-__all__ = ["FORMATS", "Alert", "Group", "Options", "Record", "Scope", "groups", "scope_of"]
+__all__ = ["FORMATS", "Alert", "Group", "Options", "Record", "Scope", "grafana_groups", "groups", "scope_of"]

@@ -20,15 +20,18 @@ _DETAILS = templated(
 
 
 def of_verdicts(scope: Scope) -> list[Alert]:
-    """Return the alerts that hand on what the agent has found. They need no time to hold: the evidence is enough."""
-    return [_handed_on(scope, "page", "now"), _handed_on(scope, "ticket", "in working hours")]
+    """Return the alerts that hand on what the agent has found. The evidence is enough, so a page need not hold.
+
+    A ticket can wait for five minutes, in which more evidence may make a page of it: then nobody is told twice.
+    """
+    return [_handed_on(scope, "page", "now", 0), _handed_on(scope, "ticket", "in working hours", 300)]
 
 
-def _handed_on(scope: Scope, severity: str, when: str) -> Alert:
+def _handed_on(scope: Scope, severity: str, when: str, hold_s: int) -> Alert:
     return Alert(
         name=f"Goldwatch{severity.title()}",
         expr=f"last_over_time({scope.of(c.ALERT_ACTIVE, _BLIP, severity=severity)}) == 1",
-        hold_s=0,
+        hold_s=hold_s,
         severity=severity,
         runbook=severity,
         summary="{{ $labels.target }} is not the model that was validated (watch {{ $labels.watch }})",

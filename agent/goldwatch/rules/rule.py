@@ -59,19 +59,24 @@ class Scope:
         object.__setattr__(self, "_matchers", found)
 
     def of(self, metric: Metric, window: str = "", **labels: str) -> str:
-        """Return a selector of the series of a metric within the scope; a label `x_not` must differ.
+        """Return a selector of the series of a metric within the scope: see `select`."""
+        return select(metric, self._matchers if "watch" in metric.labels else (), window, **labels)
 
-        Raises KeyError for a label that the metric does not have.
-        """
-        written = list(self._matchers) if "watch" in metric.labels else []
-        for label, value in labels.items():
-            name = label.removesuffix("_not")
-            if name not in metric.labels:
-                raise KeyError(f"{metric.name} has no label {name}")
-            written.append(f"{name}{'!=' if name != label else '='}{_quoted(value)}")
-        name = metric.name + ("_bucket" if metric.kind is Kind.HISTOGRAM else "")
-        selector = f"{name}{{{', '.join(written)}}}" if written else name
-        return f"{selector}[{window}]" if window else selector
+
+def select(metric: Metric, matchers: Sequence[str] = (), window: str = "", **labels: str) -> str:
+    """Return a selector of the series of a metric, with label matchers as they are; a label `x_not` must differ.
+
+    Raises KeyError for a label that the metric does not have.
+    """
+    written = list(matchers)
+    for label, value in labels.items():
+        name = label.removesuffix("_not")
+        if name not in metric.labels:
+            raise KeyError(f"{metric.name} has no label {name}")
+        written.append(f"{name}{'!=' if name != label else '='}{_quoted(value)}")
+    name = metric.name + ("_bucket" if metric.kind is Kind.HISTOGRAM else "")
+    selector = f"{name}{{{', '.join(written)}}}" if written else name
+    return f"{selector}[{window}]" if window else selector
 
 
 def templated(queries: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from goldwatch.judgement import Difference, Flip, SliceShare
 
 _SLICE_ERROR = 0.01
+_ROWS_AT_ONCE = 1 << 14
 
 Outputs = Mapping[str, NDArray[np.generic]]
 IntArray = NDArray[np.int64]
@@ -103,12 +104,15 @@ def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[fl
 
 def _furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArray[np.float64]:
     """Return the largest absolute difference of each example [n]."""
-    # In float64, since unsigned integers wrap around; equal infinities (masked logits) differ by nothing.
-    ours, theirs = now.astype(np.float64), reference.astype(np.float64)
-    far: NDArray[np.float64] = np.zeros_like(ours)
-    np.subtract(ours, theirs, out=far, where=ours != theirs)
-    flat = np.abs(far).reshape(len(far), -1)
-    return np.asarray(flat.max(axis=1, initial=0.0))
+    found = np.empty(len(now))
+    for start in range(0, len(now), _ROWS_AT_ONCE):  # what is needed beside the answers does not grow with the set
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        # In float64, since unsigned integers wrap around; equal infinities (masked logits) differ by nothing.
+        ours, theirs = now[rows].astype(np.float64), reference[rows].astype(np.float64)
+        far: NDArray[np.float64] = np.zeros_like(ours)
+        np.subtract(ours, theirs, out=far, where=ours != theirs)
+        found[rows] = np.abs(far).reshape(len(far), -1).max(axis=1, initial=0.0)
+    return found
 
 
 def _classes(outputs: NDArray[np.generic], answered: BoolArray, expected: Expected) -> Marks:

@@ -15,6 +15,7 @@ _K = 5
 _RESAMPLES = 1000
 _SEED = 20260101
 _CELLS_AT_ONCE = 1 << 20
+_ROWS_AT_ONCE = 1 << 14
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -60,10 +61,14 @@ def _within(outputs: NDArray[np.floating], labels: IntArray, k: int) -> BoolArra
     """Return for each example whether its label is among the first k classes [n]."""
     if k == 1:
         return np.asarray(outputs.argmax(axis=1) == labels)
-    own = np.take_along_axis(outputs, labels[:, np.newaxis], axis=1)
-    earlier = np.arange(outputs.shape[1]) < labels[:, np.newaxis]
-    ahead = np.count_nonzero((outputs > own) | ((outputs == own) & earlier), axis=1)
-    return np.asarray(ahead < k)
+    found = np.empty(len(outputs), np.bool_)
+    for start in range(0, len(outputs), _ROWS_AT_ONCE):  # what is needed beside the answers does not grow with the set
+        some, of = outputs[start : start + _ROWS_AT_ONCE], labels[start : start + _ROWS_AT_ONCE, np.newaxis]
+        own = np.take_along_axis(some, of, axis=1)
+        earlier = np.arange(some.shape[1]) < of
+        ahead = np.count_nonzero((some > own) | ((some == own) & earlier), axis=1)
+        found[start : start + _ROWS_AT_ONCE] = ahead < k
+    return found
 
 
 def _proportion(name: str, now: BoolArray, then: BoolArray) -> Score:
@@ -87,10 +92,12 @@ class _Cells:
     """The occupied cells of a confusion matrix, from which examples can be resampled without holding the empty ones."""
 
     def __init__(self, labels: IntArray, predicted: IntArray) -> None:
-        classes, codes = np.unique(np.concatenate([labels, predicted]), return_inverse=True)
-        pairs, self.counts = np.unique(np.reshape(codes, (2, -1)), axis=1, return_counts=True)
-        self._hit = pairs[0] == pairs[1]
-        self._label, self._predicted, self._classes = pairs[0], pairs[1], classes.size
+        classes = np.union1d(np.unique(labels), np.unique(predicted))
+        cells = np.searchsorted(classes, labels) * classes.size
+        cells += np.searchsorted(classes, predicted)
+        occupied, self.counts = np.unique(cells, return_counts=True)
+        self._label, self._predicted = np.divmod(occupied, classes.size)
+        self._hit, self._classes = self._label == self._predicted, classes.size
 
     def macro_f1(self, counts: IntArray) -> NDArray[np.float64]:
         """Return macro F1 [resamples] of cell counts [resamples, cells]: 2 hits / (labelled + predicted), averaged."""

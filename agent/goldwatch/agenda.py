@@ -1,0 +1,163 @@
+"""Who replays next: watches that are due, the most overdue first, as many at once as do not disturb each other.
+
+A model in process has the machine for itself: whatever else ran would be in its timing. Served targets may be replayed
+at the same time, up to a number, but never two on one server. Times are Unix seconds, and given: nothing here looks at
+a clock, waits or starts anything.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from goldwatch.schedule import Timetable
+
+Key: TypeAlias = tuple[str, str]
+"""Watch and target."""
+
+IN_PROCESS = ""
+"""The server of targets that have none."""
+
+
+class Missed(StrEnum):
+    """Why a time at which a watch was due passed without a replay of its own."""
+
+    STILL_RUNNING = "still_running"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A replay that may start now, and since when it was due."""
+
+    key: Key
+    due_at: float
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    key: Key
+    timetable: Timetable
+    server: str
+    running: bool = False
+    waiting: bool = False
+    again: bool = False
+    next_at: float = math.inf
+
+
+_Queue: TypeAlias = list[tuple[float, int, _Entry]]
+"""A heap by time; the number tells equal times apart."""
+
+
+@dataclass(slots=True)
+class Agenda:
+    """The watches of an agent and when each is due. `concurrent` served targets may be replayed at once."""
+
+    concurrent: int = 1
+    _entries: dict[Key, _Entry] = field(default_factory=dict)
+    _upcoming: _Queue = field(default_factory=list)
+    _waiting: dict[str, _Queue] = field(default_factory=dict)
+    _busy: list[_Entry] = field(default_factory=list)
+    _count: int = 0
+
+    def put(self, key: Key, timetable: Timetable, server: str, due_at: float) -> None:
+        """Enter a watch, or give it another timetable. One that is being replayed gets another turn after that."""
+        entry = self._entries[key] = _Entry(key, timetable, server)
+        for place, before in enumerate(self._busy):
+            if before.key == key:
+                entry.running, entry.again = True, True
+                self._busy[place] = entry
+                due_at = timetable.after(due_at)
+        self._plan(entry, due_at)
+
+    def remove(self, key: Key) -> None:
+        """Forget a watch; a replay that is under way still counts as one until it is done."""
+        del self._entries[key]
+
+    def tick(self, now: float) -> list[tuple[Key, Missed]]:
+        """Let those that have become due wait for their turn; return the due times that came to nothing."""
+        missed = []
+        for due_at, entry in self._popped(self._upcoming, now):
+            if entry.running:
+                missed.append((entry.key, Missed.STILL_RUNNING))
+            elif entry.waiting:
+                missed.append((entry.key, Missed.WAITING))
+            else:
+                self._wait(entry, due_at)
+            self._plan(entry, entry.timetable.after(now))
+        return missed
+
+    def take(self) -> Turn | None:
+        """Return whose turn it is and count it as running; None if nobody may start now.
+
+        The most overdue goes first, except that one whose server is busy is passed over. A model in process is not: it
+        is waited for until it can have the machine for itself, or it might wait for ever.
+        """
+        if len(self._busy) >= self.concurrent or any(entry.server == IN_PROCESS for entry in self._busy):
+            return None
+        occupied = {entry.server for entry in self._busy}
+        heads = [queue[0] for server, queue in self._queues() if server not in occupied]
+        if not heads:
+            return None
+        due_at, _, entry = min(heads)
+        if entry.server == IN_PROCESS and self._busy:
+            return None
+        heapq.heappop(self._waiting[entry.server])
+        entry.waiting, entry.running = False, True
+        self._busy.append(entry)
+        return Turn(entry.key, due_at)
+
+    def done(self, key: Key, now: float) -> None:
+        """Say that the replay of a watch has ended."""
+        entry = next(entry for entry in self._busy if entry.key == key)
+        self._busy.remove(entry)
+        entry.running = False
+        if entry.again and self._entries.get(key) is entry:
+            entry.again = False
+            self._wait(entry, now)
+
+    def next_at(self) -> float:
+        """Return when the next watch becomes due; infinity if none does."""
+        while self._upcoming and not self._is_current(self._upcoming[0][2]):
+            heapq.heappop(self._upcoming)
+        return self._upcoming[0][0] if self._upcoming else math.inf
+
+    def due_at(self, key: Key) -> float:
+        """Return when a watch is due next, after a replay that waits for its turn or is under way."""
+        return self._entries[key].next_at
+
+    def _plan(self, entry: _Entry, at: float) -> None:
+        entry.next_at = at
+        self._push(self._upcoming, at, entry)
+
+    def _wait(self, entry: _Entry, due_at: float) -> None:
+        entry.waiting = True
+        self._push(self._waiting.setdefault(entry.server, []), due_at, entry)
+
+    def _queues(self) -> Iterator[tuple[str, _Queue]]:
+        """Yield the queue of each server for which somebody waits."""
+        for server, queue in list(self._waiting.items()):
+            while queue and not self._is_current(queue[0][2]):
+                heapq.heappop(queue)
+            if queue:
+                yield server, queue
+            else:
+                del self._waiting[server]
+
+    def _popped(self, queue: _Queue, now: float) -> Iterator[tuple[float, _Entry]]:
+        while queue and queue[0][0] <= now:
+            due_at, _, entry = heapq.heappop(queue)
+            if self._is_current(entry):
+                yield due_at, entry
+
+    def _is_current(self, entry: _Entry) -> bool:
+        """Say whether an entry is in force: those that were replaced or removed are dropped when they come up."""
+        return self._entries.get(entry.key) is entry
+
+    def _push(self, queue: _Queue, at: float, entry: _Entry) -> None:
+        self._count += 1
+        heapq.heappush(queue, (at, self._count, entry))

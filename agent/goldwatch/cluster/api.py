@@ -1,0 +1,99 @@
+"""The API server, by the few requests that goldwatch makes of it, with the pod's own identity.
+
+The official client would bring a second HTTP stack for these; aiohttp is here anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+Resource = dict[str, Any]
+
+
+class NotInCluster(Exception):
+    """This process does not run in a pod, or the pod was given no identity."""
+
+
+class ApiError(Exception):
+    """The API server refused, failed, or could not be reached. `status` is that of HTTP, 0 if there was no answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Api:
+    """The API server. Use within `async with`."""
+
+    def __init__(self, url: str, account: Path) -> None:
+        self.url = url
+        self._account = account
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def in_cluster(cls, environ: Mapping[str, str] = os.environ) -> Api:
+        """Return that of the cluster in which this pod runs. Raises NotInCluster."""
+        host = environ.get("KUBERNETES_SERVICE_HOST")
+        account = Path(environ.get("GOLDWATCH_SERVICE_ACCOUNT", ACCOUNT))
+        if not host:
+            raise NotInCluster("KUBERNETES_SERVICE_HOST is not set; goldwatch has to run in a pod for that")
+        if not (account / "token").is_file():
+            raise NotInCluster(f"{account}/token is not there; set automountServiceAccountToken in the pod's spec")
+        port = environ.get("KUBERNETES_SERVICE_PORT", "443")
+        return cls(f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}", account)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of this pod."""
+        return (self._account / "namespace").read_text().strip()
+
+    async def __aenter__(self) -> Api:
+        """Connect when the first request needs it."""
+        trust = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, path: str, limit_s: float) -> Resource:
+        """Read a resource. Raises ApiError."""
+        return await self._ask("GET", path, None, limit_s)
+
+    async def post(self, path: str, body: Resource, limit_s: float) -> Resource:
+        """Create a resource. Raises ApiError, with status 409 if it is there."""
+        return await self._ask("POST", path, body, limit_s)
+
+    async def put(self, path: str, body: Resource, limit_s: float) -> Resource:
+        """Replace a resource. Raises ApiError, with status 409 if it is not the version that was read."""
+        return await self._ask("PUT", path, body, limit_s)
+
+    async def _ask(self, method: str, path: str, body: Resource | None, limit_s: float) -> Resource:
+        assert self._session is not None, "use within `async with`"  # noqa: S101
+        limit = aiohttp.ClientTimeout(total=limit_s)
+        try:
+            token = (self._account / "token").read_text().strip()  # it is replaced every hour
+            sent = self._session.request(
+                method, self.url + path, json=body, timeout=limit, headers={"Authorization": f"Bearer {token}"}
+            )
+            async with sent as answer:
+                found: Resource = await answer.json(content_type=None)
+        except TimeoutError:
+            raise ApiError(f"no answer from {self.url} within {limit_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ApiError(f"{self.url} could not be asked: {error}") from None
+        if answer.status >= 400:
+            raise ApiError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
+        return found

@@ -1,0 +1,111 @@
+"""The admission webhook's server: answers the API server over TLS, and reports what it could not add as an Event."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from goldwatch.cluster.api import Api, ApiError, NotInCluster
+from goldwatch.cluster.injection import Sidecar, review
+
+log = logging.getLogger("goldwatch")
+
+_MOST_BYTES = 3 * 2**20
+"""The API server itself takes no larger object."""
+_EVENT_LIMIT_S = 2.0
+_LOOK_EVERY_S = 60.0
+
+
+class Webhook:
+    """Serves /inject and /readyz. Without an identity in the cluster it warns, and makes no Events."""
+
+    def __init__(self, sidecar: Sidecar, api: Api | None) -> None:
+        self._sidecar = sidecar
+        self._api = api
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def app(self) -> web.Application:
+        """Return the application to serve."""
+        app = web.Application(client_max_size=_MOST_BYTES)
+        app.router.add_post("/inject", self._inject)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _inject(self, http: web.Request) -> web.Response:
+        try:
+            asked = await http.json()
+            request = asked["request"]
+            answer, problem = review(request, self._sidecar)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return web.Response(status=400, text="not an AdmissionReview of admission.k8s.io/v1\n")
+        if problem is not None:
+            log.warning("not injected", extra={"namespace": request.get("namespace"), "reason": problem})
+            task = asyncio.create_task(self._tell(request, problem))  # the pod does not wait for that
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+        return web.json_response({"apiVersion": asked.get("apiVersion"), "kind": "AdmissionReview", "response": answer})
+
+    async def _tell(self, request: dict[str, Any], problem: str) -> None:
+        """Make an Event about the pod, or about what makes it: its own name is not known yet."""
+        if self._api is None or request.get("dryRun"):
+            return
+        with contextlib.suppress(ApiError):
+            event = _event(request, problem)
+            path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
+            await self._api.post(path, event, _EVENT_LIMIT_S)
+
+
+def _event(request: dict[str, Any], problem: str) -> dict[str, Any]:
+    metadata = request["object"]["metadata"]
+    namespace = request.get("namespace") or "default"
+    owners = metadata.get("ownerReferences") or []
+    about = (
+        {k: owners[0][k] for k in ("apiVersion", "kind", "name", "uid")}
+        if owners
+        else {"apiVersion": "v1", "kind": "Pod", "name": metadata.get("name") or metadata.get("generateName", "")}
+    )
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "metadata": {"generateName": "goldwatch-", "namespace": namespace},
+        "involvedObject": about | {"namespace": namespace},
+        "type": "Warning",
+        "reason": "NotInjected",
+        "message": f"{problem}; the pod starts without goldwatch",
+        "source": {"component": "goldwatch-webhook"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+
+
+async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: int) -> None:
+    """Run until SIGTERM. Raises BadSidecar, and OSError if the certificate cannot be read or the port not be had."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    async with contextlib.AsyncExitStack() as ending:
+        api = None
+        with contextlib.suppress(NotInCluster):
+            api = await ending.enter_async_context(Api.in_cluster())
+        runner = web.AppRunner(Webhook(Sidecar.read(sidecar), api).app(), access_log=None, handle_signals=False)
+        await runner.setup()
+        ending.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        log.info("serving the webhook", extra={"port": port})
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), _LOOK_EVERY_S)
+            tls.load_cert_chain(certificate, key)  # cert-manager renews it in place

@@ -1,0 +1,126 @@
+"""What every meter is: a source of cumulative joules that says how fine it is, how late, and why it cannot be read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+WINDOW_UPDATES = 50
+"""A window of measurement spans at least so many updates of the counter: its two edges then err by 2 % at most."""
+
+
+class Unreadable(Exception):
+    """A meter cannot be read; the text says why, and which permission, package or setting it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The smallest step of a counter in joules, and how old what it shows may be in seconds, its delay included."""
+
+    joules: float
+    seconds: float
+
+
+class Meter(Protocol):
+    """A source of energy readings. It is made of its settings, which it only remembers; `open` does the work.
+
+    `source` names it in metrics. `accuracy` is the half-width of the source's own error as a ratio, where somebody has
+    stated one. `estimated` says that nothing is measured.
+    """
+
+    source: str
+    estimated: bool
+    accuracy: float
+
+    def open(self) -> None:
+        """Find what is to be read, and read it once. Raises Unreadable."""
+
+    def read(self) -> float:
+        """Return the joules since `open`. Raises Unreadable if that cannot be known any more."""
+
+    def close(self) -> None:
+        """Let go of everything. May be called more than once, and without `open`."""
+
+    @property
+    def detail(self) -> str:
+        """Say what exactly is read, once it is open."""
+
+    @property
+    def resolution(self) -> Resolution:
+        """How fine the open meter is."""
+
+    @property
+    def poll_s(self) -> float:
+        """How often to read it, in seconds."""
+
+    @property
+    def least_window_s(self) -> float:
+        """The shortest window of which the open meter says anything, in seconds."""
+
+    def shared_with(self) -> str:
+        """Say who else may use what is measured, as far as that can be seen; empty for nobody."""
+
+
+def least_window_s(resolution: Resolution, at_least_s: float) -> float:
+    """Return the shortest window for a resolution, and no shorter than `at_least_s`."""
+    return max(at_least_s, WINDOW_UPDATES * resolution.seconds)
+
+
+class Sum:
+    """Several meters as one, for what they measure apart: a processor and an accelerator.
+
+    Raises ValueError for none.
+    """
+
+    def __init__(self, meters: Sequence[Meter]) -> None:
+        if not meters:
+            raise ValueError("a sum of no meters measures nothing")
+        self._meters = tuple(meters)
+        self.source = "+".join(dict.fromkeys(m.source for m in meters))
+        self.estimated = any(m.estimated for m in meters)
+        self.accuracy = max(m.accuracy for m in meters)
+
+    def open(self) -> None:
+        """Open all of them. Raises Unreadable if one cannot be: a part is never shown for the whole."""
+        try:
+            for meter in self._meters:
+                meter.open()
+        except Unreadable:
+            self.close()
+            raise
+
+    def read(self) -> float:
+        """Return the joules since `open`, of all together. Raises Unreadable."""
+        return math.fsum(meter.read() for meter in self._meters)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for meter in self._meters:
+            meter.close()
+
+    @property
+    def detail(self) -> str:
+        """Say what exactly is read."""
+        return " + ".join(meter.detail for meter in self._meters)
+
+    @property
+    def resolution(self) -> Resolution:
+        """Steps add in squares, as independent errors do; the slowest sets the time."""
+        found = [meter.resolution for meter in self._meters]
+        return Resolution(math.hypot(*(r.joules for r in found)), max(r.seconds for r in found))
+
+    @property
+    def poll_s(self) -> float:
+        """As often as the one that wants it most often."""
+        return min(meter.poll_s for meter in self._meters)
+
+    @property
+    def least_window_s(self) -> float:
+        """As long as the one that needs longest."""
+        return max(meter.least_window_s for meter in self._meters)
+
+    def shared_with(self) -> str:
+        """Name all that any of them sees."""
+        return "; ".join(filter(None, (meter.shared_with() for meter in self._meters)))

@@ -1,0 +1,169 @@
+"""RAPL through Linux's powercap tree: the energy of processor packages and memory, as the processor itself counts it.
+
+What is added up is each package and each DRAM zone. Cores and uncore are parts of their package; psys is the whole
+platform, packages included; and a zone that a second driver shows again (intel-rapl-mmio) is the same silicon.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldwatch.energy.meter import Resolution, Unreadable, least_window_s
+
+TREE = Path("/sys/class/powercap")
+UPDATES_S = 1e-3
+"""RAPL's counters are updated about once a millisecond (Intel SDM, volume 3, section 16.10)."""
+
+MOST_WATTS = 1000.0
+"""No package draws more, so none wraps faster than its range over this."""
+
+_LEAST_S = 1.0
+_POLL_S = 0.02
+_STEP_UJ = 61
+"""The usual unit of the counter, 2^-14 J; the tree does not tell it."""
+
+_DRIVERS = ("intel-rapl:", "amd-rapl:", "intel-rapl-mmio:")
+_HOW = "it needs root, or on the host: chmod -R o+r /sys/class/powercap/*/energy_uj (docs/energy.md)"
+
+
+@dataclass(slots=True)
+class _Zone:
+    """One counter. It shows 0 to `highest` microjoules and begins again at 0; `total` counts on for ever."""
+
+    path: Path
+    name: str
+    highest: int
+    last: int
+    total: int = 0
+
+    def advance(self) -> int:
+        """Read it and return its microjoules since the first reading. Raises Unreadable."""
+        now = _counter(self.path)
+        if now > self.highest:
+            raise Unreadable(f"{self.path} says {now}, more than its range of {self.highest}")
+        self.total += (now - self.last) % (self.highest + 1)
+        self.last = now
+        return self.total
+
+
+class Rapl:
+    """The packages and the memory of this machine.
+
+    It must be read more often than its fastest counter can go halfway round: `poll_s` is far below that.
+    """
+
+    source = "rapl"
+    estimated = False
+
+    def __init__(self, tree: Path | None = None, accuracy: float = 0.0) -> None:
+        self.accuracy = accuracy
+        self._tree = tree or TREE
+        self._zones: list[_Zone] = []
+
+    def open(self) -> None:
+        """Find the zones and take their first reading. Raises Unreadable."""
+        self._zones = [_open(path, name) for path, name in zones(self._tree)]
+
+    def read(self) -> float:
+        """Return the joules of all zones since `open`. Raises Unreadable if one of them has gone."""
+        return self.read_uj() / 1e6
+
+    def read_uj(self) -> int:
+        """Return the same, exactly, in microjoules."""
+        if not self._zones:
+            raise Unreadable("the meter is not open")
+        return sum(zone.advance() for zone in self._zones)
+
+    def close(self) -> None:
+        """Forget the zones."""
+        self._zones = []
+
+    @property
+    def detail(self) -> str:
+        """Name the zones."""
+        return "RAPL " + ", ".join(zone.name for zone in self._zones)
+
+    @property
+    def resolution(self) -> Resolution:
+        """One unit of each counter, and one update."""
+        return Resolution(_STEP_UJ * len(self._zones) ** 0.5 / 1e6, UPDATES_S)
+
+    @property
+    def poll_s(self) -> float:
+        """Four times in a wrap of the fastest counter at the most watts that a package draws, or oftener."""
+        wrap_s = min((zone.highest / 1e6 / MOST_WATTS for zone in self._zones), default=_POLL_S * 4)
+        return min(_POLL_S, wrap_s / 4)
+
+    @property
+    def least_window_s(self) -> float:
+        """A second: hundreds of updates."""
+        return least_window_s(self.resolution, _LEAST_S)
+
+    def shared_with(self) -> str:
+        """Everything that runs on the machine is in its packages' counters."""
+        return "all that runs on this machine"
+
+
+def zones(tree: Path = TREE) -> list[tuple[Path, str]]:
+    """Return the counter and the name of each zone to add up, none of them within another.
+
+    Raises Unreadable if there is none.
+    """
+    if not tree.is_dir():
+        raise Unreadable(f"there is no {tree}: no powercap in this kernel, or hidden from this container")
+    found: dict[str, Path] = {}
+    for driver in _DRIVERS:
+        for zone in sorted(tree.glob(f"{driver}*")):
+            name = _name(zone, driver)
+            if name is not None:
+                found.setdefault(name, zone / "energy_uj")
+    if not found:
+        raise Unreadable(f"{tree} has no package or memory zone: a virtual machine, or a processor without RAPL")
+    return [(path, name) for name, path in found.items()]
+
+
+def _name(zone: Path, driver: str) -> str | None:
+    """Return what identifies a zone that counts, None for one that is part of another or not a zone of energy."""
+    numbers = zone.name.removeprefix(driver).split(":")
+    name = _text(zone / "name")
+    if len(numbers) == 1 and name.startswith("package"):
+        return name
+    if len(numbers) == 2 and name == "dram":
+        return f"{_text(zone.parent / f'{driver}{numbers[0]}' / 'name')} dram"
+    return None
+
+
+def _open(path: Path, name: str) -> _Zone:
+    highest = _integer(path.with_name("max_energy_range_uj"))
+    if highest <= 0:
+        raise Unreadable(f"{path.with_name('max_energy_range_uj')} says {highest}: no counter wraps there")
+    return _Zone(path, name, highest, _counter(path))
+
+
+def _counter(path: Path) -> int:
+    value = _integer(path)
+    if value < 0:
+        raise Unreadable(f"{path} says {value}, which is no energy")
+    return value
+
+
+def _integer(path: Path) -> int:
+    text = _text(path)
+    try:
+        return int(text)
+    except ValueError:
+        raise Unreadable(f"{path} holds {text[:40]!r}, not a whole number") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except PermissionError:
+        raise Unreadable(f"{path} is not readable: {_HOW}") from None
+    except OSError as error:
+        gone = error.errno in (errno.ENOENT, errno.ENODEV)
+        why = "it has gone; was its driver unloaded?" if gone else os.strerror(error.errno or 0)
+        raise Unreadable(f"{path} cannot be read: {why}") from None

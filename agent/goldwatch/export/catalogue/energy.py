@@ -1,0 +1,93 @@
+"""Energy, carbon and cost. A series is there only if it was measured, or estimated because somebody asked for it."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+_SOURCE = (*WATCH, "source", "attribution", "part")
+
+ENERGY = Metric(
+    "goldwatch_energy_joules_total",
+    "goldwatch.energy",
+    Kind.COUNTER,
+    "J",
+    _SOURCE,
+    "Energy in the windows of measurement: gross is all that was counted, idle what it would have been anyway.",
+)
+ENERGY_INFERENCES = Metric(
+    "goldwatch_energy_inferences_total",
+    "goldwatch.energy.inferences",
+    Kind.COUNTER,
+    "{inference}",
+    WATCH,
+    "Inferences in the windows of measurement.",
+)
+ENERGY_INFERENCE = Metric(
+    "goldwatch_energy_inference_joules",
+    "goldwatch.energy.inference",
+    Kind.GAUGE,
+    "J",
+    _SOURCE,
+    "Energy of one inference in the last measurement: gross, and net of the idle power before it.",
+    group=WATCH,
+)
+ENERGY_INFERENCE_LOW = Metric(
+    "goldwatch_energy_inference_low_joules",
+    "goldwatch.energy.inference.low",
+    Kind.GAUGE,
+    "J",
+    _SOURCE,
+    "The lower bound of its 95 % coverage interval.",
+    group=WATCH,
+)
+ENERGY_INFERENCE_HIGH = Metric(
+    "goldwatch_energy_inference_high_joules",
+    "goldwatch.energy.inference.high",
+    Kind.GAUGE,
+    "J",
+    _SOURCE,
+    "The upper bound of its 95 % coverage interval.",
+    group=WATCH,
+)
+ENERGY_RIGHT_ANSWER = Metric(
+    "goldwatch_energy_right_answer_joules",
+    "goldwatch.energy.right_answer",
+    Kind.GAUGE,
+    "J",
+    _SOURCE,
+    "Energy of one right answer: that of an inference over the accuracy.",
+    group=WATCH,
+)
+ENERGY_IDLE_POWER = Metric(
+    "goldwatch_energy_idle_watts",
+    "goldwatch.energy.idle",
+    Kind.GAUGE,
+    "W",
+    WATCH,
+    "Power in the quiet window before the last measurement.",
+)
+ENERGY_TIMESTAMP = Metric(
+    "goldwatch_energy_last_timestamp_seconds",
+    "goldwatch.energy.last_timestamp",
+    Kind.GAUGE,
+    "s",
+    WATCH,
+    "Unix time of the replay that the last measurement of energy followed.",
+)
+CARBON_INFERENCE = Metric(
+    "goldwatch_carbon_inference_grams",
+    "goldwatch.carbon.inference",
+    Kind.GAUGE,
+    "g",
+    WATCH,
+    "Grams of CO2e of one inference: its gross energy times the intensity of the grid.",
+)
+COST_INFERENCE = Metric(
+    "goldwatch_cost_inference",
+    "goldwatch.cost.inference",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "currency"),
+    "Cost of one inference by the prices of the config.",
+    group=WATCH,
+)

@@ -1,0 +1,134 @@
+"""What the agent says of a watch, as OpenTelemetry log records: replays with their verdicts, alerts, changed targets.
+
+Records wait in a bounded queue for a thread that pushes them: nobody who logs waits, and a collector that is down costs
+the oldest records and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.resources import Resource
+
+from goldwatch import __version__
+from goldwatch.export.push import Failures
+
+QUEUE = 512
+"""So many records wait at most; the oldest are given up then."""
+
+_EVENTS = {"replayed": "goldwatch.replay", "target changed": "goldwatch.target.changed", "alert": "goldwatch.alert"}
+_SEVERITIES = {
+    logging.DEBUG: SeverityNumber.DEBUG,
+    logging.INFO: SeverityNumber.INFO,
+    logging.WARNING: SeverityNumber.WARN,
+    logging.ERROR: SeverityNumber.ERROR,
+}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class OtlpLogs(logging.Handler):
+    """A handler of the logger `goldwatch` that pushes what is about a watch. Of anything else it takes no notice."""
+
+    def __init__(self, inner: LogRecordExporter, failures: Failures, resource: Resource, every_s: float) -> None:
+        """Push through the SDK's exporter `inner` every `every_s` seconds."""
+        super().__init__(logging.INFO)
+        self._provider = LoggerProvider(resource, shutdown_on_exit=False)
+        self._push = _Push(inner, failures)
+        processor = BatchLogRecordProcessor(self._push, every_s * 1000, max_queue_size=QUEUE)
+        self._provider.add_log_record_processor(processor)
+        self._logger = self._provider.get_logger("goldwatch", __version__)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record."""
+        fields = {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        if "watch" not in fields:
+            return
+        message = record.getMessage()
+        at_ns = int(record.created * 1e9)
+        self._logger.emit(
+            LogRecord(
+                timestamp=at_ns,
+                observed_timestamp=at_ns,
+                severity_text=record.levelname,
+                severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.INFO),
+                body=message,
+                attributes=_attributes(fields),
+                event_name=_event(message),
+            )
+        )
+
+    def close(self) -> None:
+        """Push once more if the collector takes it at once, and end."""
+        self._push.end()
+        with contextlib.suppress(Exception):  # whatever a collector does, the agent ends
+            self._provider.shutdown()
+        super().close()
+
+
+class _Push(LogRecordExporter):
+    """Around the SDK's exporter: it fails quietly."""
+
+    def __init__(self, inner: LogRecordExporter, failures: Failures) -> None:
+        self._inner = inner
+        self._failures = failures
+        self._ending = False
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        with self._failures.overheard() as said:
+            try:
+                result = self._inner.export(batch)
+            except Exception as error:  # noqa: BLE001, RUF100 - as for metrics
+                said.append(str(error))
+                result = LogRecordExportResult.FAILURE
+        if not self._ending:
+            self._failures.note(ok=result is LogRecordExportResult.SUCCESS, said=said)
+        return result
+
+    def end(self) -> None:
+        self._ending = True
+
+    def force_flush(self, timeout_millis: int = 10_000) -> bool:  # noqa: ARG002 - as the SDK declares it
+        return True
+
+    def shutdown(self) -> None:
+        with self._failures.overheard():
+            self._inner.shutdown()  # type: ignore[no-untyped-call]
+
+
+def exporter(protocol: str, endpoint: str, headers: Mapping[str, str], timeout_s: float) -> LogRecordExporter:
+    """Make the SDK's exporter of log records. Raises ImportError without the extra."""
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (  # noqa: PLC0415 - an extra
+            OTLPLogExporter as GrpcExporter,
+        )
+
+        metadata = tuple((name.lower(), value) for name, value in headers.items())
+        return GrpcExporter(endpoint=endpoint, headers=metadata, timeout=timeout_s)
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import (  # noqa: PLC0415 - an extra
+        OTLPLogExporter as HttpExporter,
+    )
+
+    return HttpExporter(endpoint=endpoint, headers=dict(headers), timeout=timeout_s)
+
+
+def failures(protocol: str, endpoint: str, failed: Callable[[], None]) -> Failures:
+    """Tell of log records that do not arrive."""
+    module = "grpc.exporter" if protocol == "grpc" else "http._log_exporter"
+    return Failures("logs", endpoint, [f"opentelemetry.exporter.otlp.proto.{module}"], failed=failed)
+
+
+def _event(message: str) -> str:
+    return next((name for begin, name in _EVENTS.items() if message.startswith(begin)), "goldwatch.log")
+
+
+def _attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields as attributes: plain values as they are, lists as lists of text, anything else as text."""
+    plain = {k: v if isinstance(v, bool | int | float | str) else None for k, v in fields.items()}
+    lists = {k: [str(x) for x in v] for k, v in fields.items() if isinstance(v, list | tuple)}
+    return {k: lists.get(k, str(fields[k]) if v is None else v) for k, v in plain.items()}

@@ -1,0 +1,256 @@
+"""Measuring what a target takes: a phase of its own after a replay, so that it disturbs no latency.
+
+Quiet, the replay's load again in windows of the same work, quiet. The meter is read here, in the agent, while the load
+runs in its worker.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import overload
+from urllib.parse import urlsplit
+
+from goldwatch.config import Target
+from goldwatch.config.energy import Energy as EnergySection
+from goldwatch.config.energy import MeterEntry
+from goldwatch.energy.attribution import Energy, Insufficient, Reading, Source, Window, attribute
+from goldwatch.energy.carbon import ByHour, Fixed, FromApi, Intensity
+from goldwatch.energy.estimate import Estimate
+from goldwatch.energy.footprint import Prices
+from goldwatch.energy.meter import Meter, Sum, Unreadable
+from goldwatch.energy.nvml import Nvml
+from goldwatch.energy.prometheus_query import PrometheusQuery
+from goldwatch.energy.rapl import Rapl
+from goldwatch.energy.sampling import Sampler
+from goldwatch.replay import engine
+from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.workers import Workers
+
+_SETTLE_S = 1.0
+"""After a load, clocks and fans take a while to calm down."""
+
+_MARGIN = 1.25
+"""A window is planned longer than it must be: the next one may be quicker than the last."""
+
+_MOST_TRIES = 5
+_LEAST_ANSWERED = 0.9
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The measured energy, or why there is none."""
+
+    energy: Energy | None
+    why_not: str = ""
+
+
+class Repeated(Sequence[int]):
+    """Examples over and over, without a list of them."""
+
+    def __init__(self, examples: Sequence[int], times: int) -> None:
+        self._examples = examples
+        self._times = times
+
+    def __len__(self) -> int:
+        return len(self._examples) * self._times
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._examples[index % len(self._examples)]
+
+
+def measure(
+    section: EnergySection,
+    target: Target,
+    plan: Plan,
+    before: Replay,
+    workers: Workers,
+    stop: threading.Event | None = None,
+) -> Finding:
+    """Measure a target that was just replayed with this plan. Never raises for what meter or target do."""
+    try:
+        meter, exclusive = choose(section, target)
+        try:
+            meter.open()
+            return Finding(
+                _measured(meter, exclusive, section.windows, plan, before, workers, stop or threading.Event())
+            )
+        finally:
+            meter.close()
+    except (Unreadable, Insufficient) as why:
+        kind = "insufficient: " if isinstance(why, Insufficient) else ""
+        return Finding(None, f"{kind}{why}")
+
+
+def choose(section: EnergySection, target: Target) -> tuple[Meter, bool]:
+    """Return the meter for a target, and whether nobody else uses it. Raises Unreadable if this machine has none."""
+    entries = [section.meters[name] for name in target.meters or section.meters]
+    if entries:
+        return Sum([make(entry) for entry in entries]), all(entry.exclusive for entry in entries)
+    if (host := _elsewhere(target)) is not None:
+        raise Unreadable(f"{host} is another machine than this; name a meter of the kind prometheus for it")
+    readable: list[Meter] = []
+    reasons = []
+    for meter in (Rapl(), Nvml()):
+        try:
+            meter.open()
+            readable.append(meter)
+        except Unreadable as why:
+            reasons.append(f"{meter.source}: {why}")
+        finally:
+            meter.close()
+    if not readable:
+        raise Unreadable("; ".join(reasons))
+    return Sum(readable), False
+
+
+def make(entry: MeterEntry) -> Meter:
+    """Make the meter that an entry of the config describes."""
+    accuracy = entry.accuracy or 0.0
+    match entry.kind:
+        case "rapl":
+            return Rapl(accuracy=accuracy)
+        case "nvml":
+            return Nvml(entry.gpus, entry.process, accuracy)
+        case "prometheus":
+            headers = {name: value.get_secret_value() for name, value in entry.headers.items()}
+            return PrometheusQuery(
+                entry.url, entry.query, unit=entry.unit, scrape_s=entry.scrape_s, headers=headers, accuracy=accuracy
+            )
+        case "estimate":
+            return Estimate(entry.power or 0.0, accuracy, entry.process)
+
+
+def intensity(section: EnergySection) -> Intensity | None:
+    """Return where the intensity of the grid comes from, if anywhere. Raises ValueError for an unusable file."""
+    if section.carbon is not None:
+        return Fixed(section.carbon)
+    if section.carbon_api is not None:
+        api = section.carbon_api
+        return FromApi(api.url, api.key, {name: value.get_secret_value() for name, value in api.headers.items()})
+    return ByHour.read(Path(section.carbon_file)) if section.carbon_file else None
+
+
+def prices(section: EnergySection) -> Prices | None:
+    """Return what things cost, None if nothing has a price."""
+    price = section.price
+    written = [p for p in (price.machine, price.energy, price.tokens) if p is not None]
+    if not written:
+        return None
+    return Prices(
+        currency=written[0].currency,
+        machine_per_hour=price.machine.amount if price.machine else None,
+        energy_per_kwh=price.energy.amount if price.energy else None,
+        per_token=price.tokens.amount / 1e6 if price.tokens else None,
+    )
+
+
+def _elsewhere(target: Target) -> str | None:
+    """Return the host of a target that is served by another machine."""
+    url = target.options.get("url") or target.options.get("address")
+    if not target.served or not isinstance(url, str):
+        return None
+    host = urlsplit(url if "://" in url else f"//{url}").hostname
+    return None if host in _LOOPBACK else host
+
+
+def _measured(
+    meter: Meter,
+    exclusive: bool,
+    windows: int,
+    plan: Plan,
+    before: Replay,
+    workers: Workers,
+    stop: threading.Event,
+) -> Energy:
+    window_s = meter.least_window_s
+    expected_s = window_s * (windows * _MARGIN + 2) + 2 * _SETTLE_S
+    if expected_s > plan.deadline_s:
+        raise Insufficient(f"it takes {expected_s:.0f} s with this meter, the deadline leaves {plan.deadline_s:.0f} s")
+    with Sampler(meter) as sampler:
+        quiet = _quiet(window_s, stop)
+        load = _load(_Job(plan, windows, window_s), _span_s(before), workers, stop)
+        after = _quiet(window_s, stop)
+        stop.wait(2 * meter.poll_s)
+    return attribute(Reading(sampler.trace, quiet, load, after), Source.of(meter, exclusive=exclusive))
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The load to make: so many windows, none shorter than `window_s`."""
+
+    plan: Plan
+    windows: int
+    window_s: float
+
+
+def _load(job: _Job, span_s: float, workers: Workers, stop: threading.Event) -> tuple[Window, ...]:
+    """Run the load, again where the target turned out to be quicker than it was before and a window came out short."""
+    wanted_s = job.window_s * _MARGIN
+    found: tuple[Window, ...] = ()
+    for _ in range(_MOST_TRIES):
+        examples = work(job.plan.examples, span_s, wanted_s)
+        repeated = replace(job.plan, examples=Repeated(examples, job.windows), outputs=(), warm=True)
+        load = engine.replay(repeated, workers, stop)
+        try:
+            found = _windows(load, len(examples), job.windows)
+        finally:
+            load.columns.close()
+        shortest_s = min(window.seconds for window in found)
+        if shortest_s >= job.window_s:
+            break
+        wanted_s *= _MARGIN * job.window_s / shortest_s
+    return found
+
+
+def work(examples: Sequence[int], span_s: float, window_s: float) -> Sequence[int]:
+    """Return the examples of one window: whole passes, or an even selection where one pass takes longer than that."""
+    passes = window_s / span_s
+    if passes >= 1:
+        return Repeated(examples, math.ceil(passes))
+    return examples[:: max(1, math.floor(1 / passes))]
+
+
+def _span_s(result: Replay) -> float:
+    """Return how long the requests of a replay took. Raises Insufficient if it was not answered."""
+    columns, reason = result.columns, result.failure or result.ended or result.given_up
+    sent = [row for row, outcome in enumerate(columns.outcome) if outcome != Outcome.NOT_SENT]
+    if reason or not sent:
+        raise Insufficient(reason or "the replay sent no request")
+    span_ns = columns.sent_ns[sent[-1]] + columns.latency_ns[sent[-1]] - columns.sent_ns[sent[0]]
+    return max(span_ns, 1) / 1e9
+
+
+def _quiet(seconds: float, stop: threading.Event) -> Window:
+    stop.wait(_SETTLE_S)
+    start_ns = time.monotonic_ns()
+    if stop.wait(seconds):
+        raise Insufficient("goldwatch was stopped")
+    return Window(start_ns, time.monotonic_ns())
+
+
+def _windows(load: Replay, rows: int, windows: int) -> tuple[Window, ...]:
+    """Cut a load into windows of so many rows, each from its first request to that of the next."""
+    columns = load.columns
+    answered = sum(outcome == Outcome.OK for outcome in columns.outcome)
+    if answered < _LEAST_ANSWERED * rows * windows:
+        reason = load.failure or load.ended or load.given_up or "too few requests were answered"
+        raise Insufficient(f"{reason} ({answered:,} of {rows * windows:,} answered)")
+    starts = [columns.sent_ns[i * rows] for i in range(windows)]
+    ends = [*starts[1:], columns.sent_ns[-1] + columns.latency_ns[-1]]
+    counts = [sum(o == Outcome.OK for o in columns.outcome[i * rows : (i + 1) * rows]) for i in range(windows)]
+    return tuple(Window(*found) for found in zip(starts, ends, counts, strict=True))

@@ -1,0 +1,63 @@
+"""The watcher watched: does it replay when it should, validly, and without harm."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard
+
+from goldwatch.export import catalogue as c
+
+from dashboards.frame import frame
+from dashboards.panels import About, Limits, bars, series
+from dashboards.query import Query, of, rate, worst
+
+_OURS = f"on (job, instance) group_left () max by (job, instance) ({c.BUILD_INFO.name})"
+
+
+def build() -> dashboard.Dashboard:
+    """Return the dashboard."""
+    found = frame(
+        "goldwatch-agent", "The watcher watched: lateness, skipped replays, validity, its own CPU and memory."
+    )
+    red = ((None, "green"), (0.000001, "red"))
+    text = (
+        "How long after its scheduled time the last replay started. More than the jitter: too much work for one agent."
+    )
+    found.with_panel(series(About("Lateness", text, "s"), Query(worst(c.REPLAY_LATENESS), "{{target}} ({{watch}})")))
+    text = "How much of its interval the last replay took. At 100 % the next one is skipped."
+    busy = f"{worst(c.REPLAY_DURATION)} / {worst(c.WATCH_INTERVAL)}"
+    limits: Limits = ((None, "green"), (0.5, "orange"), (1, "red"))
+    found.with_panel(
+        series(
+            About("Share of the interval in use", text, "percentunit", 12, limits),
+            Query(busy, "{{target}} ({{watch}})"),
+        )
+    )
+    text = "Replays per second by validity. Only valid ones add evidence."
+    found.with_panel(
+        series(About("Replays by validity", text, "ops"), Query(rate(c.REPLAYS, "validity"), "{{validity}}"))
+    )
+    text = "Replays that were due and did not take place, by reason."
+    found.with_panel(
+        series(About("Skipped replays", text, "ops", 12, red), Query(rate(c.REPLAYS_SKIPPED, "reason"), "{{reason}}"))
+    )
+    text = "CPU of the agent itself, without its workers; in cores."
+    cpu = f"rate(process_cpu_seconds_total[$__rate_interval]) * {_OURS}"
+    found.with_panel(series(About("CPU", text, "cores", 8), Query(cpu, "{{instance}}")))
+    text = "Memory of the agent itself, without its workers."
+    memory = f"process_resident_memory_bytes * {_OURS}"
+    found.with_panel(series(About("Memory", text, "bytes", 8), Query(memory, "{{instance}}")))
+    text = "Pushes that an OpenTelemetry collector did not take."
+    pushes = f"sum by (instance, signal) (rate({of(c.PUSHES_FAILED, '$__rate_interval')}))"
+    found.with_panel(series(About("Failed pushes", text, "ops", 8, red), Query(pushes, "{{instance}} {{signal}}")))
+    text = "Overdue by how much: time since the next replay was due. Negative while all is well."
+    overdue = f"time() - {worst(c.REPLAY_NEXT)}"
+    found.with_panel(
+        bars(
+            About("Overdue", text, "s", 12, ((None, "green"), (60, "orange"))), Query(overdue, "{{target}} ({{watch}})")
+        )
+    )
+    text = "Whether the last attempt to load the config succeeded."
+    reloaded = f"max by (instance) ({of(c.RELOAD_SUCCESSFUL)})"
+    limits = ((None, "red"), (1, "green"))
+    found.with_panel(bars(About("Config in force", text, "bool_yes_no", 12, limits), Query(reloaded, "{{instance}}")))
+    return found

@@ -1,0 +1,109 @@
+{{- /*
+The one definition of goldwatch's container, whichever way it comes into a pod.
+
+`goldwatch.container` and `goldwatch.volumes` take a dict: `root` is the context of this chart, `config` the name of the
+ConfigMap with goldwatch.yaml; beside a model server `sidecar` is true. Other charts include `goldwatch.sidecar` (below `initContainers:` if `sidecar.native`, else below
+`containers:`) and `goldwatch.volumes` (below `volumes:`) with `root` set to `.Subcharts.goldwatch`.
+*/ -}}
+{{- define "goldwatch.container" -}}
+{{- $values := .root.Values -}}
+name: goldwatch
+image: {{ include "goldwatch.image" .root | quote }}
+imagePullPolicy: {{ $values.image.pullPolicy }}
+args: [run, {{ if .sidecar }}--patient, {{ end }}/etc/goldwatch/goldwatch.yaml]
+workingDir: /var/lib/goldwatch
+ports:
+  - {name: goldwatch, containerPort: {{ $values.port }}, protocol: TCP}
+env:
+  - {name: STATE_DIRECTORY, value: /var/lib/goldwatch}
+  - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+  - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+  - {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+  - name: OTEL_RESOURCE_ATTRIBUTES
+    value: k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE),k8s.node.name=$(NODE_NAME)
+  {{- if $values.access.gpu.enabled }}
+  - {name: NVIDIA_VISIBLE_DEVICES, value: {{ $values.access.gpu.visibleDevices | quote }}}
+  - {name: NVIDIA_DRIVER_CAPABILITIES, value: utility}
+  {{- end }}
+  {{- with $values.env }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- /* Beside a model server there is no probe: whatever ails the agent must not keep the server from starting, or take it
+out of service. That the agent is silent is for an alert to say. */ -}}
+{{- if not .sidecar }}
+startupProbe:
+  httpGet: {path: /readyz, port: goldwatch}
+  periodSeconds: 2
+  failureThreshold: 150
+readinessProbe:
+  httpGet: {path: /readyz, port: goldwatch}
+  periodSeconds: 10
+livenessProbe:
+  httpGet: {path: /healthz, port: goldwatch}
+  periodSeconds: 20
+  failureThreshold: 3
+{{- end }}
+resources:
+  {{- toYaml $values.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities: {drop: [ALL]}
+  privileged: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  runAsUser: {{ int64 $values.podSecurityContext.runAsUser }}
+  runAsGroup: {{ int64 $values.podSecurityContext.runAsGroup }}
+  seccompProfile: {type: RuntimeDefault}
+volumeMounts:
+  - {name: goldwatch-config, mountPath: /etc/goldwatch, readOnly: true}
+  - {name: goldwatch-state, mountPath: /var/lib/goldwatch}
+  - {name: goldwatch-tmp, mountPath: /tmp}
+  {{- range $values.golden }}
+  - {name: {{ printf "golden-%s" .name }}, mountPath: {{ printf "/golden/%s" .name }}, readOnly: true}
+  {{- end }}
+  {{- range $values.secrets }}
+  - {name: {{ printf "secret-%s" .name }}, mountPath: {{ printf "/secrets/%s" .name }}, readOnly: true}
+  {{- end }}
+  {{- if $values.access.rapl.enabled }}
+  - {name: goldwatch-rapl, mountPath: /sys/class/powercap, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{- define "goldwatch.sidecar" -}}
+- {{ include "goldwatch.container" (merge (dict "sidecar" true) .) | nindent 2 | trim }}
+  {{- if .root.Values.sidecar.native }}
+  restartPolicy: Always
+  {{- end }}
+{{- end }}
+
+{{- define "goldwatch.volumes" -}}
+{{- $values := .root.Values -}}
+- name: goldwatch-config
+  configMap: {name: {{ .config | quote }}, optional: {{ not .standalone }}}
+- name: goldwatch-state
+  {{- if .claim }}
+  persistentVolumeClaim: {claimName: {{ .claim | quote }}}
+  {{- else }}
+  emptyDir: {sizeLimit: 1Gi}
+  {{- end }}
+- name: goldwatch-tmp
+  emptyDir: {sizeLimit: 1Gi}
+{{- range $values.golden }}
+- name: {{ printf "golden-%s" .name }}
+  {{- if .configMap }}
+  configMap: {name: {{ .configMap | quote }}}
+  {{- else if .persistentVolumeClaim }}
+  persistentVolumeClaim: {claimName: {{ .persistentVolumeClaim | quote }}, readOnly: true}
+  {{- else }}
+  image: {reference: {{ .image | quote }}, pullPolicy: IfNotPresent}
+  {{- end }}
+{{- end }}
+{{- range $values.secrets }}
+- name: {{ printf "secret-%s" .name }}
+  secret: {secretName: {{ .name | quote }}, defaultMode: 288}
+{{- end }}
+{{- if $values.access.rapl.enabled }}
+- name: goldwatch-rapl
+  hostPath: {path: {{ $values.access.rapl.hostPath | quote }}, type: Directory}
+{{- end }}
+{{- end }}

@@ -1,0 +1,58 @@
+"""What the values schema admits renders and is valid. Run by test_properties.py in an environment of its own."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis_jsonschema import from_schema
+
+from tests.chart.rendered import BASE, CHART, breaches, of_kind, pod_specs, render, validate
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+
+
+def decided_by_the_chart(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is only passed on to Kubernetes: such a value may be any object, and Kubernetes refuses most."""
+    found = copy.deepcopy(schema)
+    if "properties" in found:
+        kept = {k: decided_by_the_chart(v) for k, v in found["properties"].items() if "$comment" not in v}
+        found["properties"] = kept
+    return found
+
+
+PROPERTIES = decided_by_the_chart(SCHEMA)["properties"]
+VALUES = st.fixed_dictionaries(
+    {}, optional={name: from_schema(p) for name, p in PROPERTIES.items() if name not in ("global", "config", "golden")}
+)
+
+
+def distinct(values: dict[str, Any]) -> bool:
+    """Say whether names are given once, as Kubernetes asks of a list that is a map by name."""
+    lists = [[entry["name"] for entry in values.get(key, [])] for key in ("env", "secrets", "imagePullSecrets")]
+    return all(len(names) == len(set(names)) for names in lists)
+
+
+@settings(max_examples=100, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(VALUES.filter(distinct))
+def admitted_renders_and_validates(values: dict[str, Any]) -> None:
+    manifests = render(BASE | values)
+    validate(manifests, ("1.35",))
+    rapl = values.get("access", {}).get("rapl", {}).get("enabled", False)
+    for pod in pod_specs(manifests):
+        assert set(breaches(pod)) <= ({"volume hostPath"} if rapl else set())
+    services = of_kind(manifests, "Service")
+    selectors = {json.dumps(m["spec"]["selector"], sort_keys=True) for m in services}
+    assert len(selectors) == len(services), "no service may find the pods of another"
+
+
+if __name__ == "__main__":
+    admitted_renders_and_validates()
+    print("100 values rendered, and were valid")

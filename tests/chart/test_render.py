@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not installed")
+
+from goldwatch.config import load  # noqa: E402
+
+from tests.chart.rendered import BASE, CHART, breaches, of_kind, pod_specs, render, validate  # noqa: E402
+
+SHIPPED = CHART.parents[1] / "dashboards"
+EVERYTHING: dict[str, Any] = {
+    "commonLabels": {"team": "risk", "app.kubernetes.io/name": "not-ours"},
+    "image": {"repository": "registry.example/goldwatch", "digest": "sha256:" + "a" * 64, "pullPolicy": "Always"},
+    "imagePullSecrets": [{"name": "pull"}],
+    "serviceAccount": {"annotations": {"example.com/role": "x"}},
+    "env": [
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "fraud", "key": "token"}}},
+        {"name": "ZONE", "value": "1"},
+    ],
+    "secrets": [{"name": "fraud"}],
+    "standalone": {
+        "replicas": 3,
+        "podLabels": {"a": "b"},
+        "podAnnotations": {"c": "true"},
+        "nodeSelector": {"kubernetes.io/arch": "amd64"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+        ],
+        "priorityClassName": "high",
+    },
+    "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "serviceMonitor": {"enabled": True},
+    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+    "dashboards": {"enabled": True},
+    "networkPolicy": {
+        "enabled": True,
+        "scrapers": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+        "egress": [{"to": [{"podSelector": {}}], "ports": [{"port": 8000}]}],
+    },
+    "podDisruptionBudget": {"enabled": True},
+}
+
+MATRIX: dict[str, dict[str, Any]] = {
+    "default": {},
+    "everything": EVERYTHING,
+    "three ways to a golden set": {
+        "golden": [
+            {"name": "a", "configMap": "a"},
+            {"name": "b", "persistentVolumeClaim": "b"},
+            {"name": "c", "image": "registry.example/golden/fraud@sha256:" + "b" * 64},
+        ]
+    },
+    "persistence": {"standalone": {"persistence": {"enabled": True, "size": "5Gi", "storageClass": "fast"}}},
+    "an own claim": {"standalone": {"persistence": {"enabled": True, "existingClaim": "mine"}}},
+    "an own config": {"existingConfigMap": "mine"},
+    "gpu": {"access": {"gpu": {"enabled": True, "runtimeClassName": "nvidia", "visibleDevices": "0,1"}}},
+    "rapl": {"access": {"rapl": {"enabled": True}}},
+    "no identity": {"serviceAccount": {"create": False, "name": "theirs"}},
+    "webhook": {"webhook": {"enabled": True}},
+    "webhook by cert-manager": {"webhook": {"enabled": True, "certManager": {"enabled": True, "issuer": "ours"}}},
+    "nothing": {"standalone": {"enabled": False}},
+    "names": {"fullnameOverride": "x" * 60},
+}
+
+
+@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX.keys())
+def test_what_renders_is_valid_for_three_versions_of_kubernetes(values: dict[str, Any]) -> None:
+    validate(render(BASE | values))
+
+
+@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX.keys())
+def test_it_passes_lint(values: dict[str, Any]) -> None:
+    report = helm.lint(str(CHART), BASE | values, strict=True, namespace="models")
+    assert report["errors"] == []
+    assert [m for m in report["messages"] if m["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("name", [name for name in MATRIX if name != "rapl"])
+def test_every_pod_meets_the_restricted_standard(name: str) -> None:
+    for pod in pod_specs(render(BASE | MATRIX[name])):
+        assert breaches(pod) == []
+        assert all(c["securityContext"]["readOnlyRootFilesystem"] for c in pod["containers"])
+        assert all(c["resources"]["limits"]["memory"] for c in pod["containers"])
+
+
+def test_only_the_energy_counters_of_the_node_break_it() -> None:
+    broken = [breaches(pod) for pod in pod_specs(render(BASE | MATRIX["rapl"]))]
+    assert sorted(broken) == [[], ["volume hostPath"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({}, "targets"),
+        (BASE | {"replicas": 3}, "additional properties 'replicas' not allowed"),
+        (BASE | {"port": 80}, "at '/port': minimum: got 80, want 1,024"),
+        (BASE | {"podSecurityContext": {"runAsUser": 0}}, "at '/podSecurityContext/runAsUser': minimum"),
+        (BASE | {"podSecurityContext": {"runAsNonRoot": False}}, "at '/podSecurityContext/runAsNonRoot'"),
+        (BASE | {"golden": [{"name": "a"}]}, "at '/golden/0': missing property 'image'"),
+        (BASE | {"golden": [{"name": "A", "configMap": "a"}]}, "at '/golden/0/name'"),
+        (BASE | {"env": [{"name": "A"}]}, "at '/env/0': missing property 'value'"),
+        (BASE | {"standalone": {"replicas": 0}}, "at '/standalone/replicas': minimum: got 0, want 1"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_name(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(helm.HelmError) as refused:
+        render(values)
+    assert says in str(refused.value)
+
+
+def test_a_single_agent_may_do_nothing_in_the_cluster() -> None:
+    manifests = render(BASE)
+    assert not of_kind(manifests, "Role") + of_kind(manifests, "ClusterRole")
+    assert all(not pod["automountServiceAccountToken"] for pod in pod_specs(manifests))
+
+
+def test_replicas_may_use_their_own_lease_and_nothing_else() -> None:
+    manifests = render(BASE | {"standalone": {"replicas": 3}})
+    (role,) = of_kind(manifests, "Role")
+    assert [(r["resources"], r["verbs"], r.get("resourceNames")) for r in role["rules"]] == [
+        (["leases"], ["create"], None),
+        (["leases"], ["get", "update"], ["release-goldwatch"]),
+    ]
+    assert not of_kind(manifests, "ClusterRole")
+
+
+def test_a_new_config_makes_new_pods() -> None:
+    def checksum(values: dict[str, Any]) -> str:
+        (deployment,) = of_kind(render(BASE | values), "Deployment")
+        found: str = deployment["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+        return found
+
+    assert checksum({}) == checksum({"port": 9870})
+    assert checksum({}) != checksum({"config": BASE["config"] | {"alerts": {"false_alarms": "2 per year"}}})
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_the_agent_takes_the_config_that_the_chart_writes(replicas: int, tmp_path: Path) -> None:
+    values = BASE | {"port": 9999, "standalone": {"replicas": replicas}}
+    (made,) = of_kind(render(values), "ConfigMap")
+    file = tmp_path / "goldwatch.yaml"
+    file.write_text(made["data"]["goldwatch.yaml"])
+    config = load(file, {"STATE_DIRECTORY": "/var/lib/goldwatch"})
+    assert config.exporters.prometheus.listen.port == 9999
+    assert config.ledger == Path("/var/lib/goldwatch/goldwatch.db")
+    assert (config.cluster.lease is not None) == (replicas > 1)
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    """Somebody else's chart, with goldwatch's below it."""
+    folder = tmp_path / "model-server"
+    shutil.copytree(Path(__file__).parent / "model-server", folder)
+    shutil.copytree(CHART, folder / "charts/goldwatch")
+    return folder
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_another_chart_takes_the_sidecar(parent: Path, native: bool) -> None:
+    values = {"standalone": {"enabled": False}, "sidecar": {"native": native}}
+    manifests = render({"goldwatch": values}, parent)
+    validate(manifests)
+    (pod,) = pod_specs(manifests)
+    where = pod["initContainers"] if native else pod["containers"][1:]
+    (sidecar,) = where
+    assert sidecar.get("restartPolicy") == ("Always" if native else None)
+    assert {m["name"] for m in sidecar["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+    assert next(v for v in pod["volumes"] if v["name"] == "goldwatch-config")["configMap"] == {
+        "name": "fraud-goldwatch",
+        "optional": True,
+    }
+
+
+def test_the_defaults_are_what_the_schema_admits() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    with helm.Chart.load(str(CHART)) as chart:
+        chart.validate_schema(values | BASE)
+
+
+def test_every_agent_has_an_identity_of_its_own() -> None:
+    manifests = render(BASE)
+    (account,) = of_kind(manifests, "ServiceAccount")
+    (deployment,) = of_kind(manifests, "Deployment")
+    assert deployment["spec"]["template"]["spec"]["serviceAccountName"] == account["metadata"]["name"] != "default"
+
+
+def test_the_network_policy_lets_in_scrapes_and_nothing_else() -> None:
+    (policy,) = of_kind(render(BASE | {"networkPolicy": {"enabled": True}}), "NetworkPolicy")
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["spec"]["ingress"] == [{"ports": [{"port": "goldwatch", "protocol": "TCP"}]}]
+    assert policy["spec"]["egress"] == [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}]
+
+
+def test_secrets_are_references() -> None:
+    (pod, _) = pod_specs(render(BASE | EVERYTHING))[::-1]
+    (volume,) = [v for v in pod["volumes"] if "secret" in v]
+    assert volume["secret"] == {"secretName": "fraud", "defaultMode": 0o440}
+    assert not of_kind(render(BASE | EVERYTHING), "Secret")
+
+
+def test_an_image_is_named_by_its_digest() -> None:
+    images = {c["image"] for pod in pod_specs(render(BASE | EVERYTHING)) for c in pod["containers"]}
+    assert images == {"registry.example/goldwatch@sha256:" + "a" * 64}
+
+
+def test_dashboards_and_rules_are_those_of_the_repository() -> None:
+    manifests = render(BASE | {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}})
+    (rule,) = of_kind(manifests, "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load((SHIPPED / "rules/prometheus.yaml").read_text())
+    boards = [m for m in of_kind(manifests, "ConfigMap") if m["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    held = {name: json.loads(text) for board in boards for name, text in board["data"].items()}
+    assert held == {file.name: json.loads(file.read_text()) for file in (SHIPPED / "json").glob("*.json")}

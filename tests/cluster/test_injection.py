@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldwatch.cluster.injection import BadSidecar, CannotInject, Sidecar, patch, review
+
+CONFIGURED = {"name": "goldwatch-config", "configMap": {"name": "", "optional": True}}
+NATIVE = Sidecar(
+    {"name": "goldwatch", "restartPolicy": "Always"}, True, (CONFIGURED, {"name": "state", "emptyDir": {}})
+)
+BESIDE = Sidecar({"name": "goldwatch"}, False, NATIVE.volumes)
+
+
+def pod(annotation: str | None = "fraud", **spec: Any) -> dict[str, Any]:
+    annotations = {} if annotation is None else {"goldwatch.dev/config": annotation}
+    return {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "server"}]} | spec}
+
+
+def patched(document: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
+    """Apply the few forms of operation that are made here."""
+    result = copy.deepcopy(document)
+    for operation in operations:
+        *way, last = [step.replace("~1", "/") for step in operation["path"].split("/")[1:]]
+        place: Any = result
+        for step in way:
+            place = place[step]
+        if isinstance(place, list):
+            place.insert(len(place) if last == "-" else int(last), operation["value"])
+        else:
+            place[last] = operation["value"]
+    return result
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pod(),
+        pod(initContainers=[{"name": "first"}]),
+        pod(volumes=[{"name": "models"}]),
+        pod() | {"metadata": {"annotations": {"goldwatch.dev/config": "fraud"}, "labels": {"app": "fraud"}}},
+    ],
+)
+@pytest.mark.parametrize("sidecar", [NATIVE, BESIDE])
+def test_it_is_added_once(before: dict[str, Any], sidecar: Sidecar) -> None:
+    after = patched(before, patch(before, sidecar))
+    where = after["spec"]["initContainers"] if sidecar.native else after["spec"]["containers"][::-1]
+    assert where[0]["name"] == "goldwatch"
+    config = next(v for v in after["spec"]["volumes"] if v["name"] == "goldwatch-config")
+    assert config["configMap"] == {"name": "fraud", "optional": True}
+    assert after["metadata"]["labels"]["goldwatch.dev/agent"] == "sidecar"
+    kept = {c["name"] for c in before["spec"]["containers"]} | {v["name"] for v in before["spec"].get("volumes", [])}
+    assert kept <= {c["name"] for c in after["spec"]["containers"]} | {v["name"] for v in after["spec"]["volumes"]}
+    assert patch(after, sidecar) == []
+
+
+@pytest.mark.parametrize("before", [{}, pod(None), {"metadata": {"annotations": None}}])
+def test_who_does_not_ask_is_left_alone(before: dict[str, Any]) -> None:
+    assert patch(before, NATIVE) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        (pod("Not A Name"), 'annotation goldwatch.dev/config: "Not A Name" is not the name of a ConfigMap'),
+        (pod(""), "is not the name of a ConfigMap"),
+        (pod("../x"), "is not the name of a ConfigMap"),
+        (pod(volumes=[{"name": "state"}]), "the pod has volumes of its own named state"),
+    ],
+)
+def test_a_broken_annotation_admits_the_pod_with_a_warning(before: dict[str, Any], says: str) -> None:
+    with pytest.raises(CannotInject, match=says.replace(".", r"\.")):
+        patch(before, NATIVE)
+    answer, problem = review({"uid": "1", "object": before}, NATIVE)
+    assert answer["allowed"]
+    assert "patch" not in answer
+    assert says in answer["warnings"][0]
+    assert says in str(problem)
+
+
+def test_the_patch_is_encoded_as_the_api_server_reads_it() -> None:
+    answer, _ = review({"uid": "1", "object": pod()}, NATIVE)
+    assert answer["patchType"] == "JSONPatch"
+    assert json.loads(base64.b64decode(answer["patch"])) == patch(pod(), NATIVE)
+
+
+@pytest.mark.parametrize("text", ["", "[", "containers: []", "containers: [{name: x}]\nvolumes: []"])
+def test_another_file_is_no_sidecar(text: str, tmp_path: Path) -> None:
+    (tmp_path / "sidecar.yaml").write_text(text)
+    with pytest.raises(BadSidecar, match=r"sidecar\.yaml"):
+        Sidecar.read(tmp_path / "sidecar.yaml")

@@ -1,0 +1,115 @@
+"""The dashboards as they are committed: current, complete, and true to Grafana's schema and to our catalogue."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import promql_parser
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.metric import Kind
+
+from dashboards.__main__ import JSON, documents
+from dashboards.frame import DASHBOARDS
+from tests.dashboards.expressions import expressions, filled_in, panels
+
+OF_THE_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+"""What prometheus-client says of the agent's own process."""
+
+COMMITTED = {path.stem: path.read_text() for path in sorted(JSON.glob("*.json"))}
+
+
+@pytest.fixture(params=COMMITTED, ids=str)
+def board(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return json.loads(COMMITTED[request.param])  # type: ignore[no-any-return]
+
+
+def test_they_are_up_to_date() -> None:
+    assert documents() == COMMITTED, "run: python -m dashboards"
+
+
+def test_all_are_there() -> None:
+    assert {json.loads(text)["uid"]: json.loads(text)["title"] for text in COMMITTED.values()} == DASHBOARDS
+
+
+def test_the_schema_of_grafana_knows_every_field(board: dict[str, Any]) -> None:
+    """Read it by the types of Grafana's own SDK and write it again: a field that they do not know would be lost."""
+    again = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
+    assert again == board
+
+
+def test_each_panel_says_what_it_shows(board: dict[str, Any]) -> None:
+    found = list(panels(board))
+    assert len({panel["title"] for panel in found}) == len(found)
+    for panel in found:
+        defaults = panel["fieldConfig"]["defaults"]
+        assert panel["description"].endswith("."), panel["title"]
+        assert defaults["unit"], f"{panel['title']} has no unit"
+        assert defaults["thresholds"]["steps"][0]["value"] is None, "the lowest colour has no bound"
+        assert panel["targets"], panel["title"]
+        assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_panels_do_not_overlap(board: dict[str, Any]) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels(board):
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_the_columns_of_tables_have_units(board: dict[str, Any]) -> None:
+    for panel in (p for p in panels(board) if p["type"] == "table"):
+        (renamed,) = (t["options"]["renameByName"] for t in panel["transformations"] if t["id"] == "organize")
+        named = {o["matcher"]["options"]: [p["id"] for p in o["properties"]] for o in panel["fieldConfig"]["overrides"]}
+        numbers = set(renamed.values()) - {"info"}
+        assert {name for name, properties in named.items() if "unit" in properties} >= numbers
+
+
+def test_each_query_parses_and_asks_for_what_is_in_the_catalogue() -> None:
+    known = {m.name + ("_bucket" if m.kind is Kind.HISTOGRAM else "") for m in CATALOGUE} | OF_THE_PROCESS
+    for where, expr in expressions(COMMITTED):
+        promql_parser.parse(filled_in(expr))
+        assert set(re.findall(r"\b(?:goldwatch|process)_\w+", expr)) <= known, where
+
+
+def test_variables_are_defined(board: dict[str, Any]) -> None:
+    defined = {variable["name"] for variable in board["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps([board["panels"], board["annotations"]])))
+    builtin = {"__rate_interval", "__range", "__data", "__value", "__url_time_range"}
+    assert used - builtin <= defined
+
+
+def test_links_lead_to_dashboards_that_are_there(board: dict[str, Any]) -> None:
+    links = set(re.findall(r"/d/([\w-]+)", json.dumps(board)))
+    assert links >= DASHBOARDS.keys() - {board["uid"]}
+    assert links <= DASHBOARDS.keys()
+
+
+def test_deployments_and_alerts_are_marked_on_each(board: dict[str, Any]) -> None:
+    assert {"deployments", "alerts"} <= {each["name"] for each in board["annotations"]["list"]}
+
+
+def test_a_query_that_does_not_parse_is_noticed() -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        promql_parser.parse(filled_in("sum(rate(goldwatch_requests_total[$__rate_interval])"))
+
+
+def _all_texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _all_texts(child)
+
+
+def test_nothing_is_left_unfilled(board: dict[str, Any]) -> None:
+    assert not [text for text in _all_texts(board) if "{c." in text or "None" in text]

@@ -1,0 +1,76 @@
+"""Every query of every panel, annotation and rule, run by a real Prometheus that has scraped a real agent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from goldwatch.rules import Alert, Scope, groups
+
+from .agent import DIGITS, Agent, config, running, until
+from .stack import Ask, prometheus
+from dashboards.__main__ import documents
+from tests.dashboards.expressions import expressions, filled_in
+
+pytestmark = pytest.mark.real
+
+NO_NEWS = "nothing of the kind has happened to this agent"
+EMPTY: Mapping[str, str] = {
+    "goldwatch-agent / Failed pushes / {{instance}} {{signal}}": "no collector is configured",
+    "goldwatch-fleet / annotation deployments": "the target was there from the start",
+    "goldwatch-model / annotation deployments": "the target was there from the start",
+    "goldwatch-incident / annotation deployments": "the target was there from the start",
+    "goldwatch-compare / annotation deployments": "the target was there from the start",
+    "goldwatch-agent / annotation deployments": "the target was there from the start",
+    "GoldwatchTicket": "the open alert is a page",
+    "GoldwatchAgentGone": NO_NEWS,
+    "GoldwatchWatchMissing": NO_NEWS,
+    "GoldwatchNotReplaying": NO_NEWS,
+    "GoldwatchInvalidReplays": NO_NEWS,
+    "GoldwatchConfigRejected": NO_NEWS,
+    "GoldwatchInternalErrors": NO_NEWS,
+    "GoldwatchPushesFail": "no collector is configured",
+    "GoldwatchLatencyBurnFast": "no request is over the objective",
+    "GoldwatchLatencyBurnSlow": "no request is over the objective",
+}
+"""The queries that have no answer here, and why."""
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    target = {"probe": "onnx-runtime", "file": str(DIGITS / "digits-quantised.onnx"), "threads": 1, "warm": True}
+    owed = {"latency": "2s at p99"}
+    watch = {"every": "2s", "jitter": "0s", "deadline": "30s", "objectives": owed}
+    with running(tmp_path_factory.mktemp("agent"), config({"digits": target}, {"digits": watch})) as agent:
+        agent.until(lambda: agent.value("goldwatch_alert_active", severity="page") == 1, "an alert opens")
+        yield agent
+
+
+@pytest.fixture(scope="module")
+def ask(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    with prometheus(tmp_path_factory.mktemp("prometheus"), agent.port) as ask:
+        goal = len(agent.judgements()) + 4
+        agent.until(lambda: len(agent.judgements()) >= goal, "it replays", 60)
+        until(lambda: ask("query", query="goldwatch_requests_late_total")["result"], "the series are there")
+        time.sleep(2)  # a rate needs two scrapes
+        yield ask
+
+
+def queries() -> dict[str, str]:
+    found = {where: filled_in(expr) for where, expr in expressions(documents())}
+    for recorded in (True, False):
+        for group in groups(Scope((("digits", "digits"),)), recorded=recorded):
+            found |= {rule.name: rule.expr for rule in group.rules if not (recorded and isinstance(rule, Alert))}
+    return found
+
+
+@pytest.mark.parametrize(("where", "expr"), queries().items(), ids=queries())
+def test_a_query_has_an_answer_or_a_reason_for_none(where: str, expr: str, ask: Ask) -> None:
+    found = ask("query", query=expr)["result"]
+    assert bool(found) != (where in EMPTY), EMPTY.get(where, f"no answer to {expr}")
+
+
+def test_the_reasons_are_about_queries_that_there_are() -> None:
+    assert EMPTY.keys() <= queries().keys()
