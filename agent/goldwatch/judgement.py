@@ -78,10 +78,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """One quantile of latency in seconds; None where there were too few samples to certify it."""
+    """One quantile of latency in seconds; None where there were too few samples to certify it.
+
+    `at_most_s` is MLPerf's early-stopping estimate: with 99 % confidence the quantile is not above it.
+    """
 
     q: float
     latency_s: float | None
+    at_most_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ class Judgement:
     `started_at` is Unix time in seconds; `lateness_s` is how long after its scheduled time it started. `latencies_s`
     holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
+    `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
+    request of an open load too late.
     """
 
     watch: str
@@ -173,6 +179,10 @@ class Judgement:
     difference: Difference | None
     verdicts: tuple[Verdict, ...]
     tokens: TokenUse | None = None
+    scenario: str = "single-stream"
+    rate_per_s: float | None = None
+    in_flight: int = 1
+    late_s: tuple[float, ...] = ()
 
     @property
     def headline(self) -> Score | None:

@@ -222,7 +222,7 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
 
 
 def _dump(judgement: Judgement) -> str:
-    whole = judgement.to_json() | {"latencies_s": []}
+    whole = judgement.to_json() | {"latencies_s": [], "late_s": []}
     if judgement.tokens is not None:
         whole["tokens"] |= {"first_s": [], "per_token_s": []}
     return _json(whole)

@@ -21,7 +21,8 @@ from goldwatch.config.quantities import (
 )
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.schema import json_schema
-from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives, Otlp, Prometheus, SilenceEntry
+from goldwatch.config.sections import Alerts, Exporters, Log, Objectives, Otlp, Prometheus, SilenceEntry
+from goldwatch.config.traffic import Load
 
 __all__ = [
     "Alerts",

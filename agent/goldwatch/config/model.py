@@ -14,7 +14,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from goldwatch.config.quantities import format_duration
 from goldwatch.config.schedule import Schedule, format_schedule
-from goldwatch.config.sections import Alerts, Exporters, Load, Log, Objectives
+from goldwatch.config.sections import Alerts, Exporters, Log, Objectives
+from goldwatch.config.traffic import Load
 
 MASK = "**********"
 

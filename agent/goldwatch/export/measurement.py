@@ -153,6 +153,8 @@ def _of_late(j: Judgement, where: Mapping[str, str], limit_s: float | None) -> I
     if limit_s is not None:
         lost = sum(j.outcomes.get(outcome.label, 0) for outcome in (Outcome.TIMEOUT, Outcome.CRASHED))
         yield Measurement(c.REQUESTS_LATE, where, lost + sum(latency > limit_s for latency in j.latencies_s))
+
+
 def _of_tokens(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     if (found := j.tokens) is None:
         return
