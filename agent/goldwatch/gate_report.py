@@ -92,7 +92,7 @@ def _block(report: Report) -> list[str]:
         lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles) + _requests(judgement)))
     lines += _tokens(judgement)
     if judgement.throughput is not None:
-        lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   one request at a time"))
+        lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   {_load(judgement)}"))
     lines += _energy(judgement)
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
     return [*lines, _line("verdict", str(report.result))]
@@ -155,6 +155,14 @@ def _quantile(quantile: Quantile) -> str:
 
 def _requests(judgement: Judgement) -> str:
     return f"   of {len(judgement.latencies_s):,} requests"
+
+
+def _load(judgement: Judgement) -> str:
+    """Say what the throughput is that of."""
+    if judgement.scenario == "single-stream":
+        return "one request at a time"
+    rate = "" if judgement.rate_per_s is None else f" at {judgement.rate_per_s:g} /s"
+    return f"{judgement.scenario}{rate}, at most {judgement.in_flight} in flight"
 
 
 def _milliseconds(seconds: float) -> str:

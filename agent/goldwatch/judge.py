@@ -27,7 +27,10 @@ from goldwatch.monitor.worse import Answers, Worse
 from goldwatch.observed import Observed, observe
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.disturbances import Found
+from goldwatch.replay.load import OPEN
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.validity import disturbed
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged
 from goldwatch.score.tokens import token_use
@@ -55,7 +58,7 @@ class Facts:
     """What the agent knows of a replay beside its columns. All of it passes into the judgement as it is.
 
     `failure` says why the target could not be used at all, `given_up` why it was asked no further, and `ended` why the
-    agent itself could not go on.
+    agent itself could not go on. `samples` is the number of examples of one request.
     """
 
     watch: str
@@ -73,6 +76,12 @@ class Facts:
     failure: str | None
     given_up: str | None
     ended: str | None
+    scenario: str = "single-stream"
+    rate_per_s: float | None = None
+    in_flight: int = 1
+    samples: int = 1
+    disturbances: Mapping[str, Any] = field(default_factory=dict)
+    description_after: Mapping[str, Any] | None = None
 
 
 def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
@@ -155,9 +164,10 @@ class _Case:
     _difference: Difference | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._outcome = self.columns.array("outcome")
-        self._answered = self._outcome == Outcome.OK
-        self._latencies_s = self.columns.array("latency_ns")[self._answered] / 1e9
+        outcome = self.columns.array("outcome")
+        self._answered = outcome == Outcome.OK
+        self._outcome = outcome[:: self.facts.samples]  # of requests, which may hold several examples
+        self._latencies_s = self._latencies()
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
         self._task = judged(self.golden)
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
@@ -168,6 +178,8 @@ class _Case:
             return Validity.INVALID, (self.facts.ended,)
         if self.facts.failure is not None:
             return Validity.INSUFFICIENT, (self.facts.failure,)
+        if reasons := self._disturbed():
+            return Validity.INVALID, reasons
         if self.facts.given_up is not None:
             return Validity.INSUFFICIENT, (self.facts.given_up,)
         answered = int(self._answered.sum())
@@ -175,6 +187,23 @@ class _Case:
             why = f"only {answered:,} of {self.golden.examples:,} examples were answered"
             return Validity.INSUFFICIENT, (why, *sorted(self.facts.errors, key=lambda e: -self.facts.errors[e])[:3])
         return Validity.VALID, ()
+
+    def _disturbed(self) -> tuple[str, ...]:
+        late_ns = self.columns.array("late_ns")[:: self.facts.samples][self._outcome != Outcome.NOT_SENT]
+        return disturbed(
+            (late_ns / 1e9).tolist() if self.facts.scenario in OPEN else (),
+            Found(**self.facts.disturbances),
+            self.facts.description,
+            self.facts.description_after,
+            self.settings.latency_limit_s,
+        )
+
+    def _latencies(self) -> NDArray[np.float64]:
+        """Return the latency of each answered request in seconds: of an open load, from when it was due."""
+        ns = self.columns.array("latency_ns")
+        if self.facts.scenario in OPEN:
+            ns = ns + self.columns.array("dispatch_delay_ns")
+        return np.asarray(ns[:: self.facts.samples][self._outcome == Outcome.OK] / 1e9)
 
     def verdicts(self, states: Mapping[str, Any]) -> Verdicts:
         """Let each monitor look at the replay.
@@ -229,6 +258,9 @@ class _Case:
             difference=self._difference if validity is Validity.VALID else None,
             verdicts=tuple(verdicts),
             tokens=self._tokens(),
+            scenario=self.facts.scenario,
+            rate_per_s=self.facts.rate_per_s,
+            in_flight=self.facts.in_flight,
         )
 
     def observed(self) -> Observed:
@@ -264,9 +296,9 @@ class _Case:
     def _failed(self) -> Requests | None:
         """Count the requests without a good answer. A target that cannot be used at all fails each of them."""
         if self.facts.failure is not None:
-            return Requests(self.golden.examples, self.golden.examples)
+            return Requests(len(self._outcome), len(self._outcome))
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
-        return Requests(sent - int(self._answered.sum()), sent) if sent else None
+        return Requests(sent - len(self._latencies_s), sent) if sent else None
 
     def _late(self, limit_s: float) -> Requests | None:
         """Count the requests over the limit. One that was given up, or took its worker down, was over any limit."""
@@ -282,7 +314,7 @@ class _Case:
 
     def _throughput(self) -> float | None:
         """Return answered examples per second, from the first request that was sent to the last answer."""
-        sent = self._outcome != Outcome.NOT_SENT
+        sent = self.columns.array("outcome") != Outcome.NOT_SENT
         if not self._answered.any():
             return None
         sent_ns = self.columns.array("sent_ns")[sent]

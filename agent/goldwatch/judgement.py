@@ -81,10 +81,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """One quantile of latency in seconds; None where there were too few samples to certify it."""
+    """One quantile of latency in seconds; None where there were too few samples to certify it.
+
+    `at_most_s` is MLPerf's early-stopping estimate: with 99 % confidence the quantile is not above it.
+    """
 
     q: float
     latency_s: float | None
+    at_most_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ class Judgement:
     holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
     `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
+    `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
+    request of an open load too late.
     """
 
     watch: str
@@ -177,6 +183,10 @@ class Judgement:
     difference: Difference | None
     verdicts: tuple[Verdict, ...]
     tokens: TokenUse | None = None
+    scenario: str = "single-stream"
+    rate_per_s: float | None = None
+    in_flight: int = 1
+    late_s: tuple[float, ...] = ()
     energy: Energy | None = None
     energy_missing: str = ""
     footprint: Footprint | None = None

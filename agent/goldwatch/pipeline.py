@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.config import Config, ConfigError, Golden, Target, Watch, load
+from goldwatch.config import Load as LoadSection
 from goldwatch.config.energy import Energy as EnergySection
 from goldwatch.energy.footprint import Load, footprint
 from goldwatch.energy.meter import Unreadable
@@ -23,6 +24,7 @@ from goldwatch.monitor.budget import Budget
 from goldwatch.probe import TensorSpec
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import mean_interval_s
 
@@ -233,10 +235,22 @@ def plan_of(assignment: Assignment) -> Plan:
         outputs=assignment.golden.outputs,
         examples=range(assignment.golden.examples),
         tokens=assignment.golden.task == "generation",
+        load=load_plan(load),
         warmup=load.warmup,
         time_limit_s=load.time_limit_s,
         start_limit_s=load.start_limit_s,
         deadline_s=assignment.watch.deadline_s,
+    )
+
+
+def load_plan(load: LoadSection) -> LoadPlan:
+    """Return how a worker issues the requests of a load."""
+    return LoadPlan(
+        scenario=load.scenario,
+        rate_per_s=load.rate_per_s or 0.0,
+        samples=load.samples,
+        in_flight=load.most_in_flight,
+        seed=load.seed,
     )
 
 
@@ -266,7 +280,7 @@ def judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    judgement = dataclasses.replace(judgement, latencies_s=result.latencies_s())
+    judgement = dataclasses.replace(judgement, latencies_s=result.latencies_s(), late_s=tuple(result.late_s()))
     return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 
 
@@ -286,13 +300,19 @@ def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[st
         "failure": result.failure,
         "given_up": result.given_up,
         "ended": result.ended,
+        "scenario": assignment.watch.load.scenario,
+        "rate_per_s": assignment.watch.load.rate_per_s,
+        "in_flight": assignment.watch.load.most_in_flight,
+        "samples": result.samples,
+        "disturbances": asdict(result.disturbances),
+        "description_after": asdict(result.described_after) if result.described_after else None,
     }
 
 
 def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
     """Return what is known where judging itself failed: the observations, and no verdict."""
     facts = _facts(assignment, result, lateness_s)
-    for only_for_the_judge in ("failure", "given_up", "ended"):
+    for only_for_the_judge in ("failure", "given_up", "ended", "samples", "disturbances", "description_after"):
         del facts[only_for_the_judge]
     rest: dict[str, Any] = {
         "golden_digest": assignment.golden.digest,

@@ -160,6 +160,23 @@ class CountsTokens(Protocol):
         """Return what one raw answer, to one example, was made of. Not timed. Raises BadAnswer."""
 
 
+@runtime_checkable
+class Concurrent(Protocol):
+    """An ability that a probe may have: to be asked by several threads at once.
+
+    If `concurrent` is True, then `encode`, `predict` and `decode` may be called from several threads at a time, and a
+    call in one does not wait for that in another: a served probe has a connection for each thread. Without it, requests
+    follow one another.
+    """
+
+    concurrent: ClassVar[bool]
+
+
+def is_concurrent(probe: Probe) -> bool:
+    """Say whether several threads may ask the probe at once."""
+    return isinstance(probe, Concurrent) and probe.concurrent
+
+
 def option(
     text: str,
     *,

@@ -5,6 +5,7 @@ It calls methods by name with bytes, so that no generated stub is needed.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -23,7 +24,7 @@ class Request:
 
 
 class GrpcClient:
-    """A channel to one service of one server, opened when first needed; it is made anew after it broke."""
+    """Channels to one service of one server, one for each thread that asks; each is made anew after it broke."""
 
     def __init__(self, options: RemoteOptions, context: Context, service: str) -> None:
         """Check the options; connect later. Raises CannotLoad."""
@@ -46,8 +47,8 @@ class GrpcClient:
             ("grpc.enable_http_proxy", 0),
             ("grpc.use_local_subchannel_pool", 1),
         ]
-        self._channel: Any = None
-        self._methods: dict[str, Any] = {}
+        self._of_thread = threading.local()
+        self._channels: list[Any] = []
 
     def request(self, method: str, body: bytes) -> Request:
         """Return a call with a trace of its own."""
@@ -89,27 +90,39 @@ class GrpcClient:
         return NotReady(f"{self.url}: {why}")
 
     def close(self) -> None:
-        """Close the channel if there is one."""
-        if self._channel is not None:
-            self._channel.close()
-        self._channel = None
-        self._methods.clear()
+        """Close all channels that there are; a thread that asks again makes a new one."""
+        channels, self._channels, self._of_thread = self._channels, [], threading.local()
+        for channel in channels:
+            channel.close()
 
     def _call(self, request: Request) -> bytes:
-        method = self._methods.get(request.method) or self._method(request.method)
-        answer: bytes = method(request.body, timeout=self._time_limit_s, metadata=request.metadata)
+        answer: bytes = self._method(request.method)(
+            request.body, timeout=self._time_limit_s, metadata=request.metadata
+        )
         return answer
 
     def _method(self, name: str) -> Any:  # noqa: ANN401 - grpcio has no types
-        if self._channel is None:
+        """Return a method of the channel of this thread, which has a connection of its own."""
+        methods: dict[str, Any] | None = getattr(self._of_thread, "methods", None)
+        if methods is None:
             if self._credentials is None:
-                self._channel = self._grpc.insecure_channel(self._target, self._settings)
+                channel = self._grpc.insecure_channel(self._target, self._settings)
             else:
-                self._channel = self._grpc.secure_channel(self._target, self._credentials, self._settings)
-        # Without serializers, messages are bytes.
-        path = name if name.startswith("/") else f"/{self._service}/{name}"  # of another service of the same server
-        self._methods[name] = self._channel.unary_unary(path)
-        return self._methods[name]
+                channel = self._grpc.secure_channel(self._target, self._credentials, self._settings)
+            self._of_thread.channel = channel
+            methods = self._of_thread.methods = {}
+            self._channels = [*self._channels, channel]
+        if name not in methods:
+            # Without serializers, messages are bytes.
+            path = name if name.startswith("/") else f"/{self._service}/{name}"  # of another service of the same server
+            methods[name] = self._of_thread.channel.unary_unary(path)
+        return methods[name]
+
+    def _drop(self) -> None:
+        """Close the channel of this thread: one that failed waits longer each time before it connects again."""
+        channel, self._of_thread.channel, self._of_thread.methods = self._of_thread.channel, None, None
+        self._channels = [each for each in self._channels if each is not channel]
+        channel.close()
 
     def _fail(self, error: Any, method: str) -> NoReturn:  # noqa: ANN401
         code, details = error.code(), " ".join(str(error.details() or "").split())[:200]
@@ -117,7 +130,7 @@ class GrpcClient:
         if code is codes.DEADLINE_EXCEEDED:
             raise TimeoutError(f"no whole answer from {self.url} {method} within {self._time_limit_s:g} s") from error
         if code in (codes.UNAVAILABLE, codes.CANCELLED):
-            self.close()  # a channel that failed waits longer each time before it connects again; a new one does not
+            self._drop()
             raise Unreachable(f"{self.url} {method}: {details}") from error
         if code is codes.RESOURCE_EXHAUSTED and "larger than max" in details:
             raise BadAnswer(f"the answer is longer than allowed: {details}") from error

@@ -7,8 +7,10 @@ its failures are told.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, Rejected, Unreachable
@@ -32,21 +34,36 @@ class Request:
 
 
 class Client:
-    """One connection to a server, with what every request carries."""
+    """Connections to one server, one for each thread that asks, with what every request carries."""
 
     def __init__(self, options: RemoteOptions, context: Context) -> None:
         """Check the options; connect later. Raises CannotLoad."""
         self._sampled = options.sampled
         self._headers = _remote.headers(options)
-        tls = _remote.tls_context(options)
-        self._connection = Connection(
-            options.url, time_limit_s=context.time_limit_s, max_bytes=context.max_response_bytes, tls=tls
+        self._make = partial(
+            Connection,
+            options.url,
+            time_limit_s=context.time_limit_s,
+            max_bytes=context.max_response_bytes,
+            tls=_remote.tls_context(options),
         )
+        self._of_thread = threading.local()
+        self._all = [self._make()]
+        self._of_thread.connection = self._all[0]
 
     @property
     def url(self) -> str:
         """The address of the server, for messages."""
-        return self._connection.url
+        return self._all[0].url
+
+    @property
+    def _connection(self) -> Connection:
+        """The connection of this thread, made when it first asks."""
+        found: Connection | None = getattr(self._of_thread, "connection", None)
+        if found is None:
+            found = self._of_thread.connection = self._make()
+            self._all = [*self._all, found]
+        return found
 
     def request(
         self, path: str, body: bytes, content_type: str, more: Mapping[str, str] = {}, method: str = "POST"
@@ -102,14 +119,16 @@ class Client:
             raise CannotLoad(f"{self.url}/{path}: {error}") from error
 
     def close(self) -> None:
-        """Close the connection if there is one."""
-        self._connection.close()
+        """Close all connections that there are."""
+        for connection in self._all:
+            connection.close()
 
 
 class HttpProbe:
-    """The life of a probe over HTTP: one client from `open` to `close`, one request at a time."""
+    """The life of a probe over HTTP: one client from `open` to `close`, one request at a time from each thread."""
 
     served: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
 
     def __init__(self, options: RemoteOptions, context: Context) -> None:
         self._options = options

@@ -50,6 +50,8 @@ class OnnxRuntime(LocalProbe):
     """An ONNX model in this process. Outputs that are no tensors (scikit-learn's ZipMap) are left out."""
 
     needs: ClassVar[tuple[str, str]] = ("onnxruntime", "onnx")
+    concurrent: ClassVar[bool] = True
+    """ONNX Runtime allows `run` of one session from several threads."""
 
     @dataclass(frozen=True)
     class Options:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class OpenInferenceGrpc:
-    """A model behind the Open Inference Protocol: one channel, one call at a time."""
+    """A model behind the Open Inference Protocol: a channel for each thread, one call at a time in each."""
 
     served: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str]] = ("grpcio", "grpc")
 
     @dataclass(frozen=True)

@@ -66,7 +66,7 @@ ONE_KEY = [
     ("5m", "5m\n    targets: []", "11:14  watches.fraud.targets: is empty; at least one is needed"),
     ("5m", "5m\n    targets: [fraud]\n    target: fraud", "12:5  watches.fraud.target: `target` is short for `targets` with one name; keep one of the two"),
     ("5m", "5m\n    load: {warmup: 10001}", '11:20  watches.fraud.load.warmup: "10001" is out of range; it must be at most 10000'),
-    ("5m", "5m\n    load: {scenario: offline}", '11:22  watches.fraud.load.scenario: "offline" is not one of single-stream'),
+    ("5m", "5m\n    load: {scenario: offlin}", '11:22  watches.fraud.load.scenario: "offlin" is not one of single-stream, multi-stream, server, offline, constant (did you mean "offline"?)'),
     ("5m", "5m\n    load: {time_limit: 20m}", '11:24  watches.fraud.load.time_limit: "20m" is out of range; write 1ms to 10m'),
     ("50ms at p99", "3s at p99", "11:5  watches.fraud.objectives: no request can take as long as `latency` says, because `load.time_limit` ends it before; write a time_limit of at least 3s"),
     ("50ms at p99", "50ms", '11:27  watches.fraud.objectives.latency: "50ms" is not a latency objective; write 50ms at p99'),

@@ -26,7 +26,6 @@ from goldwatch.config.sections import (
     Cluster,
     Exporters,
     Lease,
-    Load,
     Log,
     Objectives,
     Otlp,
@@ -34,6 +33,7 @@ from goldwatch.config.sections import (
     Replays,
     SilenceEntry,
 )
+from goldwatch.config.traffic import Load
 
 __all__ = [
     "Alerts",

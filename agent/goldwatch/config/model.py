@@ -16,7 +16,8 @@ from pydantic_core import CoreSchema, core_schema
 from goldwatch.config.energy import Energy
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
-from goldwatch.config.sections import Alerts, Cluster, Exporters, Load, Log, Objectives, Replays
+from goldwatch.config.sections import Alerts, Cluster, Exporters, Log, Objectives, Replays
+from goldwatch.config.traffic import Load
 
 MASK = "**********"
 

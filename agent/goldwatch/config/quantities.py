@@ -48,6 +48,7 @@ PERCENTAGE_PATTERN = rf"^{_NUMBER} *%$"
 POINTS_PATTERN = rf"^(?:no worse than +)?{_NUMBER} *points?$"
 LATENCY_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+ at +p[0-9]{{2}}(?:\.[0-9]{{1,2}})?$"
 RATE_PATTERN = rf"^{_NUMBER} +(?:per|an?) +(?:{_PERIOD})$"
+REQUEST_RATE_PATTERN = rf"^{_NUMBER} *(?:/ *|per +)(?:s|sec|second|m|min|minute|h|hour)$"
 LISTEN_PATTERN = r"^(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
@@ -215,6 +216,25 @@ def parse_moment(value: object) -> float:
 def format_moment(at: float) -> str:
     """Write Unix seconds as a time in UTC; what is smaller than a second is lost."""
     return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def parse_request_rate(value: object) -> float:
+    """Return requests a second for `100 per second`, `100/s` or `30 per minute`, above 0 and up to 100,000."""
+    text = _match(REQUEST_RATE_PATTERN, value, "is not a rate of requests; write 100 per second or 30 per minute")
+    unit = re.split(r"[/ ]", text)[-1]
+    rate = float(_first_number(text) / _SECONDS[unit])
+    if not 0 < rate <= 100_000:
+        raise QuantityError(value, "is out of range; write more than 0 and up to 100000 per second")
+    return rate
+
+
+def format_request_rate(rate_per_s: float) -> str:
+    """Write requests a second; a rate of less than one by the minute or hour where that is exact."""
+    for unit, size in (("second", 1), ("minute", 60), ("hour", 3600)):
+        number = round(Decimal(repr(rate_per_s * size)), 9)
+        if number >= 1 or unit == "hour":
+            break
+    return f"{_plain(number)} per {unit}"
 
 
 def parse_listen(value: object) -> Listen:

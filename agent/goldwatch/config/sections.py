@@ -1,4 +1,4 @@
-"""The sections of the config that mean what they say: load, objectives, alerts, exporters, log.
+"""The sections of the config that mean what they say: objectives, alerts, exporters, log.
 
 The file has them under shorter keys (`time_limit`) than Python (`time_limit_s`), which says the unit in the name.
 """
@@ -18,8 +18,6 @@ from goldwatch.config.base import Quantity, Section
 _EXAMPLES = ("30s", "5m", "2h")
 _duration = partial(Quantity, form=q.format_duration, pattern=q.DURATION_PATTERN, examples=_EXAMPLES)
 
-RequestLimit = Annotated[float, _duration(partial(q.parse_duration, low_s=0.001, high_s=600), examples=("250ms", "2s"))]
-StartLimit = Annotated[float, _duration(partial(q.parse_duration, low_s=0.1, high_s=3600))]
 ExportInterval = Annotated[float, _duration(partial(q.parse_duration, low_s=1, high_s=3600))]
 LeaseTime = Annotated[float, _duration(partial(q.parse_duration, low_s=1, high_s=300))]
 RetryPeriod = Annotated[float, _duration(partial(q.parse_duration, low_s=0.5, high_s=60), examples=("500ms", "2s"))]
@@ -58,24 +56,6 @@ def _parse_lease_name(value: object) -> str:
 _LEASE_NAME = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 LeaseName = Annotated[str, Quantity(_parse_lease_name, str, _LEASE_NAME, ("fraud-goldwatch",))]
 Url = Annotated[str, Quantity(_parse_url, str, "^https?://", ("http://collector:4318",))]
-
-
-class Load(Section):
-    """How requests are issued in a replay."""
-
-    scenario: Literal["single-stream"] = Field(
-        default="single-stream",
-        description="The MLPerf scenario: single-stream sends the next request after the last answer.",
-    )
-    warmup: int = Field(
-        default=10, ge=0, le=10_000, description="Requests sent before the replay, which are not measured."
-    )
-    time_limit_s: RequestLimit = Field(
-        default=2.0, alias="time_limit", description="A request that takes longer is ended and counts as an error."
-    )
-    start_limit_s: StartLimit = Field(
-        default=60.0, alias="start_limit", description="How long the probe may take to load the model, or to connect."
-    )
 
 
 class Replays(Section):

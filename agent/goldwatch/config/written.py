@@ -26,12 +26,12 @@ from goldwatch.config.sections import (
     Deadline,
     Exporters,
     Jitter,
-    Load,
     Log,
     Objectives,
     Replays,
     empty_is_mapping,
 )
+from goldwatch.config.traffic import Load
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -149,6 +149,10 @@ class WatchEntry(Section):
     @classmethod
     def _latency_can_be_seen(cls, objectives: Objectives, info: ValidationInfo) -> Objectives:
         latency, load = objectives.latency, info.data.get("load")
+        if latency and load and load.scenario == "offline":
+            raise ValueError(
+                "the scenario offline measures throughput and has no `latency`; leave it out, or write another scenario"
+            )
         if latency and load and latency.limit_s > load.time_limit_s:
             raise ValueError(
                 "no request can take as long as `latency` says, because `load.time_limit` ends it before; "

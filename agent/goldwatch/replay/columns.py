@@ -1,8 +1,9 @@
 """The columns of observations of one replay, in memory that agent and worker share.
 
 The worker writes each row as it happens, so that a crash, a hang or a kill loses nothing but the request in flight,
-and the agent can see from outside how long that request has been under way. Layout: eight 64-bit words of progress,
-then one block a column. The agent reads it with the standard library alone; `array` needs numpy.
+and the agent can see from outside how long each request has been under way. Layout: eight 64-bit words of progress,
+two words for each request that may be in flight, then one block a column. The agent reads it with the standard library
+alone; `array` needs numpy.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ FINISH_BYTES = 16
 """The bytes kept of the reason why a language model stopped."""
 
 _HEADER_BYTES = 64
+_FLIGHT_BYTES = 16
+MOST_IN_FLIGHT = 256
+"""The most requests at a time."""
+
 _ALIGN = 64
 
 
@@ -54,12 +59,17 @@ class Layout:
     def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Name -> dtype and shape of every column, in the order in which they lie in memory.
 
-        Times are nanoseconds of the monotonic clock. Tokens are -1 where the answer did not say.
+        Times are nanoseconds of the monotonic clock. `latency_ns` is from `sent_ns` to the whole answer,
+        `dispatch_delay_ns` from when an open load meant to send to `sent_ns`, and `late_ns` the part of that delay that
+        is goldwatch's own: the rest is waiting for one of the requests in flight to be answered. A request of several
+        examples has as many rows, all with the same times. Tokens are -1 where the answer did not say.
         """
         fixed = {
             "example": ("int64", (self.rows,)),
             "sent_ns": ("int64", (self.rows,)),
             "latency_ns": ("int64", (self.rows,)),
+            "dispatch_delay_ns": ("int64", (self.rows,)),
+            "late_ns": ("int64", (self.rows,)),
             "outcome": ("uint8", (self.rows,)),
         }
         if self.tokens:
@@ -79,9 +89,12 @@ class Columns:
         self._offsets, size = _offsets(layout)
         self._memory = mmap.mmap(fd, size)
         self._words = memoryview(self._memory)[:_HEADER_BYTES].cast("q")
+        self._flights = memoryview(self._memory)[_HEADER_BYTES:][: _FLIGHT_BYTES * MOST_IN_FLIGHT].cast("q")
         self.example = self._integers("example")
         self.sent_ns = self._integers("sent_ns")
         self.latency_ns = self._integers("latency_ns")
+        self.dispatch_delay_ns = self._integers("dispatch_delay_ns")
+        self.late_ns = self._integers("late_ns")
         self.outcome = memoryview(self._memory)[self._offsets["outcome"] :][: layout.rows]
 
     @classmethod
@@ -100,21 +113,44 @@ class Columns:
         return Phase(self._words[0])
 
     @property
-    def row(self) -> int:
-        """The row that the worker is at."""
+    def since_ns(self) -> int:
+        """When the worker began its present phase, or request of warm-up, by the monotonic clock."""
         return self._words[1]
 
     @property
-    def since_ns(self) -> int:
-        """When the worker began its present step, by the monotonic clock; 0 before it has begun."""
-        return self._words[2]
+    def held(self) -> bool:
+        """Whether the agent wants no further request to be sent for now."""
+        return bool(self._words[2])
 
-    def progress(self, phase: Phase, row: int, now_ns: int) -> None:
-        """Say from the worker what it does now, and since when."""
+    @held.setter
+    def held(self, held: bool) -> None:
+        self._words[2] = held
+
+    def progress(self, phase: Phase, now_ns: int) -> None:
+        """Say what the worker does now, and since when."""
         words = self._words
         words[0] = phase
-        words[1] = row
-        words[2] = now_ns
+        words[1] = now_ns
+
+    def begin(self, flight: int, row: int, now_ns: int) -> None:
+        """Say from the worker that the request of `row` is under way; `flight` counts those of the moment from 0."""
+        flights = self._flights
+        flights[2 * flight] = row
+        flights[2 * flight + 1] = now_ns
+
+    def end(self, flight: int) -> None:
+        """Say from the worker that it is under way no more."""
+        self._flights[2 * flight + 1] = 0
+
+    def forget_flights(self) -> None:
+        """Say that no request is under way: the worker that sent them has gone."""
+        for flight in range(MOST_IN_FLIGHT):
+            self.end(flight)
+
+    def flights(self) -> list[tuple[int, int]]:
+        """Return the first row of each request that is under way, and since when."""
+        words = self._flights.tolist()
+        return [(row, since_ns) for row, since_ns in zip(words[::2], words[1::2], strict=True) if since_ns]
 
     def array(self, name: str) -> NDArray[Any]:
         """Return a view of a column as a numpy array."""
@@ -125,7 +161,9 @@ class Columns:
 
     def close(self) -> None:
         """Let go of the memory; views that are still alive keep the mapping, not the descriptor."""
-        for view in (self._words, self.example, self.sent_ns, self.latency_ns, self.outcome):
+        for view in (self._words, self._flights, self.example, self.sent_ns, self.latency_ns, self.outcome):
+            view.release()
+        for view in (self.dispatch_delay_ns, self.late_ns):
             view.release()
         with contextlib.suppress(BufferError):  # a numpy view is still in use; the mapping goes with it
             self._memory.close()
@@ -138,12 +176,16 @@ class Columns:
 
 def _offsets(layout: Layout) -> tuple[dict[str, int], int]:
     offsets = {}
-    end = _HEADER_BYTES
+    end = _HEADER_BYTES + _FLIGHT_BYTES * MOST_IN_FLIGHT
     for name, (dtype, shape) in layout.columns().items():
         offsets[name] = end
         size = (int(dtype[1:]) if dtype.startswith("S") else _ITEM_BYTES[dtype]) * math.prod(shape)
-        end += -(-size // _ALIGN) * _ALIGN
+        end += _aligned(size)
     return offsets, end
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGN) * _ALIGN
 
 
 def _anonymous_file() -> int:

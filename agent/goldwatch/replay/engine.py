@@ -13,12 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
+from itertools import islice
 from typing import Any
 
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import Description, TensorSpec
 from goldwatch.replay.columns import Columns, Layout, Phase
+from goldwatch.replay.disturbances import Found
 from goldwatch.replay.foreign import packages
+from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Worker, WorkerDied, Workers
 
@@ -48,6 +51,7 @@ class Plan:
     outputs: tuple[TensorSpec, ...]
     examples: Sequence[int]
     tokens: bool = False
+    load: LoadPlan = field(default_factory=LoadPlan)
     python: str = ""
     memory_bytes: int | None = None
     warmup: int = 10
@@ -63,13 +67,18 @@ class Replay:
 
     `started_at` is Unix time in seconds, the durations are seconds. `failure` says why the target could not be reached
     or used at all; `given_up` why it was asked no further; `ended` why goldwatch itself could not go on, which says
-    nothing of the target: a mistake in the config, a missing package, a stop.
+    nothing of the target: a mistake in the config, a missing package, a stop. `samples` is the number of examples of
+    one request. `described_after` is what a served target said that it is at the end.
     """
 
     columns: Columns
     started_at: float
     duration_s: float = 0.0
+    samples: int = 1
+    open_load: bool = False
     description: Description | None = None
+    described_after: Description | None = None
+    disturbances: Found = field(default_factory=Found)
     open_s: float | None = None
     first_request_s: float | None = None
     errors: Counter[str] = field(default_factory=Counter)
@@ -80,16 +89,27 @@ class Replay:
 
     def outcomes(self) -> dict[str, int]:
         """Count the requests by the label of their outcome; outcomes that did not occur are left out."""
-        counts = Counter(self.columns.outcome)
+        counts = Counter(self.columns.outcome[:: self.samples])
         return {outcome.label: counts[outcome] for outcome in Outcome if counts[outcome]}
 
     def latencies_s(self) -> array[float]:
-        """Return the latency of each answered request in seconds, in the order in which they were sent.
+        """Return the latency of each answered request in seconds, in the order of the rows.
 
-        Eight bytes each: a set may have a million examples.
+        It counts from when it was due for an open load, and from when it was sent for a closed one. Eight bytes each:
+        a set may have a million examples.
         """
-        rows = zip(self.columns.latency_ns, self.columns.outcome, strict=True)
-        return array("d", (ns / 1e9 for ns, outcome in rows if outcome == Outcome.OK))
+        columns = self.columns
+        delays = columns.dispatch_delay_ns if self.open_load else bytes(columns.layout.rows)
+        rows = zip(columns.latency_ns, delays, columns.outcome, strict=True)
+        chosen = islice(rows, 0, None, self.samples)
+        return array("d", ((ns + delay) / 1e9 for ns, delay, outcome in chosen if outcome == Outcome.OK))
+
+    def late_s(self) -> list[float]:
+        """Return by how many seconds goldwatch itself sent each request of an open load too late."""
+        if not self.open_load:
+            return []
+        rows = zip(self.columns.late_ns, self.columns.outcome, strict=True)
+        return [ns / 1e9 for ns, o in islice(rows, 0, None, self.samples) if o != Outcome.NOT_SENT]
 
 
 class _End(Enum):
@@ -106,15 +126,14 @@ class _Supervision:
         self._workers = workers
         self._stop = stop
         self._started_ns = time.monotonic_ns()
-        columns = Columns.create(Layout(len(plan.examples), plan.outputs, plan.tokens), plan.examples)
-        self.replay = Replay(columns, started_at=wall())
+        layout = Layout(len(plan.examples), plan.outputs, plan.tokens)
+        columns = Columns.create(layout, plan.examples)
+        self.replay = Replay(columns, wall(), samples=plan.load.samples, open_load=plan.load.is_open)
 
     def run(self) -> Replay:
-        start = 0
         while True:
-            end = self._attempt(start)
-            start = self._columns.row + 1 if self._columns.phase == Phase.REPLAYING else 0
-            if end is not _End.LOST or start >= len(self._plan.examples):
+            end = self._attempt()
+            if end is not _End.LOST or Outcome.NOT_SENT not in self._columns.outcome.tobytes():
                 break
             if self.replay.restarts == MOST_RESTARTS:
                 break
@@ -126,8 +145,9 @@ class _Supervision:
     def _columns(self) -> Columns:
         return self.replay.columns
 
-    def _attempt(self, start: int) -> _End:
-        self._columns.progress(Phase.STARTING, start, time.monotonic_ns())
+    def _attempt(self) -> _End:
+        self._columns.forget_flights()
+        self._columns.progress(Phase.STARTING, time.monotonic_ns())
         python = self._plan.python
         path = packages(self._plan.factory) if python else ""
         try:
@@ -137,7 +157,7 @@ class _Supervision:
             return _End.CUT_SHORT
         end = _End.LOST
         try:
-            worker.send("goldwatch.replay.timed:replay", self._argument(start), (self._columns.fd,))
+            worker.send("goldwatch.replay.timed:replay", self._argument(), (self._columns.fd,))
             end = self._watch(worker)
         except WorkerDied as death:
             end = self._bury(str(death))
@@ -148,7 +168,7 @@ class _Supervision:
                 self._workers.drop(worker)
         return end
 
-    def _argument(self, start: int) -> dict[str, Any]:
+    def _argument(self) -> dict[str, Any]:
         plan = self._plan
         return {
             "factory": plan.factory,
@@ -157,7 +177,7 @@ class _Supervision:
             "outputs": [asdict(spec) for spec in plan.outputs],
             "rows": len(plan.examples),
             "tokens": plan.tokens,
-            "start": start,
+            "load": asdict(plan.load),
             "warmup": plan.warmup,
             "time_limit_s": plan.time_limit_s,
         }
@@ -184,7 +204,7 @@ class _Supervision:
         elif message.get("event") == "first" and replay.first_request_s is None:
             replay.first_request_s = message["first_request_s"]
         elif "done" in message:
-            replay.errors.update({self._redacted(text): n for text, n in message["done"]["errors"].items()})
+            self._take_in(message["done"])
             return True
         elif "failed" in message:
             if message["kind"] in _TARGETS_OWN:
@@ -193,6 +213,13 @@ class _Supervision:
                 replay.ended = self._redacted(message["failed"])
             return True
         return False
+
+    def _take_in(self, done: dict[str, Any]) -> None:
+        replay = self.replay
+        replay.errors.update({self._redacted(text): n for text, n in done["errors"].items()})
+        replay.disturbances = Found(**done["disturbances"])
+        if done["description"] is not None:
+            replay.described_after = self._description(done["description"])
 
     def _redacted(self, text: str) -> str:
         """Take out secrets: a server may send back what it was sent, and this text goes into log and ledger."""
@@ -217,10 +244,12 @@ class _Supervision:
 
     def _stuck(self) -> str | None:
         """Say what the worker has been doing for longer than it may, if so."""
-        now_s = (time.monotonic_ns() - self._columns.since_ns) / 1e9
+        now_s = self._age_s(self._columns.since_ns)
         if self._columns.phase in (Phase.STARTING, Phase.OPENING):
             limit_s = self._plan.start_limit_s
             return f"the target did not open within {limit_s:g} s" if now_s > limit_s else None
+        if self._columns.phase == Phase.REPLAYING:
+            now_s = max((self._age_s(since_ns) for _, since_ns in self._columns.flights()), default=0.0)
         limit_s = self._plan.time_limit_s
         return f"no answer within {limit_s:g} s; the worker was ended" if now_s > limit_s + _GRACE_S else None
 
@@ -231,8 +260,11 @@ class _Supervision:
             return None
         return f"the model took {found / 2**20:,.0f} MiB of memory, {allowed / 2**20:,.0f} MiB are allowed"
 
+    def _age_s(self, since_ns: int) -> float:
+        return (time.monotonic_ns() - since_ns) / 1e9
+
     def _bury(self, why: str, outcome: Outcome = Outcome.CRASHED) -> _End:
-        """Record the loss of the worker where it belongs: in its row, or as the failure of the whole replay."""
+        """Record the loss of the worker where it belongs: in the rows in flight, or as the failure of the replay."""
         columns = self._columns
         why = self._redacted(why)
         if self._stop.is_set() or columns.phase == Phase.STARTING:
@@ -242,13 +274,21 @@ class _Supervision:
             doing = "in warm-up" if columns.phase == Phase.WARMING_UP else "while opening the target"
             self.replay.failure = f"{why} ({doing})"
             return _End.CUT_SHORT
-        row = columns.row
-        if columns.outcome[row] == Outcome.NOT_SENT:
-            columns.sent_ns[row] = columns.since_ns
-            columns.latency_ns[row] = time.monotonic_ns() - columns.since_ns
-            columns.outcome[row] = outcome
-            self.replay.errors[why] += 1
+        self.replay.errors[why] += 1
+        for row, since_ns in columns.flights():
+            # Of several in flight, one that hangs takes the worker with it; the others are sent again.
+            if outcome is Outcome.CRASHED or self._age_s(since_ns) > self._plan.time_limit_s + _GRACE_S:
+                self._lose(row, since_ns, outcome)
         return _End.LOST
+
+    def _lose(self, first: int, since_ns: int, outcome: Outcome) -> None:
+        columns = self._columns
+        now_ns = time.monotonic_ns()
+        for row in range(first, min(first + self._plan.load.samples, columns.layout.rows)):
+            if columns.outcome[row] == Outcome.NOT_SENT:
+                columns.sent_ns[row] = since_ns
+                columns.latency_ns[row] = now_ns - since_ns
+                columns.outcome[row] = outcome
 
 
 def replay(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -49,6 +50,7 @@ class FakeProbe:
     """
 
     served: ClassVar[bool] = False
+    concurrent: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -73,7 +75,7 @@ class FakeProbe:
         self._sleep = sleep
         # Options that came through JSON have text for keys.
         self._failures: Mapping[int, str] = {int(number): failure for number, failure in options.failures.items()}
-        self._count = 0
+        self._numbers = count(1)  # whose `next` is atomic
         self._is_open = False
 
     def open(self) -> None:
@@ -113,9 +115,9 @@ class FakeProbe:
         Raises TimeoutError (also if the latency is above the time limit of the context), Rejected or Unreachable.
         """
         self._check_open()
-        self._count += 1
-        failure = self._failures.get(self._count, "")
-        latency_s = self._options.latencies_s[(self._count - 1) % len(self._options.latencies_s)]
+        number = next(self._numbers)
+        failure = self._failures.get(number, "")
+        latency_s = self._options.latencies_s[(number - 1) % len(self._options.latencies_s)]
         if failure == "timeout" or latency_s > self._time_limit_s:
             self._sleep(self._time_limit_s)
             raise TimeoutError(f"no answer within {self._time_limit_s:g} s, as told")
@@ -126,7 +128,7 @@ class FakeProbe:
                 raise Rejected("answered 500: rejected, as told")
             case "unreachable":
                 raise Unreachable("connection reset, as told")
-        return Response(self._count, request @ _weights(request.shape[1], self._options.classes))
+        return Response(number, request @ _weights(request.shape[1], self._options.classes))
 
     def decode(self, response: Response) -> dict[str, NDArray[Any]]:
         """Return probabilities, shape [batch, classes]. Raises BadAnswer if the request was to end so."""

@@ -1,0 +1,152 @@
+"""When each query is sent: after the last answer, or by the schedule of an open load, from one thread or several.
+
+Each thread takes the next query, encodes it, waits until it is due and sends it itself: no hand-over from one thread to
+another lies between the due time and the request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+
+from goldwatch.replay.asking import Asking, clock_ns
+from goldwatch.replay.columns import Columns, Phase
+from goldwatch.replay.load import LoadPlan
+
+_SPIN_NS = 150_000
+"""So long before the time, sleeping is over: the kernel may wake a thread so much too late."""
+
+_NAP_NS = 100_000_000
+_LEAD_NS = 20_000_000
+"""The first query of an open load is due so long after the start, so that all threads are ready for it."""
+
+_SWITCH_S = 0.0005
+_PR_SET_TIMERSLACK = 29
+
+
+def sleep_until(due_ns: int) -> None:
+    """Return at `due_ns` of the monotonic clock, or as soon after it as the kernel lets us."""
+    left_ns = due_ns - clock_ns()
+    if left_ns > _SPIN_NS:
+        time.sleep((left_ns - _SPIN_NS) / 1e9)
+    while clock_ns() < due_ns:
+        time.sleep(0)  # gives way to other threads, unlike an empty loop
+
+
+class Dispatcher:
+    """Sends all queries of one load that are left."""
+
+    def __init__(self, load: LoadPlan, asking: Asking, columns: Columns, *, concurrent: bool, warm: bool) -> None:
+        """Make ready; without `concurrent` one query is sent at a time, whatever the load says.
+
+        With `warm` each of several threads sends one query that is not observed, before any other: it connects.
+        """
+        self._load = load
+        self._asking = asking
+        self._columns = columns
+        self._left = asking.left()
+        self._threads = min(load.in_flight if concurrent else 1, len(self._left))
+        self._warm = warm and self._threads > 1
+        self._ready = threading.Barrier(max(self._threads, 1), action=self._start)
+        self._due_ns = self._schedule()
+        self._next = count()
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Send them. Raises what the probe raises while it encodes."""
+        if self._threads <= 1 and not self._load.is_open:
+            self._start()
+            self._closed(0)
+            return
+        with _promptly():
+            threads = [threading.Thread(target=self._thread, args=(flight,)) for flight in range(self._threads)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _schedule(self) -> list[int]:
+        """Return when the queries that are left are due, from the first of them on."""
+        if not self._load.is_open or not self._left:
+            return []
+        whole = self._load.schedule_ns(self._load.queries(self._columns.layout.rows))
+        due_ns = [whole[row // self._load.samples] for row in self._left]
+        return [each - due_ns[0] for each in due_ns]
+
+    def _start(self) -> None:
+        self._columns.progress(Phase.REPLAYING, clock_ns())
+        start_ns = clock_ns() + _LEAD_NS
+        self._due_ns = [start_ns + due_ns for due_ns in self._due_ns]
+
+    def _thread(self, flight: int) -> None:
+        try:
+            if self._warm:
+                self._asking.warm_up(self._left[flight])
+            self._ready.wait()
+            (self._open if self._load.is_open else self._closed)(flight)
+        except BaseException as error:  # raised again by `run`
+            self._failure = error
+
+    def _rows(self) -> Iterator[tuple[int, int]]:
+        """Yield the index and first row of each query that is this thread's turn, while it makes sense to go on."""
+        for turn in self._next:  # `next` of a count is atomic
+            if turn >= len(self._left) or self._failure is not None or self._asking.hopeless:
+                return
+            yield turn, self._left[turn]
+
+    def _closed(self, flight: int) -> None:
+        columns, asking = self._columns, self._asking
+        gap_ns = round(1e9 * self._threads / self._load.most_per_s) if self._load.most_per_s else 0
+        next_ns = 0
+        for _, row in self._rows():
+            columns.begin(flight, row, clock_ns())
+            request = asking.encode(row)
+            if gap_ns or columns.held:
+                columns.end(flight)
+                self._wait(next_ns)
+                next_ns = clock_ns() + gap_ns
+            asking.send(flight, row, request)
+
+    def _open(self, flight: int) -> None:
+        columns, asking = self._columns, self._asking
+        free_ns = 0
+        for turn, row in self._rows():
+            columns.begin(flight, row, clock_ns())
+            request = asking.encode(row)
+            columns.end(flight)
+            due_ns = self._due_ns[turn]
+            while due_ns - clock_ns() > _NAP_NS:
+                if self._failure is not None or asking.hopeless:
+                    return
+                time.sleep(_NAP_NS / 2e9)
+            sleep_until(due_ns)
+            free_ns = asking.send(flight, row, request, due_ns, free_ns)
+
+    def _wait(self, until_ns: int) -> None:
+        while self._columns.held or clock_ns() < until_ns:
+            time.sleep(min(max(until_ns - clock_ns(), 0) / 1e9, 0.05) or 0.01)
+
+
+@contextlib.contextmanager
+def _promptly() -> Iterator[None]:
+    """Have threads woken, and the interpreter handed over, as soon as can be."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    _set_timer_slack_ns(1)  # threads that are started now inherit it
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
+        _set_timer_slack_ns(0)  # the default
+
+
+def _set_timer_slack_ns(slack_ns: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # only Linux has it, and only promptness depends on it
+        ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, slack_ns, 0, 0, 0)

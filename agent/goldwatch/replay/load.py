@@ -1,0 +1,58 @@
+"""How the requests of a replay are issued: MLPerf's scenarios and a constant rate, as plain values.
+
+A *query* is one request; it holds one example, or several of consecutive rows. A *closed* load sends the next query
+when an answer is there; an *open* one sends by a schedule that is made beforehand, whatever the server does.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+Scenario = Literal["single-stream", "multi-stream", "server", "offline", "constant"]
+"""The first four are MLPerf's; *constant* is *server* without its randomness."""
+
+OPEN: tuple[Scenario, ...] = ("server", "constant")
+
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """How to issue queries.
+
+    `rate_per_s` is the mean of queries a second of an open load; `samples` the examples of one query; `in_flight` the
+    most queries at a time; `seed` that of the Poisson arrivals. A closed load sends at most `most_per_s` queries a
+    second, 0 for no such limit.
+    """
+
+    scenario: Scenario = "single-stream"
+    rate_per_s: float = 0.0
+    samples: int = 1
+    in_flight: int = 1
+    seed: int = 0
+    most_per_s: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether latency counts from the scheduled time."""
+        return self.scenario in OPEN
+
+    def queries(self, rows: int) -> int:
+        """Return how many queries the rows of a replay make; the last may be smaller."""
+        return -(-rows // self.samples)
+
+    def schedule_ns(self, queries: int) -> list[int]:
+        """Return when each query of an open load is due, in nanoseconds from the first, which is due at 0.
+
+        Gaps are exponential for *server* (Poisson arrivals) and equal for *constant*. The same for the same seed.
+        """
+        if self.scenario == "constant":
+            return [round(i * _SECOND_NS / self.rate_per_s) for i in range(queries)]
+        chance = random.Random(self.seed)  # noqa: S311 - arrivals are no secret
+        due_s, found = 0.0, []
+        for _ in range(queries):
+            found.append(round(due_s * _SECOND_NS))
+            due_s += chance.expovariate(self.rate_per_s)
+        return found
