@@ -137,6 +137,16 @@ def test_the_verdicts_of_a_silent_watch_are_unknown_but_for_those_that_alert(des
     }
 
 
+def test_replays_that_are_cut_short_are_left_to_failing_for_a_while(desk: Desk) -> None:
+    desk.replay()
+    states = []
+    for _ in range(9):
+        desk.clock.advance(EVERY_S)
+        desk.look()
+        states.append(silent(desk.replay(verdict("failing"), validity=Validity.INSUFFICIENT)).state)
+    assert states == [State.UNKNOWN] * 8 + [State.ALERTING]
+
+
 def test_a_dead_server_is_failing_and_nothing_else(desk: Desk) -> None:
     failing = verdict("failing", State.ALERTING, summary="600 of 600 requests failed")
     desk.replay()

@@ -184,3 +184,20 @@ def test_watches_of_one_target_that_see_the_same_thing_are_one_alert(
 )
 def test_another_target_a_silenced_a_closed_and_a_later_alert_are_no_reason_to_call_nobody(other: Alert) -> None:
     assert hushed(an_alert(2, "failing", watch="other"), None, [other]).calls
+
+
+def test_a_watch_that_goes_silent_takes_nothing_from_what_its_alert_has_said() -> None:
+    first = advance(None, damaged(), AROUND, 1)
+    silent = verdict("silent", State.ALERTING, severity=Severity.TICKET, evidence=None, threshold=None, summary="quiet")
+    nothing = judgement(verdicts=(alerting(summary="not known: quiet"), silent), scores=(), difference=None)
+    after = advance(first, nothing, AROUND, 2)
+    assert first is not None
+    assert after is not None
+    assert after.monitors == ("worse", "silent")
+    assert (after.number, after.severity) == (1, Severity.PAGE)
+    assert [line for line in after.text.splitlines() if line not in first.text.splitlines()] == [
+        "also     silent: quiet"
+    ]
+    old = advance(dataclasses.replace(first, explanation=None), nothing, AROUND, 2)
+    assert old is not None
+    assert old.text == f"{first.text}\nalso     silent: quiet"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from goldwatch.alert import Alert, advance
 from goldwatch.cli import app
+from goldwatch.explanation import Picture, Surroundings
+from goldwatch.judgement import Severity, State
 from goldwatch.ledger import Ledger
+
+from tests.builders import difference, judgement, verdict
 
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\
@@ -18,6 +25,13 @@ targets: {{digits: {{probe: onnx-runtime, file: {DIGITS}/digits.onnx}}}}
 golden: {{digits: {DIGITS}/golden}}
 watches: {{digits: {{every: 5m}}}}
 """
+
+
+def damaged(folder: Path) -> Path:
+    """Return a config that watches a copy of the model with its weights in 3 bits."""
+    path = folder / "goldwatch.yaml"
+    path.write_text(CONFIG.replace("digits.onnx", "digits-quantised.onnx"))
+    return path
 
 
 @pytest.fixture
@@ -70,3 +84,65 @@ def test_a_silence_that_says_too_little_is_refused(
 def test_without_a_ledger_there_is_nothing_to_silence(config: Path) -> None:
     result = goldwatch("silence", config, "--for", "2h", "--why", "x")
     assert (result.exit_code, "no such ledger; it is made by `goldwatch run`" in result.stderr) == (2, True)
+
+
+def test_examples_are_replayed_beside_their_reference(tmp_path: Path) -> None:
+    result = goldwatch("replay", damaged(tmp_path), "--examples", "8, 1")
+    assert result.exit_code == 0, result.output
+    *drawn, said = result.stdout.split("\n\n")[0].splitlines()
+    assert len(drawn) == 4
+    assert said.startswith("example 8: right is 0, reference 0, now 5")
+    assert "largest difference 0." in said
+    assert said.endswith(" ms")
+    assert result.stdout.splitlines()[-1] == "1 of 2 answered as in the reference"
+    assert not tmp_path.joinpath("goldwatch.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--examples", "8,x"), '--examples: "8,x" is not a list of examples; write their numbers, such as 17,203,911'),
+        (("--examples", "600"), "golden set digits@5ce757 has examples 0 to 599, and not 600"),
+        (("--examples", "8", "--watch", "x"), 'no watch is named "x"; there are digits'),
+        (("--examples", "8", "--target", "x"), 'watch digits has no target "x"; it has digits'),
+    ],
+)
+def test_examples_that_cannot_be_replayed(config: Path, arguments: tuple[str, ...], says: str) -> None:
+    result = goldwatch("replay", config, *arguments)
+    assert (result.exit_code, result.stderr) == (2, f"{says}\n")
+
+
+def test_a_model_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "goldwatch.yaml"
+    path.write_text(CONFIG.replace("digits.onnx", "none.onnx"))
+    result = goldwatch("replay", path, "--examples", "8")
+    assert result.exit_code == 2
+    assert "none.onnx" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_alert_is_shown_with_the_examples_that_flipped(config: Path, ledger: Ledger) -> None:
+    worse = verdict("worse", State.ALERTING, evidence=7.9, since=1_800_000_000.0)
+    told = judgement(verdicts=(worse,), difference=difference())
+    alert = advance(None, told, Surroundings(None, [], "1 point", "1 false alarm a year"), 1)
+    assert alert is not None
+    assert alert.explanation is not None
+    pictures = [Picture(i, ("▀▄", "▄▀")) for i in range(4)]
+    ledger.record(told, {}, replace(alert, explanation=alert.explanation.with_pictures(pictures)))
+    for arguments in (("alert", config), ("alert", config, "1")):
+        shown = goldwatch(*arguments)
+        assert shown.exit_code == 0, shown.output
+        head, text, first, second = shown.stdout.split("\n\n")
+        assert head == "alert 1 of watch digits: opened 2027-01-15 08:00:01Z, open"
+        assert text == alert.text
+        assert [line.split() for line in first.splitlines()[:2]] == [["▀▄"] * 3, ["▄▀"] * 3]
+        assert second.splitlines() == ["▀▄", "▄▀", "3: 8 -> 1, right is 8"]
+    told_as_json = json.loads(goldwatch("alert", config, "--json").stdout)
+    assert told_as_json["explanation"]["pictures"][0]["lines"] == ["▀▄", "▄▀"]
+
+
+def test_an_alert_that_is_not_there(config: Path, ledger: Ledger) -> None:
+    assert goldwatch("alert", config).stderr == "there has been no alert\n"
+    ledger.keep_alert(Alert(3, "digits", "digits", Severity.PAGE, ("worse",), 0.0, "it is worse"))
+    assert goldwatch("alert", config, "4").stderr == "there is no alert 4\n"
+    assert "it is worse" in goldwatch("alert", config).stdout

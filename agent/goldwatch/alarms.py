@@ -27,7 +27,9 @@ from goldwatch.silence import Silence, in_force, rollouts
 
 SILENT = "silent"
 INTERVALS = 3
-"""A watch that has had no valid replay for so many of its intervals is silent."""
+"""A watch of which nothing has been heard for so many of its intervals is silent."""
+_INTERVALS_HALF_HEARD = 9
+"""So is one whose replays are cut short, for so many: before that, *failing* has had the time to say why."""
 
 _FAILING = "failing"
 _EVENTS_BEFORE_S = 3600.0
@@ -57,8 +59,7 @@ class Alarms:
     def __init__(self, ledger: Ledger) -> None:
         self.lock = threading.Lock()
         self._ledger = ledger
-        self._expected_since: dict[tuple[str, str], float] = {}
-        self._last_valid: dict[tuple[str, str], float | None] = {}
+        self._last_heard: dict[tuple[str, str], dict[Validity, float]] = {}
 
     def settle(self, assignment: Assignment, judgement: Judgement, config: Config) -> Settled:
         """Say what follows from a judgement."""
@@ -122,27 +123,30 @@ class Alarms:
 
         A target that is failing is known to be: that is the cause, and one alert says it.
         """
+        if judgement.validity is not Validity.INVALID:
+            self._heard(assignment.key, now)[judgement.validity] = judgement.started_at
         if judgement.validity is Validity.VALID:
-            self._last_valid[assignment.key] = judgement.started_at
             return _verdict(State.STEADY, None, "the last replay was valid")
         failing = any(v.monitor == _FAILING and v.state is State.ALERTING for v in judgement.verdicts)
         overdue = None if failing else self._overdue(assignment, now)
         return overdue or _verdict(State.UNKNOWN, None, "the last replay was not valid")
 
+    def _heard(self, key: tuple[str, str], now: float) -> dict[Validity, float]:
+        """Return when something was last heard of a watch, by what it was. No silence is older than this agent."""
+        if key not in self._last_heard:
+            self._last_heard[key] = {Validity.VALID: now, Validity.INSUFFICIENT: now}
+        return self._last_heard[key]
+
     def _overdue(self, assignment: Assignment, now: float) -> Verdict | None:
         """Return the verdict of a watch that has been silent for too long; None for another."""
-        key, interval_s = assignment.key, mean_interval_s(assignment.watch.every)
-        begun = self._expected_since.setdefault(key, now)
-        if key not in self._last_valid:
-            self._last_valid[key] = self._ledger.last_valid_at(*key, before=now)
-        last = self._last_valid[key]
-        # What was before this agent began to expect replays is not its silence.
-        since = max(last or begun, begun)
-        if now - since < INTERVALS * interval_s + assignment.watch.jitter_s:
+        interval_s, heard = mean_interval_s(assignment.watch.every), self._heard(assignment.key, now)
+        quiet_s, half_quiet_s = now - max(heard.values()), now - heard[Validity.VALID]
+        late_s = assignment.watch.jitter_s
+        if quiet_s < INTERVALS * interval_s + late_s and half_quiet_s < _INTERVALS_HALF_HEARD * interval_s + late_s:
             return None
-        silent = format_duration(round(now - since))
-        what = f"no valid replay for {silent}, and one is due every {format_duration(round(interval_s, 3))}"
-        return _verdict(State.ALERTING, since, f"{what}: the model is not watched")
+        what = f"no valid replay for {format_duration(round(half_quiet_s))}"
+        due = f"one is due every {format_duration(round(interval_s, 3))}"
+        return _verdict(State.ALERTING, heard[Validity.VALID], f"{what}, and {due}: the model is not watched")
 
     def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:
         """Return the judgement of no replay: who alerted does so still, and nobody else knows anything."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from goldwatch.event import Event
 from goldwatch.explanation import Explanation, Surroundings, explain
-from goldwatch.judgement import Judgement, Severity, State
+from goldwatch.judgement import Judgement, Severity, State, Verdict
 from goldwatch.silence import Silence
 
 __all__ = ["Alert", "Event", "Surroundings", "advance", "cause", "hushed"]
@@ -68,6 +68,8 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
     if alert is not None and set(alerting) <= set(alert.monitors) and severity in (alert.severity, Severity.TICKET):
         return alert
     monitors = tuple(sorted(set(alerting) | set(alert.monitors if alert else ()), key=_rank))
+    if alert is not None and set(alerting) - set(alert.monitors) == {_LAST}:
+        return _unheard(alert, monitors, alerting[_LAST])
     told = explain(severity, sorted(alerting.values(), key=lambda v: _rank(v.monitor)), judgement, around)
     return Alert(
         number=alert.number if alert else number,
@@ -79,6 +81,14 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
         text=told.text(),
         explanation=told,
     )
+
+
+def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict) -> Alert:
+    """Return an open alert of a watch that has gone silent: what it said still stands, and nothing new is known."""
+    if alert.explanation is None:
+        return replace(alert, monitors=monitors, text=f"{alert.text}\nalso     {_LAST}: {silent.summary}")
+    told = replace(alert.explanation, verdicts=(*alert.explanation.verdicts, silent))
+    return replace(alert, monitors=monitors, text=told.text(), explanation=told)
 
 
 def hushed(alert: Alert, silence: Silence | None, others: Iterable[Alert]) -> Alert:

@@ -1,36 +1,63 @@
-"""The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes."""
+"""The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes, an API and a page.
+
+They change nothing, take nothing but a number, and show nothing that is secret. The ledger is read in a thread, by a
+connection of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import math
+import sqlite3
+import time
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from aiohttp import web
+
+from goldwatch.history import LedgerError
+from goldwatch.page import alert_page, status_page
+from goldwatch.status import MOST, Status
 
 Render: TypeAlias = Callable[[str], tuple[bytes, str]]
 """Takes the Accept header and returns the exposition and its content type."""
 
-_INDEX = """goldwatch
+_ON_PAGE = 200
+_AT_ONCE = 2
+"""So many readers of the ledger at a time; the others wait, and scrapes do not."""
 
-/metrics   Prometheus and OpenMetrics
-/healthz   is the agent alive
-/readyz    is the config in force
-"""
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+T = TypeVar("T")
 
 
 class Endpoints:
-    """The HTTP server of the agent. It serves nothing that is secret and changes nothing."""
+    """The HTTP server of the agent."""
 
-    def __init__(self, render: Render, not_ready_because: Callable[[], str | None]) -> None:
+    def __init__(
+        self, render: Render, not_ready_because: Callable[[], str | None], status: Callable[[], Status | None]
+    ) -> None:
+        """Serve; `status` returns None as long as there is no ledger."""
         self._render = render
         self._not_ready_because = not_ready_because
+        self._status = status
+        self._reading = asyncio.Semaphore(_AT_ONCE)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port, which is a free one if 0 was asked for. Raises OSError."""
         app = web.Application(client_max_size=1024)
-        app.router.add_get("/", self._index)
+        app.router.add_get("/", self._page)
+        app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
+        app.router.add_get("/api/v1/watches", self._watches)
+        app.router.add_get("/api/v1/alerts", self._alerts)
+        app.router.add_get(r"/api/v1/alerts/{number:\d{1,9}}", self._alert)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -51,9 +78,6 @@ class Endpoints:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _index(self, _: web.Request) -> web.Response:
-        return web.Response(text=_INDEX)
-
     async def _metrics(self, request: web.Request) -> web.Response:
         # A thousand watches take a second to write, for which no replay should be late.
         body, content_type = await asyncio.to_thread(self._render, request.headers.get("Accept", ""))
@@ -65,3 +89,67 @@ class Endpoints:
     async def _readyz(self, _: web.Request) -> web.Response:
         why = self._not_ready_because()
         return web.Response(text="ok\n") if why is None else web.Response(text=f"{why}\n", status=503)
+
+    async def _page(self, _: web.Request) -> web.Response:
+        def page(status: Status) -> str:
+            return status_page(status.watches(_ON_PAGE), status.alerts()["alerts"])
+
+        return _html(await self._read(page))
+
+    async def _alert_page(self, request: web.Request) -> web.Response:
+        alert = await self._found(request)
+        return _html(alert_page(alert, time.time()))
+
+    async def _watches(self, request: web.Request) -> web.Response:
+        limit = _limit(request, MOST)
+        return _json(await self._read(lambda status: status.watches(limit)))
+
+    async def _alerts(self, request: web.Request) -> web.Response:
+        limit = _limit(request, 100)
+        return _json(await self._read(lambda status: status.alerts(limit)))
+
+    async def _alert(self, request: web.Request) -> web.Response:
+        return _json(await self._found(request))
+
+    async def _found(self, request: web.Request) -> dict[str, Any]:
+        number = int(request.match_info["number"])
+        alert = await self._read(lambda status: status.alert(number))
+        if alert is None:
+            raise web.HTTPNotFound(text=f"there is no alert {number}\n")
+        return alert
+
+    async def _read(self, question: Callable[[Status], T]) -> T:
+        """Ask the ledger, in a thread."""
+        status = self._status()
+        if status is None:
+            raise web.HTTPServiceUnavailable(text="goldwatch is starting\n")
+        async with self._reading:
+            try:
+                return await asyncio.to_thread(question, status)
+            except (LedgerError, sqlite3.Error) as error:
+                raise web.HTTPServiceUnavailable(text=f"the ledger cannot be read: {error}\n") from None
+
+
+def _limit(request: web.Request, default: int) -> int:
+    text = request.query.get("limit", str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST:
+        raise web.HTTPBadRequest(text=f"limit is a number from 1 to {MOST}\n")
+    return int(text)
+
+
+def _json(value: object) -> web.Response:
+    text = json.dumps(_finite(value), allow_nan=False) + "\n"
+    return web.Response(text=text, content_type="application/json", headers=_HEADERS)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return the value with null for each number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_HEADERS)

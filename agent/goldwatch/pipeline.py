@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,9 +209,15 @@ def _with_energy(judgement: Judgement, section: EnergySection, found: Finding) -
     return dataclasses.replace(judgement, energy=found.energy, energy_missing="; ".join(missing), footprint=comes_to)
 
 
-def replay(assignment: Assignment, workers: Workers, stop: threading.Event | None = None) -> Replay:
-    """Replay once. The caller closes the columns."""
-    return engine.replay(plan_of(assignment), workers, stop)
+def replay(
+    assignment: Assignment,
+    workers: Workers,
+    stop: threading.Event | None = None,
+    examples: Sequence[int] | None = None,
+) -> Replay:
+    """Replay once, all of the golden set or some examples of it. The caller closes the columns."""
+    plan = plan_of(assignment)
+    return engine.replay(plan if examples is None else dataclasses.replace(plan, examples=examples), workers, stop)
 
 
 def worker_key(target: Target) -> str:

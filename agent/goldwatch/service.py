@@ -33,6 +33,7 @@ from goldwatch.replay.fence import Halt
 from goldwatch.replay.workers import Workers
 from goldwatch.runner import Observer, Runner, of_open_alert
 from goldwatch.schedule import Timetable
+from goldwatch.status import Status
 
 if TYPE_CHECKING:
     from goldwatch.cluster.membership import Membership
@@ -66,7 +67,8 @@ class Service:
         self._workers = Workers()
         self._prometheus = PrometheusExporter()
         self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
-        self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because)
+        self._status: Status | None = None
+        self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because, lambda: self._status)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._replays = ThreadPoolExecutor(_MOST_CONCURRENT, "replays")  # a thread is started when it is needed
         self._stopping = threading.Event()
@@ -86,6 +88,7 @@ class Service:
             if self._on_config is not None:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
+            self._status = Status(wanted.config.ledger, lambda: self._in_force)
             self._exporters |= _pushers(wanted.config, self._failed_push)
             self._membership = _membership(wanted.config, self._replay_all_now)
             await self._listen(wanted.config)
@@ -135,6 +138,8 @@ class Service:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         await self._endpoints.stop()
+        if self._status is not None:
+            self._status.close()
         ended = asyncio.get_running_loop().run_in_executor(None, self._replays.shutdown)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(ended), _STOP_LIMIT_S / 2)

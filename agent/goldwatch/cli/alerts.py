@@ -1,13 +1,68 @@
-"""The commands for whom an alert wakes: silence."""
+"""The commands for whom an alert wakes: alert, replay, silence."""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail
+from goldwatch.cli.base import ConfigFile, app, fail, select
+
+
+@app.command()
+def alert(
+    config: ConfigFile,
+    number: Annotated[int, typer.Argument(metavar="[N]", help="The alert's number; without it, the newest.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Show an alert: what changed, since when, the examples that flipped. The agent may be running or not."""
+    from goldwatch.alert_report import alert_text  # noqa: PLC0415
+    from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.history import History, LedgerError  # noqa: PLC0415
+    from goldwatch.status import Status  # noqa: PLC0415
+
+    try:
+        ledger = load(config).ledger
+        with History.open(ledger) as history:
+            newest = history.alerts(limit=1)
+            found = history.alert(number) if number else (newest[0] if newest else None)
+    except (ConfigError, LedgerError) as error:
+        fail(str(error))
+    if found is None:
+        fail(f"there is no alert {number}" if newest else "there has been no alert")
+    if as_json:
+        print(json.dumps(Status(ledger, lambda: None).alert(found.number), indent=2))  # noqa: T201
+    else:
+        sys.stdout.write(alert_text(found))
+
+
+@app.command()
+def replay(
+    config: ConfigFile,
+    examples: Annotated[str, typer.Option(help="The examples to replay, such as 17,203,911.")],
+    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
+    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+) -> None:
+    """Replay some examples now, and show each answer beside its reference. Nothing of it is kept."""
+    from goldwatch.alert_report import rerun_text  # noqa: PLC0415
+    from goldwatch.pipeline import CannotStart, prepare  # noqa: PLC0415
+    from goldwatch.replay.workers import Workers  # noqa: PLC0415
+    from goldwatch.rerun import CannotRerun, rerun  # noqa: PLC0415
+
+    numbers = examples.replace(",", " ").split()
+    if not numbers or not all(number.isascii() and number.isdigit() for number in numbers):
+        fail(f'--examples: "{examples}" is not a list of examples; write their numbers, such as 17,203,911')
+    workers = Workers()
+    try:
+        assignment = select(prepare(config, workers), watch, target)
+        sys.stdout.write(rerun_text(rerun(assignment, [int(number) for number in numbers], workers)))
+    except (CannotStart, CannotRerun) as error:
+        fail(str(error))
+    finally:
+        workers.close()
 
 
 @app.command()

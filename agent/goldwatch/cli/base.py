@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from goldwatch.pipeline import Assignment, InForce
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,3 +25,16 @@ def fail(message: str) -> NoReturn:
     """End with exit code 2: nothing could be measured."""
     print(message, file=sys.stderr)  # noqa: T201
     raise typer.Exit(2)
+
+
+def select(wanted: InForce, watch: str, target: str) -> Assignment:
+    """Return what a command is about: the named watch and target, or the only ones there are."""
+    watches = list(wanted.config.watches)
+    if watch not in watches and (watch or len(watches) > 1):
+        what = f'no watch is named "{watch}"' if watch else "which watch? Write --watch"
+        fail(f"{what}; there are {', '.join(watches)}")
+    found = [a for a in wanted.assignments if a.watch.name == (watch or watches[0])]
+    targets = [a.target.name for a in found]
+    if target and target not in targets:
+        fail(f'watch {found[0].watch.name} has no target "{target}"; it has {", ".join(targets)}')
+    return found[targets.index(target)] if target else found[0]
