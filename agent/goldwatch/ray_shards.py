@@ -81,14 +81,14 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
     """Put the shards of a plan together in the order of the examples."""
     import numpy as np  # noqa: PLC0415 - the agent has no shards
 
-    columns = Columns.create(Layout(len(plan.examples), plan.outputs), plan.examples)
+    columns = Columns.create(Layout(len(plan.examples), plan.outputs, plan.tokens), plan.examples)
     for name in columns.layout.columns():
         column = columns.array(name)
         rows = [np.frombuffer(part["columns"][name], column.dtype) for part in parts]
         if name == "sent_ns":
             rows = [np.where(ns > 0, ns + part["clock_ns"], ns) for ns, part in zip(rows, parts, strict=True)]
         column[:] = np.concatenate(rows).reshape(column.shape)
-    found = Replay(columns, started_at, duration_s)
+    found = Replay(columns, started_at, duration_s, samples=plan.load.samples, open_load=plan.load.is_open)
     described = [part["description"] for part in parts if part["description"] is not None]
     found.description = described[0] if described else None
     found.open_s = _most(parts, "open_s")

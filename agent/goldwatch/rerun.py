@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from goldwatch.golden.error import GoldenError
-from goldwatch.judge import open_as, output_specs
-from goldwatch.pipeline import JUDGES, Assignment, replay
-from goldwatch.replay.columns import Columns, Layout
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judge import layout, open_as
+from goldwatch.pipeline import JUDGES, Assignment
+from goldwatch.pipeline import replay as replay_once
+from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 
@@ -53,7 +55,7 @@ def rerun(assignment: Assignment, examples: Sequence[int], workers: Workers) -> 
     most = assignment.golden.examples
     if wrong := [e for e in examples if not 0 <= e < most]:
         raise CannotRerun(f"golden set {assignment.golden} has examples 0 to {most - 1}, and not {wrong[0]}")
-    result = replay(assignment, workers, examples=examples)
+    result = replay_once(assignment, workers, examples=examples)
     try:
         if why := result.failure or result.ended:
             raise CannotRerun(why)
@@ -84,22 +86,20 @@ def answers(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         os.close(descriptors[0])
         raise
     examples: list[int] = argument["examples"]
-    columns = Columns(descriptors[0], Layout(len(examples), output_specs(golden)))
+    columns = Columns(descriptors[0], replace(layout(golden), rows=len(examples)))
     try:
         found = []
-        decision, classes = golden.manifest.decision, golden.manifest.labels.classes
         for row, example in enumerate(examples):
             outcome = Outcome(columns.outcome[row])
             ok = outcome is Outcome.OK
-            now = columns.array(f"output.{decision}")[row]
-            then = golden.tensor(f"outputs.{decision}")[example]
+            label, then, now = _words(golden, columns, row, example)
             found.append(
                 {
                     "example": example,
                     "lines": picture.draw(golden, example),
-                    "label": classes[int(golden.tensor("labels")[example])],
-                    "reference": classes[int(then.argmax())],
-                    "now": classes[int(now.argmax())] if ok else outcome.label.replace("_", " "),
+                    "label": label,
+                    "reference": then,
+                    "now": now if ok else outcome.label.replace("_", " "),
                     "distance": _distance(golden, columns, row, example) if ok else None,
                     "latency_s": columns.latency_ns[row] / 1e9 if ok else None,
                 }
@@ -109,11 +109,27 @@ def answers(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         columns.close()
 
 
-def _distance(golden: Any, columns: Columns, row: int, example: int) -> float:  # noqa: ANN401 - a GoldenSet
+def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[str, str, str]:
+    """Return what is right, what the reference says and what the target says now; empty where there is no such word."""
+    manifest = golden.manifest
+    decision, now = manifest.decision, columns.array(f"output.{manifest.decision}")[row]
+    if manifest.outputs[decision].in_lines:
+        answers = golden.lines()[example].get("answers", [""])
+        return answers[0], golden.text(f"outputs.{decision}")[example], now.decode("utf-8", "replace")
+    if manifest.labels is None or manifest.labels.classes is None:
+        return "", "", ""
+    classes, then = manifest.labels.classes, golden.tensor(f"outputs.{decision}")[example]
+    return classes[int(golden.tensor("labels")[example])], classes[int(then.argmax())], classes[int(now.argmax())]
+
+
+def _distance(golden: GoldenSet, columns: Columns, row: int, example: int) -> float:
     import numpy as np  # noqa: PLC0415 - as above
 
     pairs = [
         (columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example])
-        for name in golden.manifest.outputs
+        for name, spec in golden.manifest.outputs.items()
+        if not spec.in_lines
     ]
-    return max(float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0.0)) for a, b in pairs)
+    return max(
+        (float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0.0)) for a, b in pairs), default=0.0
+    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from goldwatch.golden.opened import GoldenSet
 
 _MOST_NUMBERS = 16
+_MOST_LETTERS = 200
 _WIDEST = 48
 _LARGEST_IMAGE = 512
 _INK = 0.35
@@ -22,10 +23,19 @@ def draw(golden: GoldenSet, example: int) -> list[str]:
     if not 0 <= example < golden.examples:
         raise IndexError(f"the set has examples 0 to {golden.examples - 1}, not {example}")
     lines = []
-    for name in golden.manifest.inputs:
+    for name, spec in golden.manifest.inputs.items():
+        if spec.in_lines:
+            lines.append(f"{name} {_told(golden.text(f'inputs.{name}')[example])}")
+            continue
         shown = list(_drawn(np.asarray(golden.tensor(f"inputs.{name}")[example])))
         lines += [f"{name} {shown[0]}"] if len(shown) == 1 else shown
     return lines
+
+
+def _told(text: str) -> str:
+    """Return a text on one line, of bounded length, with nothing that a terminal would obey."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return f"{plain[:_MOST_LETTERS]}..." if len(plain) > _MOST_LETTERS else plain
 
 
 def half_blocks(image: NDArray[Any]) -> list[str]:
