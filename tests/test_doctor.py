@@ -36,7 +36,7 @@ def findings(title: str) -> dict[str, str]:
         if not line.startswith("  "):
             section = found.setdefault(line, {})
         else:
-            section[line[2:22].rstrip()] = line[23:]
+            section[line[2:26].rstrip()] = line[27:]
     return found[title]
 
 

@@ -36,15 +36,15 @@ def _probes() -> Iterator[str]:
         try:
             probe = entry.load()
         except Exception as error:
-            yield f"{name:<20} does not load: {type(error).__name__}: {error}"
+            yield f"{name:<24} does not load: {type(error).__name__}: {error}"
             continue
-        yield f"{name:<20} {_package(*probe.needs) if isinstance(probe, NeedsPackage) else 'ready'}"
+        yield f"{name:<24} {_package(*probe.needs) if isinstance(probe, NeedsPackage) else 'ready'}"
 
 
 def _exporters() -> Iterator[str]:
-    yield f"{'prometheus':<20} ready"
+    yield f"{'prometheus':<24} ready"
     for protocol in ("http", "grpc"):
-        yield f"{'otlp ' + protocol:<20} {_package(f'opentelemetry-exporter-otlp-proto-{protocol}', 'otlp')}"
+        yield f"{'otlp ' + protocol:<24} {_package(f'opentelemetry-exporter-otlp-proto-{protocol}', 'otlp')}"
 
 
 def _package(package: str, extra: str) -> str:
@@ -61,8 +61,8 @@ def _meters() -> Iterator[str]:
     for meter in (Rapl(), Nvml()):
         try:
             meter.open()
-            yield f"{meter.source:<20} ready: {meter.detail}"
+            yield f"{meter.source:<24} ready: {meter.detail}"
         except Unreadable as why:
-            yield f"{meter.source:<20} {why}"
+            yield f"{meter.source:<24} {why}"
         finally:
             meter.close()

@@ -189,8 +189,8 @@ def test_a_cold_target_is_opened_each_time(workers: Workers, examples: TensorLoc
 
 
 def test_the_deadline_ends_a_replay(workers: Workers, examples: TensorLocation) -> None:
-    result = replay(plan(examples, {"latencies_s": [0.2]}, deadline_s=1.0), workers)
-    assert result.given_up == "the deadline of 1 s had passed"
+    result = replay(plan(examples, {"latencies_s": [0.2]}, deadline_s=2.5), workers)
+    assert result.given_up == "the deadline of 2.5 s had passed"
     assert 0 < result.outcomes()["not_sent"] < N
 
 
