@@ -73,6 +73,15 @@ def test_the_monitors_of_a_target_share_its_budget_over_all_watches(tmp_path: Pa
         assert spent == [pytest.approx(spent[0])] * len(spent)
 
 
+def test_a_monitor_of_more_weight_gets_more_of_the_budget(tmp_path: Path) -> None:
+    file = config_file(tmp_path)
+    before = assignments(load(file), {"digits": FACTS})[0].settings["alphas"]
+    file.write_text(file.read_text() + "  weights: {worse: 3}\n")
+    after = assignments(load(file), {"digits": FACTS})[0].settings["alphas"]
+    assert after["worse"] / after["failing"] == pytest.approx(3)
+    assert after["worse"] > before["worse"]
+
+
 def test_only_monitors_that_can_page_spend_of_the_budget(tmp_path: Path) -> None:
     often, _, seldom = assignments(load(config_file(tmp_path)), {"digits": FACTS})
     assert often.settings["alphas"].keys() == {"worse", "failing", "slow"}

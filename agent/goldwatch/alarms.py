@@ -29,6 +29,8 @@ SILENT = "silent"
 INTERVALS = 3
 """A watch of which nothing has been heard for so many of its intervals is silent."""
 _INTERVALS_HALF_HEARD = 9
+_SHORTEST_INTERVAL_S = 5.0
+"""A watch of every second is not silent because a busy machine took four for a replay."""
 """So is one whose replays are cut short, for so many: before that, *failing* has had the time to say why."""
 
 _FAILING = "failing"
@@ -141,11 +143,12 @@ class Alarms:
         """Return the verdict of a watch that has been silent for too long; None for another."""
         interval_s, heard = mean_interval_s(assignment.watch.every), self._heard(assignment.key, now)
         quiet_s, half_quiet_s = now - max(heard.values()), now - heard[Validity.VALID]
+        interval_s = max(interval_s, _SHORTEST_INTERVAL_S)
         late_s = assignment.watch.jitter_s
         if quiet_s < INTERVALS * interval_s + late_s and half_quiet_s < _INTERVALS_HALF_HEARD * interval_s + late_s:
             return None
         what = f"no valid replay for {format_duration(round(half_quiet_s))}"
-        due = f"one is due every {format_duration(round(interval_s, 3))}"
+        due = f"one is due every {format_duration(round(mean_interval_s(assignment.watch.every), 3))}"
         return _verdict(State.ALERTING, heard[Validity.VALID], f"{what}, and {due}: the model is not watched")
 
     def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:

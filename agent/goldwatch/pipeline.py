@@ -146,7 +146,7 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
 
 
 def _budget(config: Config, sharers: Iterable[Watch]) -> Budget:
-    weights = {f"{w.name} {monitor}": 1.0 for w in sharers for monitor in _monitors(w)}
+    weights = {f"{w.name} {m}": config.alerts.weights.get(m, 1.0) for w in sharers for m in _monitors(w)}
     return Budget(config.alerts.false_alarms_per_year, weights)
 
 
