@@ -53,6 +53,8 @@ BROUGHT = {
     "": "aiohttp",
     "all": "onnxruntime, grpc, jmespath",
     "grpc": "grpc, google.protobuf",
+    "energy": "pynvml",
+    "grafana": "grafana_client",
     "http": "jmespath",
     "jax": "jax, flatbuffers",
     "litert": "ai_edge_litert.interpreter",
@@ -89,7 +91,7 @@ def test_the_base_install_has_ten_direct_dependencies_and_no_framework() -> None
 def test_a_plain_install_names_the_extra_that_a_probe_needs(wheel: Path, tmp_path: Path) -> None:
     python = install(wheel, tmp_path / "venv", "")
     said = run(python.with_name("goldwatch"), "doctor", cwd=tmp_path)
-    assert "onnx-runtime         missing: onnxruntime is not installed: pip install 'goldwatch[onnx]'" in said
+    assert "onnx-runtime             missing: onnxruntime is not installed: pip install 'goldwatch[onnx]'" in said
 
 
 def test_the_wheel_carries_the_digits_and_no_tests(wheel: Path) -> None:
