@@ -22,16 +22,14 @@ from goldwatch.explanation import Surroundings
 from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
 from goldwatch.ledger import Ledger
 from goldwatch.pipeline import Assignment
-from goldwatch.schedule import mean_interval_s
+from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 from goldwatch.silence import Silence, in_force, rollouts
 
 SILENT = "silent"
-INTERVALS = 3
-"""A watch of which nothing has been heard for so many of its intervals is silent."""
 _INTERVALS_HALF_HEARD = 9
+"""A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
 _SHORTEST_INTERVAL_S = 5.0
 """A watch of every second is not silent because a busy machine took four for a replay."""
-"""So is one whose replays are cut short, for so many: before that, *failing* has had the time to say why."""
 
 _FAILING = "failing"
 _EVENTS_BEFORE_S = 3600.0
@@ -141,14 +139,14 @@ class Alarms:
 
     def _overdue(self, assignment: Assignment, now: float) -> Verdict | None:
         """Return the verdict of a watch that has been silent for too long; None for another."""
-        interval_s, heard = mean_interval_s(assignment.watch.every), self._heard(assignment.key, now)
+        every_s, heard = mean_interval_s(assignment.watch.every), self._heard(assignment.key, now)
         quiet_s, half_quiet_s = now - max(heard.values()), now - heard[Validity.VALID]
-        interval_s = max(interval_s, _SHORTEST_INTERVAL_S)
+        interval_s = max(every_s, _SHORTEST_INTERVAL_S)
         late_s = assignment.watch.jitter_s
-        if quiet_s < INTERVALS * interval_s + late_s and half_quiet_s < _INTERVALS_HALF_HEARD * interval_s + late_s:
+        if quiet_s < SILENT_AFTER * interval_s + late_s and half_quiet_s < _INTERVALS_HALF_HEARD * interval_s + late_s:
             return None
         what = f"no valid replay for {format_duration(round(half_quiet_s))}"
-        due = f"one is due every {format_duration(round(mean_interval_s(assignment.watch.every), 3))}"
+        due = f"one is due every {format_duration(round(every_s, 3))}"
         return _verdict(State.ALERTING, heard[Validity.VALID], f"{what}, and {due}: the model is not watched")
 
     def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:

@@ -127,6 +127,7 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         "deterministic": golden.manifest.reference.deterministic,
         "inputs": [asdict(location) for location in golden.input_locations()],
         "outputs": [asdict(spec) for spec in output_specs(golden)],
+        "tokens": layout(golden).tokens,
     }
 
 
@@ -162,6 +163,8 @@ class _Case:
     _outputs: dict[str, NDArray[Any]] = field(init=False)
     _task: Judged = field(init=False)
     _difference: Difference | None = field(init=False)
+    _answers: Answers = field(init=False)
+    _validity: tuple[Validity, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         outcome = self.columns.array("outcome")
@@ -171,8 +174,10 @@ class _Case:
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
         self._task = judged(self.golden)
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
+        self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
+        self._validity = self._judged_valid()
 
-    def validity(self) -> tuple[Validity, tuple[str, ...]]:
+    def _judged_valid(self) -> tuple[Validity, tuple[str, ...]]:
         """Say whether the replay can be judged, and the reasons why not."""
         if self.facts.ended is not None:
             return Validity.INVALID, (self.facts.ended,)
@@ -211,7 +216,7 @@ class _Case:
         A replay that confirms an observation of *changed* is shown to no other monitor: it is one more than the budget
         counts with.
         """
-        validity, reasons = self.validity()
+        validity, reasons = self._validity
         found = Verdicts([], {}, {})
         for monitor, observation, least in self._monitors():
             state, refused = monitor.fresh(), None
@@ -231,7 +236,7 @@ class _Case:
 
     def judgement(self, verdicts: list[Verdict]) -> Judgement:
         """Put together what is known."""
-        validity, reasons = self.validity()
+        validity, reasons = self._validity
         counts = np.bincount(self._outcome, minlength=len(Outcome))
         return Judgement(
             watch=self.facts.watch,
@@ -265,9 +270,8 @@ class _Case:
 
     def observed(self) -> Observed:
         """Return what a backtest needs of this replay."""
-        answers = self._answers()
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
-        return observe(answers.right, answers.answered, sent, self._latencies_s)
+        return observe(self._answers.right, self._answers.answered, sent, self._latencies_s)
 
     def _monitors(self) -> list[tuple[Monitor[Any, Any], Any, Validity]]:
         """Return each monitor, what it observes, and the least validity that it can use."""
@@ -275,7 +279,7 @@ class _Case:
         found: list[tuple[Monitor[Any, Any], Any, Validity]] = []
         right = self.golden.tensor("reference.right")
         worse = Worse(right, reference.replays, settings.accuracy_loss, settings.alphas["worse"])
-        found.append((worse, self._answers(), Validity.VALID))
+        found.append((worse, self._answers, Validity.VALID))
         if reference.deterministic:
             changed = Changed(self.golden.examples, settings.accuracy_loss)
             found.append((changed, self._moves(), Validity.VALID))
@@ -285,9 +289,6 @@ class _Case:
             late = slow(settings.latency_quantile, settings.latency_limit_s, settings.alphas["slow"])
             found.append((late, self._late(settings.latency_limit_s), Validity.INSUFFICIENT))
         return found
-
-    def _answers(self) -> Answers:
-        return Answers(self._task.right(self._outputs) & self._answered, self._answered)
 
     def _moves(self) -> Moves:
         found = self._difference

@@ -53,6 +53,7 @@ class GoldenFacts:
     deterministic: bool
     inputs: tuple[TensorLocation, ...]
     outputs: tuple[TensorSpec, ...]
+    tokens: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}@{self.short_digest}"
@@ -240,7 +241,7 @@ def plan_of(assignment: Assignment) -> Plan:
         inputs=assignment.golden.inputs,
         outputs=assignment.golden.outputs,
         examples=range(assignment.golden.examples),
-        tokens=assignment.golden.task == "generation",
+        tokens=assignment.golden.tokens,
         load=load_plan(load),
         warmup=load.warmup,
         time_limit_s=load.time_limit_s,

@@ -14,8 +14,7 @@ from typing import Any
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judge import layout, open_as
-from goldwatch.pipeline import JUDGES, Assignment
-from goldwatch.pipeline import replay as replay_once
+from goldwatch.pipeline import JUDGES, Assignment, replay
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
@@ -55,7 +54,7 @@ def rerun(assignment: Assignment, examples: Sequence[int], workers: Workers) -> 
     most = assignment.golden.examples
     if wrong := [e for e in examples if not 0 <= e < most]:
         raise CannotRerun(f"golden set {assignment.golden} has examples 0 to {most - 1}, and not {wrong[0]}")
-    result = replay_once(assignment, workers, examples=examples)
+    result = replay(assignment, workers, examples=examples)
     try:
         if why := result.failure or result.ended:
             raise CannotRerun(why)

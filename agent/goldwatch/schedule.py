@@ -13,6 +13,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from goldwatch.config import Schedule
 
+SILENT_AFTER = 3
+"""A watch of which nothing has been heard for so many of its intervals is silent."""
+
 _YEAR = timedelta(days=365)
 
 

@@ -15,13 +15,12 @@ from goldwatch.alert import Alert
 from goldwatch.history import History, LedgerError
 from goldwatch.judgement import Judgement, State, Verdict
 from goldwatch.pipeline import Assignment, InForce
-from goldwatch.schedule import mean_interval_s
+from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
 MOST = 1000
 """More watches or alerts than this are not told at once."""
 
 _WORST_FIRST = (State.ALERTING, State.UNKNOWN, State.SUSPECT, State.RECOVERED, State.STEADY)
-_STALE_INTERVALS = 3
 _REUSED_FOR_S = 1.0
 
 
@@ -93,7 +92,7 @@ class Status:
 def _watch(
     assignment: Assignment, last: Judgement | None, valid_at: float | None, alert: Alert | None, now: float
 ) -> dict[str, Any]:
-    stale = valid_at is None or now - valid_at > _STALE_INTERVALS * mean_interval_s(assignment.watch.every)
+    stale = valid_at is None or now - valid_at > SILENT_AFTER * mean_interval_s(assignment.watch.every)
     verdicts = last.verdicts if last is not None else ()
     return {
         "watch": assignment.watch.name,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
 from goldwatch_probes._answers import check_outputs, newest, text
-from goldwatch_probes._grpc_client import GrpcClient, Request
+from goldwatch_probes._grpc_client import GrpcProbe, Request
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import RemoteOptions
 
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class OpenInferenceGrpc:
+class OpenInferenceGrpc(GrpcProbe):
     """A model behind the Open Inference Protocol: a channel for each thread, one call at a time in each."""
-
-    served: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, str]] = ("grpcio", "grpc")
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
@@ -33,12 +29,7 @@ class OpenInferenceGrpc:
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")
 
-    def __init__(self, options: Options, context: Context) -> None:
-        self._options = options
-        self._context = context
-        self._client: GrpcClient | None = None
-        self._description: Description | None = None
-        self._messages: Mapping[str, Any] = {}
+    _options: Options
 
     def open(self) -> None:
         """Connect, make sure that server and model are ready, and read the metadata.
@@ -49,15 +40,11 @@ class OpenInferenceGrpc:
 
         if not self._options.model:
             raise CannotLoad("`model` is empty")
-        self._client = GrpcClient(self._options, self._context, _v2_proto.SERVICE)
-        try:
-            self._messages = _v2_proto.messages()
-        except ImportError as error:
-            raise CannotLoad(f"protobuf cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+        client = self._connect(_v2_proto.SERVICE, _v2_proto.messages)
         if not self._ask("ServerReady").ready:
-            raise self._client.not_ready("the server says that it is not ready")
+            raise client.not_ready("the server says that it is not ready")
         if not self._ask("ModelReady", self._model()).ready:
-            raise self._client.not_ready(f'the server says that model "{self._options.model}" is not ready')
+            raise client.not_ready(f'the server says that model "{self._options.model}" is not ready')
         self.describe()
 
     def describe(self) -> Description:
@@ -78,9 +65,7 @@ class OpenInferenceGrpc:
         """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape."""
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
-        if self._description is None:
-            raise CannotLoad("the probe is not open")
-        if declared := self._description.inputs:
+        if declared := self._described().inputs:
             check_inputs(inputs, declared, partial=True)
         request = self._messages["ModelInferRequest"](
             model_name=self._options.model,
@@ -90,10 +75,6 @@ class OpenInferenceGrpc:
         )
         return self._opened().request("ModelInfer", request.SerializeToString())
 
-    def predict(self, request: Request) -> bytes:
-        """Make the call. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
-        return self._opened().call(request)
-
     def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
         answer = parsed(self._messages["ModelInferResponse"], response)
@@ -101,30 +82,11 @@ class OpenInferenceGrpc:
         check_outputs(outputs, self._description.outputs if self._description else ())
         return outputs
 
-    def close(self) -> None:
-        """Close the channel."""
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-        self._description = None
-
     def _model(self) -> dict[str, str]:
         return {"name": self._options.model, "version": self._options.version}
 
-    def _opened(self) -> GrpcClient:
-        if self._client is None:
-            raise CannotLoad("the probe is not open")
-        return self._client
-
     def _ask(self, method: str, fields: Mapping[str, str] = {}, *, optional: bool = False) -> Any:  # noqa: ANN401
-        """Call a method about the server; an empty answer if it has none such and that is `optional`."""
-        client = self._opened()
-        body = self._messages[f"{method}Request"](**fields).SerializeToString()
-        answer = client.ask(client.request(method, body), missing_allowed=optional)
-        try:
-            return parsed(self._messages[f"{method}Response"], answer)
-        except BadAnswer as error:
-            raise CannotLoad(f"{client.url} {method}: {error}") from error
+        return self._asked(method, f"{method}Request", f"{method}Response", fields, optional=optional)
 
 
 def _outputs(answer: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - a message

@@ -5,14 +5,13 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
 from goldwatch_probes import _tf_proto as proto
 from goldwatch_probes._answers import check_outputs
-from goldwatch_probes._grpc_client import GrpcClient, Request
+from goldwatch_probes._grpc_client import GrpcProbe, Request
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import RemoteOptions
 
@@ -20,11 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class TensorFlowServingGrpc:
-    """A model behind TensorFlow Serving's gRPC API: one channel, one call at a time."""
-
-    served: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, str]] = ("grpcio", "grpc")
+class TensorFlowServingGrpc(GrpcProbe):
+    """A model behind TensorFlow Serving's gRPC API: a channel for each thread, one call at a time in each."""
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
@@ -35,12 +31,7 @@ class TensorFlowServingGrpc:
         label: str = option("Label of a version, in place of `version`", default="")
         signature: str = option("Signature of the model to call", default="serving_default")
 
-    def __init__(self, options: Options, context: Context) -> None:
-        self._options = options
-        self._context = context
-        self._client: GrpcClient | None = None
-        self._description: Description | None = None
-        self._messages: Mapping[str, Any] = {}
+    _options: Options
 
     def open(self) -> None:
         """Connect, make sure that a version is available, and read the metadata.
@@ -54,22 +45,18 @@ class TensorFlowServingGrpc:
             raise CannotLoad("`version` and `label` are both given; leave one out")
         if options.version and not options.version.isdecimal():
             raise CannotLoad(f"`version` is {options.version!r}; over gRPC it is a number")
-        self._client = GrpcClient(options, self._context, proto.PREDICTION)
-        try:
-            self._messages = proto.messages()
-        except ImportError as error:
-            raise CannotLoad(f"protobuf cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+        self._connect(proto.PREDICTION, proto.messages)
         self.describe()
 
     def describe(self) -> Description:
         """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
         spec = self._spec()
-        status = self._ask(proto.STATUS, "StatusRequest", "StatusResponse", {"model_spec": spec})
+        status = self._asked(proto.STATUS, "StatusRequest", "StatusResponse", {"model_spec": spec})
         available = [s.version for s in status.model_version_status if s.state == proto.AVAILABLE]
         if not available:
             raise self._opened().not_ready(f'no version of model "{self._options.model}" is available')
         wanted = {"model_spec": spec, "metadata_field": ["signature_def"]}
-        metadata = self._ask("GetModelMetadata", "MetadataRequest", "MetadataResponse", wanted)
+        metadata = self._asked("GetModelMetadata", "MetadataRequest", "MetadataResponse", wanted)
         signature = self._signature(metadata)
         self._description = Description(
             model=self._options.model,
@@ -83,17 +70,11 @@ class TensorFlowServingGrpc:
 
     def encode(self, inputs: Tensors) -> Request:
         """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape."""
-        if self._description is None:
-            raise CannotLoad("the probe is not open")
-        check_inputs(inputs, self._description.inputs)
+        check_inputs(inputs, self._described().inputs)
         entries = [{"key": name, "value": proto.fields(name, array)} for name, array in inputs.items()]
         spec = self._spec() | {"signature_name": self._options.signature}
         request = self._messages["PredictRequest"](model_spec=spec, inputs=entries)
         return self._opened().request("Predict", request.SerializeToString())
-
-    def predict(self, request: Request) -> bytes:
-        """Make the call. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
-        return self._opened().call(request)
 
     def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
@@ -102,13 +83,6 @@ class TensorFlowServingGrpc:
         check_outputs(outputs, self._description.outputs if self._description else ())
         return outputs
 
-    def close(self) -> None:
-        """Close the channel."""
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-        self._description = None
-
     def _spec(self) -> dict[str, Any]:
         found: dict[str, Any] = {"name": self._options.model}
         if self._options.version:
@@ -116,19 +90,6 @@ class TensorFlowServingGrpc:
         if self._options.label:
             found["version_label"] = self._options.label
         return found
-
-    def _opened(self) -> GrpcClient:
-        if self._client is None:
-            raise CannotLoad("the probe is not open")
-        return self._client
-
-    def _ask(self, method: str, request: str, response: str, fields: Mapping[str, Any]) -> Any:  # noqa: ANN401
-        client = self._opened()
-        answer = client.ask(client.request(method, self._messages[request](**fields).SerializeToString()))
-        try:
-            return parsed(self._messages[response], answer)
-        except BadAnswer as error:
-            raise CannotLoad(f"{client.url} {method}: {error}") from error
 
     def _signature(self, metadata: Any) -> Any:  # noqa: ANN401 - messages
         packed = next((entry.value.value for entry in metadata.metadata if entry.key == "signature_def"), b"")

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from goldwatch.golden import lines as text
 from goldwatch.golden import tensors as stored
 from goldwatch.golden.error import GoldenError, quoted, reason
-from goldwatch.golden.manifest import FORMAT, MANIFEST, TENSORS, Manifest, format_of, parse, serialise
+from goldwatch.golden.manifest import FORMAT, MANIFEST, TENSORS, Manifest, parse, serialise
 from goldwatch.golden.opened import GoldenSet
 
 
@@ -88,8 +88,7 @@ def _entry(file: Path) -> dict[str, str | int]:
 
 
 def _oldest(manifest: Manifest) -> Manifest:
-    found = format_of(manifest.task, manifest.inputs, manifest.outputs)
-    return manifest.model_copy(update={"format": found})
+    return manifest.model_copy(update={"format": manifest.oldest_format})
 
 
 def _synchronise(path: Path) -> None:

@@ -238,7 +238,7 @@ class Manifest(_Part):
     def _has_its_lines(self) -> Manifest:
         if self.has_lines and LINES not in self.files:
             raise ValueError(f'files has no entry "{LINES}"; text and structured inputs are in this file')
-        if self.format < format_of(self.task, self.inputs, self.outputs):
+        if self.format < self.oldest_format:
             raise ValueError(f"format is {self.format}; text, and tasks beside classification, are of format {FORMAT}")
         return self
 
@@ -246,6 +246,11 @@ class Manifest(_Part):
     def has_lines(self) -> bool:
         """Whether a part of the examples lies in the file of examples."""
         return any(part.in_lines for part in (*self.inputs.values(), *self.outputs.values()))
+
+    @property
+    def oldest_format(self) -> int:
+        """The oldest format that has such a set: what an older goldwatch can read, it shall be able to read."""
+        return 2 if self.has_lines or self.task is not Task.CLASSIFICATION else 1
 
     def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Return the dtype and the whole shape, examples first, of each tensor that the set must hold, by name."""
@@ -267,12 +272,6 @@ _ROLES = {
     Task.GENERATION: "is the text",
     Task.EMBEDDING: "is the vector",
 }
-
-
-def format_of(task: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> int:
-    """Return the oldest format that has such a set: what an older goldwatch can read, it shall be able to read."""
-    text = any(getattr(part, "dtype", None) in (TEXT, JSON) for part in (*inputs.values(), *outputs.values()))
-    return 2 if text or task != Task.CLASSIFICATION else 1
 
 
 def _check_decision(task: Task, name: str, output: Output, labels: Labels | None) -> None:

@@ -117,15 +117,6 @@ class Columns:
         """When the worker began its present phase, or request of warm-up, by the monotonic clock."""
         return self._words[1]
 
-    @property
-    def held(self) -> bool:
-        """Whether the agent wants no further request to be sent for now."""
-        return bool(self._words[2])
-
-    @held.setter
-    def held(self, held: bool) -> None:
-        self._words[2] = held
-
     def progress(self, phase: Phase, now_ns: int) -> None:
         """Say what the worker does now, and since when."""
         words = self._words

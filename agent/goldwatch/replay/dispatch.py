@@ -103,15 +103,9 @@ class Dispatcher:
 
     def _closed(self, flight: int) -> None:
         columns, asking = self._columns, self._asking
-        gap_ns = round(1e9 * self._threads / self._load.most_per_s) if self._load.most_per_s else 0
-        next_ns = 0
         for _, row in self._rows():
             columns.begin(flight, row, clock_ns())
             request = asking.encode(row)
-            if gap_ns or columns.held:
-                columns.end(flight)
-                self._wait(next_ns)
-                next_ns = clock_ns() + gap_ns
             asking.send(flight, row, request)
 
     def _open(self, flight: int) -> None:
@@ -128,10 +122,6 @@ class Dispatcher:
                 time.sleep(_NAP_NS / 2e9)
             sleep_until(due_ns)
             free_ns = asking.send(flight, row, request, due_ns, free_ns)
-
-    def _wait(self, until_ns: int) -> None:
-        while self._columns.held or clock_ns() < until_ns:
-            time.sleep(min(max(until_ns - clock_ns(), 0) / 1e9, 0.05) or 0.01)
 
 
 @contextlib.contextmanager

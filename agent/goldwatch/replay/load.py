@@ -23,8 +23,7 @@ class LoadPlan:
     """How to issue queries.
 
     `rate_per_s` is the mean of queries a second of an open load; `samples` the examples of one query; `in_flight` the
-    most queries at a time; `seed` that of the Poisson arrivals. A closed load sends at most `most_per_s` queries a
-    second, 0 for no such limit.
+    most queries at a time; `seed` that of the Poisson arrivals.
     """
 
     scenario: Scenario = "single-stream"
@@ -32,7 +31,6 @@ class LoadPlan:
     samples: int = 1
     in_flight: int = 1
     seed: int = 0
-    most_per_s: float = 0.0
 
     @property
     def is_open(self) -> bool:

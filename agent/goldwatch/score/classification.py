@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Score
+from goldwatch.score.means import proportion, proportion_interval
 
 _K = 5
 _RESAMPLES = 1000
@@ -35,20 +36,11 @@ def scores(
     now, then, truth = outputs[answered], reference[answered], labels[answered]
     if truth.size == 0:
         return ()
-    found = [_proportion("accuracy", _within(now, truth, 1), _within(then, truth, 1))]
+    found = [proportion("accuracy", _within(now, truth, 1), _within(then, truth, 1))]
     if outputs.shape[1] > _K:
-        found.append(_proportion(f"top{_K}_accuracy", _within(now, truth, _K), _within(then, truth, _K)))
+        found.append(proportion(f"top{_K}_accuracy", _within(now, truth, _K), _within(then, truth, _K)))
     found.append(_macro_f1(now.argmax(axis=1), then.argmax(axis=1), truth))
     return tuple(found)
-
-
-def proportion_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Return the exact two-sided 95 % interval of a proportion (Clopper and Pearson 1934)."""
-    from scipy.special import betainccinv, betaincinv  # noqa: PLC0415 - only a replay that is scored pays for scipy
-
-    low = float(betaincinv(successes, trials - successes + 1, 0.025)) if successes > 0 else 0.0
-    high = float(betainccinv(successes + 1, trials - successes, 0.025)) if successes < trials else 1.0
-    return low, high
 
 
 def macro_f1(labels: IntArray, predicted: IntArray) -> float:
@@ -69,12 +61,6 @@ def _within(outputs: NDArray[np.floating], labels: IntArray, k: int) -> BoolArra
         ahead = np.count_nonzero((some > own) | ((some == own) & earlier), axis=1)
         found[start : start + _ROWS_AT_ONCE] = ahead < k
     return found
-
-
-def _proportion(name: str, now: BoolArray, then: BoolArray) -> Score:
-    n, right = now.size, int(np.count_nonzero(now))
-    low, high = proportion_interval(right, n)
-    return Score(name, right / n, low, high, n, float(np.count_nonzero(then)) / n)
 
 
 def _macro_f1(now: IntArray, then: IntArray, labels: IntArray) -> Score:

@@ -1,4 +1,4 @@
-"""A score that is the mean of one number an example, between 0 and 1, with its 95 % interval over examples."""
+"""Scores that are a share of the examples, or the mean of one number an example, with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Score
-from goldwatch.score.classification import proportion_interval
 
 _RESAMPLES = 1000
 _SEED = 20260101
 _CELLS_AT_ONCE = 1 << 22
+
+
+def proportion_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return the exact two-sided 95 % interval of a proportion (Clopper and Pearson 1934)."""
+    from scipy.special import betainccinv, betaincinv  # noqa: PLC0415 - only a replay that is scored pays for scipy
+
+    low = float(betaincinv(successes, trials - successes + 1, 0.025)) if successes > 0 else 0.0
+    high = float(betainccinv(successes + 1, trials - successes, 0.025)) if successes < trials else 1.0
+    return low, high
 
 
 def proportion(name: str, now: NDArray[np.bool_], then: NDArray[np.bool_]) -> Score:
