@@ -34,7 +34,7 @@ MANIFEST: dict[str, Any] = {
     "provenance": {"source": "made up"},
     "licence": "CC0-1.0",
 }
-SETTINGS = {"accuracy_loss": 0.01, "error_rate": 0.01, "alphas": {"worse": 1e-6, "failing": 1e-6}}
+SETTINGS = {"accuracy_loss": 0.01, "error_rate": 0.01, "alphas": {"worse": 1e-6, "changed": None, "failing": 1e-6}}
 FACTS: dict[str, Any] = {
     "watch": "suits",
     "target": "served",
@@ -197,7 +197,7 @@ def test_unanswered_examples_are_not_counted_as_wrong(judged: Scene) -> None:
 
 
 def test_slow_is_there_only_with_an_objective(judged: Scene) -> None:
-    alphas = {"worse": 1e-6, "failing": 1e-6, "slow": 1e-6}
+    alphas = {"worse": 1e-6, "changed": None, "failing": 1e-6, "slow": 1e-6}
     limit = SETTINGS | {"alphas": alphas, "latency_limit_s": 0.0004, "latency_quantile": 0.9}
     judgement, states = judged(settings=limit)
     assert "slow" in states
@@ -241,7 +241,10 @@ def test_inspect_refuses_what_is_no_golden_set(tmp_path: Path) -> None:
 
 
 def test_a_target_too_slow_for_the_deadline_is_slow_and_not_failing(judged: Scene) -> None:
-    settings = SETTINGS | {"latency_limit_s": 0.0001, "alphas": {"worse": 1e-6, "failing": 1e-6, "slow": 1e-6}}
+    settings = SETTINGS | {
+        "latency_limit_s": 0.0001,
+        "alphas": {"worse": 1e-6, "changed": None, "failing": 1e-6, "slow": 1e-6},
+    }
     outcome = np.where(np.arange(N) < 5, Outcome.OK, Outcome.NOT_SENT)
     states: dict[str, Any] = {}
     for _ in range(4):
@@ -256,7 +259,10 @@ def test_a_target_too_slow_for_the_deadline_is_slow_and_not_failing(judged: Scen
 
 
 def test_a_request_that_was_given_up_was_over_the_limit(judged: Scene) -> None:
-    settings = SETTINGS | {"latency_limit_s": 1.0, "alphas": {"worse": 1e-6, "failing": 1e-6, "slow": 1e-6}}
+    settings = SETTINGS | {
+        "latency_limit_s": 1.0,
+        "alphas": {"worse": 1e-6, "changed": None, "failing": 1e-6, "slow": 1e-6},
+    }
     outcome = np.where(np.arange(N) < 4, Outcome.TIMEOUT, Outcome.OK)
     judgement, _ = judged(outcome=outcome, settings=settings)
     assert by_monitor(judgement)["slow"].summary.startswith(f"4 of {N} requests")

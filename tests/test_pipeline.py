@@ -68,6 +68,7 @@ def test_the_monitors_of_a_target_share_its_budget_over_all_watches(tmp_path: Pa
             for a in made
             if a.target.name == target
             for alpha in a.settings["alphas"].values()
+            if alpha is not None
         ]
         assert math.fsum(spent) == pytest.approx(8)
         assert spent == [pytest.approx(spent[0])] * len(spent)
@@ -82,11 +83,20 @@ def test_a_monitor_of_more_weight_gets_more_of_the_budget(tmp_path: Path) -> Non
     assert after["worse"] > before["worse"]
 
 
+def test_a_weight_of_no_monitor_is_an_error_that_names_the_monitors(tmp_path: Path) -> None:
+    file = config_file(tmp_path)
+    for name in ("wrose", "changed"):  # *changed* states facts, and has no share
+        file.write_text(CONFIG.replace("{}", "2") + f"  weights: {{{name}: 3}}\n")
+        with pytest.raises(ValueError, match=rf"^weights\.{name}: no monitor .*; there are failing, worse, slow"):
+            assignments(load(file), {"digits": FACTS})
+
+
 def test_only_monitors_that_can_page_spend_of_the_budget(tmp_path: Path) -> None:
     often, _, seldom = assignments(load(config_file(tmp_path)), {"digits": FACTS})
-    assert often.settings["alphas"].keys() == {"worse", "failing", "slow"}
+    assert {name for name, alpha in often.settings["alphas"].items() if alpha} == {"worse", "failing", "slow"}
     assert (often.settings["latency_limit_s"], often.settings["latency_quantile"]) == (0.05, 0.99)
-    assert seldom.settings["alphas"].keys() == {"worse", "failing"}
+    assert {name for name, alpha in seldom.settings["alphas"].items() if alpha} == {"worse", "failing"}
+    assert "slow" not in seldom.settings["alphas"]
     assert "latency_limit_s" not in seldom.settings
 
 

@@ -21,17 +21,16 @@ from goldwatch.event import Event, changes, circumstances
 from goldwatch.explanation import Surroundings
 from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
 from goldwatch.ledger import Ledger
+from goldwatch.monitor.kinds import FAILING, SILENT
 from goldwatch.pipeline import Assignment
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 from goldwatch.silence import Silence, in_force, rollouts
 
-SILENT = "silent"
 _INTERVALS_HALF_HEARD = 9
 """A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
 _SHORTEST_INTERVAL_S = 5.0
 """A watch of every second is not silent because a busy machine took four for a replay."""
 
-_FAILING = "failing"
 _EVENTS_BEFORE_S = 3600.0
 """Changes so long before an alert's onset are named in it."""
 
@@ -98,7 +97,7 @@ class Alarms:
         self, assignment: Assignment, config: Config, before: Alert | None, verdict: Verdict | None, now: float
     ) -> Settled:
         judgement, alert = self._nothing(assignment, verdict, now), before
-        if verdict is not None and (before is None or not {SILENT, _FAILING} & set(before.monitors)):
+        if verdict is not None and (before is None or not {SILENT.name, FAILING.name} & set(before.monitors)):
             around = self._around(assignment, judgement, config, [], {})
             alert = advance(before, judgement, around, self._ledger.next_alert_number())
         return Settled(judgement, before, None if alert is None else self._hushed(alert, config, [], now))
@@ -127,7 +126,7 @@ class Alarms:
             self._heard(assignment.key, now)[judgement.validity] = judgement.started_at
         if judgement.validity is Validity.VALID:
             return _verdict(State.STEADY, None, "the last replay was valid")
-        failing = any(v.monitor == _FAILING and v.state is State.ALERTING for v in judgement.verdicts)
+        failing = any(v.monitor == FAILING.name and v.state is State.ALERTING for v in judgement.verdicts)
         overdue = None if failing else self._overdue(assignment, now)
         return overdue or _verdict(State.UNKNOWN, None, "the last replay was not valid")
 
@@ -152,7 +151,7 @@ class Alarms:
     def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:
         """Return the judgement of no replay: who alerted does so still, and nobody else knows anything."""
         last = self._ledger.last_judgement(*assignment.key)
-        others = [v for v in last.verdicts if v.monitor != SILENT] if last is not None else []
+        others = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
         if verdict is not None:
             others = [no_longer_known(v, verdict.summary) for v in others]
         facts = {"watch": assignment.watch.name, "target": assignment.target.name, "golden": assignment.golden.name}
@@ -216,7 +215,7 @@ def no_longer_known(verdict: Verdict, why: str) -> Verdict:
 
 
 def _verdict(state: State, since: float | None, summary: str) -> Verdict:
-    return Verdict(SILENT, state, Severity.TICKET, None, None, since, confirm=False, summary=summary)
+    return Verdict(SILENT.name, state, Severity.TICKET, None, None, since, confirm=False, summary=summary)
 
 
 def _own_facts(assignment: Assignment) -> dict[str, str]:

@@ -12,16 +12,10 @@ from dataclasses import dataclass, replace
 from goldwatch.event import Event
 from goldwatch.explanation import Explanation, Surroundings, explain
 from goldwatch.judgement import Judgement, Severity, State, Verdict
+from goldwatch.monitor import kinds
 from goldwatch.silence import Silence
 
 __all__ = ["Alert", "Event", "Surroundings", "advance", "cause", "hushed"]
-
-_RANK = ("failing", "worse", "slow", "changed")
-"""Which monitor names the alert when several have joined it: a dead server is failing, whatever else it is."""
-_LAST = "silent"
-"""That nothing is known is the least that can be said of a watch, if anything else can be."""
-_OF_A_DEAD_SERVER = frozenset({"failing", "slow", "slower", "costly", "silent"})
-"""What follows from a target that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class Alert:
     @property
     def name(self) -> str:
         """The monitor that the alert is named after."""
-        return min(self.monitors, key=_rank)
+        return min(self.monitors, key=kinds.rank)
 
     @property
     def calls(self) -> bool:
@@ -67,10 +61,10 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
     severity = Severity.PAGE if any(v.severity is Severity.PAGE for v in alerting.values()) else Severity.TICKET
     if alert is not None and set(alerting) <= set(alert.monitors) and severity in (alert.severity, Severity.TICKET):
         return alert
-    monitors = tuple(sorted(set(alerting) | set(alert.monitors if alert else ()), key=_rank))
-    if alert is not None and set(alerting) - set(alert.monitors) == {_LAST}:
-        return _unheard(alert, monitors, alerting[_LAST])
-    told = explain(severity, sorted(alerting.values(), key=lambda v: _rank(v.monitor)), judgement, around)
+    monitors = tuple(sorted(set(alerting) | set(alert.monitors if alert else ()), key=kinds.rank))
+    if alert is not None and set(alerting) - set(alert.monitors) == {kinds.SILENT.name}:
+        return _unheard(alert, monitors, alerting[kinds.SILENT.name])
+    told = explain(severity, sorted(alerting.values(), key=lambda v: kinds.rank(v.monitor)), judgement, around)
     return Alert(
         number=alert.number if alert else number,
         watch=judgement.watch,
@@ -86,7 +80,7 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
 def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict) -> Alert:
     """Return an open alert of a watch that has gone silent: what it said still stands, and nothing new is known."""
     if alert.explanation is None:
-        return replace(alert, monitors=monitors, text=f"{alert.text}\nalso     {_LAST}: {silent.summary}")
+        return replace(alert, monitors=monitors, text=f"{alert.text}\nalso     {kinds.SILENT.name}: {silent.summary}")
     told = replace(alert.explanation, verdicts=(*alert.explanation.verdicts, silent))
     return replace(alert, monitors=monitors, text=told.text(), explanation=told)
 
@@ -106,18 +100,13 @@ def cause(alert: Alert, others: Iterable[Alert]) -> Alert | None:
     Several watches of one target see the same thing: those whose alerts have the same name do, and of a target that is
     failing, those who only miss its answers.
     """
+    only_misses_answers = all(kinds.of(monitor).misses_answers for monitor in alert.monitors)
     found = (
         other
         for other in others
         if other.calls
         and other.target == alert.target
         and other.number < alert.number
-        and (other.name == alert.name or (other.name == "failing" and _OF_A_DEAD_SERVER.issuperset(alert.monitors)))
+        and (other.name == alert.name or (other.name == kinds.FAILING.name and only_misses_answers))
     )
     return min(found, key=lambda other: other.number, default=None)
-
-
-def _rank(monitor: str) -> tuple[int, str]:
-    if monitor == _LAST:
-        return len(_RANK) + 1, monitor
-    return (_RANK.index(monitor) if monitor in _RANK else len(_RANK)), monitor

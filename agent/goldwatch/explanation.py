@@ -17,11 +17,11 @@ from pydantic import TypeAdapter
 
 from goldwatch.event import Event
 from goldwatch.judgement import Difference, Flip, Judgement, Score, Severity, SliceShare, Verdict
+from goldwatch.monitor import kinds
 
 _EXAMPLES_SHOWN = 12
 _ERRORS_SHOWN = 3
 _SLICES_SHOWN = 3
-_ABOUT_ANSWERS = ("worse", "changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Explanation:
 
     def _what(self) -> str:
         found = self.difference
-        if self.verdicts[0].monitor in _ABOUT_ANSWERS and found is not None and found.harmful:
+        if kinds.of(self.verdicts[0].monitor).about_answers and found is not None and found.harmful:
             return (
                 f"{found.harmful:,} of {self.examples:,} golden examples now wrong that were right"
                 f" ({found.helpful:,} the other way)"
@@ -120,7 +120,7 @@ class Explanation:
 
     def _numbers(self) -> str:
         first = self.verdicts[0]
-        about_answers = first.monitor in _ABOUT_ANSWERS
+        about_answers = kinds.of(first.monitor).about_answers
         parts = [f"{_moved(s)}, tolerance {self.tolerance}" for s in self.scores[:1] if about_answers]
         if first.evidence is not None and first.threshold is not None:
             parts.append(f"evidence {first.evidence:.1f} of {first.threshold:.1f} needed · budget {self.budget}")

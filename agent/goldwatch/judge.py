@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Difference, Judgement, TokenUse, Validity, Verdict
-from goldwatch.monitor.changed import Changed, Moves
-from goldwatch.monitor.contract import Monitor, unknown
-from goldwatch.monitor.share import Requests, failing, slow
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.monitor import kinds
+from goldwatch.monitor.build import Settings, build
+from goldwatch.monitor.changed import Moves
+from goldwatch.monitor.contract import unknown
+from goldwatch.monitor.share import Requests
+from goldwatch.monitor.worse import Answers
 from goldwatch.observed import Observed, observe
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
@@ -37,20 +39,6 @@ from goldwatch.score.tokens import token_use
 
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a watch asks of its monitors. `alphas` holds the false pages per replay that each may spend.
-
-    `latency_limit_s` and `latency_quantile` are the objective of *slow*; without a limit there is no such monitor.
-    """
-
-    accuracy_loss: float
-    error_rate: float
-    alphas: Mapping[str, float]
-    latency_limit_s: float | None = None
-    latency_quantile: float = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,20 +206,21 @@ class _Case:
         """
         validity, reasons = self._validity
         found = Verdicts([], {}, {})
-        for monitor, observation, least in self._monitors():
+        for name, monitor in build(self.golden, self.settings).items():
+            observation = self._observations[name]()
             state, refused = monitor.fresh(), None
-            if monitor.name in states:
-                state, refused = monitor.restore(states[monitor.name])
+            if name in states:
+                state, refused = monitor.restore(states[name])
             if refused is not None:
-                found.refused[monitor.name] = refused
-            if observation is None or not (validity is Validity.VALID or validity is least):
+                found.refused[name] = refused
+            if observation is None or not (validity is Validity.VALID or validity is kinds.of(name).least):
                 verdict = unknown(monitor, state, reasons[0] if reasons else "nothing to observe")
-            elif self.facts.confirming and monitor.name != Changed.name:
+            elif self.facts.confirming and name != kinds.CHANGED.name:
                 verdict = monitor.standing(state)
             else:
                 state, verdict = monitor.update(observation, state, self.facts.started_at)
             found.verdicts.append(verdict)
-            found.states[monitor.name] = monitor.save(state)
+            found.states[name] = monitor.save(state)
         return found
 
     def judgement(self, verdicts: list[Verdict]) -> Judgement:
@@ -273,22 +262,15 @@ class _Case:
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
         return observe(self._answers.right, self._answers.answered, sent, self._latencies_s)
 
-    def _monitors(self) -> list[tuple[Monitor[Any, Any], Any, Validity]]:
-        """Return each monitor, what it observes, and the least validity that it can use."""
-        settings, reference = self.settings, self.golden.manifest.reference
-        found: list[tuple[Monitor[Any, Any], Any, Validity]] = []
-        right = self.golden.tensor("reference.right")
-        worse = Worse(right, reference.replays, settings.accuracy_loss, settings.alphas["worse"])
-        found.append((worse, self._answers, Validity.VALID))
-        if reference.deterministic:
-            changed = Changed(self.golden.examples, settings.accuracy_loss)
-            found.append((changed, self._moves(), Validity.VALID))
-        fails = failing(settings.error_rate, settings.alphas["failing"])
-        found.append((fails, self._failed(), Validity.INSUFFICIENT))
-        if settings.latency_limit_s is not None:
-            late = slow(settings.latency_quantile, settings.latency_limit_s, settings.alphas["slow"])
-            found.append((late, self._late(settings.latency_limit_s), Validity.INSUFFICIENT))
-        return found
+    @property
+    def _observations(self) -> Mapping[str, Callable[[], object | None]]:
+        """What each kind of monitor looks at; None where there is nothing to be seen."""
+        return {
+            kinds.WORSE.name: lambda: self._answers,
+            kinds.CHANGED.name: self._moves,
+            kinds.FAILING.name: self._failed,
+            kinds.SLOW.name: self._late,
+        }
 
     def _moves(self) -> Moves:
         found = self._difference
@@ -301,8 +283,11 @@ class _Case:
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
         return Requests(sent - len(self._latencies_s), sent) if sent else None
 
-    def _late(self, limit_s: float) -> Requests | None:
+    def _late(self) -> Requests | None:
         """Count the requests over the limit. One that was given up, or took its worker down, was over any limit."""
+        limit_s = self.settings.latency_limit_s
+        if limit_s is None:
+            return None
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
         lost = int(np.isin(self._outcome, (Outcome.TIMEOUT, Outcome.CRASHED)).sum())
         return Requests(int(np.count_nonzero(self._latencies_s > limit_s)) + lost, sent) if sent else None

@@ -21,6 +21,7 @@ from goldwatch.golden.tensors import TensorLocation
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.metering import Finding, intensity, measure, prices
 from goldwatch.monitor.budget import Budget
+from goldwatch.monitor.kinds import KINDS, Kind, watching
 from goldwatch.probe import TensorSpec
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Plan, Replay
@@ -114,7 +115,7 @@ def prepare(path: Path, workers: Workers) -> InForce:
     try:
         return InForce(config, tuple(assignments(config, golden)))
     except ValueError as error:
-        raise CannotStart(f"{path}: alerts.false_alarms: {error}") from None
+        raise CannotStart(f"{path}: alerts.{error}") from None
 
 
 def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
@@ -136,37 +137,50 @@ def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
 def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assignment]:
     """Return all that the config asks for. Every model's budget is shared by its monitors, in whatever watch they are.
 
-    Raises ValueError if the budget is so generous that every replay might page.
+    Raises ValueError, with the key under `alerts`, if the budget is so generous that every replay might page, or
+    weights name no monitor.
     """
     pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
-    sharers: dict[str, list[Watch]] = {}
+    kinds_of = {w.name: _kinds(w, golden[w.golden]) for w in config.watches.values()}
+    weighted = _weights(config)
+    sharers: dict[str, dict[str, float]] = {}
     for watch, target in pairs:
-        sharers.setdefault(target.name, []).append(watch)
-    budgets = {name: _budget(config, watches) for name, watches in sharers.items()}
-    return [Assignment(w, t, golden[w.golden], _settings(w, budgets[t.name]), config.energy) for w, t in pairs]
+        shares = {_share(watch, kind): weighted.get(kind.name, 1.0) for kind in kinds_of[watch.name] if kind.spends}
+        sharers.setdefault(target.name, {}).update(shares)
+    budgets = {name: Budget(config.alerts.false_alarms_per_year, weights) for name, weights in sharers.items()}
+    try:
+        settings = [_settings(w, kinds_of[w.name], budgets[t.name]) for w, t in pairs]
+    except ValueError as error:
+        raise ValueError(f"false_alarms: {error}") from None
+    energy = config.energy
+    return [Assignment(w, t, golden[w.golden], s, energy) for (w, t), s in zip(pairs, settings, strict=True)]
 
 
-def _budget(config: Config, sharers: Iterable[Watch]) -> Budget:
-    weights = {f"{w.name} {m}": config.alerts.weights.get(m, 1.0) for w in sharers for m in _monitors(w)}
-    return Budget(config.alerts.false_alarms_per_year, weights)
+def _weights(config: Config) -> Mapping[str, float]:
+    spending = [kind.name for kind in KINDS if kind.spends]
+    for name in config.alerts.weights:
+        if name not in spending:
+            raise ValueError(f"weights.{name}: no monitor of this name has a share; there are {', '.join(spending)}")
+    return config.alerts.weights
 
 
-def _settings(watch: Watch, budget: Budget) -> dict[str, Any]:
+def _kinds(watch: Watch, golden: GoldenFacts) -> tuple[Kind, ...]:
+    return tuple(watching(watch.objectives, deterministic=golden.deterministic))
+
+
+def _share(watch: Watch, kind: Kind) -> str:
+    """Return the name of a monitor in the budget of a target, which the monitors of several watches may share."""
+    return f"{watch.name} {kind.name}"
+
+
+def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget) -> dict[str, Any]:
     interval_s = mean_interval_s(watch.every)
     objectives = watch.objectives
-    settings: dict[str, Any] = {
-        "accuracy_loss": objectives.accuracy_loss,
-        "error_rate": objectives.error_rate,
-        "alphas": {monitor: budget.alpha(f"{watch.name} {monitor}", interval_s) for monitor in _monitors(watch)},
-    }
+    alphas = {kind.name: budget.alpha(_share(watch, kind), interval_s) if kind.spends else None for kind in kinds}
+    settings = {"accuracy_loss": objectives.accuracy_loss, "error_rate": objectives.error_rate, "alphas": alphas}
     if objectives.latency is not None:
         settings |= {"latency_limit_s": objectives.latency.limit_s, "latency_quantile": objectives.latency.quantile}
     return settings
-
-
-def _monitors(watch: Watch) -> tuple[str, ...]:
-    """Name the monitors of a watch that spend of the budget. *Changed* states facts, and spends nothing."""
-    return ("worse", "failing", "slow") if watch.objectives.latency is not None else ("worse", "failing")
 
 
 def run(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from goldwatch.alarms import SILENT, Alarms, Settled, no_longer_known
+from goldwatch.alarms import Alarms, Settled, no_longer_known
 from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
 from goldwatch.export import measurement
@@ -20,6 +20,7 @@ from goldwatch.export.exporter import Exporter
 from goldwatch.export.measurement import Measurement
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.ledger import Ledger
+from goldwatch.monitor.kinds import SILENT
 from goldwatch.pictures import illustrated
 from goldwatch.pipeline import Assignment, Judged, run
 from goldwatch.replay.workers import Workers
@@ -122,7 +123,7 @@ class Runner:
         if judgement.verdicts:
             return judgement
         last = self._ledger.last_judgement(judgement.watch, judgement.target)
-        verdicts = [v for v in last.verdicts if v.monitor != SILENT] if last is not None else []
+        verdicts = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
         why = "; ".join(judgement.reasons)
         return replace(judgement, verdicts=tuple(no_longer_known(v, why) for v in verdicts))
 

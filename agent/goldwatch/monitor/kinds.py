@@ -1,0 +1,63 @@
+"""The kinds of monitors: what each asks, which watches have it, and what else is known of it. The one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from goldwatch.config import Objectives
+from goldwatch.judgement import Validity
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of monitor.
+
+    `asks` is its question in a few words. One that does not `spend` of the budget states facts. `least` is the least
+    valid replay that it can use. `misses_answers` says that a target that does not answer is enough to make it alert;
+    `about_answers` that examples tell what it says.
+    """
+
+    name: str
+    asks: str
+    spends: bool = True
+    least: Validity = Validity.VALID
+    misses_answers: bool = False
+    about_answers: bool = False
+
+
+FAILING = Kind("failing", "do more requests fail than the objective allows?", least=Validity.INSUFFICIENT)
+WORSE = Kind("worse", "is it right less often than the validated model, beyond the tolerance?", about_answers=True)
+SLOW = Kind("slow", "do more requests exceed the limit than allowed?", least=Validity.INSUFFICIENT, misses_answers=True)
+CHANGED = Kind("changed", "does a deterministic model give other outputs?", spends=False, about_answers=True)
+SILENT = Kind("silent", "has there been no valid replay lately?", spends=False, misses_answers=True)
+
+KINDS = (FAILING, WORSE, SLOW, CHANGED, SILENT)
+"""In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
+that nothing is known is the least that can be said of a watch."""
+
+_BY_NAME = {kind.name: kind for kind in KINDS}
+_PLACES = {kind.name: place for place, kind in enumerate(KINDS)} | {SILENT.name: len(KINDS)}
+
+
+def of(name: str) -> Kind:
+    """Return a kind by its name. Of one that another version has left in the ledger, nothing but the name is known."""
+    return _BY_NAME.get(name) or Kind(name, "")
+
+
+def rank(name: str) -> int:
+    """Return the place of a monitor in an alert that several have joined, lowest first; an unknown one is late."""
+    return _PLACES.get(name, len(KINDS) - 1)
+
+
+def watching(objectives: Objectives, *, deterministic: bool) -> Iterator[Kind]:
+    """Yield the kinds of a watch with these objectives over a reference that is deterministic or not.
+
+    *Silent* watches the watch itself, and is not among them.
+    """
+    yield WORSE
+    if deterministic:
+        yield CHANGED
+    yield FAILING
+    if objectives.latency is not None:
+        yield SLOW
