@@ -1,9 +1,17 @@
-"""Exact one-sided bounds on a rate, after Clopper and Pearson (1934).
+"""Exact one-sided bounds: on a rate, after Clopper and Pearson (1934), and on a mean, by betting.
 
 A monitor's null is a bound from the reference replays, never the reference itself taken for the truth.
 """
 
 from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STAKES = np.geomspace(0.003, 0.9, 9)
+_GRID = 1 << 16
 
 
 def lower(successes: int, trials: int, error: float) -> float:
@@ -29,6 +37,32 @@ def upper(successes: int, trials: int, error: float) -> float:
     from scipy.special import betainccinv  # noqa: PLC0415 - a replay without a reference never needs scipy
 
     return float(betainccinv(successes + 1, trials - successes, error))
+
+
+def lower_mean(values: NDArray[np.float64], error: float) -> float:
+    """Bound the mean of the expectations of independent `values` in [0, 1] from below; it errs with at most `error`.
+
+    The bound is the lowest mean m that bets against "the mean is at most m" have not refuted, after Waudby-Smith and
+    Ramdas (2023): for every stake c the product of 1 + c (value / m - 1) is an e-value, of unequal expectations too, by
+    the means' inequality, and so is their average over stakes. Values are rounded down to 1/65,536, which only lowers
+    the bound. Raises ValueError for no values, or values outside [0, 1].
+    """
+    if values.size == 0 or not bool(np.all((values >= 0) & (values <= 1))):
+        raise ValueError("a bound on a mean needs values, all of them between 0 and 1")
+    if not 0 < error < 1:
+        raise ValueError(f"the error of a bound lies between 0 and 1, not {error}")
+    found, counts = np.unique(np.floor(values * _GRID) / _GRID, return_counts=True)
+    refuted = math.log(len(_STAKES) / error)
+
+    def evidence(mean: float) -> float:
+        logs = np.log1p(_STAKES[:, np.newaxis] * (found / mean - 1)) @ counts
+        return float(np.logaddexp.reduce(logs))
+
+    low, high = 0.0, float(found @ counts) / values.size
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if evidence(middle) >= refuted else (low, middle)
+    return low
 
 
 def _beta_quantile(a: float, b: float, probability: float) -> float:

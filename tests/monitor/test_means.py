@@ -1,0 +1,230 @@
+import itertools
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldwatch.judgement import Severity, State
+from goldwatch.monitor.bounds import lower_mean
+from goldwatch.monitor.contract import unknown
+from goldwatch.monitor.means import Values, moved, worse_score
+
+ALPHA = 1 / (105_120 * 4)
+N = 200
+
+
+def values(of, answered=None):
+    of = np.asarray(of, dtype=np.float64)
+    return Values(of, np.ones(len(of), dtype=bool) if answered is None else answered)
+
+
+def run(monitor, observations, state=None, start=0):
+    state, verdicts = monitor.fresh() if state is None else state, []
+    for at, observation in enumerate(observations, start):
+        state, verdict = monitor.update(observation, state, float(at))
+        verdicts.append(verdict)
+    return state, verdicts
+
+
+def expected(chances, log_e):
+    """The mean of e over all outcomes of independent examples, each at `high` with its chance and at `low` else."""
+    total = np.zeros(8)
+    for outcome in itertools.product([False, True], repeat=len(chances)):
+        probability = math.prod(p if up else 1 - p for p, up in zip(chances, outcome, strict=True))
+        total = total + probability * np.exp(log_e(np.array(outcome)))
+    return total
+
+
+CHANCES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+
+
+@given(CHANCES, st.floats(0.001, 0.09), st.floats(0.0, 1.0))
+def test_the_mean_is_at_most_one_whatever_the_means_of_the_examples(chances, tolerance, far):
+    """Distances of 0 or `far` by chance, however unequal: their mean is within the null, and so is that of e."""
+    monitor = moved(len(chances), tolerance, ALPHA)
+    mean = far * float(np.mean(chances))
+    chances = [p * min(1.0, tolerance / max(mean, 1e-300)) for p in chances]
+    found = expected(chances, lambda up: monitor.log_e(values(np.where(up, far, 0.0))))
+    assert np.all(found <= 1 + 1e-9)
+
+
+@given(CHANCES, st.floats(0, 0.1), st.floats(0.2, 0.8))
+def test_the_mean_of_a_score_is_at_most_one_too(chances, tolerance, baseline):
+    """Scores as far below the baseline as above it; some examples lose for good what others gain."""
+    chances = [0.5 + (p - float(np.mean(chances))) / 2 for p in chances]
+    monitor = worse_score(np.full(len(chances), baseline), tolerance, ALPHA)
+    found = expected(chances, lambda up: monitor.log_e(values(np.where(up, baseline + 0.15, baseline - 0.15))))
+    assert np.all(found <= 1 + 1e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.integers(2, 5), st.floats(0.001, 0.09))
+def test_clusters_may_depend_in_any_way_if_their_root_is_taken(chances, size, tolerance):
+    """All examples of a cluster are one: the worst dependence there is."""
+    monitor = moved(len(chances) * size, tolerance, ALPHA, cluster=size)
+    far = 0.2
+    chances = [p * min(1.0, tolerance / max(far * float(np.mean(chances)), 1e-300)) for p in chances]
+    found = expected(chances, lambda up: monitor.log_e(values(np.repeat(np.where(up, far, 0.0), size))))
+    assert np.all(found <= 1 + 1e-9)
+
+
+@given(st.floats(0.5, 1), st.integers(2, 5))
+def test_without_the_root_clusters_would_break_it(chance, size):
+    monitor = moved(size, 0.02, ALPHA)
+    found = expected([0.1], lambda up: monitor.log_e(values(np.repeat(np.where(up, 0.2, 0.0), size))))
+    assert found.max() > 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(1, 39))
+def test_a_replay_is_the_product_of_its_parts(distances, cut):
+    cut = min(cut, len(distances) - 1)
+    parts = [moved(len(part), 0.01, ALPHA).log_e(values(part)) for part in (distances[:cut], distances[cut:])]
+    assert moved(len(distances), 0.01, ALPHA).log_e(values(distances)) == pytest.approx(sum(parts), rel=1e-9, abs=1e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=10), st.integers(0, 9))
+def test_the_order_of_examples_does_not_matter(distances, shift):
+    one, other = (moved(len(distances), 0.01, ALPHA).log_e(values(d)) for d in (distances, np.roll(distances, shift)))
+    assert one == pytest.approx(other, rel=1e-9, abs=1e-9)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.002, 0.02, 0.2, 1.0]), min_size=1, max_size=12), st.integers(0, 11))
+def test_saving_and_restoring_changes_nothing(distances, cut):
+    monitor, cut = moved(50, 0.01, ALPHA), min(cut, len(distances) - 1)
+    replays = [values(np.full(50, d)) for d in distances]
+    before, _ = run(monitor, replays[:cut])
+    restored, refused = monitor.restore(json.loads(json.dumps(monitor.save(before), allow_nan=False)))
+    assert refused is None
+    (end, straight), (other, again) = (run(monitor, replays[cut:], state, start=cut) for state in (before, restored))
+    assert straight == again
+    assert monitor.save(end) == monitor.save(other)
+
+
+def scores(random, loss=0.0):
+    baseline = np.random.default_rng(0).beta(8, 2, N)
+    return baseline, lambda: values(np.clip(baseline - loss + random.normal(0, 0.03, N), 0, 1))
+
+
+def test_a_loss_of_score_pages_says_since_when_and_recovers():
+    random = np.random.default_rng(1)
+    baseline, usual = scores(random)
+    _, lower = scores(random, 0.05)
+    monitor = worse_score(baseline, 0.01, ALPHA)
+    state, verdicts = run(monitor, [usual() for _ in range(300)])
+    assert {verdict.state for verdict in verdicts} == {State.STEADY}
+    state, verdicts = run(monitor, [lower() for _ in range(3)], state, 300)
+    assert verdicts[-1].state is State.ALERTING
+    assert verdicts[-1].severity is Severity.PAGE
+    assert verdicts[-1].since == 300
+    assert verdicts[-1].summary.startswith("mean score 0.7")
+    state, verdicts = run(monitor, [lower() for _ in range(50)], state, 303)
+    assert {verdict.state for verdict in verdicts} == {State.ALERTING}
+    _, verdicts = run(monitor, [usual() for _ in range(10)], state, 353)
+    assert State.RECOVERED in {verdict.state for verdict in verdicts}
+    assert verdicts[-1].state is State.STEADY
+
+
+def test_a_loss_within_the_tolerance_never_pages():
+    random = np.random.default_rng(2)
+    baseline, lower = scores(random, 0.009)
+    _, verdicts = run(worse_score(baseline, 0.01, ALPHA), [lower() for _ in range(2000)])
+    assert State.ALERTING not in {verdict.state for verdict in verdicts}
+
+
+def test_a_reference_that_is_not_deterministic_gives_the_noise_floor():
+    """Distances of replays of the validated model are allowed; twice as much is a change."""
+    random = np.random.default_rng(3)
+    monitor = moved(N, 0.0, ALPHA, random.exponential(0.004, (5, N)))
+    assert monitor.floor < 1 - 0.004 / 0.2
+    state, verdicts = run(monitor, [values(random.exponential(0.004, N)) for _ in range(500)])
+    assert State.ALERTING not in {verdict.state for verdict in verdicts}
+    state, verdicts = run(monitor, [values(random.exponential(0.012, N)) for _ in range(5)], state, 500)
+    assert verdicts[-1].state is State.ALERTING
+    assert verdicts[-1].severity is Severity.TICKET
+    assert "from the reference" in verdicts[-1].summary
+    _, verdicts = run(monitor, [values(random.exponential(0.004, N)) for _ in range(30)], state, 505)
+    assert State.RECOVERED in {verdict.state for verdict in verdicts}
+
+
+@given(st.integers(0, N))
+def test_unanswered_examples_never_add_evidence(missing):
+    random = np.random.default_rng(4)
+    baseline, lower = scores(random, 0.1)
+    monitor, replay = worse_score(baseline, 0.01, ALPHA), lower()
+    answered = np.arange(N) >= missing
+    hidden = np.where(answered, replay.of, np.nan)
+    assert np.all(monitor.log_e(values(hidden, answered)) <= monitor.log_e(replay) + 1e-9)
+    assert np.all(monitor.log_back(values(hidden, answered)) <= monitor.log_back(replay) + 1e-9)
+
+
+def test_an_alert_outlives_a_replay_that_says_nothing():
+    monitor = moved(50, 0.01, ALPHA)
+    state, _ = run(monitor, [values(np.full(50, 0.2))] * 3)
+    assert unknown(monitor, state, "late").state is State.ALERTING
+    assert unknown(monitor, monitor.fresh(), "late").state is State.UNKNOWN
+
+
+def test_refuses_evidence_of_another_reference_and_damage():
+    monitor = moved(50, 0.01, ALPHA)
+    saved: Any = monitor.save(run(monitor, [values(np.full(50, 0.2))] * 3)[0])
+    other = "the saved evidence belongs to another reference, tolerance or objective"
+    assert moved(50, 0.02, ALPHA).restore(saved)[1] == other
+    assert moved(51, 0.01, ALPHA).restore(saved)[1] == other
+    damaged: list[object] = [[], {"since": 1.0}, saved["episode"] | {"best": 99}, saved["episode"] | {"recovery": {}}]
+    for episode in damaged:
+        assert monitor.restore(saved | {"episode": episode})[1] == "the saved alert is damaged"
+    assert monitor.restore(3)[1] == "the saved state is damaged"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: moved(10, 0.0, ALPHA), "cannot be tested with a tolerance of 0"),
+        (lambda: moved(10, 0.2, ALPHA), "cannot be tested with a tolerance of 0.2"),
+        (lambda: moved(0, 0.1, ALPHA), "at least one example"),
+        (lambda: moved(10, -0.1, ALPHA, np.zeros((1, 10))), "a tolerance lies between 0 and 1"),
+        (lambda: moved(10, 0.1, ALPHA, cluster=0), "a cluster has at least one example"),
+        (lambda: moved(10, 0.1, ALPHA, np.zeros((3, 9))), r"shape \(3, 9\), not \[replays, 10\]"),
+        (lambda: worse_score(np.array([0.5, 1.5]), 0.1, ALPHA), "one score between 0 and 1 for each example"),
+    ],
+)
+def test_refuses_what_cannot_be_watched(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_refuses_values_that_do_not_fit():
+    monitor = moved(3, 0.01, ALPHA)
+    with pytest.raises(ValueError, match="the reference of"):
+        monitor.log_e(values([0.0]))
+    with pytest.raises(ValueError, match="no finite value"):
+        monitor.log_e(values([0.0, math.nan, 0.0]))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0.001, 0.5))
+def test_the_bound_on_a_mean_is_below_it(found, error):
+    bound = lower_mean(np.array(found), error)
+    assert 0 <= bound <= float(np.mean(found)) + 1e-9
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0])
+def test_the_bound_on_a_mean_errs_as_rarely_as_it_says(spread):
+    """Coins of unequal chances around one half: `spread` 1 makes most of them certain, 0 all of them fair."""
+    random = np.random.default_rng(5)
+    chances = 0.5 + spread * (np.arange(60) % 2 - 0.5)
+    wrong = sum(lower_mean((random.random(60) < chances).astype(float), 0.05) > 0.5 for _ in range(400))
+    assert wrong <= 400 * 0.05
+
+
+def test_the_bound_on_a_mean_adapts_to_the_spread():
+    quiet, loud = (np.resize([0.5 - d, 0.5 + d], 4000) for d in (0.01, 0.5))
+    assert 0.5 - lower_mean(quiet, 0.01) < 0.003 < 0.5 - lower_mean(loud, 0.01)
+
+
+@pytest.mark.parametrize("wrong", [[], [1.1], [math.nan]])
+def test_a_bound_needs_values_between_0_and_1(wrong):
+    with pytest.raises(ValueError, match="needs values"):
+        lower_mean(np.array(wrong), 0.01)
