@@ -114,7 +114,7 @@ def check(
 
 
 def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
-    from goldwatch import gate, gate_report, pipeline  # noqa: PLC0415
+    from goldwatch import foresight, gate, gate_report, pipeline  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
@@ -122,6 +122,9 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
         wanted = pipeline.prepare(config, workers)
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
         reports = [gate.examine(a, once(a)) for a in wanted.assignments]
+        for assignment in wanted.assignments:
+            for warning in foresight.warnings(foresight.outlook(assignment, workers, declared_only=True)):
+                print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
     except pipeline.CannotStart as error:
         fail(str(error))
     finally:

@@ -1,0 +1,184 @@
+"""Before anything runs: what the monitors of each watch will notice, how soon, and what would help where it is late."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+
+from goldwatch.config import Config, format_duration
+from goldwatch.monitor.budget import replays_per_year
+from goldwatch.pipeline import JUDGES, Assignment, UnusableSet
+from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.schedule import SILENT_AFTER, mean_interval_s
+
+SOON_S = 7 * 86_400.0
+"""What an objective calls too much has to be noticed within a week, or the config is told that it is not."""
+_LEAST_REPLAYS = 10
+_MOST_REPLAYS = 5_000
+_FACTORS = (2, 4, 8, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """After how many replays, in the median, a monitor notices an effect; None if that is not soon.
+
+    `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10.
+    """
+
+    monitor: str
+    effect: str
+    declared: bool
+    threshold: float
+    replays: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What will be noticed of one target by one watch, and what would notice more."""
+
+    assignment: Assignment
+    notices: tuple[Notice, ...]
+    helps: tuple[str, ...] = ()
+
+    @property
+    def missed(self) -> tuple[Notice, ...]:
+        """What the objectives call too much, and nobody would notice soon."""
+        return tuple(n for n in self.notices if n.declared and n.replays is None)
+
+
+def outlook(assignment: Assignment, workers: Workers, *, declared_only: bool = False) -> Outlook:
+    """Find out with the monitors of an assignment. Raises UnusableSet."""
+    notices = tuple(_ask(assignment, workers, declared_only=declared_only))
+    found = Outlook(assignment, notices)
+    return replace(found, helps=tuple(_helps(found, workers)))
+
+
+def horizon(interval_s: float) -> int:
+    """Return how many replays are looked at: those of a week, ten at least, and no more than can be computed soon."""
+    return min(max(math.ceil(SOON_S / interval_s), _LEAST_REPLAYS), _MOST_REPLAYS)
+
+
+def warnings(found: Outlook) -> list[str]:
+    """Say what the objectives call too much and nobody would notice soon, with what would help."""
+    watch, every_s = found.assignment.watch, mean_interval_s(found.assignment.watch.every)
+    most = horizon(every_s)
+    return [
+        f"watches.{watch.name}: {n.monitor} would not notice within {most:,} replays ({_span(most, every_s)}) that "
+        f"{n.effect}" + "".join(f"; {text}" for text in found.helps)
+        for n in found.missed
+    ]
+
+
+def as_json(config: Config, outlooks: Sequence[Outlook]) -> str:
+    """Write all of it for programs."""
+    watches = [
+        {
+            "watch": o.assignment.watch.name,
+            "target": o.assignment.target.name,
+            "interval_s": mean_interval_s(o.assignment.watch.every),
+            "examples": o.assignment.golden.examples,
+            "notices": [asdict(notice) for notice in o.notices],
+            "helps": o.helps,
+        }
+        for o in outlooks
+    ]
+    whole = {"false_alarms_per_year": config.alerts.false_alarms_per_year, "watches": watches}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def as_text(config: Config, outlooks: Sequence[Outlook]) -> str:
+    """Write a block for each target, whose monitors share a budget."""
+    by_target = sorted(outlooks, key=lambda o: o.assignment.target.name)
+    blocks = [_target(config, name, list(of)) for name, of in groupby(by_target, lambda o: o.assignment.target.name)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _target(config: Config, name: str, outlooks: Sequence[Outlook]) -> str:
+    budget = config.alerts.false_alarms_per_year
+    monitors = sum(alpha is not None for o in outlooks for alpha in o.assignment.settings["alphas"].values())
+    lines = [f"{name}: {budget:g} false alarm{'' if budget == 1 else 's'} a year over {monitors} monitors"]
+    for found in outlooks:
+        lines += _watch(found)
+    return "\n".join(lines)
+
+
+def _watch(found: Outlook) -> Iterator[str]:
+    watch, golden = found.assignment.watch, found.assignment.golden
+    every_s = mean_interval_s(watch.every)
+    yield (
+        f"watch {watch.name}: golden {golden} ({golden.examples:,} examples), a replay every "
+        f"{format_duration(round(every_s, 3))} ({replays_per_year(every_s):,.0f} a year)"
+    )
+    rows = [("monitor", "threshold", "notices that", "after")]
+    rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _after(n.replays, every_s)) for n in found.notices]
+    if "changed" in found.assignment.settings["alphas"]:
+        rows.append(
+            ("changed", "a fact", "any output differs beyond the set's tolerance", "1 replay, confirmed at once")
+        )
+    silent_s = SILENT_AFTER * every_s
+    rows.append(("silent", "a fact", "there is no valid replay", f"{SILENT_AFTER} intervals ({_short(silent_s)})"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+    yield from (f"  {text[:1].upper()}{text[1:]}." for text in found.helps)
+
+
+def _helps(found: Outlook, workers: Workers) -> Iterator[str]:
+    """Yield what would notice soon what now is not: a larger golden set, or more frequent replays."""
+    if not found.missed:
+        return
+    assignment, every_s = found.assignment, mean_interval_s(found.assignment.watch.every)
+    for factor in _FACTORS:
+        if _all_noticed(_ask(assignment, workers, declared_only=True, copies=factor)):
+            yield f"a golden set of {factor * assignment.golden.examples:,} examples would notice it"
+            break
+    for factor in _FACTORS:
+        if _all_noticed(_ask(assignment, workers, declared_only=True, oftener=factor)):
+            yield f"a replay every {format_duration(round(every_s / factor, 3))} would notice it"
+            break
+
+
+def _all_noticed(notices: Sequence[Notice]) -> bool:
+    return all(notice.replays is not None for notice in notices)
+
+
+def _ask(
+    assignment: Assignment, workers: Workers, *, declared_only: bool, copies: int = 1, oftener: int = 1
+) -> list[Notice]:
+    settings = dict(assignment.settings)
+    # The budget is one of a year: replays that are twice as many have half as much each.
+    settings["alphas"] = {name: alpha and alpha / oftener for name, alpha in settings["alphas"].items()}
+    argument = {
+        "path": assignment.golden.path,
+        "digest": assignment.golden.digest,
+        "settings": settings,
+        "requests": max(assignment.golden.examples // assignment.watch.load.samples, 1),
+        "most": horizon(mean_interval_s(assignment.watch.every) / oftener),
+        "declared_only": declared_only,
+        "copies": copies,
+    }
+    try:
+        found = workers.call(JUDGES, "goldwatch.sensitivity:sensitivity", argument)
+    except (JobFailed, WorkerDied) as error:
+        raise UnusableSet(str(error)) from None
+    return [Notice(**notice) for notice in found["notices"]]
+
+
+def _after(replays: int | None, every_s: float) -> str:
+    if replays is None:
+        most = horizon(every_s)
+        return f"not within {most:,} replays ({_span(most, every_s)})"
+    return f"{replays:,} replay{'' if replays == 1 else 's'} ({_span(replays, every_s)})"
+
+
+def _span(replays: int, every_s: float) -> str:
+    return _short(replays * every_s)
+
+
+def _short(seconds: float) -> str:
+    """Write a time without what does not matter at its size."""
+    unit = next((unit for unit in (86_400, 3_600, 60) if seconds >= 10 * unit), 1)
+    return format_duration(round(seconds / unit) * unit if unit > 1 else round(seconds, 3))

@@ -1,0 +1,147 @@
+"""What the monitors of a watch can notice, and how soon: the monitors themselves, shown made-up replays.
+
+Runs in a worker process, beside numpy.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.config import format_percentage
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judge import open_as
+from goldwatch.judgement import State
+from goldwatch.monitor import kinds
+from goldwatch.monitor.build import Settings, build
+from goldwatch.monitor.contract import Monitor
+from goldwatch.monitor.share import Requests
+from goldwatch.monitor.worse import Answers, Worse
+
+_RUNS = 21
+_SEED = 20_261_125
+_LEAST_LOSS = 0.01
+_LOSSES = (0.02, 0.05, 0.1, 0.2, 0.4)
+_SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)
+
+Draw = Callable[[np.random.Generator], Any]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that a monitor might notice, in words, and how a replay that shows it is drawn.
+
+    `declared` effects are what the watch's own objectives say is too much: twice what they allow. One that is `fixed`
+    looks the same in each replay.
+    """
+
+    monitor: str
+    words: str
+    draw: Draw
+    declared: bool = False
+    fixed: bool = False
+
+
+def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Say how many replays each effect takes to be noticed: a job for a worker.
+
+    Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look
+    at. With `declared_only` only the declared effects are looked at; the set is taken `copies` times as large. Returns
+    `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays`, None for more than
+    `most`. Raises GoldenError.
+    """
+    for descriptor in descriptors:
+        os.close(descriptor)
+    golden, settings = open_as(Path(argument["path"]), argument["digest"]), Settings(**argument["settings"])
+    copies = argument["copies"]
+    monitors = _monitors(golden, settings, copies)
+    notices = [
+        {
+            "monitor": effect.monitor,
+            "effect": effect.words,
+            "declared": effect.declared,
+            "threshold": -math.log10(settings.alpha(kinds.of(effect.monitor))),
+            "replays": _replays(monitors[effect.monitor], effect, argument["most"]),
+        }
+        for effect in _effects(golden, settings, argument["requests"] * copies, copies)
+        if effect.declared or not argument["declared_only"]
+    ]
+    return {"notices": notices}
+
+
+def _monitors(golden: GoldenSet, settings: Settings, copies: int) -> dict[str, Monitor[Any, Any]]:
+    monitors = build(golden, settings)
+    if copies > 1:
+        right, replays = np.tile(golden.tensor("reference.right"), copies), golden.manifest.reference.replays
+        monitors[kinds.WORSE.name] = Worse(right, replays, settings.accuracy_loss, settings.alpha(kinds.WORSE))
+    return monitors
+
+
+def _effects(golden: GoldenSet, settings: Settings, requests: int, copies: int) -> Iterator[Effect]:
+    yield from _losses(golden, settings.accuracy_loss, copies)
+    yield from _shares(kinds.FAILING.name, settings.error_rate, requests, "fail")
+    if settings.latency_limit_s is not None:
+        over = f"take over {settings.latency_limit_s * 1000:g} ms"
+        yield from _shares(kinds.SLOW.name, round(1 - settings.latency_quantile, 12), requests, over)
+
+
+def _losses(golden: GoldenSet, tolerance: float, copies: int) -> Iterator[Effect]:
+    rates = np.tile(golden.tensor("reference.right").sum(axis=0), copies) / sum(golden.manifest.reference.replays)
+    declared = round(tolerance + max(tolerance, _LEAST_LOSS), 6)
+    for loss in [declared, *(loss for loss in _LOSSES if loss > declared)][:2]:
+        if loss >= rates.mean():
+            return
+        points = f"{loss * 100:g} points of accuracy"
+        if loss == declared:
+            kept = rates.copy()
+            kept[np.argsort(-rates, kind="stable")[: math.ceil(loss * len(rates))]] = 0
+            fixed = bool(np.isin(kept, (0, 1)).all())
+            yield Effect("worse", f"{points}, the same examples", _answering(kept), declared=True, fixed=fixed)
+        yield Effect("worse", f"{points}, at random", _answering(rates * (1 - loss / rates.mean())))
+
+
+def _answering(rates: NDArray[np.float64]) -> Draw:
+    answered: BoolArray = np.ones(len(rates), dtype=np.bool_)
+    return lambda rng: Answers(rng.random(len(rates)) < rates, answered)
+
+
+def _shares(monitor: str, allowed: float, requests: int, what: str) -> Iterator[Effect]:
+    declared = 2 * allowed
+    if declared < 1:
+        words = f"{format_percentage(declared)} of requests {what}"
+        yield Effect(monitor, words, _missing(declared, requests), declared=True)
+    for share in [share for share in _SHARES if share > declared][:1]:
+        yield Effect(monitor, f"{format_percentage(share)} of requests {what}", _missing(share, requests))
+    yield Effect(monitor, f"all requests {what}", _missing(1.0, requests), fixed=True)
+
+
+def _missing(share: float, requests: int) -> Draw:
+    return lambda rng: Requests(int(rng.binomial(requests, share)), requests)
+
+
+def _replays(monitor: Monitor[Any, Any], effect: Effect, most: int) -> int | None:
+    """Return the median number of replays to an alert; None if it is more than `most`."""
+    runs = 1 if effect.fixed else _RUNS
+    found: list[float] = []
+    for run in range(runs):
+        found.append(_one_run(monitor, effect.draw, most, np.random.default_rng((_SEED, run))))
+        if sum(map(math.isinf, found)) > runs // 2:
+            return None
+    return int(sorted(found)[runs // 2])
+
+
+def _one_run(monitor: Monitor[Any, Any], draw: Draw, most: int, rng: np.random.Generator) -> float:
+    state = monitor.fresh()
+    for replay in range(1, most + 1):
+        state, verdict = monitor.update(draw(rng), state, float(replay))
+        if verdict.state is State.ALERTING:
+            return replay
+    return math.inf
