@@ -51,6 +51,24 @@ def test_nothing_is_due_before_its_time() -> None:
     assert made.take() is None
 
 
+def test_one_whose_energy_is_due_has_the_machine_alone() -> None:
+    due = {key("b")}
+    made = Agenda(3, wants_machine=due.__contains__)
+    for name, due_s in (("a", 1), ("b", 2), ("c", 3)):
+        made.put(key(name), EVERY_MINUTE, name, NOW + due_s)
+    made.tick(NOW + 10)
+    assert made.take() == Turn(key("a"), NOW + 1, alone=False)
+    assert made.take() is None, "it waits for the one before it, and nobody overtakes it"
+    made.done(key("a"), NOW + 11)
+    assert made.take() == Turn(key("b"), NOW + 2, alone=True)
+    assert made.take() is None
+    due.clear()
+    made.put(key("b"), EVERY_MINUTE, "b", NOW + 70)  # a reload does not take the machine from it
+    assert made.take() is None
+    made.done(key("b"), NOW + 12)
+    assert [turn.alone for turn in iter(made.take, None)] == [False, False]
+
+
 def test_served_targets_run_at_once_up_to_the_number_and_never_two_on_a_server() -> None:
     made = agenda(2, a=("one", 1), b=("one", 2), c=("two", 3), d=("three", 4))
     made.tick(NOW + 10)

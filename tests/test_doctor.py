@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -70,6 +72,36 @@ def test_a_probe_that_does_not_load_is_a_finding_and_no_crash(monkeypatch: pytes
         "broken": "does not load: ImportError: libcuda.so.1: cannot open",
         "fine": "ready",
     }
+
+
+CONFIG = """\
+targets: {m: {probe: open-inference, url: "http://localhost:1", model: m}}
+golden: {m: ./golden}
+watches: {m: {}}
+"""
+
+
+def test_a_config_has_its_meters_opened_too(tmp_path: Path) -> None:
+    file = tmp_path / "goldwatch.yaml"
+    own = "{kind: estimate, power: 12 W, accuracy: 30%, exclusive: true}"
+    far = "{kind: prometheus, url: 'http://127.0.0.1:1', query: plug_watts, unit: watts}"
+    file.write_text(f"{CONFIG}energy: {{meters: {{own: {own}, far: {far}}}, carbon: 350 gCO2e/kWh}}\n")
+    result = CliRunner().invoke(app, ["doctor", str(file)])
+    assert result.exit_code == 0, result.output
+    found = result.stdout.partition(f"energy of {file}\n")[2].splitlines()
+    assert re.fullmatch(r"  own +estimate: ready: estimate: .* x 12 W, .*; exclusive, by your word", found[0])
+    assert re.fullmatch(r"  far +prometheus: http://127.0.0.1:1/api/v1/query: .*refused.*", found[1])
+    assert re.fullmatch(r"  carbon +ready: 350 gCO2e/kWh now", found[2])
+
+
+def test_a_config_without_energy_says_so_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "goldwatch.yaml"
+    file.write_text(CONFIG)
+    assert "\n  no section `energy`: nothing is measured\n" in CliRunner().invoke(app, ["doctor", str(file)]).stdout
+    file.write_text(f"{CONFIG}enrgy: {{}}\n")
+    result = CliRunner().invoke(app, ["doctor", str(file)])
+    assert result.exit_code == 2
+    assert 'did you mean "energy"?' in result.stderr
 
 
 def test_each_meter_of_the_machine_says_what_it_reads_or_why_not() -> None:

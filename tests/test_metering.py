@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from goldwatch.pipeline import prepare, run
 from goldwatch.replay.workers import Workers
 
 from tests.builders import judgement
+from tests.language_server import INPUT_TOKENS, OUTPUT_TOKENS, LanguageServer, golden_capitals, language_server
 
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\
@@ -114,8 +116,62 @@ def test_a_replay_is_metered_after_it_was_timed(config: Path, processor: Path, m
     assert found.throughput is not None
     expected = 0.001 / found.throughput + 1e-7 * energy.gross_per_inference_j.value
     assert footprint.inference.money == pytest.approx(expected)
-    assert len(energy_series(found)) == 10
+    assert len(energy_series(found)) == 12
     assert Judgement.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+@pytest.fixture
+def language_model() -> Iterator[LanguageServer]:
+    with language_server() as server:
+        yield server
+
+
+def language_config(config: Path, server: LanguageServer, energy: str) -> Path:
+    if not config.with_name("golden").exists():
+        golden_capitals(config.with_name("golden"))
+    target = f"{{probe: openai, url: '{server.url}', stream: false}}"
+    watch = "{load: {warmup: 0}}"
+    config.write_text(
+        f"targets: {{atlas: {target}}}\ngolden: {{atlas: ./golden}}\nwatches: {{atlas: {watch}}}\nenergy: {energy}\n"
+    )
+    return config
+
+
+def test_a_language_model_has_joules_grams_and_money_for_each_token(
+    config: Path, processor: Path, language_model: LanguageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribution, "COARSEST", 10.0)
+    prices = "{input_tokens: 1 USD per million tokens, output_tokens: 5 USD per million tokens}"
+    found = judged(language_config(config, language_model, f"{{windows: 3, carbon: 360 gCO2e/kWh, price: {prices}}}"))
+    assert found.energy is not None, found.energy_missing
+    assert found.energy.output_tokens == OUTPUT_TOKENS * found.energy.inferences
+    assert found.footprint is not None
+    token = found.footprint.token
+    assert token is not None
+    assert token.gross_j is not None
+    assert token.gross_j.value * found.energy.output_tokens == pytest.approx(found.energy.gross_j.value)
+    assert token.money == pytest.approx((INPUT_TOKENS * 1e-6 + OUTPUT_TOKENS * 5e-6) / OUTPUT_TOKENS)
+    assert len(energy_series(found)) == 15
+    assert Judgement.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_where_the_server_counts_no_tokens_none_is_priced(
+    config: Path, no_meter: None, language_model: LanguageServer
+) -> None:
+    language_model.usage = False
+    found = judged(language_config(config, language_model, "{price: {tokens: 1 USD per million tokens}}"))
+    assert found.tokens is not None
+    assert (found.tokens.input, found.tokens.output, found.tokens.output_each) == (None, None, None)
+    assert found.footprint is None
+    language_model.usage = True
+    found = judged(language_config(config, language_model, "{price: {tokens: 1 USD per million tokens}}"))
+    assert found.footprint is not None
+    assert found.footprint.inference.money == pytest.approx((INPUT_TOKENS + OUTPUT_TOKENS) * 1e-6)
+    assert energy_series(found) == {
+        "goldwatch_cost_inference",
+        "goldwatch_cost_right_answer",
+        "goldwatch_cost_output_token",
+    }
 
 
 def test_without_a_meter_there_is_no_series_and_nothing_else_changes(config: Path, no_meter: None) -> None:
@@ -129,6 +185,23 @@ def test_without_a_meter_there_is_no_series_and_nothing_else_changes(config: Pat
     assert energy_series(found) == set()
     assert found.scores == before.scores
     assert found.verdicts == before.verdicts
+
+
+def test_what_each_comes_to_is_in_the_reports(
+    config: Path, processor: Path, language_model: LanguageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribution, "COARSEST", 10.0)
+    language_config(config, language_model, "{windows: 3, price: {tokens: 1 USD per million tokens}}")
+    gate = CliRunner().invoke(app, ["check", str(config)])
+    assert gate.exit_code == 0, gate.output
+    assert re.search(r"\n  output token   \S+ J \[.+] gross   6e-06 USD\n", gate.stdout)
+    assert re.search(r"\n  right answer   \S+ J \[.+] gross   2.4e-05 USD\n", gate.stdout)
+    board = CliRunner().invoke(app, ["compare", str(config), "--rounds", "1", "--sort", "joules-per-token"])
+    assert board.exit_code == 0, board.output
+    assert re.search(
+        "joules per inference +per right answer +per output token +cost of 10,000 +of a mill", board.stdout
+    )
+    assert board.stdout.splitlines()[2].endswith("6 USD")
 
 
 def test_the_gate_says_why_not(config: Path, no_meter: None) -> None:
@@ -166,6 +239,11 @@ def test_each_target_has_its_own_meters(config: Path) -> None:
         ("{carbon: 350 gCO2e/kWh, carbon_file: a.csv}", "keep one of them"),
         ("{price: {machine: 2 dollars}}", '"2 dollars" is not a price; write 2.10 USD per hour'),
         ("{price: {machine: 2 USD per hour, energy: 1 EUR per kWh}}", "the prices are in EUR and USD"),
+        (
+            "{price: {tokens: 2 USD per million tokens, input_tokens: 1 USD per million tokens}}",
+            "`tokens` is the price of input and output alike",
+        ),
+        ("{carbon_file: nowhere.csv}", "goldwatch.yaml:5:23  energy.carbon_file: "),
         ("{carbon_api: {url: 'http://x', headers: {auth-token: abc}}}", "a secret must not be written in the file"),
     ],
 )

@@ -1,6 +1,7 @@
 """Who replays next: watches that are due, the most overdue first, as many at once as do not disturb each other.
 
-A model in process has the machine for itself: whatever else ran would be in its timing. Served targets may be replayed
+A model in process has the machine for itself: whatever else ran would be in its timing; so has a target whose energy is
+measured, since a meter does not tell whose joules it counts. Served targets may be replayed
 at the same time, up to a number, but never two on one server. Times are Unix seconds, and given: nothing here looks at
 a clock, waits or starts anything.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -36,6 +37,8 @@ class Turn:
 
     key: Key
     due_at: float
+    alone: bool = False
+    """Whether nothing else is replayed until it is done."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +46,7 @@ class _Entry:
     key: Key
     timetable: Timetable
     server: str
+    alone: bool = False
     running: bool = False
     waiting: bool = False
     again: bool = False
@@ -55,9 +59,13 @@ _Queue: TypeAlias = list[tuple[float, int, _Entry]]
 
 @dataclass(slots=True)
 class Agenda:
-    """The watches of an agent and when each is due. `concurrent` served targets may be replayed at once."""
+    """The watches of an agent and when each is due. `concurrent` served targets may be replayed at once.
+
+    `wants_machine` says of a watch whose turn it might be that it must be alone this time.
+    """
 
     concurrent: int = 1
+    wants_machine: Callable[[Key], bool] = lambda _: False
     _entries: dict[Key, _Entry] = field(default_factory=dict)
     _upcoming: _Queue = field(default_factory=list)
     _waiting: dict[str, _Queue] = field(default_factory=dict)
@@ -69,7 +77,7 @@ class Agenda:
         entry = self._entries[key] = _Entry(key, timetable, server)
         for place, before in enumerate(self._busy):
             if before.key == key:
-                entry.running, entry.again = True, True
+                entry.running, entry.again, entry.alone = True, True, before.alone
                 self._busy[place] = entry
                 due_at = timetable.after(due_at)
         self._plan(entry, due_at)
@@ -94,22 +102,24 @@ class Agenda:
     def take(self) -> Turn | None:
         """Return whose turn it is and count it as running; None if nobody may start now.
 
-        The most overdue goes first, except that one whose server is busy is passed over. A model in process is not: it
-        is waited for until it can have the machine for itself, or it might wait for ever.
+        The most overdue goes first, except that one whose server is busy is passed over. One that needs the machine for
+        itself is not (a model in process, or a target whose energy is to be measured): it is waited for, or it might
+        wait for ever.
         """
-        if len(self._busy) >= self.concurrent or any(entry.server == IN_PROCESS for entry in self._busy):
+        if len(self._busy) >= self.concurrent or any(entry.alone for entry in self._busy):
             return None
         occupied = {entry.server for entry in self._busy}
         heads = [queue[0] for server, queue in self._queues() if server not in occupied]
         if not heads:
             return None
         due_at, _, entry = min(heads)
-        if entry.server == IN_PROCESS and self._busy:
+        alone = entry.server == IN_PROCESS or self.wants_machine(entry.key)
+        if alone and self._busy:
             return None
         heapq.heappop(self._waiting[entry.server])
-        entry.waiting, entry.running = False, True
+        entry.waiting, entry.running, entry.alone = False, True, alone
         self._busy.append(entry)
-        return Turn(entry.key, due_at)
+        return Turn(entry.key, due_at, alone)
 
     def done(self, key: Key, now: float) -> None:
         """Say that the replay of a watch has ended."""

@@ -85,6 +85,18 @@ class Row:
         return self.footprint.inference.money if self.footprint else None
 
     @property
+    def joules_of_right_answer(self) -> float | None:
+        """The gross joules of a right answer, if they are known."""
+        per = self.footprint.right_answer if self.footprint else None
+        return per.gross_j.value if per and per.gross_j else None
+
+    @property
+    def joules_of_token(self) -> float | None:
+        """The gross joules of an output token, if they are known."""
+        per = self.footprint.token if self.footprint else None
+        return per.gross_j.value if per and per.gross_j else None
+
+    @property
     def accuracy(self) -> Score | None:
         """The score that counts, if it could be measured."""
         return self.judgement.headline
@@ -224,19 +236,25 @@ def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | 
 def sort_key(column: str) -> Any:  # noqa: ANN401 - what `sorted` takes
     """Return the key by which a leaderboard is sorted, best first; what was not measured comes last.
 
-    `column` is accuracy, p50, p90, p99, throughput, joules or cost. Raises KeyError for another.
+    `column` is accuracy, p50, p90, p99, throughput, joules, joules-per-right-answer, joules-per-token or cost. Raises
+    KeyError for another.
     """
 
     def latency(row: Row, q: float) -> float:
         return next((x.latency_s for x in row.latency if x.q == q and x.latency_s is not None), math.inf)
+
+    def known(value: float | None) -> float:
+        return math.inf if value is None else value
 
     keys = {
         "accuracy": lambda row: -row.accuracy.value if row.accuracy else math.inf,
         "p50": lambda row: latency(row, 0.5),
         "p90": lambda row: latency(row, 0.9),
         "p99": lambda row: latency(row, 0.99),
-        "joules": lambda row: row.joules if row.joules is not None else math.inf,
-        "cost": lambda row: row.cost if row.cost is not None else math.inf,
+        "joules": lambda row: known(row.joules),
+        "joules-per-right-answer": lambda row: known(row.joules_of_right_answer),
+        "joules-per-token": lambda row: known(row.joules_of_token),
+        "cost": lambda row: known(row.cost),
         "throughput": lambda row: -row.throughput if row.throughput else math.inf,
     }
     return keys[column]

@@ -8,11 +8,15 @@ from dataclasses import asdict
 from typing import Any
 
 from goldwatch.compare import Board, Row, sort_key
-from goldwatch.energy.footprint import DAWNBENCH_INFERENCES
+from goldwatch.energy.footprint import DAWNBENCH_INFERENCES, Footprint
 from goldwatch.judgement import Validity
 
+_JOULES, _JOULES_RIGHT, _JOULES_TOKEN = "joules per inference", "per right answer", "per output token"
+_COST, _COST_TOKENS = "cost of 10,000", "of a million output tokens"
+_ENERGY_HEADINGS = (_JOULES, _JOULES_RIGHT, _JOULES_TOKEN, _COST, _COST_TOKENS)
+"""Columns that are there only if one of the targets has something in them."""
+
 _HEADINGS = ("target", "runs on", "accuracy", "against the first", "p50", "p99", "speed", "throughput")
-_ENERGY_HEADINGS = ("joules per inference", "cost of 10,000")
 
 
 def as_table(boards: Sequence[Board], column: str) -> str:
@@ -28,9 +32,11 @@ def as_json(boards: Sequence[Board], column: str) -> str:
 def _board(board: Board, column: str) -> str:
     first = board.rows[0].assignment.target.name
     measured = [row for row in board.rows if row.judgement.validity is Validity.VALID]
-    known = any(row.energy or row.footprint for row in measured)
-    rows: list[tuple[str, ...]] = [(*_HEADINGS, *_ENERGY_HEADINGS) if known else _HEADINGS]
-    rows += [_cells(row) + (_energy_cells(row) if known else ()) for row in sorted(measured, key=sort_key(column))]
+    ordered = sorted(measured, key=sort_key(column))
+    energy = [_energy_cells(row) for row in ordered]
+    known = [heading for heading in _ENERGY_HEADINGS if any(cells[heading] for cells in energy)]
+    rows: list[tuple[str, ...]] = [(*_HEADINGS, *known)]
+    rows += [(*_cells(row), *(cells[name] for name in known)) for row, cells in zip(ordered, energy, strict=True)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [
@@ -60,17 +66,28 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _energy_cells(row: Row) -> tuple[str, str]:
-    joules = cost = ""
+def _energy_cells(row: Row) -> dict[str, str]:
+    cells = dict.fromkeys(_ENERGY_HEADINGS, "")
     if row.energy is not None:
         found = row.energy.gross_per_inference_j
         marks = f"{' *' if 'joules' in row.best_for else ''}{' shared' if row.energy.attribution == 'shared' else ''}"
-        joules = f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]{marks}"
-        joules += " ESTIMATE" if row.energy.estimated else ""
+        cells[_JOULES] = f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]{marks}"
+        cells[_JOULES] += " ESTIMATE" if row.energy.estimated else ""
+        for heading, joules in ((_JOULES_RIGHT, row.joules_of_right_answer), (_JOULES_TOKEN, row.joules_of_token)):
+            cells[heading] = f"{joules:.3g}" if joules is not None else ""
     if row.footprint is not None and row.cost is not None:
-        money = f"{row.cost * DAWNBENCH_INFERENCES:.3g} {row.footprint.currency}"
-        cost = f"{money}{' *' if 'cost' in row.best_for else ''}" if row.reaches_bound else "below the accuracy bound"
-    return joules, cost
+        cells |= _cost_cells(row, row.cost, row.footprint)
+    return cells
+
+
+def _cost_cells(row: Row, cost: float, found: Footprint) -> dict[str, str]:
+    if not row.reaches_bound:
+        return {_COST: "below the accuracy bound"}
+    mark = " *" if "cost" in row.best_for else ""
+    cells = {_COST: f"{cost * DAWNBENCH_INFERENCES:.3g} {found.currency}{mark}"}
+    if found.token is not None and found.token.money is not None:
+        cells[_COST_TOKENS] = f"{found.token.money * 1e6:.3g} {found.currency}"
+    return cells
 
 
 def _framework(row: Row) -> str:

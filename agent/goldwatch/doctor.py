@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 from goldwatch import __version__
-from goldwatch.config import installed_probes
-from goldwatch.energy.meter import Unreadable
+from goldwatch.config import installed_probes, load
+from goldwatch.config.energy import Energy
+from goldwatch.energy.meter import Meter, Unreadable
 from goldwatch.energy.nvml import Nvml
 from goldwatch.energy.rapl import Rapl
+from goldwatch.metering import intensity, make
 from goldwatch.probe import NeedsPackage
 
 
-def report() -> str:
-    """Return the whole report, a finding a line."""
-    sections = {"goldwatch": _here(), "probes": _probes(), "exporters": _exporters(), "meters": _meters()}
+def report(path: Path | None = None) -> str:
+    """Return the whole report, a finding a line; with what the config at `path` measures energy by, if one is given.
+
+    Raises ConfigError.
+    """
+    sections = {"goldwatch": _here(), "probes": _probes(), "exporters": _exporters()}
+    sections["meters"] = _opened(Rapl(), Nvml())
+    if path is not None:
+        sections[f"energy of {path}"] = _configured(load(path).energy)
     lines = []
     for title, findings in sections.items():
         lines.append(title)
@@ -56,13 +66,36 @@ def _package(package: str, extra: str) -> str:
         return f"missing: {package} is not installed: pip install 'goldwatch[{extra}]'"
 
 
-def _meters() -> Iterator[str]:
+def _opened(*meters: Meter) -> Iterator[str]:
     """Open each meter of this machine and say what it would read, or why not."""
-    for meter in (Rapl(), Nvml()):
-        try:
-            meter.open()
-            yield f"{meter.source:<24} ready: {meter.detail}"
-        except Unreadable as why:
-            yield f"{meter.source:<24} {why}"
-        finally:
-            meter.close()
+    for meter in meters:
+        yield f"{meter.source:<24} {_what_it_reads(meter)}"
+
+
+def _what_it_reads(meter: Meter) -> str:
+    try:
+        meter.open()
+    except Unreadable as why:
+        return str(why)
+    try:
+        shared = meter.shared_with()
+        return f"ready: {meter.detail}; {f'shared with {shared}' if shared else 'nobody else seen'}"
+    finally:
+        meter.close()
+
+
+def _configured(section: Energy | None) -> Iterator[str]:
+    """Open each meter that a config names, and ask for the intensity of the grid once."""
+    if section is None:
+        yield "no section `energy`: nothing is measured"
+        return
+    if not section.meters:
+        yield "no meter is named: rapl and nvml are used, where they are ready"
+    for name, entry in section.meters.items():
+        owned = "; exclusive, by your word" if entry.exclusive else ""
+        yield f"{name:<24} {entry.kind}: {_what_it_reads(make(entry))}{owned}"
+    try:
+        if (source := intensity(section)) is not None:
+            yield f"{'carbon':<24} ready: {source.at(time.time()):g} gCO2e/kWh now"
+    except (Unreadable, ValueError) as why:
+        yield f"{'carbon':<24} {why}"

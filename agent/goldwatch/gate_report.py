@@ -124,10 +124,13 @@ def _energy(judgement: Judgement) -> list[str]:
         how = missing if missing.startswith("insufficient") else f"not measurable here: {missing} (`goldwatch doctor`)"
         lines.append(_line("energy", how))
     if (found := judgement.footprint) is not None:
-        carbon = f"{found.inference.grams.value:.3g} g CO2e" if found.inference.grams else ""
-        cost = f"{found.inference.money:.3g} {found.currency}" if found.inference.money is not None else ""
-        if carbon or cost:
-            lines.append(_line("per inference", "   ".join(filter(None, (carbon, cost)))))
+        each = (("per inference", found.inference), ("right answer", found.right_answer), ("output token", found.token))
+        for name, per in each:
+            joules = f"{_joules(per.gross_j)} gross" if per and per.gross_j and per is not found.inference else ""
+            carbon = f"{per.grams.value:.3g} g CO2e" if per and per.grams else ""
+            cost = f"{per.money:.3g} {found.currency}" if per and per.money is not None else ""
+            if words := "   ".join(filter(None, (joules, carbon, cost))):
+                lines.append(_line(name, words))
     return lines
 
 

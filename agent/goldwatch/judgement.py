@@ -135,7 +135,8 @@ class Difference:
 class TokenUse:
     """What the answers of a language model were made of, over the answered requests of a replay.
 
-    `input` and `output` count tokens, None where no answer says. `first_s` is the time to the first token and
+    `input` and `output` count tokens, None where no answer says, of the `input_told` and `output_told` answers that do.
+    `first_s` is the time to the first token and
     `per_token_s` the mean time between the tokens after it, in seconds, one for each answer that tells. `finish` counts
     the answers by why the model stopped.
     """
@@ -145,6 +146,18 @@ class TokenUse:
     finish: Mapping[str, int]
     first_s: tuple[float, ...] = ()
     per_token_s: tuple[float, ...] = ()
+    input_told: int = 0
+    output_told: int = 0
+
+    @property
+    def input_each(self) -> float | None:
+        """The mean number of input tokens of an answer, None if it is not known."""
+        return self.input / self.input_told if self.input is not None and self.input_told else None
+
+    @property
+    def output_each(self) -> float | None:
+        """The mean number of output tokens of an answer, None if it is not known."""
+        return self.output / self.output_told if self.output is not None and self.output_told else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from goldwatch.energy.prometheus_query import PrometheusQuery
 from goldwatch.energy.rapl import Rapl
 from goldwatch.energy.sampling import Sampler
 from goldwatch.replay import engine
+from goldwatch.replay.columns import Columns
 from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
@@ -148,14 +149,15 @@ def intensity(section: EnergySection) -> Intensity | None:
 def prices(section: EnergySection) -> Prices | None:
     """Return what things cost, None if nothing has a price."""
     price = section.price
-    written = [p for p in (price.machine, price.energy, price.tokens) if p is not None]
-    if not written:
+    if not price.written:
         return None
+    of_input, of_output = price.input_tokens or price.tokens, price.output_tokens or price.tokens
     return Prices(
-        currency=written[0].currency,
+        currency=price.written[0].currency,
         machine_per_hour=price.machine.amount if price.machine else None,
         energy_per_kwh=price.energy.amount if price.energy else None,
-        per_token=price.tokens.amount / 1e6 if price.tokens else None,
+        per_input_token=of_input.amount / 1e6 if of_input else None,
+        per_output_token=of_output.amount / 1e6 if of_output else None,
     )
 
 
@@ -252,5 +254,16 @@ def _windows(load: Replay, rows: int, windows: int) -> tuple[Window, ...]:
         raise Insufficient(f"{reason} ({answered:,} of {rows * windows:,} answered)")
     starts = [columns.sent_ns[i * rows] for i in range(windows)]
     ends = [*starts[1:], columns.sent_ns[-1] + columns.latency_ns[-1]]
-    counts = [sum(o == Outcome.OK for o in columns.outcome[i * rows : (i + 1) * rows]) for i in range(windows)]
-    return tuple(Window(*found) for found in zip(starts, ends, counts, strict=True))
+    cuts = [slice(i * rows, (i + 1) * rows) for i in range(windows)]
+    counts = [sum(o == Outcome.OK for o in columns.outcome[cut]) for cut in cuts]
+    tokens = [_output_tokens(columns, cut) for cut in cuts]
+    return tuple(Window(*found) for found in zip(starts, ends, counts, tokens, strict=True))
+
+
+def _output_tokens(columns: Columns, cut: slice) -> int | None:
+    """Count the tokens that the answers of some rows are made of, None if one of them does not say."""
+    if not columns.layout.tokens:
+        return None
+    with columns.integers("output_tokens") as column, column[cut] as rows, columns.outcome[cut] as outcomes:
+        counts = [n for n, outcome in zip(rows, outcomes, strict=True) if outcome == Outcome.OK]
+    return sum(counts) if min(counts, default=-1) >= 0 else None

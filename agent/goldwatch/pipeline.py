@@ -220,7 +220,14 @@ def _with_energy(judgement: Judgement, section: EnergySection, found: Finding) -
         grams_per_kwh = source.at(judgement.started_at) if source is not None else None
     except (Unreadable, ValueError) as why:
         missing.append(f"no carbon: {why}")
-    comes_to = footprint(found.energy, Load(judgement.throughput, accuracy), prices(section), grams_per_kwh)
+    tokens = judgement.tokens
+    load = Load(
+        judgement.throughput,
+        accuracy,
+        tokens.input_each if tokens is not None else None,
+        tokens.output_each if tokens is not None else None,
+    )
+    comes_to = footprint(found.energy, load, prices(section), grams_per_kwh)
     return dataclasses.replace(judgement, energy=found.energy, energy_missing="; ".join(missing), footprint=comes_to)
 
 

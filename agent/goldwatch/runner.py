@@ -50,18 +50,28 @@ class Runner:
         self._observer = observer
         self._metered_s: dict[tuple[str, str], float] = {}
 
-    def tick(self, assignment: Assignment, config: Config, due_at: float) -> None:
-        """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed."""
+    def tick(self, assignment: Assignment, config: Config, due_at: float, *, alone: bool = True) -> None:
+        """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed.
+
+        Energy is measured, where it is due, only if the watch has the machine alone: no other replay is in it then.
+        """
         lateness_s = max(0.0, time.time() - due_at)
-        judged = self._once(assignment, config, lateness_s)
+        judged = self._once(assignment, config, lateness_s, metered=alone and self.is_metering_due(assignment))
         if judged is not None and any(v.confirm for v in judged.judgement.verdicts):
             self._once(assignment, config, 0.0, confirming=True)
 
     def _once(
-        self, assignment: Assignment, config: Config, lateness_s: float, *, confirming: bool = False
+        self,
+        assignment: Assignment,
+        config: Config,
+        lateness_s: float,
+        *,
+        confirming: bool = False,
+        metered: bool = False,
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        metered = not confirming and self._is_metered_now(assignment)
+        if metered:
+            self._metered_s[assignment.key] = time.monotonic()
         judged = run(
             assignment,
             self._workers,
@@ -76,15 +86,11 @@ class Runner:
         self._settle(assignment, judged, config)
         return judged
 
-    def _is_metered_now(self, assignment: Assignment) -> bool:
-        """Say whether energy is due: it takes more load than a replay, so seldom."""
+    def is_metering_due(self, assignment: Assignment) -> bool:
+        """Say whether energy is to be measured: it takes more load than a replay, so seldom. Thread-safe."""
         if (section := assignment.energy) is None:
             return False
-        now_s = time.monotonic()
-        due = now_s - self._metered_s.get(assignment.key, -math.inf) >= section.every_s
-        if due:
-            self._metered_s[assignment.key] = now_s
-        return due
+        return time.monotonic() - self._metered_s.get(assignment.key, -math.inf) >= section.every_s
 
     def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> None:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""

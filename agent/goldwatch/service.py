@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ class Service:
         self._runner: Runner | None = None
         self._membership: Membership | None = None
         self._assignments: dict[Key, Assignment] = {}
-        self._agenda = Agenda()
+        self._agenda = Agenda(wants_machine=self._wants_machine)
         self._awake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -224,6 +225,9 @@ class Service:
         self._agenda.put(key, timetable, assignment.target.server, due_at)
         self._publish(standing.of_due(*key, due_at))
 
+    def _wants_machine(self, key: Key) -> bool:
+        return self._runner is not None and self._runner.is_metering_due(self._assignments[key])
+
     def _may_replay(self) -> bool:
         return self._membership is None or self._membership.may_replay()
 
@@ -267,7 +271,8 @@ class Service:
         loop = asyncio.get_running_loop()
         try:
             if self._may_replay():
-                await loop.run_in_executor(self._replays, self._runner.tick, assignment, config, turn.due_at)
+                tick = partial(self._runner.tick, assignment, config, turn.due_at, alone=turn.alone)
+                await loop.run_in_executor(self._replays, tick)
         except Exception:
             if not self._stopping.is_set():
                 watch, target = key

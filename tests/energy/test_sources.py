@@ -183,7 +183,7 @@ def test_a_sum_is_unreadable_if_a_part_is(server: Server) -> None:
 
 
 def test_money_is_the_sum_of_all_that_has_a_price_or_nothing() -> None:
-    load = Load(inferences_per_s=10, right_ratio=0.5, tokens_per_inference=None)
+    load = Load(inferences_per_s=10, right_ratio=0.5)
     found = footprint(None, load, Prices("USD", machine_per_hour=3.6), Fixed(350).at(NOON))
     assert found is not None
     assert found.right_answer is not None
@@ -193,6 +193,18 @@ def test_money_is_the_sum_of_all_that_has_a_price_or_nothing() -> None:
     assert found.token is None
     assert footprint(None, load, Prices("USD", machine_per_hour=3.6, energy_per_kwh=0.3), None) is None
     assert footprint(None, load, None, 350.0) is None
+
+
+def test_a_token_has_the_price_of_its_answer() -> None:
+    load = Load(inferences_per_s=10, input_tokens=200, output_tokens=50)
+    found = footprint(None, load, Prices("USD", per_input_token=1e-6, per_output_token=4e-6), None)
+    assert found is not None
+    assert found.inference.money == pytest.approx(4e-4)
+    assert found.token is not None
+    assert found.token.money == pytest.approx(8e-6)
+    assert found.token == Per(None, None, None, found.token.money)
+    unknown = Load(inferences_per_s=10, input_tokens=200)
+    assert footprint(None, unknown, Prices("USD", per_input_token=1e-6, per_output_token=4e-6), None) is None
 
 
 def test_an_interval_scales() -> None:

@@ -27,6 +27,7 @@ ENERGY = Energy(
     idle_j=2000.0,
     net_j=Interval(4000.0, 3850.0, 4150.0),
     components=Components(10.0, 8.0, 20.0, 0.0),
+    output_tokens=5000,
 )
 
 FULL = Judgement(
@@ -57,8 +58,8 @@ FULL = Judgement(
         Verdict("changed", State.ALERTING, Severity.TICKET, None, None, 1_790_000_000.5, False, "5 of 8 moved"),
     ),
     energy=ENERGY,
-    footprint=footprint(ENERGY, Load(6.4, 0.75), Prices("USD", machine_per_hour=2.1), 350.0),
-    tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005)),
+    footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),
+    tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005), 8, 8),
 )
 
 

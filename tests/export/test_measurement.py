@@ -31,6 +31,17 @@ def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> 
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
 
 
+def test_joules_grams_and_money_are_stated_for_inference_right_answer_and_token(judgement: Make) -> None:
+    found = list(m.of_judgement(judgement()))
+    source = ("nvml", "exclusive")
+    for metric, many in ((c.ENERGY_INFERENCE, 1), (c.ENERGY_RIGHT_ANSWER, 0.75), (c.ENERGY_OUTPUT_TOKEN, 5)):
+        assert values(found, metric) == pytest.approx({(*source, "gross"): 6 / many, (*source, "net"): 4 / many})
+    for metric, many in ((c.CARBON_INFERENCE, 1), (c.CARBON_RIGHT_ANSWER, 0.75), (c.CARBON_OUTPUT_TOKEN, 5)):
+        assert values(found, metric) == pytest.approx({(): 6 * 350 / 3.6e6 / many})
+    for metric, many in ((c.COST_INFERENCE, 1), (c.COST_RIGHT_ANSWER, 0.75), (c.COST_OUTPUT_TOKEN, 5)):
+        assert values(found, metric) == pytest.approx({("USD",): 2.1 / 3600 / 6.4 / many})
+
+
 def test_the_values_are_those_of_the_judgement(judgement: Make) -> None:
     found = list(m.of_judgement(judgement()))
     assert values(found, c.REPLAYS) == {("valid",): 1}

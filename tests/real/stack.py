@@ -9,7 +9,8 @@ import subprocess
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,24 @@ import yaml
 from .agent import free_port, until
 from tests.programs import program
 
-Ask = Callable[..., Any]
+
+@dataclass(frozen=True)
+class Ask:
+    """Asks the API of a Prometheus at `url`."""
+
+    url: str
+
+    def __call__(self, path: str, **parameters: str) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=5) as answer:
+            return json.load(answer)["data"]
 
 
 @contextlib.contextmanager
 def prometheus(
     folder: Path, scraped: int, rules: Sequence[Path] = (), alertmanager: int | None = None, scrape: str = "500ms"
 ) -> Iterator[Ask]:
-    """Start Prometheus against an agent; give a function that asks its API."""
+    """Start Prometheus against an agent; give what asks its API."""
     config: dict[str, Any] = {
         "global": {"scrape_interval": scrape, "scrape_timeout": "400ms", "evaluation_interval": "1s"},
         "scrape_configs": [{"job_name": "goldwatch", "static_configs": [{"targets": [f"127.0.0.1:{scraped}"]}]}],
@@ -45,14 +56,8 @@ def prometheus(
         found = re.search(r"Listening on.*?127\.0\.0\.1:(\d+)", said)
         return found[1] if found and "Server is ready to receive web requests" in said else None
 
-    def ask(path: str, **parameters: str) -> Any:
-        url = f"http://127.0.0.1:{listening}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return json.load(answer)["data"]
-
     try:
-        listening = until(port, "Prometheus is ready")
-        yield ask
+        yield Ask(f"http://127.0.0.1:{until(port, 'Prometheus is ready')}")
     finally:
         process.kill()
         process.wait()

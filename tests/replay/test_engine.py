@@ -12,6 +12,7 @@ import pytest
 
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
+from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.engine import Plan, Replay, _Supervision, replay
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
@@ -245,3 +246,11 @@ def test_a_secret_that_a_server_sends_back_is_taken_out(said: str, shown: str) -
     assert supervision.replay.description is not None
     assert supervision.replay.description.model == shown
     supervision.replay.columns.close()
+
+
+def test_what_no_answer_tells_of_its_tokens_is_unknown_and_not_zero() -> None:
+    columns = Columns.create(Layout(3, (), tokens=True), range(3))
+    for name in ("first_token_ns", "input_tokens", "output_tokens"):
+        assert columns.array(name).tolist() == [-1, -1, -1]
+    assert columns.array("outcome").tolist() == [0, 0, 0]
+    columns.close()

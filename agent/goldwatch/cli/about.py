@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import app
+from goldwatch.cli.base import app, fail
 
 
 @app.command()
@@ -20,11 +21,19 @@ def schema() -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="With a config, its meters are opened too.")
+    ] = None,
+) -> None:
     """Say what is installed, which probes load, what is missing and the command that installs it."""
     from goldwatch import doctor as examination  # noqa: PLC0415
+    from goldwatch.config import ConfigError  # noqa: PLC0415
 
-    sys.stdout.write(examination.report())
+    try:
+        sys.stdout.write(examination.report(config))
+    except ConfigError as error:
+        fail(str(error))
 
 
 @app.command()

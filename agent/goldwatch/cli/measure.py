@@ -56,6 +56,8 @@ class Column(StrEnum):
     P99 = "p99"
     THROUGHPUT = "throughput"
     JOULES = "joules"
+    JOULES_PER_RIGHT_ANSWER = "joules-per-right-answer"
+    JOULES_PER_TOKEN = "joules-per-token"  # noqa: S105 - of a language model
     COST = "cost"
 
 

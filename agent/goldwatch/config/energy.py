@@ -17,7 +17,6 @@ _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 _CARBON = rf"^{_NUMBER} *gCO2e/kWh$"
 _WATTS = rf"^{_NUMBER} *W$"
 _PRICE = rf"^{_NUMBER} +[A-Z]{{3}} +per +"
-_PER = {"machine": "hour", "energy": "kWh", "tokens": "million tokens"}
 
 
 def _parse(value: object, pattern: str, complaint: str) -> float:
@@ -130,11 +129,31 @@ class Prices(Section):
 
     machine: Annotated[Price | None, _price("hour")] = Field(default=None, description="The machine, by the hour.")
     energy: Annotated[Price | None, _price("kWh")] = Field(default=None, description="Energy, where it is metered.")
-    tokens: Annotated[Price | None, _price("million tokens")] = Field(default=None, description="A million tokens.")
+    tokens: Annotated[Price | None, _price("million tokens")] = Field(
+        default=None, description="A million tokens, in and out alike."
+    )
+    input_tokens: Annotated[Price | None, _price("million tokens")] = Field(
+        default=None, description="A million tokens of input, where they have a price of their own."
+    )
+    output_tokens: Annotated[Price | None, _price("million tokens")] = Field(
+        default=None, description="A million tokens of output, where they have a price of their own."
+    )
+
+    @property
+    def written(self) -> tuple[Price, ...]:
+        """All prices that there are."""
+        all_of_them = (self.machine, self.energy, self.tokens, self.input_tokens, self.output_tokens)
+        return tuple(price for price in all_of_them if price is not None)
+
+    @model_validator(mode="after")
+    def _says_nothing_twice(self) -> Self:
+        if self.tokens is not None and (self.input_tokens is not None or self.output_tokens is not None):
+            raise ValueError("`tokens` is the price of input and output alike; keep it, or keep the other two")
+        return self
 
     @model_validator(mode="after")
     def _in_one_currency(self) -> Self:
-        found = {price.currency for price in (self.machine, self.energy, self.tokens) if price is not None}
+        found = {price.currency for price in self.written}
         if len(found) > 1:
             raise ValueError(f"the prices are in {' and '.join(sorted(found))}; write all of them in one currency")
         return self

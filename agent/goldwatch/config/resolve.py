@@ -12,6 +12,7 @@ from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.schedule import Schedule
 from goldwatch.config.written import ConfigFile, WatchEntry
+from goldwatch.energy.carbon import ByHour
 
 _KINDS = {"golden": "golden set", "targets": "target"}
 
@@ -29,6 +30,7 @@ def check_names(document: Document) -> None:
             wanted = {(*route, key): keys[key] for key in ("target", "targets") if key in keys}
         _check(document, "targets", wanted, route)
     _check_silences(document)
+    _check_carbon_file(document)
 
 
 def _check_silences(document: Document) -> None:
@@ -41,6 +43,17 @@ def _check_silences(document: Document) -> None:
             route: Route = ("alerts", "silences", index, "watch")
             hint = did_you_mean(document.places[route].written or "", watches, "there are")
             document.add(route, f"no watch is named {document.shown(route)}{hint}")
+
+
+def _check_carbon_file(document: Document) -> None:
+    """Add a problem for a file of intensities that cannot be read: a measurement an hour from now is too late."""
+    written = document.section("energy").get("carbon_file")
+    if isinstance(written, str) and written:
+        try:
+            ByHour.read(_absolute(document.folder, written))
+        except ValueError as error:
+            route = ("energy", "carbon_file")
+            document.add(route, document.redacted(str(error), route))
 
 
 def _check(document: Document, section: str, wanted: Mapping[Route, object], watch: Route) -> None:

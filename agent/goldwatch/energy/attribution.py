@@ -42,11 +42,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the monotonic clock in nanoseconds, and the inferences that were answered in it."""
+    """A stretch of the monotonic clock in nanoseconds, and the inferences that were answered in it.
+
+    `output_tokens` is what those made, None if not every answer tells.
+    """
 
     start_ns: int
     end_ns: int
     inferences: int = 0
+    output_tokens: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -84,6 +88,7 @@ class Energy:
 
     `gross_j` is all that the meter counted in `seconds` of load, `idle_j` what it would have counted at the idle power
     of the quiet window, `net_j` the difference. `attribution` is `exclusive` or `shared`; `shared_with` says with whom.
+    `output_tokens` is what a language model answered in that time, None if that is not known.
     """
 
     source: str
@@ -99,6 +104,12 @@ class Energy:
     idle_j: float
     net_j: Interval
     components: Components
+    output_tokens: int | None = None
+
+    @property
+    def output_tokens_each(self) -> float | None:
+        """The mean number of output tokens of an inference, None if it is not known."""
+        return self.output_tokens / self.inferences if self.output_tokens is not None else None
 
     @property
     def gross_per_inference_j(self) -> Interval:
@@ -180,6 +191,7 @@ def attribute(reading: Reading, source: Source) -> Energy:
         idle_j=idle_w * seconds,
         net_j=net,
         components=found,
+        output_tokens=_tokens(reading.load),
     )
 
 
@@ -193,6 +205,11 @@ def _check_windows(reading: Reading, source: Source) -> None:
         raise Insufficient("the counter did not move under load")
     if min(w.inferences for w in reading.load) == 0:
         raise Insufficient("a window without an answered inference")
+
+
+def _tokens(load: Sequence[Window]) -> int | None:
+    known = [w.output_tokens for w in load if w.output_tokens is not None]
+    return sum(known) if len(known) == len(load) else None
 
 
 def _as_read(resolution: Resolution, trace: Trace) -> Resolution:

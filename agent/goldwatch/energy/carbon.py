@@ -49,7 +49,7 @@ class ByHour:
                     hour, grams = _row(row, f"{path}:{rows.line_num}")
                     found[hour] = grams
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{path} cannot be read: {error}") from None
+            raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         if not found:
             raise ValueError(f"{path} has no row below its heading")
         return cls(found, path)

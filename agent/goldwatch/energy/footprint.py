@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goldwatch.energy.attribution import Energy, Interval
 from goldwatch.energy.carbon import J_PER_KWH
@@ -18,7 +18,8 @@ class Prices:
     currency: str
     machine_per_hour: float | None = None
     energy_per_kwh: float | None = None
-    per_token: float | None = None
+    per_input_token: float | None = None
+    per_output_token: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Load:
 
     inferences_per_s: float | None
     right_ratio: float | None = None
-    tokens_per_inference: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,10 @@ class Per:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """An inference, a right answer and a token. `currency` is empty where nothing has a price."""
+    """An inference, a right answer and an output token. `currency` is empty where nothing has a price.
+
+    Joules and grams of a token are over those of the measurement's own answers, money over those of the replay.
+    """
 
     inference: Per
     right_answer: Per | None
@@ -77,10 +82,19 @@ def footprint(
     return Footprint(
         inference=inference,
         right_answer=inference.over(load.right_ratio),
-        token=inference.over(load.tokens_per_inference),
+        token=_token(inference, load, energy.output_tokens_each if energy else None),
         currency=prices.currency if prices and money is not None else "",
         grams_per_kwh=grams_per_kwh,
     )
+
+
+def _token(inference: Per, load: Load, metered: float | None) -> Per | None:
+    """Return what an output token comes to; `metered` is how many an inference of the measurement made."""
+    taken, paid = inference.over(metered), inference.over(load.output_tokens)
+    money = paid.money if paid else None
+    if taken is None:
+        return Per(None, None, None, money) if money is not None else None
+    return replace(taken, money=money)
 
 
 def _money(gross: Interval | None, load: Load, prices: Prices) -> float | None:
@@ -90,7 +104,8 @@ def _money(gross: Interval | None, load: Load, prices: Prices) -> float | None:
         parts.append(prices.machine_per_hour / 3600 / load.inferences_per_s if load.inferences_per_s else None)
     if prices.energy_per_kwh is not None:
         parts.append(prices.energy_per_kwh * gross.value / J_PER_KWH if gross else None)
-    if prices.per_token is not None:
-        parts.append(prices.per_token * load.tokens_per_inference if load.tokens_per_inference else None)
+    for price, tokens in ((prices.per_input_token, load.input_tokens), (prices.per_output_token, load.output_tokens)):
+        if price is not None:
+            parts.append(price * tokens if tokens is not None else None)
     known = [part for part in parts if part is not None]
     return sum(known) if known and len(known) == len(parts) else None

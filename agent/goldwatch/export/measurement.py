@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from goldwatch.energy.footprint import Footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
@@ -203,19 +204,35 @@ def _of_energy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
         yield Measurement(c.ENERGY_INFERENCES, where, energy.inferences)
         yield from _gauge(c.ENERGY_IDLE_POWER, where, energy.idle_w.value)
         yield from _gauge(c.ENERGY_TIMESTAMP, where, j.started_at)
-        right = j.footprint.right_answer if j.footprint is not None else None
         each = {"gross": energy.gross_per_inference_j, "net": energy.net_per_inference_j}
         for part, joules in each.items():
             labels = {**source, "part": part}
             yield from _gauge(c.ENERGY_INFERENCE, labels, joules.value)
             yield from _gauge(c.ENERGY_INFERENCE_LOW, labels, joules.low)
             yield from _gauge(c.ENERGY_INFERENCE_HIGH, labels, joules.high)
-            answer = None if right is None else (right.gross_j if part == "gross" else right.net_j)
-            yield from _gauge(c.ENERGY_RIGHT_ANSWER, labels, answer.value if answer is not None else None)
-    if (found := j.footprint) is not None:
-        grams = found.inference.grams
-        yield from _gauge(c.CARBON_INFERENCE, where, grams.value if grams is not None else None)
-        yield from _gauge(c.COST_INFERENCE, {**where, "currency": found.currency}, found.inference.money)
+        yield from _of_shares(j.footprint, source)
+    yield from _of_price(j.footprint, where)
+
+
+def _of_shares(found: Footprint | None, source: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield the joules of a right answer and of an output token."""
+    if found is not None:
+        for metric, per in ((c.ENERGY_RIGHT_ANSWER, found.right_answer), (c.ENERGY_OUTPUT_TOKEN, found.token)):
+            for part, joules in (("gross", per.gross_j), ("net", per.net_j)) if per is not None else ():
+                yield from _gauge(metric, {**source, "part": part}, joules.value if joules is not None else None)
+
+
+def _of_price(found: Footprint | None, where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield carbon and money of an inference, a right answer and an output token."""
+    if found is not None:
+        for carbon, cost, per in (
+            (c.CARBON_INFERENCE, c.COST_INFERENCE, found.inference),
+            (c.CARBON_RIGHT_ANSWER, c.COST_RIGHT_ANSWER, found.right_answer),
+            (c.CARBON_OUTPUT_TOKEN, c.COST_OUTPUT_TOKEN, found.token),
+        ):
+            if per is not None:
+                yield from _gauge(carbon, where, per.grams.value if per.grams is not None else None)
+                yield from _gauge(cost, {**where, "currency": found.currency}, per.money)
 
 
 def _of_score(score: Score, labels: Mapping[str, str]) -> Iterator[Measurement]:

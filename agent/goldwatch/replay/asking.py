@@ -144,9 +144,6 @@ class _TokenColumns:
             columns.array(name) for name in ("first_token_ns", "input_tokens", "output_tokens")
         )
         self._finish = columns.array("finish")
-        not_sent = columns.array("outcome") == Outcome.NOT_SENT  # what a worker before this one kept stays
-        for unknown in (self._first_ns, self._input, self._output):
-            unknown[not_sent] = -1
 
     def keep(self, row: int, response: Any) -> None:  # noqa: ANN401 - the probe's own type
         """Keep what one answer says. Raises BadAnswer."""

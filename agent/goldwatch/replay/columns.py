@@ -28,6 +28,10 @@ _ITEM_BYTES |= {"float32": 4, "int64": 8, "uint64": 8, "float64": 8}
 FINISH_BYTES = 16
 """The bytes kept of the reason why a language model stopped."""
 
+_TOKENS = ("first_token_ns", "input_tokens", "output_tokens")
+_UNKNOWN = b"\xff" * 8
+"""-1 as a number of 64 bits."""
+
 _HEADER_BYTES = 64
 _FLIGHT_BYTES = 16
 MOST_IN_FLIGHT = 256
@@ -73,7 +77,7 @@ class Layout:
             "outcome": ("uint8", (self.rows,)),
         }
         if self.tokens:
-            fixed |= dict.fromkeys(("first_token_ns", "input_tokens", "output_tokens"), ("int64", (self.rows,)))
+            fixed |= dict.fromkeys(_TOKENS, ("int64", (self.rows,)))
             fixed["finish"] = (f"S{FINISH_BYTES}", (self.rows,))
         outputs = {f"output.{spec.name}": (spec.dtype, (self.rows, *spec.shape)) for spec in self.outputs}
         return fixed | outputs
@@ -90,11 +94,11 @@ class Columns:
         self._memory = mmap.mmap(fd, size)
         self._words = memoryview(self._memory)[:_HEADER_BYTES].cast("q")
         self._flights = memoryview(self._memory)[_HEADER_BYTES:][: _FLIGHT_BYTES * MOST_IN_FLIGHT].cast("q")
-        self.example = self._integers("example")
-        self.sent_ns = self._integers("sent_ns")
-        self.latency_ns = self._integers("latency_ns")
-        self.dispatch_delay_ns = self._integers("dispatch_delay_ns")
-        self.late_ns = self._integers("late_ns")
+        self.example = self.integers("example")
+        self.sent_ns = self.integers("sent_ns")
+        self.latency_ns = self.integers("latency_ns")
+        self.dispatch_delay_ns = self.integers("dispatch_delay_ns")
+        self.late_ns = self.integers("late_ns")
         self.outcome = memoryview(self._memory)[self._offsets["outcome"] :][: layout.rows]
 
     @classmethod
@@ -103,6 +107,9 @@ class Columns:
         fd = _anonymous_file()
         os.ftruncate(fd, _offsets(layout)[1])
         columns = cls(fd, layout)
+        for name in _TOKENS if layout.tokens else ():
+            start = columns._offsets[name]
+            columns._memory[start : start + 8 * layout.rows] = _UNKNOWN * layout.rows
         for row, example in enumerate(examples):
             columns.example[row] = example
         return columns
@@ -160,7 +167,8 @@ class Columns:
             self._memory.close()
         os.close(self.fd)
 
-    def _integers(self, name: str) -> memoryview[int]:
+    def integers(self, name: str) -> memoryview[int]:
+        """Return a view of a column of whole numbers, for the caller to release before the columns are closed."""
         start = self._offsets[name]
         return memoryview(self._memory)[start : start + 8 * self.layout.rows].cast("q")
 

@@ -30,6 +30,8 @@ def token_use(
         finish=dict(reasons),
         first_s=tuple((first_ns[first_ns >= 0] / 1e9).tolist()),
         per_token_s=tuple((rest_ns / 1e9).tolist()),
+        input_told=int((input_tokens >= 0).sum()),
+        output_told=int((output_tokens >= 0).sum()),
     )
 
 

@@ -58,6 +58,15 @@ ENERGY_RIGHT_ANSWER = Metric(
     "Energy of one right answer: that of an inference over the accuracy.",
     group=WATCH,
 )
+ENERGY_OUTPUT_TOKEN = Metric(
+    "goldwatch_energy_output_token_joules",
+    "goldwatch.energy.output_token",
+    Kind.GAUGE,
+    "J",
+    _SOURCE,
+    "Energy of one token that a language model put out in the last measurement.",
+    group=WATCH,
+)
 ENERGY_IDLE_POWER = Metric(
     "goldwatch_energy_idle_watts",
     "goldwatch.energy.idle",
@@ -82,6 +91,22 @@ CARBON_INFERENCE = Metric(
     WATCH,
     "Grams of CO2e of one inference: its gross energy times the intensity of the grid.",
 )
+CARBON_RIGHT_ANSWER = Metric(
+    "goldwatch_carbon_right_answer_grams",
+    "goldwatch.carbon.right_answer",
+    Kind.GAUGE,
+    "g",
+    WATCH,
+    "Grams of CO2e of one right answer: that of an inference over the accuracy.",
+)
+CARBON_OUTPUT_TOKEN = Metric(
+    "goldwatch_carbon_output_token_grams",
+    "goldwatch.carbon.output_token",
+    Kind.GAUGE,
+    "g",
+    WATCH,
+    "Grams of CO2e of one output token.",
+)
 COST_INFERENCE = Metric(
     "goldwatch_cost_inference",
     "goldwatch.cost.inference",
@@ -89,5 +114,23 @@ COST_INFERENCE = Metric(
     "",
     (*WATCH, "currency"),
     "Cost of one inference by the prices of the config.",
+    group=WATCH,
+)
+COST_RIGHT_ANSWER = Metric(
+    "goldwatch_cost_right_answer",
+    "goldwatch.cost.right_answer",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "currency"),
+    "Cost of one right answer: that of an inference over the accuracy.",
+    group=WATCH,
+)
+COST_OUTPUT_TOKEN = Metric(
+    "goldwatch_cost_output_token",
+    "goldwatch.cost.output_token",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "currency"),
+    "Cost of one output token, with its share of the input that it answers.",
     group=WATCH,
 )

@@ -1,0 +1,95 @@
+"""A language model server on loopback that knows a few capitals, counts its tokens and keeps the headers it got."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goldwatch.golden.freeze import freeze
+from goldwatch.golden.opened import GoldenSet
+
+CAPITALS = {"France": "Paris", "Peru": "Lima", "Japan": "Tokyo", "Kenya": "Nairobi"}
+INPUT_TOKENS, OUTPUT_TOKENS = 20, 4
+
+
+class LanguageServer:
+    """What a test sees of the server. `usage` False keeps its counts to itself; `status` other than 200 refuses."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/v1"
+        self.port = port
+        self.usage = True
+        self.status = 200
+        self.asked: list[Mapping[str, str]] = []
+
+    def trace_ids(self) -> list[str]:
+        """Return the trace id of each question about a capital."""
+        return [headers["traceparent"].split("-")[1] for headers in self.asked]
+
+
+@contextmanager
+def language_server() -> Iterator[LanguageServer]:
+    """Serve until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            self._answer({"object": "list", "data": [{"id": "atlas", "owned_by": "test"}]})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            served.asked.append({name.lower(): value for name, value in self.headers.items()})
+            country = body["messages"][-1]["content"].removeprefix("Capital of ").removesuffix("?")
+            said = {"message": {"content": f"It is {CAPITALS[country]}."}, "finish_reason": "stop"}
+            usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
+            self._answer({"choices": [said]} | ({"usage": usage} if served.usage else {}), served.status)
+
+        def _answer(self, value: Mapping[str, Any], status: int = 200) -> None:
+            content = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        served = LanguageServer(http.server_port)
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield served
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+def golden_capitals(folder: Path) -> GoldenSet:
+    """Freeze the golden set that the server answers rightly."""
+    manifest = {
+        "name": "capitals",
+        "version": "1",
+        "task": "generation",
+        "examples": len(CAPITALS),
+        "inputs": {"prompt": {"dtype": "text", "shape": []}},
+        "labels": {"match": "contains"},
+        "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0, "max_bytes": 40}},
+        "reference": {"replays": [1, 1], "deterministic": True},
+        "provenance": {"source": "made up"},
+        "licence": "CC0-1.0",
+    }
+    lines = [
+        {"inputs": {"prompt": f"Capital of {land}?"}, "outputs": {"text": f"It is {city}."}, "answers": [city]}
+        for land, city in CAPITALS.items()
+    ]
+    return freeze(folder, manifest, {"reference.right": np.ones((2, len(CAPITALS)), np.int64)}, lines)
