@@ -1,0 +1,113 @@
+"""The reference of live values: how the rows of a column fall into cells, and the exact band of each cell's share.
+
+A numeric column has a cell for each decile, the rows at or below it; a column of text one for each category; and both
+have one for missing values. The deciles and categories come from a few of the rows, the bands of Clopper and Pearson
+from all others, so they are exact for any column, with ties or without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.monitor.bounds import lower, upper
+from goldwatch.monitor.detector import FloatArray
+
+BOUND_ERROR = 0.01
+"""The bands of all cells of all columns hold together with at least 99 % probability over the reference."""
+
+_CHOOSING = 20  # one row of so many chooses the cells
+_LEAST_ROWS = 400
+_MOST_CATEGORIES = 50
+_DECILES = np.arange(1, 10) / 10
+
+Values = NDArray[np.generic]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """A numeric column, cut at `edges` [k], rising. NaN is missing."""
+
+    edges: FloatArray
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Return what each cell holds, in words."""
+        return (*(f"at most {edge:.4g}" for edge in self.edges.tolist()), "missing")
+
+    def count(self, values: Values) -> IntArray:
+        """Count the rows [k + 1] in each cell."""
+        numbers = values.astype(np.float64)
+        there = np.sort(numbers[~np.isnan(numbers)])
+        return np.append(np.searchsorted(there, self.edges, side="right"), len(numbers) - len(there))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Categories:
+    """A column of categories; what is none of them is *other*. None, and the text "", are missing."""
+
+    names: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Return what each cell holds, in words."""
+        return (*(f"equal to {name!r}" for name in self.names), "of another category", "missing")
+
+    def count(self, values: Values) -> IntArray:
+        """Count the rows [k + 2] in each cell."""
+        found = [str(value) for value in values.tolist() if value is not None and value != ""]
+        names, counts = np.unique(np.array(found, dtype=object).astype(str), return_counts=True)
+        known = dict(zip(names.tolist(), counts.tolist(), strict=True))
+        each = [known.get(name, 0) for name in self.names]
+        return np.array([*each, len(found) - sum(each), len(values) - len(found)], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """A column's name and cells, with the band `low` to `high` [cells] of each cell's share, and its `usual` share."""
+
+    name: str
+    kind: Numbers | Categories
+    low: FloatArray
+    usual: FloatArray
+    high: FloatArray
+
+
+def columns(table: Mapping[str, Values], seed: int = 0) -> tuple[Column, ...]:
+    """Learn the columns from a table of reference rows, arrays [rows] of numbers or of text by name.
+
+    Raises ValueError for a table without columns, with columns of unequal length, or with fewer than 400 rows.
+    """
+    lengths = {len(values) for values in table.values()}
+    if len(lengths) != 1 or min(lengths) < _LEAST_ROWS:
+        raise ValueError(f"a reference has columns of one length, at least {_LEAST_ROWS} rows, not {sorted(lengths)}")
+    rows = np.random.default_rng(seed).permutation(lengths.pop())
+    split = max(len(rows) // _CHOOSING, _LEAST_ROWS // 2)
+    kinds = {name: _kind(values[rows[:split]]) for name, values in table.items()}
+    error = BOUND_ERROR / (2 * sum(len(kind.cells) for kind in kinds.values()))
+    return tuple(_column(name, kind, table[name][rows[split:]], error) for name, kind in kinds.items())
+
+
+def _kind(values: Values) -> Numbers | Categories:
+    if values.dtype.kind not in "biuf":
+        found = [str(value) for value in values.tolist() if value is not None and value != ""]
+        names, counts = np.unique(np.array(found, dtype=object).astype(str), return_counts=True)
+        common = np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES]
+        return Categories(tuple(sorted(names[common].tolist())))
+    numbers = values.astype(np.float64)
+    numbers = numbers[~np.isnan(numbers)]
+    # A quantile that is one of the values: where a column has few values, so do its cells.
+    edges = np.quantile(numbers, _DECILES, method="inverted_cdf") if len(numbers) else np.empty(0)
+    return Numbers(np.unique(edges))
+
+
+def _column(name: str, kind: Numbers | Categories, values: Values, error: float) -> Column:
+    counts, rows = kind.count(values).tolist(), len(values)
+    low = np.array([lower(count, rows, error) for count in counts])
+    high = np.array([upper(count, rows, error) for count in counts])
+    usual = (np.array(counts) + 0.5) / (rows + 1)
+    return Column(name, kind, low, usual, high)

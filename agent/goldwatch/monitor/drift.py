@@ -1,0 +1,146 @@
+"""The monitor *drift*: whether live values still fall where those of the reference did. A ticket.
+
+For each cell of each column (see `columns`), and to either side, likelihood ratios of a share past the cell's band
+against the edge of the band. All bets share one detector, so many columns cost a little delay and no false alarm.
+Rows within a window are taken for independent; where they come in clusters of c, each e takes the root of order c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.judgement import Severity, Verdict
+from goldwatch.monitor.columns import Column, Values
+from goldwatch.monitor.detector import Detector, FloatArray
+from goldwatch.monitor.episode import Episodes, Standing, Watching
+from goldwatch.monitor.rates import log_ratios
+
+_STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Live rows, counted: how many there were, and of each column how many fell into each cell [cells]."""
+
+    rows: int
+    counts: Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bet:
+    """A bet that a cell's share is past the limit `null`: on `alternative`, of which `mildest` is the least far out."""
+
+    column: int
+    cell: int
+    null: float
+    alternative: float
+    mildest: float
+    usual: float
+
+
+class Drift:
+    """Shares of cells against their bands plus the `tolerance` (0.02 for two points of every share).
+
+    `alpha` is the false tickets per window that may be spent, `cluster` how many rows depend on each other. Raises
+    ValueError if nothing is left to bet on, or for a tolerance outside [0, 1).
+    """
+
+    name = "drift"
+
+    def __init__(self, columns: Sequence[Column], alpha: float, tolerance: float = 0.0, cluster: int = 1) -> None:
+        if not 0 <= tolerance < 1 or cluster < 1:
+            raise ValueError(f"a tolerance of {tolerance} and clusters of {cluster} cannot be watched")
+        self.columns = tuple(columns)
+        self._cluster = cluster
+        self._bets = [bet for i, column in enumerate(columns) for bet in _bets(i, column, tolerance)]
+        if not self._bets:
+            raise ValueError("no share of any column could be told from its band")
+        self._offsets = np.cumsum([0, *(len(column.usual) for column in columns)])
+        self._cell = np.array([self._offsets[bet.column] + bet.cell for bet in self._bets])
+        self._null, self._alternative = (
+            np.array([getattr(bet, name) for bet in self._bets]) for name in ("null", "alternative")
+        )
+        sizes = np.bincount([bet.column for bet in self._bets], minlength=len(columns))
+        weights = [1 / float(sizes[bet.column]) for bet in self._bets]
+        detector = Detector(weights, alpha, [*self._null, *self._alternative, cluster])
+        # What is bet on in the test turned round follows from the bet that paged, which is saved with it.
+        watching = Watching(self.name, Severity.TICKET, "live values have moved from the reference")
+        self._episodes = Episodes(watching, detector, [[0.0], [1.0]])
+
+    def count(self, table: Mapping[str, Values]) -> Window:
+        """Count rows, arrays [rows] by column. Raises KeyError for a missing column, ValueError for unequal lengths."""
+        lengths = {len(table[column.name]) for column in self.columns}
+        if len(lengths) != 1:
+            raise ValueError(f"the columns have {sorted(lengths)} rows")
+        return Window(lengths.pop(), {column.name: column.kind.count(table[column.name]) for column in self.columns})
+
+    def fresh(self) -> Standing:
+        """Return the state before the first window."""
+        return self._episodes.fresh()
+
+    def update(self, observation: Window, state: Standing, at: float) -> tuple[Standing, Verdict]:
+        """Add one window that began at Unix time `at`. Raises ValueError for impossible counts."""
+        counts = self._counts(observation)
+        log_e = self.log_e(observation.rows, counts)
+        log_run = np.maximum(state.forward.log_run, 0) + log_e
+        best = int(np.argmax(log_run)) if state.episode is None else state.episode.best
+        summary = self._summary(observation.rows, counts, best)
+
+        def back(best: int) -> FloatArray:
+            bet, two = self._bets[best], np.ones(2)
+            alternatives = np.array([bet.null, bet.usual])
+            found = log_ratios(two * counts[self._cell[best]], two * observation.rows, two * bet.mildest, alternatives)
+            return found / self._cluster
+
+        return self._episodes.update(state, log_e, back, at, summary)
+
+    def log_e(self, rows: int, counts: FloatArray) -> FloatArray:
+        """Return the log e-values [..., bets] of `counts` [..., cells of all columns] among so many rows."""
+        found = log_ratios(counts[..., self._cell], np.array(float(rows)), self._null, self._alternative)
+        return found / self._cluster
+
+    def standing(self, state: Standing) -> Verdict:
+        """Say again what is known, without a new window."""
+        return self._episodes.standing(state)
+
+    def save(self, state: Standing) -> dict[str, object]:
+        """Return the state as a value that JSON can hold without loss."""
+        return self._episodes.save(state)
+
+    def restore(self, saved: object) -> tuple[Standing, str | None]:
+        """Return a saved state, or a fresh one and the reason why the saved one was refused."""
+        return self._episodes.restore(saved)
+
+    def _counts(self, window: Window) -> FloatArray:
+        for column in self.columns:
+            counts = window.counts.get(column.name)
+            if counts is None or counts.shape != column.usual.shape:
+                raise ValueError(f"the window has no counts [{len(column.usual)}] of column {column.name!r}")
+            if window.rows < 1 or np.any(counts < 0) or np.any(counts > window.rows):
+                raise ValueError(f"the counts of column {column.name!r} are impossible for {window.rows} rows")
+        return np.concatenate([window.counts[column.name] for column in self.columns]).astype(np.float64)
+
+    def _summary(self, rows: int, counts: FloatArray, best: int) -> str:
+        bet = self._bets[best]
+        column, share = self.columns[bet.column], counts[self._cell[best]] / rows
+        low, high = column.low[bet.cell], column.high[bet.cell]
+        cell = column.kind.cells[bet.cell]
+        return f"{column.name}: {share:.1%} of {rows:,} rows {cell}, {low:.1%} to {high:.1%} in the reference"
+
+
+def _bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
+    for cell, (low, usual, high) in enumerate(zip(column.low, column.usual, column.high, strict=True)):
+        for limit, sign in ((high + tolerance, 1), (low - tolerance, -1)):
+            if 0 < limit < 1:
+                shares = [float(_shifted(limit, sign * step)) for step in _STEPS]
+                yield from (_Bet(index, cell, float(limit), share, shares[0], float(usual)) for share in shares)
+
+
+def _shifted(share: float, step: float) -> float:
+    """Return the share whose log odds are `step` higher."""
+    odds = share / (1 - share) * np.exp(step)
+    return float(odds / (1 + odds))
