@@ -104,6 +104,25 @@ def test_times_that_pass_meanwhile_are_told_and_not_made_up_for() -> None:
     assert turns(made) == ["b"]
 
 
+def test_who_finds_no_room_lets_others_go_first_and_comes_back_with_its_lateness() -> None:
+    made = agenda(a=("one", 0), b=("two", 1))
+    made.tick(NOW + 1)
+    assert turns(made) == ["a"]
+    made.defer(key("a"), NOW + 1, NOW + 4)
+    assert turns(made) == ["b"]
+    assert made.next_at() == NOW + 4
+    made.done(key("b"), NOW + 2)
+    assert made.take() is None
+    assert made.tick(NOW + 4) == []
+    assert made.take() == Turn(key("a"), NOW)
+    made.defer(key("a"), NOW + 4, NOW + 100)
+    assert made.tick(NOW + 70) == [(key("a"), Missed.WAITING)]
+    made.remove(key("a"))
+    assert turns(made) == ["b"]
+    made.tick(NOW + 100)
+    assert made.take() is None
+
+
 def test_other_settings_are_replayed_after_the_replay_under_way() -> None:
     made = agenda(a=("one", 0))
     made.tick(NOW)

@@ -50,6 +50,7 @@ class _Entry:
     running: bool = False
     waiting: bool = False
     again: bool = False
+    due_at: float = math.inf
     next_at: float = math.inf
 
 
@@ -68,6 +69,7 @@ class Agenda:
     wants_machine: Callable[[Key], bool] = lambda _: False
     _entries: dict[Key, _Entry] = field(default_factory=dict)
     _upcoming: _Queue = field(default_factory=list)
+    _deferred: _Queue = field(default_factory=list)
     _waiting: dict[str, _Queue] = field(default_factory=dict)
     _busy: list[_Entry] = field(default_factory=list)
     _count: int = 0
@@ -89,6 +91,8 @@ class Agenda:
     def tick(self, now: float) -> list[tuple[Key, Missed]]:
         """Let those that have become due wait for their turn; return the due times that came to nothing."""
         missed = []
+        for _, entry in self._popped(self._deferred, now):
+            self._wait(entry, entry.due_at)
         for due_at, entry in self._popped(self._upcoming, now):
             if entry.running:
                 missed.append((entry.key, Missed.STILL_RUNNING))
@@ -117,28 +121,42 @@ class Agenda:
         if alone and self._busy:
             return None
         heapq.heappop(self._waiting[entry.server])
-        entry.waiting, entry.running, entry.alone = False, True, alone
+        entry.waiting, entry.running, entry.due_at, entry.alone = False, True, due_at, alone
         self._busy.append(entry)
         return Turn(entry.key, due_at, alone)
 
     def done(self, key: Key, now: float) -> None:
         """Say that the replay of a watch has ended."""
-        entry = next(entry for entry in self._busy if entry.key == key)
-        self._busy.remove(entry)
-        entry.running = False
-        if entry.again and self._entries.get(key) is entry:
-            entry.again = False
-            self._wait(entry, now)
+        self._end(key, now)
+
+    def defer(self, key: Key, now: float, until: float) -> None:
+        """Say that a replay could not begin: the watch has another turn later, and others go meanwhile."""
+        entry = self._end(key, now)
+        if self._is_current(entry) and not entry.waiting:
+            entry.waiting = True
+            self._push(self._deferred, until, entry)
 
     def next_at(self) -> float:
-        """Return when the next watch becomes due; infinity if none does."""
-        while self._upcoming and not self._is_current(self._upcoming[0][2]):
-            heapq.heappop(self._upcoming)
-        return self._upcoming[0][0] if self._upcoming else math.inf
+        """Return when the next watch becomes due, or has its turn after it was deferred; infinity if none does."""
+        return min(self._first(self._upcoming), self._first(self._deferred))
 
     def due_at(self, key: Key) -> float:
         """Return when a watch is due next, after a replay that waits for its turn or is under way."""
         return self._entries[key].next_at
+
+    def _end(self, key: Key, now: float) -> _Entry:
+        entry = next(entry for entry in self._busy if entry.key == key)
+        self._busy.remove(entry)
+        entry.running = False
+        if entry.again and self._is_current(entry):
+            entry.again = False
+            self._wait(entry, now)
+        return entry
+
+    def _first(self, queue: _Queue) -> float:
+        while queue and not self._is_current(queue[0][2]):
+            heapq.heappop(queue)
+        return queue[0][0] if queue else math.inf
 
     def _plan(self, entry: _Entry, at: float) -> None:
         entry.next_at = at

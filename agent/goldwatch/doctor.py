@@ -12,9 +12,10 @@ from pathlib import Path
 from goldwatch import __version__
 from goldwatch.config import installed_probes, load
 from goldwatch.config.energy import Energy
-from goldwatch.energy.meter import Meter, Unreadable
+from goldwatch.energy.meter import Meter
 from goldwatch.energy.nvml import Nvml
 from goldwatch.energy.rapl import Rapl
+from goldwatch.http_reading import Unreadable
 from goldwatch.metering import intensity, make
 from goldwatch.probe import NeedsPackage
 

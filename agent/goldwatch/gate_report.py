@@ -93,6 +93,7 @@ def _block(report: Report) -> list[str]:
     lines += _tokens(judgement)
     if judgement.throughput is not None:
         lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   {_load(judgement)}"))
+    lines += _courtesy(judgement)
     lines += _energy(judgement)
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
     return [*lines, _line("verdict", str(report.result))]
@@ -110,6 +111,17 @@ def _tokens(judgement: Judgement) -> list[str]:
         if times:
             lines.append(_line(name, "   ".join(_quantile(q) for q in quantiles(times))))
     return lines
+
+
+def _courtesy(judgement: Judgement) -> list[str]:
+    """Say how busy the target was, where that is looked at, and whether goldwatch stepped back."""
+    if (seen := judgement.server_load) is None:
+        return []
+    if seen.most is None:
+        return [_line("busy", f"not known: {seen.unreadable}")]
+    told = [f"at most {seen.most:.4g} of {seen.limit:g}", seen.what]
+    told += [f"{what} {s:.1f} s" for what, s in (("waited", seen.waited_s), ("held", seen.held_s)) if s >= 1]
+    return [_line("busy", "   ".join(told))]
 
 
 def _energy(judgement: Judgement) -> list[str]:
@@ -162,10 +174,11 @@ def _requests(judgement: Judgement) -> str:
 
 def _load(judgement: Judgement) -> str:
     """Say what the throughput is that of."""
+    slowed = "" if judgement.most_per_s is None else f", slowed to {judgement.most_per_s:g} /s"
     if judgement.scenario == "single-stream":
-        return "one request at a time"
+        return f"one request at a time{slowed}"
     rate = "" if judgement.rate_per_s is None else f" at {judgement.rate_per_s:g} /s"
-    return f"{judgement.scenario}{rate}, at most {judgement.in_flight} in flight"
+    return f"{judgement.scenario}{rate}, at most {judgement.in_flight} in flight{slowed}"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -161,6 +161,23 @@ class TokenUse:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """How busy the target was, as the section `busy` of the config has it measured.
+
+    `what` was read, `before` the replay and at `most` until its end (None where it could not be read; `unreadable` says
+    why), and above `limit` goldwatch steps back: it `waited_s` before the replay and held it for `held_s` within.
+    """
+
+    what: str
+    limit: float
+    before: float | None = None
+    most: float | None = None
+    waited_s: float = 0.0
+    held_s: float = 0.0
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One replay and what follows from it.
 
@@ -169,7 +186,8 @@ class Judgement:
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
     `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
     `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
-    request of an open load too late.
+    request of an open load too late. `most_per_s` is the budget of requests a second that a closed load kept to,
+    `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
     """
 
     watch: str
@@ -203,6 +221,9 @@ class Judgement:
     energy: Energy | None = None
     energy_missing: str = ""
     footprint: Footprint | None = None
+    most_per_s: float | None = None
+    server_load: ServerLoad | None = None
+    skipped: str = ""
 
     def __post_init__(self) -> None:
         # Eight bytes each: a golden set may have a million examples.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
@@ -21,15 +21,18 @@ from goldwatch.config.energy import MeterEntry
 from goldwatch.energy.attribution import Energy, Insufficient, Reading, Source, Window, attribute
 from goldwatch.energy.carbon import ByHour, Fixed, FromApi, Intensity
 from goldwatch.energy.estimate import Estimate
-from goldwatch.energy.footprint import Prices
-from goldwatch.energy.meter import Meter, Sum, Unreadable
+from goldwatch.energy.footprint import Load, Prices, footprint
+from goldwatch.energy.meter import Meter, Sum
 from goldwatch.energy.nvml import Nvml
 from goldwatch.energy.prometheus_query import PrometheusQuery
 from goldwatch.energy.rapl import Rapl
 from goldwatch.energy.sampling import Sampler
+from goldwatch.http_reading import Unreadable
+from goldwatch.judgement import Judgement
 from goldwatch.replay import engine
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.fence import Halt
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
 
@@ -81,20 +84,54 @@ def measure(
     before: Replay,
     workers: Workers,
     stop: threading.Event | None = None,
+    why_not: Callable[[], str | None] | None = None,
 ) -> Finding:
-    """Measure a target that was just replayed with this plan. Never raises for what meter or target do."""
+    """Measure a target that was just replayed with this plan. Never raises for what meter or target do.
+
+    `why_not` says at any time why the target has no room for it: then the measurement ends, since a window cannot wait.
+    """
+    if why_not is None:
+        return _measure(section, target, plan, before, workers, stop or threading.Event())
+    halt = Halt(stop or threading.Event(), lambda: why_not() is None)
+    found = None if halt.is_set() else _measure(section, target, plan, before, workers, halt)
+    if (found is None or found.energy is None) and (why := why_not()) is not None:
+        return Finding(None, f"goldwatch stepped back: {why}")
+    return found or Finding(None, "goldwatch stepped back")
+
+
+def _measure(
+    section: EnergySection, target: Target, plan: Plan, before: Replay, workers: Workers, stop: threading.Event
+) -> Finding:
     try:
         meter, exclusive = choose(section, target)
         try:
             meter.open()
-            return Finding(
-                _measured(meter, exclusive, section.windows, plan, before, workers, stop or threading.Event())
-            )
+            return Finding(_measured(meter, exclusive, section.windows, plan, before, workers, stop))
         finally:
             meter.close()
     except (Unreadable, Insufficient) as why:
         kind = "insufficient: " if isinstance(why, Insufficient) else ""
         return Finding(None, f"{kind}{why}")
+
+
+def with_energy(judgement: Judgement, section: EnergySection, found: Finding) -> Judgement:
+    """Add what was measured, and what it comes to by the prices and the intensity of the config."""
+    accuracy = next((score.value for score in judgement.scores if score.name == "accuracy"), None)
+    grams_per_kwh, missing = None, [found.why_not] if found.why_not else []
+    try:
+        source = intensity(section) if found.energy is not None else None
+        grams_per_kwh = source.at(judgement.started_at) if source is not None else None
+    except (Unreadable, ValueError) as why:
+        missing.append(f"no carbon: {why}")
+    tokens = judgement.tokens
+    load = Load(
+        judgement.throughput,
+        accuracy,
+        tokens.input_each if tokens is not None else None,
+        tokens.output_each if tokens is not None else None,
+    )
+    comes_to = footprint(found.energy, load, prices(section), grams_per_kwh)
+    return replace(judgement, energy=found.energy, energy_missing="; ".join(missing), footprint=comes_to)
 
 
 def choose(section: EnergySection, target: Target) -> tuple[Meter, bool]:

@@ -5,21 +5,22 @@ Whatever needs numpy happens in worker processes; the agent itself passes values
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldwatch.config import Config, ConfigError, Golden, Target, Watch, load
+from goldwatch.config import Config, ConfigError, Golden, Target, Watch, format_duration, load
 from goldwatch.config import Load as LoadSection
 from goldwatch.config.energy import Energy as EnergySection
-from goldwatch.energy.footprint import Load, footprint
-from goldwatch.energy.meter import Unreadable
+from goldwatch.courtesy import Courtesy
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.metering import Finding, intensity, measure, prices
+from goldwatch.metering import measure, with_energy
 from goldwatch.monitor.budget import Budget
 from goldwatch.monitor.kinds import KINDS, Kind, watching
 from goldwatch.probe import TensorSpec
@@ -28,6 +29,9 @@ from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import mean_interval_s
+
+BUSY = "busy"
+"""Why a replay was skipped, where its target had no room."""
 
 JUDGES = "judge"
 """The key of the workers that do arithmetic."""
@@ -183,7 +187,7 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget) -> dict[str, 
     return settings
 
 
-def run(
+def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     assignment: Assignment,
     workers: Workers,
     states: Mapping[str, Any],
@@ -192,43 +196,37 @@ def run(
     confirming: bool = False,
     stop: threading.Event | None = None,
     metered: bool = False,
+    courtesy: Courtesy | None = None,
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
 
-    With `metered` the energy is measured afterwards, in a phase of its own, where the config asks for it.
+    With `metered` the energy is measured afterwards, in a phase of its own, where the config asks for it. A target that
+    says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it already.
     """
+    stop = stop or threading.Event()
+    if courtesy is None and assignment.target.busy is not None:
+        courtesy = Courtesy(assignment.target.busy)
+    if courtesy is not None and (why := courtesy.wait(stop)) is not None:
+        return Judged(_skipped(assignment, courtesy, lateness_s, why), states)
     section = assignment.energy if metered else None
     plan = plan_of(assignment)
     # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
-    result = engine.replay(plan if section is None else dataclasses.replace(plan, warm=True), workers, stop)
-    try:
-        judged = judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
-        if section is None:
-            return judged
-        found = measure(section, assignment.target, plan, result, workers, stop)
-        return dataclasses.replace(judged, judgement=_with_energy(judged.judgement, section, found))
-    finally:
-        result.columns.close()
-
-
-def _with_energy(judgement: Judgement, section: EnergySection, found: Finding) -> Judgement:
-    """Add what was measured, and what it comes to by the prices and the intensity of the config."""
-    accuracy = next((score.value for score in judgement.scores if score.name == "accuracy"), None)
-    grams_per_kwh, missing = None, [found.why_not] if found.why_not else []
-    try:
-        source = intensity(section) if found.energy is not None else None
-        grams_per_kwh = source.at(judgement.started_at) if source is not None else None
-    except (Unreadable, ValueError) as why:
-        missing.append(f"no carbon: {why}")
-    tokens = judgement.tokens
-    load = Load(
-        judgement.throughput,
-        accuracy,
-        tokens.input_each if tokens is not None else None,
-        tokens.output_each if tokens is not None else None,
-    )
-    comes_to = footprint(found.energy, load, prices(section), grams_per_kwh)
-    return dataclasses.replace(judgement, energy=found.energy, energy_missing="; ".join(missing), footprint=comes_to)
+    warm = plan if section is None else dataclasses.replace(plan, warm=True)
+    with courtesy or contextlib.nullcontext():
+        result = engine.replay(warm, workers, stop, guard=courtesy)
+        try:
+            judged = judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
+            found = None
+            if section is not None:
+                why_not = courtesy.why_not if courtesy is not None else None
+                found = measure(section, assignment.target, plan, result, workers, stop, why_not)
+        finally:
+            result.columns.close()
+    judgement = judged.judgement
+    if section is not None and found is not None:
+        judgement = with_energy(judgement, section, found)
+    seen = courtesy.found(result.held_s) if courtesy is not None else None
+    return dataclasses.replace(judged, judgement=dataclasses.replace(judgement, server_load=seen))
 
 
 def replay(
@@ -263,7 +261,7 @@ def plan_of(assignment: Assignment) -> Plan:
         outputs=assignment.golden.outputs,
         examples=range(assignment.golden.examples),
         tokens=assignment.golden.tokens,
-        load=load_plan(load),
+        load=load_plan(load, budget_per_s(assignment)),
         warmup=load.warmup,
         time_limit_s=load.time_limit_s,
         start_limit_s=load.start_limit_s,
@@ -271,14 +269,21 @@ def plan_of(assignment: Assignment) -> Plan:
     )
 
 
-def load_plan(load: LoadSection) -> LoadPlan:
-    """Return how a worker issues the requests of a load."""
+def budget_per_s(assignment: Assignment) -> float | None:
+    """Return the most requests a second that watch and target allow together; None without a budget."""
+    found = [most for most in (assignment.watch.load.most_per_s, assignment.target.most_per_s) if most is not None]
+    return min(found, default=None)
+
+
+def load_plan(load: LoadSection, most_per_s: float | None = None) -> LoadPlan:
+    """Return how a worker issues the requests of a load within a budget."""
     return LoadPlan(
         scenario=load.scenario,
         rate_per_s=load.rate_per_s or 0.0,
         samples=load.samples,
         in_flight=load.most_in_flight,
         seed=load.seed,
+        most_per_s=most_per_s,
     )
 
 
@@ -308,19 +313,19 @@ def judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    judgement = dataclasses.replace(judgement, latencies_s=result.latencies_s(), late_s=tuple(result.late_s()))
+    judgement = dataclasses.replace(
+        judgement,
+        latencies_s=result.latencies_s(),
+        late_s=tuple(result.late_s()),
+        most_per_s=plan_of(assignment).load.most_per_s,
+    )
     return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 
 
 def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:
-    return {
-        "watch": assignment.watch.name,
-        "target": assignment.target.name,
-        "golden": assignment.golden.name,
-        "probe": assignment.target.probe,
+    return _about(assignment, lateness_s) | {
         "started_at": result.started_at,
         "duration_s": result.duration_s,
-        "lateness_s": lateness_s,
         "description": asdict(result.description) if result.description else None,
         "open_s": result.open_s,
         "first_request_s": result.first_request_s,
@@ -328,13 +333,34 @@ def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[st
         "failure": result.failure,
         "given_up": result.given_up,
         "ended": result.ended,
-        "scenario": assignment.watch.load.scenario,
-        "rate_per_s": assignment.watch.load.rate_per_s,
-        "in_flight": assignment.watch.load.most_in_flight,
         "samples": result.samples,
         "disturbances": asdict(result.disturbances),
         "description_after": asdict(result.described_after) if result.described_after else None,
     }
+
+
+def _about(assignment: Assignment, lateness_s: float) -> dict[str, Any]:
+    """Return what is known of a replay before it has begun."""
+    return {
+        "watch": assignment.watch.name,
+        "target": assignment.target.name,
+        "golden": assignment.golden.name,
+        "probe": assignment.target.probe,
+        "lateness_s": lateness_s,
+        "scenario": assignment.watch.load.scenario,
+        "rate_per_s": assignment.watch.load.rate_per_s,
+        "in_flight": assignment.watch.load.most_in_flight,
+    }
+
+
+def _skipped(assignment: Assignment, courtesy: Courtesy, lateness_s: float, why: str) -> Judgement:
+    """Return the judgement of a replay that did not take place: it says why, and nothing of the target."""
+    waited = format_duration(round(courtesy.waited_s, 1))
+    known = {"started_at": time.time(), "duration_s": 0.0, "outcomes": {}, "errors": {}, "description": None}
+    known |= {"open_s": None, "first_request_s": None}
+    why = f"skipped, the target had no room: {why}; waited for {waited}"
+    judgement = _invalid(assignment, _about(assignment, lateness_s) | known, why)
+    return dataclasses.replace(judgement, skipped=BUSY, server_load=courtesy.found())
 
 
 def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
@@ -342,13 +368,17 @@ def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: st
     facts = _facts(assignment, result, lateness_s)
     for only_for_the_judge in ("failure", "given_up", "ended", "samples", "disturbances", "description_after"):
         del facts[only_for_the_judge]
+    return _invalid(assignment, facts | {"outcomes": result.outcomes()}, f"it could not be judged: {why}")
+
+
+def _invalid(assignment: Assignment, known: Mapping[str, Any], why: str) -> Judgement:
+    """Return the judgement of a replay that says nothing of the target."""
     rest: dict[str, Any] = {
         "golden_digest": assignment.golden.digest,
         "task": assignment.golden.task,
         "examples": assignment.golden.examples,
         "validity": Validity.INVALID,
-        "reasons": (f"it could not be judged: {why}",),
-        "outcomes": result.outcomes(),
+        "reasons": (why,),
         "latencies_s": (),
         "throughput": None,
         "quantiles": (),
@@ -356,4 +386,4 @@ def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: st
         "difference": None,
         "verdicts": (),
     }
-    return Judgement.from_json(facts | rest)
+    return Judgement.from_json({**known, **rest})

@@ -15,6 +15,7 @@ from dataclasses import replace
 from goldwatch.alarms import Alarms, Settled, no_longer_known
 from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
+from goldwatch.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.measurement import Measurement
@@ -49,16 +50,27 @@ class Runner:
         self._stop = stop
         self._observer = observer
         self._metered_s: dict[tuple[str, str], float] = {}
+        self._busy_since_s: dict[tuple[str, str], float] = {}
 
-    def tick(self, assignment: Assignment, config: Config, due_at: float, *, alone: bool = True) -> None:
+    def tick(self, assignment: Assignment, config: Config, due_at: float, *, alone: bool = True) -> float | None:
         """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed.
 
         Energy is measured, where it is due, only if the watch has the machine alone: no other replay is in it then.
+        Returns None; or, if the target has no room just now, in how many seconds to come back instead.
         """
+        courtesy, now_s = None, time.monotonic()
+        if (busy := assignment.target.busy) is not None:
+            since_s = self._busy_since_s.setdefault(assignment.key, now_s)
+            courtesy = Courtesy(busy, waited_s=now_s - since_s)
+            if courtesy.look().why_not is not None and courtesy.waited_s < busy.wait_s:
+                return LOOK_EVERY_S
+            del self._busy_since_s[assignment.key]
         lateness_s = max(0.0, time.time() - due_at)
-        judged = self._once(assignment, config, lateness_s, metered=alone and self.is_metering_due(assignment))
+        metered = alone and self.is_metering_due(assignment)
+        judged = self._once(assignment, config, lateness_s, metered=metered, courtesy=courtesy)
         if judged is not None and any(v.confirm for v in judged.judgement.verdicts):
             self._once(assignment, config, 0.0, confirming=True)
+        return None
 
     def _once(
         self,
@@ -68,6 +80,7 @@ class Runner:
         *,
         confirming: bool = False,
         metered: bool = False,
+        courtesy: Courtesy | None = None,
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
         if metered:
@@ -80,6 +93,7 @@ class Runner:
             confirming=confirming,
             stop=self._stop,
             metered=metered,
+            courtesy=courtesy,
         )
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
@@ -152,17 +166,21 @@ def _log(settled: Settled, refused: Mapping[str, str]) -> None:
     judgement = settled.judgement
     where = {"watch": judgement.watch, "target": judgement.target}
     states = {v.monitor: str(v.state) for v in judgement.verdicts}
+    seen = judgement.server_load
     log.log(
         logging.INFO if judgement.validity is Validity.VALID else logging.WARNING,
-        "replayed",
+        "skipped" if judgement.skipped else "replayed",
         extra=where
         | {"validity": str(judgement.validity), "duration_s": round(judgement.duration_s, 3)}
         | {s.name: round(s.value, 4) for s in judgement.scores}
         | states
         | ({"reasons": list(judgement.reasons)} if judgement.reasons else {})
         | ({"joules": f"{judgement.energy.gross_per_inference_j}"} if judgement.energy is not None else {})
-        | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {}),
+        | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {})
+        | ({"held_s": round(seen.held_s, 3), "waited_s": round(seen.waited_s, 3)} if seen is not None else {}),
     )
+    if seen is not None and seen.unreadable:
+        log.warning("how busy the target is cannot be read", extra=where | {"reason": seen.unreadable})
     for monitor, reason in refused.items():
         log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})
     for event in settled.events:

@@ -269,16 +269,21 @@ class Service:
         assert self._runner is not None  # noqa: S101
         key, config = turn.key, self._in_force.config
         loop = asyncio.get_running_loop()
+        later_s = None
         try:
             if self._may_replay():
                 tick = partial(self._runner.tick, assignment, config, turn.due_at, alone=turn.alone)
-                await loop.run_in_executor(self._replays, tick)
+                later_s = await loop.run_in_executor(self._replays, tick)
         except Exception:
             if not self._stopping.is_set():
                 watch, target = key
                 log.exception("a replay failed in goldwatch itself", extra={"watch": watch, "target": target})
                 self._publish(measurement.of_skip(watch, target, reason="internal_error"))
-        self._agenda.done(key, time.time())
+        now = time.time()
+        if later_s is None:
+            self._agenda.done(key, now)
+        else:
+            self._agenda.defer(key, now, now + later_s)
         self._awake.set()
         if key in self._assignments:
             self._publish(standing.of_due(*key, self._agenda.due_at(key)))

@@ -47,6 +47,15 @@ ONE_KEY = [
     ("model: fraud", "model: !!binary aa", "5:12  targets.fraud.model: the YAML tag !!binary is not supported; write plain text or numbers"),
     ("model: fraud", "url: x", '5:5  targets.fraud.url: duplicate key "url"; it is already at 4:5'),
     ("open-inference", "open-inferense", '3:12  targets.fraud.probe: no probe "open-inferense" is installed (did you mean "open-inference"?)'),
+    ("model: fraud", "busy: {}", '5:5  targets.fraud.busy: missing key "above"'),
+    ("model: fraud", "busy: {above: 8}", "5:5  targets.fraud.busy: name what says how busy the target is: one of `query`, `metric` and `pressure`"),
+    ("model: fraud", "busy: {above: 8, query: up}", "5:5  targets.fraud.busy: `query` and `prometheus` belong together; write both"),
+    ("model: fraud", "busy: {above: -1, pressure: /proc/pressure/cpu}", '5:19  targets.fraud.busy.above: "-1" is not a limit; write a number of 0 or more, such as 8, or 20%'),
+    ("model: fraud", "busy: {above: 20%, pressure: cpu}", '5:34  targets.fraud.busy.pressure: "cpu" is not the absolute path of a pressure file; write /proc/pressure/cpu'),
+    ("model: fraud", "busy: {above: 1, metrics: http://x, metric: 'a b'}", '5:49  targets.fraud.busy.metric: "a b" is not the name of a metric; write one such as vllm:num_requests_waiting, or NAME{label="value"}'),
+    ("model: fraud", "busy: {above: 1, prometheus: http://x, query: up, headers: {X: literal}}", "5:68  targets.fraud.busy.headers.X: a secret must not be written in the file; use ${NAME} or ${file:PATH}"),
+    ("model: fraud", "at_most: lots", '5:14  targets.fraud.at_most: "lots" is not a rate of requests; write 100 per second or 30 per minute'),
+    ("5m", "5m\n    load: {scenario: server, rate: 9/s, at_most: 5/s}", "11:5  watches.fraud.load: `rate` is more than `at_most` allows; lower the one or raise the other"),
     ("open-inference", "xyz", '3:12  targets.fraud.probe: no probe "xyz" is installed; installed are broken, odd, onnx-runtime, open-inference'),
     ("open-inference", "broken", "3:12  targets.fraud.probe: the probe \"broken\" cannot be used: ModuleNotFoundError: No module named 'acme'"),
     ("open-inference", "odd", '3:12  targets.fraud.probe: the probe "odd" cannot be used: fakes:NoProbe has no dataclass `Options`'),
@@ -204,3 +213,13 @@ def test_a_silence_that_would_silence_nothing_is_a_problem(load_text: Load, sile
     with pytest.raises(ConfigError) as caught:
         load_text(f"alerts:\n  silences: [      {silence}]\n{rest}")
     assert [str(problem) for problem in caught.value.problems] == [f"goldwatch.yaml{said}"]
+
+
+def test_a_rate_above_the_budget_of_a_target_is_a_problem_of_the_rate(load_text: Load) -> None:
+    text = START.replace("model: fraud", "at_most: 5 per second").replace(
+        "5m", "5m\n    load: {scenario: server, rate: 9 per second}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_text(text)
+    said = '"9 per second" is more than the budget of the target: targets.fraud.at_most, 5 per second'
+    assert str(caught.value.problems[0]).endswith(f"watches.fraud.load.rate: {said}")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from goldwatch.energy.attribution import Insufficient, Reading, Source, Window, attribute, student_t
-from goldwatch.energy.meter import Resolution, Unreadable
+from goldwatch.energy.meter import Resolution
 from goldwatch.energy.sampling import Trace
+from goldwatch.http_reading import Unreadable
 
 SOURCE = Source("nvml", "a counter", False, 0.0, Resolution(1e-3, 0.1), 5.0, "")
 S = 1_000_000_000

@@ -11,8 +11,8 @@ from typing import Any
 import pynvml
 import pytest
 
-from goldwatch.energy.meter import Unreadable
 from goldwatch.energy.nvml import Nvml
+from goldwatch.http_reading import Unreadable
 
 
 @dataclass

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwatch.energy.meter import Unreadable
 from goldwatch.energy.rapl import Rapl, zones
+from goldwatch.http_reading import Unreadable
 
 RANGE = 262_143_328_850
 

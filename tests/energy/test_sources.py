@@ -16,8 +16,9 @@ from goldwatch.energy.attribution import Interval
 from goldwatch.energy.carbon import ByHour, Fixed, FromApi
 from goldwatch.energy.estimate import Estimate
 from goldwatch.energy.footprint import Load, Per, Prices, footprint
-from goldwatch.energy.meter import Sum, Unreadable
+from goldwatch.energy.meter import Sum
 from goldwatch.energy.prometheus_query import PrometheusQuery
+from goldwatch.http_reading import Unreadable
 
 NOON = 1_800_014_400.0  # 2027-01-15T12:00Z
 

@@ -10,7 +10,18 @@ import pytest
 
 from goldwatch.energy.attribution import Components, Energy, Interval
 from goldwatch.energy.footprint import Load, Prices, footprint
-from goldwatch.judgement import Difference, Judgement, Quantile, Score, Severity, State, TokenUse, Validity, Verdict
+from goldwatch.judgement import (
+    Difference,
+    Judgement,
+    Quantile,
+    Score,
+    ServerLoad,
+    Severity,
+    State,
+    TokenUse,
+    Validity,
+    Verdict,
+)
 from goldwatch.probe import Description
 
 ENERGY = Energy(
@@ -57,6 +68,7 @@ FULL = Judgement(
         Verdict("worse", State.SUSPECT, Severity.PAGE, 2.5, 5.62, 1_790_000_000.5, False, "2 of 8 are wrong now"),
         Verdict("changed", State.ALERTING, Severity.TICKET, None, None, 1_790_000_000.5, False, "5 of 8 moved"),
     ),
+    server_load=ServerLoad("vllm:num_requests_waiting", 8.0, before=1.0, most=3.0),
     energy=ENERGY,
     footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),
     tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005), 8, 8),

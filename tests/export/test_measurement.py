@@ -121,7 +121,7 @@ def test_requests_over_the_objective_are_counted_with_those_that_were_given_up(j
 
 def test_a_new_watch_starts_at_zero() -> None:
     found = list(m.of_watch("fraud", "fraud-eu"))
-    assert {f.metric for f in found} == {c.REPLAYS, c.REPLAYS_SKIPPED, c.REQUESTS, c.REQUEST_LATENCY}
+    assert {f.metric for f in found} == {c.REPLAYS, c.REPLAYS_SKIPPED, c.STEPPED_BACK, c.REQUESTS, c.REQUEST_LATENCY}
     assert all(f.value in (0, ()) for f in found)
 
 

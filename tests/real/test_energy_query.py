@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from goldwatch.energy.meter import Unreadable
 from goldwatch.energy.prometheus_query import PrometheusQuery
+from goldwatch.http_reading import Unreadable
 
 from .agent import until
 from .stack import prometheus

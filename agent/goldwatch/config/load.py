@@ -15,7 +15,7 @@ from goldwatch.config.model import Config
 from goldwatch.config.probes import Probes, installed_probes
 from goldwatch.config.problem import ConfigError
 from goldwatch.config.read import read
-from goldwatch.config.resolve import check_names, resolve
+from goldwatch.config.resolve import check_budgets, check_names, resolve
 from goldwatch.config.secrecy import secret
 from goldwatch.config.targets import resolve_targets
 from goldwatch.config.written import ConfigFile
@@ -28,6 +28,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
     written = _validated(document)
     targets = resolve_targets(document, probes)
     check_names(document)
+    if written is not None:
+        check_budgets(document, written)
     if written is None or document.problems:
         raise ConfigError(document.problems.values())
     # systemd's name for the folder where a service may write; in a container the config's own is read-only
@@ -38,6 +40,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
 def _take_header_secrets(document: Document) -> None:
     routes: list[tuple[str, ...]] = [("exporters", "otlp"), ("energy", "carbon_api")]
     routes += [("energy", "meters", name) for name in document.section("energy", "meters")]
+    routes += [("targets", name, "busy") for name in document.section("targets")]
     for route in routes:
         section = document.section(*route)
         if isinstance(section, dict) and "headers" in section:

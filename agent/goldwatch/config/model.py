@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, PlainSerializer
 from pydantic_core import CoreSchema, core_schema
 
+from goldwatch.config.busy import Busy
 from goldwatch.config.energy import Energy
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.sections import Alerts, Cluster, Exporters, Log, Objectives, Replays
-from goldwatch.config.traffic import Load
+from goldwatch.config.traffic import Load, RequestRate
 
 MASK = "**********"
 
@@ -69,7 +70,8 @@ class Target(_Resolved):
 
     `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
     "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
-    interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident.
+    interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident. `most_per_s` is
+    the budget of requests a second, and `busy` says when there is no room for any.
     """
 
     name: str
@@ -80,6 +82,8 @@ class Target(_Resolved):
     python: str = ""
     memory_bytes: Annotated[int, PlainSerializer(format_size, when_used="json")] | None = None
     meters: tuple[str, ...] = ()
+    most_per_s: RequestRate = None
+    busy: Busy | None = None
     options: OptionValues
     secret_options: frozenset[str] = frozenset()
 

@@ -10,8 +10,9 @@ from goldwatch.config.document import Document
 from goldwatch.config.energy import Energy
 from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
+from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
-from goldwatch.config.written import ConfigFile, WatchEntry
+from goldwatch.config.written import ConfigFile, TargetEntry, WatchEntry
 from goldwatch.energy.carbon import ByHour
 
 _KINDS = {"golden": "golden set", "targets": "target"}
@@ -79,6 +80,18 @@ def _check_twice(document: Document, names: Sequence[object], watch: Route) -> N
             document.add(route, f"{document.shown(route)} is listed twice")
 
 
+def check_budgets(document: Document, written: ConfigFile) -> None:
+    """Add a problem for each rate above the budget of a target: such a load cannot be slowed down, only refused."""
+    for name, entry in written.watches.items():
+        rate = entry.load.rate_per_s
+        for target in _targets(name, entry, written):
+            most = written.targets[target].most_per_s if target in written.targets else None
+            if rate is not None and most is not None and rate > most:
+                allowed = f"targets.{target}.at_most, {format_request_rate(most)}"
+                route = ("watches", name, "load", "rate")
+                document.add(route, f"{document.shown(route)} is more than the budget of the target: {allowed}")
+
+
 def by_convention(watch: str, names: list[str]) -> str | None:
     """Return the name that is the watch's own, or the only one."""
     if watch in names:
@@ -90,7 +103,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
     """Make the config of a file in which nothing is wrong; a relative ledger is relative to the folder `state`."""
     return Config(
         source=document.file,
-        targets=targets,
+        targets={name: _with_limits(target, written.targets[name]) for name, target in targets.items()},
         golden={
             name: Golden(name=name, path=_absolute(document.folder, entry.path), digest=entry.digest)
             for name, entry in written.golden.items()
@@ -106,12 +119,19 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
     )
 
 
+def _with_limits(target: Target, entry: TargetEntry) -> Target:
+    return target.model_copy(update={"most_per_s": entry.most_per_s, "busy": entry.busy})
+
+
+def _targets(name: str, entry: WatchEntry, written: ConfigFile) -> tuple[str, ...]:
+    return entry.targets or (entry.target or by_convention(name, list(written.targets)) or "",)
+
+
 def _watch(name: str, entry: WatchEntry, written: ConfigFile) -> Watch:
-    targets = entry.targets or (entry.target or by_convention(name, list(written.targets)) or "",)
     return Watch(
         name=name,
         golden=entry.golden or by_convention(name, list(written.golden)) or "",
-        targets=targets,
+        targets=_targets(name, entry, written),
         every=entry.every,
         jitter_s=_default_jitter_s(entry.every) if entry.jitter_s is None else entry.jitter_s,
         deadline_s=_deadline_s(entry.every) if entry.deadline_s is None else entry.deadline_s,

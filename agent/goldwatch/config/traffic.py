@@ -49,6 +49,11 @@ class Load(Section):
         description="The most requests at a time, each on a connection of its own; if not written, 16 for server and "
         "constant, else 1. A model in process that cannot be asked twice at once is asked once.",
     )
+    most_per_s: RequestRate = Field(
+        default=None,
+        alias="at_most",
+        description="The budget of this watch: no more requests a second than this; a replay is slowed down to it.",
+    )
     seed: int = Field(default=0, ge=0, description="Of the random times of the scenario server.")
     warmup: int = Field(
         default=10, ge=0, le=10_000, description="Requests sent before the replay, which are not measured."
@@ -67,6 +72,8 @@ class Load(Section):
             raise ValueError(f"scenario {scenario} needs `rate`, such as 100 per second")
         if scenario not in _RATED and self.rate_per_s is not None:
             raise ValueError(f"`rate` is for the scenarios server and constant, not for {scenario}")
+        if self.rate_per_s is not None and self.rate_per_s > (self.most_per_s or self.rate_per_s):
+            raise ValueError("`rate` is more than `at_most` allows; lower the one or raise the other")
         if self.samples_per_query is not None and scenario != "multi-stream":
             raise ValueError(f"`samples_per_query` is for the scenario multi-stream, not for {scenario}")
         if self.batch is not None and scenario != "offline":

@@ -18,6 +18,7 @@ from pydantic import (
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
+from goldwatch.config.busy import Busy
 from goldwatch.config.energy import Energy
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
 from goldwatch.config.sections import (
@@ -31,7 +32,7 @@ from goldwatch.config.sections import (
     Replays,
     empty_is_mapping,
 )
-from goldwatch.config.traffic import Load
+from goldwatch.config.traffic import Load, RequestRate
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -88,6 +89,12 @@ class TargetEntry(Section):
     )
     memory: Memory = Field(
         default=None, description="The most resident memory of the worker; a model that takes more is ended."
+    )
+    most_per_s: RequestRate = Field(
+        default=None, alias="at_most", description="The budget of this target: no more requests a second in a replay."
+    )
+    busy: Annotated[Busy | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="When it has no room for replays; without this section nobody looks."
     )
 
 

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from goldwatch.energy.meter import Unreadable
-from goldwatch.energy.prometheus_query import fetch_json
+from goldwatch.http_reading import Unreadable, fetch_json
 
 J_PER_KWH = 3.6e6
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from goldwatch.energy.meter import Resolution, Unreadable, least_window_s
+from goldwatch.energy.meter import Resolution, least_window_s
+from goldwatch.http_reading import Unreadable
 
 _LEAST_S = 1.0
 _POLL_S = 0.05

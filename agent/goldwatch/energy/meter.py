@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from goldwatch.http_reading import Unreadable
+
 WINDOW_UPDATES = 50
 """A window of measurement spans at least so many updates of the counter: its two edges then err by 2 % at most."""
-
-
-class Unreadable(Exception):
-    """A meter cannot be read; the text says why, and which permission, package or setting it needs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldwatch.energy.meter import Resolution, Unreadable, least_window_s
+from goldwatch.energy.meter import Resolution, least_window_s
+from goldwatch.http_reading import Unreadable
 
 COUNTER_UPDATES_S = 0.1
 """How often the counter moved on an H100 with driver 580 (docs/energy.md)."""

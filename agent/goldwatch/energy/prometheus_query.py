@@ -6,24 +6,16 @@ scrape, so the meter's resolution in time is the scrape interval and the delay a
 
 from __future__ import annotations
 
-import http.client
-import json
-import math
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from goldwatch.energy.meter import Resolution, Unreadable, least_window_s
+from goldwatch.energy.meter import Resolution, least_window_s
+from goldwatch.http_reading import Unreadable, prometheus_value
 
 COUNTERS = {"joules": 1.0, "millijoules": 1e-3, "watthours": 3600.0, "kilowatthours": 3.6e6}
 """Joules in one unit of a counter of energy. Watts are integrated instead."""
 
 _LEAST_S = 5.0
-_TIME_LIMIT_S = 5.0
-_MOST_BYTES = 2**20
 
 
 class PrometheusQuery:
@@ -50,7 +42,6 @@ class PrometheusQuery:
         if unit != "watts" and unit not in COUNTERS:
             raise ValueError(f"{unit!r} is no unit of energy or power; there are watts, {', '.join(COUNTERS)}")
         self.accuracy = accuracy
-        self._url = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         self._server = url
         self._query = query
         self._unit = unit
@@ -110,49 +101,4 @@ class PrometheusQuery:
         return f"whatever {self._query} covers"
 
     def _value(self) -> float:
-        answer = fetch_json(self._url, self._headers)
-        try:
-            if answer["status"] != "success":
-                raise Unreadable(f"{self._server} refuses {self._query}: {answer.get('error', answer['status'])}")
-            result = answer["data"]["result"]
-            if answer["data"]["resultType"] == "scalar":
-                return _finite(float(result[1]), self._query)
-            if len(result) != 1:
-                what = "no series" if not result else f"{len(result)} series; put sum() around it"
-                raise Unreadable(f"{self._query} gives {what}")
-            return _finite(float(result[0]["value"][1]), self._query)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise Unreadable(f"{self._server} did not answer as Prometheus does: {error!r}") from None
-
-
-def _finite(value: float, query: str) -> float:
-    if not math.isfinite(value):
-        raise Unreadable(f"{query} is {value}")
-    return value
-
-
-def fetch_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever the server says
-    """Return what a server answers with, bounded in size and time. Raises Unreadable.
-
-    Only http and https are followed. The text of an error shows neither the headers nor the query.
-    """
-    shown = url.partition("?")[0]
-    if not url.startswith(("http://", "https://")):
-        raise Unreadable(f"{shown} is no address of HTTP")
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
-    try:
-        with urllib.request.urlopen(request, timeout=_TIME_LIMIT_S) as answer:  # noqa: S310
-            content = answer.read(_MOST_BYTES + 1)
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read(300).decode(errors="replace").strip()
-        raise Unreadable(f"{shown}: HTTP {error.code}: {text[:200]}") from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise Unreadable(f"{shown}: {reason}") from None
-    if len(content) > _MOST_BYTES:
-        raise Unreadable(f"{shown} answers with more than {_MOST_BYTES} bytes")
-    try:
-        return json.loads(content)
-    except ValueError:
-        raise Unreadable(f"{shown} does not answer with JSON") from None
+        return prometheus_value(self._server, self._query, self._headers)

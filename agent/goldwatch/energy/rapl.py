@@ -11,7 +11,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldwatch.energy.meter import Resolution, Unreadable, least_window_s
+from goldwatch.energy.meter import Resolution, least_window_s
+from goldwatch.http_reading import Unreadable
 
 TREE = Path("/sys/class/powercap")
 UPDATES_S = 1e-3

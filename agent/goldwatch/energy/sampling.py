@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from goldwatch.energy.meter import Meter, Unreadable
+from goldwatch.energy.meter import Meter
+from goldwatch.http_reading import Unreadable
 
 
 @dataclass(slots=True)

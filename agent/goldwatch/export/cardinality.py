@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from goldwatch.config import Config
 from goldwatch.export.catalogue import CATALOGUE
-from goldwatch.export.measurement import SkipReason
+from goldwatch.export.measurement import SkipReason, Step
 from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
 from goldwatch.judgement import Severity, State, Validity
 from goldwatch.replay.outcome import Outcome
@@ -19,6 +19,7 @@ MOST_VALUES: Mapping[str, int] = {
     "validity": len(Validity),
     "outcome": len(Outcome),
     "reason": len(SkipReason),
+    "step": len(Step),
     "type": 2,
     "finish": 3,
     "score": 8,

@@ -29,6 +29,15 @@ class SkipReason(StrEnum):
     STILL_RUNNING = "still_running"
     WAITING = "waiting"
     INTERNAL_ERROR = "internal_error"
+    BUSY = "busy"
+
+
+class Step(StrEnum):
+    """How goldwatch stepped back from a target that had no room."""
+
+    WAITED = "waited"
+    HELD = "held"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,11 @@ class Measurement:
 def of_judgement(j: Judgement, latency_limit_s: float | None = None) -> Iterator[Measurement]:
     """Yield all that a replay and its judgement tell; `latency_limit_s` is the objective, if there is one."""
     where = {"watch": j.watch, "target": j.target}
+    yield from _of_courtesy(j, where)
+    if j.skipped:
+        yield from of_skip(j.watch, j.target, j.skipped)
+        yield from of_verdicts(j)
+        return
     yield from _of_replay(j, where)
     yield from _of_requests(j, where)
     yield from _of_late(j, where, latency_limit_s)
@@ -77,6 +91,8 @@ def of_watch(watch: str, target: str) -> Iterator[Measurement]:
         yield Measurement(c.REPLAYS_SKIPPED, where | {"reason": reason}, 0)
     for outcome in Outcome:
         yield Measurement(c.REQUESTS, where | {"outcome": outcome.label}, 0)
+    for step in Step:
+        yield Measurement(c.STEPPED_BACK, where | {"step": step}, 0)
     yield Measurement(c.REQUEST_LATENCY, where, ())
 
 
@@ -143,6 +159,18 @@ def _of_replay(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     yield from _gauge(c.REPLAY_LATENESS, where, j.lateness_s)
     yield from _gauge(c.REPLAY_THROUGHPUT, where, j.throughput)
     yield from _gauge(c.TARGET_OPEN, where, j.open_s)
+
+
+def _of_courtesy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield how busy the target was, where that is looked at, and in what ways goldwatch stepped back."""
+    if (seen := j.server_load) is None:
+        return
+    yield from _gauge(c.TARGET_LOAD, where, seen.most)
+    yield Measurement(c.TARGET_LOAD_LIMIT, where, seen.limit)
+    yield Measurement(c.TARGET_LOAD_UNREADABLE, where, float(bool(seen.unreadable)))
+    waited = seen.waited_s > 0 and not j.skipped
+    for step, happened in ((Step.WAITED, waited), (Step.HELD, seen.held_s > 0), (Step.SKIPPED, bool(j.skipped))):
+        yield Measurement(c.STEPPED_BACK, {**where, "step": step}, float(happened))
 
 
 def _of_requests(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

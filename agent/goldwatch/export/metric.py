@@ -68,6 +68,7 @@ LABELS = {
     "validity": "valid, insufficient, invalid",
     "outcome": "the seven ends of a request",
     "reason": "the reasons to skip a replay",
+    "step": "waited, held, skipped",
     "type": "input, output",
     "finish": "stop, length, other",
     "score": "the scores of the golden set's task",

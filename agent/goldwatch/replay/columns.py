@@ -130,6 +130,15 @@ class Columns:
         words[0] = phase
         words[1] = now_ns
 
+    @property
+    def held(self) -> bool:
+        """Whether the agent wants no further request to be sent for now."""
+        return bool(self._words[2])
+
+    def hold(self, *, on: bool) -> None:
+        """Say from the agent whether the worker is to wait before its next request."""
+        self._words[2] = on
+
     def begin(self, flight: int, row: int, now_ns: int) -> None:
         """Say from the worker that the request of `row` is under way; `flight` counts those of the moment from 0."""
         flights = self._flights

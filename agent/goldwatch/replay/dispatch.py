@@ -17,11 +17,10 @@ from itertools import count
 from goldwatch.replay.asking import Asking, clock_ns
 from goldwatch.replay.columns import Columns, Phase
 from goldwatch.replay.load import LoadPlan
-
-_SPIN_NS = 150_000
-"""So long before the time, sleeping is over: the kernel may wake a thread so much too late."""
+from goldwatch.replay.pace import Pace, sleep_until
 
 _NAP_NS = 100_000_000
+_HELD_NAP_S = 0.02
 _LEAD_NS = 20_000_000
 """The first query of an open load is due so long after the start, so that all threads are ready for it."""
 
@@ -29,23 +28,18 @@ _SWITCH_S = 0.0005
 _PR_SET_TIMERSLACK = 29
 
 
-def sleep_until(due_ns: int) -> None:
-    """Return at `due_ns` of the monotonic clock, or as soon after it as the kernel lets us."""
-    left_ns = due_ns - clock_ns()
-    if left_ns > _SPIN_NS:
-        time.sleep((left_ns - _SPIN_NS) / 1e9)
-    while clock_ns() < due_ns:
-        time.sleep(0)  # gives way to other threads, unlike an empty loop
-
-
 class Dispatcher:
     """Sends all queries of one load that are left."""
 
-    def __init__(self, load: LoadPlan, asking: Asking, columns: Columns, *, concurrent: bool, warm: bool) -> None:
+    def __init__(
+        self, load: LoadPlan, asking: Asking, columns: Columns, pace: Pace, *, concurrent: bool, warm: bool
+    ) -> None:
         """Make ready; without `concurrent` one query is sent at a time, whatever the load says.
 
-        With `warm` each of several threads sends one query that is not observed, before any other: it connects.
+        `pace` is what the warm-up before kept to. With `warm` each of several threads sends one query that is not
+        observed, before any other: it connects.
         """
+        self._pace = pace
         self._load = load
         self._asking = asking
         self._columns = columns
@@ -88,6 +82,7 @@ class Dispatcher:
     def _thread(self, flight: int) -> None:
         try:
             if self._warm:
+                self._pace.wait()
                 self._asking.warm_up(self._left[flight])
             self._ready.wait()
             (self._open if self._load.is_open else self._closed)(flight)
@@ -97,6 +92,8 @@ class Dispatcher:
     def _rows(self) -> Iterator[tuple[int, int]]:
         """Yield the index and first row of each query that is this thread's turn, while it makes sense to go on."""
         for turn in self._next:  # `next` of a count is atomic
+            while self._columns.held:  # the target has no room just now; an open load is ended instead
+                time.sleep(_HELD_NAP_S)
             if turn >= len(self._left) or self._failure is not None or self._asking.hopeless:
                 return
             yield turn, self._left[turn]
@@ -104,6 +101,7 @@ class Dispatcher:
     def _closed(self, flight: int) -> None:
         columns, asking = self._columns, self._asking
         for _, row in self._rows():
+            self._pace.wait()
             columns.begin(flight, row, clock_ns())
             request = asking.encode(row)
             asking.send(flight, row, request)

@@ -94,12 +94,19 @@ def own_group(proc: Path = PROC, controller: str = "") -> str:
 def pressure_us(file: Path, line: str) -> int | None:
     """Return the total of a line (`some` or `full`) of a file of pressure stall information, in microseconds."""
     try:
-        for words in map(str.split, file.read_text().splitlines()):
-            if words and words[0] == line:
-                return next((int(w.removeprefix("total=")) for w in words if w.startswith("total=")), None)
+        return int(pressure(file, line, "total"))
     except (OSError, ValueError):
-        pass
-    return None
+        return None
+
+
+def pressure(file: Path, line: str, field: str) -> float:
+    """Return a field of a line of a file of pressure stall information. Raises OSError, ValueError."""
+    lines = [words.split() for words in file.read_text("ascii", "replace").splitlines()]
+    found = {words[0]: dict(word.partition("=")[::2] for word in words[1:]) for words in lines if words}
+    try:
+        return float(found[line][field])
+    except KeyError:
+        raise ValueError(f"there is no {field} of {line} in it") from None
 
 
 def _upwards(root: Path, group: str) -> list[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import Description, TensorSpec
@@ -61,6 +61,21 @@ class Plan:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
+class Guard(Protocol):
+    """Knows whether the target has room for requests just now, from somebody who looks at it all the time.
+
+    A closed load is held until there is room again, for `patience_s` at most; an open one, whose schedule would be
+    broken, is ended at once.
+    """
+
+    @property
+    def patience_s(self) -> float:
+        """How long a closed load is held at most, in seconds."""
+
+    def why_not(self) -> str | None:
+        """Say why no request is to be sent now; None if there is room. Returns at once."""
+
+
 @dataclass(slots=True)
 class Replay:
     """What happened. The columns are the caller's to close.
@@ -68,7 +83,8 @@ class Replay:
     `started_at` is Unix time in seconds, the durations are seconds. `failure` says why the target could not be reached
     or used at all; `given_up` why it was asked no further; `ended` why goldwatch itself could not go on, which says
     nothing of the target: a mistake in the config, a missing package, a stop. `samples` is the number of examples of
-    one request. `described_after` is what a served target said that it is at the end.
+    one request. `described_after` is what a served target said that it is at the end. `held_s` is for how long the
+    replay was held because the target had no room.
     """
 
     columns: Columns
@@ -86,6 +102,7 @@ class Replay:
     given_up: str | None = None
     ended: str | None = None
     restarts: int = 0
+    held_s: float = 0.0
 
     def outcomes(self) -> dict[str, int]:
         """Count the requests by the label of their outcome; outcomes that did not occur are left out."""
@@ -121,8 +138,12 @@ class _End(Enum):
 class _Supervision:
     """One replay under way."""
 
-    def __init__(self, plan: Plan, workers: Workers, stop: threading.Event, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, plan: Plan, workers: Workers, stop: threading.Event, wall: Callable[[], float], guard: Guard | None = None
+    ) -> None:
         self._plan = plan
+        self._guard = guard
+        self._held_ns = 0
         self._workers = workers
         self._stop = stop
         self._started_ns = time.monotonic_ns()
@@ -235,10 +256,32 @@ class _Supervision:
             plain[key] = tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in raw[key])
         return Description(**plain)
 
+    def _step_back(self) -> None:
+        """Hold a replay while the target has no room, or end it."""
+        if self._guard is None or self._columns.phase not in (Phase.WARMING_UP, Phase.REPLAYING):
+            return
+        why, now_ns = self._guard.why_not(), time.monotonic_ns()
+        if self._held_ns:
+            self.replay.held_s += (now_ns - self._held_ns) / 1e9
+            self._held_ns = now_ns
+        if why is None:
+            self._held_ns = 0
+            self._columns.hold(on=False)
+        elif self._plan.load.is_open or self.replay.held_s > self._guard.patience_s or self._is_past_deadline():
+            self.replay.ended = f"goldwatch stepped back: {why}"
+        elif not self._held_ns:
+            self._held_ns = now_ns
+            self._columns.hold(on=True)
+
+    def _is_past_deadline(self) -> bool:
+        return self._age_s(self._started_ns) > self._plan.deadline_s
+
     def _must_stop(self) -> bool:
         if self._stop.is_set():
             self.replay.ended = "goldwatch was stopped"
-        elif (time.monotonic_ns() - self._started_ns) / 1e9 > self._plan.deadline_s:
+            return True
+        self._step_back()
+        if self.replay.ended is None and self._is_past_deadline():
             self.replay.given_up = f"the deadline of {self._plan.deadline_s:g} s had passed"
         return self.replay.ended is not None or self.replay.given_up is not None
 
@@ -296,6 +339,10 @@ def replay(
     workers: Workers,
     stop: threading.Event | None = None,
     wall: Callable[[], float] = time.time,
+    guard: Guard | None = None,
 ) -> Replay:
-    """Run one replay to its end and return it. `stop`, set from another thread, cuts it short within 0.1 s."""
-    return _Supervision(plan, workers, stop or threading.Event(), wall).run()
+    """Run one replay to its end and return it. `stop`, set from another thread, cuts it short within 0.1 s.
+
+    With a `guard` it is held, or ended, while the target has no room.
+    """
+    return _Supervision(plan, workers, stop or threading.Event(), wall, guard).run()

@@ -23,7 +23,8 @@ class LoadPlan:
     """How to issue queries.
 
     `rate_per_s` is the mean of queries a second of an open load; `samples` the examples of one query; `in_flight` the
-    most queries at a time; `seed` that of the Poisson arrivals.
+    most queries at a time; `seed` that of the Poisson arrivals; `most_per_s` the budget to which a closed load, and any
+    warm-up, is slowed down.
     """
 
     scenario: Scenario = "single-stream"
@@ -31,6 +32,7 @@ class LoadPlan:
     samples: int = 1
     in_flight: int = 1
     seed: int = 0
+    most_per_s: float | None = None
 
     @property
     def is_open(self) -> bool:

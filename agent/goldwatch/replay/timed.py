@@ -21,6 +21,7 @@ from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances
 from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.pace import Pace
 
 if TYPE_CHECKING:
     from goldwatch.replay.worker import Emit
@@ -46,9 +47,10 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
     inputs = {i["name"]: _mapped(i) for i in argument["inputs"]}
     probe = _open(argument, columns, emit)
     columns.progress(Phase.WARMING_UP, clock_ns())
-    _warm_up(probe, inputs, columns, argument["warmup"], emit)
+    pace = Pace(load.most_per_s)
+    _warm_up(probe, inputs, columns, argument["warmup"], pace, emit)
     asking = Asking(probe, inputs, columns, load.samples)
-    dispatcher = Dispatcher(load, asking, columns, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
+    dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
     gc.collect()
     gc.disable()
     try:
@@ -136,10 +138,11 @@ def make_probe(factory: str, options: dict[str, Any], context: Context) -> Probe
     return probe
 
 
-def _warm_up(probe: Probe, inputs: Tensors, columns: Columns, count: int, emit: Emit) -> None:
+def _warm_up(probe: Probe, inputs: Tensors, columns: Columns, count: int, pace: Pace, emit: Emit) -> None:
     """Send `count` requests whose answers are dropped; the first is timed and reported by itself."""
     for i in range(count):
         request = probe.encode(example(inputs, columns.example[i % columns.layout.rows]))
+        pace.wait()
         columns.progress(Phase.WARMING_UP, clock_ns())
         sent_ns = clock_ns()
         try:

@@ -13,6 +13,7 @@ from goldwatch.export.catalogue.agent import *  # noqa: F403 - the metrics of a 
 from goldwatch.export.catalogue.target import *  # noqa: F403
 from goldwatch.export.catalogue.objective import *  # noqa: F403
 from goldwatch.export.catalogue.replay import *  # noqa: F403
+from goldwatch.export.catalogue.courtesy import *  # noqa: F403
 from goldwatch.export.catalogue.request import *  # noqa: F403
 from goldwatch.export.catalogue.tokens import *  # noqa: F403
 from goldwatch.export.catalogue.score import *  # noqa: F403

@@ -1,0 +1,38 @@
+"""How busy the targets say that they are, and how often goldwatch stepped back."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+TARGET_LOAD = Metric(
+    "goldwatch_target_load",
+    "goldwatch.target.load",
+    Kind.GAUGE,
+    "",
+    WATCH,
+    "How busy the target was at most, before and during the last replay, by what its section busy names.",
+)
+TARGET_LOAD_LIMIT = Metric(
+    "goldwatch_target_load_limit",
+    "goldwatch.target.load.limit",
+    Kind.GAUGE,
+    "",
+    WATCH,
+    "The load above which goldwatch steps back.",
+)
+TARGET_LOAD_UNREADABLE = Metric(
+    "goldwatch_target_load_unreadable",
+    "goldwatch.target.load.unreadable",
+    Kind.GAUGE,
+    "",
+    WATCH,
+    "1 if the load of the target could not be read at the last replay, which then went on as if there were room.",
+)
+STEPPED_BACK = Metric(
+    "goldwatch_replays_stepped_back_total",
+    "goldwatch.replays.stepped_back",
+    Kind.COUNTER,
+    "{replay}",
+    (*WATCH, "step"),
+    "Replays for which goldwatch waited, which it held, or which it skipped, because the target had no room.",
+)

@@ -1,0 +1,76 @@
+"""A number, or a page, that another program tells over HTTP: what Prometheus knows, or what a server says of itself."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+_TIME_LIMIT_S = 5.0
+_MOST_BYTES = 2**20
+
+
+class Unreadable(Exception):
+    """A source cannot be read; the text says why, and which permission, package or setting it needs."""
+
+
+def fetch(url: str, headers: Mapping[str, str], most_bytes: int = _MOST_BYTES) -> bytes:
+    """Return what a server answers with, bounded in size and time. Raises Unreadable.
+
+    Only http and https are followed. The text of an error shows neither the headers nor the query.
+    """
+    shown = url.partition("?")[0]
+    if not url.startswith(("http://", "https://")):
+        raise Unreadable(f"{shown} is no address of HTTP")
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIME_LIMIT_S) as answer:  # noqa: S310
+            content: bytes = answer.read(most_bytes + 1)
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read(300).decode(errors="replace").strip()
+        raise Unreadable(f"{shown}: HTTP {error.code}: {text[:200]}") from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise Unreadable(f"{shown}: {reason}") from None
+    if len(content) > most_bytes:
+        raise Unreadable(f"{shown} answers with more than {most_bytes} bytes")
+    return content
+
+
+def fetch_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever the server says
+    """Return the JSON that a server answers with. Raises Unreadable."""
+    content = fetch(url, headers)
+    try:
+        return json.loads(content)
+    except ValueError:
+        raise Unreadable(f"{url.partition('?')[0]} does not answer with JSON") from None
+
+
+def prometheus_value(server: str, query: str, headers: Mapping[str, str]) -> float:
+    """Return the one number that an instant query gives at a Prometheus server. Raises Unreadable."""
+    url = f"{server.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+    answer = fetch_json(url, headers)
+    try:
+        if answer["status"] != "success":
+            raise Unreadable(f"{server} refuses {query}: {answer.get('error', answer['status'])}")
+        result = answer["data"]["result"]
+        if answer["data"]["resultType"] == "scalar":
+            return _finite(float(result[1]), query)
+        if len(result) != 1:
+            what = "no series" if not result else f"{len(result)} series; put sum() around it"
+            raise Unreadable(f"{query} gives {what}")
+        return _finite(float(result[0]["value"][1]), query)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise Unreadable(f"{server} did not answer as Prometheus does: {error!r}") from None
+
+
+def _finite(value: float, query: str) -> float:
+    if not math.isfinite(value):
+        raise Unreadable(f"{query} is {value}")
+    return value
