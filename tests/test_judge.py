@@ -13,11 +13,12 @@ import pytest
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judge import inspect, judge
+from goldwatch.judge import inspect, judge, layout
 from goldwatch.judgement import Judgement, State, Validity, Verdict
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
+from goldwatch.score.text import chrf
 
 N = 40
 LABELS = np.arange(N) % 4
@@ -275,3 +276,49 @@ def test_a_confirming_replay_is_seen_by_the_monitor_that_asked_for_it_alone(judg
     assert by_monitor(judgement)["changed"].state is State.ALERTING
     assert after["worse"] == before["worse"]
     assert after["failing"] == before["failing"]
+
+
+WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
+
+
+def sampled(rng: np.random.Generator, lost: float) -> list[str]:
+    """Answer as a language model that samples: eight words, each another one with probability 0.1 + `lost`."""
+    texts = []
+    for _ in range(N):
+        swapped = rng.random(len(WORDS)) < 0.1 + lost
+        texts.append(" ".join("xyzzy" if other else word for word, other in zip(WORDS, swapped, strict=True)))
+    return texts
+
+
+def test_a_language_model_that_samples_is_judged_by_scores_against_its_own_usual(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    reference = " ".join(WORDS)
+    scores = [[chrf(text, reference) for text in sampled(rng, 0)] for _ in range(8)]
+    manifest = {k: v for k, v in MANIFEST.items() if k not in ("labels", "slices")} | {
+        "task": "generation",
+        "inputs": {"prompt": {"dtype": "text", "shape": []}},
+        "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0}},
+        "reference": {"replays": [4, 4], "deterministic": False, "keeps": ["scores"]},
+    }
+    tensors = {"reference.right": np.zeros((2, N), np.int64), "reference.scores": np.array(scores, dtype=np.float32)}
+    lines = [{"inputs": {"prompt": "?"}, "outputs": {"text": reference}}] * N
+    golden = freeze(tmp_path / "poems", manifest, tensors, lines)
+    settings = {"accuracy_loss": 0.05, "error_rate": 0.01, "alphas": {"worse": 1e-5, "failing": 1e-5}}
+    states: dict[str, Any] = {}
+
+    def replayed(lost: float) -> Verdict:
+        columns = Columns.create(layout(golden), range(N))
+        columns.array("outcome")[:] = Outcome.OK
+        columns.array("output.text")[:] = [text.encode() for text in sampled(rng, lost)]
+        place = {"path": str(golden.path), "digest": golden.digest}
+        argument = place | {"settings": settings, "facts": FACTS, "states": states}
+        try:
+            answer = judge(argument, [os.dup(columns.fd)], None)
+        finally:
+            columns.close()
+        states.update(answer["states"])
+        return by_monitor(Judgement.from_json(answer["judgement"]))["worse"]
+
+    assert {replayed(lost=0).state for _ in range(20)} == {State.STEADY}
+    damaged = next(verdict for verdict in (replayed(lost=0.4) for _ in range(20)) if verdict.state is State.ALERTING)
+    assert damaged.summary.startswith("mean score")

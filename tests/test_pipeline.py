@@ -41,13 +41,6 @@ alerts:
 
 
 @pytest.fixture
-def workers() -> Iterator[Workers]:
-    pool = Workers()
-    yield pool
-    pool.close()
-
-
-@pytest.fixture
 def assignment(workers: Workers) -> Assignment:
     (assignment,) = prepare(ROOT / "examples/digits.yaml", workers).assignments
     return assignment

@@ -21,9 +21,10 @@ from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Difference, Judgement, TokenUse, Validity, Verdict
 from goldwatch.monitor import kinds
-from goldwatch.monitor.build import Settings, build
+from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.changed import Moves
 from goldwatch.monitor.contract import unknown
+from goldwatch.monitor.means import Values
 from goldwatch.monitor.share import Requests
 from goldwatch.monitor.worse import Answers
 from goldwatch.observed import Observed, observe
@@ -119,6 +120,20 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
     }
 
 
+def rehearse(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Make the monitors of `settings` over the golden set at `path`, of `digest`: a job for a worker.
+
+    Returns the `problem`, empty if there is none: reference and objectives may leave nothing to bet on. Raises
+    GoldenError.
+    """
+    golden = open_as(Path(argument["path"]), argument["digest"])
+    try:
+        build(Reference.of(golden), Settings(**argument["settings"]))
+    except ValueError as error:
+        return {"problem": str(error)}
+    return {"problem": ""}
+
+
 def open_as(path: Path, digest: str) -> GoldenSet:
     """Open a golden set that must have a digest. Raises GoldenError."""
     golden = GoldenSet.open(path)
@@ -149,6 +164,7 @@ class _Case:
     _answered: NDArray[np.bool_] = field(init=False)
     _latencies_s: NDArray[np.float64] = field(init=False)
     _outputs: dict[str, NDArray[Any]] = field(init=False)
+    _reference: Reference = field(init=False)
     _task: Judged = field(init=False)
     _difference: Difference | None = field(init=False)
     _answers: Answers = field(init=False)
@@ -160,6 +176,7 @@ class _Case:
         self._outcome = outcome[:: self.facts.samples]  # of requests, which may hold several examples
         self._latencies_s = self._latencies()
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
+        self._reference = Reference.of(self.golden)
         self._task = judged(self.golden)
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
         self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
@@ -206,7 +223,7 @@ class _Case:
         """
         validity, reasons = self._validity
         found = Verdicts([], {}, {})
-        for name, monitor in build(self.golden, self.settings).items():
+        for name, monitor in build(self._reference, self.settings).items():
             observation = self._observations[name]()
             state, refused = monitor.fresh(), None
             if name in states:
@@ -266,11 +283,20 @@ class _Case:
     def _observations(self) -> Mapping[str, Callable[[], object | None]]:
         """What each kind of monitor looks at; None where there is nothing to be seen."""
         return {
-            kinds.WORSE.name: lambda: self._answers,
+            kinds.WORSE.name: self._quality,
             kinds.CHANGED.name: self._moves,
             kinds.FAILING.name: self._failed,
             kinds.SLOW.name: self._late,
+            kinds.MOVED.name: self._distances,
         }
+
+    def _quality(self) -> Answers | Values:
+        """Return scores where the reference has them too."""
+        scores = None if self._reference.scores is None else self._task.score(self._outputs, self._answered)
+        return self._answers if scores is None else Values(scores, self._answered)
+
+    def _distances(self) -> Values:
+        return Values(self._task.distance(self._outputs, self._answered), self._answered)
 
     def _moves(self) -> Moves:
         found = self._difference

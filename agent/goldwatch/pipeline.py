@@ -117,9 +117,28 @@ def prepare(path: Path, workers: Workers) -> InForce:
         count = f"{len(problems)} unusable golden set{'s' if len(problems) > 1 else ''}"
         raise CannotStart("\n".join([*problems, f"{count}; nothing was started."]))
     try:
-        return InForce(config, tuple(assignments(config, golden)))
+        wanted = InForce(config, tuple(assignments(config, golden)))
     except ValueError as error:
         raise CannotStart(f"{path}: alerts.{error}") from None
+    _rehearse(wanted, workers)
+    return wanted
+
+
+def _rehearse(wanted: InForce, workers: Workers) -> None:
+    """Make the monitors of each watch once. Raises CannotStart where the objectives leave nothing to bet on."""
+    done = set()
+    for a in wanted.assignments:
+        kind = (a.golden.digest, str({**a.settings, "alphas": sorted(a.settings["alphas"])}))
+        if kind in done:
+            continue
+        done.add(kind)
+        argument = {"path": a.golden.path, "digest": a.golden.digest, "settings": dict(a.settings)}
+        try:
+            problem = workers.call(JUDGES, "goldwatch.judge:rehearse", argument)["problem"]
+        except (JobFailed, WorkerDied) as error:
+            problem = str(error)
+        if problem:
+            raise CannotStart(f"{wanted.config.source}: watches.{a.watch.name}: {problem}")
 
 
 def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
@@ -184,6 +203,8 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget) -> dict[str, 
     settings = {"accuracy_loss": objectives.accuracy_loss, "error_rate": objectives.error_rate, "alphas": alphas}
     if objectives.latency is not None:
         settings |= {"latency_limit_s": objectives.latency.limit_s, "latency_quantile": objectives.latency.quantile}
+    if objectives.output_distance is not None:
+        settings["output_distance"] = objectives.output_distance
     return settings
 
 

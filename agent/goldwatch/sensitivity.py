@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.config import format_percentage
-from goldwatch.golden.opened import GoldenSet
 from goldwatch.judge import open_as
 from goldwatch.judgement import State
 from goldwatch.monitor import kinds
-from goldwatch.monitor.build import Settings, build
+from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.contract import Monitor
+from goldwatch.monitor.means import Values
 from goldwatch.monitor.share import Requests
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.monitor.worse import Answers
 
 _RUNS = 21
 _SEED = 20_261_125
@@ -61,8 +61,8 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
     for descriptor in descriptors:
         os.close(descriptor)
     golden, settings = open_as(Path(argument["path"]), argument["digest"]), Settings(**argument["settings"])
-    copies = argument["copies"]
-    monitors = _monitors(golden, settings, copies)
+    reference = Reference.of(golden).copied(argument["copies"])
+    monitors = build(reference, settings)
     notices = [
         {
             "monitor": effect.monitor,
@@ -71,32 +71,34 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
             "threshold": -math.log10(settings.alpha(kinds.of(effect.monitor))),
             "replays": _replays(monitors[effect.monitor], effect, argument["most"]),
         }
-        for effect in _effects(golden, settings, argument["requests"] * copies, copies)
+        for effect in _effects(reference, settings, argument["requests"] * argument["copies"])
         if effect.declared or not argument["declared_only"]
     ]
     return {"notices": notices}
 
 
-def _monitors(golden: GoldenSet, settings: Settings, copies: int) -> dict[str, Monitor[Any, Any]]:
-    monitors = build(golden, settings)
-    if copies > 1:
-        right, replays = np.tile(golden.tensor("reference.right"), copies), golden.manifest.reference.replays
-        monitors[kinds.WORSE.name] = Worse(right, replays, settings.accuracy_loss, settings.alpha(kinds.WORSE))
-    return monitors
-
-
-def _effects(golden: GoldenSet, settings: Settings, requests: int, copies: int) -> Iterator[Effect]:
-    yield from _losses(golden, settings.accuracy_loss, copies)
+def _effects(reference: Reference, settings: Settings, requests: int) -> Iterator[Effect]:
+    yield from _losses(reference, settings.accuracy_loss)
     yield from _shares(kinds.FAILING.name, settings.error_rate, requests, "fail")
     if settings.latency_limit_s is not None:
         over = f"take over {settings.latency_limit_s * 1000:g} ms"
         yield from _shares(kinds.SLOW.name, round(1 - settings.latency_quantile, 12), requests, over)
+    if settings.output_distance is not None:
+        yield from _distances(reference, settings.output_distance)
 
 
-def _losses(golden: GoldenSet, tolerance: float, copies: int) -> Iterator[Effect]:
-    rates = np.tile(golden.tensor("reference.right").sum(axis=0), copies) / sum(golden.manifest.reference.replays)
+def _losses(reference: Reference, tolerance: float) -> Iterator[Effect]:
     declared = round(tolerance + max(tolerance, _LEAST_LOSS), 6)
-    for loss in [declared, *(loss for loss in _LOSSES if loss > declared)][:2]:
+    losses = [declared, *(loss for loss in _LOSSES if loss > declared)][:2]
+    if reference.scores is not None:
+        scores = reference.scores
+        for loss in losses:
+            yield Effect(
+                "worse", f"scores lose {loss * 100:g} points", _shifted(scores, -loss), declared=loss == declared
+            )
+        return
+    rates = reference.right.sum(axis=0) / sum(reference.replays)
+    for loss in losses:
         if loss >= rates.mean():
             return
         points = f"{loss * 100:g} points of accuracy"
@@ -106,6 +108,18 @@ def _losses(golden: GoldenSet, tolerance: float, copies: int) -> Iterator[Effect
             fixed = bool(np.isin(kept, (0, 1)).all())
             yield Effect("worse", f"{points}, the same examples", _answering(kept), declared=True, fixed=fixed)
         yield Effect("worse", f"{points}, at random", _answering(rates * (1 - loss / rates.mean())))
+
+
+def _distances(reference: Reference, allowed: float) -> Iterator[Effect]:
+    usual = np.zeros((1, reference.examples)) if reference.distances is None else reference.distances
+    words = f"outputs are {format_percentage(round(2 * allowed, 6))} from the reference"
+    yield Effect("moved", words, _shifted(usual, 2 * allowed), declared=True)
+
+
+def _shifted(usual: NDArray[np.float64], by: float) -> Draw:
+    """Draw one of the usual replays [replays, n], shifted; it stays between 0 and 1."""
+    answered: BoolArray = np.ones(usual.shape[1], dtype=np.bool_)
+    return lambda rng: Values(np.clip(usual[rng.integers(len(usual))] + by, 0, 1), answered)
 
 
 def _answering(rates: NDArray[np.float64]) -> Draw:

@@ -1,7 +1,6 @@
 """The probe for callables: what it takes for outputs, and hostile models, which the agent outlives."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +150,6 @@ def test_an_error_of_the_users_code_is_a_rejection(folder: Path) -> None:
     probe.open()
     with pytest.raises(Rejected, match="KeyError: 'age'"):
         ask(probe)
-
-
-@pytest.fixture
-def workers() -> Iterator[Workers]:
-    pool = Workers()
-    yield pool
-    pool.close()
 
 
 def replayed(folder: Path, workers: Workers, name: str, factory: bool = True, **settings: Any) -> Replay:

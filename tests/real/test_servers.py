@@ -186,13 +186,6 @@ def golden() -> GoldenSet:
     return GoldenSet.open(GOLDEN)
 
 
-@pytest.fixture
-def workers() -> Iterator[Workers]:
-    pool = Workers()
-    yield pool
-    pool.close()
-
-
 def plan(golden: GoldenSet, factory: str, options: dict[str, Any]) -> Plan:
     output = golden.manifest.outputs["probabilities"]
     return Plan(

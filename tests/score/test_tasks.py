@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.spatial.distance import jensenshannon
 
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Score
-from goldwatch.score.tasks import Judged, cosines, judged
+from goldwatch.score.tasks import Judged, cosines, jensen_shannon, judged
 
 ALL = np.ones(4, dtype=np.bool_)
 BASE: dict[str, Any] = {
@@ -119,3 +123,46 @@ def test_cosines_of_vectors_without_length() -> None:
     zero, one = np.zeros((1, 3)), np.ones((1, 3))
     assert cosines(zero, zero) == [1.0]
     assert cosines(zero, one) == [0.0]
+
+
+rows = arrays(np.float64, (3, 4), elements=st.floats(0, 100))
+
+
+@given(rows, rows)
+def test_the_divergence_is_that_of_scipy_and_a_distance(a: np.ndarray, b: np.ndarray) -> None:
+    p, q = ((x + 1e-9) / (x + 1e-9).sum(axis=1, keepdims=True) for x in (a, b))
+    found = jensen_shannon(p, q)
+    assert found == pytest.approx(jensenshannon(p, q, axis=1, base=2) ** 2, abs=1e-9)
+    assert found == pytest.approx(jensen_shannon(q, p), abs=1e-12)
+    assert ((found >= 0) & (found <= 1)).all()
+    assert jensen_shannon(p, p) == pytest.approx(np.zeros(3), abs=1e-12)
+
+
+def test_logits_are_compared_as_the_probabilities_that_they_stand_for() -> None:
+    logits = np.array([[1.0, -2.0, 3.0], [0.0, 0.0, 0.0]], dtype=np.float32)
+    other = logits + np.array([[0.0, 1.0, 0.0], [5.0, 5.0, 5.0]], dtype=np.float32)
+    found = jensen_shannon(logits, other)
+    assert found[0] > 0.001
+    assert found[1] == 0  # a shift of all logits is no other answer
+
+
+def test_how_good_and_how_far_a_text_is(tmp_path: Path) -> None:
+    labelled = generation(tmp_path)
+    now = texts("It is Paris.", "Rome", "The sky is blue", "Grass is red")
+    answered = np.array([True, True, True, False])
+    score = labelled.score(now, answered)
+    assert score is not None
+    assert score[:2] == pytest.approx([2 / 4, 0])  # of "paris" in three words: precision 1/3, recall 1
+    distance = labelled.distance(now, answered)
+    assert distance[[0, 2, 3]].tolist() == [0, 0, 0]
+    assert 0.5 < distance[1] <= 1
+
+
+def test_how_good_and_how_far_a_vector_is(embedding: tuple[GoldenSet, np.ndarray]) -> None:
+    golden, reference = embedding
+    task, answered = judged(golden), np.ones(len(reference), dtype=np.bool_)
+    for now, score, distance in ((reference, 1, 0), (-reference, 0, 1)):
+        found = task.score({"embedding": now}, answered)
+        assert found is not None
+        assert found == pytest.approx(np.full(len(reference), score))
+        assert task.distance({"embedding": now}, answered) == pytest.approx(np.full(len(reference), distance))

@@ -28,8 +28,10 @@ from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
 
 MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
-FORMAT = 2
-"""The newest format that is read: 2 has text, structured inputs and tasks beside classification."""
+FORMAT = 3
+"""The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays."""
+
+KEPT = ("scores", "distances")
 
 MAX_BYTES = 4096
 """The bytes kept of an answer in text, if the set does not say otherwise."""
@@ -153,12 +155,21 @@ class Reference(_Part):
     """How the reference outputs came about.
 
     `replays` counts the reference replays in the first and in the second half. `deterministic` is true if no output
-    differed beyond its tolerance in any of them.
+    differed beyond its tolerance in any of them. `keeps` names what is kept of each of them, for models whose answers
+    vary: `scores` and `distances` from the reference outputs.
     """
 
     replays: tuple[Size, Size]
     deterministic: bool
     made_with: Named[str] = {}
+    keeps: Annotated[Distinct, Field(min_length=1)] | None = None
+
+    @field_validator("keeps")
+    @classmethod
+    def _known(cls, found: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if unknown := [name for name in found or () if name not in KEPT]:
+            raise ValueError(f"{quoted(unknown[0])} is not kept of a replay; expected {' or '.join(KEPT)}")
+        return found
 
 
 class Provenance(_Part):
@@ -180,7 +191,7 @@ class File(_Part):
 class Manifest(_Part):
     """All that a set says about itself; what it holds beside this are the tensors that `tensors` names."""
 
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     name: Plain
     version: Plain
     task: Task
@@ -235,11 +246,13 @@ class Manifest(_Part):
         return found
 
     @model_validator(mode="after")
-    def _has_its_lines(self) -> Manifest:
+    def _hangs_together(self) -> Manifest:
         if self.has_lines and LINES not in self.files:
             raise ValueError(f'files has no entry "{LINES}"; text and structured inputs are in this file')
+        if self.task is Task.CLASSIFICATION and "scores" in (self.reference.keeps or ()):
+            raise ValueError("reference.keeps has scores; an answer of a classifier is right or wrong")
         if self.format < self.oldest_format:
-            raise ValueError(f"format is {self.format}; text, and tasks beside classification, are of format {FORMAT}")
+            raise ValueError(f"format is {self.format}; a set with such parts is of format {self.oldest_format}")
         return self
 
     @property
@@ -250,6 +263,8 @@ class Manifest(_Part):
     @property
     def oldest_format(self) -> int:
         """The oldest format that has such a set: what an older goldwatch can read, it shall be able to read."""
+        if self.reference.keeps:
+            return 3
         return 2 if self.has_lines or self.task is not Task.CLASSIFICATION else 1
 
     def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -262,6 +277,8 @@ class Manifest(_Part):
             expected["labels"] = ("int64", (n,))
         expected |= {f"slices.{name}": ("int64", (n,)) for name in self.slices}
         expected["reference.right"] = ("int64", (2, n))
+        for kept in self.reference.keeps or ():
+            expected[f"reference.{kept}"] = ("float32", (sum(self.reference.replays), n))
         return expected
 
 

@@ -34,6 +34,8 @@ def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> I
     for half, replays in enumerate(manifest.reference.replays):
         why = f"reference.replays has {replays} in half {half + 1}"
         yield from _out_of_range("reference.right", tensor("reference.right")[half], 0, replays, why)
+    for kept in manifest.reference.keeps or ():
+        yield from _outside_0_to_1(f"reference.{kept}", tensor(f"reference.{kept}"))
 
 
 def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:
@@ -74,4 +76,14 @@ def _out_of_range(name: str, values: NDArray[Any], low: int, high: int, why: str
             f"{TENSORS}: tensor {quoted(name)} is out of range in {len(bad):,} of {len(values):,} examples, "
             f"the first is example {bad[0]} with {values[bad[0]]}; expected {low} to {high} ({why}); "
             "correct these values and freeze the set again"
+        )
+
+
+def _outside_0_to_1(name: str, values: NDArray[Any]) -> Iterator[str]:
+    bad = np.argwhere(~((values >= 0) & (values <= 1)))  # NaN is no number of these either
+    if len(bad):
+        replay, example = bad[0]
+        yield (
+            f"{TENSORS}: tensor {quoted(name)} is out of range in {len(bad):,} of {values.size:,} places, the first is "
+            f"example {example} of replay {replay} with {values[replay, example]}; expected 0 to 1; freeze it again"
         )

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.monitor import kinds
 from goldwatch.monitor.changed import Changed
 from goldwatch.monitor.contract import Monitor
-from goldwatch.monitor.share import failing, slow
+from goldwatch.monitor.means import Means, moved, worse_score
+from goldwatch.monitor.share import ShareMonitor, failing, slow
 from goldwatch.monitor.worse import Worse
 
 
@@ -19,7 +23,8 @@ class Settings:
     """What a watch asks of its monitors.
 
     `alphas` has the false pages per replay that each of them may spend, None for one that states facts.
-    `latency_limit_s` and `latency_quantile` are the objective of *slow*, which only exists with a limit.
+    `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved*; neither
+    exists without it.
     """
 
     accuracy_loss: float
@@ -27,6 +32,7 @@ class Settings:
     alphas: Mapping[str, float | None]
     latency_limit_s: float | None = None
     latency_quantile: float = 0.99
+    output_distance: float | None = None
 
     def alpha(self, kind: kinds.Kind) -> float:
         """Return what a monitor may spend. Raises ValueError for one that spends nothing."""
@@ -36,33 +42,78 @@ class Settings:
         return alpha
 
 
-def build(golden: GoldenSet, settings: Settings) -> dict[str, Monitor[Any, Any]]:
-    """Make each monitor that the settings name. Raises GoldenError, and ValueError for what cannot be watched."""
-    return {name: _BUILDERS[name](golden, settings) for name in settings.alphas}
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What the replays of the validated model were like, over n examples.
+
+    `right` int64 [2, n] counts how often each example was right in either half of the `replays`; `scores` and
+    `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept.
+    """
+
+    replays: tuple[int, int]
+    right: NDArray[np.int64]
+    scores: NDArray[np.float64] | None = None
+    distances: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(cls, golden: GoldenSet) -> Reference:
+        """Read it from a golden set. Raises GoldenError."""
+        keeps = golden.manifest.reference.keeps or ()
+        kept = {name: golden.tensor(f"reference.{name}").astype(np.float64) for name in keeps}
+        return cls(golden.manifest.reference.replays, golden.tensor("reference.right"), **kept)
+
+    @property
+    def examples(self) -> int:
+        """How many examples there are."""
+        return int(self.right.shape[1])
+
+    def copied(self, times: int) -> Reference:
+        """Return that of a set so many times as large, of examples like these."""
+        tiled = [None if part is None else np.tile(part, times) for part in (self.scores, self.distances)]
+        return Reference(self.replays, np.tile(self.right, times), *tiled)
 
 
-def _worse(golden: GoldenSet, settings: Settings) -> Worse:
-    replays = golden.manifest.reference.replays
-    return Worse(golden.tensor("reference.right"), replays, settings.accuracy_loss, settings.alpha(kinds.WORSE))
+def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, Any]]:
+    """Make each monitor that the settings name. Raises ValueError for what cannot be watched."""
+    return {name: _BUILDERS[name](reference, settings) for name in settings.alphas}
 
 
-def _changed(golden: GoldenSet, settings: Settings) -> Changed:
-    return Changed(golden.examples, settings.accuracy_loss)
+def _worse(reference: Reference, settings: Settings) -> Worse | Means:
+    """Bet on scores where the reference keeps them, and else on what is right and wrong.
+
+    What an example usually scores is taken from the first half of the reference, how much that varies from the second.
+    """
+    alpha, scores, first = settings.alpha(kinds.WORSE), reference.scores, reference.replays[0]
+    if scores is None:
+        return Worse(reference.right, reference.replays, settings.accuracy_loss, alpha)
+    return worse_score(scores[:first].mean(axis=0), settings.accuracy_loss, alpha, scores[first:])
 
 
-def _failing(golden: GoldenSet, settings: Settings) -> Monitor[Any, Any]:  # noqa: ARG001 - as the others
+def _changed(reference: Reference, settings: Settings) -> Changed:
+    return Changed(reference.examples, settings.accuracy_loss)
+
+
+def _failing(_: Reference, settings: Settings) -> ShareMonitor:
     return failing(settings.error_rate, settings.alpha(kinds.FAILING))
 
 
-def _slow(golden: GoldenSet, settings: Settings) -> Monitor[Any, Any]:  # noqa: ARG001 - as the others
+def _slow(_: Reference, settings: Settings) -> ShareMonitor:
     if settings.latency_limit_s is None:
         raise ValueError("slow needs a limit")
     return slow(settings.latency_quantile, settings.latency_limit_s, settings.alpha(kinds.SLOW))
 
 
-_BUILDERS: Mapping[str, Callable[[GoldenSet, Settings], Monitor[Any, Any]]] = {
+def _moved(reference: Reference, settings: Settings) -> Means:
+    if settings.output_distance is None:
+        raise ValueError("moved needs a distance")
+    alpha = settings.alpha(kinds.MOVED)
+    return moved(reference.examples, settings.output_distance, alpha, reference.distances)
+
+
+_BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {
     kinds.WORSE.name: _worse,
     kinds.CHANGED.name: _changed,
     kinds.FAILING.name: _failing,
     kinds.SLOW.name: _slow,
+    kinds.MOVED.name: _moved,
 }

@@ -21,8 +21,11 @@ from goldwatch.score.means import mean, proportion
 from goldwatch.score.text import chrf, matches, token_f1
 
 _SHOWN = 80
+_ROWS_AT_ONCE = 1 << 14
+_NEAR_ONE = 1e-3
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
 
 
 class Judged(Protocol):
@@ -39,6 +42,12 @@ class Judged(Protocol):
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
         """Return for which examples two targets give the same answer [n]."""
+
+    def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray | None:
+        """Return how good each answer is, from 0 to 1 [n]; None where it is right or wrong and nothing between."""
+
+    def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
+        """Return how far each answer is from its reference [n], from 0 to 1."""
 
 
 def judged(golden: GoldenSet) -> Judged:
@@ -75,6 +84,13 @@ class _Classification:
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
         return np.asarray(outputs[self._decision].argmax(axis=1) == others[self._decision].argmax(axis=1))
 
+    def score(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
+        return None
+
+    def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
+        now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows]))
+
 
 class _Generation:
     """The answer is a text; right is what matches one of the example's answers, or equals the reference."""
@@ -99,7 +115,7 @@ class _Generation:
         now, then = _texts(outputs[self._decision])[answered], self._reference[answered]
         same = np.asarray(now == then, dtype=np.bool_)
         agreement = proportion("agreement", same, np.ones_like(same))
-        likeness = np.array([1.0 if a == b else chrf(a, b) for a, b in zip(now, then, strict=True)])
+        likeness = np.array([chrf_or_equal(a, b) for a, b in zip(now, then, strict=True)])
         found = [agreement, mean("chrf", likeness, np.ones_like(likeness))]
         if self._answers is not None:
             wanted = [self._answers[i] for i in np.flatnonzero(answered)]
@@ -121,6 +137,20 @@ class _Generation:
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
         return np.asarray(outputs[self._decision] == others[self._decision])
+
+    def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
+        """Return token F1 where there are answers that count as right, and else chrF against the reference."""
+        now, answers = _texts(outputs[self._decision]), self._answers
+        if answers is None:
+            return self._likeness(now, answered)
+        return _each(answered, lambda rows: np.array([token_f1(now[i], answers[i]) for i in rows]))
+
+    def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
+        return np.where(answered, 1 - self._likeness(_texts(outputs[self._decision]), answered), 0.0)
+
+    def _likeness(self, now: NDArray[Any], answered: BoolArray) -> FloatArray:
+        then = self._reference
+        return _each(answered, lambda rows: np.array([chrf_or_equal(now[i], then[i]) for i in rows]))
 
     def _matching(self, texts: NDArray[Any], which: BoolArray) -> BoolArray:
         """Return which of the chosen texts are right [n]; the others are not looked at, and false."""
@@ -155,9 +185,7 @@ class _Embedding:
         if not answered.any():
             return ()
         same = ~distances(outputs, answered, self._expected)[1][answered]
-        then = self._expected.outputs[self._decision]
-        # Below 0 is as unlike as a score can say.
-        likeness = np.clip(cosines(outputs[self._decision][answered], then[answered]), 0, 1)
+        likeness = self.score(outputs, answered)[answered]
         return (
             proportion("agreement", same, np.ones_like(same)),
             mean("cosine_similarity", likeness, np.ones_like(likeness)),
@@ -176,6 +204,15 @@ class _Embedding:
         apart = np.abs(outputs[self._decision].astype(np.float64) - others[self._decision].astype(np.float64))
         return np.asarray(apart.max(axis=1, initial=0.0) <= self._expected.tolerances[self._decision])
 
+    def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
+        """Return the cosine similarity; below 0 is as unlike as a score can say."""
+        now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        return _each(answered, lambda rows: np.clip(cosines(now[rows], then[rows]), 0, 1))
+
+    def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
+        now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        return _each(answered, lambda rows: (1 - cosines(now[rows], then[rows])) / 2)
+
     def _all(self) -> BoolArray:
         return np.ones(len(self._expected.labels), dtype=np.bool_)
 
@@ -185,6 +222,42 @@ _TASKS: Mapping[Task, Callable[[GoldenSet], Judged]] = {
     Task.GENERATION: _Generation,
     Task.EMBEDDING: _Embedding,
 }
+
+
+def chrf_or_equal(a: str, b: str) -> float:
+    """Return chrF of one text against another; equal ones need no counting, and nothing is like nothing."""
+    return 1.0 if a == b else chrf(a, b)
+
+
+def jensen_shannon(a: NDArray[Any], b: NDArray[Any]) -> FloatArray:
+    """Return the Jensen-Shannon divergence of each pair of rows in bits [n], from 0 to 1 (Lin 1991).
+
+    Rows that are no probabilities are taken for logits.
+    """
+    p, q = _probabilities(a), _probabilities(b)
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(p > 0, p * np.log2(p / middle), 0.0) + np.where(q > 0, q * np.log2(q / middle), 0.0)
+    return np.asarray(np.clip(terms.sum(axis=1) / 2, 0, 1))
+
+
+def _probabilities(rows: NDArray[Any]) -> FloatArray:
+    found = rows.astype(np.float64)
+    sums = found.sum(axis=1, keepdims=True)
+    if np.all(found >= 0) and np.all(np.abs(sums - 1) < _NEAR_ONE):
+        return np.asarray(found / sums)
+    powers = np.exp(found - found.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _each(answered: BoolArray, values: Callable[[NDArray[np.int64]], NDArray[Any]]) -> FloatArray:
+    """Return values [n] of the answered examples, some at a time; those of others are 0, and nobody reads them."""
+    found: FloatArray = np.zeros(len(answered))
+    rows = np.flatnonzero(answered)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        found[some] = values(some)
+    return found
 
 
 def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,0 +1,45 @@
+"""What a golden set says of itself, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from goldwatch.golden.manifest import Input
+from goldwatch.golden.opened import GoldenSet
+
+_SHOWN = 8
+
+
+def as_text(golden: GoldenSet) -> str:
+    """Write it as lines of a name and what it is."""
+    return "".join(f"{name:<12}{text}\n" for name, text in _lines(golden))
+
+
+def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
+    manifest, reference = golden.manifest, golden.manifest.reference
+    yield "name", f"{manifest.name}, version {manifest.version}"
+    yield "digest", golden.digest
+    yield "task", f"{manifest.task}, {manifest.examples:,} examples"
+    for name, part in manifest.inputs.items():
+        yield "input", f"{name}: {_spec(part)}"
+    for name, output in manifest.outputs.items():
+        judged = "   what is judged" if name == manifest.decision else ""
+        tolerance = "" if output.in_lines else f", the same within {output.tolerance:g}"
+        yield "output", f"{name}: {_spec(output)}{tolerance}{judged}"
+    if manifest.labels is not None:
+        classes = manifest.labels.classes
+        yield "labels", f"matched by {manifest.labels.match}" if classes is None else f"{len(classes):,} classes"
+    for name, cut in manifest.slices.items():
+        yield "slice", f"{name}: {', '.join(cut.values[:_SHOWN])}{', ...' if len(cut.values) > _SHOWN else ''}"
+    first, second = reference.replays
+    repeats = "the same in all of them" if reference.deterministic else "answers vary"
+    yield "reference", f"{first} + {second} replays, {repeats}"
+    for name, text in reference.made_with.items():
+        yield "made with", f"{name} {text}"
+    provenance = manifest.provenance.model_dump(exclude_defaults=True)
+    yield from (("" if i else "source", text) for i, text in enumerate(provenance.values()))
+    yield "licence", manifest.licence
+
+
+def _spec(part: Input) -> str:
+    return part.dtype if part.in_lines else f"{part.dtype} {list(part.shape)}"
