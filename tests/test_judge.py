@@ -300,7 +300,8 @@ def test_a_language_model_that_samples_is_judged_by_scores_against_its_own_usual
         "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0}},
         "reference": {"replays": [4, 4], "deterministic": False, "keeps": ["scores"]},
     }
-    tensors = {"reference.right": np.zeros((2, N), np.int64), "reference.scores": np.array(scores, dtype=np.float32)}
+    kept = np.array(scores, dtype=np.float32)
+    tensors: dict[str, Any] = {"reference.right": np.zeros((2, N), np.int64), "reference.scores": kept}
     lines = [{"inputs": {"prompt": "?"}, "outputs": {"text": reference}}] * N
     golden = freeze(tmp_path / "poems", manifest, tensors, lines)
     settings = {"accuracy_loss": 0.05, "error_rate": 0.01, "alphas": {"worse": 1e-5, "failing": 1e-5}}
