@@ -146,3 +146,13 @@ def test_an_alert_that_is_not_there(config: Path, ledger: Ledger) -> None:
     ledger.keep_alert(Alert(3, "digits", "digits", Severity.PAGE, ("worse",), 0.0, "it is worse"))
     assert goldwatch("alert", config, "4").stderr == "there is no alert 4\n"
     assert "it is worse" in goldwatch("alert", config).stdout
+
+
+def test_what_is_usual_is_learned_anew_on_demand(config: Path, ledger: Ledger) -> None:
+    ledger.record(judgement(watch="digits", target="digits"), {"slower": {"ticks": "..."}, "worse": {"n": 1}})
+    first = goldwatch("relearn", config)
+    assert (first.exit_code, first.stdout) == (0, "digits digits: learning anew from the next replay on\n")
+    assert ledger.states("digits", "digits", judgement().golden_digest) == {"worse": {"n": 1}}
+    assert goldwatch("relearn", config).stdout == "digits digits: nothing had been learned\n"
+    wrong = goldwatch("relearn", config, "--target", "other")
+    assert (wrong.exit_code, wrong.stderr) == (2, 'watch digits has no target "other"; it has digits\n')

@@ -15,6 +15,7 @@ from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judge import inspect, judge, layout
 from goldwatch.judgement import Judgement, State, Validity, Verdict
+from goldwatch.monitor.slower import Latency, Learning, Slower
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
@@ -83,13 +84,14 @@ def judged(golden: GoldenSet) -> Scene:
         outcome: np.ndarray | Outcome = Outcome.OK,
         states: dict[str, Any] | None = None,
         settings: dict[str, Any] = SETTINGS,
+        latency_ns: int = 500_000,
         **facts: Any,
     ) -> tuple[Judgement, dict[str, Any]]:
         columns = Columns.create(Layout(N, (TensorSpec("scores", "float32", (4,)),)), range(N))
         columns.array("outcome")[:] = outcome
         columns.array("output.scores")[:] = one_hot(answers)
         columns.array("sent_ns")[:] = np.arange(N) * 1_000_000
-        columns.array("latency_ns")[:] = 500_000
+        columns.array("latency_ns")[:] = latency_ns
         argument = {
             "path": str(golden.path),
             "digest": golden.digest,
@@ -323,3 +325,30 @@ def test_a_language_model_that_samples_is_judged_by_scores_against_its_own_usual
     assert {replayed(lost=0).state for _ in range(20)} == {State.STEADY}
     damaged = next(verdict for verdict in (replayed(lost=0.4) for _ in range(20)) if verdict.state is State.ALERTING)
     assert damaged.summary.startswith("mean score")
+
+
+def test_a_replay_is_compared_with_what_was_usual_at_its_hour(judged: Scene) -> None:
+    settings = SETTINGS | {
+        "alphas": {"worse": 1e-6, "failing": 1e-6, "slower": 1e-5},
+        "slowdown": 0.2,
+        "interval_s": 300.0,
+        "load": "one after the other",
+    }
+    rng, at = np.random.default_rng(3), FACTS["started_at"]
+    usual = Slower(300.0, 1e-5, 0.2, Learning(owner="one after the other"))
+    state = usual.fresh()
+    for _ in range(14 * 288 + 1):
+        at += 300.0
+        state, verdict = usual.update(Latency(float(np.log(0.0005) + rng.normal(0, 0.02))), state, at)
+    assert verdict.summary.startswith("learned what is usual")
+    states = {"slower": usual.save(state)}
+    seen = []
+    for latency_ns in [500_000] * 5 + [900_000] * 5:
+        at += 300.0
+        judgement, states = judged(states=states, settings=settings, started_at=at, latency_ns=latency_ns)
+        seen.append(by_monitor(judgement)["slower"])
+    assert {verdict.state for verdict in seen[:5]} == {State.STEADY}
+    assert seen[-1].state is State.ALERTING
+    assert "0.9 ms a request (geometric mean), 0.5 ms is usual at this hour" in seen[-1].summary
+    judgement, _ = judged(states=states, settings=settings | {"load": "another"}, started_at=at + 300.0)
+    assert by_monitor(judgement)["slower"].summary.startswith("learning what is usual: 1 replays")

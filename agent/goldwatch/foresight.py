@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
-from goldwatch.config import Config, format_duration
-from goldwatch.monitor.budget import replays_per_year
+from goldwatch.config import Config, format_duration, format_percentage
+from goldwatch.monitor.budget import replays_per_year, threshold_log10
+from goldwatch.monitor.kinds import CHANGED, SILENT, SLOWER
 from goldwatch.pipeline import JUDGES, Assignment, UnusableSet
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
@@ -114,12 +115,15 @@ def _watch(found: Outlook) -> Iterator[str]:
     )
     rows = [("monitor", "threshold", "notices that", "after")]
     rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _after(n.replays, every_s)) for n in found.notices]
-    if "changed" in found.assignment.settings["alphas"]:
-        rows.append(
-            ("changed", "a fact", "any output differs beyond the set's tolerance", "1 replay, confirmed at once")
-        )
+    alphas = found.assignment.settings["alphas"]
+    if (alpha := alphas.get(SLOWER.name)) is not None and watch.objectives.slowdown is not None:
+        words = f"it takes lastingly over {format_percentage(watch.objectives.slowdown)} longer than usual"
+        rows.append((SLOWER.name, f"{threshold_log10(alpha):.2f}", words, "two weeks of learning what is usual"))
+    if CHANGED.name in alphas:
+        words = "any output differs beyond the set's tolerance"
+        rows.append((CHANGED.name, "a fact", words, "1 replay, confirmed at once"))
     silent_s = SILENT_AFTER * every_s
-    rows.append(("silent", "a fact", "there is no valid replay", f"{SILENT_AFTER} intervals ({_short(silent_s)})"))
+    rows.append((SILENT.name, "a fact", "there is no valid replay", f"{SILENT_AFTER} intervals ({_short(silent_s)})"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])

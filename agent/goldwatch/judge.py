@@ -26,6 +26,7 @@ from goldwatch.monitor.changed import Moves
 from goldwatch.monitor.contract import unknown
 from goldwatch.monitor.means import Values
 from goldwatch.monitor.share import Requests
+from goldwatch.monitor.slower import Latency
 from goldwatch.monitor.worse import Answers
 from goldwatch.observed import Observed, observe
 from goldwatch.probe import TensorSpec
@@ -288,6 +289,7 @@ class _Case:
             kinds.FAILING.name: self._failed,
             kinds.SLOW.name: self._late,
             kinds.MOVED.name: self._distances,
+            kinds.SLOWER.name: self._usual_latency,
         }
 
     def _quality(self) -> Answers | Values:
@@ -317,6 +319,10 @@ class _Case:
         sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
         lost = int(np.isin(self._outcome, (Outcome.TIMEOUT, Outcome.CRASHED)).sum())
         return Requests(int(np.count_nonzero(self._latencies_s > limit_s)) + lost, sent) if sent else None
+
+    def _usual_latency(self) -> Latency | None:
+        """Return what a request usually took; None if none was answered."""
+        return Latency(float(np.log(self._latencies_s).mean())) if self._latencies_s.size else None
 
     def _tokens(self) -> TokenUse | None:
         if not self.columns.layout.tokens:

@@ -21,7 +21,7 @@ from goldwatch.history import FORMAT, History, LedgerError
 from goldwatch.judgement import Judgement
 from goldwatch.silence import Silence
 
-__all__ = ["Ledger", "LedgerError", "add_silence", "end_silences"]
+__all__ = ["Ledger", "LedgerError", "add_silence", "end_silences", "forget"]
 
 _KEPT_S = 90 * 86_400.0
 """Replays, with what hangs on them, are kept for so long; alerts, events and evidence for ever."""
@@ -187,6 +187,18 @@ def end_silences(path: Path, at: float) -> int:
     try:
         with closing(sqlite3.connect(path, timeout=10)) as db, db:
             return db.execute("UPDATE silences SET ends_at = ? WHERE ends_at > ?", (at, at)).rowcount
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: cannot be written: {error}") from None
+
+
+def forget(path: Path, monitor: str, watch: str, target: str) -> bool:
+    """Let a monitor of a watch and target begin anew, and say whether it knew anything. Raises LedgerError."""
+    with History.open(path):
+        pass
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            sql = "DELETE FROM monitors WHERE monitor = ? AND watch = ? AND target = ?"
+            return db.execute(sql, (monitor, watch, target)).rowcount > 0
     except sqlite3.Error as error:
         raise LedgerError(f"{path}: cannot be written: {error}") from None
 

@@ -205,6 +205,9 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget) -> dict[str, 
         settings |= {"latency_limit_s": objectives.latency.limit_s, "latency_quantile": objectives.latency.quantile}
     if objectives.output_distance is not None:
         settings["output_distance"] = objectives.output_distance
+    if objectives.slowdown is not None:
+        load = watch.load.model_dump_json(include={"scenario", "rate_per_s", "samples_per_query", "batch", "in_flight"})
+        settings |= {"slowdown": objectives.slowdown, "interval_s": interval_s, "load": load}
     return settings
 
 

@@ -1,4 +1,4 @@
-"""The commands for whom an alert wakes: alert, replay, silence."""
+"""The commands for whom an alert wakes: alert, replay, silence, relearn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, select
+from goldwatch.cli.base import ConfigFile, app, fail, pick, select
 
 
 @app.command()
@@ -96,3 +96,26 @@ def silence(
     except QuantityError as error:
         fail(f"--for: {error}")
     print(f"{watch or 'all watches'} silenced until {format_moment(until)}: {why}")  # noqa: T201
+
+
+@app.command()
+def relearn(
+    config: ConfigFile,
+    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
+    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+) -> None:
+    """Forget how long replays usually take, and learn it anew. The agent may be running or not."""
+    from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.ledger import LedgerError, forget  # noqa: PLC0415
+    from goldwatch.monitor.kinds import SLOWER  # noqa: PLC0415
+
+    try:
+        found = load(config)
+        wanted = pick(found, watch)
+        name = target or wanted.targets[0]
+        if name not in wanted.targets:
+            fail(f'watch {wanted.name} has no target "{name}"; it has {", ".join(wanted.targets)}')
+        knew = forget(found.ledger, SLOWER.name, wanted.name, name)
+    except (ConfigError, LedgerError) as error:
+        fail(str(error))
+    print(f"{wanted.name} {name}: {'learning anew from the next replay on' if knew else 'nothing had been learned'}")  # noqa: T201

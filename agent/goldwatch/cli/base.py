@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from goldwatch.config import Config, Watch
     from goldwatch.pipeline import Assignment, InForce
 
 app = typer.Typer(
@@ -27,14 +28,20 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def select(wanted: InForce, watch: str, target: str) -> Assignment:
-    """Return what a command is about: the named watch and target, or the only ones there are."""
-    watches = list(wanted.config.watches)
+def pick(config: Config, watch: str) -> Watch:
+    """Return the watch that a command is about: the named one, or the only one there is."""
+    watches = list(config.watches)
     if watch not in watches and (watch or len(watches) > 1):
         what = f'no watch is named "{watch}"' if watch else "which watch? Write --watch"
         fail(f"{what}; there are {', '.join(watches)}")
-    found = [a for a in wanted.assignments if a.watch.name == (watch or watches[0])]
+    return config.watches[watch or watches[0]]
+
+
+def select(wanted: InForce, watch: str, target: str) -> Assignment:
+    """Return what a command is about: the named watch and target, or the only ones there are."""
+    picked = pick(wanted.config, watch)
+    found = [a for a in wanted.assignments if a.watch.name == picked.name]
     targets = [a.target.name for a in found]
     if target and target not in targets:
-        fail(f'watch {found[0].watch.name} has no target "{target}"; it has {", ".join(targets)}')
+        fail(f'watch {picked.name} has no target "{target}"; it has {", ".join(targets)}')
     return found[targets.index(target)] if target else found[0]

@@ -24,8 +24,8 @@ RetryPeriod = Annotated[float, _duration(partial(q.parse_duration, low_s=0.5, hi
 Jitter = Annotated[float | None, _duration(partial(q.parse_duration, low_s=0, high_s=86400))]
 Deadline = Annotated[float | None, _duration(partial(q.parse_duration, low_s=1, high_s=86400))]
 Percentage = Annotated[float, Quantity(q.parse_percentage, q.format_percentage, q.PERCENTAGE_PATTERN, ("0.1%", "5%"))]
-Distance = Annotated[
-    float | None, Quantity(q.parse_percentage, q.format_percentage, q.PERCENTAGE_PATTERN, ("0.5%", "2%"))
+OptionalPercentage = Annotated[
+    float | None, Quantity(q.parse_percentage, q.format_percentage, q.PERCENTAGE_PATTERN, ("0.5%", "20%"))
 ]
 Points = Annotated[
     float, Quantity(q.parse_points, q.format_points, q.POINTS_PATTERN, ("no worse than 1 point", "0.5 points"))
@@ -82,10 +82,14 @@ class Objectives(Section):
     latency: Latency = Field(
         default=None, description="What a quantile of the requests must be answered within; without it none is watched."
     )
-    output_distance: Distance = Field(
+    output_distance: OptionalPercentage = Field(
         default=None,
         alias="outputs",
         description="How far the outputs may be from those of the reference in the mean; without it none is watched.",
+    )
+    slowdown: OptionalPercentage = Field(
+        default=None,
+        description="How much slower than usual at this hour it may be lastingly; without it that is not watched.",
     )
 
 

@@ -15,6 +15,7 @@ from goldwatch.monitor.changed import Changed
 from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing, slow
+from goldwatch.monitor.slower import Learning, Slower
 from goldwatch.monitor.worse import Worse
 
 
@@ -23,8 +24,9 @@ class Settings:
     """What a watch asks of its monitors.
 
     `alphas` has the false pages per replay that each of them may spend, None for one that states facts.
-    `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved*; neither
-    exists without it.
+    `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved* and
+    `slowdown` that of *slower*; none exists without it. `interval_s` is the mean time between replays, `load` names how
+    they are made.
     """
 
     accuracy_loss: float
@@ -33,6 +35,9 @@ class Settings:
     latency_limit_s: float | None = None
     latency_quantile: float = 0.99
     output_distance: float | None = None
+    slowdown: float | None = None
+    interval_s: float = 0.0
+    load: str = ""
 
     def alpha(self, kind: kinds.Kind) -> float:
         """Return what a monitor may spend. Raises ValueError for one that spends nothing."""
@@ -110,10 +115,19 @@ def _moved(reference: Reference, settings: Settings) -> Means:
     return moved(reference.examples, settings.output_distance, alpha, reference.distances)
 
 
+def _slower(_: Reference, settings: Settings) -> Slower:
+    """Watch with a baseline that is of this load: of another one, another time is usual."""
+    if settings.slowdown is None:
+        raise ValueError("slower needs a slowdown")
+    alpha = settings.alpha(kinds.SLOWER)
+    return Slower(settings.interval_s, alpha, settings.slowdown, Learning(owner=settings.load))
+
+
 _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {
     kinds.WORSE.name: _worse,
     kinds.CHANGED.name: _changed,
     kinds.FAILING.name: _failing,
     kinds.SLOW.name: _slow,
     kinds.MOVED.name: _moved,
+    kinds.SLOWER.name: _slower,
 }

@@ -31,9 +31,10 @@ WORSE = Kind("worse", "is it right less often than the validated model, beyond t
 SLOW = Kind("slow", "do more requests exceed the limit than allowed?", least=Validity.INSUFFICIENT, misses_answers=True)
 CHANGED = Kind("changed", "does a deterministic model give other outputs?", spends=False, about_answers=True)
 MOVED = Kind("moved", "are its outputs further from the reference than allowed?", about_answers=True)
+SLOWER = Kind("slower", "does it take longer than is usual at this hour?", misses_answers=True)
 SILENT = Kind("silent", "has there been no valid replay lately?", spends=False, misses_answers=True)
 
-KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SILENT)
+KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
 that nothing is known is the least that can be said of a watch."""
 
@@ -64,3 +65,5 @@ def watching(objectives: Objectives, *, deterministic: bool) -> Iterator[Kind]:
         yield SLOW
     if objectives.output_distance is not None:
         yield MOVED
+    if objectives.slowdown is not None:
+        yield SLOWER
