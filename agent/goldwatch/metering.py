@@ -243,7 +243,7 @@ def _load(job: _Job, span_s: float, workers: Workers, stop: threading.Event) -> 
     found: tuple[Window, ...] = ()
     for _ in range(_MOST_TRIES):
         examples = work(job.plan.examples, span_s, wanted_s)
-        repeated = replace(job.plan, examples=Repeated(examples, job.windows), outputs=(), warm=True)
+        repeated = replace(job.plan, examples=Repeated(examples, job.windows), outputs=(), warm=True, trace=None)
         load = engine.replay(repeated, workers, stop)
         try:
             found = _windows(load, len(examples), job.windows)

@@ -27,6 +27,8 @@ from goldwatch.probe import TensorSpec
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.trace import Trace
+from goldwatch.replay.traced import Traced, traced
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import mean_interval_s
 
@@ -73,6 +75,8 @@ class Assignment:
     golden: GoldenFacts
     settings: Mapping[str, Any]
     energy: EnergySection | None = None
+    trace: Trace | None = None
+    """The trace of its next replay."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -84,13 +88,15 @@ class Assignment:
 class Judged:
     """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor.
 
-    `observed` is what a backtest needs of the replay; None where it could not be judged.
+    `observed` is what a backtest needs of the replay; None where it could not be judged. `traced` is there if the
+    assignment had a trace.
     """
 
     judgement: Judgement
     states: Mapping[str, Any]
     refused: Mapping[str, str] = field(default_factory=dict)
     observed: Mapping[str, Any] | None = None
+    traced: Traced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +246,8 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
         result = engine.replay(warm, workers, stop, guard=courtesy)
         try:
             judged = judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
+            if assignment.trace is not None:
+                judged = dataclasses.replace(judged, traced=traced(result, assignment.trace))
             found = None
             if section is not None:
                 why_not = courtesy.why_not if courtesy is not None else None
@@ -285,6 +293,7 @@ def plan_of(assignment: Assignment) -> Plan:
         outputs=assignment.golden.outputs,
         examples=range(assignment.golden.examples),
         tokens=assignment.golden.tokens,
+        trace=assignment.trace,
         load=load_plan(load, budget_per_s(assignment)),
         warmup=load.warmup,
         time_limit_s=load.time_limit_s,

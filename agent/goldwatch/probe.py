@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
@@ -20,6 +21,22 @@ Tensors: TypeAlias = "Mapping[str, NDArray[Any]]"
 
 SYNTHETIC_HEADER = "x-goldwatch-replay"
 """Sent with each request to a server, so that its owners can tell golden traffic from users' traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """What one request carries so that the server's spans join goldwatch's: hexadecimal ids of 32 and 16 digits.
+
+    `sampled` asks the server to keep its spans.
+    """
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+CURRENT_TRACE: ContextVar[TraceContext | None] = ContextVar("goldwatch_trace", default=None)
+"""The trace of the request that `encode` is making, None where replays are not traced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
         if name == "sent_ns":
             rows = [np.where(ns > 0, ns + part["clock_ns"], ns) for ns, part in zip(rows, parts, strict=True)]
         column[:] = np.concatenate(rows).reshape(column.shape)
-    found = Replay(columns, started_at, duration_s, samples=plan.load.samples, open_load=plan.load.is_open)
+    found = Replay(columns, started_at, duration_s=duration_s, samples=plan.load.samples, open_load=plan.load.is_open)
     described = [part["description"] for part in parts if part["description"] is not None]
     found.description = described[0] if described else None
     found.open_s = _most(parts, "open_s")

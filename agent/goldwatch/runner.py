@@ -17,13 +17,15 @@ from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
 from goldwatch.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.export import measurement
-from goldwatch.export.exporter import Exporter
-from goldwatch.export.measurement import Measurement
+from goldwatch.export.exporter import Exporter, Follows, Replayed
+from goldwatch.export.measurement import Measurement, exemplars
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.ledger import Ledger
 from goldwatch.monitor.kinds import SILENT
 from goldwatch.pictures import illustrated
 from goldwatch.pipeline import Assignment, Judged, run
+from goldwatch.replay.trace import Trace
+from goldwatch.replay.traced import Traced
 from goldwatch.replay.workers import Workers
 
 log = logging.getLogger("goldwatch")
@@ -86,7 +88,7 @@ class Runner:
         if metered:
             self._metered_s[assignment.key] = time.monotonic()
         judged = run(
-            assignment,
+            replace(assignment, trace=_trace(assignment, config)),
             self._workers,
             states,
             lateness_s=lateness_s,
@@ -123,12 +125,23 @@ class Runner:
             )
         _log(settled, judged.refused)
         limit_s = assignment.settings.get("latency_limit_s")
-        found = measurement.of_judgement(judgement, limit_s)
+        found = measurement.of_judgement(judgement, limit_s, exemplars(judged.traced))
         self._export(found, judgement, alert)
+        self._follow(assignment, judgement, judged.traced)
         if alert is not None and settled.told_anew:
             self._illustrate(alert, assignment)
         if self._observer is not None:
             self._observer(assignment, judgement, alert)
+
+    def _follow(self, assignment: Assignment, judgement: Judgement, traced: Traced | None) -> None:
+        """Tell exporters that can of each request."""
+        if traced is None:
+            return
+        target = assignment.target
+        replayed = Replayed(judgement, traced, target.address, str(target.options.get("api", "")))
+        for exporter in list(self._exporters.values()):
+            if isinstance(exporter, Follows):
+                exporter.follow(replayed)
 
     def _illustrate(self, alert: Alert, assignment: Assignment) -> None:
         """Add pictures of the flipped examples to what an alert says, once somebody has been called."""
@@ -151,6 +164,14 @@ class Runner:
         told = [*found, *of_open_alert(judgement.watch, judgement.target, alert)]
         for exporter in list(self._exporters.values()):
             exporter.publish(told)
+
+
+def _trace(assignment: Assignment, config: Config) -> Trace | None:
+    """Make the trace of a replay, where a collector is told of it; without a section `traces` it has no spans."""
+    if (otlp := config.exporters.otlp) is None:
+        return None
+    share, most = (otlp.traces.share, otlp.traces.most) if otlp.traces is not None else (0.0, 0)
+    return Trace.new(share, most, math.ceil(assignment.golden.examples / assignment.watch.load.samples))
 
 
 def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Measurement]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import platform
 import signal
 import threading
@@ -90,7 +89,7 @@ class Service:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
             self._status = Status(wanted.config.ledger, lambda: self._in_force)
-            self._exporters |= _pushers(wanted.config, self._failed_push)
+            self._exporters |= self._pushers(wanted.config)
             self._membership = _membership(wanted.config, self._replay_all_now)
             await self._listen(wanted.config)
         except (CannotStart, LedgerError, OSError) as error:
@@ -101,7 +100,7 @@ class Service:
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.start()
-        self._introduce()
+        self._introduce(wanted.config)
         self._enforce(wanted)
         self._start_task(self._dispatch())
         if self._membership is not None:
@@ -124,7 +123,7 @@ class Service:
             if otlp := self._exporters.pop("otlp", None):
                 await asyncio.to_thread(otlp.close)
             self._exporters |= pushers
-            self._introduce()
+            self._introduce(wanted.config)
         self._enforce(wanted)
 
     def abort(self) -> None:
@@ -168,7 +167,7 @@ class Service:
     def _new_pushers(self, config: Config) -> dict[str, Exporter] | None:
         """Return exporters for a changed section, None for one that is as it was: a new one loses its counters."""
         now = self._in_force.config.exporters.otlp if self._in_force else None
-        return None if config.exporters.otlp == now else _pushers(config, self._failed_push)
+        return None if config.exporters.otlp == now else self._pushers(config)
 
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
@@ -202,10 +201,11 @@ class Service:
         self._publish(measurement.of_reload(ok=True, at=time.time()))
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
 
-    def _introduce(self) -> None:
+    def _introduce(self, config: Config) -> None:
         """Tell exporters, old and new, what runs."""
         self._publish(measurement.of_build(__version__))
-        self._publish(measurement.of_pusher(["logs", "metrics"] if "otlp" in self._exporters else []))
+        if (otlp := config.exporters.otlp) is not None:
+            self._publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))
 
     def _publish_open_alert(self, key: Key) -> None:
         """Say at once that an alert of the past is open yet: the next replay may be a day away."""
@@ -308,6 +308,19 @@ class Service:
     def _failed_push(self, signal: str) -> None:
         self._publish(measurement.of_failed_push(signal))
 
+    def _lost_records(self, signal: str, count: int) -> None:
+        self._publish(measurement.of_lost_records(signal, count))
+
+    def _pushers(self, config: Config) -> dict[str, Exporter]:
+        if config.exporters.otlp is None:
+            return {}
+        from goldwatch.export import pushers  # noqa: PLC0415 - only who pushes pays for the SDK
+
+        try:
+            return {"otlp": pushers.otlp(config.exporters.otlp, self._failed_push, self._lost_records)}
+        except pushers.NotInstalled as error:
+            raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
+
     def _retire(self, key: Key) -> None:
         for exporter in self._exporters.values():
             exporter.retire(*key)
@@ -338,21 +351,6 @@ def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | Non
         return Membership(config.cluster.lease, on_lead)
     except NotInCluster as error:
         raise CannotStart(f"{config.source}: cluster.lease: {error}") from None
-
-
-def _pushers(config: Config, failed: Callable[[str], None]) -> dict[str, Exporter]:
-    otlp = config.exporters.otlp
-    if otlp is None:
-        return {}
-    from goldwatch.export.otlp import NotInstalled, OtlpExporter, kubernetes  # noqa: PLC0415 - only who pushes pays for the SDK
-
-    headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
-    try:
-        return {
-            "otlp": OtlpExporter(otlp.endpoint, otlp.protocol, otlp.every_s, headers, kubernetes(os.environ), failed)
-        }
-    except NotInstalled as error:
-        raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
 
 async def serve(path: Path) -> None:

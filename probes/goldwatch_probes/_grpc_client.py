@@ -53,7 +53,7 @@ class GrpcClient:
         self._channels: list[Any] = []
 
     def request(self, method: str, body: bytes) -> Request:
-        """Return a call with a trace of its own."""
+        """Return a call with a trace context."""
         trace = (_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))
         return Request(method, body, (*self._metadata, trace))
 

@@ -68,7 +68,7 @@ class Client:
     def request(
         self, path: str, body: bytes, content_type: str, more: Mapping[str, str] = {}, method: str = "POST"
     ) -> Request:
-        """Return a request with a trace of its own. The user's headers win over `content_type`."""
+        """Return a request with a trace context. The user's headers win over `content_type`."""
         headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled), **more}
         if not any(name.lower() == "content-type" for name in self._headers):
             headers["Content-Type"] = content_type

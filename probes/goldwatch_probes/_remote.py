@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from goldwatch.probe import SYNTHETIC_HEADER, CannotLoad, option
+from goldwatch.probe import CURRENT_TRACE, SYNTHETIC_HEADER, CannotLoad, TraceContext, option
 
 TRACE_HEADER = "traceparent"
 
@@ -88,9 +88,14 @@ def _written(options: RemoteOptions) -> Iterator[tuple[str, str]]:
 
 
 def traceparent(*, sampled: bool) -> str:
-    """Return a W3C trace context of a new trace, so that a request can be found in the server's traces."""
-    ids = os.urandom(24).hex()
-    return f"00-{ids[:32]}-{ids[32:]}-{'01' if sampled else '00'}"
+    """Return the W3C trace context of the request that is being made: of goldwatch's own trace, or else of a new one.
+
+    So a request can be found in the server's traces; `sampled` asks for it to be kept, whatever goldwatch samples.
+    """
+    if (found := CURRENT_TRACE.get()) is None:
+        ids = os.urandom(24).hex()
+        found = TraceContext(ids[:32], ids[32:], sampled)
+    return f"00-{found.trace_id}-{found.span_id}-{'01' if sampled or found.sampled else '00'}"
 
 
 def tls_context(options: RemoteOptions) -> ssl.SSLContext | None:

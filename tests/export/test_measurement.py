@@ -25,7 +25,7 @@ def values(found: Iterable[Measurement], metric: Metric) -> dict[tuple[str, ...]
 def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> None:
     found = list(m.of_judgement(judgement(), 0.05))
     events = {c.BUILD_INFO, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED}
-    events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED, c.ALERT_NUMBER, c.PUSHES_FAILED}
+    events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED, c.ALERT_NUMBER, c.PUSHES_FAILED, c.RECORDS_LOST}
     events |= {c.WATCH_INTERVAL, c.OBJECTIVE, c.OBJECTIVE_LATENCY, c.REPLAY_NEXT}
     assert {f.metric for f in found} == set(c.CATALOGUE) - events
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
@@ -135,6 +135,9 @@ def test_events() -> None:
     assert values(m.of_alert("w", "t", "page", number=42), c.ALERT_NUMBER) == {(): 42}
     assert values(m.of_alert("w", "t", None, number=42), c.ALERT_NUMBER) == {(): 0}
     assert values(m.of_pusher(["metrics"]), c.PUSHES_FAILED) == {("metrics",): 0}
+    assert values(m.of_pusher(["metrics"]), c.RECORDS_LOST) == {}, "what is counted up is pushed again"
+    assert values(m.of_pusher(["logs", "traces"]), c.RECORDS_LOST) == {("logs",): 0, ("traces",): 0}
+    assert values(m.of_lost_records("traces", 7), c.RECORDS_LOST) == {("traces",): 7}
     assert values(m.of_failed_push("metrics"), c.PUSHES_FAILED) == {("metrics",): 1}
     assert [f.value for f in m.of_reload(ok=True, at=12.5)] == [1.0, 12.5]
     assert [f.value for f in m.of_reload(ok=False, at=12.5)] == [0.0]

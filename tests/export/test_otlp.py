@@ -34,8 +34,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
 from goldwatch import __version__
 from goldwatch.export import measurement as m
 from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
+from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.metric import Kind
-from goldwatch.export.otlp import OtlpExporter, Protocol, kubernetes
+from goldwatch.export.otlp import OtlpExporter, Pushing, kubernetes
 from goldwatch.export.otlp_logs import QUEUE, OtlpLogs
 from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
@@ -154,13 +155,15 @@ def receiver(protocol: Protocol, request: pytest.FixtureRequest) -> Receiver:
 
 @pytest.fixture
 def exporter(receiver: Receiver, protocol: Protocol) -> Iterator[OtlpExporter]:
-    made = OtlpExporter(receiver.url, protocol, EVERY_S, {"X-Token": "s3cret"}, {"k8s.pod.name": "fraud-0"})
+    made = OtlpExporter(
+        Collector(receiver.url, protocol, {"X-Token": "s3cret"}), Pushing(EVERY_S, {"k8s.pod.name": "fraud-0"})
+    )
     yield made
     made.close()
 
 
 def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, receiver: Receiver, judgement: Make) -> None:
-    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics"]), of_watch()):
+    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics", "logs"]), of_watch()):
         exporter.publish(found)
     exporter.publish(m.of_judgement(judgement()))
     exporter.publish(m.of_judgement(judgement()))
@@ -212,7 +215,7 @@ def test_series_end_when_they_should(exporter: OtlpExporter, receiver: Receiver,
 
 
 def test_closing_hands_over_what_is_left(receiver: Receiver, protocol: Protocol, judgement: Make) -> None:
-    exporter = OtlpExporter(receiver.url, protocol, 3600)
+    exporter = OtlpExporter(Collector(receiver.url, protocol), Pushing(3600))
     exporter.publish(m.of_judgement(judgement()))
     assert receiver.pushes == 0
     exporter.close()
@@ -246,7 +249,7 @@ def test_a_collector_that_is_down_holds_nobody_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     every_s = 0.3  # which is also how long a push may take
-    exporter = OtlpExporter(request.getfixturevalue(kind), protocol, every_s)
+    exporter = OtlpExporter(Collector(request.getfixturevalue(kind), protocol), Pushing(every_s))
     longest_s = 0.0
     for _ in range(8):
         began = time.monotonic()
@@ -298,7 +301,7 @@ def test_logging_waits_for_no_collector_and_the_queue_is_bounded(
     silence: str, protocol: Protocol, caplog: pytest.LogCaptureFixture
 ) -> None:
     told: list[str] = []
-    exporter = OtlpExporter(silence, protocol, 0.3, failed=told.append)
+    exporter = OtlpExporter(Collector(silence, protocol), Pushing(0.3, failed=told.append))
     log = logging.getLogger("goldwatch")
     caplog.set_level(logging.INFO, "goldwatch")
     began = time.monotonic()
@@ -319,7 +322,9 @@ def test_a_pod_is_known_by_the_downward_api() -> None:
 
 
 def test_closing_does_not_wait_for_a_collector_that_hangs(silence: str, protocol: Protocol, judgement: Make) -> None:
-    exporter = OtlpExporter(silence, protocol, 3600)  # so that the push itself would wait for ten seconds
+    exporter = OtlpExporter(
+        Collector(silence, protocol), Pushing(3600)
+    )  # so that the push itself would wait for ten seconds
     exporter.publish(m.of_judgement(judgement()))
     began = time.monotonic()
     exporter.close()
@@ -327,7 +332,7 @@ def test_closing_does_not_wait_for_a_collector_that_hangs(silence: str, protocol
 
 
 def test_a_large_replay_is_taken_in_quickly(http_receiver: Receiver) -> None:
-    exporter = OtlpExporter(http_receiver.url, "http", 3600)
+    exporter = OtlpExporter(Collector(http_receiver.url, "http"), Pushing(3600))
     latencies = [0.001 + i * 1e-6 for i in range(10_000)]
     began = time.monotonic()
     exporter.publish([m.Measurement(REQUEST_LATENCY, {"watch": "w", "target": "t"}, latencies)])
@@ -339,14 +344,15 @@ def test_a_large_replay_is_taken_in_quickly(http_receiver: Receiver) -> None:
 
 def test_an_address_without_a_scheme_is_refused() -> None:
     with pytest.raises(ValueError, match='"collector:4317" is no address of a collector; write http://HOST:PORT'):
-        OtlpExporter("collector:4317", "grpc", 60)
+        Collector("collector:4317", "grpc")
 
 
 def test_a_missing_extra_is_named(protocol: Protocol) -> None:
     script = (
         f"import sys; sys.modules['opentelemetry.exporter.otlp.proto.{protocol}.metric_exporter'] = None\n"
-        "from goldwatch.export.otlp import NotInstalled, OtlpExporter\n"
-        f"try: OtlpExporter('http://localhost:1', {protocol!r}, 60)\n"
+        "from goldwatch.export.collector import Collector, NotInstalled\n"
+        "from goldwatch.export.otlp import OtlpExporter, Pushing\n"
+        f"try: OtlpExporter(Collector('http://localhost:1', {protocol!r}), Pushing(60))\n"
         "except NotInstalled as error: print(error)"
     )
     env = {"PYTHONPATH": ":".join(sys.path)}

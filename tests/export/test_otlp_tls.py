@@ -22,7 +22,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
 )
 
 from goldwatch.export import measurement as m
-from goldwatch.export.otlp import OtlpExporter, Protocol
+from goldwatch.export.collector import Collector, Protocol
+from goldwatch.export.otlp import OtlpExporter, Pushing
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 
@@ -95,10 +96,10 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("trusted", ["by the environment", "by its file", ""])
 def test_a_collector_is_told_only_if_its_certificate_is_trusted(
     protocol: Protocol,
-    trusted: bool,
+    trusted: str,
     certificate: Path,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,11 +107,12 @@ def test_a_collector_is_told_only_if_its_certificate_is_trusted(
     url, came = request.getfixturevalue(f"{protocol}_collector")
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # they come before OpenTelemetry's own
         monkeypatch.delenv(variable, raising=False)
-    if trusted:
+    if trusted == "by the environment":
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate))
     failed: list[str] = []
-    exporter = OtlpExporter(url, protocol, 1.0, failed=failed.append)
+    ca_file = certificate if trusted == "by its file" else None
+    exporter = OtlpExporter(Collector(url, protocol, ca_file=ca_file), Pushing(1.0, failed=failed.append))
     exporter.publish(m.of_build("1.2.3"))
     until(lambda: came or failed, "neither arrival nor failure was told")
     exporter.close()
-    assert bool(came) == trusted, failed
+    assert bool(came) == bool(trusted), failed

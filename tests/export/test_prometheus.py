@@ -43,7 +43,7 @@ def named(found: Series, name: str) -> list[dict[str, str]]:
 @pytest.fixture
 def exporter(judgement: Make) -> PrometheusExporter:
     made = PrometheusExporter()
-    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics"]), of_watch()):
+    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics", "logs"]), of_watch()):
         made.publish(found)
     made.publish(m.of_judgement(judgement(), 0.05))
     made.publish(m.of_alert("fraud", "fraud-eu", "page"))
@@ -55,6 +55,21 @@ def test_text_and_openmetrics_say_the_same(exporter: PrometheusExporter) -> None
     assert text == openmetrics
     names = {name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count") for name, _ in text}
     assert names == {metric.name for metric in CATALOGUE}
+
+
+def test_a_slow_request_leads_to_its_trace_in_openmetrics_only(judgement: Make) -> None:
+    exporter = PrometheusExporter()
+    slow = m.Exemplar(0.05, "ab" * 16, "cd" * 8, 1.79e9)
+    exporter.publish(m.of_judgement(judgement(), None, (slow, m.Exemplar(99.0, "ef" * 16, "01" * 8, 1.79e9))))
+    exporter.publish(m.of_judgement(judgement(), None, (m.Exemplar(0.04, "12" * 16, "cd" * 8, 1.8e9),)))
+    body, _ = exporter.render(OPENMETRICS)
+    samples = [s for f in parse_openmetrics(body.decode()) for s in f.samples if s.exemplar is not None]
+    assert {s.labels["le"]: (s.exemplar.labels["trace_id"][:2], s.exemplar.value) for s in samples if s.exemplar} == {
+        "0.05": ("12", 0.04),  # the last one of its bucket, whose bound is the value of the one before
+        "+Inf": ("ef", 99.0),
+    }
+    assert {s.name for s in samples} == {"goldwatch_request_latency_seconds_bucket"}
+    assert b"trace_id" not in exporter.render("")[0]
 
 
 def test_the_content_type_is_what_was_asked_for(exporter: PrometheusExporter) -> None:

@@ -35,11 +35,11 @@ class Ask:
 
 @contextlib.contextmanager
 def prometheus(
-    folder: Path, scraped: int, rules: Sequence[Path] = (), alertmanager: int | None = None, scrape: str = "500ms"
+    folder: Path, scraped: int, rules: Sequence[Path] = (), alertmanager: int | None = None, options: Sequence[str] = ()
 ) -> Iterator[Ask]:
     """Start Prometheus against an agent; give what asks its API."""
     config: dict[str, Any] = {
-        "global": {"scrape_interval": scrape, "scrape_timeout": "400ms", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "400ms", "evaluation_interval": "1s"},
         "scrape_configs": [{"job_name": "goldwatch", "static_configs": [{"targets": [f"127.0.0.1:{scraped}"]}]}],
         "rule_files": [str(path) for path in rules],
     }
@@ -48,6 +48,7 @@ def prometheus(
         config["alerting"] = {"alertmanagers": told}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     command = [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+    command += options
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([*command, "--web.listen-address=127.0.0.1:0"], stderr=log)
 

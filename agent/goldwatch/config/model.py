@@ -94,6 +94,14 @@ class Target(_Resolved):
             return ""
         return urlsplit(str(self.options.get("url", ""))).hostname or f"target {self.name}"
 
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """The host and port of what serves it, None in process or without a `url`."""
+        parts = urlsplit(str(self.options.get("url", "")))
+        if not self.served or parts.hostname is None:
+            return None
+        return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
     def secrets(self) -> tuple[str, ...]:
         """Return the values of the secret options that are set, in clear: what must be kept out of any text."""
         values = [self.options[name] for name in self.secret_options if name in self.options]

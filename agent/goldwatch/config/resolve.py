@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
+from goldwatch.config.sections import Exporters
 from goldwatch.config.written import ConfigFile, TargetEntry, WatchEntry
 from goldwatch.energy.carbon import ByHour
 
@@ -32,6 +34,7 @@ def check_names(document: Document) -> None:
         _check(document, "targets", wanted, route)
     _check_silences(document)
     _check_carbon_file(document)
+    _check_ca_file(document)
 
 
 def _check_silences(document: Document) -> None:
@@ -55,6 +58,21 @@ def _check_carbon_file(document: Document) -> None:
         except ValueError as error:
             route = ("energy", "carbon_file")
             document.add(route, document.redacted(str(error), route))
+
+
+def _check_ca_file(document: Document) -> None:
+    """Add a problem for a certificate authority that cannot be used: pushes would fail for ever."""
+    otlp = document.section("exporters", "otlp")
+    route, written = ("exporters", "otlp", "ca_file"), otlp.get("ca_file")
+    if not isinstance(written, str) or not written:
+        return
+    if not str(otlp.get("endpoint", "")).startswith("https:"):
+        document.add(route, "is given, but `endpoint` does not begin with https")
+        return
+    try:
+        ssl.create_default_context(cafile=str(_absolute(document.folder, written)))
+    except OSError as error:  # ssl.SSLError is one
+        document.add(route, f"{document.shown(route)} cannot be read as PEM: {error.strerror or error}")
 
 
 def _check(document: Document, section: str, wanted: Mapping[Route, object], watch: Route) -> None:
@@ -111,7 +129,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},
         replays=written.replays,
         alerts=written.alerts,
-        exporters=written.exporters,
+        exporters=_exporters(document.folder, written.exporters),
         energy=_energy(document.folder, written.energy),
         ledger=_absolute(state, written.ledger),
         cluster=written.cluster,
@@ -144,6 +162,13 @@ def _energy(folder: Path, energy: Energy | None) -> Energy | None:
     if energy is None or not energy.carbon_file:
         return energy
     return energy.model_copy(update={"carbon_file": str(_absolute(folder, energy.carbon_file))})
+
+
+def _exporters(folder: Path, exporters: Exporters) -> Exporters:
+    if exporters.otlp is None or not exporters.otlp.ca_file:
+        return exporters
+    otlp = exporters.otlp.model_copy(update={"ca_file": str(_absolute(folder, exporters.otlp.ca_file))})
+    return exporters.model_copy(update={"otlp": otlp})
 
 
 def _default_jitter_s(every: Schedule) -> float:

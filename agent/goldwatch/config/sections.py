@@ -61,6 +61,11 @@ LeaseName = Annotated[str, Quantity(_parse_lease_name, str, _LEASE_NAME, ("fraud
 Url = Annotated[str, Quantity(_parse_url, str, "^https?://", ("http://collector:4318",))]
 
 
+def empty_is_mapping(value: object, info: ValidationInfo) -> object:
+    """Let a section such as `otlp:` with nothing below it be told that it lacks an endpoint, rather than be ignored."""
+    return {} if value is None and info.mode == "json" else value
+
+
 class Replays(Section):
     """How the replays of all watches share the agent."""
 
@@ -146,6 +151,15 @@ class Prometheus(Section):
     )
 
 
+class Traces(Section):
+    """Replays as traces. The server's own spans join those of the requests that are sampled."""
+
+    share: Percentage = Field(
+        default=0.01, alias="requests", description="The share of the requests of a replay that are sampled."
+    )
+    most: int = Field(default=100, ge=1, le=1000, description="The most of them in one replay.")
+
+
 class Otlp(Section):
     """The push side: an OpenTelemetry collector."""
 
@@ -156,11 +170,12 @@ class Otlp(Section):
         default_factory=dict,
         description="Headers of each push, such as a token; each value a reference (${NAME} or ${file:PATH}).",
     )
-
-
-def empty_is_mapping(value: object, info: ValidationInfo) -> object:
-    """Let `otlp:` with nothing below it be told that it lacks an endpoint, rather than be ignored."""
-    return {} if value is None and info.mode == "json" else value
+    ca_file: str = Field(
+        default="", description="Certificate authority of an https collector, PEM, relative to the config's folder."
+    )
+    traces: Annotated[Traces | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="A trace for each replay; without this section there are none."
+    )
 
 
 class Exporters(Section):

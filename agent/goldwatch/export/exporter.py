@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from goldwatch.export.measurement import Measurement
+from goldwatch.judgement import Judgement
+from goldwatch.replay.traced import Traced
 
 
 class Exporter(Protocol):
@@ -19,3 +22,25 @@ class Exporter(Protocol):
 
     def close(self) -> None:
         """Hand over what is left and let go, within about two seconds. May be called more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One replay, as traces and the conventions for language models tell of it.
+
+    `server` is host and port of a served target. `api` is the option of that name of its probe: which interface of a
+    language model is asked.
+    """
+
+    judgement: Judgement
+    traced: Traced
+    server: tuple[str, int] | None = None
+    api: str = ""
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """An ability that an exporter may have: to follow replays request by request."""
+
+    def follow(self, replayed: Replayed) -> None:
+        """Take in a replay that has ended. Nobody is waited for."""

@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from prometheus_client.utils import floatToGoString
 
+from goldwatch.export.measurement import Exemplar
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.export.store import Distribution, Key, Sample
 
@@ -35,7 +36,7 @@ class Exposition:
             self._names[metric.name] = names  # without those that have ended
             for key, sample in series.items():
                 if isinstance(sample, Distribution):
-                    lines += _distribution(names[key], sample)
+                    lines += _distribution(names[key], sample, openmetrics=openmetrics)
                 else:
                     lines.append(f"{names[key][0]} {_number(sample)}")
         return "".join(f"{line}\n" for line in lines)
@@ -55,12 +56,20 @@ def _head(metric: Metric, unit: str, *, openmetrics: bool) -> Iterator[str]:
         yield f"# UNIT {name} {unit}"
 
 
-def _distribution(names: Sequence[str], sample: Distribution) -> Iterator[str]:
+def _distribution(names: Sequence[str], sample: Distribution, *, openmetrics: bool) -> Iterator[str]:
+    """Yield the lines of a histogram; only OpenMetrics has room for exemplars."""
     *buckets, count, total = names
-    for name, upto in zip(buckets, accumulate(sample.counts), strict=True):
-        yield f"{name} {upto}.0"
+    exemplars = sample.exemplars if openmetrics else {}
+    for number, (name, upto) in enumerate(zip(buckets, accumulate(sample.counts), strict=True)):
+        found = exemplars.get(number)
+        yield f"{name} {upto}.0" if found is None else f"{name} {upto}.0 {_exemplar(found)}"
     yield f"{count} {sum(sample.counts)}.0"
     yield f"{total} {_number(sample.total)}"
+
+
+def _exemplar(found: Exemplar) -> str:
+    ids = f'{{trace_id="{found.trace_id}",span_id="{found.span_id}"}}'
+    return f"# {ids} {_number(found.value)} {found.at:.3f}"
 
 
 def _names(metric: Metric, key: Key) -> tuple[str, ...]:

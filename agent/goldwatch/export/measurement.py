@@ -18,6 +18,7 @@ from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.traced import Traced
 
 _LONGEST_FACT = 128
 _DIGEST_DIGITS = 12
@@ -41,15 +42,27 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """The trace and span (32 and 16 hexadecimal digits) of one observation, and its Unix time in seconds."""
+
+    value: float
+    trace_id: str
+    span_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One value of one series, in the unit of its metric.
 
-    A counter is given its increase, a histogram all new observations, any other kind its value.
+    A counter is given its increase, a histogram all new observations, any other kind its value. `exemplars` are some of
+    the observations of a histogram.
     """
 
     metric: Metric
     labels: Mapping[str, str]
     value: float | Sequence[float]
+    exemplars: tuple[Exemplar, ...] = ()
     key: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +75,25 @@ class Measurement:
         object.__setattr__(self, "key", tuple(self.labels[label] for label in self.metric.labels))
 
 
-def of_judgement(j: Judgement, latency_limit_s: float | None = None) -> Iterator[Measurement]:
-    """Yield all that a replay and its judgement tell; `latency_limit_s` is the objective, if there is one."""
+def exemplars(traced: Traced | None) -> tuple[Exemplar, ...]:
+    """Return the answered requests that have a span."""
+    if traced is None:
+        return ()
+    trace_id = traced.trace.trace_id
+    return tuple(
+        Exemplar(asked.latency_s, trace_id, f"{asked.span_id:016x}", (asked.started_ns + asked.duration_ns) / 1e9)
+        for asked in traced.asked
+        if asked.spanned and asked.outcome is Outcome.OK
+    )
+
+
+def of_judgement(
+    j: Judgement, latency_limit_s: float | None = None, slow: tuple[Exemplar, ...] = ()
+) -> Iterator[Measurement]:
+    """Yield all that a replay and its judgement tell.
+
+    `latency_limit_s` is the objective, if there is one; `slow` are requests that have a span.
+    """
     where = {"watch": j.watch, "target": j.target}
     yield from _of_courtesy(j, where)
     if j.skipped:
@@ -71,7 +101,7 @@ def of_judgement(j: Judgement, latency_limit_s: float | None = None) -> Iterator
         yield from of_verdicts(j)
         return
     yield from _of_replay(j, where)
-    yield from _of_requests(j, where)
+    yield from _of_requests(j, where, slow)
     yield from _of_late(j, where, latency_limit_s)
     yield from _of_tokens(j, where)
     yield from _of_infos(j, where)
@@ -133,6 +163,13 @@ def of_pusher(signals: Iterable[str]) -> Iterator[Measurement]:
     """Yield the counters of a pusher to a collector at zero."""
     for signal in signals:
         yield Measurement(c.PUSHES_FAILED, {"signal": signal}, 0)
+        if signal != "metrics":
+            yield Measurement(c.RECORDS_LOST, {"signal": signal}, 0)
+
+
+def of_lost_records(signal: str, count: int) -> Iterator[Measurement]:
+    """Yield log records or spans that were given up."""
+    yield Measurement(c.RECORDS_LOST, {"signal": signal}, count)
 
 
 def of_failed_push(signal: str) -> Iterator[Measurement]:
@@ -173,11 +210,11 @@ def _of_courtesy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement
         yield Measurement(c.STEPPED_BACK, {**where, "step": step}, float(happened))
 
 
-def _of_requests(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+def _of_requests(j: Judgement, where: Mapping[str, str], slow: tuple[Exemplar, ...]) -> Iterator[Measurement]:
     for outcome in Outcome:  # zeros too: a series that is only there when something failed cannot be alerted on
         yield Measurement(c.REQUESTS, {**where, "outcome": outcome.label}, j.outcomes.get(outcome.label, 0))
     yield from _gauge(c.FIRST_REQUEST, where, j.first_request_s)
-    yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s)
+    yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s, slow)
 
 
 def _of_late(j: Judgement, where: Mapping[str, str], limit_s: float | None) -> Iterator[Measurement]:

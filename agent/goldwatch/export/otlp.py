@@ -1,49 +1,53 @@
-"""Metrics pushed to an OpenTelemetry collector over HTTP or gRPC, latencies as exponential histograms."""
+"""Metrics, logs and traces pushed to an OpenTelemetry collector, latencies as exponential histograms."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Observation
 from opentelemetry.sdk.metrics import (
     AlwaysOffExemplarFilter,
     MeterProvider,
     ObservableCounter,
     ObservableGauge,
+    TraceBasedExemplarFilter,
 )
-from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from goldwatch import __version__
-from goldwatch.export import otlp_logs
+from goldwatch.export import gen_ai
 from goldwatch.export.catalogue import CATALOGUE
-from goldwatch.export.measurement import Measurement
+from goldwatch.export.collector import Collector
+from goldwatch.export.exporter import Replayed
+from goldwatch.export.measurement import Exemplar, Measurement
 from goldwatch.export.metric import Kind, Metric
-from goldwatch.export.push import Push
+from goldwatch.export.otlp_logs import QUEUE as RECORDS
+from goldwatch.export.otlp_logs import OtlpLogs
+from goldwatch.export.otlp_traces import QUEUE as SPANS
+from goldwatch.export.otlp_traces import OtlpTraces, of_server
+from goldwatch.export.push import Backlog, Failures, Push
 from goldwatch.export.store import Store
 
 log = logging.getLogger("goldwatch")
 
-Protocol = Literal["http", "grpc"]
-
 _PUSH_LIMIT_S = 10.0
-_LOGS_EVERY_S = 5.0
+_RECORDS_EVERY_S = 5.0
 _CLOSE_LIMIT_MS = 1500.0
 _MOST_SERIES = 100_000
 """The SDK's own limit, 2,000 series of a metric, is reached by the verdicts of a hundred targets."""
 
-_LOGGERS: Mapping[Protocol, tuple[str, ...]] = {
-    "http": ("opentelemetry.exporter.otlp.proto.http.metric_exporter",),
-    "grpc": ("opentelemetry.exporter.otlp.proto.grpc.exporter",),
-}
-
+_NO_SPAN = Context()
 
 _OF_THE_POD = {
     "POD_NAME": "k8s.pod.name",
@@ -53,8 +57,18 @@ _OF_THE_POD = {
 }
 
 
-class NotInstalled(Exception):
-    """The packages of the extra `otlp` are missing."""
+@dataclass(frozen=True, slots=True)
+class Pushing:
+    """How to push: how often, with which attributes beside service.name and service.version, and whether traces too.
+
+    `failed` is told the signal of each push that fails, `lost` the signal and number of records that were given up.
+    """
+
+    every_s: float
+    resource: Mapping[str, str] = field(default_factory=dict)
+    traces: bool = False
+    failed: Callable[[str], None] = lambda _: None
+    lost: Callable[[str, int], None] = lambda _, __: None
 
 
 class OtlpExporter:
@@ -64,42 +78,38 @@ class OtlpExporter:
     cannot forget: its retired points are left out of each push, and come back with their old counts if the watch does.
     """
 
-    def __init__(
-        self,
-        endpoint: str,
-        protocol: Protocol,
-        every_s: float,
-        headers: Mapping[str, str] | None = None,
-        resource: Mapping[str, str] | None = None,
-        failed: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """`resource` holds attributes beside service.name and service.version; `failed` is told the signal of a push.
-
-        Raises NotInstalled, ValueError.
-        """
+    def __init__(self, collector: Collector, pushing: Pushing) -> None:
+        """Begin to push. Raises NotInstalled."""
         self._store = Store()
         self._lock = threading.Lock()
         self._retired: frozenset[tuple[str, str]] = frozenset()
         self._closed = False
-        inner_limit_s = min(every_s, _PUSH_LIMIT_S)
-        inner = _exporter(endpoint, protocol, headers or {}, inner_limit_s)
-        self._push = Push(inner, endpoint, _LOGGERS[protocol], failed=partial(failed, "metrics"))
-        who = Resource.create({"service.name": "goldwatch", "service.version": __version__, **(resource or {})})
+        self._collector, self._pushing = collector, pushing
+        every_s = pushing.every_s
+        limit_s = min(every_s, _PUSH_LIMIT_S)
+        told = partial(pushing.failed, "metrics")
+        loggers = [collector.logger("metrics")]
+        self._push = Push(collector.metrics(limit_s), collector.endpoint, loggers, failed=told)
+        who = Resource.create({"service.name": "goldwatch", "service.version": __version__, **pushing.resource})
         self._provider = MeterProvider(
             [_reader(self._push, every_s)],
             who,
-            exemplar_filter=AlwaysOffExemplarFilter(),
+            exemplar_filter=TraceBasedExemplarFilter() if pushing.traces else AlwaysOffExemplarFilter(),
             shutdown_on_exit=False,
             views=[
-                View(instrument_name=m.otel_name, aggregation=ExponentialBucketHistogramAggregation())
-                for m in CATALOGUE
-                if m.kind is Kind.HISTOGRAM
+                View(instrument_name=name, aggregation=ExponentialBucketHistogramAggregation())
+                for name in (*(m.otel_name for m in CATALOGUE if m.kind is Kind.HISTOGRAM), *gen_ai.METRICS)
             ],
         )
         self._histograms = self._instruments()
-        logs = otlp_logs.exporter(protocol, _signal(endpoint, protocol, "logs"), headers or {}, inner_limit_s)
-        about = otlp_logs.failures(protocol, endpoint, partial(failed, "logs"))
-        self._logs = otlp_logs.OtlpLogs(logs, about, who, min(every_s, _LOGS_EVERY_S))
+        self._client = gen_ai.ClientMetrics(self._provider.get_meter("goldwatch", __version__))
+        often_s = min(every_s, _RECORDS_EVERY_S)
+        self._traces: OtlpTraces | None = None
+        if pushing.traces:
+            spans, room = collector.spans(limit_s), Backlog(SPANS, partial(pushing.lost, "traces"))
+            self._traces = OtlpTraces(spans, self._failures("traces"), room, who, often_s)
+        room = Backlog(RECORDS, partial(pushing.lost, "logs"))
+        self._logs = OtlpLogs(collector.logs(limit_s), self._failures("logs"), room, who, often_s)
         log.addHandler(self._logs)
 
     def publish(self, measurements: Iterable[Measurement]) -> None:
@@ -110,8 +120,17 @@ class OtlpExporter:
         for m in batch:
             if not isinstance(m.value, int | float):
                 histogram = self._histograms[m.metric.name]
+                spans = {exemplar.value: exemplar for exemplar in m.exemplars} if self._pushing.traces else {}
                 for value in m.value:
-                    histogram.record(value, m.labels)
+                    within = _within(spans.get(value))
+                    histogram.record(value, m.labels, within)
+
+    def follow(self, replayed: Replayed) -> None:
+        """Take a replay in, request by request."""
+        where = {"watch": replayed.judgement.watch, "target": replayed.judgement.target}
+        self._client.follow(replayed, where | of_server(replayed))
+        if self._traces is not None:
+            self._traces.follow(replayed)
 
     def retire(self, watch: str, target: str) -> None:
         """Push the series of a watch and target no more."""
@@ -127,13 +146,21 @@ class OtlpExporter:
                 return
             self._closed = True
         log.removeHandler(self._logs)
-        ending = threading.Thread(target=self._logs.close, daemon=True)  # a collector that hangs holds nobody up
-        ending.start()
+        closing = [self._logs.close, *([self._traces.close] if self._traces is not None else [])]
+        endings = [threading.Thread(target=close, daemon=True) for close in closing]
+        for ending in endings:  # a collector that hangs holds nobody up
+            ending.start()
         try:
             self._provider.shutdown(timeout_millis=_CLOSE_LIMIT_MS)
         except Exception:  # the SDK raises a bare one
             log.debug("the OpenTelemetry exporter did not end cleanly", exc_info=True)
-        ending.join(_CLOSE_LIMIT_MS / 3000)
+        until = time.monotonic() + _CLOSE_LIMIT_MS / 3000
+        for ending in endings:
+            ending.join(max(until - time.monotonic(), 0))
+
+    def _failures(self, signal: str) -> Failures:
+        told = partial(self._pushing.failed, signal)
+        return Failures(signal, self._collector.endpoint, [self._collector.logger(signal)], failed=told)
 
     def _restore(self, published: set[tuple[str, str]]) -> None:
         with self._lock:
@@ -168,32 +195,12 @@ def _reader(push: Push, every_s: float) -> PeriodicExportingMetricReader:
     return PeriodicExportingMetricReader(push, every_s * 1000, _PUSH_LIMIT_S * 1000, **options)
 
 
-def _exporter(endpoint: str, protocol: Protocol, headers: Mapping[str, str], timeout_s: float) -> MetricExporter:
-    """Make the SDK's exporter. Only the protocol that is used is imported."""
-    if urlsplit(endpoint).scheme not in ("http", "https"):
-        raise ValueError(f'"{endpoint}" is no address of a collector; write http://HOST:PORT or https://HOST:PORT')
-    try:
-        if protocol == "grpc":
-            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415 - an extra
-                OTLPMetricExporter as GrpcExporter,
-            )
-
-            metadata = tuple((name.lower(), value) for name, value in headers.items())
-            return GrpcExporter(endpoint=endpoint, headers=metadata, timeout=timeout_s)
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - an extra
-            OTLPMetricExporter as HttpExporter,
-        )
-    except ImportError as error:
-        raise NotInstalled(f"OTLP over {protocol} needs more packages: pip install 'goldwatch[otlp]'") from error
-    return HttpExporter(endpoint=_signal(endpoint, protocol, "metrics"), headers=dict(headers), timeout=timeout_s)
-
-
-def _signal(endpoint: str, protocol: Protocol, signal: str) -> str:
-    """Return where a signal is posted: at the path that OTLP prescribes, or beside that of metrics if it is given."""
-    if protocol == "grpc":
-        return endpoint
-    path = urlsplit(endpoint).path.strip("/")
-    return endpoint.replace("/v1/metrics", f"/v1/{signal}") if path else f"{endpoint.rstrip('/')}/v1/{signal}"
+def _within(exemplar: Exemplar | None) -> Context:
+    """Return the context of the span of an observation: the SDK takes its exemplars from there."""
+    if exemplar is None:
+        return _NO_SPAN
+    ids = SpanContext(int(exemplar.trace_id, 16), int(exemplar.span_id, 16), False, TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(ids), _NO_SPAN)
 
 
 def kubernetes(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,14 +1,14 @@
 """What the agent says of a watch, as OpenTelemetry log records: replays with their verdicts, alerts, changed targets.
 
 Records wait in a bounded queue for a thread that pushes them: nobody who logs waits, and a collector that is down costs
-the oldest records and nothing else.
+records and nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
@@ -17,10 +17,10 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExp
 from opentelemetry.sdk.resources import Resource
 
 from goldwatch import __version__
-from goldwatch.export.push import Failures
+from goldwatch.export.push import Backlog, Failures
 
 QUEUE = 512
-"""So many records wait at most; the oldest are given up then."""
+"""So many records wait at most; more are given up."""
 
 _EVENTS = {"replayed": "goldwatch.replay", "target changed": "goldwatch.target.changed", "alert": "goldwatch.alert"}
 _SEVERITIES = {
@@ -35,11 +35,14 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class OtlpLogs(logging.Handler):
     """A handler of the logger `goldwatch` that pushes what is about a watch. Of anything else it takes no notice."""
 
-    def __init__(self, inner: LogRecordExporter, failures: Failures, resource: Resource, every_s: float) -> None:
+    def __init__(
+        self, inner: LogRecordExporter, failures: Failures, backlog: Backlog, resource: Resource, every_s: float
+    ) -> None:
         """Push through the SDK's exporter `inner` every `every_s` seconds."""
         super().__init__(logging.INFO)
         self._provider = LoggerProvider(resource, shutdown_on_exit=False)
-        self._push = _Push(inner, failures)
+        self._backlog = backlog
+        self._push = _Push(inner, failures, backlog)
         processor = BatchLogRecordProcessor(self._push, every_s * 1000, max_queue_size=QUEUE)
         self._provider.add_log_record_processor(processor)
         self._logger = self._provider.get_logger("goldwatch", __version__)
@@ -47,7 +50,7 @@ class OtlpLogs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record."""
         fields = {k: v for k, v in vars(record).items() if k not in _STANDARD}
-        if "watch" not in fields:
+        if "watch" not in fields or not self._backlog.admit():
             return
         message = record.getMessage()
         at_ns = int(record.created * 1e9)
@@ -74,20 +77,25 @@ class OtlpLogs(logging.Handler):
 class _Push(LogRecordExporter):
     """Around the SDK's exporter: it fails quietly."""
 
-    def __init__(self, inner: LogRecordExporter, failures: Failures) -> None:
+    def __init__(self, inner: LogRecordExporter, failures: Failures, backlog: Backlog) -> None:
         self._inner = inner
         self._failures = failures
+        self._backlog = backlog
         self._ending = False
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        self._backlog.take(len(batch))
         with self._failures.overheard() as said:
             try:
                 result = self._inner.export(batch)
             except Exception as error:  # noqa: BLE001, RUF100 - as for metrics
                 said.append(str(error))
                 result = LogRecordExportResult.FAILURE
+        ok = result is LogRecordExportResult.SUCCESS
+        if not ok:
+            self._backlog.lose(len(batch))
         if not self._ending:
-            self._failures.note(ok=result is LogRecordExportResult.SUCCESS, said=said)
+            self._failures.note(ok=ok, said=said)
         return result
 
     def end(self) -> None:
@@ -99,28 +107,6 @@ class _Push(LogRecordExporter):
     def shutdown(self) -> None:
         with self._failures.overheard():
             self._inner.shutdown()  # type: ignore[no-untyped-call]
-
-
-def exporter(protocol: str, endpoint: str, headers: Mapping[str, str], timeout_s: float) -> LogRecordExporter:
-    """Make the SDK's exporter of log records. Raises ImportError without the extra."""
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import (  # noqa: PLC0415 - an extra
-            OTLPLogExporter as GrpcExporter,
-        )
-
-        metadata = tuple((name.lower(), value) for name, value in headers.items())
-        return GrpcExporter(endpoint=endpoint, headers=metadata, timeout=timeout_s)
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import (  # noqa: PLC0415 - an extra
-        OTLPLogExporter as HttpExporter,
-    )
-
-    return HttpExporter(endpoint=endpoint, headers=dict(headers), timeout=timeout_s)
-
-
-def failures(protocol: str, endpoint: str, failed: Callable[[], None]) -> Failures:
-    """Tell of log records that do not arrive."""
-    module = "grpc.exporter" if protocol == "grpc" else "http._log_exporter"
-    return Failures("logs", endpoint, [f"opentelemetry.exporter.otlp.proto.{module}"], failed=failed)
 
 
 def _event(message: str) -> str:

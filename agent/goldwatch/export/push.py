@@ -74,6 +74,37 @@ class Push(MetricExporter):
             self._inner.shutdown(timeout_millis=min(timeout_millis, _CLOSE_LIMIT_MS))
 
 
+class Backlog:
+    """Counts the records that wait for a push, refuses more than `most`, and tells `lost` of each that is given up.
+
+    Thread-safe.
+    """
+
+    def __init__(self, most: int, lost: Callable[[int], None] = lambda _: None) -> None:
+        self._most = most
+        self._lost = lost
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    def admit(self) -> bool:
+        """Say whether there is room for one more, which then waits."""
+        with self._lock:
+            room = self._waiting < self._most
+            self._waiting += room
+        if not room:
+            self.lose(1)
+        return room
+
+    def take(self, count: int) -> None:
+        """Note that so many wait no more: they are being pushed."""
+        with self._lock:
+            self._waiting -= count
+
+    def lose(self, count: int) -> None:
+        """Note that so many were given up."""
+        self._lost(count)
+
+
 class Failures:
     """Tells of the pushes of one signal that fail: at first and then once an hour, however often it pushes."""
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import threading
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
 from goldwatch.export.catalogue import CATALOGUE
-from goldwatch.export.measurement import Measurement
+from goldwatch.export.measurement import Exemplar, Measurement
 from goldwatch.export.metric import Kind, Metric
 
 _AT_ONCE = 1 << 16
@@ -27,20 +27,23 @@ class Distribution:
 
     counts: tuple[int, ...]
     total: float
+    exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
+    """The last one of each bucket that has had one."""
 
     @classmethod
-    def of(cls, values: Sequence[float], bounds: Sequence[float]) -> Distribution:
+    def of(cls, values: Sequence[float], bounds: Sequence[float], exemplars: Iterable[Exemplar] = ()) -> Distribution:
         """Sort values into buckets."""
         counts = [0] * (len(bounds) + 1)
         for start in range(0, len(values), _AT_ONCE):  # a million of them are not to be copied at once
             ordered = sorted(values[start : start + _AT_ONCE])
             upto = [0, *(bisect_right(ordered, bound) for bound in bounds), len(ordered)]
             counts = [count + b - a for count, (a, b) in zip(counts, pairwise(upto), strict=True)]
-        return cls(tuple(counts), math.fsum(values))
+        last = {bisect_left(bounds, exemplar.value): exemplar for exemplar in exemplars}
+        return cls(tuple(counts), math.fsum(values), last)
 
     def __add__(self, other: Distribution) -> Distribution:
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
-        return Distribution(counts, self.total + other.total)
+        return Distribution(counts, self.total + other.total, {**self.exemplars, **other.exemplars})
 
 
 Key: TypeAlias = tuple[str, ...]
@@ -95,7 +98,7 @@ class Store:
 
 def _sample(measurement: Measurement) -> Sample:
     if isinstance(measurement.value, Sequence):
-        return Distribution.of(measurement.value, measurement.metric.buckets)
+        return Distribution.of(measurement.value, measurement.metric.buckets, measurement.exemplars)
     return float(measurement.value)
 
 

@@ -13,9 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from goldwatch.probe import BadAnswer, CountsTokens, Probe, ProbeError, Tensors, Unreachable, single_output
+from goldwatch.probe import (
+    CURRENT_TRACE,
+    BadAnswer,
+    CountsTokens,
+    Probe,
+    ProbeError,
+    Tensors,
+    Unreachable,
+    single_output,
+)
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.trace import Trace
 
 MOST_FAILURES_IN_A_ROW = 10
 """After so many requests without any answer the rest is not sent: it would harm, and take for ever."""
@@ -43,12 +53,16 @@ def batch(inputs: Tensors, indices: list[int]) -> Tensors:
 class Asking:
     """Asks one probe for the rows of one replay. As thread-safe as the probe."""
 
-    def __init__(self, probe: Probe, inputs: Tensors, columns: Columns, samples: int) -> None:
+    def __init__(
+        self, probe: Probe, inputs: Tensors, columns: Columns, samples: int, trace: Trace | None = None
+    ) -> None:
+        """Make ready; `samples` is the number of examples of a query, each of which carries the ids of `trace`."""
         self.errors: Counter[str] = Counter()
         self._probe = probe
         self._inputs = inputs
         self._columns = columns
         self._samples = samples
+        self._trace = trace if trace is not None and trace.every else None
         self._stores = [(spec, columns.array(f"output.{spec.name}")) for spec in columns.layout.outputs]
         self._tokens = (
             _TokenColumns(probe, columns) if columns.layout.tokens and isinstance(probe, CountsTokens) else None
@@ -68,6 +82,15 @@ class Asking:
 
     def encode(self, row: int) -> Any:  # noqa: ANN401 - the request is the probe's own affair
         """Make the request of the query that begins at a row. Raises what the probe raises."""
+        if self._trace is None:
+            return self._encoded(row)
+        CURRENT_TRACE.set(self._trace.of(row // self._samples))
+        try:
+            return self._encoded(row)
+        finally:
+            CURRENT_TRACE.set(None)
+
+    def _encoded(self, row: int) -> Any:  # noqa: ANN401
         if self._samples == 1:
             return self._probe.encode(example(self._inputs, self._columns.example[row]))
         return self._probe.encode(batch(self._inputs, list(self._columns.example[row : self._end(row)])))
@@ -75,7 +98,7 @@ class Asking:
     def warm_up(self, row: int) -> None:
         """Send the query of a row and forget the answer: what ails the target will be counted in the replay itself."""
         with contextlib.suppress(Exception):
-            self._probe.predict(self.encode(row))
+            self._probe.predict(self._encoded(row))
 
     def send(self, flight: int, row: int, request: Any, due_ns: int = 0, free_ns: int = 0) -> int:  # noqa: ANN401
         """Send a request and keep what comes of it. Returns when the answer was there, by the monotonic clock.

@@ -166,6 +166,12 @@ class Columns:
         dtype, shape = self.layout.columns()[name]
         return np.ndarray(shape, dtype, buffer=self._memory, offset=self._offsets[name])
 
+    def text(self, name: str, row: int) -> str:
+        """Return the text of a row in a column of bytes."""
+        size = int(self.layout.columns()[name][0][1:])
+        start = self._offsets[name] + row * size
+        return self._memory[start : start + size].rstrip(b"\0").decode("utf-8", "replace")
+
     def close(self) -> None:
         """Let go of the memory; views that are still alive keep the mapping, not the descriptor."""
         for view in (self._words, self._flights, self.example, self.sent_ns, self.latency_ns, self.outcome):

@@ -23,6 +23,7 @@ from goldwatch.replay.disturbances import Found
 from goldwatch.replay.foreign import packages
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.trace import Trace
 from goldwatch.replay.workers import Worker, WorkerDied, Workers
 
 MOST_RESTARTS = 3
@@ -51,6 +52,7 @@ class Plan:
     outputs: tuple[TensorSpec, ...]
     examples: Sequence[int]
     tokens: bool = False
+    trace: Trace | None = None
     load: LoadPlan = field(default_factory=LoadPlan)
     python: str = ""
     memory_bytes: int | None = None
@@ -80,15 +82,16 @@ class Guard(Protocol):
 class Replay:
     """What happened. The columns are the caller's to close.
 
-    `started_at` is Unix time in seconds, the durations are seconds. `failure` says why the target could not be reached
-    or used at all; `given_up` why it was asked no further; `ended` why goldwatch itself could not go on, which says
-    nothing of the target: a mistake in the config, a missing package, a stop. `samples` is the number of examples of
-    one request. `described_after` is what a served target said that it is at the end. `held_s` is for how long the
-    replay was held because the target had no room.
+    `started_at` is Unix time in seconds, `started_ns` the same moment by the monotonic clock in nanoseconds; durations
+    are seconds. `failure` says why the target could not be reached or used at all; `given_up` why it was asked no
+    further; `ended` why goldwatch itself could not go on, which says nothing of the target: a mistake in the config, a
+    missing package, a stop. `samples` is the number of examples of one request. `described_after` is what a served
+    target said that it is at the end. `held_s` is for how long the replay was held because the target had no room.
     """
 
     columns: Columns
     started_at: float
+    started_ns: int = 0
     duration_s: float = 0.0
     samples: int = 1
     open_load: bool = False
@@ -149,7 +152,7 @@ class _Supervision:
         self._started_ns = time.monotonic_ns()
         layout = Layout(len(plan.examples), plan.outputs, plan.tokens)
         columns = Columns.create(layout, plan.examples)
-        self.replay = Replay(columns, wall(), samples=plan.load.samples, open_load=plan.load.is_open)
+        self.replay = Replay(columns, wall(), self._started_ns, samples=plan.load.samples, open_load=plan.load.is_open)
 
     def run(self) -> Replay:
         while True:
@@ -198,6 +201,7 @@ class _Supervision:
             "outputs": [asdict(spec) for spec in plan.outputs],
             "rows": len(plan.examples),
             "tokens": plan.tokens,
+            "trace": asdict(plan.trace) if plan.trace is not None else None,
             "load": asdict(plan.load),
             "warmup": plan.warmup,
             "time_limit_s": plan.time_limit_s,

@@ -22,6 +22,7 @@ from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.pace import Pace
+from goldwatch.replay.trace import Trace
 
 if TYPE_CHECKING:
     from goldwatch.replay.worker import Emit
@@ -49,7 +50,8 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
     columns.progress(Phase.WARMING_UP, clock_ns())
     pace = Pace(load.most_per_s)
     _warm_up(probe, inputs, columns, argument["warmup"], pace, emit)
-    asking = Asking(probe, inputs, columns, load.samples)
+    trace = Trace(**argument["trace"]) if argument["trace"] is not None else None
+    asking = Asking(probe, inputs, columns, load.samples, trace)
     dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
     gc.collect()
     gc.disable()

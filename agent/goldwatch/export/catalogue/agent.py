@@ -37,3 +37,11 @@ PUSHES_FAILED = Metric(
     ("signal",),
     "Pushes that an OpenTelemetry collector did not take. Absent without a collector.",
 )
+RECORDS_LOST = Metric(
+    "goldwatch_pushes_records_lost_total",
+    "goldwatch.pushes.records_lost",
+    Kind.COUNTER,
+    "{record}",
+    ("signal",),
+    "Log records and spans that were given up: their queue was full, or the push failed that had them.",
+)
