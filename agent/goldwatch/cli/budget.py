@@ -1,13 +1,14 @@
-"""The command that says, before anything runs, what will be noticed: explain-budget."""
+"""The commands that say what the monitors will notice, and what they would have: explain-budget, backtest."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail
+from goldwatch.cli.base import ConfigFile, app, fail, select
 
 
 @app.command()
@@ -28,3 +29,42 @@ def explain_budget(
     finally:
         workers.close()
     sys.stdout.write((foresight.as_json if as_json else foresight.as_text)(wanted.config, found))
+
+
+@app.command()
+def backtest(
+    config: ConfigFile,
+    history: Annotated[
+        Path | None, typer.Option(help="A ledger, or a table in CSV; without it, the ledger of the config.")
+    ] = None,
+    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
+    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Play recorded replays through the monitors: what would have alerted, and when, beside common rules."""
+    from goldwatch import backtest as playing  # noqa: PLC0415 - it brings numpy
+    from goldwatch import backtest_report, common_rules, pipeline  # noqa: PLC0415
+    from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
+    from goldwatch.history import History, LedgerError  # noqa: PLC0415
+    from goldwatch.replay.workers import Workers  # noqa: PLC0415
+
+    workers = Workers()
+    try:
+        wanted = pipeline.prepare(config, workers)
+        assignment = select(wanted, watch, target)
+        golden, file = GoldenSet.open(Path(assignment.golden.path)), history or wanted.config.ledger
+        is_table = file.suffix.lower() == ".csv"
+        if is_table:
+            records = playing.from_table(file, golden.examples)
+        else:
+            with History.open(file) as ledger:
+                records = playing.from_ledger(ledger, assignment)
+    except (pipeline.CannotStart, LedgerError, playing.NoHistory) as error:
+        fail(str(error))
+    finally:
+        workers.close()
+    played = playing.play(assignment, golden, records, counts=is_table)
+    right, replays = golden.tensor("reference.right").sum(), sum(golden.manifest.reference.replays)
+    rules = common_rules.fired(records, float(right) / (replays * golden.examples))
+    title = " ".join(dict.fromkeys(assignment.key))
+    sys.stdout.write((backtest_report.as_json if as_json else backtest_report.as_text)(title, played, rules))

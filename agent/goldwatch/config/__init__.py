@@ -18,6 +18,7 @@ from goldwatch.config.quantities import (
     format_points,
     format_rate,
     parse_duration,
+    parse_moment,
 )
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.schema import json_schema
@@ -71,4 +72,5 @@ __all__ = [
     "json_schema",
     "load",
     "parse_duration",
+    "parse_moment",
 ]
