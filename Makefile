@@ -38,7 +38,7 @@ image-test: $(READY) ## build the image on a base made here, and run it on a rea
 
 lock: $(READY) ## write requirements/: what goes into the images, with hashes
 	$(LOCK) pyproject.toml -o requirements/base.txt
-	for extra in onnx tensorflow all; do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit 1; done
+	for extra in onnx operator tensorflow all; do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit 1; done
 	$(LOCK) requirements/build.in -o requirements/build.txt
 
 check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes

@@ -21,6 +21,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from goldwatch import __version__
 from goldwatch.agenda import Agenda, Key, Missed, Turn
 from goldwatch.config import Config
+from goldwatch.config.follow import Gone, follow
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.metric import Kind
@@ -353,8 +354,12 @@ def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | Non
         raise CannotStart(f"{config.source}: cluster.lease: {error}") from None
 
 
-async def serve(path: Path) -> None:
-    """Run the agent until SIGTERM or SIGINT. Raises CannotStart."""
+async def serve(path: Path, *, follows: bool = False) -> None:
+    """Run the agent until SIGTERM or SIGINT. Raises CannotStart.
+
+    With `follows` a file that has changed is reloaded, and one that was taken away ends the agent with CannotStart: who
+    took it wants nothing to be watched any more.
+    """
     service = Service(path, on_config=lambda config: set_up(config.log.format, config.log.level))
     ended, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -362,6 +367,9 @@ async def serve(path: Path) -> None:
         loop.add_signal_handler(number, ended.set)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     ending = asyncio.create_task(ended.wait())
+    following = asyncio.create_task(follow(path, reload)) if follows else None
+    if following is not None:
+        following.add_done_callback(lambda _: ended.set())
     if await _first(asyncio.create_task(service.start()), ending, service):
         while await _first(asyncio.create_task(reload.wait()), ending, service):
             reload.clear()
@@ -369,6 +377,14 @@ async def serve(path: Path) -> None:
                 break
     log.info("stopping")
     await service.stop()
+    if following is not None:
+        following.cancel()
+        try:
+            await following
+        except asyncio.CancelledError:
+            pass
+        except Gone as gone:
+            raise CannotStart(str(gone)) from None
 
 
 async def _first(work: asyncio.Task[Any], ending: asyncio.Task[Any], service: Service) -> bool:

@@ -67,6 +67,9 @@ MATRIX: dict[str, dict[str, Any]] = {
     "no identity": {"serviceAccount": {"create": False, "name": "theirs"}},
     "webhook": {"webhook": {"enabled": True}},
     "webhook by cert-manager": {"webhook": {"enabled": True, "certManager": {"enabled": True, "issuer": "ours"}}},
+    "operator": {
+        "operator": {"enabled": True, "namespaces": ["a", "b"], "defaults": {"alerts": {"false_alarms": "2 per year"}}}
+    },
     "nothing": {"standalone": {"enabled": False}},
     "names": {"fullnameOverride": "x" * 60},
 }
@@ -191,6 +194,37 @@ def test_every_agent_has_an_identity_of_its_own() -> None:
     (account,) = of_kind(manifests, "ServiceAccount")
     (deployment,) = of_kind(manifests, "Deployment")
     assert deployment["spec"]["template"]["spec"]["serviceAccountName"] == account["metadata"]["name"] != "default"
+
+
+def test_the_operator_has_a_role_in_its_namespaces_and_nowhere_else() -> None:
+    manifests = render(BASE | {"standalone": {"enabled": False}} | MATRIX["operator"])
+    roles = of_kind(manifests, "Role")
+    assert [role["metadata"]["namespace"] for role in roles] == ["a", "b"]
+    assert not of_kind(manifests, "ClusterRole")
+    allowed = {
+        (resource, verb) for rule in roles[0]["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
+    assert allowed == {
+        ("watches", "list"),
+        ("watches", "watch"),
+        ("watches/status", "patch"),
+        ("configmaps", "list"),
+        ("configmaps", "create"),
+        ("configmaps", "update"),
+        ("pods", "list"),
+    }
+    (here,) = of_kind(render(BASE | {"operator": {"enabled": True}}), "Role")
+    assert here["metadata"]["namespace"] == "models"
+
+
+def test_an_agent_follows_a_config_that_is_not_the_charts() -> None:
+    def arguments(values: dict[str, Any]) -> list[str]:
+        (deployment,) = of_kind(render(BASE | values), "Deployment")
+        found: list[str] = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+        return found
+
+    assert arguments({}) == ["run", "/etc/goldwatch/goldwatch.yaml"]
+    assert arguments({"existingConfigMap": "fraud"}) == ["run", "--follow", "/etc/goldwatch/goldwatch.yaml"]
 
 
 def test_the_network_policy_lets_in_scrapes_and_nothing_else() -> None:

@@ -16,6 +16,7 @@ class Cluster:
     plane: ControlPlane
     agent: Path
     webhook: Path
+    operator: Path
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     plane = ControlPlane(tmp_path_factory.mktemp("cluster"))
     agent = plane.identity("models", "release-goldwatch")
     webhook = plane.identity("models", "release-goldwatch-webhook")
+    operator = plane.identity("models", "release-goldwatch-operator")
     with plane.running():
         plane.wait_for_namespace("models")
-        yield Cluster(plane, agent, webhook)
+        yield Cluster(plane, agent, webhook, operator)

@@ -112,11 +112,19 @@ class ControlPlane:
             return True
         return False
 
-    def ask(self, method: str, path: str, body: Any = None, token: str = "", kind: str = "application/json") -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        token: str = "",
+        kind: str = "application/json",
+        accept: str = "application/json",
+    ) -> Any:
         """Send one request. Raises Refused with the server's own message."""
         trust = ssl.create_default_context()
         trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-        headers = {"Authorization": f"Bearer {token or self.admin}", "Content-Type": kind}
+        headers = {"Authorization": f"Bearer {token or self.admin}", "Content-Type": kind, "Accept": accept}
         data = None if body is None else json.dumps(body).encode()
         url = f"https://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data, headers, method=method)

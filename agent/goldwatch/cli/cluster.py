@@ -1,4 +1,4 @@
-"""The commands for a cluster: health, webhook."""
+"""The commands for a cluster: health, webhook, operator."""
 
 from __future__ import annotations
 
@@ -51,3 +51,35 @@ def webhook(
         asyncio.run(server.serve(sidecar, certificate, key, host, port))
     except (injection.BadSidecar, OSError) as error:
         fail(f"the webhook cannot be served: {error}")
+
+
+@app.command()
+def operator(
+    namespace: Annotated[
+        list[str], typer.Option(help="A namespace to keep; may be repeated. By default the own.")
+    ] = [],  # noqa: B006 - typer copies it
+    defaults: Annotated[
+        Path | None, typer.Option(help="Sections that all configs share, such as alerts, as a YAML file.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks at the agents.")] = 15,
+    health_port: Annotated[int, typer.Option(min=1, max=65535, help="Where /healthz is served.")] = 8080,
+) -> None:
+    """Turn Watches into the configs of agents, and show in their status what the agents say."""
+    from goldwatch.cluster.api import Api, ApiError, NotInCluster  # noqa: PLC0415
+    from goldwatch.cluster.watches import BadDefaults, read_defaults  # noqa: PLC0415
+    from goldwatch.log import set_up  # noqa: PLC0415
+
+    try:
+        from goldwatch.cluster.operator import Operator  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "kopf":
+            raise
+        fail("the operator needs kopf, which is not installed; pip install 'goldwatch[operator]'")
+    set_up("human", "info")
+    try:
+        shared = read_defaults(defaults) if defaults is not None else {}
+        api = Api.in_cluster()
+        operating = Operator(api, namespace or [api.namespace], shared, every)
+        asyncio.run(operating.serve(f"http://0.0.0.0:{health_port}/healthz"))
+    except (ApiError, BadDefaults, NotInCluster) as error:
+        fail(str(error))

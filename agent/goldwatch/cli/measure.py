@@ -67,13 +67,16 @@ def run(
     patient: Annotated[
         bool, typer.Option("--patient", help="Where it cannot start, say why and try again, rather than end.")
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Reload the config when its file changes, as if by SIGHUP.")
+    ] = False,
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
     from goldwatch import pipeline, service  # noqa: PLC0415
 
     while True:
         try:
-            asyncio.run(service.serve(config))
+            asyncio.run(service.serve(config, follows=follow))
         except pipeline.CannotStart as error:
             if not patient:
                 fail(str(error))

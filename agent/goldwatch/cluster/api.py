@@ -17,6 +17,8 @@ import aiohttp
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 Resource = dict[str, Any]
 
+_PAGE = 500
+
 
 class NotInCluster(Exception):
     """This process does not run in a pod, or the pod was given no identity."""
@@ -51,13 +53,23 @@ class Api:
         return cls(f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}", account)
 
     @property
+    def token(self) -> str:
+        """The token by which this pod is known now."""
+        return (self._account / "token").read_text().strip()  # it is replaced every hour
+
+    @property
+    def authority(self) -> Path:
+        """The file with the certificate by which the API server is known."""
+        return self._account / "ca.crt"
+
+    @property
     def namespace(self) -> str:
         """The namespace of this pod."""
         return (self._account / "namespace").read_text().strip()
 
     async def __aenter__(self) -> Api:
         """Connect when the first request needs it."""
-        trust = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+        trust = ssl.create_default_context(cafile=str(self.authority))
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust))
         return self
 
@@ -80,14 +92,36 @@ class Api:
         """Replace a resource. Raises ApiError, with status 409 if it is not the version that was read."""
         return await self._ask("PUT", path, body, limit_s)
 
-    async def _ask(self, method: str, path: str, body: Resource | None, limit_s: float) -> Resource:
+    async def patch(self, path: str, body: Resource, limit_s: float) -> Resource:
+        """Change what `body` says of a resource, by a JSON merge patch. Raises ApiError."""
+        return await self._ask("PATCH", path, body, limit_s, "application/merge-patch+json")
+
+    async def all_of(self, path: str, limit_s: float, labels: str = "") -> list[Resource]:
+        """Return all resources of a collection, by a label selector, page by page. Raises ApiError."""
+        found: list[Resource] = []
+        asked = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        while True:
+            page = await self._ask("GET", path, None, limit_s, asked=asked)
+            found += page.get("items") or []
+            if not (token := (page.get("metadata") or {}).get("continue")):
+                return found
+            asked["continue"] = token
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Resource | None,
+        limit_s: float,
+        kind: str = "application/json",
+        asked: Mapping[str, str] | None = None,
+    ) -> Resource:
         assert self._session is not None, "use within `async with`"  # noqa: S101
         limit = aiohttp.ClientTimeout(total=limit_s)
         try:
-            token = (self._account / "token").read_text().strip()  # it is replaced every hour
-            sent = self._session.request(
-                method, self.url + path, json=body, timeout=limit, headers={"Authorization": f"Bearer {token}"}
-            )
+            headers = {"Authorization": f"Bearer {self.token}"} | ({} if body is None else {"Content-Type": kind})
+            url = self.url + path
+            sent = self._session.request(method, url, params=asked, json=body, timeout=limit, headers=headers)
             async with sent as answer:
                 found: Resource = await answer.json(content_type=None)
         except TimeoutError:

@@ -32,7 +32,7 @@ def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
         probe = written.get("probe")
         if not isinstance(probe, str):
             continue  # missing or no text: the types of `written` say so
-        if probe not in types:
+        if types.get(probe) is None:  # what is wrong with it is wrong with each target that names it
             types[probe] = _probe_type(document, ("targets", name, "probe"), probe, entries)
         if kind := types[probe]:
             target = _target(document, name, written, kind)

@@ -1,0 +1,114 @@
+"""The operator: kopf watches the Watches, and each namespace that changed is reconciled, once for a burst of changes.
+
+kopf keeps the streams of events alive and says whether the process is; it writes nothing itself, neither progress nor
+finalizers: what is to be done is read from the cluster each time (see `reconciler`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+import kopf
+
+from goldwatch.cluster.api import Api, ApiError
+from goldwatch.cluster.reconciler import Reconciler
+from goldwatch.cluster.resource import GROUP, PLURAL, VERSION
+
+log = logging.getLogger("goldwatch")
+
+_SETTLE_S = 0.5
+"""So long after a change others are waited for."""
+_AGAIN_S = 30.0
+
+
+class Operator:
+    """Keeps namespaces as their Watches say, until it is cancelled. `every_s` is how often agents are asked."""
+
+    def __init__(self, api: Api, namespaces: Sequence[str], defaults: Mapping[str, Any], every_s: float) -> None:
+        self._api = api
+        self._defaults = defaults
+        self._every_s = every_s
+        self._changed = {namespace: asyncio.Event() for namespace in namespaces}
+        self._seen: dict[str, object] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending = contextlib.AsyncExitStack()
+
+    async def serve(self, health: str) -> None:
+        """Run until SIGTERM; `health` is the address of the liveness probe. Raises ApiError if it may not begin."""
+        async with self._api:
+            for namespace in self._changed:  # what is missing is said now, not tried for ever
+                await self._api.all_of(f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}", 15.0)
+            await kopf.operator(
+                registry=self._registry(),
+                settings=_settings(),
+                namespaces=list(self._changed),
+                standalone=True,
+                liveness_endpoint=health,
+            )
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(self._login)
+        kopf.on.startup(registry=registry)(self._start)
+        kopf.on.cleanup(registry=registry)(self._stop)
+        kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)(self._event)
+        return registry
+
+    async def _login(self, **_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - as kopf calls it
+        return kopf.ConnectionInfo(
+            server=self._api.url, ca_path=str(self._api.authority), scheme="Bearer", token=self._api.token
+        )
+
+    async def _start(self, **_: Any) -> None:  # noqa: ANN401 - as kopf calls it
+        session = await self._ending.enter_async_context(aiohttp.ClientSession())
+        for namespace, changed in self._changed.items():
+            reconciler = Reconciler(self._api, session, namespace, self._defaults)
+            self._tasks.append(asyncio.create_task(self._keep(namespace, reconciler, changed)))
+        log.info("operating", extra={"namespaces": ", ".join(self._changed)})
+
+    async def _stop(self, **_: Any) -> None:  # noqa: ANN401 - as kopf calls it
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ending.aclose()
+
+    async def _event(self, event: Mapping[str, Any], **_: Any) -> None:  # noqa: ANN401 - as kopf calls it
+        """Note that a namespace has changed; that a status was written, by this operator, is no change."""
+        metadata = event["object"]["metadata"]
+        uid, state = metadata["uid"], (metadata.get("generation"), metadata.get("labels"))
+        if event["type"] == "DELETED":
+            self._seen.pop(uid, None)
+        elif self._seen.get(uid) == state:
+            return
+        else:
+            self._seen[uid] = state
+        self._changed[metadata["namespace"]].set()
+
+    async def _keep(self, namespace: str, reconciler: Reconciler, changed: asyncio.Event) -> None:
+        while True:
+            wait_s = self._every_s
+            try:
+                await reconciler.run()
+            except ApiError as error:
+                log.warning("not reconciled", extra={"namespace": namespace, "why": str(error)})
+                wait_s = min(self._every_s, _AGAIN_S)
+            except Exception:
+                log.exception("reconciling failed in goldwatch itself", extra={"namespace": namespace})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), wait_s)
+                await asyncio.sleep(_SETTLE_S)
+            changed.clear()
+
+
+def _settings() -> kopf.OperatorSettings:
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # it tells of each event otherwise
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True  # neither namespaces nor definitions come and go under it
+    settings.watching.server_timeout = 270  # a stream that has died silently is replaced
+    return settings

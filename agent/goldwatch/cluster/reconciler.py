@@ -1,0 +1,167 @@
+"""Brings a namespace to what its Watches say: a ConfigMap for each agent's config, and a status for each Watch.
+
+A Watch belongs to the ConfigMap that its label goldwatch.dev/config names, as a pod belongs to it by the annotation of
+that name. Everything is read anew each time and only what differs is written, so it does not matter what was missed,
+how often it runs or who runs it: nothing is kept but what would be computed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from goldwatch.cluster import fleet
+from goldwatch.cluster.api import Api, ApiError, Resource
+from goldwatch.cluster.resource import API_VERSION, PLURAL
+from goldwatch.cluster.watches import BadDefaults, Composed, compose
+
+log = logging.getLogger("goldwatch")
+
+CONFIG = "goldwatch.dev/config"
+"""The label of a Watch that names its ConfigMap."""
+DEFAULT_CONFIG = "goldwatch-watches"
+KEY = "goldwatch.yaml"
+MANAGED = {"app.kubernetes.io/managed-by": "goldwatch-operator"}
+_SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
+_LIMIT_S = 15.0
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What became of the Watches of one ConfigMap: why each is not in it, "" for one that is."""
+
+    problems: Mapping[str, str]
+    reason: str = "Invalid"
+
+
+class Reconciler:
+    """One namespace. `session` asks the agents."""
+
+    def __init__(self, api: Api, session: aiohttp.ClientSession, namespace: str, defaults: Mapping[str, Any]) -> None:
+        self._api = api
+        self._session = session
+        self._namespace = namespace
+        self._defaults = defaults
+        self._core = f"/api/v1/namespaces/{namespace}"
+        self._watches = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
+        self._composed: dict[str, tuple[object, Composed]] = {}
+
+    async def run(self) -> None:
+        """Reconcile once. Raises ApiError if the API server cannot be read."""
+        watches = await self._api.all_of(self._watches, _LIMIT_S)
+        maps = await self._api.all_of(f"{self._core}/configmaps", _LIMIT_S, _SELECTOR)
+        found = fleet.agents(await self._api.all_of(f"{self._core}/pods", _LIMIT_S, fleet.AGENT))
+        existing = {held["metadata"]["name"]: held for held in maps}
+        wanted: dict[str, list[Resource]] = {name: [] for name in existing}
+        for watch in watches:
+            wanted.setdefault(config_of(watch), []).append(watch)
+        for name in self._composed.keys() - wanted.keys():
+            del self._composed[name]
+        results = {name: await self._config(name, mine, existing.get(name)) for name, mine in wanted.items()}
+        told = await fleet.ask(self._session, [agent for agent in found if agent.config in wanted])
+        await _few_at_once(
+            self._tell(watch, results[name], told.get(name, {}), sum(agent.config == name for agent in found))
+            for name, mine in wanted.items()
+            for watch in mine
+        )
+
+    async def _config(self, name: str, watches: list[Resource], existing: Resource | None) -> _Result:
+        before = ((existing or {}).get("data") or {}).get(KEY, "")
+        try:
+            composed = await self._compose(name, watches, before)
+            if composed.text != before or (existing is None and composed.text):
+                await self._write(name, composed.text, existing)
+        except BadDefaults as error:
+            return _Result({_name(watch): str(error) for watch in watches}, "Refused")
+        except ApiError as error:
+            about = f"the ConfigMap {name} cannot be written: {error}"
+            if error.status == 409 and existing is None:
+                about = (
+                    f"there is a ConfigMap {name} already, which is not the operator's; name another one by {CONFIG}"
+                )
+            log.warning("config not written", extra={"namespace": self._namespace, "config": name, "why": str(error)})
+            return _Result({_name(watch): about for watch in watches}, "NotWritten")
+        return _Result(composed.problems)
+
+    async def _compose(self, name: str, watches: list[Resource], before: str) -> Composed:
+        """Make the text, unless it was made of the same Watches the last time."""
+        made_of = (before, sorted((_name(w), w["metadata"].get("generation")) for w in watches))
+        if name in self._composed and self._composed[name][0] == made_of:
+            return self._composed[name][1]
+        specs = {_name(watch): watch.get("spec") or {} for watch in watches}
+        composed = await asyncio.to_thread(compose, specs, self._defaults, before)
+        self._composed[name] = ((composed.text, made_of[1]), composed)  # what will be there the next time
+        return composed
+
+    async def _write(self, name: str, text: str, existing: Resource | None) -> None:
+        """Create or replace the ConfigMap. One without a Watch is emptied: a volume of a deleted one would stay."""
+        data = {KEY: text} if text else {}
+        metadata = {"name": name, "namespace": self._namespace, "labels": MANAGED}
+        body: Resource = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        if existing is None:
+            await self._api.post(f"{self._core}/configmaps", body, _LIMIT_S)
+        else:
+            body["metadata"] = existing["metadata"]  # with its version: who else has changed it is not overwritten
+            await self._api.put(f"{self._core}/configmaps/{name}", body, _LIMIT_S)
+        log.info("config written", extra={"namespace": self._namespace, "config": name, "bytes": len(text)})
+
+    async def _tell(self, watch: Resource, result: _Result, told: Mapping[str, list[fleet.Told]], agents: int) -> None:
+        """Write the status of a Watch, if it is another than it was."""
+        name, before = _name(watch), watch.get("status") or {}
+        problem = result.problems.get(name, "")
+        status = fleet.status(told.get(name, ()), agents)
+        if problem:
+            status["message"] = problem
+        status["conditions"] = [_accepted(watch, problem, result.reason)]
+        if all(before.get(key) == value for key, value in status.items()):
+            return
+        # null takes a key away, and some API servers keep the null where there was none
+        changed = {key: value for key, value in status.items() if value is not None or key in before}
+        try:
+            await self._api.patch(f"{self._watches}/{name}/status", {"status": changed}, _LIMIT_S)
+        except ApiError as error:
+            if error.status != 404:  # it was deleted meanwhile
+                log.warning("status not written", extra={"watch": name, "why": str(error)})
+
+
+def config_of(watch: Resource) -> str:
+    """Return the name of the ConfigMap of a Watch."""
+    return (watch["metadata"].get("labels") or {}).get(CONFIG) or DEFAULT_CONFIG
+
+
+def _name(watch: Resource) -> str:
+    name: str = watch["metadata"]["name"]
+    return name
+
+
+def _accepted(watch: Resource, problem: str, reason: str) -> dict[str, Any]:
+    """Return the condition Accepted, with the time of the one before if it is as it was."""
+    conditions = (watch.get("status") or {}).get("conditions") or []
+    before: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Accepted"), {})
+    status = "False" if problem else "True"
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "type": "Accepted",
+        "status": status,
+        "reason": reason if problem else "Accepted",
+        "message": problem or "in the config",
+        "observedGeneration": watch["metadata"].get("generation", 0),
+        "lastTransitionTime": before.get("lastTransitionTime", now) if before.get("status") == status else now,
+    }
+
+
+async def _few_at_once(work: Iterable[Awaitable[None]]) -> None:
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(each: Awaitable[None]) -> None:
+        async with turn:
+            await each
+
+    await asyncio.gather(*map(one, work))

@@ -1,0 +1,169 @@
+"""The resource `Watch` of the API group goldwatch.dev: its definition, made from the types of the config.
+
+A Watch has under `spec` what the config has about one watch: the target and the golden set in place of their names. The
+schema is structural, as the API server asks of one: no references to definitions, one type a value. What it cannot
+say (a probe's own options, one value that depends on another) is judged by the operator, in the config's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from goldwatch.config.written import GoldenEntry, TargetEntry, WatchEntry
+from goldwatch.judgement import State
+
+GROUP = "goldwatch.dev"
+VERSION = "v1alpha1"
+PLURAL = "watches"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+Schema = dict[str, Any]
+
+_BY_NAME = ("golden", "target", "targets")
+"""The keys of a watch that name what a Watch holds itself."""
+_LONGEST_NAME = 63
+"""Of a target, golden set or watch in the config, which get the Watch's own name."""
+_KEPT = (
+    "type",
+    "description",
+    "enum",
+    "pattern",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "required",
+)
+_NOT_IN_GO = ("(?!", "(?=", "(?<")
+"""The API server's regular expressions look neither ahead nor behind."""
+
+_COLUMNS = (
+    ("Verdict", "string", ".status.verdict", 0, "What the worst monitor says."),
+    ("Evidence", "string", ".status.evidence", 0, "How much of it there is against the model, of how much is needed."),
+    ("Last Replay", "date", ".status.lastReplay", 0, "How long ago the last replay began."),
+    ("Config", "string", '.status.conditions[?(@.type=="Accepted")].reason', 0, "Whether it is in an agent's config."),
+    ("Message", "string", ".status.message", 1, "What is wrong, if anything is."),
+    ("Age", "date", ".metadata.creationTimestamp", 0, "How long ago it was created."),
+)
+
+
+def definition() -> Schema:
+    """Return the CustomResourceDefinition."""
+    version = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": [
+            {"name": name, "type": kind, "jsonPath": path, "priority": priority, "description": about}
+            for name, kind, path, priority, about in _COLUMNS
+        ],
+        "schema": {"openAPIV3Schema": _whole()},
+    }
+    names = {"plural": PLURAL, "singular": "watch", "kind": "Watch", "listKind": "WatchList"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def _whole() -> Schema:
+    return {
+        "type": "object",
+        "description": "A standing job of goldwatch: a golden set, replayed against a deployed model on a schedule.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": _LONGEST_NAME}}},
+            "spec": _spec(),
+            "status": _status(),
+        },
+    }
+
+
+def _spec() -> Schema:
+    entry = WatchEntry.model_json_schema()
+    about = entry["properties"]
+    rest = {key: structural(about[key], entry["$defs"]) for key in about if key not in _BY_NAME}
+    target, golden = (kind.model_json_schema() for kind in (TargetEntry, GoldenEntry))
+    return {
+        "type": "object",
+        "description": "What is replayed, against what, when, and what the model owes.",
+        "required": ["target", "golden"],
+        "properties": {
+            "target": structural(target, target.get("$defs", {})),
+            "golden": structural(golden, golden.get("$defs", {})),
+            **rest,
+        },
+    }
+
+
+def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
+    """Return a JSON schema that Pydantic made as Kubernetes wants one. Raises TypeError for what it cannot say.
+
+    Defaults stay with the agent: written into each object, they would outlive the agent that had them.
+    """
+    if "$ref" in schema:
+        found = definitions[schema["$ref"].rsplit("/", 1)[-1]]
+        return structural(found | {k: v for k, v in schema.items() if k != "$ref"}, definitions)
+    if "anyOf" in schema:
+        (choice,) = (c for c in schema["anyOf"] if c.get("type") != "null")
+        return structural(choice | {k: v for k, v in schema.items() if k != "anyOf"}, definitions)
+    if not isinstance(schema.get("type"), str):
+        raise TypeError(f"no single type, which a CustomResourceDefinition needs: {dict(schema)}")
+    made = {key: schema[key] for key in _KEPT if key in schema}
+    if any(sign in made.get("pattern", "") for sign in _NOT_IN_GO):
+        del made["pattern"]
+    if "items" in schema:
+        made["items"] = structural(schema["items"], definitions)
+    maps = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
+    if "properties" not in schema and isinstance(maps[0], dict):
+        made["additionalProperties"] = structural(maps[0], definitions)
+    if "properties" in schema:
+        made["properties"] = {name: structural(of, definitions) for name, of in schema["properties"].items()}
+        if schema.get("additionalProperties"):
+            made["x-kubernetes-preserve-unknown-fields"] = True
+    return made
+
+
+def _status() -> Schema:
+    text = {"type": "string"}
+    condition = {
+        "type": "object",
+        "required": ["type", "status", "reason", "lastTransitionTime"],
+        "properties": {
+            "type": text,
+            "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+            "reason": text,
+            "message": text,
+            "observedGeneration": {"type": "integer", "format": "int64"},
+            "lastTransitionTime": {"type": "string", "format": "date-time"},
+        },
+    }
+    properties: Schema = {
+        "verdict": {
+            "type": "string",
+            "enum": [str(state) for state in State],
+            "description": "What the worst monitor says; unknown as long as no agent says anything.",
+        },
+        "monitor": {"type": "string", "description": "The monitor that says so."},
+        "evidence": {"type": "string", "description": "Its evidence, of how much is needed for an alert."},
+        "lastReplay": {"type": "string", "format": "date-time", "description": "When the last replay began."},
+        "alert": {"type": "integer", "description": "The number of the open alert at the agent; 0 if there is none."},
+        "agents": {"type": "integer", "description": "How many agents have told of this Watch."},
+        "message": {"type": "string", "description": "What is wrong, or what the monitor says."},
+        "conditions": {
+            "type": "array",
+            "description": "Accepted: whether the spec is in the config of an agent.",
+            "items": condition,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    }
+    about = "What the operator has seen; nobody else writes it."
+    return {"type": "object", "description": about, "properties": properties}

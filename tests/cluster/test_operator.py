@@ -1,0 +1,243 @@
+"""The operator at a real API server, with the chart's role and no more, and a real agent beside it that it asks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from goldwatch.config import load
+
+from tests.chart.rendered import BASE, of_kind, render
+from tests.cluster.conftest import Cluster
+from tests.cluster.control_plane import Refused
+from tests.cluster.test_resource import WATCHES, define, rows, watch
+from tests.real.agent import GOLDEN, Agent, free_port, serving, until
+
+pytestmark = pytest.mark.cluster
+
+
+@dataclass(frozen=True)
+class Running:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+MAPS = "/api/v1/namespaces/models/configmaps"
+COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "operator", "--every", "1"]
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    define(cluster)
+    manifests = render(BASE | {"operator": {"enabled": True, "defaults": {"alerts": {"false_alarms": "2 per year"}}}})
+    named = [m for m in manifests if m["metadata"]["name"] == "release-goldwatch-operator"]
+    for kind in ("Role", "RoleBinding"):
+        cluster.plane.create(of_kind(named, kind)[0])
+    (shared,) = of_kind(named, "ConfigMap")
+    folder = tmp_path_factory.mktemp("operator")
+    (folder / "defaults.yaml").write_text(shared["data"]["defaults.yaml"])
+    environ = {
+        "PATH": os.environ["PATH"],
+        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+        "KUBERNETES_SERVICE_PORT": str(cluster.plane.port),
+        "GOLDWATCH_SERVICE_ACCOUNT": str(cluster.operator),
+    }
+    options = ["--defaults", str(folder / "defaults.yaml"), "--health-port", str(free_port())]
+    with (folder / "log").open("w+b") as log:
+        process = subprocess.Popen([*COMMAND, *options], env=environ, stderr=log)
+        try:
+            until(lambda: b"operating" in (folder / "log").read_bytes() or process.poll() is not None, "it operates")
+            yield Running(process, folder / "log")
+            said = (folder / "log").read_text()
+            assert "Traceback" not in said, said
+        finally:
+            process.kill()
+            process.wait()
+
+
+def config(cluster: Cluster, name: str) -> dict[str, Any]:
+    """Return goldwatch.yaml of a ConfigMap; empty if there is none."""
+    try:
+        text = cluster.plane.ask("GET", f"{MAPS}/{name}").get("data", {}).get("goldwatch.yaml", "{}")
+    except Refused:
+        return {}
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def status(cluster: Cluster, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.plane.ask("GET", f"{WATCHES}/{name}").get("status", {})
+    return found
+
+
+def accepted(cluster: Cluster, name: str) -> dict[str, Any]:
+    return next(iter(status(cluster, name).get("conditions", [])), {})
+
+
+def replace(cluster: Cluster, name: str, spec: dict[str, Any]) -> None:
+    kind = "application/merge-patch+json"
+    cluster.plane.ask("PATCH", f"{WATCHES}/{name}", {"spec": spec}, kind=kind)
+
+
+def delete_all(cluster: Cluster) -> None:
+    cluster.plane.ask("DELETE", WATCHES)
+
+
+@pytest.fixture(autouse=True)
+def no_watches(cluster: Cluster, operator: object) -> Iterator[None]:
+    yield
+    delete_all(cluster)
+
+
+def test_a_watch_becomes_a_config_that_an_agent_takes(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.plane.create(
+        watch("fraud", {"goldwatch.dev/config": "a"}, every="2m", objectives={"latency": "50ms at p99"})
+    )
+    cluster.plane.create(watch("risk", {"goldwatch.dev/config": "a"}))
+    cluster.plane.create(watch("other"))
+    made = until(lambda: len(config(cluster, "a").get("watches", {})) == 2 and config(cluster, "a"), "the config")
+    file = tmp_path / "goldwatch.yaml"
+    file.write_text(yaml.safe_dump(made))
+    found = load(file)
+    assert list(found.watches) == ["fraud", "risk"]
+    assert found.watches["fraud"].every.interval_s == 120
+    assert found.alerts.false_alarms_per_year == 2
+    until(lambda: list(config(cluster, "goldwatch-watches").get("watches", {})) == ["other"], "the default config")
+    condition = until(lambda: accepted(cluster, "fraud"), "the condition")
+    assert (condition["status"], condition["reason"]) == ("True", "Accepted")
+    assert status(cluster, "fraud")["message"] == "no agent has this Watch's ConfigMap"
+    assert rows(cluster)["fraud"]["Config"] == "Accepted"
+
+
+def test_one_that_is_wrong_says_so_in_the_words_of_the_config_and_harms_nobody(cluster: Cluster) -> None:
+    labels = {"goldwatch.dev/config": "b"}
+    target = {"probe": "open-inference", "url": "http://fraud:8000", "model": "fraud", "protocoll": "json"}
+    cluster.plane.create(watch("right", labels))
+    cluster.plane.create(watch("wrong", labels, target=target))
+    condition = until(lambda: accepted(cluster, "wrong"), "the condition")
+    assert (condition["status"], condition["reason"]) == ("False", "Invalid")
+    assert condition["message"].startswith('spec.target.protocoll: unknown key "protocoll"')
+    assert rows(cluster)["wrong"]["Message"] == condition["message"]
+    assert list(config(cluster, "b")["watches"]) == ["right"]
+
+
+def test_a_wrong_change_leaves_in_force_what_was(cluster: Cluster) -> None:
+    cluster.plane.create(watch("fraud", {"goldwatch.dev/config": "c"}))
+    until(lambda: accepted(cluster, "fraud"), "the condition")
+    replace(cluster, "fraud", {"every": "1s", "jitter": "1h"})
+    condition = until(lambda: (c := accepted(cluster, "fraud"))["status"] == "False" and c, "it is refused")
+    assert "is longer than the interval" in condition["message"]
+    assert config(cluster, "c")["watches"] == {"fraud": {}}
+    replace(cluster, "fraud", {"every": "1m", "jitter": "10s"})
+    until(lambda: accepted(cluster, "fraud")["status"] == "True", "it is accepted")
+    assert config(cluster, "c")["watches"] == {"fraud": {"every": "1m", "jitter": "10s"}}
+
+
+def test_a_reference_is_neither_followed_nor_judged(cluster: Cluster) -> None:
+    target = {"probe": "open-inference", "url": "${URL}", "model": "${file:/etc/hostname}"}
+    cluster.plane.create(watch("fraud", {"goldwatch.dev/config": "d"}, target=target))
+    assert until(lambda: accepted(cluster, "fraud"), "the condition")["status"] == "True"
+    assert config(cluster, "d")["targets"]["fraud"] == target
+
+
+def test_with_the_last_watch_its_config_goes(cluster: Cluster) -> None:
+    cluster.plane.create(watch("fraud", {"goldwatch.dev/config": "e"}))
+    until(lambda: config(cluster, "e"), "the config")
+    cluster.plane.ask("DELETE", f"{WATCHES}/fraud")
+    until(lambda: not config(cluster, "e"), "the config is empty")
+
+
+def test_what_was_changed_by_hand_is_set_right(cluster: Cluster) -> None:
+    cluster.plane.create(watch("fraud", {"goldwatch.dev/config": "f"}))
+    before = until(lambda: config(cluster, "f"), "the config")
+    kind = "application/merge-patch+json"
+    cluster.plane.ask("PATCH", f"{MAPS}/f", {"data": {"goldwatch.yaml": "watches: {}"}}, kind=kind)
+    until(lambda: config(cluster, "f") == before, "the config is as it was")
+
+
+def test_a_config_of_somebody_else_is_not_touched(cluster: Cluster) -> None:
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "theirs"},
+        "data": {"goldwatch.yaml": "a: b"},
+    }
+    cluster.plane.create(theirs)
+    cluster.plane.create(watch("fraud", {"goldwatch.dev/config": "theirs"}))
+    condition = until(lambda: accepted(cluster, "fraud"), "the condition")
+    assert (condition["status"], condition["reason"]) == ("False", "NotWritten")
+    assert "there is a ConfigMap theirs already" in condition["message"]
+    assert config(cluster, "theirs") == {"a": "b"}
+
+
+def test_it_may_do_nothing_else(cluster: Cluster) -> None:
+    token = (cluster.operator / "token").read_text()
+    for method, path in (
+        ("GET", "/api/v1/namespaces/models/secrets"),
+        ("GET", "/api/v1/namespaces/default/configmaps"),
+        ("DELETE", f"{MAPS}/theirs"),
+        ("GET", "/api/v1/namespaces"),
+    ):
+        with pytest.raises(Refused) as refused:
+            cluster.plane.ask(method, path, token=token)
+        assert refused.value.status == 403
+
+
+def test_the_status_is_what_an_agent_says(cluster: Cluster, tmp_path: Path) -> None:
+    with serving(tmp_path) as server, contextlib.ExitStack() as ending:
+        target = {"probe": "open-inference", "url": server.address, "model": "digits"}
+        made = watch("digits", {"goldwatch.dev/config": "g"}, target=target, every="2s", golden={"path": str(GOLDEN)})
+        cluster.plane.create(made)
+        found = until(lambda: config(cluster, "g"), "the config")
+        agent = Agent(tmp_path)
+        agent.write(found | {"exporters": {}})  # it listens where this test finds a free port
+        agent.start()
+        ending.callback(agent.clean_up)
+        agent.wait_ready()
+        pod(cluster, "agent", "g", agent.port)
+        told = until(lambda: (s := status(cluster, "digits")).get("evidence") and s, "the status", 60)
+        assert (told["verdict"], told["agents"], told["alert"]) == ("steady", 1, 0)
+        row = until(lambda: (r := rows(cluster)["digits"])["Verdict"] == "steady" and r, "the row")
+        assert row["Evidence"].endswith(f"of {told['evidence'].rpartition(' ')[2]}")
+        assert row["Last Replay"].endswith("s")
+        cluster.plane.ask("DELETE", "/api/v1/namespaces/models/pods/agent?gracePeriodSeconds=0")
+        until(lambda: status(cluster, "digits")["verdict"] == "unknown", "nobody knows any more")
+
+
+def pod(cluster: Cluster, name: str, config: str, port: int) -> None:
+    """Create a pod as the chart makes it, with the address that a kubelet would have given it."""
+    container = {"name": "goldwatch", "image": "x", "ports": [{"name": "goldwatch", "containerPort": port}]}
+    volume = {"name": "goldwatch-config", "configMap": {"name": config}}
+    metadata = {"name": name, "labels": {"goldwatch.dev/agent": "standalone"}}
+    spec = {"containers": [container], "volumes": [volume]}
+    cluster.plane.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    status = {"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "phase": "Running"}}
+    path = f"/api/v1/namespaces/models/pods/{name}/status"
+    cluster.plane.ask("PATCH", path, status, kind="application/merge-patch+json")
+
+
+def test_a_thousand_are_reconciled_in_few_writes(cluster: Cluster, operator: Running) -> None:
+    labels = {"goldwatch.dev/config": "many"}
+    for number in range(1000):
+        cluster.plane.ask("POST", WATCHES, watch(f"model-{number}", labels))
+
+    def told() -> bool:
+        time.sleep(1)
+        items = cluster.plane.ask("GET", WATCHES)["items"]
+        return all(item.get("status", {}).get("conditions") for item in items)
+
+    until(told, "all have a status", 240)
+    text = cluster.plane.ask("GET", f"{MAPS}/many")["data"]["goldwatch.yaml"]
+    assert sum(f"  model-{number}:\n" in text for number in range(1000)) == 1000
+    writes = [line for line in operator.log.read_text().splitlines() if "config=many" in line]
+    assert len(writes) < 100, "a burst of changes is one write"
