@@ -1,4 +1,4 @@
-# One file for every image: --build-arg EXTRAS=base|onnx|tensorflow|all, on any base with Python 3.11 or newer and venv.
+# One file for every image: --build-arg EXTRAS=base|onnx|operator|tensorflow|all, on any base with Python 3.11 or newer and venv.
 # What goes in is locked with hashes in requirements/, which `make lock` writes.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
