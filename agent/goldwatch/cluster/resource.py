@@ -104,7 +104,7 @@ def _spec() -> Schema:
 
 
 def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
-    """Return a JSON schema that Pydantic made as Kubernetes wants one. Raises TypeError for what it cannot say.
+    """Return a JSON schema that Pydantic made as Kubernetes wants one; what it cannot say there is anything.
 
     Defaults stay with the agent: written into each object, they would outlive the agent that had them.
     """
@@ -112,10 +112,12 @@ def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
         found = definitions[schema["$ref"].rsplit("/", 1)[-1]]
         return structural(found | {k: v for k, v in schema.items() if k != "$ref"}, definitions)
     if "anyOf" in schema:
-        (choice,) = (c for c in schema["anyOf"] if c.get("type") != "null")
-        return structural(choice | {k: v for k, v in schema.items() if k != "anyOf"}, definitions)
+        choices = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
+        one = choices[0] if len(choices) == 1 else {}
+        return structural(one | {k: v for k, v in schema.items() if k != "anyOf"}, definitions)
     if not isinstance(schema.get("type"), str):
-        raise TypeError(f"no single type, which a CustomResourceDefinition needs: {dict(schema)}")
+        about = {"description": schema["description"]} if "description" in schema else {}
+        return {**about, "x-kubernetes-preserve-unknown-fields": True}
     made = {key: schema[key] for key in _KEPT if key in schema}
     if any(sign in made.get("pattern", "") for sign in _NOT_IN_GO):
         del made["pattern"]
