@@ -11,7 +11,7 @@ LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-ann
     --python-version 3.11 --python-platform x86_64-manylinux_2_28
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-servers test-cluster image-test lock check test-oldest bench format system clean
+.PHONY: help demo test test-servers test-cluster image-test lock check test-oldest bench bench-alerts format system clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -56,6 +56,9 @@ test-oldest: $(READY) ## run the unit tests on the oldest versions that pyprojec
 
 bench: $(READY) ## print the figures that the docs state
 	$(BIN)/python -m benchmarks
+
+bench-alerts: $(READY) ## simulate a thousand model-years of alerts and write docs/alerts-measured.md (an hour of CPU; QUICK=--quick: minutes, printed)
+	$(BIN)/python -m benchmarks.alerts $(QUICK)
 
 format: $(READY) ## format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -19,7 +19,7 @@ from goldwatch.monitor.detector import FloatArray
 BOUND_ERROR = 0.01
 """The bands of all cells of all columns hold together with at least 99 % probability over the reference."""
 
-_CHOOSING = 20  # one row of so many chooses the cells
+_CHOOSING = 50  # one row of so many chooses the cells
 _LEAST_ROWS = 400
 _MOST_CATEGORIES = 50
 _DECILES = np.arange(1, 10) / 10

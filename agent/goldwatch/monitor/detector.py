@@ -55,6 +55,16 @@ class Step:
     since: float
 
 
+def grown(log_m: FloatArray, log_e: FloatArray, log_stake: float = 0.0) -> FloatArray:
+    """Return the logs of the sums after one more replay; arrays [..., bets]."""
+    return np.asarray(np.logaddexp(log_m, log_stake) + log_e, dtype=np.float64)
+
+
+def total(log_m: FloatArray, log_weights: FloatArray) -> FloatArray:
+    """Return the log of the weighted sum over bets [...], of arrays [..., bets]."""
+    return np.asarray(np.logaddexp.reduce(log_m + log_weights, axis=-1), dtype=np.float64)
+
+
 class Detector:
     """An e-detector over a fixed vector of bets. It holds no state: `update` takes the sums and returns new ones.
 
@@ -68,7 +78,7 @@ class Detector:
             raise ValueError(f"alpha lies between 0 and 1, not {alpha}")
         if not weights or not all(0 < weight < math.inf for weight in weights):
             raise ValueError("a detector needs at least one bet, and positive weights")
-        self._log_weights = np.log(np.asarray(weights, dtype=np.float64) / math.fsum(weights))
+        self.log_weights: FloatArray = np.log(np.asarray(weights, dtype=np.float64) / math.fsum(weights))
         self.threshold = threshold_log10(alpha)
         self._log_threshold = -math.log(alpha)
         # Twelve digits: an update of scipy that moves the last one of a bound must not cost the evidence.
@@ -77,7 +87,7 @@ class Detector:
 
     def fresh(self) -> Sums:
         """Return the sums before the first replay."""
-        bets = len(self._log_weights)
+        bets = len(self.log_weights)
         return Sums(np.full(bets, -np.inf), np.full(bets, -np.inf), np.zeros(bets))
 
     def evidence(self, sums: Sums) -> float:
@@ -90,12 +100,12 @@ class Detector:
         `log_stake` is the log of what a run that starts now is staked with. Stakes of 1 give the e-detector; stakes
         that sum to at most 1 give an e-process, which passes 1/alpha *ever* with probability at most alpha (Ville).
         """
-        log_m = np.logaddexp(sums.log_m, log_stake) + log_e
+        log_m = grown(sums.log_m, log_e, log_stake)
         restart = sums.log_run <= 0
         log_run = np.where(restart, 0.0, sums.log_run) + log_e
         started = np.where(restart, at, sums.started)
         log_total = self._log_total(log_m)
-        best = int(np.argmax(log_run + self._log_weights))
+        best = int(np.argmax(log_run + self.log_weights))
         paged = log_total >= self._log_threshold
         after = self.fresh() if paged else Sums(log_m, log_run, started)
         return Step(after, log_total / _LN10, paged, best, float(started[best]))
@@ -116,7 +126,7 @@ class Detector:
             return self.fresh(), f"the saved evidence is not of version {_VERSION}"
         if saved.get("bets") != self._fingerprint:
             return self.fresh(), "the saved evidence belongs to another reference, tolerance or objective"
-        bets = len(self._log_weights)
+        bets = len(self.log_weights)
         arrays = [_decode(saved.get(field), bets) for field in ("log_m", "log_run", "started")]
         log_m, log_run, started = arrays
         if log_m is None or log_run is None or started is None:
@@ -124,7 +134,7 @@ class Detector:
         return Sums(log_m, log_run, started), None
 
     def _log_total(self, log_m: FloatArray) -> float:
-        return float(np.logaddexp.reduce(log_m + self._log_weights))
+        return float(total(log_m, self.log_weights))
 
 
 def _encode(logs: FloatArray) -> list[float | None]:

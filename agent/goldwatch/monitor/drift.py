@@ -68,6 +68,7 @@ class Drift:
         weights = [1 / float(sizes[bet.column]) for bet in self._bets]
         detector = Detector(weights, alpha, [*self._null, *self._alternative, cluster])
         # What is bet on in the test turned round follows from the bet that paged, which is saved with it.
+        self.log_weights = detector.log_weights
         watching = Watching(self.name, Severity.TICKET, "live values have moved from the reference")
         self._episodes = Episodes(watching, detector, [[0.0], [1.0]])
 

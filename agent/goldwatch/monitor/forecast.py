@@ -1,6 +1,6 @@
 """A one-step forecast of a quantity with a daily course and a memory, for replays at any times, missing ones included.
 
-The quantity is harmonics of the day (and of the week, given three) plus a level that forgets, plus noise: a process
+The quantity is harmonics of the day (and of the week, given two) plus a level that forgets, plus noise: a process
 of Ornstein and Uhlenbeck seen through white noise, which at equal steps is an ARMA(1,1). Kalman's filter forecasts it,
 and a missing replay is a longer step. A surprise moves the level by no more than three standard deviations, so that a
 spike does not spoil the forecasts after it.
@@ -20,7 +20,7 @@ from goldwatch.monitor.detector import FloatArray
 DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
 
-_DAILY, _WEEKLY = 3, 2
+_DAILY, _WEEKLY, _WEEKS = 3, 2, 1.9
 _LARGEST_SURPRISE = 3.0
 _LEAST_SPREAD = 1e-3
 _MEMORIES = np.array([0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99, 0.995])
@@ -111,7 +111,7 @@ def surprises(course: Course, noise: Noise, at: FloatArray, values: FloatArray) 
 
 def _periods(span_s: float) -> tuple[float, ...]:
     daily = [DAY_S / k for k in range(1, _DAILY + 1)] if span_s >= 2 * DAY_S else []
-    weekly = [WEEK_S / k for k in range(1, _WEEKLY + 1)] if span_s >= 3 * WEEK_S else []
+    weekly = [WEEK_S / k for k in range(1, _WEEKLY + 1)] if span_s >= _WEEKS * WEEK_S else []
     return (*daily, *weekly)
 
 

@@ -96,8 +96,13 @@ class ShareMonitor:
         since = step.since if level is State.SUSPECT else None
         return ShareState(step.sums, None), self._verdict(level, step.evidence, since, summary)
 
-    def log_e(self, share: float) -> FloatArray:
-        """Return the log e-values [bets] of a replay."""
+    @property
+    def log_weights(self) -> FloatArray:
+        """The logs of the bets' weights [bets]."""
+        return self._detector.log_weights
+
+    def log_e(self, share: float | FloatArray) -> FloatArray:
+        """Return the log e-values [..., bets] of a replay, or of many at once [..., 1]."""
         return np.asarray(np.log1p(self._lambda * (share - self._allowed)), dtype=np.float64)
 
     def standing(self, state: ShareState) -> Verdict:

@@ -19,7 +19,7 @@ import numpy as np
 
 from goldwatch.judgement import Severity, State, Verdict
 from goldwatch.monitor.budget import threshold_log10
-from goldwatch.monitor.detector import Detector, FloatArray
+from goldwatch.monitor.detector import Detector, FloatArray, grown, total
 from goldwatch.monitor.episode import Episodes, Standing, Watching
 from goldwatch.monitor.forecast import DAY_S, Belief, Course, Noise, fit, initial, lasting, surprise, surprises
 from goldwatch.monitor.tails import Tails, tails
@@ -35,6 +35,7 @@ _VERSION = 1
 _TICKS = 10_000  # latencies are learned in steps of 0.01 %, so that what is saved is what is known
 _SETTLING = 20
 _HIGH_LEVEL = 2.0
+_POWERS = (1.0, 0.8, 0.6, 0.45, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,27 @@ class Slower:
         return Verdict(self.name, State.UNKNOWN, Severity.TICKET, 0.0, threshold, None, confirm=False, summary=summary)
 
 
+def _tempered(bets: Sequence[Tails], found: FloatArray) -> list[Tails]:
+    """Make bets smaller until the baseline's own surprises [n, streams] would nearly never have paged.
+
+    A power under 1 of an e-value is one. Where surprises come in bursts, the bets of a burst multiply as if each came
+    alone; the power is the largest with which no sum of the baseline reached ten times its length, as one in ten
+    baselines without bursts may.
+    """
+    powers = np.array(_POWERS)[:, np.newaxis]
+    payoffs = np.array([each.log_e for each in bets])
+    bins = np.array([np.searchsorted(each.cuts, column) for each, column in zip(bets, found.T, strict=True)])
+    streams = np.arange(len(bets))
+    log_m = np.full((len(bets), len(_POWERS), len(SHIFTS)), -np.inf)
+    highest = np.full((len(bets), len(_POWERS)), -np.inf)
+    for row in bins.T:
+        log_m = grown(log_m, powers * payoffs[streams, row][:, np.newaxis])
+        highest = np.maximum(highest, total(log_m, np.full(len(SHIFTS), -math.log(len(SHIFTS)))))
+    fits = highest <= math.log(10 * len(found))
+    chosen = np.where(fits.any(axis=1), np.argmax(fits, axis=1), len(_POWERS) - 1)
+    return [Tails(each.cuts, _POWERS[power] * each.log_e) for each, power in zip(bets, chosen.tolist(), strict=True)]
+
+
 def learn(at: FloatArray, log_s: FloatArray, interval_s: float) -> list[Baseline]:
     """Learn the baseline of each stream from `log_s` [n, streams] at the Unix times `at` [n].
 
@@ -220,11 +242,12 @@ def learn(at: FloatArray, log_s: FloatArray, interval_s: float) -> list[Baseline
         crossed.append(surprises(course, noise, at[ours], log_s[ours])[_SETTLING:])
     found = np.concatenate(crossed)
     course, noise = fit(at, log_s, interval_s)
+    up = _tempered([tails(column, SHIFTS, BOUND_ERROR) for column in found.T], found)
     return [
         Baseline(
             Course(course.periods_s, course.coefficients[i : i + 1]),
             Noise(interval_s, *(array[i : i + 1] for array in (noise.memory, noise.level, noise.white))),
-            tails(found[:, i], SHIFTS, BOUND_ERROR),
+            up[i],
             tails(-found[:, i], SHIFTS, BOUND_ERROR),
             len(at),
             (float(at[0]), float(at[-1])),

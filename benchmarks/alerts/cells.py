@@ -1,0 +1,250 @@
+"""The streams without a change: each kind of monitor under each kind of noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.monitor.detector import FloatArray
+from goldwatch.monitor.means import Means, moved, worse_score
+from goldwatch.monitor.share import failing
+
+from benchmarks.alerts.fleet import DAY, Source, alpha
+from benchmarks.alerts.sources import (
+    EXAMPLES,
+    Outcomes,
+    Pools,
+    Random,
+    Shares,
+    Slowness,
+    Table,
+    Wander,
+    Wandering,
+    Windows,
+    daily,
+    latencies,
+    steady,
+    wandering,
+)
+
+Make = Callable[[int, Random], Source]
+MakeMeans = Callable[[Random], tuple[Means, Callable[[float, float], FloatArray]]]
+Extra = Callable[[int], FloatArray | float]
+Extras = Callable[[int, Random], Extra]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One kind of monitor under one kind of noise, and whether its rate is promised or only calibrated."""
+
+    monitor: str
+    noise: str
+    make: Make
+    promised: bool = True
+    interval_s: float = 300.0
+
+
+TOLERANCE = 0.01
+ALLOWED = 0.01
+
+
+def _outcomes(streams: int, random: Random, paired: bool, wander: Wandering) -> Source:
+    return Outcomes(paired, TOLERANCE, wander(streams, random), streams, random)
+
+
+def _shares(streams: int, random: Random, share: Callable[[int, Random], Wander]) -> Source:
+    return Shares(failing(ALLOWED, alpha()), share(streams, random))
+
+
+def _binomial(streams: int, random: Random, wander: Wandering) -> Wander:
+    """Return shares of 200 requests that miss independently, at a rate up to what is allowed."""
+    rate = wander(streams, random)
+    return lambda replay: random.binomial(200, ALLOWED * rate(replay)) / 200
+
+
+def _together(streams: int, random: Random) -> Wander:
+    return lambda replay: (random.random((streams, 1)) < ALLOWED).astype(np.float64)
+
+
+def _heavy(streams: int, random: Random) -> Wander:
+    """Return shares with the tail of a Pareto law of index 1.5, capped at 1; their mean is a little under the limit."""
+    return lambda replay: np.minimum(ALLOWED / 3 * (1 + random.pareto(1.5, (streams, 1))), 1.0)
+
+
+def score(random: Random, noise: str = "normal") -> tuple[Means, Callable[[float, float], FloatArray]]:
+    """Return the monitor of a score with means from Beta(8, 2) and ten reference replays, and how to draw a replay."""
+    means = random.beta(8, 2, EXAMPLES)
+    flaky = np.where(random.random(EXAMPLES) < 0.2, 0.15, 0.0) if noise == "flaky" else np.zeros(EXAMPLES)
+
+    def draw(level: float, change: float) -> FloatArray:
+        shape = (EXAMPLES,)
+        spread = 0.02 * random.standard_t(3, shape) if noise == "heavy" else random.normal(0, 0.03, shape)
+        answer = flaky * random.choice([-1.0, 1.0], shape)
+        return np.asarray(np.clip(means - TOLERANCE * level - change + spread + answer, 0, 1))
+
+    reference = np.array([draw(0, 0) for _ in range(10)])
+    return worse_score(draw(0, 0), TOLERANCE, alpha(), reference), draw
+
+
+def distance(random: Random, noise: str = "normal") -> tuple[Means, Callable[[float, float], FloatArray]]:
+    """Return the monitor of distances of 0.004 on average, and ten reference replays, and how to draw a replay."""
+    flaky = random.random(EXAMPLES) < 0.05
+
+    def draw(level: float, change: float) -> FloatArray:
+        heavy = noise == "heavy"
+        found = 0.002 * random.pareto(1.5, EXAMPLES) if heavy else random.exponential(0.004, EXAMPLES)
+        if noise == "flaky":
+            found = np.where(flaky & (random.random(EXAMPLES) < 0.5), 0.3, found)
+        return np.asarray(np.minimum(found + 0.002 * level + change, 1))
+
+    reference = np.array([draw(0, 0) for _ in range(10)])
+    return moved(EXAMPLES, 0.002, alpha(), reference), draw
+
+
+def _pools(streams: int, random: Random, make: MakeMeans, wander: Wandering) -> Source:
+    return Pools(make, wander(streams, random), random)
+
+
+def _nothing(streams: int, random: Random) -> Extra:
+    return lambda replay: 0.0
+
+
+def _slowness(streams: int, random: Random, memory: float = 0.9, extra: Extras = _nothing, lost: float = 0.0) -> Source:
+    return Slowness(latencies(streams, random, memory, extra(streams, random)), lost, random)
+
+
+def _spikes(streams: int, random: Random) -> Extra:
+    """Return spikes in one replay of a hundred, of a heavy tail: the factor of latency has index 2."""
+    return lambda replay: np.where(random.random(streams) < 0.01, np.log1p(random.pareto(2, streams)), 0.0)
+
+
+def _weekly(streams: int, random: Random) -> Extra:
+    return lambda replay: 0.05 * math.sin(2 * math.pi * replay / (7 * DAY))
+
+
+def _bursts(streams: int, random: Random) -> Extra:
+    """Return half an hour of half as slow again, every two days at a time of each stream's own, and some days none."""
+    begin = random.integers(0, 2 * DAY, streams)
+    return lambda replay: np.where((replay - begin) % (2 * DAY) < 6, math.log(1.5), 0.0)
+
+
+def _new_bursts(streams: int, random: Random) -> Extra:
+    """Return the same, but none in the 14 days of the baseline."""
+    burst = _bursts(streams, random)
+    return lambda replay: burst(replay) if replay >= 14 * DAY else 0.0
+
+
+def table(random: Random) -> Table:
+    """Return how to draw rows of a normal and a log-normal column, 2 % of it missing, and one of five categories."""
+    names = np.array(["a", "b", "c", "d", "e"])
+
+    def draw(rows: int, change: float | FloatArray) -> dict[str, NDArray[Any]]:
+        amount = random.lognormal(0, 1, rows)
+        amount[random.random(rows) < 0.02] = np.nan
+        kind = random.choice(names, rows, p=[0.4, 0.3, 0.2, 0.09, 0.01])
+        return {"normal": random.normal(change, 1, rows), "amount": amount, "kind": kind}
+
+    return draw
+
+
+def _windows(
+    streams: int, random: Random, wander: Wandering = steady, copies: int = 1, tolerance: float = 0.0
+) -> Source:
+    return Windows(table(random), wander(streams, random), copies=copies, tolerance=tolerance)
+
+
+HOUR_S = 3600.0
+
+CELLS: Sequence[Cell] = (
+    Cell(
+        "worse",
+        "independent, at the edge of the tolerance",
+        partial(_outcomes, paired=False, wander=partial(steady, level=1.0)),
+    ),
+    Cell("worse", "independent", partial(_outcomes, paired=False, wander=steady)),
+    Cell("worse", "autocorrelated within the tolerance", partial(_outcomes, paired=False, wander=wandering)),
+    Cell("worse", "daily cycle within the tolerance", partial(_outcomes, paired=False, wander=daily)),
+    Cell("worse", "flaky: 8 of 200 examples are coins", partial(_outcomes, paired=True, wander=steady)),
+    Cell(
+        "failing, slow",
+        "independent, at the edge of the objective",
+        partial(_shares, share=partial(_binomial, wander=partial(steady, level=1.0))),
+    ),
+    Cell("failing, slow", "all requests of a replay together", partial(_shares, share=_together)),
+    Cell(
+        "failing, slow",
+        "autocorrelated within the objective",
+        partial(_shares, share=partial(_binomial, wander=wandering)),
+    ),
+    Cell("failing, slow", "daily cycle within the objective", partial(_shares, share=partial(_binomial, wander=daily))),
+    Cell("failing, slow", "heavy-tailed shares, at the edge of the objective", partial(_shares, share=_heavy)),
+    Cell(
+        "worse, score",
+        "independent, at the edge of the tolerance",
+        partial(_pools, make=score, wander=partial(steady, level=1.0)),
+    ),
+    Cell("worse, score", "autocorrelated within the tolerance", partial(_pools, make=score, wander=wandering)),
+    Cell("worse, score", "daily cycle within the tolerance", partial(_pools, make=score, wander=daily)),
+    Cell(
+        "worse, score",
+        "flaky: a fifth of the answers are one of two",
+        partial(_pools, make=partial(score, noise="flaky"), wander=steady),
+    ),
+    Cell("worse, score", "heavy-tailed", partial(_pools, make=partial(score, noise="heavy"), wander=steady)),
+    Cell(
+        "moved",
+        "independent, at the edge of the tolerance",
+        partial(_pools, make=distance, wander=partial(steady, level=1.0)),
+    ),
+    Cell("moved", "autocorrelated within the tolerance", partial(_pools, make=distance, wander=wandering)),
+    Cell("moved", "daily cycle within the tolerance", partial(_pools, make=distance, wander=daily)),
+    Cell(
+        "moved",
+        "flaky: one in twenty outputs is a coin",
+        partial(_pools, make=partial(distance, noise="flaky"), wander=steady),
+    ),
+    Cell("moved", "heavy-tailed", partial(_pools, make=partial(distance, noise="heavy"), wander=steady)),
+    Cell("slower", "independent, daily cycle", partial(_slowness, memory=0.0), promised=False),
+    Cell("slower", "autocorrelated (0.9), daily cycle", _slowness, promised=False),
+    Cell("slower", "autocorrelated (0.98), daily cycle", partial(_slowness, memory=0.98), promised=False),
+    Cell("slower", "as the second, a week of ±5 % too", partial(_slowness, extra=_weekly), promised=False),
+    Cell(
+        "slower",
+        "as the second, heavy-tailed spikes in 1 % of replays",
+        partial(_slowness, extra=_spikes),
+        promised=False,
+    ),
+    Cell("slower", "as the second, 30 % of replays missing", partial(_slowness, lost=0.3), promised=False),
+    Cell(
+        "slower",
+        "as the second, bursts every two days, in the baseline too",
+        partial(_slowness, extra=_bursts),
+        promised=False,
+    ),
+    Cell(
+        "slower",
+        "as the second, such bursts, none in the baseline",
+        partial(_slowness, extra=_new_bursts),
+        promised=False,
+    ),
+    Cell("drift", "independent rows", _windows, interval_s=HOUR_S),
+    Cell("drift", "rows in clusters of 5", partial(_windows, copies=5), interval_s=HOUR_S),
+    Cell(
+        "drift",
+        "autocorrelated within a tolerance of 0.02",
+        partial(_windows, wander=wandering, tolerance=0.02),
+        interval_s=HOUR_S,
+    ),
+    Cell(
+        "drift",
+        "daily cycle within a tolerance of 0.02",
+        partial(_windows, wander=daily, tolerance=0.02),
+        interval_s=HOUR_S,
+    ),
+)

@@ -1,0 +1,166 @@
+"""How soon the monitors page: median replays from a change, and the false pages in 90 days without one.
+
+The streams are described in the table that is made of them; the prototype's figures are those of the prototype that
+goldwatch was planned with, on streams of the same description.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.monitor.detector import FloatArray
+from goldwatch.monitor.means import Means, worse_score
+
+from benchmarks.alerts.fleet import DAY, QUARTER, Source, alpha, delays, pages
+from benchmarks.alerts.parallel import Jobs
+from benchmarks.alerts.sources import (
+    EXAMPLES,
+    Outcomes,
+    Pools,
+    Random,
+    Slowness,
+    Table,
+    Windows,
+    latencies,
+    steady,
+)
+
+LONGEST = 3000
+
+Change = float | Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Streams with a change: how they are drawn, how many of them, and the changes with their names.
+
+    `prototype` are the prototype's figures: false pages in 90 days, then the median delay of each change.
+    """
+
+    name: str
+    make: Callable[[int, Random], Source]
+    streams: int
+    changes: tuple[tuple[str, Change], ...]
+    prototype: tuple[float | None, ...]
+
+
+def _outcomes(streams: int, random: Random, paired: bool) -> Source:
+    return Outcomes(paired, 0.0, steady(streams, random), streams, random)
+
+
+def _latency(streams: int, random: Random, lost: float = 0.0) -> Source:
+    return Slowness(latencies(streams, random), lost, random)
+
+
+def features(random: Random) -> Table:
+    """Return how to draw rows of ten columns: six normal, two log-normal, one uniform, one of two modes."""
+
+    def draw(rows: int, change: float | FloatArray) -> dict[str, NDArray[Any]]:
+        found: dict[str, NDArray[Any]] = {f"normal_{i}": random.normal(0, 1, rows) for i in range(6)}
+        found["normal_0"] = found["normal_0"] + change
+        found |= {f"log_normal_{i}": random.lognormal(0, 1, rows) for i in range(2)}
+        found["uniform"] = random.random(rows)
+        found["modes"] = random.normal(np.where(random.random(rows) < 0.5, -2, 2), 1)
+        return found
+
+    return draw
+
+
+def categories(random: Random) -> Table:
+    """Return the same with a column of five categories in place of the changing one; a change goes to its third."""
+    plain, names = features(random), np.array(["a", "b", "c", "d", "e"])
+    usual = np.array([0.4, 0.25, 0.2, 0.1, 0.05])
+
+    def draw(rows: int, change: float | FloatArray) -> dict[str, NDArray[Any]]:
+        found = plain(rows, 0.0)
+        moved = float(np.max(change))
+        shares = usual * (1 - moved / 0.8)
+        shares[2] = 0.2 + moved
+        found["normal_0"] = random.choice(names, rows, p=shares / shares.sum())
+        return found
+
+    return draw
+
+
+def _windows(streams: int, random: Random, table: Callable[[Random], Table]) -> Source:
+    return Windows(table(random), steady(streams, random))
+
+
+def _paired_score(random: Random) -> tuple[Means, Callable[[float, float], FloatArray]]:
+    """Return STATISTICS' bounded score: means of Beta(8, 2), noise of 0.03, 288 reference replays, no tolerance."""
+    means = random.beta(8, 2, EXAMPLES)
+
+    def draw(level: float, change: float) -> FloatArray:
+        return np.asarray(np.clip(means - change + random.normal(0, 0.03, EXAMPLES), 0, 1))
+
+    reference = np.array([draw(0, 0) for _ in range(288)])
+    return worse_score(reference[:144].mean(axis=0), 0.0, alpha(), reference[144:]), draw
+
+
+_LOSSES = (0.005, 0.01, 0.1)
+
+
+def _scores(streams: int, random: Random) -> Source:
+    return Pools(_paired_score, steady(streams, random), random, (20, 400), (0.0, *_LOSSES))
+
+
+ACCURACY = (("0.90", 0.02), ("0.85", 0.07), ("0.50", 0.42))
+SLOWER = (("+10 %", math.log(1.1)), ("+30 %", math.log(1.3)), ("x 2", math.log(2.0)))
+SHIFTS = ((".1 sd", 0.1), (".25 sd", 0.25), (".5 sd", 0.5))
+TREND = (
+    ("+1 % a day", [math.log(1.01) * after / DAY for after in range(LONGEST)]),
+    ("+5 % a day", [math.log(1.05) * after / DAY for after in range(LONGEST)]),
+    ("+20 % a day", [math.log(1.2) * after / DAY for after in range(LONGEST)]),
+)
+
+STREAMS: Sequence[Stream] = (
+    Stream("accuracy 0.92 to, at random", partial(_outcomes, paired=False), 400, ACCURACY, (0.0025, 33.5, 4, 1)),
+    Stream("accuracy 0.92 to, same examples", partial(_outcomes, paired=True), 400, ACCURACY, (0.0, 2, 1, 1)),
+    Stream("latency, AR(1) and daily", _latency, 400, SLOWER, (0.010, 177, 15, 3)),
+    Stream("the same, 30 % of replays missing", partial(_latency, lost=0.3), 400, SLOWER, (None,) * 4),
+    Stream("the same, a slow trend", _latency, 400, TREND, (None,) * 4),
+    Stream("one of ten features", partial(_windows, table=features), 40, SHIFTS, (0.0, 78.5, 7, 2)),
+    Stream(
+        "the same, a share of a category of 20 %",
+        partial(_windows, table=categories),
+        40,
+        (("+5 points", 0.05), ("+10 points", 0.1), ("+20 points", 0.2)),
+        (None,) * 4,
+    ),
+    Stream("bounded score, loss of, paired", _scores, 400, tuple((f"{x:g}", x) for x in _LOSSES), (0.0, 9, 3, 1)),
+)
+
+
+def measure(jobs: Jobs, *, quick: bool) -> list[dict[str, Any]]:
+    """Measure each stream: false pages in 90 days, and the median delay of each change."""
+    work = [(i, j, quick) for i, stream in enumerate(STREAMS) for j in range(-1, len(stream.changes))]
+    work.sort(key=lambda item: item[1])  # the long ones first
+    found = dict(zip([item[:2] for item in work], jobs.map(_one, work), strict=True))
+    rows = []
+    for i, stream in enumerate(STREAMS):
+        delayed = [
+            {"change": name, "median": found[i, j], "prototype": stream.prototype[j + 1]}
+            for j, (name, _) in enumerate(stream.changes)
+        ]
+        false = {"false_in_90_days": found[i, -1], "prototype_false": stream.prototype[0], "streams": stream.streams}
+        rows.append({"stream": stream.name} | false | {"delays": delayed})
+    return rows
+
+
+def _one(work: tuple[int, int, bool]) -> float | None:
+    """Return the false pages of a stream in 90 days (change -1), or the median delay, None for more than LONGEST."""
+    index, change, quick = work
+    stream = STREAMS[index]
+    streams = max(20, stream.streams // 20) if quick else stream.streams
+    source = stream.make(streams, np.random.default_rng((3, index, change + 1)))
+    if change < 0:
+        return float(pages(source, QUARTER // 20 if quick else QUARTER, alpha()).sum()) / streams
+    median = float(np.median(delays(source, stream.changes[change][1], LONGEST, alpha())))
+    return median if math.isfinite(median) else None

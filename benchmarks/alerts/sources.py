@@ -1,0 +1,264 @@
+"""Streams of replays for each kind of monitor: a reference, then replays without a change, or with one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.monitor.columns import Column, Numbers, columns
+from goldwatch.monitor.detector import FloatArray
+from goldwatch.monitor.drift import Drift
+from goldwatch.monitor.forecast import Belief, Course, Noise, surprise
+from goldwatch.monitor.means import Means, Values
+from goldwatch.monitor.rates import log_ratios
+from goldwatch.monitor.share import ShareMonitor
+from goldwatch.monitor.slower import SHIFTS, Baseline, learn
+from goldwatch.monitor.worse import Worse
+
+from benchmarks.alerts.fleet import DAY, INTERVAL_S, alpha
+
+EXAMPLES, HALF, ACCURACY = 200, 144, 0.92
+ALWAYS, NEVER, AT_RANDOM = 180, 12, 8
+LEARNED = 14 * DAY
+
+Random = np.random.Generator
+Wander = Callable[[int], FloatArray]
+"""How bad each stream is at a replay, between 0 and 1 [streams, 1]."""
+Wandering = Callable[[int, Random], Wander]
+"""Makes so many streams wander."""
+
+
+def steady(streams: int, random: Random, level: float = 0.0) -> Wander:
+    """Return streams that are always as bad."""
+    return lambda replay: np.full((streams, 1), level)
+
+
+def wandering(streams: int, random: Random, memory: float = 0.98) -> Wander:
+    """Return streams whose badness has a memory: the normal probability of an AR(1) process."""
+    from scipy.special import ndtr  # noqa: PLC0415 - only here
+
+    level = random.normal(size=(streams, 1))
+
+    def at(replay: int) -> FloatArray:
+        nonlocal level
+        level = memory * level + math.sqrt(1 - memory**2) * random.normal(size=(streams, 1))
+        return np.asarray(ndtr(level))
+
+    return at
+
+
+def daily(streams: int, random: Random) -> Wander:
+    """Return streams that are as bad as can be in the afternoon, and not at all at night."""
+    return lambda replay: np.full((streams, 1), (1 + math.sin(2 * math.pi * replay / DAY)) / 2)
+
+
+class Outcomes:
+    """*Worse* on outcomes 0/1: 200 examples, accuracy 0.92 in 288 reference replays.
+
+    At random every example is right with the same probability; `paired`, 180 are always right, 12 never and 8 at
+    random, and a change turns right ones wrong for good. What is tolerated is lost as `wander` says.
+    """
+
+    def __init__(self, paired: bool, tolerance: float, wander: Wander, streams: int, random: Random) -> None:
+        self._paired, self._tolerance, self._wander = paired, tolerance, wander
+        self._streams, self._random = streams, random
+        rates = np.repeat([1.0, 0.0, 0.5], [ALWAYS, NEVER, AT_RANDOM]) if paired else np.full(EXAMPLES, ACCURACY)
+        monitors = [
+            Worse(random.binomial(HALF, rates, (2, EXAMPLES)), (HALF, HALF), tolerance, alpha()) for _ in range(streams)
+        ]
+        tables = [list(_bets(each)) for each in monitors]
+        widest = max(len(table) for table in tables)
+        # A bet that is not there gets no weight.
+        padded = [table + [(0, 1.0, 0.5, 0.5, 0.0)] * (widest - len(table)) for table in tables]
+        group, self._sizes, self._null, self._alternative, weights = np.moveaxis(np.array(padded), 2, 0)
+        self._group = group.astype(np.int64)
+        with np.errstate(divide="ignore"):
+            self.log_weights: FloatArray = np.log(weights)
+
+    def log_e(self, replay: int, change: float) -> FloatArray:
+        """Return those of one replay; `change` is the accuracy lost."""
+        lost = change + self._tolerance * self._wander(replay)[:, 0]
+        if self._paired:
+            turned = np.floor(lost * EXAMPLES)
+            failed = [turned + NEVER + self._random.binomial(AT_RANDOM, 0.5, self._streams), turned]
+        else:
+            failed = [self._random.binomial(EXAMPLES, 1 - ACCURACY + lost), np.zeros(self._streams)]
+        counts = np.take_along_axis(np.stack(failed, axis=1).astype(np.float64), self._group, axis=1)
+        return log_ratios(counts, self._sizes, self._null, self._alternative)
+
+
+def _bets(each: Worse) -> Iterator[tuple[int, float, float, float, float]]:
+    for index, group in enumerate(each.groups):
+        for rate in group.alternatives:
+            yield index, group.size, group.limit, rate, 1 / (len(each.groups) * len(group.alternatives))
+
+
+class Shares:
+    """*Failing* and *slow*: `share` draws what share of each stream's requests misses the objective [streams, 1]."""
+
+    def __init__(self, monitor: ShareMonitor, share: Wander) -> None:
+        self._monitor, self._share = monitor, share
+        self.log_weights: FloatArray = monitor.log_weights
+
+    def log_e(self, replay: int, change: float) -> FloatArray:
+        """Return those of one replay."""
+        return self._monitor.log_e(np.minimum(self._share(replay) + change, 1.0))
+
+
+class Pools:
+    """Bounded means: replays drawn from pools that were made beforehand, one of each reference and level of badness.
+
+    `make` draws a monitor with its reference; `draw` the values of a replay at a level between 0 and 1, or at a change.
+    """
+
+    _LEVELS = 5
+
+    def __init__(
+        self,
+        make: Callable[[Random], tuple[Means, Callable[[float, float], FloatArray]]],
+        wander: Wander,
+        random: Random,
+        sizes: tuple[int, int] = (20, 600),
+        changes: Sequence[float] = (0.0,),
+    ) -> None:
+        references, replays = sizes
+        self._random, self._wander, self._replays = random, wander, replays
+        self._changes = list(changes)
+        answered = np.ones(EXAMPLES, dtype=np.bool_)
+        levels = np.linspace(0, 1, self._LEVELS)
+        pools = []
+        for _ in range(references):
+            monitor, draw = make(random)
+            pools.append(
+                [
+                    [monitor.log_e(Values(draw(level, change), answered)) for _ in range(replays)]
+                    for change in changes
+                    for level in levels
+                ]
+            )
+        self._pools = np.array(pools)
+        self.log_weights: FloatArray = np.full(self._pools.shape[-1], -math.log(self._pools.shape[-1]))
+
+    def log_e(self, replay: int, change: float) -> FloatArray:
+        """Return those of one replay."""
+        level = np.ceil(self._wander(replay)[:, 0] * (self._LEVELS - 1)).astype(np.int64)
+        which = self._changes.index(change) * self._LEVELS + level
+        streams = np.arange(len(level))
+        drawn = self._random.integers(self._replays, size=len(level))
+        return np.asarray(self._pools[streams % len(self._pools), which, drawn])
+
+
+class Slowness:
+    """*Slower*: a baseline of 14 days for each stream, then replays at five minutes. `lost` of them are missing."""
+
+    def __init__(self, draw: Callable[[int], FloatArray], lost: float, random: Random) -> None:
+        self._draw, self._lost, self._random = draw, lost, random
+        at = np.asarray(np.arange(LEARNED) * INTERVAL_S, dtype=np.float64)
+        kept = random.random(LEARNED) >= lost
+        values = np.array([draw(replay) for replay in range(LEARNED)])
+        baselines = learn(at[kept], values[kept], INTERVAL_S)
+        self._noise = _stacked(baselines)
+        coefficients = np.concatenate([each.course.coefficients for each in baselines])
+        self._course = Course(baselines[0].course.periods_s, coefficients)
+        streams = len(baselines)
+        self._cuts = np.array([each.up.cuts for each in baselines])
+        self._payoffs = np.array([each.up.log_e for each in baselines])
+        self._belief = Belief(float(at[-1]), np.zeros(streams), self._noise.level)
+        self._nothing = np.zeros((streams, len(SHIFTS)))
+        self.log_weights: FloatArray = np.full(len(SHIFTS), -math.log(len(SHIFTS)))
+
+    def log_e(self, replay: int, change: float) -> FloatArray:
+        """Return those of one replay; `change` is that of the log latency."""
+        found = self._draw(LEARNED + replay) + change
+        if self._random.random() < self._lost:
+            return self._nothing
+        at = (LEARNED + replay) * INTERVAL_S
+        usual = self._course.at(at)
+        missed, self._belief = surprise(self._noise, self._belief, at, found - usual)
+        bins = (missed[:, np.newaxis] > self._cuts).sum(axis=1)
+        return np.asarray(self._payoffs[np.arange(len(bins)), bins])
+
+
+def _stacked(baselines: Sequence[Baseline]) -> Noise:
+    arrays = ([getattr(each.noise, name)[0] for each in baselines] for name in ("memory", "level", "white"))
+    return Noise(INTERVAL_S, *(np.array(array) for array in arrays))
+
+
+def latencies(
+    streams: int,
+    random: Random,
+    memory: float = 0.9,
+    extra: Callable[[int], FloatArray | float] = lambda replay: 0.0,
+    spread: float = 0.05,
+) -> Callable[[int], FloatArray]:
+    """Return STATISTICS' stream: 200 log-normal requests of sigma .35 around 100 ms, a daily ±10 %, an AR(1) level."""
+    level = random.normal(0, spread, streams)
+
+    def draw(replay: int) -> FloatArray:
+        nonlocal level
+        level = memory * level + random.normal(0, spread * math.sqrt(1 - memory**2), streams)
+        course = math.log(0.1) + math.log1p(0.1 * math.sin(2 * math.pi * replay / DAY))
+        return np.asarray(course + level + random.normal(0, 0.35 / math.sqrt(200), streams) + extra(replay))
+
+    return draw
+
+
+Table = Callable[[int, Any], dict[str, NDArray[Any]]]
+"""Draws so many rows, with a change that is one number or one for each row."""
+
+_WANDERS = 0.05  # standard deviations of a normal column: two points of its median's share
+
+
+class Windows:
+    """*Drift*: windows of 200 rows, 10,000 reference rows; `references` of them, shared by the streams in turn.
+
+    Rows come in clusters of `copies` that are one and the same.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        wander: Wander,
+        references: int = 10,
+        copies: int = 1,
+        tolerance: float = 0.0,
+    ) -> None:
+        self._table, self._wander, self._copies, self._rows = table, wander, copies, 200
+        self._drifts = [
+            Drift(columns(table(10_000, 0.0), seed), alpha(), tolerance, copies) for seed in range(references)
+        ]
+        widest = max(len(each.log_weights) for each in self._drifts)
+        padded = np.full((references, widest), -np.inf)
+        for row, each in zip(padded, self._drifts, strict=True):
+            row[: len(each.log_weights)] = each.log_weights
+        self._streams = len(wander(0))
+        self.log_weights: FloatArray = padded[np.arange(self._streams) % references]
+
+    def log_e(self, replay: int, change: float) -> FloatArray:
+        """Return those of one window."""
+        found = np.zeros(self.log_weights.shape)
+        rows = self._rows // self._copies
+        shifts = np.repeat(change + _WANDERS * self._wander(replay)[:, 0], rows)
+        table = self._table(rows * self._streams, shifts)
+        cut = {name: values.reshape(self._streams, rows) for name, values in table.items()}
+        for i, drift in enumerate(self._drifts):
+            own = slice(i, None, len(self._drifts))
+            counts = np.concatenate([_counts(c, cut[c.name][own]) for c in drift.columns], axis=1) * self._copies
+            log_e = drift.log_e(self._rows, counts.astype(np.float64))
+            found[own, : log_e.shape[1]] = log_e
+        return found
+
+
+def _counts(column: Column, values: NDArray[Any]) -> NDArray[np.int64]:
+    """Count [streams, cells] as the column does, in one go where it is cut at edges."""
+    kind = column.kind
+    if isinstance(kind, Numbers):
+        missing = np.isnan(values).sum(axis=1, keepdims=True)
+        return np.concatenate([(values[:, np.newaxis] <= kind.edges[:, np.newaxis]).sum(axis=2), missing], axis=1)
+    codes = [(values == name).sum(axis=1) for name in kind.names]
+    other = values.shape[1] - np.sum(codes, axis=0)
+    return np.stack([*codes, other, np.zeros_like(other)], axis=1)
