@@ -42,13 +42,16 @@ def build() -> dashboard.Dashboard:
     )
     text = "CPU of the agent itself, without its workers; in cores."
     cpu = f"rate(process_cpu_seconds_total[$__rate_interval]) * {_OURS}"
-    found.with_panel(series(About("CPU", text, "cores", 8), Query(cpu, "{{instance}}")))
+    found.with_panel(series(About("CPU", text, "cores", 6), Query(cpu, "{{instance}}")))
     text = "Memory of the agent itself, without its workers."
     memory = f"process_resident_memory_bytes * {_OURS}"
-    found.with_panel(series(About("Memory", text, "bytes", 8), Query(memory, "{{instance}}")))
+    found.with_panel(series(About("Memory", text, "bytes", 6), Query(memory, "{{instance}}")))
     text = "Pushes that an OpenTelemetry collector did not take."
     pushes = f"sum by (instance, signal) (rate({of(c.PUSHES_FAILED, '$__rate_interval')}))"
-    found.with_panel(series(About("Failed pushes", text, "ops", 8, red), Query(pushes, "{{instance}} {{signal}}")))
+    found.with_panel(series(About("Failed pushes", text, "ops", 6, red), Query(pushes, "{{instance}} {{signal}}")))
+    text = "Log records and spans that were given up: the queue was full, or the push that had them failed."
+    lost = f"sum by (instance, signal) (rate({of(c.RECORDS_LOST, '$__rate_interval')}))"
+    found.with_panel(series(About("Lost records", text, "ops", 6, red), Query(lost, "{{instance}} {{signal}}")))
     text = "Overdue by how much: time since the next replay was due. Negative while all is well."
     overdue = f"time() - {worst(c.REPLAY_NEXT)}"
     found.with_panel(

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from goldwatch.export import catalogue as c
 
 from dashboards.frame import frame
-from dashboards.panels import About, AnyPanel, bars, rows, series
+from dashboards.panels import About, AnyPanel, bars, points, rows, series
 from dashboards.query import PAIR, Query, of, quantile, worst
 
 _WHAT = "(watch, target, framework, framework_version, version, device)"
@@ -36,6 +36,8 @@ def build() -> dashboard.Dashboard:
         _bars("Start", "How long it last took to load the model or to connect.", "s", worst(c.TARGET_OPEN))
     )
     found.with_panel(_bars("First request", "Latency of the first request after that.", "s", worst(c.FIRST_REQUEST)))
+    for panel in _frontiers():
+        found.with_panel(panel)
     text = "The score of each target over time, with the score of the reference."
     queries = [
         Query(worst(c.SCORE, score="accuracy"), "{{target}}"),
@@ -44,6 +46,35 @@ def build() -> dashboard.Dashboard:
     found.with_panel(series(About("Accuracy over time", text, "percentunit"), *queries))
     text = "The 99th percentile of each target over time."
     found.with_panel(series(About("p99 over time", text, "s"), Query(quantile(0.99, c.REQUEST_LATENCY), "{{target}}")))
+    return found
+
+
+def _frontiers() -> list[AnyPanel]:
+    """Return accuracy against what it takes. The frontier is the upper left edge: nobody is as accurate for less."""
+    accuracy = Query(worst(c.SCORE, score="accuracy"), "accuracy")
+    text = "A point is a target. On the upper left edge no other target that is as accurate takes less."
+    joules = Query(worst(c.ENERGY_INFERENCE, part="gross"), "joules of an inference")
+    cost = Query(f"10000 * {worst(c.COST_INFERENCE)}", "cost of 10,000")
+    found: list[AnyPanel] = [
+        points(
+            About(f"Accuracy against {title}", text, "percentunit"),
+            query,
+            accuracy,
+            {query.name: unit, "accuracy": "percentunit"},
+        )
+        for title, query, unit in (("joules", joules, "joule"), ("cost", cost, "short"))
+    ]
+    per_answer = worst(c.ENERGY_RIGHT_ANSWER, part="gross")
+    found.append(
+        _bars("Energy of a right answer", "Gross joules of an inference over the accuracy.", "joule", per_answer)
+    )
+    per_token = worst(c.ENERGY_OUTPUT_TOKEN, part="gross")
+    found.append(_bars("Energy of an output token", "Gross joules, of language models.", "joule", per_token))
+    right = f"10000 * max by (watch, target, currency) ({of(c.COST_RIGHT_ANSWER)})"
+    text = "Cost of 10,000 right answers by the prices of the config."
+    found.append(
+        bars(About("Cost of right answers", text, "short", 8, height=6), Query(right, "{{target}} ({{currency}})"))
+    )
     return found
 
 

@@ -67,7 +67,8 @@ def build() -> dashboard.Dashboard:
 def _table() -> AnyPanel:
     text = (
         "Sorted by evidence: at 100 % there is an alert. Scores are of the last valid replay, latency and failures of "
-        "the time range. A click on a target opens its dashboard."
+        "the time range, energy and cost of an inference of the last measurement. A click on a target opens its "
+        "dashboard."
     )
     queries = [
         Query(_EVIDENCE, "evidence"),
@@ -77,8 +78,10 @@ def _table() -> AnyPanel:
         Query(quantile(0.99, c.REQUEST_LATENCY).replace("$__rate_interval", "$__range"), "p99"),
         Query(_FAILED.replace("$__rate_interval", "$__range"), "failed"),
         Query(f"time() - {worst(c.REPLAY_VALID_TIMESTAMP)}", "age"),
+        Query(worst(c.ENERGY_INFERENCE, part="gross"), "energy"),
+        Query(f"10000 * max by (watch, target, currency) ({of(c.COST_INFERENCE)})", "cost of 10,000"),
     ]
     units = {"evidence": "percentunit", "accuracy": "percentunit", "reference": "percentunit", "failed": "percentunit"}
-    units |= {"p99": "s", "age": "s", "alert": "bool_yes_no"}
+    units |= {"p99": "s", "age": "s", "alert": "bool_yes_no", "energy": "joule", "cost of 10,000": "short"}
     about = About("Models, worst first", text, "short", 24, EVIDENCE, 12)
     return rows(about, queries, units, "evidence", {"target": _TO_MODEL})

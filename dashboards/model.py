@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard
 
 from goldwatch.export import catalogue as c
+from goldwatch.export.metric import Metric
 
 from dashboards.frame import frame
 from dashboards.panels import About, AnyPanel, series, spread, states
@@ -19,6 +20,10 @@ def build() -> dashboard.Dashboard:
     found.with_panel(_scores()).with_panel(_flips())
     found.with_row(dashboard.Row("Speed"))
     found.with_panel(_latency()).with_panel(_quantiles()).with_panel(_throughput()).with_panel(_outcomes())
+    found.with_row(dashboard.Row("Energy and cost, where the config asks for them"))
+    found.with_panel(_joules()).with_panel(_shares()).with_panel(_carbon()).with_panel(_cost()).with_panel(_metered())
+    found.with_row(dashboard.Row("Tokens, of language models"))
+    found.with_panel(_tokens()).with_panel(_first_token()).with_panel(_next_tokens()).with_panel(_finished())
     return found
 
 
@@ -85,3 +90,72 @@ def _throughput() -> AnyPanel:
 def _outcomes() -> AnyPanel:
     text = "Golden requests per second by how they ended."
     return series(About("Requests by outcome", text, "reqps"), Query(rate(c.REQUESTS, "outcome"), "{{outcome}}"))
+
+
+def _joules() -> AnyPanel:
+    text = "Joules of one inference with their 95 % interval: gross, and net of the idle power before the load."
+    queries = [
+        Query(f"max by (part) ({of(metric)})", f"{{{{part}}}}{name}")
+        for metric, name in (
+            (c.ENERGY_INFERENCE, ""),
+            (c.ENERGY_INFERENCE_LOW, " low"),
+            (c.ENERGY_INFERENCE_HIGH, " high"),
+        )
+    ]
+    return series(About("Energy of an inference", text, "joule"), *queries)
+
+
+def _shares() -> AnyPanel:
+    text = "Gross joules of a right answer, which an inference over the accuracy is, and of an output token."
+    queries = [
+        Query(f"max({of(metric, part='gross')})", name)
+        for metric, name in ((c.ENERGY_RIGHT_ANSWER, "right answer"), (c.ENERGY_OUTPUT_TOKEN, "output token"))
+    ]
+    return series(About("Energy of a right answer", text, "joule"), *queries)
+
+
+def _carbon() -> AnyPanel:
+    text = "Grams of CO2e of the gross energy, by the intensity of the grid at that hour."
+    return series(
+        About("Carbon", text, "massg", 8), *_of_each(c.CARBON_INFERENCE, c.CARBON_RIGHT_ANSWER, c.CARBON_OUTPUT_TOKEN)
+    )
+
+
+def _cost() -> AnyPanel:
+    text = "Cost of 10,000 inferences, right answers and output tokens by the prices of the config, in its currency."
+    metrics = (c.COST_INFERENCE, c.COST_RIGHT_ANSWER, c.COST_OUTPUT_TOKEN)
+    return series(About("Cost of 10,000", text, "short", 8), *_of_each(*metrics, times=10_000, by="currency"))
+
+
+def _of_each(*metrics: Metric, times: int = 1, by: str = "") -> list[Query]:
+    factor, legend = f"{times} * " if times > 1 else "", f" ({{{{{by}}}}})" if by else ""
+    names = ("inference", "right answer", "output token")
+    return [Query(f"{factor}max by ({by}) ({of(m)})", f"{n}{legend}") for m, n in zip(metrics, names, strict=True)]
+
+
+def _metered() -> AnyPanel:
+    text = "How long ago energy was last measured. It takes more load than a replay, so seldom."
+    query = Query(f"time() - max({of(c.ENERGY_TIMESTAMP)})", "measured")
+    return series(About("Age of the measurement", text, "s", 8), query)
+
+
+def _tokens() -> AnyPanel:
+    text = "Tokens per second of golden requests, as the server counts them. A step means that answers grew or shrank."
+    return series(About("Tokens", text, "short"), Query(rate(c.TOKENS, "type"), "{{type}}"))
+
+
+def _first_token() -> AnyPanel:
+    text = "From sending a request to the first text of its answer; only of streamed answers."
+    queries = [Query(quantile(q, c.FIRST_TOKEN), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)]
+    return series(About("Time to the first token", text, "s"), *queries)
+
+
+def _next_tokens() -> AnyPanel:
+    text = "Mean time of an answer's tokens after the first; only of streamed answers."
+    queries = [Query(quantile(q, c.OUTPUT_TOKEN), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)]
+    return series(About("Time of each next token", text, "s"), *queries)
+
+
+def _finished() -> AnyPanel:
+    text = "Answers per second by why the model stopped. More that end by length are cut off."
+    return series(About("Why answers end", text, "reqps"), Query(rate(c.ANSWERS_FINISHED, "finish"), "{{finish}}"))

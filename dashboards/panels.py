@@ -16,9 +16,11 @@ from grafana_foundation_sdk.builders import (
     statetimeline,
     table,
     timeseries,
+    xychart,
 )
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common as kinds
+from grafana_foundation_sdk.models import xychart as xy
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLinkType,
     DataSourceRef,
@@ -112,14 +114,7 @@ def rows(
 ) -> table.Panel:
     """Return a table: a row for each set of labels, a column for each query. `units` and `links` are by column."""
     panel: table.Panel = _dressed(table.Panel(), about, queries, instant=True)
-    panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    columns = {f"Value #{_letter(i)}" if len(queries) > 1 else "Value": q.name for i, q in enumerate(queries)}
-    panel.with_transformation(
-        DataTransformerConfig(
-            id_val="organize",
-            options={"excludeByName": dict.fromkeys(hidden, True), "indexByName": {}, "renameByName": columns},
-        )
-    )
+    _one_row_each(panel, queries, hidden)
     for column in sorted({*units, *links}):
         properties = [DynamicConfigValue("unit", units[column])] if column in units else []
         if column in links:
@@ -131,10 +126,39 @@ def rows(
     return panel
 
 
+def points(about: About, across: Query, up: Query, units: Mapping[str, str]) -> xychart.Panel:
+    """Return a point for each set of labels, by two queries; `units` are by their names."""
+    panel: xychart.Panel = _dressed(xychart.Panel(), about, [across, up], instant=True)
+    _one_row_each(panel, (across, up), ("Time",))
+    for column in sorted(units):
+        panel.override_by_name(column, [DynamicConfigValue("unit", units[column])])
+    chosen = xychart.XYSeriesConfig().x(xychart.XychartXYSeriesConfigX().matcher(_named(across)))
+    chosen.y(xychart.XychartXYSeriesConfigY().matcher(_named(up)))
+    panel.mapping(xy.SeriesMapping.MANUAL).series([chosen]).show(xy.XYShowMode.POINTS)
+    panel.legend(common.VizLegendOptions().show_legend(False))
+    return panel.tooltip(common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.SINGLE))
+
+
+def _named(query: Query) -> xychart.MatcherConfig:
+    return xychart.MatcherConfig().id("byName").options(query.name)
+
+
 def link(title: str, uid: str, *, keep: bool = True) -> dashboard.DashboardLink:
     """Return a link to another dashboard of ours, with the same watch and target."""
     found = dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(f"/d/{uid}").keep_time(True)
     return found.include_vars(keep).icon("dashboard")
+
+
+def _one_row_each(panel: Any, queries: Sequence[Query], hidden: Sequence[str]) -> None:  # noqa: ANN401 - as below
+    """Merge the answers of several queries into a row for each set of labels, with a column named after each query."""
+    panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
+    columns = {f"Value #{_letter(i)}" if len(queries) > 1 else "Value": q.name for i, q in enumerate(queries)}
+    panel.with_transformation(
+        DataTransformerConfig(
+            id_val="organize",
+            options={"excludeByName": dict.fromkeys(hidden, True), "indexByName": {}, "renameByName": columns},
+        )
+    )
 
 
 def _dressed(panel: Any, about: About, queries: Sequence[Query], *, instant: bool = False) -> Any:  # noqa: ANN401
@@ -147,9 +171,8 @@ def _dressed(panel: Any, about: About, queries: Sequence[Query], *, instant: boo
         asked = prometheus.Dataquery().expr(query.expr).ref_id(_letter(index)).datasource(datasource())
         asked.legend_format(query.name)
         if instant:
-            asked.instant().format(
-                PromQueryFormat.TABLE if isinstance(panel, table.Panel) else PromQueryFormat.TIME_SERIES
-            )
+            of_rows = isinstance(panel, table.Panel | xychart.Panel)
+            asked.instant().format(PromQueryFormat.TABLE if of_rows else PromQueryFormat.TIME_SERIES)
         else:
             asked.range().exemplar(query.heatmap)
             asked.format(PromQueryFormat.HEATMAP if query.heatmap else PromQueryFormat.TIME_SERIES)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from goldwatch.energy.attribution import Components, Energy, Interval
 from goldwatch.judgement import (
     Difference,
     Flip,
@@ -53,6 +54,26 @@ def difference(**values: Any) -> Difference:
         "where": (SliceShare("digit", "8", 40, 60),),
     }
     return Difference(**(defaults | values))
+
+
+def energy(**values: Any) -> Energy:
+    defaults: dict[str, Any] = {
+        "source": "nvml",
+        "detail": "NVML energy counter: 0 a GPU",
+        "estimated": False,
+        "attribution": "exclusive",
+        "shared_with": "",
+        "seconds": 20.0,
+        "windows": 4,
+        "inferences": 1000,
+        "idle_w": Interval(100.0, 98.0, 102.0),
+        "gross_j": Interval(6000.0, 5900.0, 6100.0),
+        "idle_j": 2000.0,
+        "net_j": Interval(4000.0, 3850.0, 4150.0),
+        "components": Components(10.0, 8.0, 20.0, 0.0),
+        "output_tokens": 5000,
+    }
+    return Energy(**(defaults | values))
 
 
 def judgement(**values: Any) -> Judgement:

@@ -66,12 +66,21 @@ def test_panels_do_not_overlap(board: dict[str, Any]) -> None:
         taken |= cells
 
 
-def test_the_columns_of_tables_have_units(board: dict[str, Any]) -> None:
-    for panel in (p for p in panels(board) if p["type"] == "table"):
+def test_the_columns_of_tables_and_points_have_units(board: dict[str, Any]) -> None:
+    for panel in (p for p in panels(board) if p["type"] in ("table", "xychart")):
         (renamed,) = (t["options"]["renameByName"] for t in panel["transformations"] if t["id"] == "organize")
         named = {o["matcher"]["options"]: [p["id"] for p in o["properties"]] for o in panel["fieldConfig"]["overrides"]}
         numbers = set(renamed.values()) - {"info"}
         assert {name for name, properties in named.items() if "unit" in properties} >= numbers
+
+
+def test_points_are_placed_by_columns_that_are_there() -> None:
+    found = [p for text in COMMITTED.values() for p in panels(json.loads(text)) if p["type"] == "xychart"]
+    assert {p["title"] for p in found} == {"Accuracy against joules", "Accuracy against cost"}
+    for panel in found:
+        (renamed,) = (t["options"]["renameByName"] for t in panel["transformations"] if t["id"] == "organize")
+        (drawn,) = panel["options"]["series"]
+        assert [drawn[axis]["matcher"]["options"] for axis in "xy"] == list(renamed.values())
 
 
 def test_each_query_parses_and_asks_for_what_is_in_the_catalogue() -> None:

@@ -35,12 +35,17 @@ class Ask:
 
 @contextlib.contextmanager
 def prometheus(
-    folder: Path, scraped: int, rules: Sequence[Path] = (), alertmanager: int | None = None, options: Sequence[str] = ()
+    folder: Path,
+    scraped: int | Sequence[int],
+    rules: Sequence[Path] = (),
+    alertmanager: int | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Ask]:
-    """Start Prometheus against an agent; give what asks its API."""
+    """Start Prometheus against an agent, or several, by their ports; give what asks its API."""
+    targets = [f"127.0.0.1:{port}" for port in ([scraped] if isinstance(scraped, int) else scraped)]
     config: dict[str, Any] = {
         "global": {"scrape_interval": "500ms", "scrape_timeout": "400ms", "evaluation_interval": "1s"},
-        "scrape_configs": [{"job_name": "goldwatch", "static_configs": [{"targets": [f"127.0.0.1:{scraped}"]}]}],
+        "scrape_configs": [{"job_name": "goldwatch", "static_configs": [{"targets": targets}]}],
         "rule_files": [str(path) for path in rules],
     }
     if alertmanager is not None:
