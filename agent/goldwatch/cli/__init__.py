@@ -15,7 +15,7 @@ from goldwatch.cli.base import app
 from goldwatch.cli import measure
 from goldwatch.cli import mlperf
 from goldwatch.cli import golden
-from goldwatch.cli import budget
+from goldwatch.cli import explain
 from goldwatch.cli import alerts
 from goldwatch.cli import stack
 from goldwatch.cli import cluster
@@ -23,7 +23,7 @@ from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "alerts", "app", "budget", "cluster", "golden", "main", "measure", "mlperf", "stack"]
+__all__ = ["about", "alerts", "app", "cluster", "explain", "golden", "main", "measure", "mlperf", "stack"]
 
 
 def main() -> None:

@@ -23,6 +23,11 @@ from goldwatch.config.written import ConfigFile
 
 def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = installed_probes) -> Config:
     """Load a config file. Raises ConfigError with every problem of the file, in its order."""
+    return load_document(path, environ, probes)[0]
+
+
+def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tuple[Config, Document]:
+    """Load a config file, and keep what says where each value is written. Raises ConfigError."""
     document = read(path, environ)
     _take_header_secrets(document)
     written = _validated(document)
@@ -34,7 +39,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
         raise ConfigError(document.problems.values())
     # systemd's name for the folder where a service may write; in a container the config's own is read-only
     state = Path(environ.get("STATE_DIRECTORY") or document.folder)
-    return resolve(document, written, targets, state)
+    return resolve(document, written, targets, state), document
 
 
 def _take_header_secrets(document: Document) -> None:

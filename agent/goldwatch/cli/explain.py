@@ -1,7 +1,8 @@
-"""The commands that say what the monitors will notice, and what they would have: explain-budget, backtest."""
+"""The commands that say what is in force, what will be noticed and what would have been."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,27 @@ from typing import Annotated
 import typer
 
 from goldwatch.cli.base import ConfigFile, app, fail, select
+
+
+@app.command()
+def explain(
+    config: ConfigFile,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Print the whole effective config, and where each value comes from: a line, a convention, or the default."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from goldwatch.config import ConfigError  # noqa: PLC0415
+    from goldwatch.config.effective import as_yaml, effective  # noqa: PLC0415
+
+    try:
+        settings = effective(config)
+    except ConfigError as error:
+        fail(str(error))
+    if as_json:
+        print(json.dumps([asdict(setting) for setting in settings], indent=2))  # noqa: T201
+    else:
+        sys.stdout.write(as_yaml(settings))
 
 
 @app.command()
