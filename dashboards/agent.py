@@ -8,7 +8,7 @@ from goldwatch.export import catalogue as c
 
 from dashboards.frame import frame
 from dashboards.panels import About, Limits, bars, series
-from dashboards.query import Query, of, rate, worst
+from dashboards.query import Query, of, quantile, rate, worst
 
 _OURS = f"on (job, instance) group_left () max by (job, instance) ({c.BUILD_INFO.name})"
 
@@ -39,6 +39,16 @@ def build() -> dashboard.Dashboard:
     text = "Replays that were due and did not take place, by reason."
     found.with_panel(
         series(About("Skipped replays", text, "ops", 12, red), Query(rate(c.REPLAYS_SKIPPED, "reason"), "{{reason}}"))
+    )
+    text = "By how much goldwatch itself sent requests of open loads too late. What suffers from it is invalid."
+    found.with_panel(
+        series(
+            About("Late dispatch, p99", text, "s"), Query(quantile(0.99, c.DISPATCH_LATENESS), "{{target}} ({{watch}})")
+        )
+    )
+    text = "Replays for which goldwatch waited, which it held or skipped, because the target had no room."
+    found.with_panel(
+        series(About("Stepped back", text, "ops"), Query(rate(c.STEPPED_BACK, "target, step"), "{{target}} {{step}}"))
     )
     text = "CPU of the agent itself, without its workers; in cores."
     cpu = f"rate(process_cpu_seconds_total[$__rate_interval]) * {_OURS}"

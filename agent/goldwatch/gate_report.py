@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from goldwatch.energy.attribution import Interval
 from goldwatch.gate import EXIT_CODES, Finding, Report, Result, worst
 from goldwatch.judgement import Judgement, Quantile, Score
-from goldwatch.score.latency import quantiles
+from goldwatch.score.latency import quantile, quantiles
 
 
 def overall(reports: Sequence[Report]) -> Result:
@@ -90,6 +90,10 @@ def _block(report: Report) -> list[str]:
         lines.append(_line("outputs", f"{same}   {flips}   largest difference {difference.largest:.2g}"))
     if judgement.quantiles:
         lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles) + _requests(judgement)))
+    if judgement.late_s:
+        ordered = sorted(judgement.late_s)
+        late = "   ".join(f"p{100 * q:g} {_milliseconds(quantile(ordered, q))}" for q in (0.5, 0.99))
+        lines.append(_line("sent late", f"{late}   by goldwatch itself"))
     lines += _tokens(judgement)
     if judgement.throughput is not None:
         lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   {_load(judgement)}"))

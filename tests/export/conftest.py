@@ -54,6 +54,7 @@ FULL = Judgement(
         Verdict("worse", State.SUSPECT, Severity.PAGE, 2.5, 5.62, 1_790_000_000.5, False, "2 of 8 are wrong now"),
         Verdict("changed", State.ALERTING, Severity.TICKET, None, None, 1_790_000_000.5, False, "5 of 8 moved"),
     ),
+    late_s=(0.0001, 0.002),
     server_load=ServerLoad("vllm:num_requests_waiting", 8.0, before=1.0, most=3.0),
     energy=ENERGY,
     footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),

@@ -9,6 +9,8 @@ from goldwatch.export import catalogue as c
 from goldwatch.export import measurement as m
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Kind, Metric
+from goldwatch.export.prometheus import PrometheusExporter
+from goldwatch.export.store import Distribution, Store
 from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
 from goldwatch.replay.outcome import Outcome
@@ -121,7 +123,7 @@ def test_requests_over_the_objective_are_counted_with_those_that_were_given_up(j
 
 def test_a_new_watch_starts_at_zero() -> None:
     found = list(m.of_watch("fraud", "fraud-eu"))
-    assert {f.metric for f in found} == {c.REPLAYS, c.REPLAYS_SKIPPED, c.STEPPED_BACK, c.REQUESTS, c.REQUEST_LATENCY}
+    assert {f.metric for f in found} == {c.REPLAYS, c.REPLAYS_SKIPPED, c.STEPPED_BACK, c.REQUESTS}
     assert all(f.value in (0, ()) for f in found)
 
 
@@ -175,3 +177,31 @@ def test_scores_without_a_number_are_absent(judgement: Make) -> None:
 
 def test_every_kind_is_in_use() -> None:
     assert {metric.kind for metric in c.CATALOGUE} == set(Kind)
+
+
+@given(st.floats(1e-6, 600))
+def test_the_objective_is_a_bound_of_a_bucket_among_as_many_as_without_one(limit_s: float) -> None:
+    bounds = c.latency_buckets(limit_s)
+    assert limit_s in bounds
+    assert list(bounds) == sorted(set(bounds))
+    assert len(bounds) == len(c.REQUEST_LATENCY.buckets)
+    assert c.latency_buckets(None) == ()
+
+
+def test_buckets_of_another_objective_begin_anew(judgement: Make) -> None:
+    store = Store()
+    key = ("fraud", "fraud-eu")
+    for limit_s, expected in ((0.05, 1), (0.05, 2), (0.1, 1), (None, 1)):
+        store.publish(m.of_judgement(judgement(), limit_s))
+        sample = store.series(c.REQUEST_LATENCY)[key]
+        assert isinstance(sample, Distribution)
+        assert sample.bounds == (c.latency_buckets(limit_s) or c.REQUEST_LATENCY.buckets)
+        assert sum(sample.counts) == expected * len(judgement().latencies_s)
+        exporter = PrometheusExporter()
+        exporter.publish(m.of_judgement(judgement(), limit_s))
+        assert limit_s is None or f'le="{limit_s}"' in exporter.render()[0].decode()
+
+
+def test_lateness_of_dispatch_is_published_of_open_loads_alone(judgement: Make) -> None:
+    assert values(m.of_judgement(judgement()), c.DISPATCH_LATENESS) == {(): (0.0001, 0.002)}
+    assert values(m.of_judgement(judgement(late_s=())), c.DISPATCH_LATENESS) == {}

@@ -95,10 +95,10 @@ def test_the_histogram_is_cumulative_with_its_bounds_inclusive(exporter: Prometh
     found = series(exporter)
     where = (("target", "fraud-eu"), ("watch", "fraud"))
     upto = {dict(k)["le"]: v for (n, k), v in found.items() if n == "goldwatch_request_latency_seconds_bucket"}
-    assert upto["0.0001"] == 1
-    assert upto["0.00025"] == 2
+    assert upto["0.00078125"] == 2
     assert upto["0.05"] == 5
-    assert upto["60.0"] == 7
+    assert upto["0.0625"] == 6
+    assert upto["0.8"] == 7
     assert upto["+Inf"] == 8 == found["goldwatch_request_latency_seconds_count", where]
     assert math.isclose(found["goldwatch_request_latency_seconds_sum", where], 80.8173)
 

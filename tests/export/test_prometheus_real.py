@@ -20,6 +20,8 @@ from goldwatch.export.reference import QUERIES
 from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
+from tests.export.watches import of_watch
+
 pytestmark = pytest.mark.real
 
 _CONFIG = """
@@ -110,9 +112,9 @@ def test_prometheus_answers_with_the_values(
     judgement: Callable[..., Judgement],
     endpoint: int,
 ) -> None:
-    exporter.publish(m.of_watch("fraud", "fraud-eu"))
+    exporter.publish(of_watch())
     until(lambda: ask("goldwatch_requests_total"))
-    exporter.publish(m.of_judgement(judgement()))
+    exporter.publish(m.of_judgement(judgement(), 0.05))
     until(lambda: ask("goldwatch_score_ratio"))
     scores = {s["metric"]["score"]: float(s["value"][1]) for s in ask("goldwatch_score_ratio")}
     assert scores == {"accuracy": 0.75, "ece": 0.1}
@@ -124,7 +126,7 @@ def test_prometheus_answers_with_the_values(
     for question, query in QUERIES.items():
         assert ask(query), question
 
-    exporter.publish(m.of_judgement(judgement(description=Description("fraud", "v18"))))
+    exporter.publish(m.of_judgement(judgement(description=Description("fraud", "v18")), 0.05))
     until(lambda: [s["metric"]["version"] for s in ask("goldwatch_target_info")] == ["v18"])
     exporter.retire("fraud", "fraud-eu")
     until(lambda: not ask('{__name__=~"goldwatch_.+", target="fraud-eu"}'))

@@ -19,6 +19,7 @@ def test_objectives_are_what_is_allowed() -> None:
         "goldwatch_requests_late_total": 0,
         "goldwatch_watch_interval_seconds": 300,
         "goldwatch_objective_latency_seconds": 0.05,
+        "goldwatch_request_latency_seconds": (),
     }
 
 

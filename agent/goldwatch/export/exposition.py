@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import TypeAlias
 
 from prometheus_client.utils import floatToGoString
 
@@ -16,6 +17,8 @@ from goldwatch.export.metric import Kind, Metric
 from goldwatch.export.store import Distribution, Key, Sample
 
 _INFINITE = "+Inf"
+_Names: TypeAlias = tuple[tuple[float, ...], tuple[str, ...]]
+"""The bounds of a series' buckets, if it is a histogram, and what its lines begin with."""
 
 
 class Exposition:
@@ -24,7 +27,7 @@ class Exposition:
     def __init__(self, unit: Callable[[Metric], str]) -> None:
         """Make one; `unit` gives what OpenMetrics says in a line of its own, empty for nothing."""
         self._unit = unit
-        self._names: dict[str, dict[Key, tuple[str, ...]]] = {}
+        self._names: dict[str, dict[Key, _Names]] = {}
 
     def render(self, metrics: Iterable[tuple[Metric, Mapping[Key, Sample]]], *, openmetrics: bool) -> str:
         """Return the lines of all metrics, without the mark that ends an OpenMetrics exposition."""
@@ -32,13 +35,16 @@ class Exposition:
         for metric, series in metrics:
             lines += _head(metric, self._unit(metric), openmetrics=openmetrics)
             known = self._names.get(metric.name, {})
-            names = {key: known.get(key) or _names(metric, key) for key in series}
+            names: dict[Key, _Names] = {}
             self._names[metric.name] = names  # without those that have ended
             for key, sample in series.items():
+                bounds = sample.bounds if isinstance(sample, Distribution) else ()
+                before = known.get(key)
+                names[key] = found = before if before and before[0] == bounds else (bounds, _names(metric, key, bounds))
                 if isinstance(sample, Distribution):
-                    lines += _distribution(names[key], sample, openmetrics=openmetrics)
+                    lines += _distribution(found[1], sample, openmetrics=openmetrics)
                 else:
-                    lines.append(f"{names[key][0]} {_number(sample)}")
+                    lines.append(f"{found[1][0]} {_number(sample)}")
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -72,14 +78,14 @@ def _exemplar(found: Exemplar) -> str:
     return f"# {ids} {_number(found.value)} {found.at:.3f}"
 
 
-def _names(metric: Metric, key: Key) -> tuple[str, ...]:
+def _names(metric: Metric, key: Key, buckets: Sequence[float]) -> tuple[str, ...]:
     """Return the names of a series with its labels; of a histogram a bucket each, the count and the sum."""
     labels = _labels(metric, key)
     if metric.kind is not Kind.HISTOGRAM:
         return (metric.name + _braces(labels),)
-    bounds = [*(floatToGoString(bound) for bound in metric.buckets), _INFINITE]  # type: ignore[no-untyped-call]
-    buckets = [_braces([*labels, f'le="{bound}"']) for bound in bounds]
-    named = [f"{metric.name}_bucket{bucket}" for bucket in buckets]
+    bounds = [*(floatToGoString(bound) for bound in buckets), _INFINITE]  # type: ignore[no-untyped-call]
+    limits = [_braces([*labels, f'le="{bound}"']) for bound in bounds]
+    named = [f"{metric.name}_bucket{limit}" for limit in limits]
     return (*named, f"{metric.name}_count{_braces(labels)}", f"{metric.name}_sum{_braces(labels)}")
 
 

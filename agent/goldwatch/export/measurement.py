@@ -56,13 +56,14 @@ class Measurement:
     """One value of one series, in the unit of its metric.
 
     A counter is given its increase, a histogram all new observations, any other kind its value. `exemplars` are some of
-    the observations of a histogram.
+    the observations of a histogram, `bounds` the upper bounds of its buckets where they are not those of its metric.
     """
 
     metric: Metric
     labels: Mapping[str, str]
     value: float | Sequence[float]
     exemplars: tuple[Exemplar, ...] = ()
+    bounds: tuple[float, ...] = ()
     key: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +102,7 @@ def of_judgement(
         yield from of_verdicts(j)
         return
     yield from _of_replay(j, where)
-    yield from _of_requests(j, where, slow)
+    yield from _of_requests(j, where, latency_limit_s, slow)
     yield from _of_late(j, where, latency_limit_s)
     yield from _of_tokens(j, where)
     yield from _of_infos(j, where)
@@ -123,7 +124,6 @@ def of_watch(watch: str, target: str) -> Iterator[Measurement]:
         yield Measurement(c.REQUESTS, where | {"outcome": outcome.label}, 0)
     for step in Step:
         yield Measurement(c.STEPPED_BACK, where | {"step": step}, 0)
-    yield Measurement(c.REQUEST_LATENCY, where, ())
 
 
 def of_skip(watch: str, target: str, reason: str) -> Iterator[Measurement]:
@@ -210,11 +210,15 @@ def _of_courtesy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement
         yield Measurement(c.STEPPED_BACK, {**where, "step": step}, float(happened))
 
 
-def _of_requests(j: Judgement, where: Mapping[str, str], slow: tuple[Exemplar, ...]) -> Iterator[Measurement]:
+def _of_requests(
+    j: Judgement, where: Mapping[str, str], limit_s: float | None, slow: tuple[Exemplar, ...]
+) -> Iterator[Measurement]:
     for outcome in Outcome:  # zeros too: a series that is only there when something failed cannot be alerted on
         yield Measurement(c.REQUESTS, {**where, "outcome": outcome.label}, j.outcomes.get(outcome.label, 0))
     yield from _gauge(c.FIRST_REQUEST, where, j.first_request_s)
-    yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s, slow)
+    yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s, slow, bounds=c.latency_buckets(limit_s))
+    if j.late_s:
+        yield Measurement(c.DISPATCH_LATENESS, where, j.late_s)
 
 
 def _of_late(j: Judgement, where: Mapping[str, str], limit_s: float | None) -> Iterator[Measurement]:

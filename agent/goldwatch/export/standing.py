@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from goldwatch.config import Watch
 from goldwatch.export import catalogue as c
 from goldwatch.export.measurement import Measurement
+from goldwatch.replay.load import OPEN
 from goldwatch.schedule import mean_interval_s
 
 
@@ -19,6 +20,10 @@ def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
     if owed.latency is not None:
         allowed["latency"] = 1 - owed.latency.quantile
         yield Measurement(c.REQUESTS_LATE, where, 0)
+    limit_s = owed.latency.limit_s if owed.latency is not None else None
+    yield Measurement(c.REQUEST_LATENCY, where, (), bounds=c.latency_buckets(limit_s))
+    if watch.load.scenario in OPEN:
+        yield Measurement(c.DISPATCH_LATENESS, where, ())
     yield Measurement(c.WATCH_INTERVAL, where, mean_interval_s(watch.every))
     yield Measurement(c.OBJECTIVE_LATENCY, where, owed.latency.limit_s if owed.latency else math.inf)
     for objective, share in allowed.items():

@@ -27,6 +27,7 @@ class Distribution:
 
     counts: tuple[int, ...]
     total: float
+    bounds: tuple[float, ...]
     exemplars: Mapping[int, Exemplar] = field(default_factory=dict)
     """The last one of each bucket that has had one."""
 
@@ -39,11 +40,14 @@ class Distribution:
             upto = [0, *(bisect_right(ordered, bound) for bound in bounds), len(ordered)]
             counts = [count + b - a for count, (a, b) in zip(counts, pairwise(upto), strict=True)]
         last = {bisect_left(bounds, exemplar.value): exemplar for exemplar in exemplars}
-        return cls(tuple(counts), math.fsum(values), last)
+        return cls(tuple(counts), math.fsum(values), tuple(bounds), last)
 
     def __add__(self, other: Distribution) -> Distribution:
+        """Return both together; only the other if its buckets are new: to Prometheus, a counter that began anew."""
+        if self.bounds != other.bounds:
+            return other
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
-        return Distribution(counts, self.total + other.total, {**self.exemplars, **other.exemplars})
+        return Distribution(counts, self.total + other.total, self.bounds, {**self.exemplars, **other.exemplars})
 
 
 Key: TypeAlias = tuple[str, ...]
@@ -98,7 +102,8 @@ class Store:
 
 def _sample(measurement: Measurement) -> Sample:
     if isinstance(measurement.value, Sequence):
-        return Distribution.of(measurement.value, measurement.metric.buckets, measurement.exemplars)
+        bounds = measurement.bounds or measurement.metric.buckets
+        return Distribution.of(measurement.value, bounds, measurement.exemplars)
     return float(measurement.value)
 
 

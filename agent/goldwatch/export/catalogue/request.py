@@ -18,8 +18,18 @@ REQUEST_LATENCY = Metric(
     Kind.HISTOGRAM,
     "s",
     WATCH,
-    "Latency of answered requests, without warm-up; from the intended time of sending for open loads.",
+    "Latency of answered requests, without warm-up; from the intended time of sending for open loads. With a latency "
+    "objective, that is a bound of a bucket, and so are fixed shares and multiples of it (1/64 to 16).",
     buckets=(1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+DISPATCH_LATENESS = Metric(
+    "goldwatch_dispatch_lateness_seconds",
+    "goldwatch.dispatch.lateness",
+    Kind.HISTOGRAM,
+    "s",
+    WATCH,
+    "By how much goldwatch itself sent requests of open loads after they were due; waiting for the server is left out.",
+    buckets=(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.1, 1),
 )
 FIRST_REQUEST = Metric(
     "goldwatch_request_first_latency_seconds",
@@ -37,3 +47,16 @@ REQUESTS_LATE = Metric(
     WATCH,
     "Requests over the latency objective, with those that were given up or took their worker down; absent without one.",
 )
+
+
+def latency_buckets(limit_s: float | None) -> tuple[float, ...]:
+    """Return the bounds for a latency objective in seconds: close together around it, and itself one of them."""
+    return (
+        ()
+        if limit_s is None
+        else tuple(float(f"{limit_s * share:.6g}") if share != 1 else limit_s for share in _SHARES)
+    )
+
+
+_SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4, 7 / 8, 1, 9 / 8, 5 / 4, 3 / 2, 2, 4, 8, 16)
+"""As many as the metric has without an objective."""
