@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
@@ -85,6 +87,7 @@ def judged(golden: GoldenSet) -> Scene:
         states: dict[str, Any] | None = None,
         settings: dict[str, Any] = SETTINGS,
         latency_ns: int = 500_000,
+        late_ns: int = 0,
         **facts: Any,
     ) -> tuple[Judgement, dict[str, Any]]:
         columns = Columns.create(Layout(N, (TensorSpec("scores", "float32", (4,)),)), range(N))
@@ -92,6 +95,7 @@ def judged(golden: GoldenSet) -> Scene:
         columns.array("output.scores")[:] = one_hot(answers)
         columns.array("sent_ns")[:] = np.arange(N) * 1_000_000
         columns.array("latency_ns")[:] = latency_ns
+        columns.array("late_ns")[:] = late_ns
         argument = {
             "path": str(golden.path),
             "digest": golden.digest,
@@ -174,6 +178,44 @@ def test_a_replay_cut_short_teaches_nobody(judged: Scene) -> None:
     assert (judgement.validity, judgement.reasons) == (Validity.INVALID, ("goldwatch was stopped",))
     assert after == before
     assert {v.state for v in judgement.verdicts} == {State.UNKNOWN}
+
+
+MUCH = st.floats(0.0101, 1.0)
+IDENTITY = {"model": "m", "framework": "", "framework_version": "", "device": "", "digest": ""}
+DISTURBED = st.one_of(
+    MUCH.map(lambda share: {"disturbances": {"seconds": 2.0, "throttled_s": 2 * share}}),
+    MUCH.map(lambda share: {"disturbances": {"seconds": 2.0, "memory_stalled_s": 2 * share}}),
+    MUCH.map(lambda share: {"disturbances": {"seconds": 2.0, "collecting_s": 2 * share}}),
+    st.integers(10_000_001, 10**10).map(lambda ns: {"late_ns": ns, "scenario": "server", "rate_per_s": 100.0}),
+    st.sampled_from(["goldwatch was stopped", "goldwatch stepped back: 9 wait, above 8"]).map(lambda t: {"ended": t}),
+    st.text("abc", min_size=1, max_size=3).map(
+        lambda v: {"description": IDENTITY | {"version": "0"}, "description_after": IDENTITY | {"version": v}}
+    ),
+)
+
+
+@given(
+    disturbed=DISTURBED,
+    outcome=st.lists(st.sampled_from([o for o in Outcome if o != Outcome.NOT_SENT]), min_size=N, max_size=N),
+    answers=st.lists(st.integers(0, 3), min_size=N, max_size=N),
+    before=st.integers(0, 2),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_happens_in_a_disturbed_replay_no_monitor_learns_of_it(
+    judged: Scene, disturbed: dict[str, Any], outcome: list[Outcome], answers: list[int], before: int
+) -> None:
+    states: dict[str, Any] = {}
+    for _ in range(before):
+        _, states = judged(states=states)
+    found, after = judged(np.array(answers), np.array(outcome), states, **disturbed)
+    assert found.validity is Validity.INVALID
+    assert len(found.reasons) == 1
+    assert {name: after[name] for name in states} == states
+    _, fresh = judged(np.array(answers), np.array(outcome), {}, **disturbed)
+    assert fresh == judged(ended="it had not begun")[1]  # what a monitor begins with
+    assert {v.state for v in found.verdicts} == {State.UNKNOWN}
+    assert not any(v.confirm for v in found.verdicts)
+    assert (found.scores, found.difference, found.checks) == ((), None, ())
 
 
 def test_an_alert_outlives_a_replay_that_says_nothing(judged: Scene) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from goldwatch.energy.attribution import Interval
 from goldwatch.gate import EXIT_CODES, Finding, Report, Result, worst
-from goldwatch.judgement import Judgement, Quantile, Score
+from goldwatch.judgement import Judgement, Passed, Quantile, Score
 from goldwatch.score.latency import quantile, quantiles
 
 
@@ -99,6 +99,7 @@ def _block(report: Report) -> list[str]:
         lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   {_load(judgement)}"))
     lines += _courtesy(judgement)
     lines += _energy(judgement)
+    lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.checks if c.passed is Passed.NO]
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
     return [*lines, _line("verdict", str(report.result))]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Difference, Judgement, TokenUse, Validity, Verdict
+from goldwatch.judgement import Check, Difference, Judgement, TokenUse, Validity, Verdict
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.changed import Moves
@@ -35,6 +35,7 @@ from goldwatch.replay.disturbances import Found
 from goldwatch.replay.load import OPEN
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
+from goldwatch.score import referee
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged
 from goldwatch.score.tokens import token_use
@@ -48,7 +49,8 @@ class Facts:
     """What the agent knows of a replay beside its columns. All of it passes into the judgement as it is.
 
     `failure` says why the target could not be used at all, `given_up` why it was asked no further, and `ended` why the
-    agent itself could not go on. `samples` is the number of examples of one request.
+    agent itself could not go on. `samples` is the number of examples of one request, and `pairs_s` has the seconds of
+    requests that were made twice.
     """
 
     watch: str
@@ -70,6 +72,7 @@ class Facts:
     rate_per_s: float | None = None
     in_flight: int = 1
     samples: int = 1
+    pairs_s: Sequence[tuple[float, float]] = ()
     disturbances: Mapping[str, Any] = field(default_factory=dict)
     description_after: Mapping[str, Any] | None = None
 
@@ -273,7 +276,18 @@ class _Case:
             scenario=self.facts.scenario,
             rate_per_s=self.facts.rate_per_s,
             in_flight=self.facts.in_flight,
+            checks=self._checks() if validity is Validity.VALID else (),
         )
+
+    def _checks(self) -> tuple[Check, ...]:
+        found = [referee.repeats(self.facts.pairs_s)] if self.facts.pairs_s else []
+        if self.golden.task is Task.GENERATION:
+            decision = self.golden.manifest.decision
+            reference = self.golden.text(f"outputs.{decision}")[:]
+            rows = np.flatnonzero(self._answered).tolist()
+            now = [len(self._outputs[decision][row].decode("utf-8", "replace")) for row in rows]
+            found.append(referee.lengths(now, [len(reference[row]) for row in rows]))
+        return tuple(found)
 
     def observed(self) -> Observed:
         """Return what a backtest needs of this replay."""

@@ -160,6 +160,23 @@ class TokenUse:
         return self.output / self.output_told if self.output is not None and self.output_told else None
 
 
+class Passed(StrEnum):
+    """What a check of a replay came to."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One of the referee's checks: a finding that stands beside a replay, and pages nobody."""
+
+    name: str
+    passed: Passed
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
     """How busy the target was, as the section `busy` of the config has it measured.
@@ -188,6 +205,7 @@ class Judgement:
     `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
     request of an open load too late. `most_per_s` is the budget of requests a second that a closed load kept to,
     `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
+    `checks` are those of the referee, of valid replays only.
     """
 
     watch: str
@@ -224,6 +242,7 @@ class Judgement:
     most_per_s: float | None = None
     server_load: ServerLoad | None = None
     skipped: str = ""
+    checks: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
         # Eight bytes each: a golden set may have a million examples.

@@ -227,11 +227,13 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     stop: threading.Event | None = None,
     metered: bool = False,
     courtesy: Courtesy | None = None,
+    referee: bool = True,
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
 
     With `metered` the energy is measured afterwards, in a phase of its own, where the config asks for it. A target that
-    says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it already.
+    says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it already. With
+    `referee` a served target is asked for some examples twice, after the replay.
     """
     stop = stop or threading.Event()
     if courtesy is None and assignment.target.busy is not None:
@@ -241,9 +243,10 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     section = assignment.energy if metered else None
     plan = plan_of(assignment)
     # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
-    warm = plan if section is None else dataclasses.replace(plan, warm=True)
+    warm = plan.warm or section is not None
+    pairs = assignment.watch.load.repeats if referee and assignment.target.served else 0
     with courtesy or contextlib.nullcontext():
-        result = engine.replay(warm, workers, stop, guard=courtesy)
+        result = engine.replay(dataclasses.replace(plan, warm=warm, pairs=pairs), workers, stop, guard=courtesy)
         try:
             judged = judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
             if assignment.trace is not None:
@@ -367,6 +370,7 @@ def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[st
         "given_up": result.given_up,
         "ended": result.ended,
         "samples": result.samples,
+        "pairs_s": result.pairs_s,
         "disturbances": asdict(result.disturbances),
         "description_after": asdict(result.described_after) if result.described_after else None,
     }
@@ -399,7 +403,15 @@ def _skipped(assignment: Assignment, courtesy: Courtesy, lateness_s: float, why:
 def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
     """Return what is known where judging itself failed: the observations, and no verdict."""
     facts = _facts(assignment, result, lateness_s)
-    for only_for_the_judge in ("failure", "given_up", "ended", "samples", "disturbances", "description_after"):
+    for only_for_the_judge in (
+        "failure",
+        "given_up",
+        "ended",
+        "samples",
+        "pairs_s",
+        "disturbances",
+        "description_after",
+    ):
         del facts[only_for_the_judge]
     return _invalid(assignment, facts | {"outcomes": result.outcomes()}, f"it could not be judged: {why}")
 

@@ -19,7 +19,7 @@ from goldwatch.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
 from goldwatch.export.measurement import Measurement, exemplars
-from goldwatch.judgement import Judgement, Validity
+from goldwatch.judgement import Judgement, Passed, Validity
 from goldwatch.ledger import Ledger
 from goldwatch.monitor.kinds import SILENT
 from goldwatch.pictures import illustrated
@@ -29,6 +29,9 @@ from goldwatch.replay.traced import Traced
 from goldwatch.replay.workers import Workers
 
 log = logging.getLogger("goldwatch")
+
+_REFEREE_EVERY_S = 3600.0
+"""Requests that are made twice are load too."""
 
 Observer = Callable[[Assignment, Judgement, Alert | None], None]
 
@@ -52,6 +55,7 @@ class Runner:
         self._stop = stop
         self._observer = observer
         self._metered_s: dict[tuple[str, str], float] = {}
+        self._refereed_s: dict[tuple[str, str], float] = {}
         self._busy_since_s: dict[tuple[str, str], float] = {}
 
     def tick(self, assignment: Assignment, config: Config, due_at: float, *, alone: bool = True) -> float | None:
@@ -96,6 +100,7 @@ class Runner:
             stop=self._stop,
             metered=metered,
             courtesy=courtesy,
+            referee=not confirming and self._is_referee_due(assignment),
         )
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
@@ -107,6 +112,13 @@ class Runner:
         if (section := assignment.energy) is None:
             return False
         return time.monotonic() - self._metered_s.get(assignment.key, -math.inf) >= section.every_s
+
+    def _is_referee_due(self, assignment: Assignment) -> bool:
+        now_s = time.monotonic()
+        due = now_s - self._refereed_s.get(assignment.key, -math.inf) >= _REFEREE_EVERY_S
+        if due:
+            self._refereed_s[assignment.key] = now_s
+        return due
 
     def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> None:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""
@@ -200,6 +212,9 @@ def _log(settled: Settled, refused: Mapping[str, str]) -> None:
         | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {})
         | ({"held_s": round(seen.held_s, 3), "waited_s": round(seen.waited_s, 3)} if seen is not None else {}),
     )
+    for check in judgement.checks:
+        if check.passed is Passed.NO:
+            log.warning("a check of the referee failed", extra=where | {"check": check.name, "reason": check.reason})
     if seen is not None and seen.unreadable:
         log.warning("how busy the target is cannot be read", extra=where | {"reason": seen.unreadable})
     for monitor, reason in refused.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 from goldwatch.alert import Alert
 from goldwatch.history import History, LedgerError
-from goldwatch.judgement import Judgement, State, Verdict
+from goldwatch.judgement import Judgement, Passed, State, Verdict
 from goldwatch.pipeline import Assignment, InForce
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
@@ -104,7 +104,7 @@ def _watch(
         "last_replay_at": last.started_at if last is not None else None,
         "last_valid_replay_at": valid_at,
         "validity": str(last.validity) if last is not None else None,
-        "reasons": list(last.reasons) if last is not None else ["no replay yet"],
+        "reasons": [*last.reasons, *failed_checks(last)] if last is not None else ["no replay yet"],
         "model": _model(last),
         "scores": [_plain(s, "name", "value", "low", "high", "n", "reference") for s in last.scores] if last else [],
         "latency": [_plain(q, "q", "latency_s") for q in last.quantiles] if last else [],
@@ -123,6 +123,11 @@ def worst(verdicts: tuple[Verdict, ...], *, stale: bool) -> State:
     if stale or not states:
         states.append(State.UNKNOWN)
     return min(states, key=_WORST_FIRST.index)
+
+
+def failed_checks(judgement: Judgement) -> list[str]:
+    """Return why checks of the referee failed, a sentence each."""
+    return [check.reason for check in judgement.checks if check.passed is Passed.NO]
 
 
 def _model(last: Judgement | None) -> Mapping[str, str] | None:

@@ -10,8 +10,10 @@ import pytest
 
 from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.judgement import (
+    Check,
     Difference,
     Judgement,
+    Passed,
     Quantile,
     Score,
     ServerLoad,
@@ -55,6 +57,7 @@ FULL = Judgement(
         Verdict("changed", State.ALERTING, Severity.TICKET, None, None, 1_790_000_000.5, False, "5 of 8 moved"),
     ),
     late_s=(0.0001, 0.002),
+    checks=(Check("repeats", Passed.NO, "a cache answers"), Check("lengths", Passed.YES, "as long as ever")),
     server_load=ServerLoad("vllm:num_requests_waiting", 8.0, before=1.0, most=3.0),
     energy=ENERGY,
     footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),

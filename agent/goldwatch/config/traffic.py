@@ -55,6 +55,13 @@ class Load(Section):
         description="The budget of this watch: no more requests a second than this; a replay is slowed down to it.",
     )
     seed: int = Field(default=0, ge=0, description="Of the random times of the scenario server.")
+    repeats: int = Field(
+        default=12,
+        ge=0,
+        le=1000,
+        description="How many slightly altered examples a served target is asked for twice, at most once an hour, "
+        "after a replay, to find a cache that answers in its place; 0 for none.",
+    )
     warmup: int = Field(
         default=10, ge=0, le=10_000, description="Requests sent before the replay, which are not measured."
     )

@@ -20,6 +20,7 @@ MOST_VALUES: Mapping[str, int] = {
     "outcome": len(Outcome),
     "reason": len(SkipReason),
     "step": len(Step),
+    "check": 2,
     "type": 2,
     "finish": 3,
     "score": 8,

@@ -16,7 +16,7 @@ from enum import StrEnum
 from goldwatch.energy.footprint import Footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
-from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
+from goldwatch.judgement import Judgement, Passed, Score, Severity, State, Validity, Verdict
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.traced import Traced
 
@@ -109,6 +109,9 @@ def of_judgement(
     yield from _of_difference(j, where)
     for score in j.scores:
         yield from _of_score(score, where | {"score": score.name})
+    for check in j.checks:
+        failed = None if check.passed is Passed.UNKNOWN else float(check.passed is Passed.NO)
+        yield from _gauge(c.CHECK_FAILED, {**where, "check": check.name}, failed)
     yield from _of_energy(j, where)
     yield from of_verdicts(j)
 

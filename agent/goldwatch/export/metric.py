@@ -69,6 +69,7 @@ LABELS = {
     "outcome": "the seven ends of a request",
     "reason": "the reasons to skip a replay",
     "step": "waited, held, skipped",
+    "check": "repeats, lengths",
     "type": "input, output",
     "finish": "stop, length, other",
     "score": "the scores of the golden set's task",

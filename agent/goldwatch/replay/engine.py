@@ -57,6 +57,7 @@ class Plan:
     python: str = ""
     memory_bytes: int | None = None
     warmup: int = 10
+    pairs: int = 0
     time_limit_s: float = 2.0
     start_limit_s: float = 60.0
     deadline_s: float = 300.0
@@ -86,7 +87,8 @@ class Replay:
     are seconds. `failure` says why the target could not be reached or used at all; `given_up` why it was asked no
     further; `ended` why goldwatch itself could not go on, which says nothing of the target: a mistake in the config, a
     missing package, a stop. `samples` is the number of examples of one request. `described_after` is what a served
-    target said that it is at the end. `held_s` is for how long the replay was held because the target had no room.
+    target said that it is at the end. `held_s` is for how long the replay was held because the target had no room;
+    `pairs_s` has the latencies of requests that were made twice, after it.
     """
 
     columns: Columns
@@ -106,6 +108,7 @@ class Replay:
     ended: str | None = None
     restarts: int = 0
     held_s: float = 0.0
+    pairs_s: list[tuple[float, float]] = field(default_factory=list)
 
     def outcomes(self) -> dict[str, int]:
         """Count the requests by the label of their outcome; outcomes that did not occur are left out."""
@@ -204,6 +207,7 @@ class _Supervision:
             "trace": asdict(plan.trace) if plan.trace is not None else None,
             "load": asdict(plan.load),
             "warmup": plan.warmup,
+            "pairs": plan.pairs,
             "time_limit_s": plan.time_limit_s,
         }
 
@@ -243,6 +247,7 @@ class _Supervision:
         replay = self.replay
         replay.errors.update({self._redacted(text): n for text, n in done["errors"].items()})
         replay.disturbances = Found(**done["disturbances"])
+        replay.pairs_s = [(first / 1e9, second / 1e9) for first, second in done.get("pairs", ())]
         if done["description"] is not None:
             replay.described_after = self._description(done["description"])
 

@@ -68,3 +68,11 @@ REPLAY_NEXT = Metric(
     WATCH,
     "Unix time at which, after the last replay or the start, the next was due. In the past, it is overdue.",
 )
+CHECK_FAILED = Metric(
+    "goldwatch_referee_check_failed",
+    "goldwatch.referee.check_failed",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "check"),
+    "1 if a check of the referee failed when it was last made: repeats finds caches, lengths answers that shrank.",
+)
