@@ -68,7 +68,8 @@ def replayed(folder: Path, server: LanguageServer, share: float) -> tuple[Replay
     config = folder / "goldwatch.yaml"
     target = f"{{probe: openai, url: '{server.url}', stream: false}}"
     config.write_text(
-        f"targets: {{atlas: {target}}}\ngolden: {{atlas: ./golden}}\nwatches: {{atlas: {{load: {{warmup: 1, repeats: 0}}}}}}\n"
+        f"targets: {{atlas: {target}}}\ngolden: {{atlas: ./golden}}\n"
+        "watches: {atlas: {load: {warmup: 1, repeats: 0}}}\n"
     )
     workers = Workers()
     try:
