@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 from goldwatch.cli import app
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.metric import Kind
+from goldwatch.monitor.kinds import KINDS
 from goldwatch.rules import FORMATS, Alert, Group, Options, Record, Scope, groups
 
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "dashboards"
-MONITORS = {"worse", "failing", "slow", "changed", "silent"}
+MONITORS = {kind.name for kind in KINDS}
 SCOPES = [Scope(), Scope((("fraud", "eu"),)), Scope((("fraud", "eu"), ("fraud", "us"), ("next.one", "eu")))]
 
 
