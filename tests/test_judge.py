@@ -16,7 +16,7 @@ from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judge import inspect, judge, layout
-from goldwatch.judgement import Judgement, State, Validity, Verdict
+from goldwatch.judgement import Judgement, Passed, State, Validity, Verdict
 from goldwatch.monitor.slower import Latency, Learning, Slower
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
@@ -367,6 +367,31 @@ def test_a_language_model_that_samples_is_judged_by_scores_against_its_own_usual
     assert {replayed(lost=0).state for _ in range(20)} == {State.STEADY}
     damaged = next(verdict for verdict in (replayed(lost=0.4) for _ in range(20)) if verdict.state is State.ALERTING)
     assert damaged.summary.startswith("mean score")
+
+
+@pytest.mark.parametrize(("words", "passed"), [(8, Passed.NO), (10, Passed.YES)])
+def test_answers_of_a_language_model_that_shrink_are_a_finding_and_pairs_are_judged(
+    tmp_path: Path, words: int, passed: Passed
+) -> None:
+    manifest = {k: v for k, v in MANIFEST.items() if k not in ("labels", "slices")} | {
+        "task": "generation",
+        "inputs": {"prompt": {"dtype": "text", "shape": []}},
+        "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0}},
+    }
+    lines = [{"inputs": {"prompt": "?"}, "outputs": {"text": "word " * 10}}] * N
+    golden = freeze(tmp_path / "poems", manifest, {"reference.right": np.full((2, N), 10)}, lines)
+    columns = Columns.create(layout(golden), range(N))
+    columns.array("outcome")[:] = Outcome.OK
+    columns.array("output.text")[:] = [b"word " * words] * N
+    argument = {"path": str(golden.path), "digest": golden.digest, "settings": SETTINGS, "states": {}}
+    try:
+        facts = FACTS | {"pairs_s": [[0.05, 0.002]] * 12}
+        answer = judge(argument | {"facts": facts}, [os.dup(columns.fd)], None)
+    finally:
+        columns.close()
+    found = Judgement.from_json(answer["judgement"])
+    assert {check.name: check.passed for check in found.checks} == {"repeats": Passed.NO, "lengths": passed}
+    assert found.validity is Validity.VALID
 
 
 def test_a_replay_is_compared_with_what_was_usual_at_its_hour(judged: Scene) -> None:
