@@ -303,6 +303,31 @@ def test_a_target_too_slow_for_the_deadline_is_slow_and_not_failing(judged: Scen
     assert judgement.scores == ()
 
 
+def test_an_answer_that_is_no_number_is_a_failed_request_and_never_a_right_one(golden: GoldenSet) -> None:
+    def judged_with(nan: np.ndarray, states: dict[str, Any]) -> tuple[Judgement, dict[str, Any]]:
+        columns = Columns.create(layout(golden), range(N))
+        columns.array("outcome")[:] = Outcome.OK
+        columns.array("output.scores")[:] = np.where(nan[:, np.newaxis], np.float32(np.nan), one_hot(LABELS))
+        columns.array("latency_ns")[:] = 500_000
+        place = {"path": str(golden.path), "digest": golden.digest}
+        try:
+            answer = judge(place | {"settings": SETTINGS, "facts": FACTS, "states": states}, [os.dup(columns.fd)], None)
+        finally:
+            columns.close()
+        return Judgement.from_json(answer["judgement"]), answer["states"]
+
+    few, _ = judged_with(np.arange(N) < 2, {})
+    assert few.outcomes == {"ok": N - 2, "bad_answer": 2}
+    assert few.errors == {"the answer holds NaN": 2}
+    assert (few.validity, few.scores[0].n, few.scores[0].value) == (Validity.VALID, N - 2, 1.0)
+    states: dict[str, Any] = {}
+    for _ in range(4):
+        whole, states = judged_with(np.ones(N, dtype=np.bool_), states)
+    assert (whole.validity, whole.scores) == (Validity.INSUFFICIENT, ())
+    assert by_monitor(whole)["failing"].state is State.ALERTING
+    assert by_monitor(whole)["worse"].state is State.UNKNOWN
+
+
 def test_a_request_that_was_given_up_was_over_the_limit(judged: Scene) -> None:
     settings = SETTINGS | {
         "latency_limit_s": 1.0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from goldwatch.replay.load import OPEN
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
 from goldwatch.score import referee
+from goldwatch.score.agreement import not_a_number
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged
 from goldwatch.score.tokens import token_use
@@ -176,15 +177,27 @@ class _Case:
 
     def __post_init__(self) -> None:
         outcome = self.columns.array("outcome")
+        self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
         self._answered = outcome == Outcome.OK
         self._outcome = outcome[:: self.facts.samples]  # of requests, which may hold several examples
+        self._refuse(not_a_number(self._outputs, self._answered))
         self._latencies_s = self._latencies()
-        self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
         self._reference = Reference.of(self.golden)
         self._task = judged(self.golden)
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
         self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
         self._validity = self._judged_valid()
+
+    def _refuse(self, nan: NDArray[np.bool_]) -> None:
+        """Take answers that hold NaN for bad ones: they are neither right nor wrong, and whoever asked got nothing."""
+        if not nan.any():
+            return
+        self._answered = self._answered & ~nan
+        starts = np.arange(0, len(nan), self.facts.samples)
+        bad = np.logical_or.reduceat(nan, starts)
+        self._outcome = np.where(bad, np.uint8(Outcome.BAD_ANSWER), self._outcome)
+        errors = {**self.facts.errors, "the answer holds NaN": int(np.count_nonzero(bad))}
+        self.facts = replace(self.facts, errors=errors)
 
     def _judged_valid(self) -> tuple[Validity, tuple[str, ...]]:
         """Say whether the replay can be judged, and the reasons why not."""

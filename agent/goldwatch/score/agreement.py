@@ -88,6 +88,18 @@ def summary(
     )
 
 
+def not_a_number(outputs: Outputs, answered: BoolArray) -> BoolArray:
+    """Return which of the answered examples hold NaN in an output [n]: what no label and no tolerance can judge."""
+    found = np.zeros(answered.shape, dtype=np.bool_)
+    for values in outputs.values():
+        if values.dtype.kind != "f":
+            continue
+        for start in range(0, len(values), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            found[rows] |= np.isnan(values[rows]).reshape(len(values[rows]), -1).any(axis=1)
+    return found & answered
+
+
 def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float, BoolArray]:
     """Return the largest distance of any answered example, and for each example whether it moved [n]."""
     furthest, moved = 0.0, np.zeros(answered.shape, dtype=np.bool_)
