@@ -12,6 +12,7 @@ import pytest
 from goldwatch.alarms import Alarms, Settled
 from goldwatch.alert import Alert
 from goldwatch.config import Config, load
+from goldwatch.event import Rollout
 from goldwatch.judgement import State, Validity, Verdict
 from goldwatch.ledger import Ledger
 from goldwatch.pipeline import Assignment, GoldenFacts, assignments
@@ -211,6 +212,26 @@ def test_a_rollout_that_is_seen_silences_for_a_while(desk: Desk) -> None:
     same = next(line for line in alert.text.splitlines() if line.startswith("the same")).split(None, 2)[2]
     assert {"model", "device", "golden set", "node", "goldwatch", "config"} <= set(same.split(", "))
     assert "version" not in same.split(", ")
+
+
+def test_a_rollout_of_the_deployment_silences_and_is_an_event(desk: Desk) -> None:
+    seen: dict[str, Rollout] = {"served": Rollout("fraud", "17", "")}
+    desk.alarms = Alarms(desk.ledger, seen.get)
+    desk.replay()
+    desk.clock.advance(EVERY_S)
+    seen["served"] = Rollout("fraud", "18", "1 of 3 replicas updated")
+    settled = desk.replay(worse())
+    assert settled.alert is not None
+    assert not settled.alert.calls
+    assert settled.alert.silenced_why == "rollout of the Deployment fraud"
+    assert settled.alert.silenced_until is None
+    assert ("deployment revision", "17", "18") in [(e.field, e.before, e.after) for e in settled.events]
+    desk.clock.advance(60)
+    assert desk.look() == [], "it is not told again and again while the rollout goes on"
+    seen["served"] = Rollout("fraud", "18", "", ended_at=desk.clock.time())
+    desk.clock.advance(301)
+    (alert,) = [alert for alert in desk.look() if alert.calls]
+    assert alert.number == settled.alert.number
 
 
 def test_rollouts_can_be_told_to_silence_nothing(desk: Desk) -> None:

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.event import Event
-from goldwatch.silence import Silence, in_force, rollouts
+from goldwatch.event import Event, Rollout
+from goldwatch.silence import Silence, in_force, of_rollout, rollouts
 
 TIMES = st.floats(0, 1000)
 
@@ -27,6 +27,16 @@ def test_the_one_that_lasts_longest_is_in_force_and_none_only_where_none_covers(
     covering = [s for s in silences if s.begins_at <= at < s.ends_at]
     assert (found is None) == (not covering)
     assert found is None or found.ends_at == max(s.ends_at for s in covering)
+
+
+def test_a_rollout_silences_until_some_time_after_its_end_is_seen() -> None:
+    under_way, over = Rollout("fraud", "17", "1 of 3"), Rollout("fraud", "18", "", ended_at=1000.0)
+    (silence,) = of_rollout(under_way, 300.0)
+    assert silence.covers("any", 1e12)
+    (silence,) = of_rollout(over, 300.0)
+    assert silence.covers("any", 1299.0)
+    assert not silence.covers("any", 1300.0)
+    assert of_rollout(Rollout("fraud", "18", ""), 300.0) == of_rollout(None, 300.0) == of_rollout(under_way, 0.0) == []
 
 
 def test_a_change_of_the_model_silences_and_one_of_the_machine_does_not() -> None:

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from goldwatch import __version__
 from goldwatch.alert import Alert, advance, hushed
 from goldwatch.config import Config, format_duration, format_points
-from goldwatch.event import Event, changes, circumstances
+from goldwatch.event import Event, RolloutOf, changes, circumstances
 from goldwatch.explanation import Surroundings
 from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
 from goldwatch.ledger import Ledger
 from goldwatch.monitor.kinds import FAILING, SILENT
 from goldwatch.pipeline import Assignment
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
-from goldwatch.silence import Silence, in_force, rollouts
+from goldwatch.silence import Silence, in_force, of_rollout, rollouts
 
 _INTERVALS_HALF_HEARD = 9
 """A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
@@ -55,7 +55,9 @@ class Settled:
 class Alarms:
     """Keeps the alerts of a ledger. Hold `lock` from a settlement until it has been recorded."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, rollout: RolloutOf = lambda _: None) -> None:
+        """Keep them; `rollout` returns what is known of the Deployment of a target."""
+        self._rollout = rollout
         self.lock = threading.Lock()
         self._ledger = ledger
         self._last_heard: dict[tuple[str, str], dict[Validity, float]] = {}
@@ -65,7 +67,9 @@ class Alarms:
         now = judgement.started_at + judgement.duration_s
         judgement = replace(judgement, verdicts=(*judgement.verdicts, self._silent(assignment, judgement, now)))
         known = self._known(assignment.key)
-        found = circumstances(judgement, _own_facts(assignment))
+        rollout = self._rollout(assignment.target.name)
+        facts = _own_facts(assignment) | (rollout.facts() if rollout is not None else {})
+        found = circumstances(judgement, facts)
         events = changes(known, found, judgement.target, judgement.started_at)
         before = self._ledger.open_alert(*assignment.key)
         around = self._around(assignment, judgement, config, events, known)
@@ -107,6 +111,7 @@ class Alarms:
         recent = [*self._ledger.events(alert.target, now - lasts_s), *events]
         written = [Silence(s.begins_at, s.ends_at, s.why, s.watch) for s in config.alerts.silences]
         silences = [*written, *self._ledger.silences(now), *rollouts(recent, lasts_s)]
+        silences += of_rollout(self._rollout(alert.target), lasts_s)
         others = [a for a in self._ledger.open_alerts() if (a.watch, a.target) != (alert.watch, alert.target)]
         return hushed(alert, in_force(silences, alert.watch, now), others)
 

@@ -6,6 +6,7 @@ it closes when none of them is alerting any more. While it is silenced nobody is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -88,10 +89,14 @@ def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict) -> Alert:
 def hushed(alert: Alert, silence: Silence | None, others: Iterable[Alert]) -> Alert:
     """Return the alert as it stands under a silence, or under another open alert about the same cause."""
     if silence is not None:
-        return replace(alert, silenced_why=silence.why, silenced_until=silence.ends_at)
+        return replace(alert, silenced_why=silence.why, silenced_until=_known(silence.ends_at))
     if (first := cause(alert, others)) is not None:
         return replace(alert, silenced_why=f"the same cause as alert {first.number}", silenced_until=None)
     return replace(alert, silenced_why="", silenced_until=None)
+
+
+def _known(ends_at: float) -> float | None:
+    return ends_at if math.isfinite(ends_at) else None
 
 
 def cause(alert: Alert, others: Iterable[Alert]) -> Alert | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from goldwatch.judgement import Judgement
 
@@ -19,6 +20,37 @@ class Event:
     field: str
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far the Deployment of a target is. `under_way` says what is still to come; empty if nothing is.
+
+    `ended_at` is when that was first seen after one, in Unix seconds; 0 if none was seen.
+    """
+
+    deployment: str
+    revision: str
+    under_way: str
+    ended_at: float = 0.0
+
+    def facts(self) -> dict[str, str]:
+        """Return what of it might explain a change."""
+        return {"deployment revision": self.revision}
+
+
+RolloutOf: TypeAlias = Callable[[str], Rollout | None]
+"""Takes the name of a target; None if nothing is known of its Deployment."""
+
+
+def mixed(before: Rollout | None, after: Rollout | None) -> str:
+    """Say why a replay between two looks belongs to no one version of the model; empty if nothing speaks for that."""
+    for each in (before, after):
+        if each is not None and each.under_way:
+            return f"the Deployment {each.deployment} is rolling out: {each.under_way}"
+    if before is not None and after is not None and before.revision != after.revision:
+        return f"the Deployment {after.deployment} was rolled out during the replay"
+    return ""
 
 
 def circumstances(judgement: Judgement, own: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from goldwatch.alarms import Alarms, Settled, no_longer_known
 from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
 from goldwatch.courtesy import LOOK_EVERY_S, Courtesy
+from goldwatch.event import RolloutOf, mixed
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
 from goldwatch.export.measurement import Measurement, exemplars
@@ -46,11 +47,16 @@ class Runner:
         exporters: Mapping[str, Exporter],
         stop: threading.Event,
         observer: Observer | None = None,
+        rollout: RolloutOf = lambda _: None,
     ) -> None:
-        """Make a runner; `exporters` is read anew at each replay, `observer` is told of each judgement."""
+        """Make a runner; `exporters` is read anew at each replay, `observer` is told of each judgement.
+
+        `rollout` returns what is known of the Deployment of a target.
+        """
+        self._rollout = rollout
         self._workers = workers
         self._ledger = ledger
-        self._alarms = Alarms(ledger)
+        self._alarms = Alarms(ledger, rollout)
         self._exporters = exporters
         self._stop = stop
         self._observer = observer
@@ -91,6 +97,7 @@ class Runner:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
         if metered:
             self._metered_s[assignment.key] = time.monotonic()
+        before = self._rollout(assignment.target.name)
         judged = run(
             replace(assignment, trace=_trace(assignment, config)),
             self._workers,
@@ -104,6 +111,8 @@ class Runner:
         )
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
+        if why := mixed(before, self._rollout(assignment.target.name)):
+            judged = Judged(_of_no_version(judged.judgement, why), states)
         self._settle(assignment, judged, config)
         return judged
 
@@ -186,6 +195,12 @@ def _trace(assignment: Assignment, config: Config) -> Trace | None:
     return Trace.new(share, most, math.ceil(assignment.golden.examples / assignment.watch.load.samples))
 
 
+def _of_no_version(judgement: Judgement, why: str) -> Judgement:
+    """Return the judgement of a replay that several versions of the model have answered: it says nothing of any."""
+    reasons = (why, *judgement.reasons)
+    return replace(judgement, validity=Validity.INVALID, reasons=reasons, scores=(), difference=None, verdicts=())
+
+
 def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Measurement]:
     """Yield whether somebody is to be called because of an alert, or would be if it were not silenced."""
     opened = alert is not None and alert.closed_at is None
@@ -236,7 +251,7 @@ def _log_alert(settled: Settled, refused: Mapping[str, str]) -> None:
         why = "its evidence was about another reference or objective" if anew else "recovered"
         log.warning("alert closed", extra=where | {"alert": alert.number, "reason": why})
     elif alert.silenced_why:
-        until = format_moment(alert.silenced_until) if alert.silenced_until is not None else "the other closes"
+        until = format_moment(alert.silenced_until) if alert.silenced_until is not None else "that is over"
         about = {"alert": alert.number, "reason": alert.silenced_why, "until": until}
         log.warning(f"silenced: alert {alert.number}\n{alert.text}", extra=where | about)  # noqa: G004 - as below
     else:

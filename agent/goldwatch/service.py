@@ -1,4 +1,4 @@
-"""The daemon: loads the config, keeps the schedule, serves the endpoints, reloads on SIGHUP and ends on SIGTERM."""
+"""The agent as a service: loads the config, keeps the schedule, serves the endpoints, reloads and ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import platform
-import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -21,14 +20,12 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from goldwatch import __version__
 from goldwatch.agenda import Agenda, Key, Missed, Turn
 from goldwatch.config import Config
-from goldwatch.config.follow import Gone, follow
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.metric import Kind
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.http import Endpoints
 from goldwatch.ledger import Ledger, LedgerError
-from goldwatch.log import set_up
 from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare, worker_key
 from goldwatch.replay.fence import Halt
 from goldwatch.replay.workers import Workers
@@ -38,6 +35,8 @@ from goldwatch.status import Status
 
 if TYPE_CHECKING:
     from goldwatch.cluster.membership import Membership
+    from goldwatch.cluster.rollouts import Rollouts
+    from goldwatch.event import Rollout
 
 log = logging.getLogger("goldwatch")
 
@@ -77,6 +76,7 @@ class Service:
         self._ledger: Ledger | None = None
         self._runner: Runner | None = None
         self._membership: Membership | None = None
+        self._rollouts: Rollouts | None = None
         self._assignments: dict[Key, Assignment] = {}
         self._agenda = Agenda(wants_machine=self._wants_machine)
         self._awake = asyncio.Event()
@@ -97,7 +97,7 @@ class Service:
             await self.stop()
             raise CannotStart(str(error)) from None
         halt = Halt(self._stopping, self._may_replay)
-        self._runner = Runner(self._workers, self._ledger, self._exporters, halt, self._observer)
+        self._runner = Runner(self._workers, self._ledger, self._exporters, halt, self._observer, self._rollout)
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.start()
@@ -148,6 +148,8 @@ class Service:
         await ended
         if self._membership is not None:
             await self._membership.stop()
+        if self._rollouts is not None:
+            await self._rollouts.stop()
         for exporter in self._exporters.values():
             await asyncio.to_thread(exporter.close)
         if self._ledger is not None:
@@ -199,8 +201,22 @@ class Service:
                 self._publish(standing.of_promises(assignment.watch, assignment.target.name))
                 self._schedule(assignment, anew=key in before)
         self._awake.set()
+        self._see_rollouts(wanted.config)
         self._publish(measurement.of_reload(ok=True, at=time.time()))
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
+
+    def _see_rollouts(self, config: Config) -> None:
+        """Ask about the Deployments of the targets, from the first config on that names one."""
+        deployments = {name: target.deployment for name, target in config.targets.items() if target.deployment}
+        if self._rollouts is None and deployments:
+            from goldwatch.cluster.rollouts import Rollouts  # noqa: PLC0415 - only who is in a cluster pays for it
+
+            self._rollouts = Rollouts()
+        if self._rollouts is not None:
+            self._rollouts.watch(deployments)
+
+    def _rollout(self, target: str) -> Rollout | None:
+        return None if self._rollouts is None else self._rollouts(target)
 
     def _introduce(self, config: Config) -> None:
         """Tell exporters, old and new, what runs."""
@@ -352,49 +368,3 @@ def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | Non
         return Membership(config.cluster.lease, on_lead)
     except NotInCluster as error:
         raise CannotStart(f"{config.source}: cluster.lease: {error}") from None
-
-
-async def serve(path: Path, *, follows: bool = False) -> None:
-    """Run the agent until SIGTERM or SIGINT. Raises CannotStart.
-
-    With `follows` a file that has changed is reloaded, and one that was taken away ends the agent with CannotStart: who
-    took it wants nothing to be watched any more.
-    """
-    service = Service(path, on_config=lambda config: set_up(config.log.format, config.log.level))
-    ended, reload = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    ending = asyncio.create_task(ended.wait())
-    following = asyncio.create_task(follow(path, reload)) if follows else None
-    if following is not None:
-        following.add_done_callback(lambda _: ended.set())
-    if await _first(asyncio.create_task(service.start()), ending, service):
-        while await _first(asyncio.create_task(reload.wait()), ending, service):
-            reload.clear()
-            if not await _first(asyncio.create_task(service.reload()), ending, service):
-                break
-    log.info("stopping")
-    await service.stop()
-    if following is not None:
-        following.cancel()
-        try:
-            await following
-        except asyncio.CancelledError:
-            pass
-        except Gone as gone:
-            raise CannotStart(str(gone)) from None
-
-
-async def _first(work: asyncio.Task[Any], ending: asyncio.Task[Any], service: Service) -> bool:
-    """Wait for `work`, and return whether it came before the end. If not, it is hurried to its own end."""
-    await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
-    if work.done():
-        work.result()
-        return True
-    service.abort()
-    work.cancel()
-    with contextlib.suppress(asyncio.CancelledError, CannotStart):
-        await work
-    return False

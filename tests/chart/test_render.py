@@ -67,6 +67,8 @@ MATRIX: dict[str, dict[str, Any]] = {
     "no identity": {"serviceAccount": {"create": False, "name": "theirs"}},
     "webhook": {"webhook": {"enabled": True}},
     "webhook by cert-manager": {"webhook": {"enabled": True, "certManager": {"enabled": True, "issuer": "ours"}}},
+    "rollouts": {"rollouts": {"namespaces": ["a", "b"]}, "networkPolicy": {"enabled": True}},
+    "discovery": {"operator": {"enabled": True, "discovery": True, "image": {"digest": "sha256:" + "c" * 64}}},
     "operator": {
         "operator": {"enabled": True, "namespaces": ["a", "b"], "defaults": {"alerts": {"false_alarms": "2 per year"}}}
     },
@@ -215,6 +217,25 @@ def test_the_operator_has_a_role_in_its_namespaces_and_nowhere_else() -> None:
     }
     (here,) = of_kind(render(BASE | {"operator": {"enabled": True}}), "Role")
     assert here["metadata"]["namespace"] == "models"
+
+
+def test_only_discovery_may_make_and_delete_watches() -> None:
+    (role,) = of_kind(render(BASE | {"operator": {"enabled": True, "discovery": True}}), "Role")
+    assert role["rules"][0]["verbs"] == ["list", "watch", "create", "update", "delete"]
+    assert role["rules"][-1] == {
+        "apiGroups": ["serving.kserve.io"],
+        "resources": ["inferenceservices"],
+        "verbs": ["list"],
+    }
+
+
+def test_rollouts_are_read_where_that_is_allowed() -> None:
+    manifests = render(BASE | {"rollouts": {"namespaces": ["a"]}})
+    (role,) = of_kind(manifests, "Role")
+    assert role["metadata"]["namespace"] == "a"
+    assert role["rules"] == [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}]
+    (deployment,) = of_kind(manifests, "Deployment")
+    assert deployment["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
 
 
 def test_an_agent_follows_a_config_that_is_not_the_charts() -> None:

@@ -20,7 +20,7 @@ from goldwatch.config import load
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
 from tests.cluster.control_plane import Refused
-from tests.cluster.test_resource import WATCHES, define, rows, watch
+from tests.cluster.test_resource import DEFINITIONS, WATCHES, define, rows, watch
 from tests.real.agent import GOLDEN, Agent, free_port, serving, until
 
 pytestmark = pytest.mark.cluster
@@ -33,13 +33,14 @@ class Running:
 
 
 MAPS = "/api/v1/namespaces/models/configmaps"
-COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "operator", "--every", "1"]
+COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "operator", "--every", "1", "--discover"]
 
 
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     define(cluster)
-    manifests = render(BASE | {"operator": {"enabled": True, "defaults": {"alerts": {"false_alarms": "2 per year"}}}})
+    values = {"enabled": True, "discovery": True, "defaults": {"alerts": {"false_alarms": "2 per year"}}}
+    manifests = render(BASE | {"operator": values})
     named = [m for m in manifests if m["metadata"]["name"] == "release-goldwatch-operator"]
     for kind in ("Role", "RoleBinding"):
         cluster.plane.create(of_kind(named, kind)[0])
@@ -224,6 +225,67 @@ def pod(cluster: Cluster, name: str, config: str, port: int) -> None:
     status = {"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "phase": "Running"}}
     path = f"/api/v1/namespaces/models/pods/{name}/status"
     cluster.plane.ask("PATCH", path, status, kind="application/merge-patch+json")
+
+
+def test_pods_that_ask_for_it_become_a_watch(cluster: Cluster) -> None:
+    annotations = {"goldwatch.dev/golden": "/golden/fraud", "goldwatch.dev/every": "2m"}
+    metadata = {"name": "server", "annotations": annotations}
+    spec = {"containers": [{"name": "server", "image": "server:1"}]}
+    cluster.plane.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"status": {"podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}], "conditions": [ready]}}
+    path = "/api/v1/namespaces/models/pods/server"
+    cluster.plane.ask("PATCH", f"{path}/status", status, kind="application/merge-patch+json")
+    until(lambda: rows(cluster).get("server", {}).get("Config") == "Accepted", "the Watch")
+    target = config(cluster, "goldwatch-watches")["targets"]["server"]
+    assert target == {"probe": "open-inference", "url": "http://10.0.0.7:8000", "model": "server"}
+    cluster.plane.ask("DELETE", f"{path}?gracePeriodSeconds=0")
+    until(lambda: "server" not in rows(cluster), "the Watch goes with the pod")
+
+
+def test_an_inference_service_becomes_a_watch_and_one_of_the_users_is_left_alone(cluster: Cluster) -> None:
+    define_inference_services(cluster)
+    annotations = {"goldwatch.dev/golden": "/golden/fraud"}
+    for name in ("found", "mine"):
+        service = {
+            "apiVersion": "serving.kserve.io/v1beta1",
+            "kind": "InferenceService",
+            "metadata": {"name": name, "annotations": annotations},
+            "spec": {"predictor": {"model": {"protocolVersion": "v2"}}},
+            "status": {"address": {"url": f"http://{name}.models.svc.cluster.local"}},
+        }
+        if name == "mine":
+            cluster.plane.create(watch("mine", every="1h"))
+        cluster.plane.ask("POST", SERVICES, service)
+    until(lambda: rows(cluster).get("found", {}).get("Config") == "Accepted", "the Watch")
+    found = cluster.plane.ask("GET", f"{WATCHES}/found")
+    url = "http://found.models.svc.cluster.local"
+    assert found["spec"]["target"] == {"probe": "open-inference", "url": url, "model": "found"}
+    assert cluster.plane.ask("GET", f"{WATCHES}/mine")["spec"]["every"] == "1h"
+    cluster.plane.ask("DELETE", SERVICES)
+    until(lambda: "found" not in rows(cluster), "the Watch goes with the service")
+    assert "mine" in rows(cluster)
+
+
+SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices"
+
+
+def define_inference_services(cluster: Cluster) -> None:
+    """Let the API server serve KServe's resource, without KServe: any object passes for one."""
+    names = {"plural": "inferenceservices", "kind": "InferenceService"}
+    anything = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": anything}
+    group = {"group": "serving.kserve.io", "scope": "Namespaced", "names": names, "versions": [version]}
+    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    definition = kind | {"metadata": {"name": "inferenceservices.serving.kserve.io"}, "spec": group}
+    cluster.plane.ask("POST", DEFINITIONS, definition)
+
+    def served() -> bool:
+        with contextlib.suppress(Refused):
+            return bool(cluster.plane.ask("GET", SERVICES))
+        return False
+
+    until(served, "InferenceServices are served")
 
 
 def test_a_thousand_are_reconciled_in_few_writes(cluster: Cluster, operator: Running) -> None:

@@ -61,6 +61,9 @@ def operator(
     defaults: Annotated[
         Path | None, typer.Option(help="Sections that all configs share, such as alerts, as a YAML file.")
     ] = None,
+    discover: Annotated[
+        bool, typer.Option("--discover", help="Make Watches of pods and InferenceServices with goldwatch.dev/golden.")
+    ] = False,
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks at the agents.")] = 15,
     health_port: Annotated[int, typer.Option(min=1, max=65535, help="Where /healthz is served.")] = 8080,
 ) -> None:
@@ -79,7 +82,7 @@ def operator(
     try:
         shared = read_defaults(defaults) if defaults is not None else {}
         api = Api.in_cluster()
-        operating = Operator(api, namespace or [api.namespace], shared, every)
+        operating = Operator(api, namespace or [api.namespace], shared, every, discover=discover)
         asyncio.run(operating.serve(f"http://0.0.0.0:{health_port}/healthz"))
     except (ApiError, BadDefaults, NotInCluster) as error:
         fail(str(error))

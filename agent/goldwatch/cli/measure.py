@@ -72,11 +72,11 @@ def run(
     ] = False,
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
-    from goldwatch import pipeline, service  # noqa: PLC0415
+    from goldwatch import daemon, pipeline  # noqa: PLC0415
 
     while True:
         try:
-            asyncio.run(service.serve(config, follows=follow))
+            asyncio.run(daemon.serve(config, follows=follow))
         except pipeline.CannotStart as error:
             if not patient:
                 fail(str(error))

@@ -5,6 +5,7 @@ The official client would bring a second HTTP stack for these; aiohttp is here a
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 from collections.abc import Mapping
@@ -96,6 +97,10 @@ class Api:
         """Change what `body` says of a resource, by a JSON merge patch. Raises ApiError."""
         return await self._ask("PATCH", path, body, limit_s, "application/merge-patch+json")
 
+    async def delete(self, path: str, limit_s: float) -> Resource:
+        """Delete a resource. Raises ApiError."""
+        return await self._ask("DELETE", path, None, limit_s)
+
     async def all_of(self, path: str, limit_s: float, labels: str = "") -> list[Resource]:
         """Return all resources of a collection, by a label selector, page by page. Raises ApiError."""
         found: list[Resource] = []
@@ -123,11 +128,17 @@ class Api:
             url = self.url + path
             sent = self._session.request(method, url, params=asked, json=body, timeout=limit, headers=headers)
             async with sent as answer:
-                found: Resource = await answer.json(content_type=None)
+                text = await answer.text()
         except TimeoutError:
             raise ApiError(f"no answer from {self.url} within {limit_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ApiError(f"{self.url} could not be asked: {error}") from None
+        try:
+            found: Resource = json.loads(text)
+        except ValueError:  # of a path that it does not know it says so as plain text
+            found = {"message": text.strip()[:200] or answer.reason}
+            if answer.status < 400:
+                raise ApiError(f"{method} {path}: the answer is no JSON") from None
         if answer.status >= 400:
             raise ApiError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
         return found

@@ -27,9 +27,21 @@ _AGAIN_S = 30.0
 
 
 class Operator:
-    """Keeps namespaces as their Watches say, until it is cancelled. `every_s` is how often agents are asked."""
+    """Keeps namespaces as their Watches say, until it is cancelled. `every_s` is how often agents are asked.
 
-    def __init__(self, api: Api, namespaces: Sequence[str], defaults: Mapping[str, Any], every_s: float) -> None:
+    With `discover` it makes Watches of the annotations of pods and InferenceServices.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        namespaces: Sequence[str],
+        defaults: Mapping[str, Any],
+        every_s: float,
+        *,
+        discover: bool = False,
+    ) -> None:
+        self._discover = discover
         self._api = api
         self._defaults = defaults
         self._every_s = every_s
@@ -67,7 +79,7 @@ class Operator:
     async def _start(self, **_: Any) -> None:  # noqa: ANN401 - as kopf calls it
         session = await self._ending.enter_async_context(aiohttp.ClientSession())
         for namespace, changed in self._changed.items():
-            reconciler = Reconciler(self._api, session, namespace, self._defaults)
+            reconciler = Reconciler(self._api, session, namespace, self._defaults, discover=self._discover)
             self._tasks.append(asyncio.create_task(self._keep(namespace, reconciler, changed)))
         log.info("operating", extra={"namespaces": ", ".join(self._changed)})
 

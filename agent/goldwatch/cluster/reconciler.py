@@ -18,6 +18,7 @@ import aiohttp
 
 from goldwatch.cluster import fleet
 from goldwatch.cluster.api import Api, ApiError, Resource
+from goldwatch.cluster.discovery import Discovery
 from goldwatch.cluster.resource import API_VERSION, PLURAL
 from goldwatch.cluster.watches import BadDefaults, Composed, compose
 
@@ -44,7 +45,17 @@ class _Result:
 class Reconciler:
     """One namespace. `session` asks the agents."""
 
-    def __init__(self, api: Api, session: aiohttp.ClientSession, namespace: str, defaults: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        session: aiohttp.ClientSession,
+        namespace: str,
+        defaults: Mapping[str, Any],
+        *,
+        discover: bool = False,
+    ) -> None:
+        """Make one; with `discover` it makes Watches of annotations too."""
+        self._discovery = Discovery(api, namespace) if discover else None
         self._api = api
         self._session = session
         self._namespace = namespace
@@ -56,6 +67,8 @@ class Reconciler:
     async def run(self) -> None:
         """Reconcile once. Raises ApiError if the API server cannot be read."""
         watches = await self._api.all_of(self._watches, _LIMIT_S)
+        if self._discovery is not None and await self._discovery.run(watches):
+            watches = await self._api.all_of(self._watches, _LIMIT_S)
         maps = await self._api.all_of(f"{self._core}/configmaps", _LIMIT_S, _SELECTOR)
         found = fleet.agents(await self._api.all_of(f"{self._core}/pods", _LIMIT_S, fleet.AGENT))
         existing = {held["metadata"]["name"]: held for held in maps}

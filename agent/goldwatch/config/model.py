@@ -71,7 +71,8 @@ class Target(_Resolved):
     `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
     "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
     interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident. `most_per_s` is
-    the budget of requests a second, and `busy` says when there is no room for any.
+    the budget of requests a second, and `busy` says when there is no room for any. `deployment` is the Deployment that
+    serves it, as [NAMESPACE/]NAME, empty if none is named.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Target(_Resolved):
     python: str = ""
     memory_bytes: Annotated[int, PlainSerializer(format_size, when_used="json")] | None = None
     meters: tuple[str, ...] = ()
+    deployment: str = ""
     most_per_s: RequestRate = None
     busy: Busy | None = None
     options: OptionValues

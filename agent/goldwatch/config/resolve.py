@@ -138,7 +138,9 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
 
 
 def _with_limits(target: Target, entry: TargetEntry) -> Target:
-    return target.model_copy(update={"most_per_s": entry.most_per_s, "busy": entry.busy})
+    return target.model_copy(
+        update={"most_per_s": entry.most_per_s, "busy": entry.busy, "deployment": entry.deployment}
+    )
 
 
 def _targets(name: str, entry: WatchEntry, written: ConfigFile) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from goldwatch.config.quantities import NO_ADDRESS, QuantityError, is_address, p
 from goldwatch.config.secrecy import secret
 from goldwatch.config.written import MEMORY
 
-_OWN_KEYS = ("probe", "warm", "python", "memory", "meters", "at_most", "busy")
+_OWN_KEYS = ("probe", "warm", "python", "memory", "meters", "at_most", "busy", "deployment")
 
 
 def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:

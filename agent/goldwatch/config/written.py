@@ -60,6 +60,13 @@ def _parse_digest(value: object) -> str:
     return value
 
 
+def _parse_deployment(value: object) -> str:
+    if not (isinstance(value, str) and re.fullmatch(_DEPLOYMENT, value)):
+        raise q.QuantityError(value, "is not the name of a Deployment; write NAME or NAMESPACE/NAME")
+    return value
+
+
+_DEPLOYMENT = "^([a-z0-9][-a-z0-9]{0,62}/)?[a-z0-9][-a-z0-9.]{0,252}$"
 _DIGEST = "^(sha256:[0-9a-f]{12,64})?$"
 Digest = Annotated[str, Quantity(_parse_digest, str, _DIGEST, ("sha256:5ce757ab9d4f",))]
 MEMORY = (16 * 2**20, 2**50)
@@ -67,6 +74,7 @@ MEMORY = (16 * 2**20, 2**50)
 Memory = Annotated[
     int | None, Quantity(lambda value: q.parse_size(value, *MEMORY), q.format_size, q.SIZE_PATTERN, ("512MiB", "2GiB"))
 ]
+Deployment = Annotated[str, Quantity(_parse_deployment, str, _DEPLOYMENT, ("fraud", "models/fraud"))]
 Folder = Annotated[str, Quantity(_parse_folder, str, "^(?!.*://).+", ("./golden/fraud-2026q3",))]
 File = Annotated[str, Quantity(_parse_file, str, "^.+", ("goldwatch.db",))]
 
@@ -89,6 +97,10 @@ class TargetEntry(Section):
     )
     memory: Memory = Field(
         default=None, description="The most resident memory of the worker; a model that takes more is ended."
+    )
+    deployment: Deployment = Field(
+        default="",
+        description="In Kubernetes, the Deployment that serves it, as NAME or NAMESPACE/NAME: its rollouts silence.",
     )
     most_per_s: RequestRate = Field(
         default=None, alias="at_most", description="The budget of this target: no more requests a second in a replay."

@@ -1,0 +1,181 @@
+"""Finds deployed models that ask to be watched: pods and InferenceServices with the annotation goldwatch.dev/golden.
+
+What is found is said as a Watch, which then goes the way of all Watches: judged, shown in `kubectl get watches`, part
+of a config. The annotations are few on purpose; who wants more writes a Watch, and that is never replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any
+
+from goldwatch.cluster.api import Api, ApiError
+from goldwatch.cluster.resource import API_VERSION, PLURAL
+
+log = logging.getLogger("goldwatch")
+
+Object = Mapping[str, Any]
+
+DISCOVERED = "goldwatch.dev/discovered"
+"""The label of a Watch that was made of annotations; its value says of what."""
+GOLDEN = "goldwatch.dev/golden"
+"""The annotation that asks for it: the path of the golden set at the agent."""
+_OF_TARGET = {"goldwatch.dev/probe": "probe", "goldwatch.dev/model": "model"}
+_OF_WATCH = {"goldwatch.dev/every": "every"}
+_OF_OBJECTIVES = {
+    "goldwatch.dev/latency": "latency",
+    "goldwatch.dev/accuracy": "accuracy",
+    "goldwatch.dev/errors": "errors",
+}
+_PORT = "goldwatch.dev/port"
+_DEFAULT_PORT = "8000"
+_HASH = "pod-template-hash"
+_LONGEST_NAME = 63
+_LIMIT_S = 15.0
+_SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/{}/inferenceservices"
+_PROBES = {"v1": "tensorflow-serving", "v2": "open-inference", "grpc-v2": "open-inference-grpc"}
+"""The probe for a protocol of KServe."""
+
+
+class Discovery:
+    """Keeps the Watches of a namespace that are made of annotations to what the annotations say."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self._api = api
+        self._pods = f"/api/v1/namespaces/{namespace}/pods"
+        self._services = _SERVICES.format(namespace)
+        self._watches = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
+        self._told: dict[str, str] = {}
+
+    async def run(self, watches: Iterable[Object]) -> bool:
+        """Create, change and delete, and say whether anything was. Raises ApiError if nothing can be read."""
+        existing = {_name(watch): watch for watch in watches}
+        wanted = {_name(watch): watch for watch in of_pods(await self._api.all_of(self._pods, _LIMIT_S))}
+        wanted |= {_name(watch): watch for watch in of_inference_services(await self._inference_services())}
+        changed = [await self._make(name, watch, existing.get(name)) for name, watch in wanted.items()]
+        for name, watch in existing.items():
+            if DISCOVERED in _labels(watch) and name not in wanted:
+                changed.append(await self._try(name, self._api.delete(f"{self._watches}/{name}", _LIMIT_S)))
+        return any(changed)
+
+    async def _inference_services(self) -> list[dict[str, Any]]:
+        try:
+            return await self._api.all_of(self._services, _LIMIT_S)
+        except ApiError as error:
+            if error.status == 404:  # there is no KServe here
+                return []
+            raise
+
+    async def _make(self, name: str, watch: dict[str, Any], existing: Object | None) -> bool:
+        if existing is None:
+            return await self._try(name, self._api.post(self._watches, watch, _LIMIT_S))
+        if DISCOVERED not in _labels(existing) or existing.get("spec") == watch["spec"]:
+            return False
+        body = {**existing, "spec": watch["spec"]}
+        return await self._try(name, self._api.put(f"{self._watches}/{name}", body, _LIMIT_S))
+
+    async def _try(self, name: str, change: Awaitable[object]) -> bool:
+        """Make a change and say whether it was made; why not is told once."""
+        try:
+            await change
+        except ApiError as error:
+            if self._told.get(name) != str(error):
+                log.warning("annotations make no Watch", extra={"name_of": name, "why": str(error)})
+            self._told[name] = str(error)
+            return False
+        self._told.pop(name, None)
+        return True
+
+
+def of_pods(pods: Iterable[Object]) -> list[dict[str, Any]]:
+    """Return a Watch for each model that is served by pods which ask for it.
+
+    The pods of one Deployment, or of another controller, serve one model. The one that has been ready for longest is
+    asked, so that the target changes as seldom as may be.
+    """
+    ready: dict[str, list[Object]] = {}
+    for pod in pods:
+        if GOLDEN in _annotations(pod) and _ready_since(pod):
+            ready.setdefault(_served_by(pod), []).append(pod)
+    return [_of_pod(name, min(found, key=lambda p: (_ready_since(p), _name(p)))) for name, found in ready.items()]
+
+
+def of_inference_services(services: Iterable[Object]) -> list[dict[str, Any]]:
+    """Return a Watch for each InferenceService that asks for it and has an address."""
+    found = []
+    for service in services:
+        status = service.get("status") or {}
+        url = (status.get("address") or {}).get("url") or status.get("url")
+        if GOLDEN not in _annotations(service) or not url:
+            continue
+        model = ((service.get("spec") or {}).get("predictor") or {}).get("model") or {}
+        probe = _PROBES.get(str(model.get("protocolVersion") or "v1").lower(), "open-inference")
+        target = {"probe": probe, "url": url, "model": _name(service)}
+        found.append(_watch(_name(service), "InferenceService", target, _annotations(service)))
+    return found
+
+
+def _of_pod(name: str, pod: Object) -> dict[str, Any]:
+    annotations, address = _annotations(pod), str(pod["status"]["podIP"])
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{annotations.get(_PORT, _DEFAULT_PORT)}"
+    target = {"probe": "open-inference", "url": url, "model": name}
+    if _HASH in (pod["metadata"].get("labels") or {}):
+        target["deployment"] = name
+    return _watch(name, "Pod", target, annotations)
+
+
+def _watch(name: str, kind: str, target: dict[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "target": target | _named(annotations, _OF_TARGET),
+        "golden": {"path": annotations[GOLDEN]},
+        **_named(annotations, _OF_WATCH),
+    }
+    if objectives := _named(annotations, _OF_OBJECTIVES):
+        spec["objectives"] = objectives
+    metadata = {"name": name[:_LONGEST_NAME], "labels": {DISCOVERED: kind}}
+    return {"apiVersion": API_VERSION, "kind": "Watch", "metadata": metadata, "spec": spec}
+
+
+def _named(annotations: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, str]:
+    return {key: annotations[annotation] for annotation, key in keys.items() if annotation in annotations}
+
+
+def _served_by(pod: Object) -> str:
+    """Return the name of what a pod belongs to: of its Deployment, or of its controller, or its own."""
+    metadata = pod["metadata"]
+    owner = next((o["name"] for o in metadata.get("ownerReferences") or [] if o.get("controller")), _name(pod))
+    of_template = (metadata.get("labels") or {}).get(_HASH)
+    return str(owner).removesuffix(f"-{of_template}") if of_template else str(owner)
+
+
+def _ready_since(pod: Object) -> str:
+    """Return since when a pod is ready, as it is written there; empty if it is not, or has no address."""
+    status = pod.get("status") or {}
+    if not status.get("podIP") or pod["metadata"].get("deletionTimestamp"):
+        return ""
+    conditions = status.get("conditions") or []
+    return next(
+        (
+            str(c.get("lastTransitionTime"))
+            for c in conditions
+            if c.get("type") == "Ready" and c.get("status") == "True"
+        ),
+        "",
+    )
+
+
+def _annotations(found: Object) -> Mapping[str, str]:
+    annotations: Mapping[str, str] = found["metadata"].get("annotations") or {}
+    return annotations
+
+
+def _labels(found: Object) -> Mapping[str, str]:
+    labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+    return labels
+
+
+def _name(found: Object) -> str:
+    name: str = found["metadata"]["name"]
+    return name
