@@ -47,6 +47,7 @@ watches:
   digits:
     every: 2s
     jitter: 0s
+    deadline: 30s
     objectives: {{accuracy: no worse than 1 point, errors: 1%, latency: 50ms at p99}}
 alerts:
   false_alarms: 1 per year
