@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.pipeline import Assignment, prepare, run
+from goldwatch.in_force import Assignment, prepare
+from goldwatch.pipeline import run
 from goldwatch.probe import Description
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome

@@ -13,9 +13,9 @@ from goldwatch.alarms import Alarms, Settled
 from goldwatch.alert import Alert
 from goldwatch.config import Config, load
 from goldwatch.event import Rollout
+from goldwatch.in_force import Assignment, GoldenFacts, assignments
 from goldwatch.judgement import State, Validity, Verdict
 from goldwatch.ledger import Ledger
-from goldwatch.pipeline import Assignment, GoldenFacts, assignments
 from goldwatch.silence import Silence
 from goldwatch.testing.clock import FakeClock
 

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli import app
+from goldwatch.in_force import Assignment, prepare
 from goldwatch.ledger import Ledger
-from goldwatch.pipeline import Assignment, prepare, run
+from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"

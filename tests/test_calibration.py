@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 from goldwatch.cli import app
 from goldwatch.config import load
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.pipeline import prepare, run
+from goldwatch.in_force import prepare
+from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 
 ROOT = Path(__file__).parents[1]

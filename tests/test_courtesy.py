@@ -19,9 +19,10 @@ from goldwatch.export.store import Store
 from goldwatch.gate import Result, examine
 from goldwatch.gate_report import as_table
 from goldwatch.http_reading import Unreadable
+from goldwatch.in_force import Assignment, prepare
 from goldwatch.judgement import State, Validity
 from goldwatch.ledger import Ledger
-from goldwatch.pipeline import Assignment, prepare, run
+from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 from goldwatch.runner import Runner
 from goldwatch.testing.clock import FakeClock

@@ -16,9 +16,9 @@ from goldwatch.alert import advance
 from goldwatch.config import load
 from goldwatch.explanation import Surroundings
 from goldwatch.http import Endpoints
+from goldwatch.in_force import GoldenFacts, InForce, assignments
 from goldwatch.judgement import State
 from goldwatch.ledger import Ledger
-from goldwatch.pipeline import GoldenFacts, InForce, assignments
 from goldwatch.status import Status
 
 from tests.builders import description, difference, judgement, verdict

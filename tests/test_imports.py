@@ -36,7 +36,8 @@ def test_loading_a_config_imports_the_probes_it_names_and_no_framework() -> None
 def test_a_config_can_be_prepared_and_a_replay_judged_without_numpy_in_the_agent() -> None:
     program = f"""
 from pathlib import Path
-from goldwatch.pipeline import prepare, run
+from goldwatch.in_force import prepare
+from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 workers = Workers()
 (assignment,) = prepare(Path({str(EXAMPLE)!r}), workers).assignments

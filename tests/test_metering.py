@@ -23,9 +23,10 @@ from goldwatch.energy import attribution, rapl
 from goldwatch.export.catalogue import energy as catalogue
 from goldwatch.export.measurement import of_judgement
 from goldwatch.export.metric import Metric
+from goldwatch.in_force import prepare
 from goldwatch.judgement import Judgement, Score
 from goldwatch.metering import Repeated, choose, work
-from goldwatch.pipeline import prepare, run
+from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 
 from tests.builders import judgement

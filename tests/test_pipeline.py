@@ -16,9 +16,10 @@ import pytest
 from goldwatch.alert import Alert, advance
 from goldwatch.config import Golden, load
 from goldwatch.explanation import Surroundings
+from goldwatch.in_force import Assignment, CannotStart, GoldenFacts, UnusableSet, assignments, inspect, prepare
 from goldwatch.judgement import Severity, Validity
 from goldwatch.monitor.budget import replays_per_year
-from goldwatch.pipeline import Assignment, CannotStart, GoldenFacts, UnusableSet, assignments, inspect, prepare, run
+from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 from goldwatch.schedule import mean_interval_s
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.pipeline import judge, plan_of, prepare
+from goldwatch.in_force import prepare
+from goldwatch.pipeline import judge, plan_of
 from goldwatch.ray_shards import merged, run_shard, split
 from goldwatch.replay.workers import Workers
 

@@ -19,10 +19,10 @@ from goldwatch.alert import Alert, advance, hushed
 from goldwatch.config import Config, format_duration, format_points
 from goldwatch.event import Event, RolloutOf, changes, circumstances
 from goldwatch.explanation import Surroundings
+from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
 from goldwatch.ledger import Ledger
 from goldwatch.monitor.kinds import FAILING, SILENT
-from goldwatch.pipeline import Assignment
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 from goldwatch.silence import Silence, in_force, of_rollout, rollouts
 

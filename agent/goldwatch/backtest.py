@@ -17,6 +17,7 @@ import numpy as np
 from goldwatch.config import QuantityError, parse_moment
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.history import History
+from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Severity, State, Validity
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
@@ -25,7 +26,6 @@ from goldwatch.monitor.share import Requests
 from goldwatch.monitor.slower import Latency
 from goldwatch.monitor.worse import Answers
 from goldwatch.observed import Observed, bin_latency_s, bits
-from goldwatch.pipeline import Assignment
 
 COLUMNS = ("at", "right", "answered", "requests", "failed", "over", "latency_s")
 """Of a table: when; of the examples how many were right and answered; of the requests how many failed and how many took

@@ -17,9 +17,10 @@ from goldwatch.config import Golden, format_points
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import KEPT
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.in_force import JUDGES, Assignment, UnusableSet, inspect
 from goldwatch.judge import layout, open_as
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.pipeline import JUDGES, Assignment, UnusableSet, inspect, judge, replay
+from goldwatch.pipeline import judge, replay
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers

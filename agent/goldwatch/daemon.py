@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.config.follow import Gone, follow
+from goldwatch.in_force import CannotStart
 from goldwatch.log import set_up
-from goldwatch.pipeline import CannotStart
 from goldwatch.service import Service
 
 log = logging.getLogger("goldwatch")

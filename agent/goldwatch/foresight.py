@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
 from goldwatch.config import Config, format_duration, format_percentage
+from goldwatch.in_force import JUDGES, Assignment, UnusableSet
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
 from goldwatch.monitor.kinds import CHANGED, SILENT, SLOWER
-from goldwatch.pipeline import JUDGES, Assignment, UnusableSet
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 

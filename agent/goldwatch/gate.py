@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from goldwatch.config import format_duration, format_points
+from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.monitor.bounds import lower, upper
-from goldwatch.pipeline import Assignment
 
 ERROR = 0.01
 """The probability, for each objective, of calling a model that just keeps it a regression."""

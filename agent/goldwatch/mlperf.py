@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.gate import Result
+from goldwatch.in_force import JUDGES, Assignment
 from goldwatch.judgement import Score
-from goldwatch.pipeline import JUDGES, Assignment
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 
 SUMMARY = "mlperf_log_summary.txt"

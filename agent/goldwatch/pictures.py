@@ -10,7 +10,7 @@ from goldwatch.alert import Alert
 from goldwatch.explanation import Explanation, Picture, flips
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.pipeline import JUDGES
+from goldwatch.in_force import JUDGES
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 
 _DRAWN = 6

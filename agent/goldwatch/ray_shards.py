@@ -12,7 +12,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from goldwatch.pipeline import Assignment, CannotStart, plan_of
+from goldwatch.in_force import Assignment, CannotStart
+from goldwatch.pipeline import plan_of
 from goldwatch.replay import engine
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.engine import Plan, Replay

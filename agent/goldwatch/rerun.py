@@ -13,8 +13,9 @@ from typing import Any
 
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.in_force import JUDGES, Assignment
 from goldwatch.judge import layout, open_as
-from goldwatch.pipeline import JUDGES, Assignment, replay
+from goldwatch.pipeline import replay
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers

@@ -20,11 +20,12 @@ from goldwatch.event import RolloutOf, mixed
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
 from goldwatch.export.measurement import Measurement, exemplars
+from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Passed, Validity
 from goldwatch.ledger import Ledger
 from goldwatch.monitor.kinds import SILENT
 from goldwatch.pictures import illustrated
-from goldwatch.pipeline import Assignment, Judged, run
+from goldwatch.pipeline import Judged, run
 from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import Traced
 from goldwatch.replay.workers import Workers

@@ -25,8 +25,9 @@ from goldwatch.export.exporter import Exporter
 from goldwatch.export.metric import Kind
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.http import Endpoints
+from goldwatch.in_force import Assignment, CannotStart, InForce, prepare
 from goldwatch.ledger import Ledger, LedgerError
-from goldwatch.pipeline import Assignment, CannotStart, InForce, prepare, worker_key
+from goldwatch.pipeline import worker_key
 from goldwatch.replay.fence import Halt
 from goldwatch.replay.workers import Workers
 from goldwatch.runner import Observer, Runner, of_open_alert

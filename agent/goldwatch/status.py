@@ -13,8 +13,8 @@ from typing import Any
 
 from goldwatch.alert import Alert
 from goldwatch.history import History, LedgerError
+from goldwatch.in_force import Assignment, InForce
 from goldwatch.judgement import Judgement, Passed, State, Verdict
-from goldwatch.pipeline import Assignment, InForce
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
 MOST = 1000

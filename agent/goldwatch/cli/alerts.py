@@ -48,7 +48,7 @@ def replay(
 ) -> None:
     """Replay some examples now, and show each answer beside its reference. Nothing of it is kept."""
     from goldwatch.alert_report import rerun_text  # noqa: PLC0415
-    from goldwatch.pipeline import CannotStart, prepare  # noqa: PLC0415
+    from goldwatch.in_force import CannotStart, prepare  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
     from goldwatch.rerun import CannotRerun, rerun  # noqa: PLC0415
 

@@ -39,14 +39,14 @@ def explain_budget(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what the false-alarm budget buys: each monitor's threshold, what it notices, and after how many replays."""
-    from goldwatch import foresight, pipeline  # noqa: PLC0415
+    from goldwatch import foresight, in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
-        wanted = pipeline.prepare(config, workers)
+        wanted = in_force.prepare(config, workers)
         found = [foresight.outlook(assignment, workers) for assignment in wanted.assignments]
-    except (pipeline.CannotStart, pipeline.UnusableSet) as error:
+    except (in_force.CannotStart, in_force.UnusableSet) as error:
         fail(str(error))
     finally:
         workers.close()
@@ -65,14 +65,14 @@ def backtest(
 ) -> None:
     """Play recorded replays through the monitors: what would have alerted, and when, beside common rules."""
     from goldwatch import backtest as playing  # noqa: PLC0415 - it brings numpy
-    from goldwatch import backtest_report, common_rules, pipeline  # noqa: PLC0415
+    from goldwatch import backtest_report, common_rules, in_force  # noqa: PLC0415
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
     from goldwatch.history import History, LedgerError  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
-        wanted = pipeline.prepare(config, workers)
+        wanted = in_force.prepare(config, workers)
         assignment = select(wanted, watch, target)
         golden, file = GoldenSet.open(Path(assignment.golden.path)), history or wanted.config.ledger
         is_table = file.suffix.lower() == ".csv"
@@ -81,7 +81,7 @@ def backtest(
         else:
             with History.open(file) as ledger:
                 records = playing.from_ledger(ledger, assignment)
-    except (pipeline.CannotStart, LedgerError, playing.NoHistory) as error:
+    except (in_force.CannotStart, LedgerError, playing.NoHistory) as error:
         fail(str(error))
     finally:
         workers.close()

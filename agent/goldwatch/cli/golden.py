@@ -69,7 +69,7 @@ def calibrate(
 ) -> None:
     """Freeze a golden set anew, with its reference taken from replays of the validated model as it is deployed."""
     from goldwatch.calibration import CannotCalibrate, Wanted, calibrate  # noqa: PLC0415
-    from goldwatch.pipeline import CannotStart, prepare  # noqa: PLC0415
+    from goldwatch.in_force import CannotStart, prepare  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()

@@ -17,8 +17,8 @@ from goldwatch.cli.base import ConfigFile, app, fail
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from goldwatch.in_force import Assignment
     from goldwatch.judgement import Judgement
-    from goldwatch.pipeline import Assignment
     from goldwatch.replay.workers import Workers
 
 _TRY_AGAIN_S = 10.0
@@ -72,12 +72,12 @@ def run(
     ] = False,
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
-    from goldwatch import daemon, pipeline  # noqa: PLC0415
+    from goldwatch import daemon, in_force  # noqa: PLC0415
 
     while True:
         try:
             asyncio.run(daemon.serve(config, follows=follow))
-        except pipeline.CannotStart as error:
+        except in_force.CannotStart as error:
             if not patient:
                 fail(str(error))
             print(error, file=sys.stderr, flush=True)  # noqa: T201
@@ -119,18 +119,18 @@ def check(
 
 
 def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
-    from goldwatch import foresight, gate, gate_report, pipeline  # noqa: PLC0415
+    from goldwatch import foresight, gate, gate_report, in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
-        wanted = pipeline.prepare(config, workers)
+        wanted = in_force.prepare(config, workers)
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
         reports = [gate.examine(a, once(a)) for a in wanted.assignments]
         for assignment in wanted.assignments:
             for warning in foresight.warnings(foresight.outlook(assignment, workers, declared_only=True)):
                 print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
-    except pipeline.CannotStart as error:
+    except in_force.CannotStart as error:
         fail(str(error))
     finally:
         workers.close()
@@ -146,7 +146,7 @@ def _metered(workers: Workers) -> Callable[[Assignment], Judgement]:
 
 
 def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judgement]:
-    """Return what replays over Ray and judges here. Raises pipeline.CannotStart."""
+    """Return what replays over Ray and judges here. Raises in_force.CannotStart."""
     from goldwatch import pipeline, ray_shards  # noqa: PLC0415
 
     cpus = ray_shards.start()
@@ -174,14 +174,14 @@ def compare(
 ) -> None:
     """Measure one golden set across targets: a leaderboard that says which differences are real."""
     from goldwatch import compare as comparison  # noqa: PLC0415
-    from goldwatch import compare_report, pipeline  # noqa: PLC0415
+    from goldwatch import compare_report, in_force  # noqa: PLC0415
     from goldwatch.judgement import Validity  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
-        boards = comparison.compare(pipeline.prepare(config, workers), workers, rounds, bound)
-    except pipeline.CannotStart as error:
+        boards = comparison.compare(in_force.prepare(config, workers), workers, rounds, bound)
+    except in_force.CannotStart as error:
         fail(str(error))
     finally:
         workers.close()

@@ -43,7 +43,7 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     batch: Annotated[int, typer.Option(min=1, help="Examples in one request, where a query has several.")] = 1,
 ) -> None:
     """Run MLPerf's LoadGen over every watch: exit code 0 VALID, 1 INVALID, 2 could not measure."""
-    from goldwatch import gate, pipeline  # noqa: PLC0415
+    from goldwatch import gate, in_force  # noqa: PLC0415
     from goldwatch import mlperf as referee  # noqa: PLC0415
     from goldwatch.config import QuantityError, parse_duration  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
@@ -56,11 +56,11 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     wanted = referee.Wanted(scenario, mode, duration_s, min_queries, batch, target_qps, latency_s)
     workers, results = Workers(), []
     try:
-        for assignment in pipeline.prepare(config, workers).assignments:
+        for assignment in in_force.prepare(config, workers).assignments:
             tested = referee.test(assignment, workers, wanted, output)
             sys.stdout.write(referee.as_text(tested, wanted))
             results.append(tested.result)
-    except pipeline.CannotStart as error:
+    except in_force.CannotStart as error:
         fail(str(error))
     except OSError as error:
         fail(f"{output}: the logs cannot be written: {error.strerror or error}")

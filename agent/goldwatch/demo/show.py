@@ -27,8 +27,8 @@ from rich.live import Live
 from goldwatch.alert import Alert
 from goldwatch.demo import screen
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.in_force import Assignment, CannotStart
 from goldwatch.judgement import Judgement
-from goldwatch.pipeline import Assignment, CannotStart
 from goldwatch.service import Service
 
 _DIGITS = Path(__file__).parent / "digits"
