@@ -18,6 +18,7 @@ import pytest
 
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
+from tests.cluster.control_plane import Refused
 from tests.cluster.cut import Cable
 from tests.real.agent import Agent, config, serving, until
 
@@ -44,8 +45,13 @@ class Replicas:
     cluster: Cluster
 
     def leader(self) -> Replica | None:
-        """Return who holds the lease, as the API server says."""
-        lease = self.cluster.plane.ask("GET", f"{LEASES}/release-goldwatch")
+        """Return who holds the lease, as the API server says; nobody while none of them has made it yet."""
+        try:
+            lease = self.cluster.plane.ask("GET", f"{LEASES}/release-goldwatch")
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
         holder = lease["spec"]["holderIdentity"]
         return next((m for m in self.members if holder.startswith(f"{m.agent.folder.name}_")), None)
 
