@@ -16,10 +16,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys, goldwatch, goldwatch_probes
-authors_need_pytest = "goldwatch.testing.conformance"
+authors_need_pytest, operators_need_kopf = "goldwatch.testing.conformance", "goldwatch.cluster.operator"
 for package in (goldwatch, goldwatch_probes):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if module.name != authors_need_pytest:
+        if module.name not in (authors_need_pytest, operators_need_kopf):
             importlib.import_module(module.name)
 """
 
@@ -61,6 +61,7 @@ BROUGHT = {
     "mlperf": "mlperf_loadgen",
     "onnx": "onnxruntime",
     "openvino": "openvino",
+    "operator": "kopf, goldwatch.cluster.operator",
     "otlp": "opentelemetry.exporter.otlp.proto.http.metric_exporter, opentelemetry.exporter.otlp.proto.grpc",
     "ray": "ray",
     "sklearn": "sklearn, skops.io",

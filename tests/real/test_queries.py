@@ -26,6 +26,7 @@ pytestmark = pytest.mark.real
 NO_NEWS = "nothing of the kind has happened to this agent"
 EMPTY: Mapping[str, str] = {
     "goldwatch-agent / Failed pushes / {{instance}} {{signal}}": "no collector is configured",
+    "goldwatch-agent / Late dispatch, p99 / {{target}} ({{watch}})": "no watch here sends at a rate",
     "goldwatch-agent / Lost records / {{instance}} {{signal}}": "no collector is configured",
     "goldwatch-fleet / annotation deployments": "the target was there from the start",
     "goldwatch-model / annotation deployments": "the target was there from the start",
