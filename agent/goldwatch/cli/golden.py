@@ -1,4 +1,4 @@
-"""The commands about golden sets: golden show, golden verify, golden calibrate."""
+"""The commands about golden sets: golden show, verify, build, calibrate."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, select
+from goldwatch.cli.base import ConfigFile, app, fail, pick, select
 
 if TYPE_CHECKING:
+    from goldwatch.calibration import Calibrated
     from goldwatch.golden.opened import GoldenSet
     from goldwatch.judgement import Judgement
 
-golden = typer.Typer(help="Show, verify and calibrate golden sets.", no_args_is_help=True)
+golden = typer.Typer(help="Show, verify, build and calibrate golden sets.", no_args_is_help=True)
 app.add_typer(golden, name="golden")
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the golden set.")]
@@ -80,8 +81,71 @@ def calibrate(
         fail(str(error))
     finally:
         workers.close()
+    _froze(found, to, replays)
+
+
+@golden.command()
+def build(  # noqa: PLR0913 - options, each by its name
+    config: ConfigFile,
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="A file .npz, .safetensors or .jsonl.")],
+    *,
+    name: Annotated[str, typer.Option(help="What people will call the set.")],
+    licence: Annotated[str, typer.Option(help="The licence of the examples: an SPDX identifier, or words.")],
+    source: Annotated[str, typer.Option(help="Where the examples come from.")],
+    version: Annotated[str, typer.Option(help="The version of the set.")] = "1",
+    to: Annotated[
+        Path | None, typer.Option(help="The new folder; without it, the one that the config has for the watch.")
+    ] = None,
+    replays: Annotated[int, typer.Option(min=2, max=10_000, help="How many replays the reference is taken from.")] = 20,
+    classes: Annotated[str, typer.Option(help="The names of the classes in order, with commas between.")] = "",
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="The largest difference between two outputs that are the same.")
+    ] = 0.001,
+    output: Annotated[
+        list[str] | None, typer.Option(help="NAME:DTYPE:SHAPE of an output, if the target does not say it itself.")
+    ] = None,
+    decision: Annotated[str, typer.Option(help="The output that is judged, if there are several.")] = "",
+    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
+    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+) -> None:
+    """Freeze a first golden set: your examples, with the answers of the validated model as it is deployed."""
+    from goldwatch.building import Examples, build  # noqa: PLC0415
+    from goldwatch.calibration import CannotCalibrate, Wanted  # noqa: PLC0415
+    from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.replay.workers import Workers  # noqa: PLC0415
+
+    names = tuple(part.strip() for part in classes.split(",") if part.strip())
+    specs = tuple(_spec(text) for text in output or ())
+    workers = Workers()
+    try:
+        found = load(config)
+        wanted = pick(found, watch)
+        if target and target not in wanted.targets:
+            fail(f'watch {wanted.name} has no target "{target}"; it has {", ".join(wanted.targets)}')
+        folder = to or found.golden[wanted.golden].path
+        asked = Examples(examples.absolute(), name, licence, source, tolerance, names, specs, decision)
+        made = build(
+            wanted, found.targets[target or wanted.targets[0]], asked, Wanted(folder, version, replays), workers, _tell
+        )
+    except (ConfigError, CannotCalibrate) as error:
+        fail(str(error))
+    finally:
+        workers.close()
+    _froze(made, folder, replays)
+
+
+def _spec(text: str) -> tuple[str, str, tuple[int, ...]]:
+    name, _, rest = text.partition(":")
+    dtype, _, shape = rest.partition(":")
+    sizes = [size for size in shape.split(",") if size]
+    if not (name and dtype and all(size.isascii() and size.isdigit() for size in sizes)):
+        fail(f'--output: "{text}" is not NAME:DTYPE:SHAPE; write probabilities:float32:10, or mask:uint8:64,64')
+    return name, dtype, tuple(int(size) for size in sizes)
+
+
+def _froze(found: Calibrated, folder: Path, replays: int) -> None:
     repeats = "the same in all of them" if found.deterministic else f"up to {found.moved:,} examples differ"
-    print(f"froze {found.golden} into {to}: accuracy {found.accuracy:.4f} over {replays} replays, {repeats}")  # noqa: T201
+    print(f"froze {found.golden} into {folder}: accuracy {found.accuracy:.4f} over {replays} replays, {repeats}")  # noqa: T201
     print(f"pin it with digest: {found.digest}")  # noqa: T201
 
 

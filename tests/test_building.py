@@ -1,0 +1,118 @@
+"""A first golden set from a file of examples and the model as it is deployed: the digits again, and text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from typer.testing import CliRunner, Result
+
+from goldwatch.cli import app
+from goldwatch.golden.opened import GoldenSet
+
+from tests.language_server import CAPITALS, language_server
+
+ROOT = Path(__file__).parents[1]
+DIGITS = ROOT / "agent/goldwatch/demo/digits"
+CONFIG = """\
+targets: {{digits: {target}}}
+golden: {{digits: ./golden/digits}}
+watches: {{digits: {{every: 5m}}}}
+"""
+ONNX = f"{{probe: onnx-runtime, file: {DIGITS}/digits.onnx, threads: 1}}"
+WHO = ("--name", "digits", "--licence", "CC-BY-4.0", "--source", "scikit-learn")
+
+
+def config(folder: Path, target: str = ONNX) -> Path:
+    file = folder / "goldwatch.yaml"
+    file.write_text(CONFIG.format(target=target))
+    (folder / "golden").mkdir(exist_ok=True)
+    return file
+
+
+def arrays(folder: Path, **changes: Any) -> Path:
+    shipped = GoldenSet.open(DIGITS / "golden")
+    inks = np.array(shipped.manifest.slices["ink"].values)[shipped.tensor("slices.ink")]
+    found = {"image": shipped.tensor("inputs.image"), "labels": shipped.tensor("labels"), "slice.ink": inks}
+    file = folder / "examples.npz"
+    np.savez(file, **{name: values for name, values in (found | changes).items() if values is not None})
+    return file
+
+
+def build(file: Path, examples: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["golden", "build", str(file), str(examples), *WHO, "--replays", "2", *options])
+
+
+def test_the_digits_are_frozen_as_they_were_shipped(tmp_path: Path) -> None:
+    result = build(config(tmp_path), arrays(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "accuracy 0.9517 over 2 replays, the same in all of them" in result.stdout
+    built, shipped = GoldenSet.open(tmp_path / "golden/digits"), GoldenSet.open(DIGITS / "golden")
+    built.check_values()
+    assert built.manifest.labels == shipped.manifest.labels
+    assert built.manifest.slices["ink"].values == ("heavy", "light", "medium")
+    assert built.manifest.reference.made_with["framework"] == "onnxruntime"
+    for name in ("inputs.image", "labels"):
+        assert np.array_equal(built.tensor(name), shipped.tensor(name)), name
+    assert np.allclose(built.tensor("outputs.probabilities"), shipped.tensor("outputs.probabilities"), atol=1e-5)
+    right = shipped.tensor("outputs.probabilities").argmax(axis=1) == shipped.tensor("labels")
+    assert np.array_equal(built.tensor("reference.right"), np.stack([right, right]))
+    checked = CliRunner().invoke(app, ["check", str(tmp_path / "goldwatch.yaml")])
+    assert (checked.exit_code, "600 of 600 within tolerance" in checked.stdout) == (0, True)
+
+
+def test_labels_may_be_names(tmp_path: Path) -> None:
+    names = np.array([f"digit {i}" for i in range(10)])[GoldenSet.open(DIGITS / "golden").tensor("labels")]
+    result = build(config(tmp_path), arrays(tmp_path, labels=names))
+    assert result.exit_code == 0, result.output
+    labels = GoldenSet.open(tmp_path / "golden/digits").manifest.labels
+    assert labels is not None
+    assert labels.classes == tuple(f"digit {i}" for i in range(10))
+
+
+def test_a_target_that_does_not_say_what_its_outputs_are_is_told_how(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\n\ndef answer(request):\n    return np.eye(10, dtype=np.float32)[request['labels_in']]\n"
+    )
+    target = f"{{probe: python, path: {tmp_path}, callable: 'mine:answer', outputs: [scores]}}"
+    labels = GoldenSet.open(DIGITS / "golden").tensor("labels")
+    examples = arrays(tmp_path, image=None, labels_in=labels)
+    silent = build(config(tmp_path, target), examples)
+    assert silent.exit_code == 2
+    assert "does not say what its outputs are; write each as --output NAME:DTYPE:SHAPE" in silent.stderr
+    told = build(config(tmp_path, target), examples, "--output", "scores:float32:10")
+    assert told.exit_code == 0, told.output
+    assert "accuracy 1.0000" in told.stdout
+    wrong = build(config(tmp_path, target), examples, "--output", "scores")
+    assert '"scores" is not NAME:DTYPE:SHAPE' in wrong.stderr
+
+
+def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
+    file = config(tmp_path)
+    (tmp_path / "examples.csv").write_text("a,b\n")
+    assert "expected .npz, .safetensors or .jsonl" in build(file, tmp_path / "examples.csv").stderr
+    assert "cannot be read" in build(file, tmp_path / "missing.npz").stderr
+    short = arrays(tmp_path, labels=np.zeros(5, np.int64))
+    assert 'tensor "labels" is int64 [5]' in build(file, short).stderr
+    assert "class numbers" not in build(file, arrays(tmp_path), "--classes", "a,b").stdout
+    lines = tmp_path / "examples.jsonl"
+    lines.write_text('{"prompt": "?"}\n')
+    assert 'line 1: expected an object with "inputs" by name' in build(file, lines).stderr
+    assert not (tmp_path / "golden/digits").exists()
+
+
+def test_prompts_are_frozen_with_what_the_language_model_says(tmp_path: Path) -> None:
+    lines = [
+        {"inputs": {"prompt": f"Capital of {country}?"}, "answers": [city], "slices": {"half": half}}
+        for (country, city), half in zip(CAPITALS.items(), ["north", "south", "north", "south"], strict=True)
+    ]
+    examples = tmp_path / "prompts.jsonl"
+    examples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with language_server() as server:
+        result = build(config(tmp_path, f"{{probe: openai, url: '{server.url}', stream: false}}"), examples)
+    assert result.exit_code == 0, result.output
+    assert "accuracy 1.0000 over 2 replays, the same in all of them" in result.stdout
+    built = GoldenSet.open(tmp_path / "golden/digits")
+    assert [line["outputs"]["text"] for line in built.lines()] == [f"It is {city}." for city in CAPITALS.values()]
+    assert built.manifest.slices["half"].values == ("north", "south")
+    assert built.tensor("slices.half").tolist() == [0, 1, 0, 1]
