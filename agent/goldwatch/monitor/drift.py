@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from goldwatch.judgement import Severity, Verdict
 from goldwatch.monitor.columns import Column, Values
 from goldwatch.monitor.detector import Detector, FloatArray
-from goldwatch.monitor.episode import Episodes, Standing, Watching
+from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.monitor.rates import log_ratios
 
 _STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
@@ -70,7 +70,8 @@ class Drift:
         # What is bet on in the test turned round follows from the bet that paged, which is saved with it.
         self.log_weights = detector.log_weights
         watching = Watching(self.name, Severity.TICKET, "live values have moved from the reference")
-        self._episodes = Episodes(watching, detector, [[0.0], [1.0]])
+        backward = turned_round(2, [0.0, 1.0])
+        self._episodes = Episodes(watching, detector, lambda _: backward)
 
     def count(self, table: Mapping[str, Values]) -> Window:
         """Count rows, arrays [rows] by column. Raises KeyError for a missing column, ValueError for unequal lengths."""

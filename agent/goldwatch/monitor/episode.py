@@ -50,19 +50,24 @@ class Standing:
     episode: Episode | None
 
 
+def turned_round(bets: int, parameters: Sequence[float]) -> Detector:
+    """Return the detector of a recovery, over so many bets of equal weight that the `parameters` define."""
+    return Detector([1] * bets, FALSE_RECOVERY, parameters)
+
+
 class Episodes:
     """The way from steady through alerting to recovered, and what of it is saved.
 
-    `backward` are the parameters of each bet of the test turned round, by which saved evidence of others is refused.
+    `backward` returns the test turned round (see `turned_round`) for the index of the bet that explained the page.
     Nobody knows which replay is the first good one, so every replay k of an episode starts a run, staked with
     1/(k (k + 1)); the stakes sum to 1, which makes the total an e-process (Ville): an episode that goes on is ever
     called recovered with probability at most FALSE_RECOVERY.
     """
 
-    def __init__(self, watching: Watching, forward: Detector, backward: Sequence[Sequence[float]]) -> None:
+    def __init__(self, watching: Watching, forward: Detector, backward: Callable[[int], Detector]) -> None:
         self._watching = watching
         self._forward = forward
-        self._backward = Detector([1] * len(backward), FALSE_RECOVERY, [number for bet in backward for number in bet])
+        self._backward = backward
 
     def fresh(self) -> Standing:
         """Return what there is before the first replay."""
@@ -81,7 +86,7 @@ class Episodes:
         if episode is not None:
             return self._goes_on(step.sums, step.evidence, episode, back(episode.best), at, summary)
         if step.paged:
-            episode = Episode(step.since, step.evidence, step.best, 0, self._backward.fresh())
+            episode = Episode(step.since, step.evidence, step.best, 0, self._backward(step.best).fresh())
             return Standing(step.sums, episode), self._verdict(State.ALERTING, step.evidence, step.since, summary)
         level = grade(step.evidence, self._forward.threshold)
         since = step.since if level is State.SUSPECT else None
@@ -105,7 +110,7 @@ class Episodes:
                 "evidence": episode.evidence,
                 "best": episode.best,
                 "replays": episode.replays,
-                "recovery": self._backward.save(episode.recovery),
+                "recovery": self._backward(episode.best).save(episode.recovery),
             }
         return saved
 
@@ -128,7 +133,7 @@ class Episodes:
             raise TypeError("best is the index of a bet, and replays a count")
         if not (isinstance(since, int | float) and isinstance(evidence, int | float)):
             raise TypeError("since and evidence are numbers")
-        recovery, refused = self._backward.restore(saved["recovery"])
+        recovery, refused = self._backward(best).restore(saved["recovery"])
         if refused:
             raise ValueError(refused)
         return Episode(float(since), float(evidence), best, replays, recovery)
@@ -137,7 +142,8 @@ class Episodes:
         self, forward: Sums, evidence: float, episode: Episode, log_e: FloatArray, at: float, summary: str
     ) -> tuple[Standing, Verdict]:
         replay = episode.replays + 1
-        step = self._backward.update(episode.recovery, log_e, at, log_stake=-math.log(replay * (replay + 1)))
+        backward = self._backward(episode.best)
+        step = backward.update(episode.recovery, log_e, at, log_stake=-math.log(replay * (replay + 1)))
         if step.paged:
             # Starting the forward test anew is always allowed: it only takes evidence away.
             return self.fresh(), self._verdict(State.RECOVERED, 0.0, episode.since, summary)

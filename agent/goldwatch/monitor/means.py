@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from goldwatch.judgement import Severity, Verdict
 from goldwatch.monitor.bounds import lower_mean
 from goldwatch.monitor.detector import Detector, FloatArray
-from goldwatch.monitor.episode import Episodes, Standing, Watching
+from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
 
 BOUND_ERROR = 0.01
 """The bound from the reference replays holds with at least 99 % probability over them."""
@@ -99,9 +99,8 @@ class Means:
         self._lambda = _FRACTIONS / (1 - self.floor)
         self._back_lambda = _FRACTIONS / self._back_at
         identity = [self.floor, len(scale.best), limits.cluster, *self._lambda]
-        self._episodes = Episodes(
-            watching, Detector([1] * len(_FRACTIONS), alpha, identity), [[x] for x in self._back_lambda]
-        )
+        backward = turned_round(len(self._back_lambda), self._back_lambda.tolist())
+        self._episodes = Episodes(watching, Detector([1] * len(_FRACTIONS), alpha, identity), lambda _: backward)
 
     def fresh(self) -> Standing:
         """Return the state before the first replay."""

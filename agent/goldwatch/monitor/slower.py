@@ -20,7 +20,7 @@ import numpy as np
 from goldwatch.judgement import Severity, State, Verdict
 from goldwatch.monitor.budget import threshold_log10
 from goldwatch.monitor.detector import Detector, FloatArray, grown, total
-from goldwatch.monitor.episode import Episodes, Standing, Watching
+from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.monitor.forecast import DAY_S, Belief, Course, Noise, fit, initial, lasting, surprise, surprises
 from goldwatch.monitor.tails import Tails, tails
 
@@ -191,7 +191,8 @@ class Slower:
         parameters = [*baseline.up.cuts, *baseline.up.log_e.ravel(), self._tolerance]
         forward = Detector([1] * len(SHIFTS), self._alpha, parameters)
         watching = Watching(self.name, Severity.TICKET, "replays take longer than usual")
-        return Episodes(watching, forward, baseline.down.log_e.T.tolist())
+        backward = turned_round(len(SHIFTS), baseline.down.log_e.T.ravel().tolist())
+        return Episodes(watching, forward, lambda _: backward)
 
     def _progress(self, state: SlowerState) -> str:
         days = (state.seconds[-1] - state.seconds[0]) / DAY_S if state.seconds else 0.0

@@ -6,20 +6,16 @@ While it alerts, the same test runs with its null turned round, to tell a recove
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.judgement import Severity, State, Verdict
-from goldwatch.monitor.contract import grade
-from goldwatch.monitor.detector import Detector, FloatArray, Sums
+from goldwatch.judgement import Severity, Verdict
+from goldwatch.monitor.detector import Detector, FloatArray
+from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.monitor.rates import Group, groups, log_ratios
-
-FALSE_RECOVERY = 0.05
-"""The probability, for an alert however long, of calling a model recovered whose broken limit is clearly broken yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,29 +24,6 @@ class Answers:
 
     right: NDArray[np.bool_]
     answered: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Episode:
-    """An alert from its page on.
-
-    `group` is the index of the group whose bet explained it best, `replays` how many followed the page, `recovery`
-    the evidence that the group is back, `evidence` the highest log10 so far, `since` Unix time in seconds.
-    """
-
-    since: float
-    evidence: float
-    group: int
-    replays: int
-    recovery: Sums
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WorseState:
-    """What *worse* remembers between replays."""
-
-    forward: Sums
-    episode: Episode | None
 
 
 class Worse:
@@ -71,28 +44,24 @@ class Worse:
         self._sizes = np.array([group.size for group in self.groups], dtype=np.float64)
         weights = [1 / len(group.alternatives) for group in self.groups for _ in group.alternatives]
         parameters = [*self._null, *self._alternative, *self._sizes]
-        self._detector = Detector(weights, alpha, parameters)
         self._recoveries = tuple(_Recovery(group) for group in self.groups)
+        watching = Watching(self.name, Severity.PAGE, "the model is worse")
+        forward = Detector(weights, alpha, parameters)
+        self._episodes = Episodes(watching, forward, lambda best: self._recovery(best).detector)
 
-    def fresh(self) -> WorseState:
+    def fresh(self) -> Standing:
         """Return the state before the first replay."""
-        return WorseState(self._detector.fresh(), None)
+        return self._episodes.fresh()
 
-    def update(self, observation: Answers, state: WorseState, at: float) -> tuple[WorseState, Verdict]:
+    def update(self, observation: Answers, state: Standing, at: float) -> tuple[Standing, Verdict]:
         """Add one valid replay that started at Unix time `at`. Raises ValueError for outcomes of another length."""
         self._check(observation)
-        step = self._detector.update(state.forward, self.log_e(observation), at)
-        summary = self._summary(observation)
-        if state.episode is not None:
-            evidence = max(state.episode.evidence, step.evidence)
-            return self._alerting(observation, step.sums, replace(state.episode, evidence=evidence), at)
-        if step.paged:
-            group = int(self._group_of_bet[step.best])
-            episode = Episode(step.since, step.evidence, group, 0, self._recoveries[group].detector.fresh())
-            return WorseState(step.sums, episode), self._verdict(State.ALERTING, step.evidence, step.since, summary)
-        level = grade(step.evidence, self._detector.threshold)
-        since = step.since if level is State.SUSPECT else None
-        return WorseState(step.sums, None), self._verdict(level, step.evidence, since, summary)
+
+        def back(best: int) -> FloatArray:
+            failed = self._failed(~(observation.answered & observation.right))[self._group_of_bet[best]]
+            return self._recovery(best).log_e(failed)
+
+        return self._episodes.update(state, self.log_e(observation), back, at, self._summary(observation))
 
     def log_e(self, observation: Answers) -> FloatArray:
         """Return the log e-values [bets] of a replay.
@@ -103,61 +72,29 @@ class Worse:
         failed = self._failed(observation.answered & ~observation.right)[self._group_of_bet]
         return log_ratios(failed, self._sizes[self._group_of_bet], self._null, self._alternative)
 
-    def standing(self, state: WorseState) -> Verdict:
+    def standing(self, state: Standing) -> Verdict:
         """Say again what is known, without a new replay."""
-        if state.episode is not None:
-            return self._verdict(State.ALERTING, state.episode.evidence, state.episode.since, "the model is worse")
-        evidence = self._detector.evidence(state.forward)
-        return self._verdict(grade(evidence, self._detector.threshold), evidence, None, "no new replay")
+        return self._episodes.standing(state)
 
-    def save(self, state: WorseState) -> dict[str, object]:
-        """Return the state as a value that JSON can hold without loss."""
-        saved: dict[str, object] = {"forward": self._detector.save(state.forward), "episode": None}
-        if state.episode is not None:
-            recovery = self._recoveries[state.episode.group].detector.save(state.episode.recovery)
-            saved["episode"] = {
-                "since": state.episode.since,
-                "evidence": state.episode.evidence,
-                "group": state.episode.group,
-                "replays": state.episode.replays,
-                "recovery": recovery,
-            }
+    def save(self, state: Standing) -> dict[str, object]:
+        """Return the state as a value that JSON can hold without loss.
+
+        Of the bet that explained the page its group is kept: recovery is tested for all bets of a group alike.
+        """
+        saved = self._episodes.save(state)
+        if isinstance(episode := saved["episode"], dict):
+            episode["group"] = int(self._group_of_bet[episode.pop("best")])
         return saved
 
-    def restore(self, saved: object) -> tuple[WorseState, str | None]:
+    def restore(self, saved: object) -> tuple[Standing, str | None]:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
-        if not isinstance(saved, Mapping):
-            return self.fresh(), "the saved state is damaged"
-        forward, refused = self._detector.restore(saved.get("forward"))
-        if refused or saved.get("episode") is None:
-            return WorseState(forward, None), refused
-        try:
-            return WorseState(forward, self._restored_episode(saved["episode"])), None
-        except (KeyError, TypeError, ValueError, IndexError):
-            return self.fresh(), "the saved alert is damaged"
+        if isinstance(saved, Mapping) and isinstance(episode := saved.get("episode"), Mapping):
+            bets = np.flatnonzero(self._group_of_bet == episode.get("group"))
+            saved = {**saved, "episode": {**episode, "best": int(bets[0]) if bets.size else None}}
+        return self._episodes.restore(saved)
 
-    def _restored_episode(self, saved: Mapping[str, object]) -> Episode:
-        group, replays = saved["group"], saved["replays"]
-        since, evidence = saved["since"], saved["evidence"]
-        if not (isinstance(group, int) and group >= 0 and isinstance(replays, int) and replays >= 0):
-            raise TypeError("group and replays are counts")
-        if not (isinstance(since, int | float) and isinstance(evidence, int | float)):
-            raise TypeError("since and evidence are numbers")
-        recovery, refused = self._recoveries[group].detector.restore(saved["recovery"])
-        if refused:
-            raise ValueError(refused)
-        return Episode(float(since), float(evidence), group, replays, recovery)
-
-    def _alerting(self, observation: Answers, forward: Sums, episode: Episode, at: float) -> tuple[WorseState, Verdict]:
-        recovery = self._recoveries[episode.group]
-        failed = self._failed(~(observation.answered & observation.right))[episode.group]
-        sums, recovered = recovery.update(episode.recovery, failed, episode.replays + 1, at)
-        summary = self._summary(observation)
-        if recovered:
-            # Starting the forward test anew is always allowed: it only takes evidence away.
-            return self.fresh(), self._verdict(State.RECOVERED, 0.0, episode.since, summary)
-        episode = replace(episode, replays=episode.replays + 1, recovery=sums)
-        return WorseState(forward, episode), self._verdict(State.ALERTING, episode.evidence, episode.since, summary)
+    def _recovery(self, best: int) -> _Recovery:
+        return self._recoveries[int(self._group_of_bet[best])]
 
     def _failed(self, wrong: NDArray[np.bool_]) -> FloatArray:
         return np.array([np.count_nonzero(wrong & group.members) for group in self.groups], dtype=np.float64)
@@ -181,29 +118,19 @@ class Worse:
                 parts.append(f"{count:,.0f} of {group.size:,} stable examples wrong, {group.limit:.2%} allowed")
         return "; ".join(parts)
 
-    def _verdict(self, state: State, evidence: float, since: float | None, summary: str) -> Verdict:
-        # Sums below 1 are no evidence: shown as 0, which JSON can hold and nobody has to interpret.
-        shown, threshold = max(evidence, 0.0), self._detector.threshold
-        return Verdict(self.name, state, Severity.PAGE, shown, threshold, since, confirm=False, summary=summary)
-
 
 class _Recovery:
     """The test of one group with its null turned round: "it fails at least at the mildest rate that was bet on".
 
-    Its alternatives are the limit and the reference's usual rate. Nobody knows which replay is the first good one, so
-    every replay k of the alert starts a run, staked with 1/(k (k + 1)); the stakes sum to 1, which makes the total an
-    e-process: an alert whose model is still that bad is ever called recovered with probability at most FALSE_RECOVERY.
+    Its alternatives are the limit and the reference's usual rate.
     """
 
     def __init__(self, group: Group) -> None:
         self._size = np.full(2, float(group.size))
         self._null = np.full(2, group.alternatives[0])
         self._alternative = np.array([group.limit, group.usual])
-        parameters = [*self._size, *self._null, *self._alternative]
-        self.detector = Detector([1, 1], FALSE_RECOVERY, parameters)
+        self.detector = turned_round(2, [*self._size, *self._null, *self._alternative])
 
-    def update(self, sums: Sums, failed: float, replay: int, at: float) -> tuple[Sums, bool]:
-        """Add the alert's `replay`th replay, counted from 1, in which `failed` of the group were not right."""
-        log_e = log_ratios(np.full(2, failed), self._size, self._null, self._alternative)
-        step = self.detector.update(sums, log_e, at, log_stake=-math.log(replay * (replay + 1)))
-        return step.sums, step.paged
+    def log_e(self, failed: float) -> FloatArray:
+        """Return the log e-values [2] of a replay in which `failed` of the group were not right."""
+        return log_ratios(np.full(2, failed), self._size, self._null, self._alternative)
