@@ -8,20 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk._logs.export import LogRecordExporter
-from opentelemetry.sdk.metrics.export import MetricExporter
-from opentelemetry.sdk.trace.export import SpanExporter
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs.export import LogRecordExporter
+    from opentelemetry.sdk.metrics.export import MetricExporter
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 Protocol = Literal["http", "grpc"]
 
-_LOGGERS: Mapping[Protocol, Mapping[str, str]] = {
-    "http": {"metrics": "http.metric_exporter", "logs": "http._log_exporter", "traces": "http.trace_exporter"},
-    "grpc": dict.fromkeys(("metrics", "logs", "traces"), "grpc.exporter"),
+_PACKAGE = "opentelemetry.exporter.otlp.proto"
+_EXPORTERS = {
+    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    "logs": ("_log_exporter", "OTLPLogExporter"),
+    "traces": ("trace_exporter", "OTLPSpanExporter"),
 }
+"""The module and the class of each signal, the same under either protocol."""
 
 
 class NotInstalled(Exception):
@@ -45,43 +50,19 @@ class Collector:
 
     def metrics(self, timeout_s: float) -> MetricExporter:
         """Make the exporter of metrics. Raises NotInstalled."""
-        try:
-            if self.protocol == "grpc":
-                from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415 - an extra
-
-                return grpc.OTLPMetricExporter(**self._grpc(timeout_s))
-            from opentelemetry.exporter.otlp.proto.http import metric_exporter as http  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise self._missing() from error
-        return http.OTLPMetricExporter(**self._http("metrics", timeout_s))
+        return cast("MetricExporter", self._made("metrics", timeout_s))
 
     def logs(self, timeout_s: float) -> LogRecordExporter:
         """Make the exporter of log records. Raises NotInstalled."""
-        try:
-            if self.protocol == "grpc":
-                from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc  # noqa: PLC0415 - an extra
-
-                return grpc.OTLPLogExporter(**self._grpc(timeout_s))
-            from opentelemetry.exporter.otlp.proto.http import _log_exporter as http  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise self._missing() from error
-        return http.OTLPLogExporter(**self._http("logs", timeout_s))
+        return cast("LogRecordExporter", self._made("logs", timeout_s))
 
     def spans(self, timeout_s: float) -> SpanExporter:
         """Make the exporter of spans. Raises NotInstalled."""
-        try:
-            if self.protocol == "grpc":
-                from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 - an extra
-
-                return grpc.OTLPSpanExporter(**self._grpc(timeout_s))
-            from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise self._missing() from error
-        return http.OTLPSpanExporter(**self._http("traces", timeout_s))
+        return cast("SpanExporter", self._made("traces", timeout_s))
 
     def logger(self, signal: str) -> str:
         """Return the name of the logger to which the SDK's exporter of a signal tells its troubles."""
-        return f"opentelemetry.exporter.otlp.proto.{_LOGGERS[self.protocol][signal]}"
+        return f"{_PACKAGE}.grpc.exporter" if self.protocol == "grpc" else f"{_PACKAGE}.http.{_EXPORTERS[signal][0]}"
 
     def address(self, signal: str) -> str:
         """Return where a signal is posted: at the path that OTLP prescribes, or beside that of metrics if given."""
@@ -92,8 +73,15 @@ class Collector:
             return self.endpoint.replace("/v1/metrics", f"/v1/{signal}")
         return f"{self.endpoint.rstrip('/')}/v1/{signal}"
 
-    def _missing(self) -> NotInstalled:
-        return NotInstalled(f"OTLP over {self.protocol} needs more packages: pip install 'goldwatch[otlp]'")
+    def _made(self, signal: str, timeout_s: float) -> object:
+        module, name = _EXPORTERS[signal]
+        try:
+            found = import_module(f"{_PACKAGE}.{self.protocol}.{module}")
+        except ImportError as error:
+            how = "needs more packages: pip install 'goldwatch[otlp]'"
+            raise NotInstalled(f"OTLP over {self.protocol} {how}") from error
+        settings = self._grpc(timeout_s) if self.protocol == "grpc" else self._http(signal, timeout_s)
+        return getattr(found, name)(**settings)
 
     def _http(self, signal: str, timeout_s: float) -> dict[str, Any]:
         found = {"endpoint": self.address(signal), "headers": dict(self.headers), "timeout": timeout_s}

@@ -17,7 +17,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExp
 from opentelemetry.sdk.resources import Resource
 
 from goldwatch import __version__
-from goldwatch.export.push import Backlog, Failures
+from goldwatch.export.push import Backlog, Batches, Failures
 
 QUEUE = 512
 """So many records wait at most; more are given up."""
@@ -42,8 +42,8 @@ class OtlpLogs(logging.Handler):
         super().__init__(logging.INFO)
         self._provider = LoggerProvider(resource, shutdown_on_exit=False)
         self._backlog = backlog
-        self._push = _Push(inner, failures, backlog)
-        processor = BatchLogRecordProcessor(self._push, every_s * 1000, max_queue_size=QUEUE)
+        self._batches = Batches(failures, backlog)
+        processor = BatchLogRecordProcessor(_Push(inner, self._batches), every_s * 1000, max_queue_size=QUEUE)
         self._provider.add_log_record_processor(processor)
         self._logger = self._provider.get_logger("goldwatch", __version__)
 
@@ -68,45 +68,28 @@ class OtlpLogs(logging.Handler):
 
     def close(self) -> None:
         """Push once more if the collector takes it at once, and end."""
-        self._push.end()
+        self._batches.end()
         with contextlib.suppress(Exception):  # whatever a collector does, the agent ends
             self._provider.shutdown()
         super().close()
 
 
 class _Push(LogRecordExporter):
-    """Around the SDK's exporter: it fails quietly."""
+    """The SDK's exporter, which fails quietly."""
 
-    def __init__(self, inner: LogRecordExporter, failures: Failures, backlog: Backlog) -> None:
+    def __init__(self, inner: LogRecordExporter, batches: Batches) -> None:
         self._inner = inner
-        self._failures = failures
-        self._backlog = backlog
-        self._ending = False
+        self._batches = batches
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        self._backlog.take(len(batch))
-        with self._failures.overheard() as said:
-            try:
-                result = self._inner.export(batch)
-            except Exception as error:  # noqa: BLE001, RUF100 - as for metrics
-                said.append(str(error))
-                result = LogRecordExportResult.FAILURE
-        ok = result is LogRecordExportResult.SUCCESS
-        if not ok:
-            self._backlog.lose(len(batch))
-        if not self._ending:
-            self._failures.note(ok=ok, said=said)
-        return result
-
-    def end(self) -> None:
-        self._ending = True
+        ends = LogRecordExportResult.SUCCESS, LogRecordExportResult.FAILURE
+        return self._batches.push(self._inner.export, batch, *ends)
 
     def force_flush(self, timeout_millis: int = 10_000) -> bool:  # noqa: ARG002 - as the SDK declares it
         return True
 
     def shutdown(self) -> None:
-        with self._failures.overheard():
-            self._inner.shutdown()  # type: ignore[no-untyped-call]
+        self._batches.quietly(self._inner.shutdown)
 
 
 def _event(message: str) -> str:

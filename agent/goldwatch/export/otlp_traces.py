@@ -20,7 +20,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from goldwatch import __version__
 from goldwatch.export import gen_ai
 from goldwatch.export.exporter import Replayed
-from goldwatch.export.push import Backlog, Failures
+from goldwatch.export.push import Backlog, Batches, Failures
 from goldwatch.judgement import Validity
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.traced import Asked
@@ -38,9 +38,9 @@ class OtlpTraces:
         """Push through the SDK's exporter `inner` every `every_s` seconds."""
         self._ids = _Ids()
         self._lock = threading.Lock()
-        self._push = _Push(inner, failures, backlog)
+        self._batches = Batches(failures, backlog)
         self._provider = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=self._ids)
-        batches = BatchSpanProcessor(self._push, QUEUE, every_s * 1000)
+        batches = BatchSpanProcessor(_Push(inner, self._batches), QUEUE, every_s * 1000)
         self._provider.add_span_processor(_Bounded(batches, backlog))
         self._tracer = self._provider.get_tracer("goldwatch", __version__)
 
@@ -58,7 +58,7 @@ class OtlpTraces:
 
     def close(self) -> None:
         """Push once more if the collector takes it at once, and end."""
-        self._push.end()
+        self._batches.end()
         with contextlib.suppress(Exception):  # whatever a collector does, the agent ends
             self._provider.shutdown()
 
@@ -139,32 +139,14 @@ class _Bounded(SpanProcessor):
 
 
 class _Push(SpanExporter):
-    """Around the SDK's exporter: it fails quietly."""
+    """The SDK's exporter, which fails quietly."""
 
-    def __init__(self, inner: SpanExporter, failures: Failures, backlog: Backlog) -> None:
+    def __init__(self, inner: SpanExporter, batches: Batches) -> None:
         self._inner = inner
-        self._failures = failures
-        self._backlog = backlog
-        self._ending = False
+        self._batches = batches
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self._backlog.take(len(spans))
-        with self._failures.overheard() as said:
-            try:
-                result = self._inner.export(spans)
-            except Exception as error:  # noqa: BLE001, RUF100 - as for metrics
-                said.append(str(error))
-                result = SpanExportResult.FAILURE
-        ok = result is SpanExportResult.SUCCESS
-        if not ok:
-            self._backlog.lose(len(spans))
-        if not self._ending:
-            self._failures.note(ok=ok, said=said)
-        return result
-
-    def end(self) -> None:
-        self._ending = True
+        return self._batches.push(self._inner.export, spans, SpanExportResult.SUCCESS, SpanExportResult.FAILURE)
 
     def shutdown(self) -> None:
-        with self._failures.overheard():
-            self._inner.shutdown()
+        self._batches.quietly(self._inner.shutdown)

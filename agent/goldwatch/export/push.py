@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk.metrics.export import Metric as SdkMetric
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
 log = logging.getLogger("goldwatch")
+
+Record = TypeVar("Record")
+Result = TypeVar("Result")
 
 _SAY_AGAIN_AFTER_S = 3600.0
 _CLOSE_LIMIT_MS = 500.0
@@ -145,6 +148,41 @@ class Failures:
         why = said[0] if said else "no reason was given"
         message = "%s do not reach the OpenTelemetry collector at %s (%d failed in a row); goldwatch goes on: %s"
         log.warning(message, self._signal, self._where, self._count, why)
+
+
+class Batches:
+    """The pushes of one signal whose records wait in a backlog: they fail quietly, and what is lost is counted."""
+
+    def __init__(self, failures: Failures, backlog: Backlog) -> None:
+        self._failures = failures
+        self._backlog = backlog
+        self._ending = False
+
+    def push(
+        self, export: Callable[[Sequence[Record]], Result], batch: Sequence[Record], ok: Result, bad: Result
+    ) -> Result:
+        """Push a batch by the SDK's own `export`, which returns `ok` if it arrived; `bad` is returned if it raises."""
+        self._backlog.take(len(batch))
+        with self._failures.overheard() as said:
+            try:
+                result = export(batch)
+            except Exception as error:  # noqa: BLE001, RUF100 - as for metrics
+                said.append(str(error))
+                result = bad
+        if result is not ok:
+            self._backlog.lose(len(batch))
+        if not self._ending:
+            self._failures.note(ok=result is ok, said=said)
+        return result
+
+    def end(self) -> None:
+        """Note that what fails from now on is nobody's fault: the agent ends."""
+        self._ending = True
+
+    def quietly(self, shutdown: Callable[[], object]) -> None:
+        """End the SDK's exporter without a word of it in the log."""
+        with self._failures.overheard():
+            shutdown()
 
 
 @contextmanager
