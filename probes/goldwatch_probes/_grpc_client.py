@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NoReturn
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, ProbeError, Rejected, Unreachable
+from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable
 from goldwatch_probes import _remote
 from goldwatch_probes._proto import parsed
-from goldwatch_probes._remote import RemoteOptions
+from goldwatch_probes._remote import RemoteOptions, RemoteProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,33 +139,21 @@ class GrpcClient:
         raise Rejected(f"answered {code.name}: {details}" if details else f"answered {code.name}") from error
 
 
-class GrpcProbe:
-    """The life of a probe over gRPC: one client from `open` to `close`, a channel for each thread, bytes in and out.
+class GrpcProbe(RemoteProbe[GrpcClient]):
+    """A probe over gRPC: a channel for each thread, bytes in and out.
 
     Requests are made into bytes, and answers are kept as bytes, outside of `predict`: what is timed is the call alone.
     """
 
-    served: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
     needs: ClassVar[tuple[str, str]] = ("grpcio", "grpc")
 
     def __init__(self, options: RemoteOptions, context: Context) -> None:
-        self._options = options
-        self._context = context
-        self._client: GrpcClient | None = None
-        self._description: Description | None = None
+        super().__init__(options, context)
         self._messages: Mapping[str, Any] = {}
 
     def predict(self, request: Request) -> bytes:
         """Make the call. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         return self._opened().call(request)
-
-    def close(self) -> None:
-        """Close the channels."""
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-        self._description = None
 
     def _connect(self, service: str, messages: Callable[[], Mapping[str, Any]]) -> GrpcClient:
         """Make the client and the messages that the other methods use. Raises CannotLoad."""
@@ -175,16 +163,6 @@ class GrpcProbe:
         except ImportError as error:
             raise CannotLoad(f"protobuf cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
         return self._client
-
-    def _opened(self) -> GrpcClient:
-        if self._client is None:
-            raise CannotLoad("the probe is not open")
-        return self._client
-
-    def _described(self) -> Description:
-        if self._description is None:
-            raise CannotLoad("the probe is not open")
-        return self._description
 
     def _asked(
         self, method: str, request: str, response: str, fields: Mapping[str, Any] = {}, *, optional: bool = False

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, Rejected, Unreachable
+from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Rejected, Unreachable
 from goldwatch_probes import _remote
 from goldwatch_probes._answers import parse_object
 from goldwatch_probes._http import Answer, Connection
-from goldwatch_probes._remote import RemoteOptions
+from goldwatch_probes._remote import RemoteOptions, RemoteProbe
 
 JSON = "application/json"
 
@@ -124,43 +124,17 @@ class Client:
             connection.close()
 
 
-class HttpProbe:
-    """The life of a probe over HTTP: one client from `open` to `close`, one request at a time from each thread."""
-
-    served: ClassVar[bool] = True
-    concurrent: ClassVar[bool] = True
-
-    def __init__(self, options: RemoteOptions, context: Context) -> None:
-        self._options = options
-        self._context = context
-        self._client: Client | None = None
-        self._description: Description | None = None
+class HttpProbe(RemoteProbe[Client]):
+    """A probe over HTTP: one request at a time from each thread."""
 
     def predict(self, request: Request) -> Answer:
         """Send the request and read the whole answer. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         return self._opened().send(request)
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._client is not None:
-            self._client.close()
-        self._client = None
-        self._description = None
-
     def _connect(self) -> Client:
         """Make the client that the other methods use. Raises CannotLoad."""
         self._client = Client(self._options, self._context)
         return self._client
-
-    def _opened(self) -> Client:
-        if self._client is None:
-            raise CannotLoad("the probe is not open")
-        return self._client
-
-    def _described(self) -> Description:
-        if self._description is None:
-            raise CannotLoad("the probe is not open")
-        return self._description
 
 
 def _refusal(answer: Answer) -> str:

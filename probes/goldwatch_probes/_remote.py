@@ -11,10 +11,10 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from goldwatch.probe import CURRENT_TRACE, SYNTHETIC_HEADER, CannotLoad, TraceContext, option
+from goldwatch.probe import CURRENT_TRACE, SYNTHETIC_HEADER, CannotLoad, Context, Description, TraceContext, option
 
 TRACE_HEADER = "traceparent"
 
@@ -140,3 +140,43 @@ def _show_certificate(context: ssl.SSLContext, options: RemoteOptions) -> None:
             f"`client_cert` {options.client_cert}: {why}; it must hold a certificate, and it or `client_key` the key "
             "of that, without a password"
         ) from error
+
+
+class Closes(Protocol):
+    """What asks one server, and lets go of it in the end."""
+
+    def close(self) -> None:
+        """Close all connections that there are."""
+
+
+ClientT = TypeVar("ClientT", bound=Closes)
+
+
+class RemoteProbe(Generic[ClientT]):
+    """The life of a probe of a served model: one client from `open` to `close`, used by any number of threads."""
+
+    served: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
+
+    def __init__(self, options: RemoteOptions, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._client: ClientT | None = None
+        self._description: Description | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+        self._description = None
+
+    def _opened(self) -> ClientT:
+        if self._client is None:
+            raise CannotLoad("the probe is not open")
+        return self._client
+
+    def _described(self) -> Description:
+        if self._description is None:
+            raise CannotLoad("the probe is not open")
+        return self._description
