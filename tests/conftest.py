@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -17,3 +18,12 @@ def workers() -> Iterator[Workers]:
     pool = Workers()
     yield pool
     pool.close()
+
+
+@pytest.fixture(autouse=True)
+def no_push_outlives_its_test() -> Iterator[None]:
+    """Let threads of the OpenTelemetry SDK end: their retries draw from `random`, which Hypothesis allows nobody."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("Otel"):
+            thread.join()
