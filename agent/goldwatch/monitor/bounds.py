@@ -5,6 +5,7 @@ A monitor's null is a bound from the reference replays, never the reference itse
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 _STAKES = np.geomspace(0.003, 0.9, 9)
 _GRID = 1 << 16
+_MOST_KNOWN = 1024
+_KNOWN: dict[tuple[bytes, float], float] = {}
+"""Lower bounds on means, by the digest of the values and the error."""
 
 
 def lower(successes: int, trials: int, error: float) -> float:
@@ -45,12 +49,22 @@ def lower_mean(values: NDArray[np.float64], error: float) -> float:
     The bound is the lowest mean m that bets against "the mean is at most m" have not refuted, after Waudby-Smith and
     Ramdas (2023): for every stake c the product of 1 + c (value / m - 1) is an e-value, of unequal expectations too, by
     the means' inequality, and so is their average over stakes. Values are rounded down to 1/65,536, which only lowers
-    the bound. Raises ValueError for no values, or values outside [0, 1].
+    the bound. A bound that was computed is remembered: a monitor is made for every replay, of a reference that stays.
+    Raises ValueError for no values, or values outside [0, 1].
     """
     if values.size == 0 or not bool(np.all((values >= 0) & (values <= 1))):
         raise ValueError("a bound on a mean needs values, all of them between 0 and 1")
     if not 0 < error < 1:
         raise ValueError(f"the error of a bound lies between 0 and 1, not {error}")
+    key = hashlib.blake2b(values.tobytes()).digest(), error
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = _lower_mean(values, error)
+    return _KNOWN[key]
+
+
+def _lower_mean(values: NDArray[np.float64], error: float) -> float:
     found, counts = np.unique(np.floor(values * _GRID) / _GRID, return_counts=True)
     refuted = math.log(len(_STAKES) / error)
 
