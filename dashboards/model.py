@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from grafana_foundation_sdk.builders import dashboard
 
 from goldwatch.export import catalogue as c
@@ -47,16 +49,13 @@ def _evidence() -> AnyPanel:
 
 def _scores() -> AnyPanel:
     text = "Each score with its 95 % interval over examples, and the same score of the reference outputs."
-    queries = [
-        Query(f"max by (score) ({of(metric)})", f"{{{{score}}}}{name}")
-        for metric, name in (
-            (c.SCORE, ""),
-            (c.SCORE_LOW, " low"),
-            (c.SCORE_HIGH, " high"),
-            (c.SCORE_REFERENCE, " reference"),
-        )
-    ]
-    return series(About("Scores", text, "percentunit"), *queries)
+    named = {"": c.SCORE, " low": c.SCORE_LOW, " high": c.SCORE_HIGH, " reference": c.SCORE_REFERENCE}
+    return series(About("Scores", text, "percentunit"), *_each("score", named))
+
+
+def _each(label: str, named: Mapping[str, Metric]) -> list[Query]:
+    """Query metrics by a label, each under its value and what it is `named` behind that."""
+    return [Query(f"max by ({label}) ({of(metric)})", f"{{{{{label}}}}}{name}") for name, metric in named.items()]
 
 
 def _flips() -> AnyPanel:
@@ -94,15 +93,8 @@ def _outcomes() -> AnyPanel:
 
 def _joules() -> AnyPanel:
     text = "Joules of one inference with their 95 % interval: gross, and net of the idle power before the load."
-    queries = [
-        Query(f"max by (part) ({of(metric)})", f"{{{{part}}}}{name}")
-        for metric, name in (
-            (c.ENERGY_INFERENCE, ""),
-            (c.ENERGY_INFERENCE_LOW, " low"),
-            (c.ENERGY_INFERENCE_HIGH, " high"),
-        )
-    ]
-    return series(About("Energy of an inference", text, "joule"), *queries)
+    named = {"": c.ENERGY_INFERENCE, " low": c.ENERGY_INFERENCE_LOW, " high": c.ENERGY_INFERENCE_HIGH}
+    return series(About("Energy of an inference", text, "joule"), *_each("part", named))
 
 
 def _shares() -> AnyPanel:
