@@ -92,8 +92,7 @@ def play(assignment: Assignment, golden: GoldenSet, records: Sequence[Record], *
 
 def _may_see(name: str, record: Record) -> bool:
     kind = kinds.of(name)
-    usable = record.validity is Validity.VALID or record.validity is kind.least
-    return usable and (not record.confirming or kind is kinds.CHANGED)
+    return kind.takes(record.validity) and (not record.confirming or kind is kinds.CHANGED)
 
 
 def _pooled(reference: Reference) -> Reference:

@@ -18,10 +18,9 @@ from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import KEPT
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.in_force import JUDGES, Assignment, UnusableSet, inspect
-from goldwatch.judge import layout, open_as
+from goldwatch.judge import open_as, replayed
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.pipeline import judge, replay
-from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 
@@ -112,15 +111,8 @@ def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> A
 def _frozen(
     assignment: Assignment, workers: Workers, folder: Path, files: Sequence[str], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    argument: dict[str, Any] = {
-        "path": assignment.golden.path,
-        "digest": assignment.golden.digest,
-        "folder": str(folder),
-        "files": files,
-    }
-    return workers.call(
-        JUDGES, "goldwatch.calibration:frozen", argument | {"version": None, "outputs": None} | dict(facts)
-    )
+    rest = {"folder": str(folder), "files": files, "version": None, "outputs": None}
+    return workers.call(JUDGES, "goldwatch.calibration:frozen", assignment.golden.place | rest | dict(facts))
 
 
 def _once(assignment: Assignment, workers: Workers, file: Path, *, outputs: bool = False) -> Judgement:
@@ -130,8 +122,7 @@ def _once(assignment: Assignment, workers: Workers, file: Path, *, outputs: bool
         judgement = judge(assignment, result, workers, {}).judgement
         if judgement.validity is not Validity.VALID:
             raise CannotCalibrate(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
-        golden = {"path": assignment.golden.path, "digest": assignment.golden.digest}
-        argument = golden | {"file": str(file), "outputs": outputs}
+        argument = assignment.golden.place | {"file": str(file), "outputs": outputs}
         workers.call(JUDGES, "goldwatch.calibration:keep", argument, (result.columns.fd,))
     finally:
         result.columns.close()
@@ -166,13 +157,7 @@ def keep(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict
 
     from goldwatch.score.tasks import judged  # noqa: PLC0415 - as numpy
 
-    try:
-        golden = open_as(Path(argument["path"]), argument["digest"])
-    except GoldenError:
-        os.close(descriptors[0])
-        raise
-    columns = Columns(descriptors[0], layout(golden))
-    try:
+    with replayed(argument, descriptors) as (golden, columns):
         answered = columns.array("outcome") == Outcome.OK
         if not answered.all():
             missing, first = int(np.count_nonzero(~answered)), int(np.argmin(answered))
@@ -187,8 +172,6 @@ def keep(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict
             found |= {f"outputs.{name}": values for name, values in outputs.items()}
         np.savez(argument["file"], allow_pickle=False, **found)
         return {}
-    finally:
-        columns.close()
 
 
 def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
@@ -223,9 +206,7 @@ def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> di
     if argument["outputs"]:
         _take_outputs(golden, dict(np.load(argument["outputs"], allow_pickle=False)), tensors, lines)
     found = freeze(Path(argument["folder"]), manifest, tensors, lines)
-    accuracy = float(right.mean())
-    deterministic = moved == 0
-    return asdict(Calibrated(str(found), found.digest, deterministic, accuracy, moved))
+    return asdict(Calibrated(str(found), found.digest, moved == 0, float(right.mean()), moved))
 
 
 def _take_outputs(

@@ -189,7 +189,7 @@ def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
 
 
 def _parity(assignment: Assignment, first: Replay, other: Replay, workers: Workers) -> Parity | None:
-    argument = {"path": assignment.golden.path, "digest": assignment.golden.digest}
+    argument = assignment.golden.place
     try:
         found = workers.call(JUDGES, "goldwatch.parity:parity", argument, (first.columns.fd, other.columns.fd))
     except (JobFailed, WorkerDied) as error:

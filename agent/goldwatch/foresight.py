@@ -155,9 +155,7 @@ def _ask(
     settings = dict(assignment.settings)
     # The budget is one of a year: replays that are twice as many have half as much each.
     settings["alphas"] = {name: alpha and alpha / oftener for name, alpha in settings["alphas"].items()}
-    argument = {
-        "path": assignment.golden.path,
-        "digest": assignment.golden.digest,
+    argument = assignment.golden.place | {
         "settings": settings,
         "requests": max(assignment.golden.examples // assignment.watch.load.samples, 1),
         "most": horizon(mean_interval_s(assignment.watch.every) / oftener),

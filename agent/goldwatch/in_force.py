@@ -44,6 +44,11 @@ class GoldenFacts:
     outputs: tuple[TensorSpec, ...]
     tokens: bool = False
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """What a job in a worker opens the set by."""
+        return {"path": self.path, "digest": self.digest}
+
     def __str__(self) -> str:
         return f"{self.name}@{self.short_digest}"
 
@@ -105,7 +110,7 @@ def _rehearse(wanted: InForce, workers: Workers) -> None:
         if kind in done:
             continue
         done.add(kind)
-        argument = {"path": a.golden.path, "digest": a.golden.digest, "settings": dict(a.settings)}
+        argument = a.golden.place | {"settings": dict(a.settings)}
         try:
             problem = workers.call(JUDGES, "goldwatch.judge:rehearse", argument)["problem"]
         except (JobFailed, WorkerDied) as error:

@@ -6,9 +6,10 @@ must know and nobody else can use; *invalid* if it says nothing of the target. A
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -85,13 +86,7 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
     `judgement`, without latencies, the new `states`, why saved ones were `refused`, and what was `observed`. Raises
     GoldenError.
     """
-    try:
-        golden = open_as(Path(argument["path"]), argument["digest"])
-    except GoldenError:
-        os.close(descriptors[0])
-        raise
-    columns = Columns(descriptors[0], layout(golden))
-    try:
+    with replayed(argument, descriptors) as (golden, columns):
         case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))
         found = case.verdicts(argument["states"])
         judgement = case.judgement(found.verdicts).to_json()
@@ -101,8 +96,6 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
             "refused": found.refused,
             "observed": case.observed().to_json(),
         }
-    finally:
-        columns.close()
 
 
 def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
@@ -139,6 +132,27 @@ def rehearse(argument: dict[str, Any], descriptors: list[int], emit: object) -> 
     return {"problem": ""}
 
 
+@contextlib.contextmanager
+def replayed(
+    argument: Mapping[str, Any], descriptors: Sequence[int], rows: int | None = None
+) -> Iterator[tuple[GoldenSet, Columns]]:
+    """Open the golden set at `path`, of `digest`, and the columns of a replay of all of it, or of some `rows`.
+
+    The descriptor of the columns is closed in any case. Raises GoldenError.
+    """
+    try:
+        golden = open_as(Path(argument["path"]), argument["digest"])
+    except GoldenError:
+        os.close(descriptors[0])
+        raise
+    whole = layout(golden)
+    columns = Columns(descriptors[0], whole if rows is None else replace(whole, rows=rows))
+    try:
+        yield golden, columns
+    finally:
+        columns.close()
+
+
 def open_as(path: Path, digest: str) -> GoldenSet:
     """Open a golden set that must have a digest. Raises GoldenError."""
     golden = GoldenSet.open(path)
@@ -167,6 +181,7 @@ class _Case:
     settings: Settings
     _outcome: NDArray[np.uint8] = field(init=False)
     _answered: NDArray[np.bool_] = field(init=False)
+    _sent: int = field(init=False)
     _latencies_s: NDArray[np.float64] = field(init=False)
     _outputs: dict[str, NDArray[Any]] = field(init=False)
     _reference: Reference = field(init=False)
@@ -181,6 +196,7 @@ class _Case:
         self._answered = outcome == Outcome.OK
         self._outcome = outcome[:: self.facts.samples]  # of requests, which may hold several examples
         self._refuse(not_a_number(self._outputs, self._answered))
+        self._sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
         self._latencies_s = self._latencies()
         self._reference = Reference.of(self.golden)
         self._task = judged(self.golden)
@@ -239,15 +255,15 @@ class _Case:
         counts with.
         """
         validity, reasons = self._validity
-        found = Verdicts([], {}, {})
+        found, observations = Verdicts([], {}, {}), self._observations()
         for name, monitor in build(self._reference, self.settings).items():
-            observation = self._observations[name]()
+            observation = observations[name]()
             state, refused = monitor.fresh(), None
             if name in states:
                 state, refused = monitor.restore(states[name])
             if refused is not None:
                 found.refused[name] = refused
-            if observation is None or not (validity is Validity.VALID or validity is kinds.of(name).least):
+            if observation is None or not kinds.of(name).takes(validity):
                 verdict = unknown(monitor, state, reasons[0] if reasons else "nothing to observe")
             elif self.facts.confirming and name != kinds.CHANGED.name:
                 verdict = monitor.standing(state)
@@ -294,22 +310,16 @@ class _Case:
 
     def _checks(self) -> tuple[Check, ...]:
         found = [referee.repeats(self.facts.pairs_s)] if self.facts.pairs_s else []
-        if self.golden.task is Task.GENERATION:
-            decision = self.golden.manifest.decision
-            reference = self.golden.text(f"outputs.{decision}")[:]
-            rows = np.flatnonzero(self._answered).tolist()
-            now = [len(self._outputs[decision][row].decode("utf-8", "replace")) for row in rows]
-            found.append(referee.lengths(now, [len(reference[row]) for row in rows]))
+        if (lengths := self._task.lengths(self._outputs, self._answered)) is not None:
+            found.append(referee.lengths(*lengths))
         return tuple(found)
 
     def observed(self) -> Observed:
         """Return what a backtest needs of this replay."""
-        sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
-        return observe(self._answers.right, self._answers.answered, sent, self._latencies_s)
+        return observe(self._answers.right, self._answers.answered, self._sent, self._latencies_s)
 
-    @property
     def _observations(self) -> Mapping[str, Callable[[], object | None]]:
-        """What each kind of monitor looks at; None where there is nothing to be seen."""
+        """Return what each kind of monitor looks at; None where there is nothing to be seen."""
         return {
             kinds.WORSE.name: self._quality,
             kinds.CHANGED.name: self._moves,
@@ -335,17 +345,16 @@ class _Case:
         """Count the requests without a good answer. A target that cannot be used at all fails each of them."""
         if self.facts.failure is not None:
             return Requests(len(self._outcome), len(self._outcome))
-        sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
-        return Requests(sent - len(self._latencies_s), sent) if sent else None
+        return Requests(self._sent - len(self._latencies_s), self._sent) if self._sent else None
 
     def _late(self) -> Requests | None:
         """Count the requests over the limit. One that was given up, or took its worker down, was over any limit."""
         limit_s = self.settings.latency_limit_s
         if limit_s is None:
             return None
-        sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
         lost = int(np.isin(self._outcome, (Outcome.TIMEOUT, Outcome.CRASHED)).sum())
-        return Requests(int(np.count_nonzero(self._latencies_s > limit_s)) + lost, sent) if sent else None
+        late = int(np.count_nonzero(self._latencies_s > limit_s)) + lost
+        return Requests(late, self._sent) if self._sent else None
 
     def _usual_latency(self) -> Latency | None:
         """Return what a request usually took; None if none was answered."""

@@ -163,10 +163,8 @@ def judge(
 
     `confirming` says that the replay was asked for by a monitor, beside the schedule.
     """
-    facts = _facts(assignment, result, lateness_s) | {"confirming": confirming}
-    argument = {
-        "path": assignment.golden.path,
-        "digest": assignment.golden.digest,
+    facts = _known(assignment, result, lateness_s) | _to_judge_by(result) | {"confirming": confirming}
+    argument = assignment.golden.place | {
         "settings": dict(assignment.settings),
         "facts": facts,
         "states": dict(states),
@@ -185,7 +183,8 @@ def judge(
     return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 
 
-def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:
+def _known(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:
+    """Return what is known of a replay whether or not it is judged."""
     return _about(assignment, lateness_s) | {
         "started_at": result.started_at,
         "duration_s": result.duration_s,
@@ -193,6 +192,12 @@ def _facts(assignment: Assignment, result: Replay, lateness_s: float) -> dict[st
         "open_s": result.open_s,
         "first_request_s": result.first_request_s,
         "errors": dict(result.errors),
+    }
+
+
+def _to_judge_by(result: Replay) -> dict[str, Any]:
+    """Return what only the judge needs."""
+    return {
         "failure": result.failure,
         "given_up": result.given_up,
         "ended": result.ended,
@@ -229,18 +234,8 @@ def _skipped(assignment: Assignment, courtesy: Courtesy, lateness_s: float, why:
 
 def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
     """Return what is known where judging itself failed: the observations, and no verdict."""
-    facts = _facts(assignment, result, lateness_s)
-    for only_for_the_judge in (
-        "failure",
-        "given_up",
-        "ended",
-        "samples",
-        "pairs_s",
-        "disturbances",
-        "description_after",
-    ):
-        del facts[only_for_the_judge]
-    return _invalid(assignment, facts | {"outcomes": result.outcomes()}, f"it could not be judged: {why}")
+    known = _known(assignment, result, lateness_s) | {"outcomes": result.outcomes()}
+    return _invalid(assignment, known, f"it could not be judged: {why}")
 
 
 def _invalid(assignment: Assignment, known: Mapping[str, Any], why: str) -> Judgement:

@@ -5,16 +5,13 @@ It says what the model does now; it is shown to no monitor and written to no led
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.in_force import JUDGES, Assignment
-from goldwatch.judge import layout, open_as
+from goldwatch.judge import replayed
 from goldwatch.pipeline import replay
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
@@ -59,11 +56,7 @@ def rerun(assignment: Assignment, examples: Sequence[int], workers: Workers) -> 
     try:
         if why := result.failure or result.ended:
             raise CannotRerun(why)
-        argument = {
-            "path": assignment.golden.path,
-            "digest": assignment.golden.digest,
-            "examples": list(examples),
-        }
+        argument = assignment.golden.place | {"examples": list(examples)}
         found = workers.call(JUDGES, "goldwatch.rerun:answers", argument, (result.columns.fd,))
     except (JobFailed, WorkerDied) as error:
         raise CannotRerun(str(error)) from None
@@ -80,14 +73,8 @@ def answers(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
     """
     from goldwatch.golden import picture  # noqa: PLC0415 - it imports numpy
 
-    try:
-        golden = open_as(Path(argument["path"]), argument["digest"])
-    except GoldenError:
-        os.close(descriptors[0])
-        raise
     examples: list[int] = argument["examples"]
-    columns = Columns(descriptors[0], replace(layout(golden), rows=len(examples)))
-    try:
+    with replayed(argument, descriptors, len(examples)) as (golden, columns):
         found = []
         for row, example in enumerate(examples):
             outcome = Outcome(columns.outcome[row])
@@ -105,8 +92,6 @@ def answers(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
                 }
             )
         return {"answers": found}
-    finally:
-        columns.close()
 
 
 def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, pick, select
+from goldwatch.cli.base import ConfigFile, app, fail, pick, pick_target, select
 
 
 @app.command()
@@ -112,9 +112,7 @@ def relearn(
     try:
         found = load(config)
         wanted = pick(found, watch)
-        name = target or wanted.targets[0]
-        if name not in wanted.targets:
-            fail(f'watch {wanted.name} has no target "{name}"; it has {", ".join(wanted.targets)}')
+        name = pick_target(wanted, target)
         knew = forget(found.ledger, SLOWER.name, wanted.name, name)
     except (ConfigError, LedgerError) as error:
         fail(str(error))

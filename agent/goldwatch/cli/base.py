@@ -37,11 +37,15 @@ def pick(config: Config, watch: str) -> Watch:
     return config.watches[watch or watches[0]]
 
 
+def pick_target(watch: Watch, target: str) -> str:
+    """Return the name of the target that a command is about: the named one, or the first of the watch."""
+    if target and target not in watch.targets:
+        fail(f'watch {watch.name} has no target "{target}"; it has {", ".join(watch.targets)}')
+    return target or watch.targets[0]
+
+
 def select(wanted: InForce, watch: str, target: str) -> Assignment:
     """Return what a command is about: the named watch and target, or the only ones there are."""
     picked = pick(wanted.config, watch)
-    found = [a for a in wanted.assignments if a.watch.name == picked.name]
-    targets = [a.target.name for a in found]
-    if target and target not in targets:
-        fail(f'watch {picked.name} has no target "{target}"; it has {", ".join(targets)}')
-    return found[targets.index(target)] if target else found[0]
+    key = picked.name, pick_target(picked, target)
+    return next(a for a in wanted.assignments if a.key == key)

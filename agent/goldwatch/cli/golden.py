@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, pick, select
+from goldwatch.cli.base import ConfigFile, app, fail, pick, pick_target, select
 
 if TYPE_CHECKING:
     from goldwatch.calibration import Calibrated
@@ -120,13 +120,10 @@ def build(  # noqa: PLR0913 - options, each by its name
     try:
         found = load(config)
         wanted = pick(found, watch)
-        if target and target not in wanted.targets:
-            fail(f'watch {wanted.name} has no target "{target}"; it has {", ".join(wanted.targets)}')
+        of = found.targets[pick_target(wanted, target)]
         folder = to or found.golden[wanted.golden].path
         asked = Examples(examples.absolute(), name, licence, source, tolerance, names, specs, decision)
-        made = build(
-            wanted, found.targets[target or wanted.targets[0]], asked, Wanted(folder, version, replays), workers, _tell
-        )
+        made = build(wanted, of, asked, Wanted(folder, version, replays), workers, _tell)
     except (ConfigError, CannotCalibrate) as error:
         fail(str(error))
     finally:

@@ -142,3 +142,15 @@ class Api:
         if answer.status >= 400:
             raise ApiError(f"{method} {path}: {found.get('message', answer.reason)}", answer.status)
         return found
+
+
+def name_of(found: Mapping[str, Any]) -> str:
+    """Return the name of a resource."""
+    name: str = found["metadata"]["name"]
+    return name
+
+
+def labels_of(found: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the labels of a resource."""
+    labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+    return labels

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
-from goldwatch.cluster.api import Api, ApiError
+from goldwatch.cluster.api import Api, ApiError, labels_of, name_of
 from goldwatch.cluster.resource import API_VERSION, PLURAL
 
 log = logging.getLogger("goldwatch")
@@ -50,12 +50,12 @@ class Discovery:
 
     async def run(self, watches: Iterable[Object]) -> bool:
         """Create, change and delete, and say whether anything was. Raises ApiError if nothing can be read."""
-        existing = {_name(watch): watch for watch in watches}
-        wanted = {_name(watch): watch for watch in of_pods(await self._api.all_of(self._pods, _LIMIT_S))}
-        wanted |= {_name(watch): watch for watch in of_inference_services(await self._inference_services())}
+        existing = {name_of(watch): watch for watch in watches}
+        wanted = {name_of(watch): watch for watch in of_pods(await self._api.all_of(self._pods, _LIMIT_S))}
+        wanted |= {name_of(watch): watch for watch in of_inference_services(await self._inference_services())}
         changed = [await self._make(name, watch, existing.get(name)) for name, watch in wanted.items()]
         for name, watch in existing.items():
-            if DISCOVERED in _labels(watch) and name not in wanted:
+            if DISCOVERED in labels_of(watch) and name not in wanted:
                 changed.append(await self._try(name, self._api.delete(f"{self._watches}/{name}", _LIMIT_S)))
         return any(changed)
 
@@ -70,7 +70,7 @@ class Discovery:
     async def _make(self, name: str, watch: dict[str, Any], existing: Object | None) -> bool:
         if existing is None:
             return await self._try(name, self._api.post(self._watches, watch, _LIMIT_S))
-        if DISCOVERED not in _labels(existing) or existing.get("spec") == watch["spec"]:
+        if DISCOVERED not in labels_of(existing) or existing.get("spec") == watch["spec"]:
             return False
         body = {**existing, "spec": watch["spec"]}
         return await self._try(name, self._api.put(f"{self._watches}/{name}", body, _LIMIT_S))
@@ -98,7 +98,7 @@ def of_pods(pods: Iterable[Object]) -> list[dict[str, Any]]:
     for pod in pods:
         if GOLDEN in _annotations(pod) and _ready_since(pod):
             ready.setdefault(_served_by(pod), []).append(pod)
-    return [_of_pod(name, min(found, key=lambda p: (_ready_since(p), _name(p)))) for name, found in ready.items()]
+    return [_of_pod(name, min(found, key=lambda p: (_ready_since(p), name_of(p)))) for name, found in ready.items()]
 
 
 def of_inference_services(services: Iterable[Object]) -> list[dict[str, Any]]:
@@ -111,8 +111,8 @@ def of_inference_services(services: Iterable[Object]) -> list[dict[str, Any]]:
             continue
         model = ((service.get("spec") or {}).get("predictor") or {}).get("model") or {}
         probe = _PROBES.get(str(model.get("protocolVersion") or "v1").lower(), "open-inference")
-        target = {"probe": probe, "url": url, "model": _name(service)}
-        found.append(_watch(_name(service), "InferenceService", target, _annotations(service)))
+        target = {"probe": probe, "url": url, "model": name_of(service)}
+        found.append(_watch(name_of(service), "InferenceService", target, _annotations(service)))
     return found
 
 
@@ -121,7 +121,7 @@ def _of_pod(name: str, pod: Object) -> dict[str, Any]:
     host = f"[{address}]" if ":" in address else address
     url = f"http://{host}:{annotations.get(_PORT, _DEFAULT_PORT)}"
     target = {"probe": "open-inference", "url": url, "model": name}
-    if _HASH in (pod["metadata"].get("labels") or {}):
+    if _HASH in labels_of(pod):
         target["deployment"] = name
     return _watch(name, "Pod", target, annotations)
 
@@ -145,7 +145,7 @@ def _named(annotations: Mapping[str, str], keys: Mapping[str, str]) -> dict[str,
 def _served_by(pod: Object) -> str:
     """Return the name of what a pod belongs to: of its Deployment, or of its controller, or its own."""
     metadata = pod["metadata"]
-    owner = next((o["name"] for o in metadata.get("ownerReferences") or [] if o.get("controller")), _name(pod))
+    owner = next((o["name"] for o in metadata.get("ownerReferences") or [] if o.get("controller")), name_of(pod))
     of_template = (metadata.get("labels") or {}).get(_HASH)
     return str(owner).removesuffix(f"-{of_template}") if of_template else str(owner)
 
@@ -169,13 +169,3 @@ def _ready_since(pod: Object) -> str:
 def _annotations(found: Object) -> Mapping[str, str]:
     annotations: Mapping[str, str] = found["metadata"].get("annotations") or {}
     return annotations
-
-
-def _labels(found: Object) -> Mapping[str, str]:
-    labels: Mapping[str, str] = found["metadata"].get("labels") or {}
-    return labels
-
-
-def _name(found: Object) -> str:
-    name: str = found["metadata"]["name"]
-    return name

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 from goldwatch.cluster import fleet
-from goldwatch.cluster.api import Api, ApiError, Resource
+from goldwatch.cluster.api import Api, ApiError, Resource, labels_of, name_of
 from goldwatch.cluster.discovery import Discovery
 from goldwatch.cluster.resource import API_VERSION, PLURAL
 from goldwatch.cluster.watches import BadDefaults, Composed, compose
@@ -92,7 +92,7 @@ class Reconciler:
             if composed.text != before or (existing is None and composed.text):
                 await self._write(name, composed.text, existing)
         except BadDefaults as error:
-            return _Result({_name(watch): str(error) for watch in watches}, "Refused")
+            return _Result({name_of(watch): str(error) for watch in watches}, "Refused")
         except ApiError as error:
             about = f"the ConfigMap {name} cannot be written: {error}"
             if error.status == 409 and existing is None:
@@ -100,15 +100,15 @@ class Reconciler:
                     f"there is a ConfigMap {name} already, which is not the operator's; name another one by {CONFIG}"
                 )
             log.warning("config not written", extra={"namespace": self._namespace, "config": name, "why": str(error)})
-            return _Result({_name(watch): about for watch in watches}, "NotWritten")
+            return _Result({name_of(watch): about for watch in watches}, "NotWritten")
         return _Result(composed.problems)
 
     async def _compose(self, name: str, watches: list[Resource], before: str) -> Composed:
         """Make the text, unless it was made of the same Watches the last time."""
-        made_of = (before, sorted((_name(w), w["metadata"].get("generation")) for w in watches))
+        made_of = (before, sorted((name_of(w), w["metadata"].get("generation")) for w in watches))
         if name in self._composed and self._composed[name][0] == made_of:
             return self._composed[name][1]
-        specs = {_name(watch): watch.get("spec") or {} for watch in watches}
+        specs = {name_of(watch): watch.get("spec") or {} for watch in watches}
         composed = await asyncio.to_thread(compose, specs, self._defaults, before)
         self._composed[name] = ((composed.text, made_of[1]), composed)  # what will be there the next time
         return composed
@@ -127,7 +127,7 @@ class Reconciler:
 
     async def _tell(self, watch: Resource, result: _Result, told: Mapping[str, list[fleet.Told]], agents: int) -> None:
         """Write the status of a Watch, if it is another than it was."""
-        name, before = _name(watch), watch.get("status") or {}
+        name, before = name_of(watch), watch.get("status") or {}
         problem = result.problems.get(name, "")
         status = fleet.status(told.get(name, ()), agents)
         if problem:
@@ -146,12 +146,7 @@ class Reconciler:
 
 def config_of(watch: Resource) -> str:
     """Return the name of the ConfigMap of a Watch."""
-    return (watch["metadata"].get("labels") or {}).get(CONFIG) or DEFAULT_CONFIG
-
-
-def _name(watch: Resource) -> str:
-    name: str = watch["metadata"]["name"]
-    return name
+    return labels_of(watch).get(CONFIG) or DEFAULT_CONFIG
 
 
 def _accepted(watch: Resource, problem: str, reason: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The kinds of monitors: what each asks, which watches have it, and what else is known of it. The one list of them."""
+"""The kinds of monitors: which watches have each, and what else is known of it. The one list of them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from goldwatch.judgement import Validity
 class Kind:
     """A kind of monitor.
 
-    `asks` is its question in a few words. One that does not `spend` of the budget states facts. `least` is the least
-    valid replay that it can use. `misses_answers` says that a target that does not answer is enough to make it alert;
-    `about_answers` that examples tell what it says.
+    One that does not `spend` of the budget states facts. `least` is the least valid replay that it can use.
+    `misses_answers` says that a target that does not answer is enough to make it alert; `about_answers` that examples
+    tell what it says.
     """
 
     name: str
-    asks: str
     spends: bool = True
     least: Validity = Validity.VALID
     misses_answers: bool = False
     about_answers: bool = False
 
+    def takes(self, validity: Validity) -> bool:
+        """Say whether it can use a replay of this validity."""
+        return validity is Validity.VALID or validity is self.least
 
-FAILING = Kind("failing", "do more requests fail than the objective allows?", least=Validity.INSUFFICIENT)
-WORSE = Kind("worse", "is it right less often than the validated model, beyond the tolerance?", about_answers=True)
-SLOW = Kind("slow", "do more requests exceed the limit than allowed?", least=Validity.INSUFFICIENT, misses_answers=True)
-CHANGED = Kind("changed", "does a deterministic model give other outputs?", spends=False, about_answers=True)
-MOVED = Kind("moved", "are its outputs further from the reference than allowed?", about_answers=True)
-SLOWER = Kind("slower", "does it take longer than is usual at this hour?", misses_answers=True)
-SILENT = Kind("silent", "has there been no valid replay lately?", spends=False, misses_answers=True)
+
+FAILING = Kind("failing", least=Validity.INSUFFICIENT)
+WORSE = Kind("worse", about_answers=True)
+SLOW = Kind("slow", least=Validity.INSUFFICIENT, misses_answers=True)
+CHANGED = Kind("changed", spends=False, about_answers=True)
+MOVED = Kind("moved", about_answers=True)
+SLOWER = Kind("slower", misses_answers=True)
+SILENT = Kind("silent", spends=False, misses_answers=True)
 
 KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
@@ -44,7 +47,7 @@ _PLACES = {kind.name: place for place, kind in enumerate(KINDS)} | {SILENT.name:
 
 def of(name: str) -> Kind:
     """Return a kind by its name. Of one that another version has left in the ledger, nothing but the name is known."""
-    return _BY_NAME.get(name) or Kind(name, "")
+    return _BY_NAME.get(name) or Kind(name)
 
 
 def rank(name: str) -> int:

@@ -82,7 +82,7 @@ def _number(array: NDArray[Any], chance: np.random.Generator) -> NDArray[Any] | 
 def _text(array: NDArray[Any], chance: np.random.Generator) -> NDArray[Any] | None:
     if array.shape[:1] != (1,) or array.size != 1 or not isinstance(text := array.reshape(-1)[0], str):
         return None
-    new = _with_nonce(text, f" [{int(chance.integers(_NONCE))}]")
+    new = _with_nonce(text, f"[{int(chance.integers(_NONCE))}] ")
     if new is None:
         return None
     found = np.empty(array.shape, dtype=object)
@@ -93,13 +93,13 @@ def _text(array: NDArray[Any], chance: np.random.Generator) -> NDArray[Any] | No
 def _with_nonce(text: str, nonce: str) -> str | None:
     """Return a prompt with a number before it, or chat messages with it before the first that has text."""
     if not text.lstrip().startswith(("[", "{")):
-        return nonce.strip() + " " + text
+        return nonce + text
     try:
         messages = json.loads(text)
     except ValueError:
-        return nonce.strip() + " " + text
+        return nonce + text
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, dict) and isinstance(content := message.get("content"), str):
-            message["content"] = nonce.strip() + " " + content
+            message["content"] = nonce + content
             return json.dumps(messages, ensure_ascii=False)
     return None

@@ -49,6 +49,9 @@ class Judged(Protocol):
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return how far each answer is from its reference [n], from 0 to 1."""
 
+    def lengths(self, outputs: Outputs, answered: BoolArray) -> tuple[list[int], list[int]] | None:
+        """Return how long the answers are, and their references, in the same order; None if answers have no length."""
+
 
 def judged(golden: GoldenSet) -> Judged:
     """Return what the task of a golden set makes of outputs. Raises GoldenError."""
@@ -90,6 +93,9 @@ class _Classification:
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
         return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows]))
+
+    def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
+        return None
 
 
 class _Generation:
@@ -147,6 +153,10 @@ class _Generation:
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         return np.where(answered, 1 - self._likeness(_texts(outputs[self._decision]), answered), 0.0)
+
+    def lengths(self, outputs: Outputs, answered: BoolArray) -> tuple[list[int], list[int]]:
+        now, then = _texts(outputs[self._decision])[answered], self._reference[answered]
+        return [len(text) for text in now], [len(text) for text in then]
 
     def _likeness(self, now: NDArray[Any], answered: BoolArray) -> FloatArray:
         then = self._reference
@@ -212,6 +222,9 @@ class _Embedding:
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
         return _each(answered, lambda rows: (1 - cosines(now[rows], then[rows])) / 2)
+
+    def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
+        return None
 
     def _all(self) -> BoolArray:
         return np.ones(len(self._expected.labels), dtype=np.bool_)
