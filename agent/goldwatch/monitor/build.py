@@ -112,7 +112,10 @@ def _moved(reference: Reference, settings: Settings) -> Means:
     if settings.output_distance is None:
         raise ValueError("moved needs a distance")
     alpha = settings.alpha(kinds.MOVED)
-    return moved(reference.examples, settings.output_distance, alpha, reference.distances)
+    try:
+        return moved(reference.examples, settings.output_distance, alpha, reference.distances)
+    except ValueError as error:
+        raise ValueError(f"{error}; write a smaller share as `objectives.outputs`, well below 20%") from None
 
 
 def _slower(_: Reference, settings: Settings) -> Slower:
