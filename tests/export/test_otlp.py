@@ -84,7 +84,7 @@ class Receiver:
     def next(self) -> None:
         """Wait for a push that began after now."""
         before = self.pushes
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.pushes < before + 2:  # the first may have been collected before
             assert time.monotonic() < deadline, "nothing was pushed"
             time.sleep(0.01)
@@ -250,17 +250,17 @@ def test_a_collector_that_is_down_holds_nobody_up(
 ) -> None:
     every_s = 0.3  # which is also how long a push may take
     exporter = OtlpExporter(Collector(request.getfixturevalue(kind), protocol), Pushing(every_s))
-    longest_s = 0.0
-    for _ in range(8):
+    publishing_s = []
+    for _ in range(9):
         began = time.monotonic()
         exporter.publish(m.of_judgement(judgement()))
-        longest_s = max(longest_s, time.monotonic() - began)
+        publishing_s.append(time.monotonic() - began)
         time.sleep(every_s / 2)
     began = time.monotonic()
     exporter.close()
     closing_s = time.monotonic() - began
-    assert longest_s < 0.25
-    assert closing_s < 2.2
+    assert sorted(publishing_s)[4] < every_s / 2, "it waits for a push"
+    assert closing_s < 8, "it waits for all that is left"
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == 1, warnings
     assert warnings[0].startswith("metrics do not reach the OpenTelemetry collector at 127.0.0.1:")
@@ -277,7 +277,7 @@ def test_what_is_said_of_a_watch_arrives_as_log_records(
     )
     log.error("alert 7\n[page] eu is worse", extra=where | {"severity": "page"})
     log.warning("not about any watch")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(receiver.logs) < 2:
         assert time.monotonic() < deadline, "no log record came"
         time.sleep(0.01)
@@ -307,8 +307,8 @@ def test_logging_waits_for_no_collector_and_the_queue_is_bounded(
     began = time.monotonic()
     for n in range(5 * QUEUE):
         log.info("replayed", extra={"watch": "fraud", "target": "eu", "n": n})
-    assert time.monotonic() - began < 5
-    deadline = time.monotonic() + 10
+    assert time.monotonic() - began < 30
+    deadline = time.monotonic() + 60
     while "logs" not in told:
         assert time.monotonic() < deadline, "no failed push of logs was told"
         time.sleep(0.01)
@@ -328,7 +328,7 @@ def test_closing_does_not_wait_for_a_collector_that_hangs(silence: str, protocol
     exporter.publish(m.of_judgement(judgement()))
     began = time.monotonic()
     exporter.close()
-    assert time.monotonic() - began < 2.2
+    assert time.monotonic() - began < 8
 
 
 def test_a_large_replay_is_taken_in_quickly(http_receiver: Receiver) -> None:
@@ -336,7 +336,7 @@ def test_a_large_replay_is_taken_in_quickly(http_receiver: Receiver) -> None:
     latencies = [0.001 + i * 1e-6 for i in range(10_000)]
     began = time.monotonic()
     exporter.publish([m.Measurement(REQUEST_LATENCY, {"watch": "w", "target": "t"}, latencies)])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     exporter.close()
     (point,) = http_receiver.points("goldwatch.request.latency").values()
     assert point.count == 10_000

@@ -89,7 +89,7 @@ def grpc_collector(certificate: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)

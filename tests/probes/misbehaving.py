@@ -11,7 +11,7 @@ from goldwatch.probe import BadAnswer, Rejected, Unreachable
 
 from tests.probes.conftest import response
 
-LIMIT_S = 0.3
+LIMIT_S = 2.0  # so long that a machine which stalls for a moment does not look like a server that does not answer
 MAX_BYTES = 100_000
 
 
@@ -73,7 +73,7 @@ FAILURES = {
     "end in the body": (send_then_end(response(b"x" * 100)[:-5]), Unreachable, "the answer broke off"),
     "end in a chunk": (send_then_end(CHUNKED + b"ff\r\n{"), Unreachable, "the answer broke off"),
     "no chunk": (send(CHUNKED + b"zz\r\n"), Unreachable, "the answer broke off"),
-    "hang": (send(b""), TimeoutError, r"no whole answer from http://.* within 0.3 s"),
+    "hang": (send(b""), TimeoutError, r"no whole answer from http://.* within 2 s"),
     "hang in the body": (send(response(b"x" * 100)[:-5]), TimeoutError, "no whole answer"),
     "trickle": (trickle, TimeoutError, "no whole answer"),
     "trickle of headers": (trickle_headers, TimeoutError, "no whole answer"),

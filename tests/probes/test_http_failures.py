@@ -96,7 +96,7 @@ def test_a_failure_is_told_bounded_and_over(raw_server: Start, case: Case, failu
         probe.decode(probe.predict(request))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # it ends, however slow the machine
     assert peak < 20_000_000  # which has room for the test itself, and none for a stream at the speed of memory
     assert type(caught.value) is error
     assert len(str(caught.value)) < 350
@@ -128,7 +128,7 @@ def test_a_connection_closed_between_requests_is_opened_again(raw_server: Start,
 @pytest.mark.parametrize(
     ("behaviour", "error", "message"),
     [
-        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/.* within 0.3 s"),
+        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/.* within 2 s"),
         (send_then_reset(b""), Unreachable, "http://"),
         (send(response(b'{"message": "loading"}', "503 Wait")), NotReady, "answered 503: loading"),
         (send(response(b'{"detail": ""}', "503 Wait")), NotReady, "answered 503: {"),

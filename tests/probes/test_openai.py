@@ -223,7 +223,7 @@ def test_a_failure_of_a_stream_is_told_bounded_and_over(raw_server: Start, opene
     started = time.monotonic()
     with pytest.raises(error, match=message):
         ask(probe)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert ask(probe)[0] == ["Hello"]  # the next request starts clean
 
 
