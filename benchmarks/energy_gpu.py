@@ -3,7 +3,7 @@
     PYTHONPATH=agent python3 benchmarks/energy_gpu.py --out energy_gpu.json
 
 Needs PyTorch, pynvml (nvidia-ml-py) and goldwatch.energy; Zeus where it is installed. The load runs in a process of its
-own, as in goldwatch, so that reading the meter shares no lock with it. About ten minutes; `--smoke` takes one.
+own, as in goldwatch, so that reading the meter shares no lock with it. About twelve minutes; `--smoke` takes one.
 What the file already has is not measured again, so a run that was cut off can go on.
 """
 
@@ -222,9 +222,10 @@ class Load:
         torch, found = self._torch, []
         image = self._image[400 + torch.arange(batch) % 200].to(self._dtype)
         with torch.inference_mode():
+            infer = self._graph(image) if self._graphed else self._model
             for _ in range(count):
                 started_ns = time.monotonic_ns()
-                self._model(image)
+                infer(image)
                 torch.cuda.synchronize()
                 found.append((time.monotonic_ns() - started_ns) / 1e9)
         return found
@@ -461,9 +462,9 @@ def bursts(remote: Remote, meter: Nvml, lengths: tuple[float, ...]) -> list[dict
     return found
 
 
-def overhead(remote: Remote, meter: Nvml, batch: int, pairs: int, count: int) -> dict[str, Any]:
+def overhead(remote: Remote, meter: Nvml, build: str, batch: int, pairs: int, count: int) -> dict[str, Any]:
     """Compare latencies while the meter is read and while it is not, in pairs whose order alternates."""
-    remote.ask("build", "bf16")
+    remote.ask("build", build)
     remote.ask("latencies", batch, count)
     logs = []
     for pair in range(pairs):
@@ -477,12 +478,19 @@ def overhead(remote: Remote, meter: Nvml, batch: int, pairs: int, count: int) ->
     ratio = {"value": math.exp(mean), "low": math.exp(mean - half), "high": math.exp(mean + half)}
     middle = math.exp(statistics.median(logs))
     print(
-        f"batch {batch}: median latency with the meter read over without: mean {ratio['value']:.4f} "
+        f"{build} {batch}: median latency with the meter read over without: mean {ratio['value']:.4f} "
         f"[{ratio['low']:.4f}, {ratio['high']:.4f}], median {middle:.4f} of {pairs} pairs",
         flush=True,
     )
     each = [round(math.exp(x), 5) for x in logs]
-    return {"batch": batch, "requests_each": count, "ratio": ratio, "median_ratio": middle, "pairs": each}
+    return {
+        "build": build,
+        "batch": batch,
+        "requests_each": count,
+        "ratio": ratio,
+        "median_ratio": middle,
+        "pairs": each,
+    }
 
 
 def machine(meter: Nvml) -> dict[str, Any]:
@@ -546,7 +554,8 @@ def main() -> None:
     result["ranking"] = sorted(({k: r[k] for k in ("build", "gross_j_per_right_answer", "right")} for r in full),
                                key=lambda r: r["gross_j_per_right_answer"])  # fmt: skip
     result["bursts"] = bursts(remote, meter, (2.0,) if smoke else (1.0, 2.0, 4.0, 8.0))
-    result["overhead"] = [overhead(remote, meter, batch, 4 if smoke else 30, 300) for batch in (1, BATCHES[-1])]
+    requests = (("bf16", 1, 300), ("bf16 graph", 1, 2000), ("bf16", BATCHES[-1], 300))
+    result["overhead"] = [overhead(remote, meter, *each[:2], 4 if smoke else 40, each[2]) for each in requests]
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     remote.close()
     meter.close()
