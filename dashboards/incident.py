@@ -7,8 +7,8 @@ from grafana_foundation_sdk.builders import dashboard
 from goldwatch.export import catalogue as c
 
 from dashboards.frame import frame
-from dashboards.panels import About, AnyPanel, rows, series, states
-from dashboards.query import Query, of, quantile, rate, worst
+from dashboards.panels import About, AnyPanel, bars, rows, series, states
+from dashboards.query import Query, lost, moved, of, quantile, rate, worst
 
 _ALERT = "http://${__data.fields.instance}/alerts/${__value.raw}"
 _FACTS = ("Time", "Value", "__name__", "job", "instance")
@@ -20,6 +20,7 @@ def build() -> dashboard.Dashboard:
     found = frame("goldwatch-incident", text, since="now-3h", all_of_them=False)
     found.with_panel(_open()).with_panel(_alerting())
     found.with_panel(_flips()).with_panel(_said())
+    found.with_panel(_slices()).with_panel(_drift())
     found.with_panel(_latency()).with_panel(_failed()).with_panel(_config())
     return found
 
@@ -51,6 +52,24 @@ def _said() -> AnyPanel:
     query = Query(f"last_over_time({of(c.TARGET_INFO, '$__range')})", "info")
     about = About("What the target is, and was", text, "none", 14)
     return rows(about, [query], {"version": "none"}, hidden=[*_FACTS[:1], "info", *_FACTS[2:]])
+
+
+def _slices() -> AnyPanel:
+    text = "Right answers that each slice has lost since the reference. One long bar names the inputs that broke."
+    about = About("Slices that lost answers", text, "short", 10, ((None, "green"), (1, "orange")))
+    return bars(about, Query(f"topk(10, {lost()} > 0)", "{{target}} {{slice}} = {{value}}"))
+
+
+def _drift() -> AnyPanel:
+    text = (
+        "Share of examples with an output beyond its tolerance, and the mean distance where there is an objective for "
+        "it. Drift without flips: scores have shifted, answers have not."
+    )
+    queries = [
+        Query(moved(), "{{target}} moved"),
+        Query(worst(c.OUTPUT_DISTANCE), "{{target}} distance"),
+    ]
+    return series(About("Drift of the outputs", text, "percentunit", 14), *queries)
 
 
 def _latency() -> AnyPanel:

@@ -10,8 +10,8 @@ from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Metric
 
 from dashboards.frame import frame
-from dashboards.panels import About, AnyPanel, series, spread, states
-from dashboards.query import Query, of, quantile, rate, worst
+from dashboards.panels import About, AnyPanel, rows, series, spread, states
+from dashboards.query import Query, lost, moved, of, quantile, rate, worst
 
 
 def build() -> dashboard.Dashboard:
@@ -20,6 +20,8 @@ def build() -> dashboard.Dashboard:
     found.with_panel(_verdicts()).with_panel(_evidence())
     found.with_row(dashboard.Row("Answers"))
     found.with_panel(_scores()).with_panel(_flips())
+    found.with_panel(_slices()).with_panel(_slices_over_time())
+    found.with_panel(_moved()).with_panel(_distance())
     found.with_row(dashboard.Row("Speed"))
     found.with_panel(_latency()).with_panel(_quantiles()).with_panel(_throughput()).with_panel(_outcomes())
     found.with_row(dashboard.Row("Energy and cost, where the config asks for them"))
@@ -68,8 +70,50 @@ def _flips() -> AnyPanel:
     return series(About("Examples that changed", text, "short", 12, limits), *queries)
 
 
+def _slices() -> AnyPanel:
+    text = (
+        "The slices that have lost most right answers since the reference, of those that the golden set names. A whole "
+        "that holds can hide a slice that has fallen."
+    )
+    most = f"topk(15, max by (slice, value) ({lost()}))"
+    named = {"right": c.SLICE_RIGHT, "reference": c.SLICE_REFERENCE, "examples": c.SLICE_EXAMPLES}
+    queries = [
+        Query(most, "lost"),
+        *(
+            Query(f"max by (slice, value) ({of(metric)}) and on (slice, value) {most}", name)
+            for name, metric in named.items()
+        ),
+    ]
+    units = {"lost": "short", "right": "percentunit", "reference": "percentunit", "examples": "short"}
+    return rows(About("Slices", text, "percentunit"), queries, units, "lost")
+
+
+def _slices_over_time() -> AnyPanel:
+    text = "The share of right answers in the slices that have the fewest. One that falls alone names the cause."
+    query = Query(f"bottomk(5, max by (slice, value) ({of(c.SLICE_RIGHT)}))", "{{slice}} = {{value}}")
+    return series(About("Weakest slices", text, "percentunit"), query)
+
+
+def _moved() -> AnyPanel:
+    text = "Share of the compared examples with an output beyond the golden set's tolerance, right or wrong."
+    limits = ((None, "green"), (0.01, "orange"))
+    return series(About("Drift: outputs that moved", text, "percentunit", 12, limits), Query(moved(), "moved"))
+
+
+def _distance() -> AnyPanel:
+    text = (
+        "Mean distance of the answers from the reference, and what the objective allows beyond what the reference "
+        "varies by itself. Only where the watch has an objective for outputs."
+    )
+    queries = [
+        Query(worst(c.OUTPUT_DISTANCE), "distance"),
+        Query(worst(c.OBJECTIVE, objective="outputs"), "objective"),
+    ]
+    return series(About("Drift: distance from the reference", text, "percentunit"), *queries)
+
+
 def _latency() -> AnyPanel:
-    text = "Latency of answered golden requests, warm-up left out."
+    text = "Latency of answered golden requests of this watch and target, warm-up left out."
     query = Query(rate(c.REQUEST_LATENCY, "le"), "{{le}}", heatmap=True)
     return spread(About("Latency", text, "s"), query)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Metric
 from goldwatch.rules.rule import select
 
@@ -28,6 +29,17 @@ def of(metric: Metric, window: str = "", **labels: str) -> str:
 def worst(metric: Metric, **labels: str) -> str:
     """Return the largest value for each watch and target, whichever replica of the agent says it."""
     return f"max by {PAIR} ({of(metric, **labels)})"
+
+
+def lost() -> str:
+    """Return by how many of its examples each slice has fewer right answers than in the reference."""
+    right, usual, examples = (of(m) for m in (c.SLICE_RIGHT, c.SLICE_REFERENCE, c.SLICE_EXAMPLES))
+    return f"max by (watch, target, slice, value) (({usual} - {right}) * {examples})"
+
+
+def moved() -> str:
+    """Return the share of the compared examples whose output is beyond its tolerance."""
+    return f"{worst(c.EXAMPLES_MOVED)} / {worst(c.EXAMPLES_COMPARED)}"
 
 
 def rate(metric: Metric, by: str = "watch, target", **labels: str) -> str:

@@ -139,6 +139,21 @@ def test_a_model_that_has_become_wrong_is_told_with_its_flips(judged: Scene) -> 
     assert [(s.slice, s.value, s.flips) for s in judgement.difference.where] == [("suit", "spades", N // 4)]
 
 
+def test_each_slice_is_told_and_the_distance_only_where_somebody_asks(judged: Scene) -> None:
+    wrong = np.where(LABELS == 2, 3, LABELS)
+    found, _ = judged(wrong)
+    assert {s.value: (s.examples, s.right, s.reference) for s in found.slices} == {
+        "clubs": (10, 1.0, 1.0),
+        "diamonds": (10, 1.0, 1.0),
+        "hearts": (10, 0.0, 1.0),
+        "spades": (10, 1.0, 1.0),
+    }
+    assert found.output_distance is None
+    watched = SETTINGS | {"output_distance": 0.1, "alphas": {"moved": 1e-6}}
+    assert judged(wrong, settings=watched)[0].output_distance == pytest.approx(0.25)
+    assert judged(settings=watched)[0].output_distance == 0.0
+
+
 def test_the_states_of_one_replay_are_where_the_next_goes_on(judged: Scene) -> None:
     slightly = np.where(np.arange(N) < 2, (LABELS + 1) % 4, LABELS)
     evidence, states = [], None
@@ -275,6 +290,7 @@ def test_inspect_tells_what_a_replay_must_know(golden: GoldenSet) -> None:
     facts = inspect({"path": str(golden.path)}, [], None)
     assert (facts["name"], facts["digest"], facts["examples"]) == ("suits", golden.digest, N)
     assert facts["deterministic"]
+    assert facts["slices"] == 4
     assert [(i["name"], i["dtype"], i["shape"]) for i in facts["inputs"]] == [("x", "float32", (N, 2))]
     assert facts["outputs"] == [{"name": "scores", "dtype": "float32", "shape": (4,)}]
 

@@ -43,6 +43,7 @@ class GoldenFacts:
     inputs: tuple[TensorLocation, ...]
     outputs: tuple[TensorSpec, ...]
     tokens: bool = False
+    slices: int = 0
 
     @property
     def place(self) -> dict[str, Any]:

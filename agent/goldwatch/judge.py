@@ -37,9 +37,9 @@ from goldwatch.replay.load import OPEN
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
 from goldwatch.score import referee
-from goldwatch.score.agreement import not_a_number
+from goldwatch.score.agreement import not_a_number, standings
 from goldwatch.score.latency import REPORTED, quantiles
-from goldwatch.score.tasks import Judged, judged
+from goldwatch.score.tasks import Judged, judged, slices_of
 from goldwatch.score.tokens import token_use
 
 LEAST_ANSWERED = 0.9
@@ -115,6 +115,7 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         "inputs": [asdict(location) for location in golden.input_locations()],
         "outputs": [asdict(spec) for spec in output_specs(golden)],
         "tokens": layout(golden).tokens,
+        "slices": sum(len(cut.values) for cut in golden.manifest.slices.values()),
     }
 
 
@@ -189,6 +190,7 @@ class _Case:
     _difference: Difference | None = field(init=False)
     _answers: Answers = field(init=False)
     _validity: tuple[Validity, tuple[str, ...]] = field(init=False)
+    _far: Values | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         outcome = self.columns.array("outcome")
@@ -276,6 +278,8 @@ class _Case:
     def judgement(self, verdicts: list[Verdict]) -> Judgement:
         """Put together what is known."""
         validity, reasons = self._validity
+        valid = validity is Validity.VALID
+        right, usually = self._answers.right, self._reference.usually_right
         counts = np.bincount(self._outcome, minlength=len(Outcome))
         return Judgement(
             watch=self.facts.watch,
@@ -298,14 +302,16 @@ class _Case:
             latencies_s=(),
             throughput=self._throughput(),
             quantiles=quantiles(self._latencies_s.tolist(), (*REPORTED, self.settings.latency_quantile)),
-            scores=self._task.scores(self._outputs, self._answered) if validity is Validity.VALID else (),
-            difference=self._difference if validity is Validity.VALID else None,
+            scores=self._task.scores(self._outputs, self._answered) if valid else (),
+            difference=self._difference if valid else None,
             verdicts=tuple(verdicts),
             tokens=self._tokens(),
             scenario=self.facts.scenario,
             rate_per_s=self.facts.rate_per_s,
             in_flight=self.facts.in_flight,
-            checks=self._checks() if validity is Validity.VALID else (),
+            checks=self._checks() if valid else (),
+            slices=standings(right, usually, self._answered, slices_of(self.golden)) if valid else (),
+            output_distance=self._distances().mean if valid and self.settings.output_distance is not None else None,
         )
 
     def _checks(self) -> tuple[Check, ...]:
@@ -335,7 +341,9 @@ class _Case:
         return self._answers if scores is None else Values(scores, self._answered)
 
     def _distances(self) -> Values:
-        return Values(self._task.distance(self._outputs, self._answered), self._answered)
+        if self._far is None:
+            self._far = Values(self._task.distance(self._outputs, self._answered), self._answered)
+        return self._far
 
     def _moves(self) -> Moves:
         found = self._difference

@@ -112,6 +112,17 @@ class SliceShare:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceStanding:
+    """The answered examples of a slice: the share that is right now, and that usually is in the reference."""
+
+    slice: str
+    value: str
+    examples: int
+    right: float
+    reference: float
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """A replay against the reference outputs, example by example.
 
@@ -205,7 +216,8 @@ class Judgement:
     `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
     request of an open load too late. `most_per_s` is the budget of requests a second that a closed load kept to,
     `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
-    `checks` are those of the referee, of valid replays only.
+    `checks` are those of the referee, of valid replays only, and so are `slices`; `output_distance` is the mean
+    distance of the answers from the reference, where the watch has an objective for it.
     """
 
     watch: str
@@ -243,6 +255,8 @@ class Judgement:
     server_load: ServerLoad | None = None
     skipped: str = ""
     checks: tuple[Check, ...] = ()
+    slices: tuple[SliceStanding, ...] = ()
+    output_distance: float | None = None
 
     def __post_init__(self) -> None:
         # Eight bytes each: a golden set may have a million examples.

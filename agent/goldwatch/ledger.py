@@ -235,7 +235,7 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
 
 def _dump(judgement: Judgement) -> str:
     tokens = judgement.tokens and replace(judgement.tokens, first_s=(), per_token_s=())
-    return _json(replace(judgement, latencies_s=(), late_s=(), tokens=tokens).to_json())
+    return _json(replace(judgement, latencies_s=(), late_s=(), tokens=tokens, slices=()).to_json())
 
 
 def _json(value: Mapping[str, Any]) -> str:

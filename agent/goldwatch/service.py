@@ -353,7 +353,7 @@ def _prepared(path: Path, workers: Workers) -> InForce:
     """Load a config and verify its golden sets. Raises CannotStart, also for one that would make too many series."""
     wanted = prepare(path, workers)
     try:
-        cardinality.check(wanted.config)
+        cardinality.check(wanted.config, {a.watch.golden: a.golden.slices for a in wanted.assignments})
     except cardinality.TooManySeries as error:
         raise CannotStart(str(error)) from None
     return wanted

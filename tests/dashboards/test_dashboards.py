@@ -90,6 +90,15 @@ def test_each_query_parses_and_asks_for_what_is_in_the_catalogue() -> None:
         assert set(re.findall(r"\b(?:goldwatch|process)_\w+", expr)) <= known, where
 
 
+@pytest.mark.parametrize("uid", ["goldwatch-model", "goldwatch-incident"])
+def test_what_is_about_one_model_chooses_one_watch_and_one_target(uid: str) -> None:
+    """A latency objective gives a watch buckets of its own: those of several watches must not be summed."""
+    chosen = {v["name"]: v for v in json.loads(COMMITTED[uid])["templating"]["list"]}
+    for name in ("watch", "target"):
+        assert not chosen[name].get("multi")
+        assert not chosen[name].get("includeAll")
+
+
 def test_variables_are_defined(board: dict[str, Any]) -> None:
     defined = {variable["name"] for variable in board["templating"]["list"]}
     used = set(re.findall(r"\$\{?(\w+)", json.dumps([board["panels"], board["annotations"]])))

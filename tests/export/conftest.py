@@ -18,6 +18,7 @@ from goldwatch.judgement import (
     Score,
     ServerLoad,
     Severity,
+    SliceStanding,
     State,
     TokenUse,
     Validity,
@@ -61,6 +62,8 @@ FULL = Judgement(
     server_load=ServerLoad("vllm:num_requests_waiting", 8.0, before=1.0, most=3.0),
     energy=ENERGY,
     footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),
+    slices=(SliceStanding("country", "BR", 3, 1 / 3, 1.0), SliceStanding("country", "DE", 5, 1.0, 0.8)),
+    output_distance=0.02,
     tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005), 8, 8),
 )
 

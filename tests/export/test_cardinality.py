@@ -18,18 +18,18 @@ def config(folder: Path, most_series: int) -> Path:
 
 def test_each_label_has_a_bound() -> None:
     labels = {label for metric in CATALOGUE for label in metric.labels}
-    assert labels <= {*WATCH, *FACTS, *cardinality.MOST_VALUES}
+    assert labels <= {*WATCH, *FACTS, *cardinality.MOST_VALUES, *cardinality.OF_THE_SET}
     assert set(cardinality.MOST_VALUES) <= labels
 
 
 def test_the_series_are_counted_from_the_catalogue(tmp_path: Path) -> None:
-    found = load(config(tmp_path, 250_000), probes=probes)
+    found = load(config(tmp_path, 300_000), probes=probes)
     one = cardinality.series(found)
     (watch,) = found.watches.values()
     names = tuple(f"t{n}" for n in range(1000))
     many = found.model_copy(update={"watches": {"fraud": watch.model_copy(update={"targets": names})}})
     per_target = (cardinality.series(many) - one) / 999
-    assert 100 < per_target < 250, "a thousand targets fit into the default"
+    assert 100 < per_target < 300, "a thousand targets fit into the default"
     cardinality.check(many)
 
 
@@ -41,4 +41,21 @@ def test_a_config_with_too_many_is_refused_with_the_number(tmp_path: Path) -> No
     assert str(refused.value) == (
         f"{path}: exporters.prometheus.most_series: 1 watched target makes up to {cardinality.series(found):,} series, "
         "100 are allowed; watch fewer targets with one agent, or allow more if Prometheus can take them"
+    )
+
+
+def test_slices_are_counted_once_the_golden_sets_are_known(tmp_path: Path) -> None:
+    (tmp_path / "wide").mkdir()
+    found = load(config(tmp_path / "wide", 300_000), probes=probes)
+    (watch,) = found.watches.values()
+    none = cardinality.series(found)
+    assert cardinality.series(found, {watch.golden: 10}) == none + 30
+    path = config(tmp_path, none + 20)
+    found = load(path, probes=probes)
+    cardinality.check(found)
+    cardinality.check(found, {watch.golden: 6})
+    with pytest.raises(cardinality.TooManySeries) as refused:
+        cardinality.check(found, {watch.golden: 10})
+    assert f"up to {none + 30:,} series, 30 of them of slices of golden sets, {none + 20:,} are allowed" in str(
+        refused.value
     )

@@ -52,6 +52,10 @@ def test_the_values_are_those_of_the_judgement(judgement: Make) -> None:
     assert values(found, c.SCORE) == {("accuracy",): 0.75, ("ece",): 0.1}
     assert values(found, c.SCORE_REFERENCE) == {("accuracy",): 0.875}
     assert values(found, c.EXAMPLES_FLIPPED) == {("harmful",): 2, ("helpful",): 1, ("neutral",): 1}
+    assert values(found, c.SLICE_RIGHT) == {("country", "BR"): 1 / 3, ("country", "DE"): 1.0}
+    assert values(found, c.SLICE_REFERENCE) == {("country", "BR"): 1.0, ("country", "DE"): 0.8}
+    assert values(found, c.SLICE_EXAMPLES) == {("country", "BR"): 3, ("country", "DE"): 5}
+    assert values(found, c.OUTPUT_DISTANCE) == {(): 0.02}
     assert values(found, c.EVIDENCE) == {("worse",): 2.5}
     assert values(found, c.TARGET_INFO) == {
         ("open-inference", "fraud", "v17", "sklearn", "1.7.2", "cpu", "77ab00000000"): 1

@@ -50,7 +50,7 @@ EMPTY: Mapping[str, str] = {
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     target = {"probe": "onnx-runtime", "file": str(DIGITS / "digits-quantised.onnx"), "threads": 1, "warm": True}
-    owed = {"latency": "2s at p99"}
+    owed = {"latency": "2s at p99", "outputs": "1%"}
     watch = {"every": "2s", "jitter": "0s", "deadline": "30s", "objectives": owed}
     with running(tmp_path_factory.mktemp("agent"), config({"digits": target}, {"digits": watch})) as agent:
         agent.until(lambda: agent.value("goldwatch_alert_active", severity="page") == 1, "an alert opens")

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from goldwatch.judgement import Flip, SliceShare
-from goldwatch.score.agreement import Expected, Slicing, _tail, difference
+from goldwatch.judgement import Flip, SliceShare, SliceStanding
+from goldwatch.score.agreement import Expected, Slicing, _tail, difference, standings
 
 NAMES = ("cat", "dog", "owl")
 
@@ -106,3 +106,23 @@ def test_refuses_an_output_of_another_shape_and_a_missing_one():
         compare({"logits": np.zeros((1, 4))}, golden)
     with pytest.raises(KeyError):
         compare({}, golden)
+
+
+def test_each_slice_stands_by_its_answered_examples_alone():
+    right, usually = np.array([True, False, True, True]), np.array([1.0, 0.9, 0.5, 1.0])
+    cuts = {"size": Slicing(np.array([0, 0, 1, -1]), ("small", "large", "huge"))}
+    found = standings(right, usually, np.ones(4, dtype=bool), cuts)
+    assert found == (SliceStanding("size", "small", 2, 0.5, 0.95), SliceStanding("size", "large", 1, 1.0, 0.5))
+    assert standings(right, usually, np.array([True, False, False, True]), cuts) == (
+        SliceStanding("size", "small", 1, 1.0, 1.0),
+    )
+
+
+@given(st.data())
+def test_the_slices_of_a_partition_add_up_to_the_whole(data):
+    n = data.draw(st.integers(1, 40))
+    right, answered = (np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n))) for _ in range(2))
+    codes = np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)))
+    found = standings(right, right.astype(float), answered, {"cut": Slicing(codes, ("a", "b", "c", "d"))})
+    assert sum(s.examples for s in found) == answered.sum()
+    assert sum(s.examples * s.right for s in found) == pytest.approx((right & answered).sum())

@@ -1,5 +1,7 @@
 """How many series a config makes at most, counted from the catalogue: a config that makes too many is refused.
 
+How many slices there are, only the golden sets tell: before they are opened, none are counted.
+
 Nothing is dropped silently at run time. Counted are the series of /metrics, buckets of histograms included.
 """
 
@@ -28,7 +30,7 @@ MOST_VALUES: Mapping[str, int] = {
     "monitor": 8,
     "state": len(State),
     "severity": len(Severity),
-    "objective": 3,
+    "objective": 4,
     "signal": 3,
     "source": 1,
     "attribution": 1,
@@ -38,30 +40,43 @@ MOST_VALUES: Mapping[str, int] = {
 """How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
 
 
+OF_THE_SET = frozenset({"slice", "value"})
+"""The labels that together take as many values as a golden set has of all its slices."""
+
+
 class TooManySeries(Exception):
     """A config would make more series than it allows; the text says how many and what to do."""
 
 
-def check(config: Config) -> None:
-    """Raise TooManySeries if a config makes more series than it allows."""
-    found, allowed = series(config), config.exporters.prometheus.most_series
+def check(config: Config, slices: Mapping[str, int] = {}) -> None:
+    """Raise TooManySeries if a config makes more series than it allows.
+
+    `slices` counts the values of all slices of a golden set, by its name in the config.
+    """
+    found, allowed = series(config, slices), config.exporters.prometheus.most_series
     if found > allowed:
         pairs = sum(len(watch.targets) for watch in config.watches.values())
         who = "1 watched target makes" if pairs == 1 else f"{pairs:,} watched targets make"
+        of_slices = found - series(config)
+        told = f", {of_slices:,} of them of slices of golden sets" if of_slices else ""
         raise TooManySeries(
-            f"{config.source}: exporters.prometheus.most_series: {who} up to {found:,} series, "
+            f"{config.source}: exporters.prometheus.most_series: {who} up to {found:,} series{told}, "
             f"{allowed:,} are allowed; watch fewer targets with one agent, or allow more if Prometheus can take them"
         )
 
 
-def series(config: Config) -> int:
-    """Return the most series that the agent can expose under a config."""
+def series(config: Config, slices: Mapping[str, int] = {}) -> int:
+    """Return the most series that the agent can expose under a config; `slices` as for `check`."""
     pairs = sum(len(watch.targets) for watch in config.watches.values())
-    return sum(_series_of(metric) * (pairs if "watch" in metric.labels else 1) for metric in CATALOGUE)
+    cut = sum(len(watch.targets) * slices.get(watch.golden, 0) for watch in config.watches.values())
+    return sum(
+        _series_of(metric) * (cut if set(metric.labels) >= OF_THE_SET else pairs if "watch" in metric.labels else 1)
+        for metric in CATALOGUE
+    )
 
 
 def _series_of(metric: Metric) -> int:
     """Return the most series of a metric within one watch and target. Raises KeyError for a label without a bound."""
-    counted = [label for label in metric.labels if label not in WATCH and label not in FACTS]
+    counted = [label for label in metric.labels if label not in {*WATCH, *FACTS, *OF_THE_SET}]
     sizes = math.prod(MOST_VALUES[label] for label in counted)
     return sizes * (len(metric.buckets) + 3 if metric.kind is Kind.HISTOGRAM else 1)

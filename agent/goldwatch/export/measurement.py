@@ -109,6 +109,7 @@ def of_judgement(
     yield from _of_difference(j, where)
     for score in j.scores:
         yield from _of_score(score, where | {"score": score.name})
+    yield from _of_slices(j, where)
     for check in j.checks:
         failed = None if check.passed is Passed.UNKNOWN else float(check.passed is Passed.NO)
         yield from _gauge(c.CHECK_FAILED, {**where, "check": check.name}, failed)
@@ -265,6 +266,15 @@ def _of_difference(j: Judgement, where: Mapping[str, str]) -> Iterator[Measureme
     yield Measurement(c.EXAMPLES_MOVED, where, d.moved)
     for effect, count in (("harmful", d.harmful), ("helpful", d.helpful), ("neutral", d.neutral)):
         yield Measurement(c.EXAMPLES_FLIPPED, {**where, "effect": effect}, count)
+    yield from _gauge(c.OUTPUT_DISTANCE, where, j.output_distance)
+
+
+def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    for cut in j.slices:
+        labels = {**where, "slice": _fact(cut.slice), "value": _fact(cut.value)}
+        yield Measurement(c.SLICE_RIGHT, labels, cut.right)
+        yield Measurement(c.SLICE_REFERENCE, labels, cut.reference)
+        yield Measurement(c.SLICE_EXAMPLES, labels, cut.examples)
 
 
 def _of_energy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

@@ -20,6 +20,8 @@ def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
     if owed.latency is not None:
         allowed["latency"] = 1 - owed.latency.quantile
         yield Measurement(c.REQUESTS_LATE, where, 0)
+    if owed.output_distance is not None:
+        allowed["outputs"] = owed.output_distance
     limit_s = owed.latency.limit_s if owed.latency is not None else None
     yield Measurement(c.REQUEST_LATENCY, where, (), bounds=c.latency_buckets(limit_s))
     if watch.load.scenario in OPEN:

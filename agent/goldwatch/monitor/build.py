@@ -72,6 +72,11 @@ class Reference:
         """How many examples there are."""
         return int(self.right.shape[1])
 
+    @property
+    def usually_right(self) -> NDArray[np.float64]:
+        """The share of the replays in which each example was right [n]."""
+        return np.asarray(self.right.sum(axis=0) / sum(self.replays))
+
     def copied(self, times: int) -> Reference:
         """Return that of a set so many times as large, of examples like these."""
         tiled = [None if part is None else np.tile(part, times) for part in (self.scores, self.distances)]

@@ -36,6 +36,11 @@ class Values:
     of: FloatArray
     answered: NDArray[np.bool_]
 
+    @property
+    def mean(self) -> float:
+        """The mean of what was answered; NaN if nothing was."""
+        return float(self.of[self.answered].mean()) if self.answered.any() else np.nan
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scale:

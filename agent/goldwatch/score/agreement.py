@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.judgement import Difference, Flip, SliceShare
+from goldwatch.judgement import Difference, Flip, SliceShare, SliceStanding
 
 _SLICE_ERROR = 0.01
 _ROWS_AT_ONCE = 1 << 14
@@ -161,6 +161,21 @@ def _where(
         if inside > 0 and tail <= _SLICE_ERROR / tests:
             found.append(SliceShare(name, value, inside, int(np.count_nonzero(answered & members))))
     return tuple(sorted(found, key=lambda share: (-share.flips, share.examples, share.slice, share.value)))
+
+
+def standings(
+    right: BoolArray, usually: NDArray[np.float64], answered: BoolArray, slices: Mapping[str, Slicing]
+) -> tuple[SliceStanding, ...]:
+    """Return how each slice stands that has an answered example, in the order of the golden set.
+
+    `right` [n] are right now, `usually` [n] is the share of the reference replays in which an example was.
+    """
+    found = []
+    for name, value, members in _members(slices):
+        inside = members & answered
+        if n := int(np.count_nonzero(inside)):
+            found.append(SliceStanding(name, value, n, float(right[inside].mean()), float(usually[inside].mean())))
+    return tuple(found)
 
 
 def _members(slices: Mapping[str, Slicing]) -> Iterator[tuple[str, str, BoolArray]]:

@@ -71,7 +71,7 @@ class _Classification:
             decision=manifest.decision,
             labels=self._labels,
             class_names=(manifest.labels.classes if manifest.labels else None) or (),
-            slices=_slices(golden),
+            slices=slices_of(golden),
         )
 
     def right(self, outputs: Outputs) -> BoolArray:
@@ -107,7 +107,7 @@ class _Generation:
         self._reference = golden.text(f"outputs.{self._decision}")[:]
         self._answers = [line["answers"] for line in golden.lines()] if labels is not None else None
         self._within = labels is not None and labels.match == "contains"
-        self._slices = _slices(golden)
+        self._slices = slices_of(golden)
         self._was_right = self._matching(self._reference, np.ones(len(self._reference), dtype=np.bool_))
 
     def right(self, outputs: Outputs) -> BoolArray:
@@ -186,7 +186,7 @@ class _Embedding:
             decision=self._decision,
             labels=np.zeros(golden.examples, dtype=np.int64),
         )
-        self._slices = _slices(golden)
+        self._slices = slices_of(golden)
 
     def right(self, outputs: Outputs) -> BoolArray:
         return ~distances(outputs, self._all(), self._expected)[1]
@@ -282,7 +282,8 @@ def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(np.clip(found, -1, 1))
 
 
-def _slices(golden: GoldenSet) -> dict[str, Slicing]:
+def slices_of(golden: GoldenSet) -> dict[str, Slicing]:
+    """Return the slices of a golden set by name."""
     return {n: Slicing(golden.tensor(f"slices.{n}"), s.values) for n, s in golden.manifest.slices.items()}
 
 

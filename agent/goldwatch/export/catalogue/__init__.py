@@ -18,6 +18,7 @@ from goldwatch.export.catalogue.request import *  # noqa: F403
 from goldwatch.export.catalogue.tokens import *  # noqa: F403
 from goldwatch.export.catalogue.score import *  # noqa: F403
 from goldwatch.export.catalogue.difference import *  # noqa: F403
+from goldwatch.export.catalogue.slice import *  # noqa: F403
 from goldwatch.export.catalogue.energy import *  # noqa: F403
 from goldwatch.export.catalogue.verdict import *  # noqa: F403
 

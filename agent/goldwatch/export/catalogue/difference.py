@@ -29,3 +29,12 @@ EXAMPLES_FLIPPED = Metric(
     "Compared examples in another class than in the reference: harmful were right, helpful are right now, neutral are "
     "wrong in both.",
 )
+OUTPUT_DISTANCE = Metric(
+    "goldwatch_output_distance_ratio",
+    "goldwatch.output.distance",
+    Kind.GAUGE,
+    "1",
+    WATCH,
+    "Mean distance of the answers from those of the reference, from 0 to 1, where there is an objective for outputs.",
+    group=WATCH,
+)

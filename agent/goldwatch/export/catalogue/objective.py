@@ -18,8 +18,8 @@ OBJECTIVE = Metric(
     Kind.GAUGE,
     "1",
     (*WATCH, "objective"),
-    "What is allowed: the share of requests that may fail, or be slower than the latency objective, and the loss of "
-    "accuracy. Absent where nothing is stated.",
+    "What is allowed: the share of requests that may fail, or be slower than the latency objective, the loss of "
+    "accuracy, and the mean distance of the outputs. Absent where nothing is stated.",
     group=WATCH,
 )
 OBJECTIVE_LATENCY = Metric(

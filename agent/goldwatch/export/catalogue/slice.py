@@ -1,0 +1,35 @@
+"""The slices of a golden set, one by one: an accuracy that holds as a whole may hide one that has fallen."""
+
+from __future__ import annotations
+
+from goldwatch.export.metric import WATCH, Kind, Metric
+
+_SLICE = (*WATCH, "slice", "value")
+
+SLICE_RIGHT = Metric(
+    "goldwatch_slice_right_ratio",
+    "goldwatch.slice.right",
+    Kind.GAUGE,
+    "1",
+    _SLICE,
+    "The share of the answered examples of a slice that was right in the last replay; of embeddings, within tolerance.",
+    group=WATCH,
+)
+SLICE_REFERENCE = Metric(
+    "goldwatch_slice_reference_right_ratio",
+    "goldwatch.slice.reference.right",
+    Kind.GAUGE,
+    "1",
+    _SLICE,
+    "The share of the same examples that is usually right, by the replays of the validated model.",
+    group=WATCH,
+)
+SLICE_EXAMPLES = Metric(
+    "goldwatch_slice_examples",
+    "goldwatch.slice.examples",
+    Kind.GAUGE,
+    "{example}",
+    _SLICE,
+    "Examples of a slice that were answered in the last replay.",
+    group=WATCH,
+)
