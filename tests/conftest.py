@@ -22,8 +22,11 @@ def workers() -> Iterator[Workers]:
 
 @pytest.fixture(autouse=True)
 def no_push_outlives_its_test() -> Iterator[None]:
-    """Let threads of the OpenTelemetry SDK end: their retries draw from `random`, which Hypothesis allows nobody."""
+    """Let threads of the OpenTelemetry SDK end: their retries draw from `random`, which Hypothesis allows nobody.
+
+    A test that failed may have left an exporter open, whose threads never end: so it does not wait for ever.
+    """
     yield
     for thread in threading.enumerate():
         if thread.name.startswith("Otel"):
-            thread.join()
+            thread.join(30)
