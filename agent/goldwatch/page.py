@@ -31,13 +31,14 @@ th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); 
 .state { font-weight: 600; white-space: nowrap } .state::before { content: "\\25cf"; margin-right: .4em }
 .alerting { color: var(--alerting) } .suspect { color: var(--suspect) } .unknown { color: var(--unknown) }
 .steady { color: var(--steady) } .recovered { color: var(--recovered) }
-.unknown::before { content: "\\25cb" }
+.state.unknown::before { content: "\\25cb" }
 .card { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--alerting);
   border-radius: 6px; padding: .75rem 1rem; margin: .75rem 0 } .card.hushed { border-left-color: var(--unknown) }
 pre { margin: .25rem 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, monospace }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem } .pictures figure { margin: 0; background: var(--card);
   border: 1px solid var(--line); border-radius: 6px; padding: .5rem .75rem; max-width: 100% }
 .pictures pre { line-height: 1; white-space: pre; overflow-x: auto } figcaption { font-size: .85rem }
+.evidence { display: block; white-space: nowrap }
 .bar { display: inline-block; width: 6rem; height: .5rem; border-radius: .25rem; background: var(--line);
   overflow: hidden }
 .bar i { display: block; height: 100%; background: currentColor }
@@ -146,7 +147,7 @@ def _evidence(verdicts: Sequence[Mapping[str, Any]]) -> str:
         bar = f'<span class="bar {escape(verdict["state"])}"><i style="width:{full:.0%}"></i></span>'
         numbers = f"{verdict['evidence']:.1f} of {verdict['threshold']:.1f}"
         lines.append(f'{bar} {escape(verdict["monitor"])} <span class="quiet">{numbers}</span>')
-    return "<br>".join(lines) or "-"
+    return "".join(f'<span class="evidence">{line}</span>' for line in lines) or "-"
 
 
 def _closed(alerts: Sequence[Mapping[str, Any]]) -> str:
