@@ -21,7 +21,7 @@ demo: $(READY) ## set up, then watch a real model while it is silently damaged
 	$(BIN)/goldwatch demo --seconds 40
 
 test: $(FRAMEWORKS) system ## set up, then run all tests but those of the real model servers
-	tests/environments/make mxnet chart
+	tests/environments/make mxnet chart grafana
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers and not cluster"
 
 test-servers: $(READY) system ## set up real model servers, each in an environment of its own, and test against them

@@ -115,6 +115,7 @@ def rows(
     """Return a table: a row for each set of labels, a column for each query. `units` and `links` are by column."""
     panel: table.Panel = _dressed(table.Panel(), about, queries, instant=True)
     _one_row_each(panel, queries, hidden)
+    panel.cell_options(kinds.TableAutoCellOptions())
     for column in sorted({*units, *links}):
         properties = [DynamicConfigValue("unit", units[column])] if column in units else []
         if column in links:

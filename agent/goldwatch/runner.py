@@ -134,7 +134,7 @@ class Runner:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""
         for settled in self._alarms.look(assignments, config, now):
             judgement = settled.judgement
-            _log_alert(settled, refused={})
+            _log_alert(settled, refused={}, span={})
             self._export(measurement.of_verdicts(judgement), judgement, settled.alert)
 
     def _settle(self, assignment: Assignment, judged: Judged, config: Config) -> None:
@@ -145,7 +145,7 @@ class Runner:
             self._ledger.record(
                 judgement, judged.states, changed, settled.events, judged.observed, settled.circumstances
             )
-        _log(settled, judged.refused)
+        _log(settled, judged.refused, _span(judged.traced, config))
         limit_s = assignment.settings.get("latency_limit_s")
         found = measurement.of_judgement(judgement, limit_s, exemplars(judged.traced))
         self._export(found, judgement, alert)
@@ -211,9 +211,16 @@ def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Meas
     yield from measurement.of_alert(watch, target, severity, silenced=hushed, number=number)
 
 
-def _log(settled: Settled, refused: Mapping[str, str]) -> None:
+def _span(traced: Traced | None, config: Config) -> dict[str, str]:
+    """Return the ids of the replay's span where spans are pushed: by them its logs are found from its trace."""
+    if traced is None or config.exporters.otlp is None or config.exporters.otlp.traces is None:
+        return {}
+    return {"trace_id": traced.trace.trace_id, "span_id": f"{traced.trace.root:016x}"}
+
+
+def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) -> None:
     judgement = settled.judgement
-    where = {"watch": judgement.watch, "target": judgement.target}
+    where = {"watch": judgement.watch, "target": judgement.target, **span}
     states = {v.monitor: str(v.state) for v in judgement.verdicts}
     seen = judgement.server_load
     log.log(
@@ -239,12 +246,12 @@ def _log(settled: Settled, refused: Mapping[str, str]) -> None:
         log.warning(
             "target changed", extra=where | {"field": event.field, "before": event.before, "after": event.after}
         )
-    _log_alert(settled, refused)
+    _log_alert(settled, refused, span)
 
 
-def _log_alert(settled: Settled, refused: Mapping[str, str]) -> None:
+def _log_alert(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) -> None:
     alert, before = settled.alert, settled.before
-    where = {"watch": settled.judgement.watch, "target": settled.judgement.target}
+    where = {"watch": settled.judgement.watch, "target": settled.judgement.target, **span}
     if alert is None or alert == before:
         return
     if alert.closed_at is not None:

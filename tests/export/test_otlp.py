@@ -273,7 +273,10 @@ def test_what_is_said_of_a_watch_arrives_as_log_records(
     caplog.set_level(logging.INFO, "goldwatch")
     where = {"watch": "fraud", "target": "eu"}
     log.info(
-        "replayed", extra=where | {"validity": "valid", "accuracy": 0.9, "worse": "alerting", "reasons": ["a", "b"]}
+        "replayed",
+        extra=where
+        | {"validity": "valid", "accuracy": 0.9, "worse": "alerting", "reasons": ["a", "b"]}
+        | {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331"},
     )
     log.error("alert 7\n[page] eu is worse", extra=where | {"severity": "page"})
     log.warning("not about any watch")
@@ -289,6 +292,13 @@ def test_what_is_said_of_a_watch_arrives_as_log_records(
     )
     told = {a.key: a.value for a in replay.attributes}
     assert told["watch"].string_value == "fraud"
+    assert "trace_id" not in told
+    assert (replay.trace_id.hex(), replay.span_id.hex(), replay.flags) == (
+        "0af7651916cd43dd8448eb211c80319c",
+        "b7ad6b7169203331",
+        1,
+    )
+    assert not any([*alert.trace_id, *alert.span_id, alert.flags]), "it belongs to no replay"
     assert told["accuracy"].double_value == 0.9
     assert [v.string_value for v in told["reasons"].array_value.values] == ["a", "b"]
     assert (alert.event_name, alert.body.string_value) == ("goldwatch.alert", "alert 7\n[page] eu is worse")

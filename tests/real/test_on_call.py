@@ -73,5 +73,6 @@ def fired(path: str, told: dict[str, Any]) -> None:
     assert wanted.items() <= alert["labels"].items()
     assert alert["annotations"]["runbook_url"] == "https://wiki.example/runbooks/page.md"
     explanation = alert["annotations"]["explanation"]
+    assert re.search(r"\nAlerting: (changed, )?worse\. ", explanation)
     assert "golden examples are wrong that were right. accuracy 0.785, reference" in explanation
     assert re.search(r"Alert \d+: http://127\.0\.0\.1:\d+/alerts/\d+$", explanation)

@@ -47,4 +47,7 @@ def test_an_exemplar_in_prometheus_names_a_trace_that_model_server_and_collector
             asked = [headers["traceparent"].split("-") for headers in server.asked]
             assert {each[2] for each in asked if each[1] == trace_id and each[3] == "01"} == sampled
             assert len([each for each in asked if each[1] == trace_id]) == len(CAPITALS)
+            root = next(s.span_id.hex() for s in spans if s.name.startswith("replay "))
+            replays = [line for line in agent.log.splitlines() if " replayed " in line]
+            assert any(f"trace_id={trace_id}  span_id={root}" in line for line in replays), "the log names its trace"
             assert agent.value("goldwatch_pushes_records_lost_total", signal="traces") == 0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from goldwatch.monitor.kinds import KINDS
 from goldwatch.rules import FORMATS, Options, Scope, groups
 from goldwatch.rules.rule import Alert
 
@@ -130,6 +131,9 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
         f'goldwatch_evidence_log10{{{ON}, monitor="worse"}}': "8.43x10",
         f'goldwatch_evidence_threshold_log10{{{ON}, monitor="worse"}}': "5.62x10",
         f"goldwatch_alert_number{{{ON}}}": "42x10",
+        f'goldwatch_verdict{{{ON}, monitor="worse", state="alerting"}}': "1x10",
+        f'goldwatch_verdict{{{ON}, monitor="changed", state="alerting"}}': "1x10",
+        f'goldwatch_verdict{{{ON}, monitor="failing", state="alerting"}}': "0x10",
     }
     labels = {"severity": "page", "model": "eu", "team": "fraud", "watch": "fraud", "target": "eu"}
     expected = {
@@ -138,8 +142,8 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
             "summary": "eu is not the model that was validated (watch fraud)",
             "explanation": (
                 "goldwatch has evidence about eu that somebody must look at now. Which monitor, since when, on which "
-                "examples and what else changed then: http://a:9870/\n41 golden examples are wrong that were right. "
-                "accuracy 0.903, reference 0.922, evidence 1.5 times what is needed. Alert 42: http://a:9870/alerts/42"
+                "examples and what else changed then: http://a:9870/\nAlerting: changed, worse. 41 golden examples are "
+                "wrong that were right. accuracy 0.903, reference 0.922, evidence 1.5 times what is needed. Alert 42: http://a:9870/alerts/42"
             ),
             "runbook_url": "https://wiki/runbooks/page.md",
         },
@@ -153,6 +157,33 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
         rules,
         [{"interval": "1m", "input_series": written(series), "alert_rule_test": [told]}],
     )
+
+
+@pytest.mark.parametrize("severity", ["page", "ticket"])
+def test_an_alert_of_each_kind_of_monitor_is_handed_on_by_its_name(
+    severity: str, tmp_path: Path, promtool: str
+) -> None:
+    """It fires with the alert of the agent and not without: a monitor may alert that is silenced."""
+    name = f"Goldwatch{severity.title()}"
+    when = {"page": "now", "ticket": "in working hours"}[severity]
+    said = (
+        f"goldwatch has evidence about eu that somebody must look at {when}. Which monitor, since when, on which "
+        "examples and what else changed then: http://a:9870/\n"
+    )
+    about = {"summary": "eu is not the model that was validated (watch fraud)", "runbook": f"{severity}.md"}
+    tests = []
+    for kind in KINDS:
+        for fires in (True, False):
+            series = active(severity, f"{fires:d}x30")
+            series[f'goldwatch_verdict{{{ON}, monitor="{kind.name}", state="alerting"}}'] = "1x30"
+            labels = {"severity": severity, "model": "eu", "watch": "fraud", "target": "eu"}
+            expected = {
+                "exp_labels": labels | {"job": "goldwatch", "instance": "a:9870"},
+                "exp_annotations": about | {"explanation": f"{said}Alerting: {kind.name}. "},
+            }
+            told = {"eval_time": "20m", "alertname": name, "exp_alerts": [expected] if fires else []}
+            tests.append({"interval": "1m", "input_series": written(series), "alert_rule_test": [told]})
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), tests)
 
 
 def test_rules_of_one_config_leave_others_alone(tmp_path: Path, promtool: str) -> None:

@@ -41,6 +41,12 @@ def test_each_alert_and_monitor_has_a_runbook_and_each_runbook_is_of_one() -> No
     assert {path.stem for path in (SHIPPED / "runbooks").glob("*.md")} == wanted
 
 
+def test_whoever_is_called_is_led_to_the_runbook_of_every_monitor() -> None:
+    texts = [(SHIPPED / "runbooks" / f"{severity}.md").read_text() for severity in ("page", "ticket")]
+    linked = {name for text in texts for name in re.findall(r"\[(\w+)\]\(\1\.md\)", text)}
+    assert linked == MONITORS
+
+
 @pytest.mark.parametrize("path", sorted((SHIPPED / "runbooks").glob("*.md")), ids=lambda path: path.stem)
 def test_a_runbook_is_short_and_says_all_that_is_asked_at_night(path: Path) -> None:
     text = path.read_text()

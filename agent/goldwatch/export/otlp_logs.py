@@ -15,6 +15,7 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import TraceFlags
 
 from goldwatch import __version__
 from goldwatch.export.push import Backlog, Batches, Failures
@@ -52,12 +53,16 @@ class OtlpLogs(logging.Handler):
         fields = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if "watch" not in fields or not self._backlog.admit():
             return
+        trace_id, span_id = (int(fields.pop(name, "0"), 16) for name in ("trace_id", "span_id"))
         message = record.getMessage()
         at_ns = int(record.created * 1e9)
         self._logger.emit(
             LogRecord(
                 timestamp=at_ns,
                 observed_timestamp=at_ns,
+                trace_id=trace_id,
+                span_id=span_id,
+                trace_flags=TraceFlags(TraceFlags.SAMPLED if trace_id else TraceFlags.DEFAULT),
                 severity_text=record.levelname,
                 severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.INFO),
                 body=message,

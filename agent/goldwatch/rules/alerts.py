@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from goldwatch.export import catalogue as c
-from goldwatch.rules.rule import PAIR, Alert, Scope, templated
+from goldwatch.rules.rule import PAIR, Alert, Scope, listed, templated
 
 _BLIP = "10m"
 """For so long a restart of the agent, in which it is not scraped, ends no alert."""
 
-_DETAILS = templated(
+_MONITORS = listed(f'max by (monitor) ({c.VERDICT.name}{{WHERE, state="alerting"}}) == 1', "monitor", "Alerting:")
+_DETAILS = _MONITORS + templated(
     {
         "%s golden examples are wrong that were right. ": f'{c.EXAMPLES_FLIPPED.name}{{WHERE, effect="harmful"}} > 0',
         "accuracy %s": f'{c.SCORE.name}{{WHERE, score="accuracy"}}',

@@ -93,6 +93,14 @@ def templated(queries: Mapping[str, str]) -> str:
     )
 
 
+def listed(query: str, label: str, text: str) -> str:
+    """Return text with the values of a label in the answer to an instant query, after `text`; see `templated`."""
+    asked = query.replace("WHERE", "watch=%q, target=%q")
+    each = f"{{{{ if $i }}}},{{{{ end }}}} {{{{ $each.Labels.{label} }}}}"
+    values = f'{{{{ range $i, $each := . | sortByLabel "{label}" }}}}{each}{{{{ end }}}}'
+    return f"{{{{ with printf `{asked}` $labels.watch $labels.target | query }}}}{text}{values}. {{{{ end }}}}"
+
+
 def _matcher(label: str, values: Sequence[str]) -> str:
     if len(values) == 1:
         return f"{label}={_quoted(values[0])}"
