@@ -7,7 +7,7 @@ goldwatch was planned with, on streams of the same description.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,8 +55,8 @@ def _outcomes(streams: int, random: Random, paired: bool) -> Source:
     return Outcomes(paired, 0.0, steady(streams, random), streams, random)
 
 
-def _latency(streams: int, random: Random, lost: float = 0.0) -> Source:
-    return Slowness(latencies(streams, random), lost, random)
+def _latency(streams: int, random: Random, lost: float = 0.0, p99: bool = False) -> Source:
+    return Slowness(latencies(streams, random, p99=p99), lost, random)
 
 
 def features(random: Random) -> Table:
@@ -120,6 +120,18 @@ TREND = (
     ("+20 % a day", [math.log(1.2) * after / DAY for after in range(LONGEST)]),
 )
 
+
+def _incidents(every: int) -> list[float]:
+    """Return a loss of seven points of accuracy in two of so many replays."""
+    return [0.07 if after % every < 2 else 0.0 for after in range(LONGEST)]
+
+
+INCIDENTS = (
+    ("two of 288 replays at 0.85", _incidents(288)),
+    ("two of 36", _incidents(36)),
+    ("two of 12", _incidents(12)),
+)
+
 STREAMS: Sequence[Stream] = (
     Stream("accuracy 0.92 to, at random", partial(_outcomes, paired=False), 400, ACCURACY, (0.0025, 33.5, 4, 1)),
     Stream("accuracy 0.92 to, same examples", partial(_outcomes, paired=True), 400, ACCURACY, (0.0, 2, 1, 1)),
@@ -135,23 +147,25 @@ STREAMS: Sequence[Stream] = (
         (None,) * 4,
     ),
     Stream("bounded score, loss of, paired", _scores, 400, tuple((f"{x:g}", x) for x in _LOSSES), (0.0, 9, 3, 1)),
+    Stream("latency again, one p99 a replay", partial(_latency, p99=True), 400, SLOWER, (0.010, 177, 15, 3)),
+    Stream(
+        "accuracy at random, incidents again and again", partial(_outcomes, paired=False), 400, INCIDENTS, (None,) * 4
+    ),
 )
 
 
-def measure(jobs: Jobs, *, quick: bool) -> list[dict[str, Any]]:
-    """Measure each stream: false pages in 90 days, and the median delay of each change."""
-    work = [(i, j, quick) for i, stream in enumerate(STREAMS) for j in range(-1, len(stream.changes))]
-    work.sort(key=lambda item: item[1])  # the long ones first
-    found = dict(zip([item[:2] for item in work], jobs.map(_one, work), strict=True))
-    rows = []
-    for i, stream in enumerate(STREAMS):
+def measure(jobs: Jobs, only: str, *, quick: bool) -> Iterator[dict[str, Any]]:
+    """Measure each stream, and yield its row: false pages in 90 days, and the median delay of each change."""
+    wanted = [i for i, stream in enumerate(STREAMS) if stream.name.startswith(only)]
+    found = jobs.map(_one, [(i, j, quick) for i in wanted for j in range(-1, len(STREAMS[i].changes))])
+    for i in wanted:
+        stream = STREAMS[i]
+        false = {"false_in_90_days": next(found), "prototype_false": stream.prototype[0], "streams": stream.streams}
         delayed = [
-            {"change": name, "median": found[i, j], "prototype": stream.prototype[j + 1]}
+            {"change": name, "median": next(found), "prototype": stream.prototype[j + 1]}
             for j, (name, _) in enumerate(stream.changes)
         ]
-        false = {"false_in_90_days": found[i, -1], "prototype_false": stream.prototype[0], "streams": stream.streams}
-        rows.append({"stream": stream.name} | false | {"delays": delayed})
-    return rows
+        yield {"stream": stream.name} | false | {"delays": delayed}
 
 
 def _one(work: tuple[int, int, bool]) -> float | None:

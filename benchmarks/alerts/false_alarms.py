@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Rate:
     high: float
     budget: float = SHARE
 
-    def row(self) -> Sequence[str]:
+    def row(self) -> tuple[str, ...]:
         """Return the cells of its line."""
         rate = f"{self.pages / self.years:.4f}"
         held = (
@@ -38,17 +38,16 @@ class Rate:
         return self.monitor, self.noise, kind, f"{self.pages:,}", rate, f"{self.low:.4f} to {self.high:.4f}", held
 
 
-def measure(jobs: Jobs, years: int) -> list[dict[str, Any]]:
-    """Simulate every cell for so many model-years, a year for each stream."""
+def measure(jobs: Jobs, years: int, only: str) -> Iterator[dict[str, Any]]:
+    """Simulate every cell for so many model-years, a year for each stream, and yield its row."""
     chunks = max(1, years // _CHUNK)
-    work = [(cell, chunk, min(_CHUNK, years)) for cell in range(len(CELLS)) for chunk in range(chunks)]
-    found = list(jobs.map(_chunk, work))
-    rates = []
-    for i, cell in enumerate(CELLS):
-        counts = np.concatenate([pages for (at, _, _), pages in zip(work, found, strict=True) if at == i])
+    cells = [i for i, cell in enumerate(CELLS) if f"{cell.monitor}: {cell.noise}".startswith(only)]
+    found = jobs.map(_chunk, [(cell, chunk, min(_CHUNK, years)) for cell in cells for chunk in range(chunks)])
+    for i in cells:
+        counts = np.concatenate([next(found) for _ in range(chunks)])
         low, high = _poisson(int(counts.sum()), len(counts))
-        rates.append(Rate(cell.monitor, cell.noise, cell.promised, len(counts), int(counts.sum()), low, high))
-    return [asdict(rate) | {"seeds": f"(1, cell, chunk of {_CHUNK})"} for rate in rates]
+        rate = Rate(CELLS[i].monitor, CELLS[i].noise, CELLS[i].promised, len(counts), int(counts.sum()), low, high)
+        yield asdict(rate) | {"seeds": f"(1, cell, chunk of {_CHUNK})"}
 
 
 def _chunk(work: tuple[int, int, int]) -> Any:  # noqa: ANN401 - an array, through a pipe
@@ -59,13 +58,13 @@ def _chunk(work: tuple[int, int, int]) -> Any:  # noqa: ANN401 - an array, throu
     return pages(source, replays, alpha(cell.interval_s))
 
 
-def pod(jobs: Jobs, pods: int) -> dict[str, Any]:
-    """Simulate a month of pods with four monitors each: the share that had any false page."""
+def pod(jobs: Jobs, pods: int) -> Iterator[dict[str, Any]]:
+    """Simulate a month of pods with four monitors each: one row, with the share that had any false page."""
     chunks = max(1, pods // _CHUNK)
     found = np.concatenate(list(jobs.map(_pods, [(chunk, min(_CHUNK, pods)) for chunk in range(chunks)])))
     low, high = _binomial(int(found.sum()), len(found))
     bound = 1 - float(np.exp(-4 * SHARE * MONTH / YEAR))
-    return {
+    yield {
         "pods": len(found),
         "paged": int(found.sum()),
         "low": low,

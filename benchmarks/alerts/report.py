@@ -42,18 +42,36 @@ noise of sd .03, 288 reference replays, no tolerance.
 def page(found: Mapping[str, Any]) -> str:
     """Return the page of the parts that were measured."""
     parts = [_HEAD]
-    if "false_alarms" in found:
-        parts.append(_FALSE + "\n" + _false_alarms(found["false_alarms"]))
-    if "pod" in found:
-        parts.append(_pod(found["pod"]))
-    if "delays" in found:
-        parts.append(_DELAYS + "\n" + _delays(found["delays"]))
+    if rows := found.get("false_alarms"):
+        parts.append(_FALSE + "\n" + _false_alarms(rows) + _runs(rows))
+    if rows := found.get("pod"):
+        parts.append(_pod(rows[0]) + _runs(rows))
+    if rows := found.get("delays"):
+        parts.append(_DELAYS + "\n" + _delays(rows) + _runs(rows))
     return "\n".join(parts)
+
+
+def _runs(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say which run the rows of a table come from: they may be measured one by one."""
+    runs = sorted({str(row["run"]) for row in rows}, reverse=True)
+    if len(runs) == 1:
+        return f"\nMeasured {runs[0]}.\n"
+    latest, *older = runs
+    named = (", ".join(_name(row) for row in rows if row["run"] == run) for run in older)
+    return (
+        f"\nMeasured {latest}; but "
+        + "; ".join(f"of {run}: {names}" for run, names in zip(older, named, strict=True))
+        + ".\n"
+    )
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return str(row["stream"]) if "stream" in row else f"{row['monitor']} ({row['noise']})"
 
 
 def _false_alarms(rates: Sequence[Mapping[str, Any]]) -> str:
     heads = ("monitor", "noise", "rate is", "pages", "a year", "95 % interval", "budget of 0.25")
-    rows = [Rate(**{key: value for key, value in rate.items() if key != "seeds"}).row() for rate in rates]
+    rows = [Rate(**{key: value for key, value in rate.items() if key not in ("seeds", "run")}).row() for rate in rates]
     years = sorted({rate["years"] for rate in rates})
     return f"{', '.join(f'{year:,}' for year in years)} model-years a line.\n\n" + _table(heads, rows)
 

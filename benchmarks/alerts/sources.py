@@ -93,8 +93,8 @@ class Outcomes:
 
 def _bets(each: Worse) -> Iterator[tuple[int, float, float, float, float]]:
     for index, group in enumerate(each.groups):
-        for rate in group.alternatives:
-            yield index, group.size, group.limit, rate, 1 / (len(each.groups) * len(group.alternatives))
+        for rate, weight in zip(group.alternatives, group.weights, strict=True):
+            yield index, group.size, group.limit, rate, weight / len(each.groups)
 
 
 class Shares:
@@ -194,15 +194,22 @@ def latencies(
     memory: float = 0.9,
     extra: Callable[[int], FloatArray | float] = lambda replay: 0.0,
     spread: float = 0.05,
+    p99: bool = False,
 ) -> Callable[[int], FloatArray]:
-    """Return STATISTICS' stream: 200 log-normal requests of sigma .35 around 100 ms, a daily ±10 %, an AR(1) level."""
+    """Return a stream of mean logs: 200 log-normal requests of sigma .35 around 100 ms, a daily ±10 %, an AR(1) level.
+
+    `p99` gives the log of the 198th of the 200 latencies in their place.
+    """
+    from scipy.special import ndtri  # noqa: PLC0415 - only here
+
     level = random.normal(0, spread, streams)
 
     def draw(replay: int) -> FloatArray:
         nonlocal level
         level = memory * level + random.normal(0, spread * math.sqrt(1 - memory**2), streams)
         course = math.log(0.1) + math.log1p(0.1 * math.sin(2 * math.pi * replay / DAY))
-        return np.asarray(course + level + random.normal(0, 0.35 / math.sqrt(200), streams) + extra(replay))
+        own = ndtri(random.beta(198, 3, streams)) if p99 else random.normal(0, 1 / math.sqrt(200), streams)
+        return np.asarray(course + level + 0.35 * own + extra(replay))
 
     return draw
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import bdtr, bdtrc
 
 from goldwatch.monitor.bounds import lower, upper
-from goldwatch.monitor.rates import BOUND_ERROR
+from goldwatch.monitor.rates import BOUND_ERRORS
 
 
 def counts_pmf(rates):
@@ -53,7 +53,8 @@ def test_refuses_what_has_no_bound(bound, k, n, error, message):
 def test_holds_over_examples_times_replays_of_unequal_rates(rates, replays):
     pmf, trials = counts_pmf(rates * replays), len(rates) * replays
     mean = float(np.mean(rates))
-    too_low = sum(p for k, p in enumerate(pmf) if upper(k, trials, BOUND_ERROR) < mean - 1e-12)
-    too_high = sum(p for k, p in enumerate(pmf) if lower(k, trials, BOUND_ERROR) > mean + 1e-12)
-    # One expected success less than error: there the bound's error is -log(1 - error), larger by half of its square.
-    assert max(too_low, too_high) <= -np.log1p(-BOUND_ERROR) + 1e-12
+    for error in BOUND_ERRORS.values():
+        too_low = sum(p for k, p in enumerate(pmf) if upper(k, trials, error) < mean - 1e-12)
+        too_high = sum(p for k, p in enumerate(pmf) if lower(k, trials, error) > mean + 1e-12)
+        # One expected success less than error: there it is -log(1 - error), larger by half of its square.
+        assert max(too_low, too_high) <= -np.log1p(-error) + 1e-12

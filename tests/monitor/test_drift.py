@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from goldwatch.judgement import Severity, State
 from goldwatch.monitor.columns import Categories, Numbers, columns
 from goldwatch.monitor.drift import Drift, Window
+from goldwatch.monitor.places import place_bets
 
 ALPHA = 1 / (105_120 * 4)
 COUNTRIES = np.array(["BR", "DE", "IN", ""], dtype=object)
@@ -58,6 +60,45 @@ def test_steady_drift_and_recovery(drift):
     assert State.RECOVERED in {verdict.state for verdict in verdicts}
 
 
+def test_a_shift_of_a_whole_column_is_told_by_the_mean_place(drift):
+    _, verdicts = run(drift, windows(drift, 60, 10, shift=0.15))
+    assert verdicts[-1].state is State.ALERTING
+    first = next(verdict for verdict in verdicts if verdict.state is State.ALERTING)
+    assert first.summary.startswith("age: the 200 rows are at percentile 5")
+    assert first.summary.endswith(" in the reference")
+
+
+@given(st.lists(st.lists(st.integers(0, 10), min_size=2, max_size=2), min_size=1, max_size=8))
+def test_the_mean_is_at_most_one_wherever_the_rows_are(drift, pairs):
+    """Each row is at one of two places, missing ones included, as likely: all outcomes, at the edge of the null."""
+    column, offset = drift.columns[0], drift._offsets[0]
+    places = column.kind.places
+    mean = float(np.mean([places[pair].mean() for pair in map(np.array, pairs)]))
+    if not 0.01 < mean < 0.99:
+        return
+    bets = place_bets(column, offset, np.full(2, mean), np.array([mean / 2, (1 + mean) / 2]))
+    total = np.zeros(2)
+    for outcome in itertools.product(*pairs):
+        inside = np.bincount(outcome, minlength=11)
+        counts = np.zeros(drift._offsets[-1])
+        counts[offset : offset + 9] = np.cumsum(inside[:9])
+        counts[offset + 9] = inside[10]
+        total += np.exp(bets.log_e(len(pairs), counts)) / 2 ** len(pairs)
+    assert np.all(total <= 1 + 1e-9)
+
+
+def test_the_band_of_the_mean_place_holds_it():
+    random, missed = np.random.default_rng(11), 0
+    for seed in range(200):
+        (column,) = columns({"normal": random.normal(0, 1, 1000)}, seed)
+        assert isinstance(column.kind, Numbers)
+        assert column.place is not None
+        truth = np.mean([math.erfc(-edge / math.sqrt(2)) / 2 for edge in column.kind.edges])
+        missed += not column.place.low <= truth <= column.place.high
+        assert column.place.high - column.place.low < 0.12
+    assert missed <= 200 * 0.03
+
+
 def test_a_categorical_column_drifts_too(drift):
     _, verdicts = run(drift, windows(drift, 12, 4, brazil=0.45))
     assert verdicts[-1].state is State.ALERTING
@@ -84,8 +125,12 @@ def test_the_mean_is_at_most_one_for_rows_of_unequal_shares_within_the_band(drif
         pmf = np.ones(1)
         for p in chances:
             pmf = np.convolve(pmf, [1 - p, p])
-        counts = np.zeros((len(pmf), len(drift.columns) * 20))
-        counts[:, monitor._cell[bet]] = np.arange(len(pmf)) * cluster
+        counts = np.zeros((len(pmf), monitor._offsets[-1]))
+        # A row is in the cell or not; or, where the bet is on places, at or below all edges or above them.
+        cell, offset = monitor._bets[bet].cell, monitor._offsets[monitor._bets[bet].column]
+        edges = len(drift.columns[monitor._bets[bet].column].usual) - 1
+        inside = slice(offset, offset + edges) if cell is None else slice(offset + cell, offset + cell + 1)
+        counts[:, inside] = np.arange(len(pmf))[:, np.newaxis] * cluster
         e = np.exp(monitor.log_e(len(shares) * cluster, counts)[:, bet])
         assert pmf @ e <= 1 + 1e-9
 

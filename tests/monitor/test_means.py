@@ -228,3 +228,17 @@ def test_the_bound_on_a_mean_adapts_to_the_spread():
 def test_a_bound_needs_values_between_0_and_1(wrong):
     with pytest.raises(ValueError, match="needs values"):
         lower_mean(np.array(wrong), 0.01)
+
+
+def test_one_stake_that_suits_the_spread_gives_a_closer_bound_that_holds():
+    random, missed, closer = np.random.default_rng(7), 0, 0
+    for _ in range(300):
+        values = random.integers(0, 10, 400) / 9  # the variance is a tenth: see `columns`
+        bound = lower_mean(values, 0.05, (math.sqrt(2 * math.log(1 / 0.05) / (400 * 0.1)) / 2,))
+        missed += bound > 0.5
+        closer += bound > lower_mean(values, 0.05)
+    assert missed <= 300 * 0.05
+    assert closer > 250
+    for stakes in ((), (0.0,), (1.0,)):
+        with pytest.raises(ValueError, match="stakes lie between 0 and 1"):
+            lower_mean(np.ones(3), 0.05, stakes)

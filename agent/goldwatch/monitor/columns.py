@@ -1,28 +1,34 @@
 """The reference of live values: how the rows of a column fall into cells, and the exact band of each cell's share.
 
 A numeric column has a cell for each decile, the rows at or below it; a column of text one for each category; and both
-have one for missing values. The deciles and categories come from a few of the rows, the bands of Clopper and Pearson
-from all others, so they are exact for any column, with ties or without.
+have one for missing values. A row's *place* in a numeric column is the share of the deciles that it is not above. The
+deciles and categories come from a few of the rows, the bands of shares (Clopper and Pearson) and of the mean place (by
+betting) from all others, so they are exact for any column, with ties or without.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.monitor.bounds import lower, upper
+from goldwatch.monitor.bounds import lower, lower_mean, upper
 from goldwatch.monitor.detector import FloatArray
 
 BOUND_ERROR = 0.01
-"""The bands of all cells of all columns hold together with at least 99 % probability over the reference."""
+"""All bands of all columns hold together with at least 99 % probability over the reference.
+
+Half of it is for the cells, half for the places.
+"""
 
 _CHOOSING = 50  # one row of so many chooses the cells
 _LEAST_ROWS = 400
 _MOST_CATEGORIES = 50
 _DECILES = np.arange(1, 10) / 10
+_PLACE_VARIANCE = 0.1  # of ten places that are equally likely, which the stake of their bound is chosen for
 
 Values = NDArray[np.generic]
 IntArray = NDArray[np.int64]
@@ -38,6 +44,12 @@ class Numbers:
     def cells(self) -> tuple[str, ...]:
         """Return what each cell holds, in words."""
         return (*(f"at most {edge:.4g}" for edge in self.edges.tolist()), "missing")
+
+    @property
+    def places(self) -> FloatArray:
+        """Return the places [k + 2] of a row: up to the first edge, the next ones, above the last, and missing."""
+        edges = len(self.edges)
+        return np.append(np.arange(edges, -1, -1) / max(edges, 1), 0.5)
 
     def count(self, values: Values) -> IntArray:
         """Count the rows [k + 1] in each cell."""
@@ -66,15 +78,28 @@ class Categories:
         return np.array([*each, len(found) - sum(each), len(values) - len(found)], dtype=np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Where a mean lies: its exact bounds, and its `usual` value."""
+
+    low: float
+    usual: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """A column's name and cells, with the band `low` to `high` [cells] of each cell's share, and its `usual` share."""
+    """A column's name and cells, with the band `low` to `high` [cells] of each cell's share, and its `usual` share.
+
+    `place` is the band of the mean place; categories, and numbers that are all missing, have none.
+    """
 
     name: str
     kind: Numbers | Categories
     low: FloatArray
     usual: FloatArray
     high: FloatArray
+    place: Band | None = None
 
 
 def columns(table: Mapping[str, Values], seed: int = 0) -> tuple[Column, ...]:
@@ -88,8 +113,9 @@ def columns(table: Mapping[str, Values], seed: int = 0) -> tuple[Column, ...]:
     rows = np.random.default_rng(seed).permutation(lengths.pop())
     split = max(len(rows) // _CHOOSING, _LEAST_ROWS // 2)
     kinds = {name: _kind(values[rows[:split]]) for name, values in table.items()}
-    error = BOUND_ERROR / (2 * sum(len(kind.cells) for kind in kinds.values()))
-    return tuple(_column(name, kind, table[name][rows[split:]], error) for name, kind in kinds.items())
+    # Each band has two sides, and what there is of either sort shares its half of the error.
+    errors = BOUND_ERROR / 4 / sum(len(kind.cells) for kind in kinds.values()), BOUND_ERROR / 4 / len(kinds)
+    return tuple(_column(name, kind, table[name][rows[split:]], errors) for name, kind in kinds.items())
 
 
 def _kind(values: Values) -> Numbers | Categories:
@@ -105,9 +131,19 @@ def _kind(values: Values) -> Numbers | Categories:
     return Numbers(np.unique(edges))
 
 
-def _column(name: str, kind: Numbers | Categories, values: Values, error: float) -> Column:
-    counts, rows = kind.count(values).tolist(), len(values)
-    low = np.array([lower(count, rows, error) for count in counts])
-    high = np.array([upper(count, rows, error) for count in counts])
-    usual = (np.array(counts) + 0.5) / (rows + 1)
-    return Column(name, kind, low, usual, high)
+def _column(name: str, kind: Numbers | Categories, values: Values, errors: tuple[float, float]) -> Column:
+    counts, rows = kind.count(values), len(values)
+    low = np.array([lower(count, rows, errors[0]) for count in counts.tolist()])
+    high = np.array([upper(count, rows, errors[0]) for count in counts.tolist()])
+    place = _place(kind, counts, rows, errors[1]) if isinstance(kind, Numbers) and kind.edges.size else None
+    return Column(name, kind, low, (counts + 0.5) / (rows + 1), high, place)
+
+
+def _place(kind: Numbers, counts: IntArray, rows: int, error: float) -> Band:
+    """Bound the mean place of `rows` with these counts [k + 1]; each side errs with at most `error`."""
+    below, missing = counts[:-1], counts[-1:]
+    between = np.concatenate([np.diff(below, prepend=0, append=rows - missing[0]), missing])
+    values = np.repeat(kind.places, between)
+    stake = min(math.sqrt(2 * math.log(1 / error) / (rows * _PLACE_VARIANCE)) / 2, 0.5)
+    high = 1 - lower_mean(1 - values, error, (stake,))
+    return Band(lower_mean(values, error, (stake,)), float(values.mean()), high)

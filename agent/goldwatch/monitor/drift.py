@@ -1,12 +1,14 @@
 """The monitor *drift*: whether live values still fall where those of the reference did. A ticket.
 
 For each cell of each column (see `columns`), and to either side, likelihood ratios of a share past the cell's band
-against the edge of the band. All bets share one detector, so many columns cost a little delay and no false alarm.
-Rows within a window are taken for independent; where they come in clusters of c, each e takes the root of order c.
+against the edge of the band; and the same for the mean place of a column's rows (see `places`). All bets share one
+detector, so many columns cost a little delay and no false alarm. Rows within a window are taken for independent; where
+they come in clusters of c, each e takes the root of order c.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Severity, Verdict
-from goldwatch.monitor.columns import Column, Values
+from goldwatch.monitor.columns import Band, Column, Values
 from goldwatch.monitor.detector import Detector, FloatArray
 from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
+from goldwatch.monitor.places import place_bets
 from goldwatch.monitor.rates import log_ratios
 
 _STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
+_BOTH = ("null", "alternative")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +36,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class _Bet:
-    """A bet that a cell's share is past the limit `null`: on `alternative`, of which `mildest` is the least far out."""
+    """A bet that a mean is past the limit `null`: on `alternative`, of which `mildest` is the least far out.
+
+    The mean is the share of a `cell`, or, where that is None, the mean place.
+    """
 
     column: int
-    cell: int
+    cell: int | None
     null: float
     alternative: float
     mildest: float
@@ -56,16 +63,23 @@ class Drift:
             raise ValueError(f"a tolerance of {tolerance} and clusters of {cluster} cannot be watched")
         self.columns = tuple(columns)
         self._cluster = cluster
-        self._bets = [bet for i, column in enumerate(columns) for bet in _bets(i, column, tolerance)]
+        self._offsets = np.cumsum([0, *(len(column.usual) for column in columns)])
+        shares = [bet for i, column in enumerate(columns) for bet in _share_bets(i, column, tolerance)]
+        places = [list(_place_bets(i, column, tolerance)) for i, column in enumerate(columns)]
+        self._bets = [*shares, *(bet for bets in places for bet in bets)]
         if not self._bets:
             raise ValueError("no share of any column could be told from its band")
-        self._offsets = np.cumsum([0, *(len(column.usual) for column in columns)])
-        self._cell = np.array([self._offsets[bet.column] + bet.cell for bet in self._bets])
-        self._null, self._alternative = (
-            np.array([getattr(bet, name) for bet in self._bets]) for name in ("null", "alternative")
-        )
-        sizes = np.bincount([bet.column for bet in self._bets], minlength=len(columns))
-        weights = [1 / float(sizes[bet.column]) for bet in self._bets]
+        self._cell = np.array([self._offsets[bet.column] + bet.cell for bet in shares], dtype=np.int64)
+        self._null, self._alternative = (np.array([getattr(bet, name) for bet in self._bets]) for name in _BOTH)
+        self._places = [
+            place_bets(columns[i], int(self._offsets[i]), *(np.array([getattr(b, n) for b in bets]) for n in _BOTH))
+            for i, bets in enumerate(places)
+            if bets
+        ]
+        # Columns weigh the same, and within one that has places, so do they and the cells.
+        sorts = [(bet.column, bet.cell is None) for bet in self._bets]
+        counts = Counter(sorts)
+        weights = [1 / (counts[sort] * (1 + ((sort[0], not sort[1]) in counts))) for sort in sorts]
         detector = Detector(weights, alpha, [*self._null, *self._alternative, cluster])
         # What is bet on in the test turned round follows from the bet that paged, which is saved with it.
         self.log_weights = detector.log_weights
@@ -93,17 +107,17 @@ class Drift:
         summary = self._summary(observation.rows, counts, best)
 
         def back(best: int) -> FloatArray:
-            bet, two = self._bets[best], np.ones(2)
-            alternatives = np.array([bet.null, bet.usual])
-            found = log_ratios(two * counts[self._cell[best]], two * observation.rows, two * bet.mildest, alternatives)
-            return found / self._cluster
+            return self._back(self._bets[best], observation.rows, counts) / self._cluster
 
         return self._episodes.update(state, log_e, back, at, summary)
 
     def log_e(self, rows: int, counts: FloatArray) -> FloatArray:
         """Return the log e-values [..., bets] of `counts` [..., cells of all columns] among so many rows."""
-        found = log_ratios(counts[..., self._cell], np.array(float(rows)), self._null, self._alternative)
-        return found / self._cluster
+        shares = slice(len(self._cell))
+        found = log_ratios(
+            counts[..., self._cell], np.array(float(rows)), self._null[shares], self._alternative[shares]
+        )
+        return np.concatenate([found, *(bets.log_e(rows, counts) for bets in self._places)], axis=-1) / self._cluster
 
     def standing(self, state: Standing) -> Verdict:
         """Say again what is known, without a new window."""
@@ -126,20 +140,49 @@ class Drift:
                 raise ValueError(f"the counts of column {column.name!r} are impossible for {window.rows} rows")
         return np.concatenate([window.counts[column.name] for column in self.columns]).astype(np.float64)
 
+    def _back(self, bet: _Bet, rows: int, counts: FloatArray) -> FloatArray:
+        """Return the logs of the test turned round [2]: "it is still at least the mildest that was bet on"."""
+        mildest, alternatives = np.full(2, bet.mildest), np.array([bet.null, bet.usual])
+        offset = int(self._offsets[bet.column])
+        if bet.cell is None:
+            return place_bets(self.columns[bet.column], offset, mildest, alternatives).log_e(rows, counts)
+        return log_ratios(np.full(2, counts[offset + bet.cell]), np.full(2, float(rows)), mildest, alternatives)
+
     def _summary(self, rows: int, counts: FloatArray, best: int) -> str:
         bet = self._bets[best]
-        column, share = self.columns[bet.column], counts[self._cell[best]] / rows
-        low, high = column.low[bet.cell], column.high[bet.cell]
-        cell = column.kind.cells[bet.cell]
-        return f"{column.name}: {share:.1%} of {rows:,} rows {cell}, {low:.1%} to {high:.1%} in the reference"
+        column, offset = self.columns[bet.column], self._offsets[bet.column]
+        own = counts[offset : offset + len(column.usual)]
+        if bet.cell is None and column.place is not None:
+            # The places of the edges of k cells, of the missing rows one half: a mean is that of the shares.
+            place = (own[:-1].mean() + own[-1] / 2) / rows
+            now, low, high = (100 * (1 - share) for share in (place, column.place.high, column.place.low))
+            return (
+                f"{column.name}: the {rows:,} rows are at percentile {now:.1f} of the reference on average, "
+                f"{low:.1f} to {high:.1f} in the reference"
+            )
+        cell = bet.cell or 0
+        low, high, words = column.low[cell], column.high[cell], column.kind.cells[cell]
+        return (
+            f"{column.name}: {own[cell] / rows:.1%} of {rows:,} rows {words}, {low:.1%} to {high:.1%} in the reference"
+        )
 
 
-def _bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
+def _share_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
     for cell, (low, usual, high) in enumerate(zip(column.low, column.usual, column.high, strict=True)):
-        for limit, sign in ((high + tolerance, 1), (low - tolerance, -1)):
-            if 0 < limit < 1:
-                shares = [float(_shifted(limit, sign * step)) for step in _STEPS]
-                yield from (_Bet(index, cell, float(limit), share, shares[0], float(usual)) for share in shares)
+        yield from _bets(index, cell, Band(float(low), float(usual), float(high)), tolerance)
+
+
+def _place_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
+    """Yield the bets on the mean place, which moves by no more than the tolerance if no share does."""
+    if column.place is not None:
+        yield from _bets(index, None, column.place, tolerance)
+
+
+def _bets(column: int, cell: int | None, band: Band, tolerance: float) -> Iterator[_Bet]:
+    for limit, sign in ((band.high + tolerance, 1), (band.low - tolerance, -1)):
+        if 0 < limit < 1:
+            means = [_shifted(limit, sign * step) for step in _STEPS]
+            yield from (_Bet(column, cell, limit, mean, means[0], band.usual) for mean in means)
 
 
 def _shifted(share: float, step: float) -> float:

@@ -11,6 +11,7 @@ beyond one count from the mean, and bounds at an error under 1/4 lie there. docs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,11 @@ from numpy.typing import NDArray
 from goldwatch.monitor.bounds import upper
 from goldwatch.monitor.detector import FloatArray
 
-BOUND_ERROR = 0.005
-"""The error of each of the two bounds: together they hold with at least 99 % probability over the reference."""
+BOUND_ERRORS = {"pooled": 0.008, "stable": 0.002}
+"""The errors of the two bounds: together they hold with at least 99 % probability over the reference.
+
+The bound on the stable examples, which hardly ever fail, is widened little by a small error; the other one is much.
+"""
 
 _LOSSES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
 _FACTORS = (2, 4, 10, 30, 100, 300, 1000)
@@ -34,7 +38,7 @@ class Group:
 
     `members` [n] says which. `limit` is the null, an upper bound from the reference plus the tolerance; `usual` the
     estimate (failures + 1/2) / (trials + 1), inside (0, limit); `alternatives` are the rates bet on, rising from
-    just past the limit, and there is at least one.
+    just past the limit, and there is at least one. `weights`, which sum to 1, are theirs.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Group:
     usual: float
     limit: float
     alternatives: tuple[float, ...]
+    weights: tuple[float, ...]
 
 
 def groups(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float) -> tuple[Group, ...]:
@@ -82,11 +87,14 @@ def _group(name: str, members: NDArray[np.bool_], failures: int, replays: int, t
     if size == 0:
         return None
     trials = size * replays
-    limit = upper(failures, trials, BOUND_ERROR) + tolerance * members.size / size
+    limit = upper(failures, trials, BOUND_ERRORS[name]) + tolerance * members.size / size
     alternatives = _pooled_alternatives(limit) if name == "pooled" else _stable_alternatives(limit)
     if not alternatives:
         return None
-    return Group(name, members, size, (failures + 0.5) / (trials + 1), limit, tuple(alternatives))
+    # A large loss shows in a replay whatever its bet weighs; what a small one weighs is hours.
+    shares = [(rate - limit) ** -0.5 if name == "pooled" else 1.0 for rate in alternatives]
+    weights = tuple(share / math.fsum(shares) for share in shares)
+    return Group(name, members, size, (failures + 0.5) / (trials + 1), limit, tuple(alternatives), weights)
 
 
 def _pooled_alternatives(limit: float) -> Sequence[float]:

@@ -42,7 +42,7 @@ class Worse:
         self._null = np.array([group.limit for group in self.groups for _ in group.alternatives])
         self._alternative = np.array([rate for group in self.groups for rate in group.alternatives])
         self._sizes = np.array([group.size for group in self.groups], dtype=np.float64)
-        weights = [1 / len(group.alternatives) for group in self.groups for _ in group.alternatives]
+        weights = [weight for group in self.groups for weight in group.weights]
         parameters = [*self._null, *self._alternative, *self._sizes]
         self._recoveries = tuple(_Recovery(group) for group in self.groups)
         watching = Watching(self.name, Severity.PAGE, "the model is worse")
