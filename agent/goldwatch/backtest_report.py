@@ -67,4 +67,4 @@ def _episode(episode: Episode) -> str:
 
 def _calls(rule: Fired) -> str:
     first = "" if rule.first is None else f", first {format_moment(rule.first)}"
-    return f"{rule.times:,} times in {rule.looked:,} replays{first}"
+    return f"{_times(rule.times)} in {rule.looked:,} replays{first}"
