@@ -46,6 +46,8 @@ class ControlPlane:
     """The API server, asked as an administrator."""
 
     folder: Path
+    extra: dict[str, str] = field(default_factory=dict)
+    """Flags of kube-apiserver in place of, or beside, those below."""
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ class ControlPlane:
             "service-cluster-ip-range": "10.0.0.0/24",
             "allow-privileged": "true",
             "disable-admission-plugins": "ServiceAccount",
-        }
+        } | self.extra
         with contextlib.ExitStack() as ending:
             self._start(store, "etcd", ending)
             self._start([server, *(f"--{name}={value}" for name, value in flags.items())], "apiserver", ending)
@@ -122,21 +124,33 @@ class ControlPlane:
         accept: str = "application/json",
     ) -> Any:
         """Send one request. Raises Refused with the server's own message."""
+        return self._send(method, path, body, token or self.admin, kind, accept)[0]
+
+    def apply(self, manifest: dict[str, Any], namespace: str = "models") -> tuple[dict[str, Any], list[str]]:
+        """Apply an object as `kubectl apply --server-side` does; return what it became, and what the server warned of.
+
+        A field that the server does not know is an error.
+        """
+        path = f"{self._folder(manifest, namespace)}/{manifest['metadata']['name']}?fieldManager=test&force=true"
+        json_kind, apply_kind = "application/json", "application/apply-patch+yaml"
+        return self._send("PATCH", path, manifest, self.admin, apply_kind, json_kind)
+
+    def _send(self, method: str, path: str, body: Any, token: str, kind: str, accept: str) -> tuple[Any, list[str]]:
         trust = ssl.create_default_context()
         trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-        headers = {"Authorization": f"Bearer {token or self.admin}", "Content-Type": kind, "Accept": accept}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": kind, "Accept": accept}
         data = None if body is None else json.dumps(body).encode()
         url = f"https://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
-                text = answer.read().decode()
+                text, warnings = answer.read().decode(), answer.headers.get_all("Warning") or []
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read().decode()
             message = json.loads(text).get("message", text) if text.startswith("{") else text
             raise Refused(error.code, message) from None
-        return json.loads(text) if text.startswith("{") else text
+        return json.loads(text) if text.startswith("{") else text, warnings
 
     def create(self, manifest: dict[str, Any], namespace: str = "models") -> Any:
         """Create an object of any kind that the server knows."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
-from tests.cluster.control_plane import Refused
-from tests.real.agent import free_port, until
+from tests.cluster.injecting import injecting
+from tests.real.agent import until
 
 pytestmark = pytest.mark.cluster
 
 # 1.20 knows no native sidecars, so here it comes beside the server.
 VALUES = BASE | {"webhook": {"enabled": True}, "sidecar": {"native": False}}
-COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "webhook"]
 
 
 def pod(name: str, **annotations: str) -> dict[str, Any]:
@@ -34,59 +29,20 @@ def containers(created: dict[str, Any]) -> list[str]:
     return [container["name"] for container in created["spec"]["containers"]]
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Make one for the address that the API server finds the webhook at here: there is no Service without nodes."""
-    key, made = folder / "tls.key", folder / "tls.crt"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=webhook"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(made)]
-    subprocess.run(command, check=True, capture_output=True)
-    return made, key
-
-
 @pytest.fixture(scope="module")
 def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
-    folder = tmp_path_factory.mktemp("webhook")
-    manifests = render(VALUES)
     for kind in ("ClusterRole", "ClusterRoleBinding"):
-        cluster.plane.create(of_kind(manifests, kind)[0])
-    (sidecar,) = (m for m in of_kind(manifests, "ConfigMap") if "sidecar.yaml" in m["data"])
-    (folder / "sidecar.yaml").write_text(sidecar["data"]["sidecar.yaml"])
-    made, key = certificate(folder)
-    (configuration,) = of_kind(manifests, "MutatingWebhookConfiguration")
-    port = free_port()
-    authority = base64.b64encode(made.read_bytes()).decode()
-    (hook,) = configuration["webhooks"]
-    hook["clientConfig"] = {"url": f"https://127.0.0.1:{port}/inject", "caBundle": authority}
-    # a namespace gets this label by itself only from 1.21 on, and NotIn is true of one without it
-    hook.pop("matchConditions", None)
-    options = ["--sidecar", folder / "sidecar.yaml", "--certificate", made, "--key", key]
-    command = [*COMMAND, *map(str, options), "--host", "127.0.0.1", "--port", str(port)]
-    environ = {
-        "PATH": "/usr/bin",
-        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-        "KUBERNETES_SERVICE_PORT": str(cluster.plane.port),
-        "GOLDWATCH_SERVICE_ACCOUNT": str(cluster.webhook),
-    }
-    with (folder / "log").open("w+b") as log:
-        process = subprocess.Popen(command, env=environ, stderr=log)
-        try:
-            until(lambda: b"serving the webhook" in (folder / "log").read_bytes(), "it serves")
-            cluster.plane.create(configuration)
-            probe = iter(range(1000))
+        cluster.plane.create(of_kind(render(VALUES), kind)[0])
+    with injecting(cluster.plane, cluster.webhook, render(VALUES), tmp_path_factory.mktemp("webhook")) as process:
+        probe = iter(range(1000))
 
-            def asked() -> bool:
-                """The API server takes a while to know of a new webhook."""
-                created = cluster.plane.create(pod(f"probe-{next(probe)}", config="fraud"))
-                return "goldwatch" in containers(created)
+        def asked() -> bool:
+            """The API server takes a while to know of a new webhook."""
+            created = cluster.plane.create(pod(f"probe-{next(probe)}", config="fraud"))
+            return "goldwatch" in containers(created)
 
-            until(asked, "the API server asks it")
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-            with contextlib.suppress(Refused):
-                path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-                cluster.plane.ask("DELETE", f"{path}/{configuration['metadata']['name']}")
+        until(asked, "the API server asks it")
+        yield process
 
 
 def test_who_does_not_ask_passes_untouched(cluster: Cluster, webhook: object) -> None:
