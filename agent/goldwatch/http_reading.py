@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import math
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 _TIME_LIMIT_S = 5.0
 _MOST_BYTES = 2**20
+_CHUNK_BYTES = 2**16
 
 
 class Unreadable(Exception):
@@ -24,23 +27,67 @@ def fetch(url: str, headers: Mapping[str, str], most_bytes: int = _MOST_BYTES) -
 
     Only http and https are followed. The text of an error shows neither the headers nor the query.
     """
+    into = io.BytesIO()
+    download(url, headers, into, most_bytes)
+    return into.getvalue()
+
+
+def download(
+    url: str,
+    headers: Mapping[str, str],
+    into: BinaryIO,
+    most_bytes: int,
+    *,
+    silence_s: float = _TIME_LIMIT_S,
+    limit_s: float = math.inf,
+) -> None:
+    """Write what a server answers with into a file, as `fetch` does; `silence_s` bounds each wait, `limit_s` all of it.
+
+    Raises Unreadable, after which the file holds a part of it.
+    """
     shown = url.partition("?")[0]
     if not url.startswith(("http://", "https://")):
         raise Unreadable(f"{shown} is no address of HTTP")
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
+    deadline, taken = time.monotonic() + limit_s, 0
     try:
-        with urllib.request.urlopen(request, timeout=_TIME_LIMIT_S) as answer:  # noqa: S310
-            content: bytes = answer.read(most_bytes + 1)
+        request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
+        with _OPENER.open(request, timeout=silence_s) as answer:
+            while chunk := answer.read(min(_CHUNK_BYTES, most_bytes + 1 - taken)):
+                taken += len(chunk)
+                if taken > most_bytes:
+                    raise Unreadable(f"{shown} answers with more than {most_bytes:,} bytes")
+                if time.monotonic() > deadline:
+                    raise Unreadable(f"{shown} did not end within {limit_s:g} s")
+                into.write(chunk)
     except urllib.error.HTTPError as error:
         with error:
             text = error.read(300).decode(errors="replace").strip()
         raise Unreadable(f"{shown}: HTTP {error.code}: {text[:200]}") from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise Unreadable(f"{shown}: {reason}") from None
-    if len(content) > most_bytes:
-        raise Unreadable(f"{shown} answers with more than {most_bytes} bytes")
-    return content
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to another host without the headers that were meant for this one: they may hold a token."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return what is asked next."""
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None and urllib.parse.urlsplit(newurl)[:2] != urllib.parse.urlsplit(req.full_url)[:2]:
+            following.headers.clear()
+        return following
+
+
+_OPENER = urllib.request.build_opener(_Redirects)
 
 
 def fetch_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever the server says

@@ -121,8 +121,12 @@ def _rehearse(wanted: InForce, workers: Workers) -> None:
 
 
 def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
-    """Open and verify a golden set in a worker process. Raises UnusableSet."""
+    """Open and verify a golden set in a worker process, fetched if it has to be. Raises UnusableSet."""
     try:
+        if golden.url:
+            headers = {name: value.get_secret_value() for name, value in golden.headers.items()}
+            asked = {"url": golden.url, "path": str(golden.path), "digest": golden.digest, "headers": headers}
+            workers.call(JUDGES, "goldwatch.golden.fetch:job", asked)
         facts = workers.call(JUDGES, "goldwatch.judge:inspect", {"path": str(golden.path)})
     except (JobFailed, WorkerDied) as error:
         raise UnusableSet(str(error)) from None

@@ -125,3 +125,16 @@ def test_the_effective_config_is_json_as_people_write_it(load_text: LoadText) ->
 def test_importing_the_config_imports_no_numpy() -> None:
     code = "import sys, goldwatch.config; sys.exit('numpy' in sys.modules or 'apscheduler' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_golden_set_that_is_fetched_has_a_folder_for_each_digest(load_text: LoadText, tmp_path: Path) -> None:
+    digest = "sha256:" + "5ce757ab9d4f" + "0" * 52
+    entry = f"{{url: 'https://host/sets/fraud', digest: '{digest}', headers: {{authorization: 'Bearer ${{TOKEN}}'}}}}"
+    text = START.replace("./golden/fraud-2026q3", entry)
+    config = load_text(text, {"TOKEN": "s3cret", "STATE_DIRECTORY": "/state"})
+    golden = config.golden["fraud-2026q3"]
+    assert golden.path == Path("/state/golden/fraud-2026q3-5ce757ab9d4f")
+    assert golden.headers["authorization"].get_secret_value() == "Bearer s3cret"
+    assert "s3cret" not in str(config.model_dump())
+    kept = load_text(text.replace("{url", "{path: here, url"), {"TOKEN": "s3cret"}).golden["fraud-2026q3"]
+    assert kept.path == tmp_path / "here"

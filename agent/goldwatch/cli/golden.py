@@ -121,7 +121,10 @@ def build(  # noqa: PLR0913 - options, each by its name
         found = load(config)
         wanted = pick(found, watch)
         of = found.targets[pick_target(wanted, target)]
-        folder = to or found.golden[wanted.golden].path
+        entry = found.golden[wanted.golden]
+        if to is None and entry.url:
+            fail(f"golden.{entry.name} is fetched from {entry.url}; name the new folder by --to")
+        folder = to or entry.path
         asked = Examples(examples.absolute(), name, licence, source, tolerance, names, specs, decision)
         made = build(wanted, of, asked, Wanted(folder, version, replays), workers, _tell)
     except (ConfigError, CannotCalibrate) as error:

@@ -35,6 +35,7 @@ _KEPT = (
     "maxLength",
     "minItems",
     "required",
+    "anyOf",  # of which keys are required; one of types is looked into
 )
 _NOT_IN_GO = ("(?!", "(?=", "(?<")
 """The API server's regular expressions look neither ahead nor behind."""
@@ -111,7 +112,7 @@ def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
     if "$ref" in schema:
         found = definitions[schema["$ref"].rsplit("/", 1)[-1]]
         return structural(found | {k: v for k, v in schema.items() if k != "$ref"}, definitions)
-    if "anyOf" in schema:
+    if "anyOf" in schema and "properties" not in schema:
         choices = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
         one = choices[0] if len(choices) == 1 else {}
         return structural(one | {k: v for k, v in schema.items() if k != "anyOf"}, definitions)

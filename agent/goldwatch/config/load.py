@@ -45,6 +45,7 @@ def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tup
 def _take_header_secrets(document: Document) -> None:
     routes: list[tuple[str, ...]] = [("exporters", "otlp"), ("energy", "carbon_api")]
     routes += [("energy", "meters", name) for name in document.section("energy", "meters")]
+    routes += [("golden", name) for name in document.section("golden")]
     routes += [("targets", name, "busy") for name in document.section("targets")]
     for route in routes:
         section = document.section(*route)

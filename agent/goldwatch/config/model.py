@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, PlainSerializer, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
 from goldwatch.config.busy import Busy
@@ -112,11 +112,16 @@ class Target(_Resolved):
 
 
 class Golden(_Resolved):
-    """A golden set: its name here, the absolute path of its folder, and what its digest must begin with."""
+    """A golden set: its name here, the absolute path of its folder, and what its digest must begin with.
+
+    With a `url` the folder is fetched from there, by `headers`, if it is not there; `digest` is then the whole digest.
+    """
 
     name: str
+    url: str = ""
     path: Path
     digest: str = ""
+    headers: Mapping[str, SecretStr] = Field(default_factory=dict)
 
 
 class Watch(_Resolved):

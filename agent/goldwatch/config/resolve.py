@@ -14,9 +14,11 @@ from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
 from goldwatch.config.sections import Exporters
-from goldwatch.config.written import ConfigFile, TargetEntry, WatchEntry
+from goldwatch.config.written import ConfigFile, GoldenEntry, TargetEntry, WatchEntry
 from goldwatch.energy.carbon import ByHour
 
+_DIGITS = 12
+"""Of a digest in the name of a folder; all of it is verified."""
 _KINDS = {"golden": "golden set", "targets": "target"}
 
 
@@ -122,10 +124,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
     return Config(
         source=document.file,
         targets={name: _with_limits(target, written.targets[name]) for name, target in targets.items()},
-        golden={
-            name: Golden(name=name, path=_absolute(document.folder, entry.path), digest=entry.digest)
-            for name, entry in written.golden.items()
-        },
+        golden={name: _golden(name, entry, document.folder, state) for name, entry in written.golden.items()},
         watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},
         replays=written.replays,
         alerts=written.alerts,
@@ -135,6 +134,13 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         cluster=written.cluster,
         log=written.log,
     )
+
+
+def _golden(name: str, entry: GoldenEntry, folder: Path, state: Path) -> Golden:
+    """Place a set; one that is fetched has a folder for each digest, so that no version takes the place of another."""
+    digits = entry.digest.removeprefix("sha256:")[:_DIGITS]
+    path = _absolute(folder, entry.path) if entry.path else _absolute(state, f"golden/{name}-{digits}")
+    return Golden(name=name, path=path, url=entry.url, digest=entry.digest, headers=entry.headers)
 
 
 def _with_limits(target: Target, entry: TargetEntry) -> Target:

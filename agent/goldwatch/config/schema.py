@@ -88,7 +88,7 @@ def _finish(definition: Schema) -> None:
         for mapping in (branch, *properties.values()):
             if "patternProperties" in mapping:  # of names, which have no other form
                 mapping["additionalProperties"] = False
-        if "properties" in branch and not branch.get("required"):
+        if "properties" in branch and not branch.get("required") and "anyOf" not in branch:
             branch["type"] = ["object", "null"]
 
 

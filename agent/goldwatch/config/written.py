@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
+    SecretStr,
     Strict,
     ValidationInfo,
     field_validator,
@@ -30,6 +32,7 @@ from goldwatch.config.sections import (
     Log,
     Objectives,
     Replays,
+    Url,
     empty_is_mapping,
 )
 from goldwatch.config.traffic import Load, RequestRate
@@ -44,7 +47,7 @@ def _parse_folder(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise q.QuantityError(value, "is not the path of a folder; write one such as ./golden/fraud-2026q3")
     if "://" in value:
-        raise q.QuantityError(value, "is not the path of a folder; copy the golden set here, and write its path")
+        raise q.QuantityError(value, "is not the path of a folder; of one that lies elsewhere write `url` and `digest`")
     return value
 
 
@@ -68,6 +71,7 @@ def _parse_deployment(value: object) -> str:
 
 _DEPLOYMENT = "^([a-z0-9][-a-z0-9]{0,62}/)?[a-z0-9][-a-z0-9.]{0,252}$"
 _DIGEST = "^(sha256:[0-9a-f]{12,64})?$"
+_WHOLE_DIGEST = len("sha256:") + 64
 Digest = Annotated[str, Quantity(_parse_digest, str, _DIGEST, ("sha256:5ce757ab9d4f",))]
 MEMORY = (16 * 2**20, 2**50)
 """The least and the most memory that a worker can be allowed, in bytes."""
@@ -111,15 +115,43 @@ class TargetEntry(Section):
 
 
 class GoldenEntry(Section):
-    """A golden set: the path of its folder, by itself or as `path:`."""
+    """A golden set: the path of its folder, by itself or as `path:`; or where it is fetched from, and its digest."""
 
-    path: Folder = Field(description="The folder of the golden set, relative to that of the config.")
-    digest: Digest = Field(default="", description="What the digest of the set must begin with: it pins the set.")
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["path"]}, {"required": ["url", "digest"]}]})
+
+    url: Url = Field(
+        default="", description="Where the folder is fetched from, once: the address without /golden.json at its end."
+    )
+    path: Folder = Field(
+        default="",
+        description="The folder of the golden set, relative to that of the config; with `url`, where it is kept.",
+    )
+    digest: Digest = Field(
+        default="",
+        description="What the digest of the set must begin with: it pins the set. With `url`, all of it.",
+    )
+    headers: Mapping[str, SecretStr] = Field(
+        default_factory=dict,
+        description="With `url`: headers of each request, each value a reference (${NAME} or ${file:PATH}).",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
         return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if not (self.path or self.url):
+            raise ValueError("names no golden set; write `path`, its folder, or `url` and `digest`")
+        if self.url and len(self.digest) != _WHOLE_DIGEST:
+            raise ValueError(
+                "`url` needs the whole `digest`, sha256: and 64 hexadecimal digits, so that nobody on the way can put "
+                "another set in its place; `goldwatch golden verify FOLDER` prints it"
+            )
+        if self.headers and not self.url:
+            raise ValueError("`headers` are for `url`; a folder has none")
+        return self
 
 
 class WatchEntry(Section):

@@ -18,7 +18,7 @@ from goldwatch.golden.tensors import TensorLocation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST_MANIFEST_BYTES = 16 * 2**20
+MOST_MANIFEST_BYTES = 16 * 2**20
 _CHANGED = "the set was changed after it was frozen. Restore it, or freeze a new version (docs/golden-sets.md)"
 
 
@@ -135,11 +135,11 @@ def _manifest_bytes(folder: Path) -> bytes:
         raise GoldenError(folder, problem)
     try:
         with (folder / MANIFEST).open("rb") as stream:
-            raw = stream.read(_MOST_MANIFEST_BYTES + 1)
+            raw = stream.read(MOST_MANIFEST_BYTES + 1)
     except OSError as error:
         raise GoldenError(folder, f"{MANIFEST} cannot be read: {reason(error)}") from error
-    if len(raw) > _MOST_MANIFEST_BYTES:
-        raise GoldenError(folder, f"{MANIFEST} is longer than {_MOST_MANIFEST_BYTES:,} bytes: not a manifest")
+    if len(raw) > MOST_MANIFEST_BYTES:
+        raise GoldenError(folder, f"{MANIFEST} is longer than {MOST_MANIFEST_BYTES:,} bytes: not a manifest")
     return raw
 
 
