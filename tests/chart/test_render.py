@@ -238,6 +238,24 @@ def test_rollouts_are_read_where_that_is_allowed() -> None:
     assert deployment["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
 
 
+def test_an_agent_and_its_metrics_know_where_they_are() -> None:
+    manifests = render(BASE | {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}})
+    (pod, _) = pod_specs(manifests)[::-1]
+    fields = {e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in pod["containers"][0]["env"][1:]}
+    assert fields == {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_UID": "metadata.uid",
+        "NODE_NAME": "spec.nodeName",
+        "NODE_ZONE": "metadata.labels['topology.kubernetes.io/zone']",
+        "NODE_REGION": "metadata.labels['topology.kubernetes.io/region']",
+    }
+    (pods,), (services,) = of_kind(manifests, "PodMonitor"), of_kind(manifests, "ServiceMonitor")
+    (endpoint,) = pods["spec"]["podMetricsEndpoints"]
+    assert [rule["targetLabel"] for rule in endpoint["relabelings"]] == ["node", "zone", "region"]
+    assert services["spec"]["endpoints"][0]["relabelings"] == endpoint["relabelings"]
+
+
 def test_an_agent_follows_a_config_that_is_not_the_charts() -> None:
     def arguments(values: dict[str, Any]) -> list[str]:
         (deployment,) = of_kind(render(BASE | values), "Deployment")

@@ -328,7 +328,11 @@ def test_logging_waits_for_no_collector_and_the_queue_is_bounded(
 
 def test_a_pod_is_known_by_the_downward_api() -> None:
     environ = {"POD_NAME": "fraud-0", "POD_NAMESPACE": "ml", "NODE_NAME": "n7", "POD_UID": "", "HOME": "/root"}
-    assert kubernetes(environ) == {"k8s.pod.name": "fraud-0", "k8s.namespace.name": "ml", "k8s.node.name": "n7"}
+    known = {"k8s.pod.name": "fraud-0", "k8s.namespace.name": "ml", "k8s.node.name": "n7"}
+    assert kubernetes(environ) == known
+    where = {"NODE_ZONE": "eu-west-1a", "NODE_REGION": "eu-west-1"}
+    placed = {"cloud.availability_zone": "eu-west-1a", "cloud.region": "eu-west-1"}
+    assert kubernetes(environ | where) == known | placed
 
 
 def test_closing_does_not_wait_for_a_collector_that_hangs(silence: str, protocol: Protocol, judgement: Make) -> None:

@@ -54,6 +54,8 @@ _OF_THE_POD = {
     "POD_NAMESPACE": "k8s.namespace.name",
     "POD_UID": "k8s.pod.uid",
     "NODE_NAME": "k8s.node.name",
+    "NODE_ZONE": "cloud.availability_zone",
+    "NODE_REGION": "cloud.region",
 }
 
 

@@ -19,8 +19,10 @@ env:
   - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
   - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
   - {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
-  - name: OTEL_RESOURCE_ATTRIBUTES
-    value: k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE),k8s.node.name=$(NODE_NAME)
+  - {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+  {{- /* Kubernetes puts these labels of the node on its pods from 1.35 on; before that they are empty. */}}
+  - {name: NODE_ZONE, valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/zone']"}}}
+  - {name: NODE_REGION, valueFrom: {fieldRef: {fieldPath: "metadata.labels['topology.kubernetes.io/region']"}}}
   {{- if $values.access.gpu.enabled }}
   - {name: NVIDIA_VISIBLE_DEVICES, value: {{ $values.access.gpu.visibleDevices | quote }}}
   - {name: NVIDIA_DRIVER_CAPABILITIES, value: utility}
