@@ -200,7 +200,11 @@ def test_every_agent_has_an_identity_of_its_own() -> None:
 
 def test_the_operator_has_a_role_in_its_namespaces_and_nowhere_else() -> None:
     manifests = render(BASE | {"standalone": {"enabled": False}} | MATRIX["operator"])
-    roles = of_kind(manifests, "Role")
+    lease, *roles = of_kind(manifests, "Role")
+    assert [(r["resources"], r["verbs"], r.get("resourceNames")) for r in lease["rules"]] == [
+        (["leases"], ["create"], None),
+        (["leases"], ["get", "update"], ["release-goldwatch-operator"]),
+    ]
     assert [role["metadata"]["namespace"] for role in roles] == ["a", "b"]
     assert not of_kind(manifests, "ClusterRole")
     allowed = {
@@ -214,13 +218,14 @@ def test_the_operator_has_a_role_in_its_namespaces_and_nowhere_else() -> None:
         ("configmaps", "create"),
         ("configmaps", "update"),
         ("pods", "list"),
+        ("events", "create"),
     }
-    (here,) = of_kind(render(BASE | {"operator": {"enabled": True}}), "Role")
+    (_, here) = of_kind(render(BASE | {"operator": {"enabled": True}}), "Role")
     assert here["metadata"]["namespace"] == "models"
 
 
 def test_only_discovery_may_make_and_delete_watches() -> None:
-    (role,) = of_kind(render(BASE | {"operator": {"enabled": True, "discovery": True}}), "Role")
+    (_, role) = of_kind(render(BASE | {"operator": {"enabled": True, "discovery": True}}), "Role")
     assert role["rules"][0]["verbs"] == ["list", "watch", "create", "update", "delete"]
     assert role["rules"][-1] == {
         "apiGroups": ["serving.kserve.io"],

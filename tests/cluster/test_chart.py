@@ -270,6 +270,7 @@ LEASE: Rules = {
     ("get", "coordination.k8s.io", "leases", "release-goldwatch"),
     ("update", "coordination.k8s.io", "leases", "release-goldwatch"),
 }
+LEASE_OF_OPERATOR: Rules = {(*rule[:3], rule[3] and f"{rule[3]}-operator") for rule in LEASE}
 ROLLOUTS: Rules = {("get", "apps", "deployments", "")}
 OPERATED: Rules = {
     *((verb, "goldwatch.dev", "watches", "") for verb in ("list", "watch", "create", "update", "delete")),
@@ -277,6 +278,7 @@ OPERATED: Rules = {
     *((verb, "", "configmaps", "") for verb in ("list", "create", "update")),
     ("list", "", "pods", ""),
     ("list", "serving.kserve.io", "inferenceservices", ""),
+    ("create", "", "events", ""),
 }
 TOLD: Rules = {("create", "", "events", "")}
 
@@ -285,7 +287,7 @@ TOLD: Rules = {("create", "", "events", "")}
     ("account", "here", "there", "elsewhere"),
     [
         ("release-goldwatch", LEASE | ROLLOUTS, ROLLOUTS, set()),
-        ("release-goldwatch-operator", OPERATED, OPERATED, set()),
+        ("release-goldwatch-operator", LEASE_OF_OPERATOR | OPERATED, OPERATED, set()),
         ("release-goldwatch-webhook", TOLD, TOLD, TOLD),
     ],
 )

@@ -28,7 +28,7 @@ def pod(name: str, since: str | None = FIRST, ip: str = "10.0.0.1", **annotation
 
 
 def test_the_pods_of_a_deployment_are_one_model_and_the_oldest_ready_one_is_asked() -> None:
-    (made,) = of_pods(
+    (found,) = of_pods(
         [
             pod("new", "2026-01-02T00:00:00Z", "10.0.0.2", golden="/golden/fraud"),
             pod("old", FIRST, golden="/golden/fraud", port="9000", every="2m", latency="50ms at p99"),
@@ -36,6 +36,8 @@ def test_the_pods_of_a_deployment_are_one_model_and_the_oldest_ready_one_is_aske
             pod("does not ask"),
         ]
     )
+    made = found.watch
+    assert found.source == {"apiVersion": "v1", "kind": "Pod", "name": "old"}
     assert made["metadata"] == {"name": "fraud", "labels": {"goldwatch.dev/discovered": "Pod"}}
     assert made["spec"] == {
         "target": {"probe": "open-inference", "url": "http://10.0.0.1:9000", "model": "fraud", "deployment": "fraud"},
@@ -54,7 +56,8 @@ def test_a_pod_that_ends_or_is_not_ready_is_not_asked() -> None:
 def test_a_pod_of_nobody_has_its_own_name() -> None:
     alone = pod("alone", golden="/golden/fraud", probe="tensorflow-serving", model="m", ip="fd00::1")
     alone["metadata"] |= {"ownerReferences": [], "labels": {}}
-    (made,) = of_pods([alone])
+    (found,) = of_pods([alone])
+    made = found.watch
     assert made["metadata"]["name"] == "alone"
     assert made["spec"]["target"] == {"probe": "tensorflow-serving", "url": "http://[fd00::1]:8000", "model": "m"}
 
@@ -68,7 +71,8 @@ def service(protocol: str | None, **status: Any) -> dict[str, Any]:
 def test_an_inference_service_is_asked_inside_the_cluster_by_its_protocol() -> None:
     address = {"url": "http://fraud.models.svc.cluster.local"}
     found = [
-        of_inference_services([service(p, address=address, url="http://x")])[0] for p in (None, "v1", "v2", "grpc-v2")
+        of_inference_services([service(p, address=address, url="http://x")])[0].watch
+        for p in (None, "v1", "v2", "grpc-v2")
     ]
     assert [watch["spec"]["target"]["probe"] for watch in found] == [
         "tensorflow-serving",

@@ -33,37 +33,56 @@ class Running:
 
 
 MAPS = "/api/v1/namespaces/models/configmaps"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/models/leases"
+LEASE = "release-goldwatch-operator"
 COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "operator", "--every", "1", "--discover"]
+COMMAND += ["--lease", LEASE]
 
 
-@pytest.fixture(scope="module")
-def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    define(cluster)
-    values = {"enabled": True, "discovery": True, "defaults": {"alerts": {"false_alarms": "2 per year"}}}
-    manifests = render(BASE | {"operator": values})
-    named = [m for m in manifests if m["metadata"]["name"] == "release-goldwatch-operator"]
-    for kind in ("Role", "RoleBinding"):
-        cluster.plane.create(of_kind(named, kind)[0])
-    (shared,) = of_kind(named, "ConfigMap")
-    folder = tmp_path_factory.mktemp("operator")
-    (folder / "defaults.yaml").write_text(shared["data"]["defaults.yaml"])
+@contextlib.contextmanager
+def operating(cluster: Cluster, folder: Path, name: str) -> Iterator[Running]:
+    """Run one operator until the end of the test, or until the test ends it."""
     environ = {
         "PATH": os.environ["PATH"],
         "KUBERNETES_SERVICE_HOST": "127.0.0.1",
         "KUBERNETES_SERVICE_PORT": str(cluster.plane.port),
         "GOLDWATCH_SERVICE_ACCOUNT": str(cluster.operator),
+        "POD_NAME": name,
     }
     options = ["--defaults", str(folder / "defaults.yaml"), "--health-port", str(free_port())]
-    with (folder / "log").open("w+b") as log:
+    file = folder / f"{name}.log"
+    with file.open("w+b") as log:
         process = subprocess.Popen([*COMMAND, *options], env=environ, stderr=log)
         try:
-            until(lambda: b"operating" in (folder / "log").read_bytes() or process.poll() is not None, "it operates")
-            yield Running(process, folder / "log")
-            said = (folder / "log").read_text()
+            until(lambda: b"operating" in file.read_bytes() or process.poll() is not None, f"{name} operates", 60)
+            yield Running(process, file)
+            said = file.read_text()
             assert "Traceback" not in said, said
         finally:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="module")
+def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the chart installs, in the cluster and as a file, without the operator itself."""
+    define(cluster)
+    values = {"enabled": True, "discovery": True, "defaults": {"alerts": {"false_alarms": "2 per year"}}}
+    manifests = render(BASE | {"operator": values})
+    named = [m for m in manifests if m["metadata"]["name"].startswith("release-goldwatch-operator")]
+    for kind in ("Role", "RoleBinding"):
+        for manifest in of_kind(named, kind):
+            cluster.plane.create(manifest)
+    (shared,) = of_kind(named, "ConfigMap")
+    made = tmp_path_factory.mktemp("operator")
+    (made / "defaults.yaml").write_text(shared["data"]["defaults.yaml"])
+    return made
+
+
+@pytest.fixture(scope="module")
+def operator(cluster: Cluster, folder: Path) -> Iterator[Running]:
+    with operating(cluster, folder, "first") as running:
+        yield running
 
 
 def config(cluster: Cluster, name: str) -> dict[str, Any]:
@@ -83,6 +102,13 @@ def status(cluster: Cluster, name: str) -> dict[str, Any]:
 
 def accepted(cluster: Cluster, name: str) -> dict[str, Any]:
     return next(iter(status(cluster, name).get("conditions", [])), {})
+
+
+def event_about(cluster: Cluster, kind: str, name: str) -> dict[str, Any] | None:
+    events = cluster.plane.ask("GET", "/api/v1/namespaces/models/events")["items"]
+    about = [e for e in events if (e["involvedObject"]["kind"], e["involvedObject"]["name"]) == (kind, name)]
+    assert len(about) <= 1, "what is wrong is said once"
+    return about[0] if about else None
 
 
 def replace(cluster: Cluster, name: str, spec: dict[str, Any]) -> None:
@@ -130,6 +156,9 @@ def test_one_that_is_wrong_says_so_in_the_words_of_the_config_and_harms_nobody(c
     assert condition["message"].startswith('spec.target.protocoll: unknown key "protocoll"')
     assert rows(cluster)["wrong"]["Message"] == condition["message"]
     assert list(config(cluster, "b")["watches"]) == ["right"]
+    event = until(lambda: event_about(cluster, "Watch", "wrong"), "the event")
+    assert (event["type"], event["reason"], event["message"]) == ("Warning", "Invalid", condition["message"])
+    assert event_about(cluster, "Watch", "right") is None
 
 
 def test_a_wrong_change_leaves_in_force_what_was(cluster: Cluster) -> None:
@@ -244,6 +273,21 @@ def test_pods_that_ask_for_it_become_a_watch(cluster: Cluster) -> None:
     until(lambda: "server" not in rows(cluster), "the Watch goes with the pod")
 
 
+def test_annotations_that_make_no_watch_are_an_event_of_their_pod(cluster: Cluster) -> None:
+    annotations = {"goldwatch.dev/golden": "/golden/fraud", "goldwatch.dev/every": "5 minuts"}
+    spec = {"containers": [{"name": "server", "image": "server:1"}]}
+    metadata = {"name": "misspelt", "annotations": annotations}
+    cluster.plane.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"status": {"podIP": "10.0.0.8", "podIPs": [{"ip": "10.0.0.8"}], "conditions": [ready]}}
+    path = "/api/v1/namespaces/models/pods/misspelt"
+    cluster.plane.ask("PATCH", f"{path}/status", status, kind="application/merge-patch+json")
+    event = until(lambda: event_about(cluster, "Pod", "misspelt"), "the event")
+    assert (event["type"], event["reason"]) == ("Warning", "NotWatched")
+    assert 'spec.every: Invalid value: "5 minuts"' in event["message"]
+    cluster.plane.ask("DELETE", f"{path}?gracePeriodSeconds=0")
+
+
 def test_an_inference_service_becomes_a_watch_and_one_of_the_users_is_left_alone(cluster: Cluster) -> None:
     define_inference_services(cluster)
     annotations = {"goldwatch.dev/golden": "/golden/fraud"}
@@ -304,3 +348,25 @@ def test_a_thousand_are_reconciled_in_few_writes(cluster: Cluster, operator: Run
     assert sum(f"  model-{number}:\n" in text for number in range(1000)) == 1000
     writes = [line for line in operator.log.read_text().splitlines() if "config=many" in line]
     assert len(writes) < 100, "a burst of changes is one write"
+
+
+def holder(cluster: Cluster) -> str:
+    """Return the name of the pod that holds the lease."""
+    spec = cluster.plane.ask("GET", f"{LEASES}/{LEASE}")["spec"]
+    return str(spec.get("holderIdentity", "")).partition("_")[0]
+
+
+def test_of_two_one_acts_and_the_other_follows_it(cluster: Cluster, folder: Path, operator: Running) -> None:
+    """The last of this file: it ends the operator of all the others."""
+    assert holder(cluster) == "first"
+    with operating(cluster, folder, "second") as second:
+        cluster.plane.create(watch("fraud", {"goldwatch.dev/config": "h"}))
+        until(lambda: config(cluster, "h"), "the config")
+        assert "config=h" in operator.log.read_text()
+        assert "config written" not in second.log.read_text()
+        operator.process.kill()
+        operator.process.wait()
+        cluster.plane.create(watch("risk", {"goldwatch.dev/config": "h"}))
+        until(lambda: "risk" in config(cluster, "h").get("watches", {}), "the other writes it", 60)
+        assert holder(cluster) == "second"
+        assert "config=h" in second.log.read_text()

@@ -75,7 +75,7 @@ def test_the_api_server_takes_it_as_structural(cluster: Cluster) -> None:
         ({"load": {"warmup": -1}}, "spec.load.warmup"),
         ({"target": {"url": "http://fraud:8000"}}, "spec.target.probe: Required value"),
         ({"golden": {}}, "spec.golden.path: Required value"),
-        ({"golden": {"url": "https://sets/fraud"}}, "spec.golden.digest: Required value"),
+        ({"golden": {"url": "https://sets/fraud"}}, '"spec.golden" must validate at least one schema (anyOf)'),
     ],
 )
 def test_what_the_types_refuse_is_refused_when_it_is_applied(cluster: Cluster, spec: Any, says: str) -> None:

@@ -64,12 +64,18 @@ def operator(
     discover: Annotated[
         bool, typer.Option("--discover", help="Make Watches of pods and InferenceServices with goldwatch.dev/golden.")
     ] = False,
+    lease: Annotated[
+        str, typer.Option(help="The Lease by which one of several replicas acts; without it each does.")
+    ] = "",
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks at the agents.")] = 15,
     health_port: Annotated[int, typer.Option(min=1, max=65535, help="Where /healthz is served.")] = 8080,
 ) -> None:
     """Turn Watches into the configs of agents, and show in their status what the agents say."""
+    from pydantic import ValidationError  # noqa: PLC0415
+
     from goldwatch.cluster.api import Api, ApiError, NotInCluster  # noqa: PLC0415
     from goldwatch.cluster.watches import BadDefaults, read_defaults  # noqa: PLC0415
+    from goldwatch.config import Lease  # noqa: PLC0415
     from goldwatch.log import set_up  # noqa: PLC0415
 
     try:
@@ -82,7 +88,10 @@ def operator(
     try:
         shared = read_defaults(defaults) if defaults is not None else {}
         api = Api.in_cluster()
-        operating = Operator(api, namespace or [api.namespace], shared, every, discover=discover)
+        held = Lease.model_validate({"name": lease}) if lease else None
+        operating = Operator(api, namespace or [api.namespace], shared, every, discover=discover, lease=held)
         asyncio.run(operating.serve(f"http://0.0.0.0:{health_port}/healthz"))
+    except ValidationError:
+        fail(f'--lease: "{lease}" is not the name of a Lease; write small letters, digits and dashes, at most 63')
     except (ApiError, BadDefaults, NotInCluster) as error:
         fail(str(error))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from goldwatch.cluster.api import Api, ApiError, labels_of, name_of
+from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.resource import API_VERSION, PLURAL
 
 log = logging.getLogger("goldwatch")
@@ -33,9 +35,18 @@ _DEFAULT_PORT = "8000"
 _HASH = "pod-template-hash"
 _LONGEST_NAME = 63
 _LIMIT_S = 15.0
-_SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/{}/inferenceservices"
+_SERVICE_VERSION = "serving.kserve.io/v1beta1"
+_SERVICES = f"/apis/{_SERVICE_VERSION}/namespaces/{{}}/inferenceservices"
 _PROBES = {"v1": "tensorflow-serving", "v2": "open-inference", "grpc-v2": "open-inference-grpc"}
 """The probe for a protocol of KServe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A Watch that is asked for, and the object that asks for it, as an Event names it."""
+
+    watch: dict[str, Any]
+    source: Mapping[str, str]
 
 
 class Discovery:
@@ -43,6 +54,7 @@ class Discovery:
 
     def __init__(self, api: Api, namespace: str) -> None:
         self._api = api
+        self._namespace = namespace
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._services = _SERVICES.format(namespace)
         self._watches = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
@@ -51,12 +63,14 @@ class Discovery:
     async def run(self, watches: Iterable[Object]) -> bool:
         """Create, change and delete, and say whether anything was. Raises ApiError if nothing can be read."""
         existing = {name_of(watch): watch for watch in watches}
-        wanted = {name_of(watch): watch for watch in of_pods(await self._api.all_of(self._pods, _LIMIT_S))}
-        wanted |= {name_of(watch): watch for watch in of_inference_services(await self._inference_services())}
-        changed = [await self._make(name, watch, existing.get(name)) for name, watch in wanted.items()]
+        asking = of_pods(await self._api.all_of(self._pods, _LIMIT_S))
+        asking += of_inference_services(await self._inference_services())
+        wanted = {name_of(found.watch): found for found in asking}
+        changed = [await self._make(name, found, existing.get(name)) for name, found in wanted.items()]
         for name, watch in existing.items():
             if DISCOVERED in labels_of(watch) and name not in wanted:
-                changed.append(await self._try(name, self._api.delete(f"{self._watches}/{name}", _LIMIT_S)))
+                about = reference(watch, API_VERSION, "Watch")
+                changed.append(await self._try(name, about, self._api.delete(f"{self._watches}/{name}", _LIMIT_S)))
         return any(changed)
 
     async def _inference_services(self) -> list[dict[str, Any]]:
@@ -67,28 +81,30 @@ class Discovery:
                 return []
             raise
 
-    async def _make(self, name: str, watch: dict[str, Any], existing: Object | None) -> bool:
+    async def _make(self, name: str, found: Found, existing: Object | None) -> bool:
+        watch = found.watch
         if existing is None:
-            return await self._try(name, self._api.post(self._watches, watch, _LIMIT_S))
+            return await self._try(name, found.source, self._api.post(self._watches, watch, _LIMIT_S))
         if DISCOVERED not in labels_of(existing) or existing.get("spec") == watch["spec"]:
             return False
         body = {**existing, "spec": watch["spec"]}
-        return await self._try(name, self._api.put(f"{self._watches}/{name}", body, _LIMIT_S))
+        return await self._try(name, found.source, self._api.put(f"{self._watches}/{name}", body, _LIMIT_S))
 
-    async def _try(self, name: str, change: Awaitable[object]) -> bool:
-        """Make a change and say whether it was made; why not is told once."""
+    async def _try(self, name: str, about: Mapping[str, str], change: Awaitable[object]) -> bool:
+        """Make a change and say whether it was made; why not is told once, in the log and by an Event."""
         try:
             await change
         except ApiError as error:
             if self._told.get(name) != str(error):
                 log.warning("annotations make no Watch", extra={"name_of": name, "why": str(error)})
+                await warn(self._api, self._namespace, about, "NotWatched", f"the annotations make no Watch: {error}")
             self._told[name] = str(error)
             return False
         self._told.pop(name, None)
         return True
 
 
-def of_pods(pods: Iterable[Object]) -> list[dict[str, Any]]:
+def of_pods(pods: Iterable[Object]) -> list[Found]:
     """Return a Watch for each model that is served by pods which ask for it.
 
     The pods of one Deployment, or of another controller, serve one model. The one that has been ready for longest is
@@ -101,7 +117,7 @@ def of_pods(pods: Iterable[Object]) -> list[dict[str, Any]]:
     return [_of_pod(name, min(found, key=lambda p: (_ready_since(p), name_of(p)))) for name, found in ready.items()]
 
 
-def of_inference_services(services: Iterable[Object]) -> list[dict[str, Any]]:
+def of_inference_services(services: Iterable[Object]) -> list[Found]:
     """Return a Watch for each InferenceService that asks for it and has an address."""
     found = []
     for service in services:
@@ -112,18 +128,19 @@ def of_inference_services(services: Iterable[Object]) -> list[dict[str, Any]]:
         model = ((service.get("spec") or {}).get("predictor") or {}).get("model") or {}
         probe = _PROBES.get(str(model.get("protocolVersion") or "v1").lower(), "open-inference")
         target = {"probe": probe, "url": url, "model": name_of(service)}
-        found.append(_watch(name_of(service), "InferenceService", target, _annotations(service)))
+        watch = _watch(name_of(service), "InferenceService", target, _annotations(service))
+        found.append(Found(watch, reference(service, _SERVICE_VERSION, "InferenceService")))
     return found
 
 
-def _of_pod(name: str, pod: Object) -> dict[str, Any]:
+def _of_pod(name: str, pod: Object) -> Found:
     annotations, address = _annotations(pod), str(pod["status"]["podIP"])
     host = f"[{address}]" if ":" in address else address
     url = f"http://{host}:{annotations.get(_PORT, _DEFAULT_PORT)}"
     target = {"probe": "open-inference", "url": url, "model": name}
     if _HASH in labels_of(pod):
         target["deployment"] = name
-    return _watch(name, "Pod", target, annotations)
+    return Found(_watch(name, "Pod", target, annotations), reference(pod, "v1", "Pod"))
 
 
 def _watch(name: str, kind: str, target: dict[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class Elector:
         if self._leading or not self.may_replay():
             return
         self._leading = True
-        log.info("leading: this replica replays", extra={"lease": self._lease.name, "identity": self._identity})
+        log.info("leading: this replica holds the lease", extra={"lease": self._lease.name, "identity": self._identity})
         self._on_lead()
 
     def _lost(self) -> None:

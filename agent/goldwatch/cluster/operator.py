@@ -16,8 +16,10 @@ import aiohttp
 import kopf
 
 from goldwatch.cluster.api import Api, ApiError
+from goldwatch.cluster.membership import Membership
 from goldwatch.cluster.reconciler import Reconciler
 from goldwatch.cluster.resource import GROUP, PLURAL, VERSION
+from goldwatch.config import Lease
 
 log = logging.getLogger("goldwatch")
 
@@ -29,7 +31,8 @@ _AGAIN_S = 30.0
 class Operator:
     """Keeps namespaces as their Watches say, until it is cancelled. `every_s` is how often agents are asked.
 
-    With `discover` it makes Watches of the annotations of pods and InferenceServices.
+    With `discover` it makes Watches of the annotations of pods and InferenceServices. With a `lease` one of several
+    replicas acts, and the others stand by.
     """
 
     def __init__(
@@ -40,8 +43,11 @@ class Operator:
         every_s: float,
         *,
         discover: bool = False,
+        lease: Lease | None = None,
     ) -> None:
+        """Make one. Raises NotInCluster."""
         self._discover = discover
+        self._membership = None if lease is None else Membership(lease, self._look_everywhere)
         self._api = api
         self._defaults = defaults
         self._every_s = every_s
@@ -77,6 +83,9 @@ class Operator:
         )
 
     async def _start(self, **_: Any) -> None:  # noqa: ANN401 - as kopf calls it
+        if self._membership is not None:
+            await self._membership.start()
+            self._ending.push_async_callback(self._membership.stop)
         session = await self._ending.enter_async_context(aiohttp.ClientSession())
         for namespace, changed in self._changed.items():
             reconciler = Reconciler(self._api, session, namespace, self._defaults, discover=self._discover)
@@ -101,11 +110,19 @@ class Operator:
             self._seen[uid] = state
         self._changed[metadata["namespace"]].set()
 
+    def _look_everywhere(self) -> None:
+        for changed in self._changed.values():
+            changed.set()
+
+    def _acts(self) -> bool:
+        return self._membership is None or self._membership.may_replay()
+
     async def _keep(self, namespace: str, reconciler: Reconciler, changed: asyncio.Event) -> None:
         while True:
             wait_s = self._every_s
             try:
-                await reconciler.run()
+                if self._acts():
+                    await reconciler.run()
             except ApiError as error:
                 log.warning("not reconciled", extra={"namespace": namespace, "why": str(error)})
                 wait_s = min(self._every_s, _AGAIN_S)

@@ -19,6 +19,7 @@ import aiohttp
 from goldwatch.cluster import fleet
 from goldwatch.cluster.api import Api, ApiError, Resource, labels_of, name_of
 from goldwatch.cluster.discovery import Discovery
+from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.resource import API_VERSION, PLURAL
 from goldwatch.cluster.watches import BadDefaults, Composed, compose
 
@@ -135,6 +136,8 @@ class Reconciler:
         status["conditions"] = [_accepted(watch, problem, result.reason)]
         if all(before.get(key) == value for key, value in status.items()):
             return
+        if problem and _said(before) != problem:
+            await warn(self._api, self._namespace, reference(watch, API_VERSION, "Watch"), result.reason, problem)
         # null takes a key away, and some API servers keep the null where there was none
         changed = {key: value for key, value in status.items() if value is not None or key in before}
         try:
@@ -147,6 +150,12 @@ class Reconciler:
 def config_of(watch: Resource) -> str:
     """Return the name of the ConfigMap of a Watch."""
     return labels_of(watch).get(CONFIG) or DEFAULT_CONFIG
+
+
+def _said(status: Mapping[str, Any]) -> str:
+    """Return why a Watch was not accepted, as its status has it; empty if it was."""
+    conditions = status.get("conditions") or []
+    return next((c["message"] for c in conditions if c.get("type") == "Accepted" and c.get("status") == "False"), "")
 
 
 def _accepted(watch: Resource, problem: str, reason: str) -> dict[str, Any]:

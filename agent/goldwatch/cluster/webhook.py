@@ -7,20 +7,19 @@ import contextlib
 import logging
 import signal
 import ssl
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from goldwatch.cluster.api import Api, ApiError, NotInCluster
+from goldwatch.cluster.api import Api, NotInCluster
+from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.injection import Sidecar, review
 
 log = logging.getLogger("goldwatch")
 
 _MOST_BYTES = 3 * 2**20
 """The API server itself takes no larger object."""
-_EVENT_LIMIT_S = 2.0
 _LOOK_EVERY_S = 60.0
 
 
@@ -60,33 +59,15 @@ class Webhook:
         """Make an Event about the pod, or about what makes it: its own name is not known yet."""
         if self._api is None or request.get("dryRun"):
             return
-        with contextlib.suppress(ApiError):
-            event = _event(request, problem)
-            path = f"/api/v1/namespaces/{event['metadata']['namespace']}/events"
-            await self._api.post(path, event, _EVENT_LIMIT_S)
-
-
-def _event(request: dict[str, Any], problem: str) -> dict[str, Any]:
-    metadata = request["object"]["metadata"]
-    namespace = request.get("namespace") or "default"
-    owners = metadata.get("ownerReferences") or []
-    about = (
-        {k: owners[0][k] for k in ("apiVersion", "kind", "name", "uid")}
-        if owners
-        else {"apiVersion": "v1", "kind": "Pod", "name": metadata.get("name") or metadata.get("generateName", "")}
-    )
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "metadata": {"generateName": "goldwatch-", "namespace": namespace},
-        "involvedObject": about | {"namespace": namespace},
-        "type": "Warning",
-        "reason": "NotInjected",
-        "message": f"{problem}; the pod starts without goldwatch",
-        "source": {"component": "goldwatch-webhook"},
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "count": 1,
-    }
+        pod = request["object"]
+        owners = pod["metadata"].get("ownerReferences") or []
+        about = (
+            {key: owners[0][key] for key in ("apiVersion", "kind", "name", "uid")}
+            if owners
+            else reference(pod, "v1", "Pod")
+        )
+        said = f"{problem}; the pod starts without goldwatch"
+        await warn(self._api, request.get("namespace") or "default", about, "NotInjected", said)
 
 
 async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: int) -> None:
