@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.trace import TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from goldwatch import __version__
 from goldwatch.export.push import Backlog, Batches, Failures
@@ -53,16 +54,14 @@ class OtlpLogs(logging.Handler):
         fields = {k: v for k, v in vars(record).items() if k not in _STANDARD}
         if "watch" not in fields or not self._backlog.admit():
             return
-        trace_id, span_id = (int(fields.pop(name, "0"), 16) for name in ("trace_id", "span_id"))
+        within = _context(fields.pop("trace_id", ""), fields.pop("span_id", ""))
         message = record.getMessage()
         at_ns = int(record.created * 1e9)
         self._logger.emit(
             LogRecord(
                 timestamp=at_ns,
                 observed_timestamp=at_ns,
-                trace_id=trace_id,
-                span_id=span_id,
-                trace_flags=TraceFlags(TraceFlags.SAMPLED if trace_id else TraceFlags.DEFAULT),
+                context=within,
                 severity_text=record.levelname,
                 severity_number=_SEVERITIES.get(record.levelno, SeverityNumber.INFO),
                 body=message,
@@ -95,6 +94,14 @@ class _Push(LogRecordExporter):
 
     def shutdown(self) -> None:
         self._batches.quietly(self._inner.shutdown)
+
+
+def _context(trace_id: str, span_id: str) -> Context:
+    """Return what says that a record belongs to a span, by its ids in hexadecimal digits; to none if they are empty."""
+    if not trace_id:
+        return Context()
+    ids = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(ids), Context())
 
 
 def _event(message: str) -> str:
