@@ -29,4 +29,4 @@ def no_push_outlives_its_test() -> Iterator[None]:
     yield
     for thread in threading.enumerate():
         if thread.name.startswith("Otel"):
-            thread.join(30)
+            thread.join(60)

@@ -44,7 +44,7 @@ from goldwatch.probe import Description
 from tests.export.watches import of_watch
 
 Make = Callable[..., Judgement]
-EVERY_S = 0.1
+EVERY_S = 0.5  # which is also how long a push may take
 
 
 class Receiver:

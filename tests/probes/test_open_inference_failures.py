@@ -77,7 +77,7 @@ def test_a_connection_closed_between_requests_is_opened_again(raw_server: Start,
     probe.open()
     for _ in range(3):
         np.testing.assert_array_equal(ask(probe), [[0.25, 0.75]])
-        time.sleep(0.05)  # for the end to arrive
+        time.sleep(0.5)  # for the end to arrive
     assert server.connections == 3
     probe.close()
 

@@ -99,7 +99,7 @@ def test_warm_up_is_not_observed_and_its_first_request_is_told_apart(
 def test_a_failed_request_is_an_observation(
     workers: Workers, examples: TensorLocation, failure: str, label: str
 ) -> None:
-    result = replay(plan(examples, {"failures": {"3": failure}}, time_limit_s=0.2), workers)
+    result = replay(plan(examples, {"failures": {"3": failure}}, time_limit_s=2.0), workers)
     assert result.outcomes() == {"ok": N - 1, label: 1}
     assert result.columns.outcome[2] == Outcome[label.upper()]
     assert sum(result.errors.values()) == 1
@@ -115,11 +115,11 @@ def test_a_crash_costs_one_request(workers: Workers, examples: TensorLocation) -
 
 
 def test_a_hang_costs_one_request_and_the_time_limit(workers: Workers, examples: TensorLocation) -> None:
-    result = replay(plan(examples, {"failures": {"11": "hang"}}, time_limit_s=0.3), workers)
+    result = replay(plan(examples, {"failures": {"11": "hang"}}, time_limit_s=2.0), workers)
     assert result.outcomes() == {"ok": N - 1, "timeout": 1}
     assert result.columns.outcome[10] == Outcome.TIMEOUT
-    assert result.columns.latency_ns[10] >= 0.3e9
-    assert dict(result.errors) == {"no answer within 0.3 s; the worker was ended": 1}
+    assert result.columns.latency_ns[10] >= 2e9
+    assert dict(result.errors) == {"no answer within 2 s; the worker was ended": 1}
 
 
 def test_a_model_that_keeps_crashing_is_left_alone(workers: Workers, examples: TensorLocation) -> None:
@@ -160,10 +160,10 @@ def test_a_target_that_cannot_be_loaded_as_configured_says_nothing_of_the_model(
 
 
 def test_two_watches_of_one_target_keep_their_own_time_limits(workers: Workers, examples: TensorLocation) -> None:
-    slow = {"latencies_s": [0.4]}
+    slow = {"latencies_s": [2.0]}
     few = {"examples": range(2), "warm": True}
-    hasty = replay(plan(examples, slow, time_limit_s=0.1, **few), workers)
-    patient = replay(plan(examples, slow, time_limit_s=5.0, **few), workers)
+    hasty = replay(plan(examples, slow, time_limit_s=0.5, **few), workers)
+    patient = replay(plan(examples, slow, time_limit_s=30.0, **few), workers)
     assert hasty.outcomes() == {"timeout": 2}
     assert patient.outcomes() == {"ok": 2}
 
@@ -190,8 +190,8 @@ def test_a_cold_target_is_opened_each_time(workers: Workers, examples: TensorLoc
 
 
 def test_the_deadline_ends_a_replay(workers: Workers, examples: TensorLocation) -> None:
-    result = replay(plan(examples, {"latencies_s": [0.2]}, deadline_s=2.5), workers)
-    assert result.given_up == "the deadline of 2.5 s had passed"
+    result = replay(plan(examples, {"latencies_s": [1.0]}, deadline_s=8), workers)
+    assert result.given_up == "the deadline of 8 s had passed"
     assert 0 < result.outcomes()["not_sent"] < N
 
 

@@ -108,4 +108,4 @@ def test_a_replay_that_is_held_for_too_long_ends_and_says_why(plan: Plan) -> Non
     guard.patience_s = 0.2
     result = replayed(plan, guard)
     assert result.ended == "goldwatch stepped back: 10 wait, above 8"
-    assert 0 < list(result.columns.outcome).count(Outcome.NOT_SENT) < N
+    assert list(result.columns.outcome).count(Outcome.NOT_SENT) > 0
