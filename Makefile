@@ -57,7 +57,8 @@ test-oldest: $(READY) ## run the unit tests on the oldest versions that pyprojec
 bench: $(READY) ## print the figures that the docs state
 	$(BIN)/python -m benchmarks
 
-bench-alerts: $(READY) ## simulate a thousand model-years of alerts and write docs/alerts-measured.md (an hour of CPU; QUICK=--quick: minutes, printed)
+bench-alerts: $(READY) ## measure the alerts beside those of other tools and write docs/alerts-measured.md (an hour of CPU; QUICK=--quick: minutes, printed)
+	tests/environments/make alibi evidently nannyml
 	$(BIN)/python -m benchmarks.alerts $(QUICK)
 
 format: $(READY) ## format and fix what can be fixed

@@ -77,13 +77,16 @@ def digits() -> tuple[Digits, Digits]:
     return Digits(images[:-EXAMPLES], labels[:-EXAMPLES]), Digits(images[-EXAMPLES:], labels[-EXAMPLES:])
 
 
-def train(shown: Digits) -> list[tuple[Array, Array]]:
-    """Train a small perceptron on the digits and ten bent copies of each; return weights and biases by layer."""
+def train(shown: Digits, passes: int = 40) -> list[tuple[Array, Array]]:
+    """Train a small perceptron on the digits and ten bent copies of each; return weights and biases by layer.
+
+    It passes over the data so many times; 40 are enough, and quick.
+    """
     rng = np.random.default_rng(0)
     copies = [shown.images] + [np.stack([bend(image, rng) for image in shown.images]) for _ in range(10)]
-    model = MLPClassifier((128,), alpha=1e-3, batch_size=128, max_iter=40, random_state=0)
+    model = MLPClassifier((128,), alpha=1e-3, batch_size=128, max_iter=passes, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 40 passes are enough, and quick
+        warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(np.concatenate(copies).reshape(-1, 64), np.tile(shown.labels, len(copies)))
     return [(w.astype(np.float32), b.astype(np.float32)) for w, b in zip(model.coefs_, model.intercepts_, strict=True)]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.alerts import delays, false_alarms, report
+from benchmarks.alerts import damage, delays, false_alarms, peers, report, river_streams
 from benchmarks.alerts.kept import Row, keep, read, this_run
 from benchmarks.alerts.parallel import Jobs
 
@@ -23,6 +23,9 @@ PARTS: Mapping[str, Part] = {
     "false_alarms": lambda jobs, quick, only: false_alarms.measure(jobs, _QUICK_YEARS if quick else _YEARS, only),
     "delays": lambda jobs, quick, only: delays.measure(jobs, only, quick=quick),
     "pod": lambda jobs, quick, only: false_alarms.pod(jobs, _QUICK_PODS if quick else _PODS),
+    "peers": lambda jobs, quick, only: peers.measure(only, quick=quick),
+    "river_streams": lambda jobs, quick, only: river_streams.measure(only, quick=quick),
+    "damage": lambda jobs, quick, only: damage.measure(only, quick=quick),
 }
 
 
