@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,30 @@ def test_what_is_wrong_is_refused_by_name(values: dict[str, Any], says: str) -> 
     with pytest.raises(helm.HelmError) as refused:
         render(values)
     assert says in str(refused.value)
+
+
+WRONG: dict[str, Any] = {"string": [1], "integer": "many", "boolean": "perhaps"}
+
+
+def wrong_values(properties: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Return the place of each value of one plain type, and something that it cannot be."""
+    for name, about in properties.items():
+        if "properties" in about:
+            yield from wrong_values(about["properties"], (*above, name))
+        elif about.get("type") in WRONG:
+            yield (*above, name), WRONG[about["type"]]
+
+
+def test_each_value_of_a_wrong_type_is_refused_with_its_place() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    places = list(wrong_values(schema["properties"]))
+    assert len(places) > 40
+    with helm.Chart.load(str(CHART)) as chart:
+        for place, wrong in places:
+            values = functools.reduce(lambda inner, key: {key: inner}, reversed(place), wrong)
+            with pytest.raises(helm.HelmError) as refused:
+                chart.validate_schema(BASE | values)
+            assert f"at '/{'/'.join(place)}'" in str(refused.value)
 
 
 def test_a_single_agent_may_do_nothing_in_the_cluster() -> None:
