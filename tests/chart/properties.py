@@ -1,4 +1,7 @@
-"""What the values schema admits renders and is valid. Run by test_properties.py in an environment of its own."""
+"""What the values schema admits renders and is valid, what is not of Kubernetes itself too.
+
+Run by test_properties.py in an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from cloudcoil.models.cert_manager import v1 as cert_manager
+from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_jsonschema import from_schema
 
-from tests.chart.rendered import BASE, CHART, breaches, of_kind, pod_specs, render, validate
+from tests.chart.rendered import BASE, CHART, Manifest, breaches, of_kind, pod_specs, render, validate
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 
@@ -40,11 +45,50 @@ def distinct(values: dict[str, Any]) -> bool:
     return all(len(names) == len(set(names)) for names in lists)
 
 
+CUSTOM = {
+    "Certificate": cert_manager.Certificate,
+    "PodMonitor": prometheus_operator.PodMonitor,
+    "PrometheusRule": prometheus_operator.PrometheusRule,
+    "ServiceMonitor": prometheus_operator.ServiceMonitor,
+}
+"""Types made of the definitions of these resources, by their authors' own schemas."""
+
+
+def validate_custom(manifests: list[Manifest]) -> set[str]:
+    """Hold objects of custom resources against their types; return the kinds that there were.
+
+    The types ignore what they do not know: so what they give back must be what they were given.
+    """
+    found = set()
+    for manifest in manifests:
+        if (kind := manifest["kind"]) in CUSTOM:
+            read = CUSTOM[kind].model_validate(manifest)
+            known = read.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            assert known["spec"] == manifest["spec"], kind
+            found.add(kind)
+    return found
+
+
+def custom_resources_are_what_their_definitions_say() -> None:
+    monitors = {name: {"enabled": True} for name in ("podMonitor", "serviceMonitor", "prometheusRule")}
+    webhook = {"enabled": True, "certManager": {"enabled": True, "issuer": "ours"}}
+    manifests = render(BASE | monitors | {"webhook": webhook})
+    assert validate_custom(manifests) == set(CUSTOM)
+    (monitor,) = of_kind(manifests, "PodMonitor")
+    monitor["spec"]["podMetricsEndpoints"][0]["intervall"] = "30s"
+    try:
+        validate_custom([monitor])
+    except AssertionError:
+        return
+    raise AssertionError("a field that is misspelt is not seen")
+
+
 @settings(max_examples=100, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(VALUES.filter(distinct))
 def admitted_renders_and_validates(values: dict[str, Any]) -> None:
     manifests = render(BASE | values)
     validate(manifests, ("1.35",))
+    validate_custom(manifests)
     rapl = values.get("access", {}).get("rapl", {}).get("enabled", False)
     for pod in pod_specs(manifests):
         assert set(breaches(pod)) <= ({"volume hostPath"} if rapl else set())
@@ -54,5 +98,6 @@ def admitted_renders_and_validates(values: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    custom_resources_are_what_their_definitions_say()
     admitted_renders_and_validates()
     print("100 values rendered, and were valid")
