@@ -13,6 +13,7 @@ from goldwatch.cli.base import app
 # They register their commands in the order of `--help`.
 # isort: off
 from goldwatch.cli import measure
+from goldwatch.cli import sweep
 from goldwatch.cli import mlperf
 from goldwatch.cli import golden
 from goldwatch.cli import explain
@@ -23,7 +24,7 @@ from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "alerts", "app", "cluster", "explain", "golden", "main", "measure", "mlperf", "stack"]
+__all__ = ["about", "alerts", "app", "cluster", "explain", "golden", "main", "measure", "mlperf", "stack", "sweep"]
 
 
 def main() -> None:

@@ -17,8 +17,10 @@ from goldwatch.config.quantities import (
     format_percentage,
     format_points,
     format_rate,
+    format_request_rate,
     parse_duration,
     parse_moment,
+    parse_request_rate,
 )
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.schema import json_schema
@@ -67,10 +69,12 @@ __all__ = [
     "format_percentage",
     "format_points",
     "format_rate",
+    "format_request_rate",
     "format_schedule",
     "installed_probes",
     "json_schema",
     "load",
     "parse_duration",
     "parse_moment",
+    "parse_request_rate",
 ]

@@ -20,12 +20,16 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Over the `seconds` of a replay, how many of them the CPU was throttled, memory stalled, or garbage collected."""
+    """Over the `seconds` of a replay, how many of them the CPU was throttled, memory stalled, or garbage collected.
+
+    `cpu_s` is the CPU time of the worker, over all its threads: goldwatch's own, and that of a model in process.
+    """
 
     seconds: float = 0.0
     throttled_s: float | None = None
     memory_stalled_s: float | None = None
     collecting_s: float = 0.0
+    cpu_s: float = 0.0
 
 
 class Disturbances:
@@ -40,11 +44,13 @@ class Disturbances:
     def __enter__(self) -> Disturbances:
         self._before = (self._throttled_s(), self._stalled_s())
         gc.callbacks.append(self._collection)
+        self._cpu_ns = -time.process_time_ns()
         self._started_ns = self._ended_ns = time.monotonic_ns()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ended_ns = time.monotonic_ns()
+        self._cpu_ns += time.process_time_ns()
         gc.callbacks.remove(self._collection)
         self._after = (self._throttled_s(), self._stalled_s())
 
@@ -52,7 +58,7 @@ class Disturbances:
         """Return what happened between entry and exit."""
         throttled, stalled = (_grown(b, a) for b, a in zip(self._before, self._after, strict=True))
         seconds = (self._ended_ns - self._started_ns) / 1e9
-        return Found(seconds, throttled, stalled, self._collecting_ns / 1e9)
+        return Found(seconds, throttled, stalled, self._collecting_ns / 1e9, self._cpu_ns / 1e9)
 
     def _collection(self, phase: str, _info: Mapping[str, Any]) -> None:
         if phase == "start":

@@ -32,6 +32,9 @@ MOST_RESTARTS = 3
 _TARGETS_OWN = frozenset({"Unreachable", "NotReady", "TimeoutError"})
 """What an opening may raise that is the target's doing. Anything else is a matter of config, package or probe."""
 
+STEPPED_BACK = "goldwatch stepped back: "
+"""How `ended` begins where the target had no room."""
+
 _LOOK_EVERY_S = 0.05
 _TELLING = 3
 """More characters than this of a secret, where a message was cut, are taken out too."""
@@ -277,7 +280,7 @@ class _Supervision:
             self._held_ns = 0
             self._columns.hold(on=False)
         elif self._plan.load.is_open or self.replay.held_s > self._guard.patience_s or self._is_past_deadline():
-            self.replay.ended = f"goldwatch stepped back: {why}"
+            self.replay.ended = f"{STEPPED_BACK}{why}"
         elif not self._held_ns:
             self._held_ns = now_ns
             self._columns.hold(on=True)

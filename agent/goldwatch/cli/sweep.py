@@ -1,0 +1,56 @@
+"""The command that looks for the highest rate at which a target keeps its latency objective."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from goldwatch.cli.base import ConfigFile, app, fail, select
+
+
+@app.command()
+def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
+    config: ConfigFile,
+    max_rate: Annotated[str, typer.Option(help="The highest rate that may be tried, such as '500 per second'.")],
+    min_rate: Annotated[str, typer.Option(help="The lowest; without it, a sixteenth of the highest.")] = "",
+    watch: Annotated[str, typer.Option(help="The watch, if there are several.")] = "",
+    target: Annotated[str, typer.Option(help="The target, if the watch has several.")] = "",
+    within: Annotated[float, typer.Option(min=0.01, max=1, help="How near to find it, as a ratio.")] = 0.05,
+    step: Annotated[str, typer.Option(help="The shortest time at one rate.")] = "10s",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Find the highest rate of arrivals that keeps the latency objective: exit code 0 found, 1 none, 2 not measured."""
+    from goldwatch import in_force, sweep_report  # noqa: PLC0415
+    from goldwatch import sweep as sweeping  # noqa: PLC0415
+    from goldwatch.config import QuantityError, parse_duration, parse_request_rate  # noqa: PLC0415
+    from goldwatch.replay.workers import Workers  # noqa: PLC0415
+
+    try:
+        highest = parse_request_rate(max_rate)
+        lowest = parse_request_rate(min_rate) if min_rate else highest / 16
+        step_s = parse_duration(step, 0.1, 3600)
+    except QuantityError as error:
+        fail(str(error))
+    if lowest > highest:
+        fail(f"--min-rate {min_rate} is more than --max-rate {max_rate}")
+    wanted = sweeping.Wanted(lowest, highest, within, step_s)
+    workers = Workers()
+    try:
+        assignment = select(in_force.prepare(config, workers), watch, target)
+        if not as_json:
+            _say(sweep_report.head(assignment))
+        tell = (lambda _: None) if as_json else lambda step: _say(sweep_report.row(step))
+        found = sweeping.sweep(assignment, workers, wanted, tell=tell)
+    except in_force.CannotStart as error:
+        fail(str(error))
+    finally:
+        workers.close()
+    _say(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")
+    raise typer.Exit(sweep_report.exit_code(found))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()  # a step takes a while; whoever watches wants to see it

@@ -1,0 +1,250 @@
+"""`goldwatch sweep`: the search by made-up steps, and the command against a real server of a known capacity."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from goldwatch.cli import app
+from goldwatch.replay import validity
+from goldwatch.score.latency import needed
+from goldwatch.sweep import ERROR, LOOKS, Seen, Word, search
+
+GOLDEN = Path(__file__).parents[1] / "agent/goldwatch/demo/digits/golden"
+RATES = st.floats(0.01, 1e5)
+
+
+@given(RATES, st.floats(1, 1e4), st.floats(0.001, 1e3), st.floats(0.01, 1))
+def test_of_a_server_that_only_grows_slower_the_rate_is_found(
+    lowest: float, span: float, capacity: float, within: float
+) -> None:
+    highest, limit = lowest * span, lowest * capacity
+    tried: list[float] = []
+
+    def take(rate: float) -> Word:
+        tried.append(rate)
+        return Word.MET if rate <= limit else Word.MISSED
+
+    met, not_met = search(take, lowest, highest, within)
+    assert all(lowest <= rate <= highest for rate in tried)
+    if limit < lowest:
+        assert (met, not_met, tried) == (None, lowest, [lowest])
+    elif limit >= highest:
+        assert (met, not_met) == (highest, None)
+    else:
+        assert met is not None
+        assert not_met is not None
+        assert met <= limit < not_met <= (1 + within) * met
+
+
+@given(st.data(), RATES, st.floats(1, 1e4), st.floats(0.01, 1))
+def test_whatever_the_steps_say_the_search_ends_and_says_nothing_that_no_step_said(
+    data: st.DataObject, lowest: float, span: float, within: float
+) -> None:
+    said: dict[float, Word] = {}
+
+    def take(rate: float) -> Word:
+        assert rate not in said
+        said[rate] = data.draw(st.sampled_from([*Word, Word.MET, Word.MET]))
+        return said[rate]
+
+    met, not_met = search(take, lowest, lowest * span, within)
+    assert len(said) < 100
+    assert met is None or said[met] is Word.MET
+    assert not_met is None or said[not_met] not in (Word.MET, Word.STOPPED)
+    assert met is None or not_met is None or met < not_met
+
+
+@given(st.sampled_from([0.5, 0.9, 0.99, 0.999]), st.integers(0, 5000), st.data())
+def test_a_word_is_certain_and_never_both(q: float, requests: int, data: st.DataObject) -> None:
+    requests += needed(0, q)
+    over = data.draw(st.integers(0, requests))
+    word = Seen(requests, over).word(q)
+    if word is Word.MET:  # the rule of MLPerf's early stopping, and a little more for being asked several times
+        assert requests >= needed(over, q)
+        assert over < (1 - q) * requests
+    if word is Word.MISSED:
+        assert over > (1 - q) * requests
+
+
+def test_of_a_rate_that_just_misses_one_in_a_hundred_is_taken_for_met() -> None:
+    from scipy.stats import binom
+
+    q, n = 0.99, 1307
+    most_met = max(over for over in range(50) if Seen(n, over).word(q) is Word.MET)
+    least_missed = min(over for over in range(50) if Seen(n, over).word(q) is Word.MISSED)
+    assert binom.cdf(most_met, n, 1 - q) <= ERROR / LOOKS < binom.cdf(most_met + 1, n, 1 - q)
+    assert binom.sf(least_missed - 1, n, 1 - q) <= ERROR / LOOKS < binom.sf(least_missed - 2, n, 1 - q)
+
+
+SERVICE_S = 0.005
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one request after the other, each in `SERVICE_S`: 200 a second at the very most."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    turn = threading.Lock()
+    answer = json.dumps({"p": [[0.1] * 10]}).encode()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        with self.turn:
+            time.sleep(SERVICE_S)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let goldwatch send late: how busy the machine of the tests is says nothing of the sweep."""
+    monkeypatch.setattr(validity, "LATE_S", (10.0, 10.0))
+    monkeypatch.setattr(validity, "MOST_DISTURBED", 1.0)
+
+
+def swept(folder: Path, url: str, objective: str, *options: str, more: str = "", load: str = "") -> Result:
+    config = folder / "goldwatch.yaml"
+    config.write_text(f"""\
+targets:
+  model:
+    probe: http
+    url: {url}
+    path: predict
+    body: {{x: "{{image}}"}}
+    outputs: {{probabilities: p}}
+{more}
+golden: {{digits: {GOLDEN}}}
+watches: {{digits: {{load: {{time_limit: 1m{load}}}, objectives: {{{objective}}}}}}}
+""")
+    return CliRunner().invoke(app, ["sweep", str(config), *options])
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("unhurried")
+def test_the_capacity_of_a_real_server_is_found(tmp_path: Path, address: str) -> None:
+    options = ("--min-rate", "20/s", "--max-rate", "320/s", "--step", "6s", "--within", "0.5", "--json")
+    result = swept(tmp_path, address, "latency: 250ms at p50", *options)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert 20 <= found["rate_per_s"] < 1 / SERVICE_S
+    assert found["not_kept_per_s"] <= 1.5 * found["rate_per_s"]
+    assert found["bound_by"] in ("missed", "not certifiable")
+    for step in found["steps"]:
+        assert step["requests"] >= 6 * step["rate_per_s"]
+        assert step["failed"] == 0
+        assert (step["p50_s"] <= 0.25) == (2 * step["over"] <= step["requests"])
+        assert step["p50_s"] >= SERVICE_S
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_the_ends_are_told_as_they_are(tmp_path: Path, address: str) -> None:
+    options = ("--min-rate", "40/s", "--max-rate", "60/s", "--step", "500ms")
+    result = swept(tmp_path, address, "latency: 1ms at p50", *options)
+    assert result.exit_code == 1, result.output
+    assert result.stdout.splitlines()[-1] == (
+        "  no rate was shown to keep 1ms at p50: 40 per second does not keep it; lower --min-rate to look below"
+    )
+    result = swept(tmp_path, address, "latency: 30s at p50", *options)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[1].split() == ["rate", "/s", "requests", "over", "failed", "p50", "p99", "in", "flight"]
+    assert [line.split()[0] for line in lines[2:-1]] == ["40", "60"]
+    assert lines[-1] == (
+        "  60 per second keeps 30s at p50: the highest rate that was tried; raise --max-rate to find where it ends"
+    )
+
+
+def test_what_goldwatch_could_not_send_in_time_says_nothing_of_the_server(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validity, "LATE_S", (-1.0, -1.0))  # so that all of it is late
+    result = swept(tmp_path, address, "latency: 30s at p50", "--max-rate", "60/s", "--step", "100ms", "--json")
+    assert result.exit_code == 2, result.output
+    found = json.loads(result.stdout)
+    (step,) = found["steps"]
+    assert (step["word"], step["requests"], step["replays"]) == ("invalid", 0, 3)
+    assert (found["rate_per_s"], found["bound_by"]) == (None, "invalid")
+    assert "goldwatch itself was the limit, not the target: goldwatch sent" in found["summary"]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_too_few_connections_are_not_the_servers_limit(tmp_path: Path, address: str) -> None:
+    options = ("--min-rate", "2000/s", "--max-rate", "2000/s", "--step", "500ms", "--json")
+    more = ", scenario: server, rate: 10/s, in_flight: 2"
+    result = swept(tmp_path, address, "latency: 120ms at p50", *options, load=more)
+    (step,) = json.loads(result.stdout)["steps"]
+    assert step["in_flight"] == 2
+    assert step["word"] in ("invalid", "missed")  # of a machine that stands still, two requests may take so long
+    if step["word"] == "invalid":
+        assert "counted from sending, the objective is met" in step["reasons"][0]
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_target_that_says_it_is_busy_ends_the_rise(tmp_path: Path, address: str) -> None:
+    (tmp_path / "cpu.pressure").write_text("some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n")
+    busy = f"    busy: {{pressure: {tmp_path}/cpu.pressure, above: 20%, wait: 0s}}"
+    result = swept(tmp_path, address, "latency: 30s at p50", "--max-rate", "60/s", more=busy)
+    assert result.exit_code == 2, result.output
+    assert f"the target had no room: {tmp_path}/cpu.pressure is 0.5, above 0.2" in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("objective", "options", "more", "error"),
+    [
+        (
+            "errors: 1%",
+            ("--max-rate", "60/s"),
+            "",
+            "has no `latency` to find a rate for; write one, such as 50ms at p99",
+        ),
+        (
+            "latency: 1s at p50",
+            ("--max-rate", "60/s"),
+            "    at_most: 20 per second",
+            "up to 60 per second is more than `at_most` allows, 20 per second",
+        ),
+        ("latency: 1s at p50", ("--max-rate", "fast"), "", '"fast" is not a rate of requests'),
+        ("latency: 1s at p50", ("--max-rate", "9/s", "--min-rate", "10/s"), "", "--min-rate 10/s is more than"),
+        ("latency: 1s at p50", ("--max-rate", "9/s", "--watch", "none"), "", 'no watch is named "none"'),
+        ("latency: 1s at p50", (), "", "Missing option '--max-rate'"),
+    ],
+)
+def test_what_may_not_be_swept_is_not(
+    tmp_path: Path, objective: str, options: tuple[str, ...], more: str, error: str
+) -> None:
+    result = swept(tmp_path, "http://127.0.0.1:1", objective, *options, more=more)
+    assert result.exit_code == 2
+    assert error in " ".join(result.output.split())
+
+
+def test_a_target_that_is_not_there_ends_the_sweep(tmp_path: Path) -> None:
+    result = swept(tmp_path, "http://127.0.0.1:1", "latency: 1s at p50", "--max-rate", "60/s", "--json")
+    found: dict[str, Any] = json.loads(result.stdout)
+    assert (result.exit_code, found["bound_by"], len(found["steps"])) == (2, "stopped", 1)
+    assert "Connection refused" in found["summary"]
