@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwatch import pipeline
 from goldwatch.config.busy import Busy
 from goldwatch.courtesy import Courtesy, Seen, read, total
 from goldwatch.export import measurement
@@ -22,8 +24,9 @@ from goldwatch.http_reading import Unreadable
 from goldwatch.in_force import Assignment, prepare
 from goldwatch.judgement import State, Validity
 from goldwatch.ledger import Ledger
-from goldwatch.pipeline import run
+from goldwatch.pipeline import replay, run
 from goldwatch.replay.workers import Workers
+from goldwatch.rerun import CannotRerun, rerun
 from goldwatch.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
@@ -200,6 +203,44 @@ def test_a_replay_with_room_is_as_any_other_and_keeps_to_the_budget(tmp_path: Pa
     assert judgement.most_per_s == 2000
     assert judgement.throughput is not None
     assert judgement.throughput <= 2000 * 600 / 599  # 600 requests have 599 gaps
+
+
+def test_whoever_replays_by_hand_steps_back_too(tmp_path: Path, workers: Workers) -> None:
+    pressure(tmp_path / "cpu.pressure", 50)
+    assignment = prepared(tmp_path, workers)
+    result = replay(assignment, workers)
+    assert result.ended == f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2"
+    assert result.outcomes() == {"not_sent": 600}
+    result.columns.close()
+    with pytest.raises(CannotRerun, match=r"above 0\.2"):
+        rerun(assignment, [1, 2], workers)
+
+
+def test_a_watch_that_is_skipped_again_and_again_is_silent(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressure(tmp_path / "cpu.pressure", 10)
+    assignment = prepared(tmp_path, workers, ", jitter: 0s")
+    config = prepare(tmp_path / "goldwatch.yaml", workers).config
+    clock = FakeClock(time.time())
+    monkeypatch.setattr(pipeline, "time", clock)  # by which a replay that was skipped says when that was
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        runner = Runner(workers, ledger, {}, threading.Event())
+        runner.tick(assignment, config, clock.time())
+        pressure(tmp_path / "cpu.pressure", 50)
+        for skipped in range(1, 5):
+            clock.advance(390.0)  # a little more than the interval: the first replay takes some real time
+            runner.tick(assignment, config, clock.time())
+            last = ledger.last_judgement(*assignment.key)
+            assert last is not None
+            assert last.skipped == "busy"
+            states = {v.monitor: v.state for v in last.verdicts}
+            assert State.STEADY not in states.values()
+            assert states["silent"] is (State.ALERTING if skipped >= 3 else State.UNKNOWN)
+        alert = ledger.open_alert(*assignment.key)
+        assert alert is not None
+        assert alert.monitors == ("silent",)
+        assert "no valid replay for 1" in alert.text
 
 
 def test_an_open_load_ends_when_the_target_becomes_busy(tmp_path: Path, workers: Workers) -> None:

@@ -80,6 +80,25 @@ def test_a_latency_that_cannot_be_met_is_invalid(tmp_path: Path) -> None:
     assert "because                         Performance constraints satisfied: NO" in said
 
 
+def test_a_budget_bounds_the_rate_that_may_be_asked_for(tmp_path: Path) -> None:
+    target = SOUND[:-1] + ", at_most: 2000 per second}"
+    code, said, _ = run(tmp_path, target, "Server", *SHORT, "--target-qps", "2001")
+    assert code == 2
+    assert "`at_most` allows 2000 per second, --target-qps is 2001; lower it" in said
+    code, said, _ = run(tmp_path, target, "Server", *SHORT, "--target-qps", "1000")
+    assert code in (0, 1)
+    assert "LoadGen says" in said
+
+
+def test_a_busy_target_is_not_tested(tmp_path: Path) -> None:
+    (tmp_path / "cpu.pressure").write_text("some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n")
+    target = SOUND[:-1] + f", busy: {{pressure: {tmp_path}/cpu.pressure, above: 20%, wait: 0s}}}}"
+    code, said, logs = run(tmp_path, target, "SingleStream", *SHORT)
+    assert code == 2
+    assert f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2" in said
+    assert not list(logs.iterdir())
+
+
 def test_accuracy_is_that_of_every_example_as_loadgen_logged_it(tmp_path: Path) -> None:
     code, said, logs = run(tmp_path, SOUND, "Offline", "--mode", "accuracy", "--batch", "7")
     assert code == 0
@@ -98,6 +117,11 @@ def test_a_damaged_model_is_a_regression(tmp_path: Path) -> None:
     ("target", "why"),
     [
         ('{probe: open-inference, url: "http://127.0.0.1:1", model: digits}', "/v2/health/ready: Connection refused"),
+        (
+            SOUND[:-1] + ", at_most: 20/s}",
+            "`at_most` allows 20 per second, and in SingleStream LoadGen sends",
+        ),
+        (SOUND[:-1] + ", cpu_at_most: 50%}", "LoadGen keeps to no budget of tokens or CPU"),
         (SOUND[:-1] + ", python: /usr/bin/python3}", "is an interpreter of its own, and LoadGen runs in goldwatch's"),
     ],
 )

@@ -18,8 +18,7 @@ from goldwatch.config import Golden, Target, Watch
 from goldwatch.golden.error import GoldenError
 from goldwatch.in_force import JUDGES, Assignment, UnusableSet, inspect
 from goldwatch.judgement import Judgement
-from goldwatch.pipeline import plan_of
-from goldwatch.replay import engine
+from goldwatch.pipeline import considerate, plan_of
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _outputs(assignment: Assignment, examples: Examples, workers: Workers) -> tu
     if examples.file.suffix == ".jsonl":
         return (TEXT_OUTPUT,)
     plan = replace(plan_of(assignment), examples=range(1), outputs=(), warmup=0)
-    result = engine.replay(plan, workers)
+    result = considerate(plan, assignment.target.busy, workers)
     result.columns.close()
     if why := result.failure or result.ended:
         raise CannotCalibrate(why)

@@ -179,7 +179,9 @@ def _requests(judgement: Judgement) -> str:
 
 def _load(judgement: Judgement) -> str:
     """Say what the throughput is that of."""
-    slowed = "" if judgement.most_per_s is None else f", slowed to {judgement.most_per_s:g} /s"
+    budgets = ((judgement.most_per_s, "{:g} /s"), (judgement.most_tokens_per_s, "{:g} tokens/s"))
+    kept = [words.format(most) for most, words in (*budgets, (judgement.most_cpu, "{:.0%} of a core")) if most]
+    slowed = f", slowed to {' and '.join(kept)}" if kept else ""
     if judgement.scenario == "single-stream":
         return f"one request at a time{slowed}"
     rate = "" if judgement.rate_per_s is None else f" at {judgement.rate_per_s:g} /s"

@@ -214,8 +214,8 @@ class Judgement:
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
     `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
     `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
-    request of an open load too late. `most_per_s` is the budget of requests a second that a closed load kept to,
-    `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
+    request of an open load too late. `most_per_s`, `most_tokens_per_s` and `most_cpu` are budgets that a closed load
+    kept to, `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
     `checks` are those of the referee, of valid replays only, and so are `slices`; `output_distance` is the mean
     distance of the answers from the reference, where the watch has an objective for it.
     """
@@ -252,6 +252,8 @@ class Judgement:
     energy_missing: str = ""
     footprint: Footprint | None = None
     most_per_s: float | None = None
+    most_tokens_per_s: float | None = None
+    most_cpu: float | None = None
     server_load: ServerLoad | None = None
     skipped: str = ""
     checks: tuple[Check, ...] = ()

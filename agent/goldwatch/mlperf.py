@@ -9,18 +9,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from goldwatch.config import format_request_rate
+from goldwatch.config.busy import Busy
+from goldwatch.courtesy import Courtesy
 from goldwatch.gate import Result
 from goldwatch.in_force import JUDGES, Assignment
 from goldwatch.judgement import Score
+from goldwatch.pipeline import plan_of
+from goldwatch.replay.engine import STEPPED_BACK
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 
 SUMMARY = "mlperf_log_summary.txt"
 ACCURACY = "mlperf_log_accuracy.json"
+LOADGENS_QPS = 1.0
+"""LoadGen's own `server_target_qps`."""
+
 NOTHING = "nothing"
 """What LoadGen says of a test of accuracy, of which it only keeps the answers, and of one that it could not end."""
 
@@ -61,6 +70,8 @@ def test(assignment: Assignment, workers: Workers, wanted: Wanted, output: Path)
     """Run LoadGen once against a target, with its logs in a folder. Raises OSError if that cannot be made."""
     logs = output.absolute() / assignment.watch.name / assignment.target.name
     logs.mkdir(parents=True, exist_ok=True)
+    if (forbidden := _over_budget(assignment, wanted)) is not None:
+        return Tested(assignment, Result.UNMEASURED, NOTHING, {}, (forbidden,), logs)
     try:
         done = _run(assignment, workers, wanted, logs)
         summary = (logs / SUMMARY).read_text()
@@ -76,6 +87,23 @@ def test(assignment: Assignment, workers: Workers, wanted: Wanted, output: Path)
     return Tested(assignment, result, said, figures, (*reasons, *why), logs)
 
 
+def _over_budget(assignment: Assignment, wanted: Wanted) -> str | None:
+    """Say why the budgets of watch or target forbid the test: LoadGen alone decides when it sends.
+
+    What it sends is held up by nobody, since that would be in its times.
+    """
+    load = plan_of(assignment).load
+    if load.tokens_per_s is not None or load.cpu_share is not None:
+        return "LoadGen keeps to no budget of tokens or CPU: leave out `tokens_at_most` and `cpu_at_most` for the test"
+    if load.most_per_s is None:
+        return None
+    allowed = f"`at_most` allows {format_request_rate(load.most_per_s)}"
+    if wanted.scenario != "Server":
+        return f"{allowed}, and in {wanted.scenario} LoadGen sends as fast as it is answered; take the scenario Server"
+    rate = wanted.target_qps or LOADGENS_QPS
+    return f"{allowed}, --target-qps is {rate:g}; lower it" if rate > load.most_per_s else None
+
+
 def _run(assignment: Assignment, workers: Workers, wanted: Wanted, logs: Path) -> dict[str, Any]:
     target = assignment.target
     if target.python:
@@ -86,17 +114,33 @@ def _run(assignment: Assignment, workers: Workers, wanted: Wanted, logs: Path) -
         "time_limit_s": assignment.watch.load.time_limit_s,
         "path": assignment.golden.path,
         "settings": dataclasses.asdict(wanted) | {"output": str(logs)},
+        "most_per_s": plan_of(assignment).load.most_per_s,
     }
     for log in logs.glob("mlperf_log_*"):
         log.unlink()  # an old summary is not taken for that of a test that failed
     try:
-        limit_s = 10 * wanted.min_duration_s + _LATE_S
-        return workers.call("mlperf", "goldwatch.replay.loadgen:run", argument, limit_s=limit_s)
+        return _driven(target.busy, workers, argument, 10 * wanted.min_duration_s + _LATE_S)
     except (JobFailed, WorkerDied) as error:
         text = str(error)
         for secret in target.secrets():
             text = text.replace(secret, "***")
         raise WorkerDied(text) from None
+
+
+def _driven(busy: Busy | None, workers: Workers, argument: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    """Run LoadGen. A target that says that it is busy is waited for before; becoming busy ends the test."""
+    job = ("mlperf", "goldwatch.replay.loadgen:run", argument)
+    if busy is None:
+        return workers.call(*job, limit_s=limit_s)
+    courtesy = Courtesy(busy)
+    if (why := courtesy.wait(threading.Event())) is None:
+        with courtesy:
+            return workers.call(*job, limit_s=limit_s, why_not=lambda: _stepped_back(courtesy.why_not()))
+    raise WorkerDied(f"{STEPPED_BACK}{why}")
+
+
+def _stepped_back(why: str | None) -> str | None:
+    return None if why is None else f"{STEPPED_BACK}{why}"
 
 
 def read(summary: str) -> tuple[str, dict[str, str], tuple[str, ...]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from goldwatch.config import Load as LoadSection
 from goldwatch.config import Target, format_duration
+from goldwatch.config.busy import Busy
 from goldwatch.courtesy import Courtesy
 from goldwatch.in_force import JUDGES, Assignment
 from goldwatch.judgement import Judgement, Validity
@@ -99,7 +100,23 @@ def replay(
 ) -> Replay:
     """Replay once, all of the golden set or some examples of it. The caller closes the columns."""
     plan = plan_of(assignment)
-    return engine.replay(plan if examples is None else dataclasses.replace(plan, examples=examples), workers, stop)
+    plan = plan if examples is None else dataclasses.replace(plan, examples=examples)
+    return considerate(plan, assignment.target.busy, workers, stop)
+
+
+def considerate(plan: Plan, busy: Busy | None, workers: Workers, stop: threading.Event | None = None) -> Replay:
+    """Replay once, and step back from a target that says that it is busy: before the replay, and within it.
+
+    `ended` begins with `engine.STEPPED_BACK` where it had no room. The caller closes the columns.
+    """
+    stop = stop or threading.Event()
+    if busy is None:
+        return engine.replay(plan, workers, stop)
+    courtesy = Courtesy(busy)
+    if (why := courtesy.wait(stop)) is not None:
+        return engine.untried(plan, why)
+    with courtesy:
+        return engine.replay(plan, workers, stop, guard=courtesy)
 
 
 def worker_key(target: Target) -> str:
@@ -124,7 +141,7 @@ def plan_of(assignment: Assignment) -> Plan:
         examples=range(assignment.golden.examples),
         tokens=assignment.golden.tokens,
         trace=assignment.trace,
-        load=load_plan(load, budget_per_s(assignment)),
+        load=_budgeted(load_plan(load), assignment),
         warmup=load.warmup,
         time_limit_s=load.time_limit_s,
         start_limit_s=load.start_limit_s,
@@ -132,21 +149,29 @@ def plan_of(assignment: Assignment) -> Plan:
     )
 
 
-def budget_per_s(assignment: Assignment) -> float | None:
-    """Return the most requests a second that watch and target allow together; None without a budget."""
-    found = [most for most in (assignment.watch.load.most_per_s, assignment.target.most_per_s) if most is not None]
-    return min(found, default=None)
+def _budgeted(plan: LoadPlan, assignment: Assignment) -> LoadPlan:
+    """Return a load within the budgets of watch and target, of which the lower one counts."""
+    ours, theirs = assignment.watch.load, assignment.target
+    return dataclasses.replace(
+        plan,
+        most_per_s=_lower(ours.most_per_s, theirs.most_per_s),
+        tokens_per_s=_lower(ours.most_tokens_per_s, theirs.most_tokens_per_s),
+        cpu_share=_lower(ours.most_cpu, theirs.most_cpu),
+    )
 
 
-def load_plan(load: LoadSection, most_per_s: float | None = None) -> LoadPlan:
-    """Return how a worker issues the requests of a load within a budget."""
+def _lower(*budgets: float | None) -> float | None:
+    return min((budget for budget in budgets if budget is not None), default=None)
+
+
+def load_plan(load: LoadSection) -> LoadPlan:
+    """Return how a worker issues the requests of a load."""
     return LoadPlan(
         scenario=load.scenario,
         rate_per_s=load.rate_per_s or 0.0,
         samples=load.samples,
         in_flight=load.most_in_flight,
         seed=load.seed,
-        most_per_s=most_per_s,
     )
 
 
@@ -174,11 +199,14 @@ def judge(
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
+    load = plan_of(assignment).load
     judgement = dataclasses.replace(
         judgement,
         latencies_s=result.latencies_s(),
         late_s=tuple(result.late_s()),
-        most_per_s=plan_of(assignment).load.most_per_s,
+        most_per_s=load.most_per_s,
+        most_tokens_per_s=load.tokens_per_s,
+        most_cpu=load.cpu_share,
     )
     return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from goldwatch.config.busy import Busy
 from goldwatch.in_force import Assignment, CannotStart
-from goldwatch.pipeline import plan_of
-from goldwatch.replay import engine
+from goldwatch.pipeline import considerate, plan_of
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.workers import Workers
@@ -46,11 +46,11 @@ def replay(assignment: Assignment, shards: int) -> Replay:
 
     whole = plan_of(assignment)
     whole = replace(whole, options=dict(whole.options))
-    plans = [replace(whole, examples=part) for part in split(len(whole.examples), shards)]
+    plans = shared(whole, shards)
     began, at = time.monotonic(), time.time()
     work = ray.remote(num_cpus=1, max_retries=0)(run_shard)
     try:
-        parts: list[dict[str, Any]] = ray.get([work.remote(plan) for plan in plans])
+        parts: list[dict[str, Any]] = ray.get([work.remote(plan, assignment.target.busy) for plan in plans])
     except ray.exceptions.RayError as error:
         raise CannotStart(f"a shard was lost: {str(error).strip().splitlines()[-1]}") from None
     return merged(whole, parts, at, time.monotonic() - began)
@@ -62,11 +62,33 @@ def split(examples: int, shards: int) -> list[range]:
     return [range(a, b) for a, b in pairwise(examples * i // count for i in range(count + 1))]
 
 
-def run_shard(plan: Plan) -> dict[str, Any]:
-    """Replay one shard where it lands, and return all that is known of it as plain values."""
+def shared(whole: Plan, shards: int) -> list[Plan]:
+    """Return a plan for each shard: its examples, and its share of the rate and of the budgets.
+
+    Poisson arrivals of several at a share of the rate are, together, Poisson arrivals at the rate. The budget of CPU is
+    that of one worker, and so each has it.
+    """
+    parts = split(len(whole.examples), shards)
+    load, count = whole.load, len(parts)
+    share = replace(
+        load,
+        rate_per_s=load.rate_per_s / count,
+        most_per_s=None if load.most_per_s is None else load.most_per_s / count,
+        tokens_per_s=None if load.tokens_per_s is None else load.tokens_per_s / count,
+    )
+    return [
+        replace(whole, examples=part, load=replace(share, seed=load.seed + number)) for number, part in enumerate(parts)
+    ]
+
+
+def run_shard(plan: Plan, busy: Busy | None = None) -> dict[str, Any]:
+    """Replay one shard where it lands, and return all that is known of it as plain values.
+
+    It steps back by itself from a target that says that it is `busy`.
+    """
     workers = Workers()
     try:
-        found = engine.replay(plan, workers)
+        found = considerate(plan, busy, workers)
         # Each node has a monotonic clock of its own; what they share is the wall clock, as far as it is kept right.
         clock_ns = time.time_ns() - time.monotonic_ns()
         columns = {name: found.columns.array(name).tobytes() for name in found.columns.layout.columns()}

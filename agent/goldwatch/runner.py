@@ -35,6 +35,9 @@ log = logging.getLogger("goldwatch")
 _REFEREE_EVERY_S = 3600.0
 """Requests that are made twice are load too."""
 
+_REFEREE_OF_TOKENS_EVERY_S = 86_400.0
+"""Those of a language model cost tokens: what would be twenty-four of them an hour are twenty-four a day."""
+
 Observer = Callable[[Assignment, Judgement, Alert | None], None]
 
 
@@ -125,7 +128,8 @@ class Runner:
 
     def _is_referee_due(self, assignment: Assignment) -> bool:
         now_s = time.monotonic()
-        due = now_s - self._refereed_s.get(assignment.key, -math.inf) >= _REFEREE_EVERY_S
+        every_s = _REFEREE_OF_TOKENS_EVERY_S if assignment.golden.tokens else _REFEREE_EVERY_S
+        due = now_s - self._refereed_s.get(assignment.key, -math.inf) >= every_s
         if due:
             self._refereed_s[assignment.key] = now_s
         return due

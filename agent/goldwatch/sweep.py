@@ -15,11 +15,10 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from goldwatch.config import LatencyObjective, format_request_rate
-from goldwatch.courtesy import Courtesy
+from goldwatch.config.traffic import NO_BUDGET
 from goldwatch.in_force import Assignment, CannotStart
 from goldwatch.monitor.bounds import lower, upper
-from goldwatch.pipeline import budget_per_s, plan_of
-from goldwatch.replay import engine
+from goldwatch.pipeline import considerate, plan_of
 from goldwatch.replay.columns import MOST_IN_FLIGHT
 from goldwatch.replay.engine import STEPPED_BACK, Plan, Replay
 from goldwatch.replay.load import LoadPlan
@@ -164,8 +163,12 @@ def sweep(
     where = f"watches.{assignment.watch.name}"
     if objective is None:
         raise CannotStart(f"{where}.objectives has no `latency` to find a rate for; write one, such as 50ms at p99")
-    allowed = budget_per_s(assignment)
-    if allowed is not None and wanted.highest_per_s > allowed:
+    load = plan_of(assignment).load
+    if load.tokens_per_s is not None or load.cpu_share is not None:
+        raise CannotStart(
+            f"{where}: {NO_BUDGET.format('server')}: a sweep needs a target without `tokens_at_most` and `cpu_at_most`"
+        )
+    if (allowed := load.most_per_s) is not None and wanted.highest_per_s > allowed:
         raise CannotStart(
             f"{where}: a sweep up to {format_request_rate(wanted.highest_per_s)} is more than `at_most` allows, "
             f"{format_request_rate(allowed)}; lower the one, or raise the other for as long as the sweep takes"
@@ -230,15 +233,9 @@ class _Sweeper:
 
     def _replayed(self, rate: float, flight: int, *, enough: bool, seed: int) -> tuple[Word, Seen | None, list[str]]:
         """Replay once. Returns what was seen only if it is of the target."""
-        courtesy = Courtesy(busy) if (busy := self._assignment.target.busy) is not None else None
-        if courtesy is not None and (why := courtesy.wait(self._stop)) is not None:
-            return Word.NO_ROOM, None, [why]
-        plan = self._step_plan(rate, flight, seed)
-        if courtesy is None:
-            result = engine.replay(plan, self._workers, self._stop)
-        else:
-            with courtesy:
-                result = engine.replay(plan, self._workers, self._stop, guard=courtesy)
+        result = considerate(
+            self._step_plan(rate, flight, seed), self._assignment.target.busy, self._workers, self._stop
+        )
         try:
             return self._judged(result, flight, enough=enough)
         finally:
@@ -262,9 +259,9 @@ class _Sweeper:
             return Word.NO_ROOM, None, [result.ended.removeprefix(STEPPED_BACK)]
         if (why := result.ended or result.failure) is not None:
             return Word.STOPPED, None, [why]
-        described = [asdict(d) if d is not None else None for d in (result.description, result.described_after)]
+        before, after = (asdict(d) if d is not None else None for d in (result.description, result.described_after))
         limit_s = self._objective.limit_s
-        reasons = [*disturbed(result.late_s(), result.disturbances, *described, limit_s)]
+        reasons = [*disturbed(result.late_s(), result.disturbances, before, after, limit_s)]
         seen, by_sending = _counted(result, limit_s)
         if not reasons and seen.word(self._objective.quantile) is not Word.MET:
             reasons = self._own_limits(result, by_sending, flight, enough=enough)

@@ -55,6 +55,10 @@ ONE_KEY = [
     ("model: fraud", "busy: {above: 1, metrics: http://x, metric: 'a b'}", '5:49  targets.fraud.busy.metric: "a b" is not the name of a metric; write one such as vllm:num_requests_waiting, or NAME{label="value"}'),
     ("model: fraud", "busy: {above: 1, prometheus: http://x, query: up, headers: {X: literal}}", "5:68  targets.fraud.busy.headers.X: a secret must not be written in the file; use ${NAME} or ${file:PATH}"),
     ("model: fraud", "at_most: lots", '5:14  targets.fraud.at_most: "lots" is not a rate of requests; write 100 per second or 30 per minute'),
+    ("model: fraud", "tokens_at_most: lots", '5:21  targets.fraud.tokens_at_most: "lots" is not a rate of tokens; write 100 per second or 30 per minute'),
+    ("model: fraud", "tokens_at_most: 9/s", '5:21  targets.fraud.tokens_at_most: the probe "open-inference" counts no tokens'),
+    ("5m", "5m\n    load: {tokens_at_most: 9/s, scenario: offline}", "11:5  watches.fraud.load: `tokens_at_most` needs requests of one example each, whose tokens are counted"),
+    ("5m", "5m\n    load: {scenario: server, rate: 9/s, cpu_at_most: 5%}", "11:5  watches.fraud.load: the scenario server sends by a schedule, which a budget of tokens or CPU cannot slow down; leave out `cpu_at_most`, or write another scenario"),
     ("5m", "5m\n    load: {scenario: server, rate: 9/s, at_most: 5/s}", "11:5  watches.fraud.load: `rate` is more than `at_most` allows; lower the one or raise the other"),
     ("open-inference", "xyz", '3:12  targets.fraud.probe: no probe "xyz" is installed; installed are broken, odd, onnx-runtime, open-inference'),
     ("open-inference", "broken", "3:12  targets.fraud.probe: the probe \"broken\" cannot be used: ModuleNotFoundError: No module named 'acme'"),
@@ -230,3 +234,15 @@ def test_a_rate_above_the_budget_of_a_target_is_a_problem_of_the_rate(load_text:
         load_text(text)
     said = '"9 per second" is more than the budget of the target: targets.fraud.at_most, 5 per second'
     assert str(caught.value.problems[0]).endswith(f"watches.fraud.load.rate: {said}")
+
+
+def test_an_open_load_and_a_budget_of_cpu_do_not_go_together(load_text: Load) -> None:
+    text = START.replace("model: fraud", "cpu_at_most: 5%").replace(
+        "5m", "5m\n    load: {scenario: server, rate: 9 per second}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_text(text)
+    said = "the scenario server sends by a schedule, which a budget of tokens or CPU cannot slow down"
+    assert str(caught.value.problems[0]).endswith(
+        f"watches.fraud.load.scenario: {said}, and there is targets.fraud.cpu_at_most"
+    )

@@ -1,10 +1,20 @@
-"""Jobs for workers under test. Their signature is that of `goldwatch.replay.worker.Job`."""
+"""Jobs and probes for workers under test. The signature of a job is that of `goldwatch.replay.worker.Job`."""
 
 import ctypes
 import os
 import sys
 from pathlib import Path
 from typing import Any
+
+from goldwatch.probe import Tokens
+from goldwatch.testing.probe import FakeProbe, Response
+
+
+class CountingProbe(FakeProbe):
+    """A language model whose every answer takes ten tokens."""
+
+    def tokens(self, response: Response) -> Tokens:
+        return Tokens(input=7, output=3)
 
 
 def abort(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:

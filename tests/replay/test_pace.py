@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -13,12 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.golden.tensors import TensorLocation
-from goldwatch.probe import TensorSpec
-from goldwatch.replay import pace
+from goldwatch.probe import CannotLoad, Context, TensorSpec, Tokens
+from goldwatch.replay import pace, timed
+from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.engine import Plan, replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
+from goldwatch.testing.probe import FakeProbe
+
+if TYPE_CHECKING:
+    from goldwatch.probe import Probe
 
 N = 30
 
@@ -39,11 +45,65 @@ def test_turns_are_never_closer_than_the_budget_and_nobody_waits_without_need(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pace, "clock_ns", lambda: now_ns)
         patch.setattr(pace, "sleep_until", sleep_until)
-        kept = pace.Pace(most_per_s)
+        kept = pace.Pace(LoadPlan(most_per_s=most_per_s))
         for each in thinking_ns:
             now_ns += each
             kept.wait()
     assert all(b - a >= round(1e9 / most_per_s) for a, b in pairwise(turns))
+
+
+class Taken:
+    """A probe as far as budgets know one: its answers are the tokens that they took."""
+
+    def tokens(self, response: Any) -> Tokens:
+        return Tokens(input=response, output=response and 2 * response)
+
+
+@given(
+    st.floats(0.1, 1e5),
+    st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**6)), min_size=1, max_size=50),
+)
+def test_the_tokens_of_all_answers_so_far_had_their_time_before_the_next_turn(
+    tokens_per_s: float, answers: list[tuple[int, int]]
+) -> None:
+    now_ns = 10**9
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "clock_ns", lambda: now_ns)
+        kept = pace.Pace(LoadPlan(tokens_per_s=tokens_per_s), cast("Probe", Taken()))
+        spent = 0
+        for took_ns, tokens in answers:
+            turn_ns = kept.book()
+            assert turn_ns - 10**9 >= 1e9 * 3 * spent / tokens_per_s - len(answers)
+            now_ns = turn_ns + took_ns
+            kept.answered(tokens)
+            spent += tokens
+            assert kept.book() == now_ns + round(1e9 * 3 * tokens / tokens_per_s)
+
+
+def test_a_budget_of_tokens_that_cannot_be_kept_is_refused() -> None:
+    load = LoadPlan(tokens_per_s=1.0)
+    with pytest.raises(CannotLoad, match="the probe counts no tokens"):
+        pace.Pace(load, cast("Probe", object()))
+    with pytest.raises(CannotLoad, match="a request has several examples"):
+        pace.Pace(replace(load, samples=8), cast("Probe", Taken()))
+    with pytest.raises(CannotLoad, match="does not say how many tokens it took"):
+        pace.Pace(load, cast("Probe", Taken())).answered(None)
+
+
+@given(st.floats(0.01, 1), st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=50))
+def test_a_worker_takes_no_larger_share_of_a_core_than_it_may(share: float, work: list[tuple[int, int]]) -> None:
+    now_ns = cpu_ns = 10**9
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "clock_ns", lambda: now_ns)
+        patch.setattr("time.process_time_ns", lambda: cpu_ns)
+        kept = pace.Pace(LoadPlan(cpu_share=share))
+        first_ns = kept.book()
+        for waits_ns, works_ns in work:
+            now_ns, cpu_ns = now_ns + waits_ns + works_ns, cpu_ns + works_ns
+            turn_ns = kept.book()
+            assert cpu_ns - 10**9 <= share * (turn_ns - first_ns) + len(work)
+            assert turn_ns >= now_ns
+            now_ns = turn_ns
 
 
 @pytest.fixture
@@ -92,6 +152,33 @@ def test_several_in_flight_share_one_budget(plan: Plan) -> None:
     sent = sorted(result.columns.sent_ns)
     assert result.outcomes() == {"ok": N}
     assert sent[-1] - sent[0] >= (N - 2) * 5_000_000  # a thread may be woken a little late, never early
+
+
+def test_a_replay_is_slowed_down_to_its_budget_of_tokens(plan: Plan) -> None:
+    load = LoadPlan(tokens_per_s=1000.0)
+    result = replayed(replace(plan, factory="tests.replay.jobs:CountingProbe", load=load, warmup=2))
+    assert result.outcomes() == {"ok": N}
+    sent = sorted(result.columns.sent_ns)
+    assert all(b - a >= 10_000_000 for a, b in pairwise(sent))  # ten tokens each
+    result = replayed(replace(plan, load=load))
+    assert result.ended == "`tokens_at_most` cannot be kept: the probe counts no tokens"
+
+
+def test_waiting_for_a_turn_of_the_warm_up_is_not_hanging(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = Columns.create(Layout(N, plan.outputs), plan.examples)
+    waited: list[int] = []
+
+    def sleep_until(due_ns: int) -> None:
+        assert (columns.phase, columns.since_ns) == (Phase.WARMING_UP, due_ns)
+        waited.append(due_ns)
+
+    monkeypatch.setattr(timed, "sleep_until", sleep_until)
+    probe = FakeProbe(FakeProbe.Options(), Context(5.0))
+    probe.open()
+    inputs = {"x": np.zeros((N, 4), np.float32)}
+    timed._warm_up(probe, inputs, columns, 3, pace.Pace(LoadPlan(most_per_s=0.01)), lambda _: None)
+    assert [b - a for a, b in pairwise(waited)] == [100_000_000_000] * 2
+    columns.close()
 
 
 def test_a_held_replay_goes_on_where_it_was_and_loses_nothing(plan: Plan) -> None:

@@ -53,6 +53,17 @@ def test_a_worker_that_dies_says_how(workers: Workers) -> None:
         workers.call("k", "tests.replay.jobs:leave", {})
 
 
+def test_a_job_is_ended_once_there_is_a_reason(workers: Workers, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    with pytest.raises(WorkerDied, match="12 wait, above 8"):
+        workers.call(
+            "k",
+            "tests.replay.jobs:hold_the_gil",
+            {"file": str(started)},
+            why_not=lambda: "12 wait, above 8" if started.exists() else None,
+        )
+
+
 def test_workers_of_different_keys_are_not_mixed(workers: Workers) -> None:
     a = workers.take("a")
     workers.give_back("a", a)

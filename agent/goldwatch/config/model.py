@@ -18,7 +18,7 @@ from goldwatch.config.energy import Energy
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.sections import Alerts, Cluster, Exporters, Log, Objectives, Replays
-from goldwatch.config.traffic import Load, RequestRate
+from goldwatch.config.traffic import Load, RequestRate, Share, TokenRate
 
 MASK = "**********"
 
@@ -71,7 +71,8 @@ class Target(_Resolved):
     `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
     "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
     interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident. `most_per_s` is
-    the budget of requests a second, and `busy` says when there is no room for any. `deployment` is the Deployment that
+    the budget of requests a second, `most_tokens_per_s` that of tokens, `most_cpu` the share of one core that its
+    workers may take, and `busy` says when there is no room for any request. `deployment` is the Deployment that
     serves it, as [NAMESPACE/]NAME, empty if none is named.
     """
 
@@ -85,6 +86,8 @@ class Target(_Resolved):
     meters: tuple[str, ...] = ()
     deployment: str = ""
     most_per_s: RequestRate = None
+    most_tokens_per_s: TokenRate = None
+    most_cpu: Share = None
     busy: Busy | None = None
     options: OptionValues
     secret_options: frozenset[str] = frozenset()

@@ -45,6 +45,7 @@ class ProbeType:
 
     factory: str
     served: bool
+    counts_tokens: bool
     options: TypeAdapter[Any]
     schema: dict[str, Any]
     secrets: frozenset[str]
@@ -74,6 +75,7 @@ def _probe_type(entry: EntryPointLike) -> ProbeType:
     return ProbeType(
         factory=entry.value,
         served=probe.served,
+        counts_tokens=callable(getattr(probe, "tokens", None)),
         options=adapter,
         schema=_described(adapter.json_schema(), options),
         secrets=_marked(options, "secret"),

@@ -218,9 +218,9 @@ def format_moment(at: float) -> str:
     return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def parse_request_rate(value: object) -> float:
-    """Return requests a second for `100 per second`, `100/s` or `30 per minute`, above 0 and up to 100,000."""
-    text = _match(REQUEST_RATE_PATTERN, value, "is not a rate of requests; write 100 per second or 30 per minute")
+def parse_request_rate(value: object, of: str = "requests") -> float:
+    """Return how many `of` it are a second, for `100 per second`, `100/s` or `30 per minute`; up to 100,000."""
+    text = _match(REQUEST_RATE_PATTERN, value, f"is not a rate of {of}; write 100 per second or 30 per minute")
     unit = re.split(r"[/ ]", text)[-1]
     rate = float(_first_number(text) / _SECONDS[unit])
     if not 0 < rate <= 100_000:

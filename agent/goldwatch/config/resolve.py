@@ -14,6 +14,7 @@ from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
 from goldwatch.config.sections import Exporters
+from goldwatch.config.traffic import NO_BUDGET
 from goldwatch.config.written import ConfigFile, GoldenEntry, TargetEntry, WatchEntry
 from goldwatch.energy.carbon import ByHour
 
@@ -101,12 +102,18 @@ def _check_twice(document: Document, names: Sequence[object], watch: Route) -> N
 
 
 def check_budgets(document: Document, written: ConfigFile) -> None:
-    """Add a problem for each rate above the budget of a target: such a load cannot be slowed down, only refused."""
+    """Add a problem for each open load that the budget of a target forbids: it cannot be slowed down, only refused."""
     for name, entry in written.watches.items():
         rate = entry.load.rate_per_s
         for target in _targets(name, entry, written):
-            most = written.targets[target].most_per_s if target in written.targets else None
-            if rate is not None and most is not None and rate > most:
+            if rate is None or (limits := written.targets.get(target)) is None:
+                continue
+            for key, budget in (("tokens_at_most", limits.most_tokens_per_s), ("cpu_at_most", limits.most_cpu)):
+                if budget is not None:
+                    why = f"{NO_BUDGET.format(entry.load.scenario)}, and there is targets.{target}.{key}"
+                    document.add(("watches", name, "load", "scenario"), why)
+            most = limits.most_per_s
+            if most is not None and rate > most:
                 allowed = f"targets.{target}.at_most, {format_request_rate(most)}"
                 route = ("watches", name, "load", "rate")
                 document.add(route, f"{document.shown(route)} is more than the budget of the target: {allowed}")
@@ -145,7 +152,13 @@ def _golden(name: str, entry: GoldenEntry, folder: Path, state: Path) -> Golden:
 
 def _with_limits(target: Target, entry: TargetEntry) -> Target:
     return target.model_copy(
-        update={"most_per_s": entry.most_per_s, "busy": entry.busy, "deployment": entry.deployment}
+        update={
+            "most_per_s": entry.most_per_s,
+            "most_tokens_per_s": entry.most_tokens_per_s,
+            "most_cpu": entry.most_cpu,
+            "busy": entry.busy,
+            "deployment": entry.deployment,
+        }
     )
 
 

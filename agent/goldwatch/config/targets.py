@@ -19,7 +19,8 @@ from goldwatch.config.quantities import NO_ADDRESS, QuantityError, is_address, p
 from goldwatch.config.secrecy import secret
 from goldwatch.config.written import MEMORY
 
-_OWN_KEYS = ("probe", "warm", "python", "memory", "meters", "at_most", "busy", "deployment")
+_BUDGETS = ("at_most", "tokens_at_most", "cpu_at_most")
+_OWN_KEYS = ("probe", "warm", "python", "memory", "meters", *_BUDGETS, "busy", "deployment")
 
 
 def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
@@ -69,6 +70,8 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
             if key in kind.urls and isinstance(value, str) and value and not is_address(value):
                 document.add((*route, key), f"{document.shown((*route, key))} {NO_ADDRESS}")
     options = _checked(document, route, values, kind)
+    if "tokens_at_most" in written and not kind.counts_tokens:
+        document.add((*route, "tokens_at_most"), f"the probe {document.shown((*route, 'probe'))} counts no tokens")
     python = _interpreter(document, route, written.get("python", ""))
     try:
         memory_bytes = parse_size(written["memory"], *MEMORY) if "memory" in written else None

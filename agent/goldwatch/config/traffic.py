@@ -18,10 +18,21 @@ RequestRate = Annotated[
     float | None,
     Quantity(q.parse_request_rate, q.format_request_rate, q.REQUEST_RATE_PATTERN, ("100 per second", "30 per minute")),
 ]
+TokenRate = Annotated[
+    float | None,
+    Quantity(
+        partial(q.parse_request_rate, of="tokens"),
+        q.format_request_rate,
+        q.REQUEST_RATE_PATTERN,
+        ("20000 per minute", "100 per second"),
+    ),
+]
+Share = Annotated[float | None, Quantity(q.parse_percentage, q.format_percentage, q.PERCENTAGE_PATTERN, ("50%", "5%"))]
 
 _SAMPLES = {"multi-stream": 8, "offline": 32}
 _IN_FLIGHT = {"server": 16, "constant": 16}
 _RATED = ("server", "constant")
+NO_BUDGET = "the scenario {} sends by a schedule, which a budget of tokens or CPU cannot slow down"
 
 
 class Load(Section):
@@ -54,13 +65,24 @@ class Load(Section):
         alias="at_most",
         description="The budget of this watch: no more requests a second than this; a replay is slowed down to it.",
     )
+    most_tokens_per_s: TokenRate = Field(
+        default=None,
+        alias="tokens_at_most",
+        description="The budget of this watch in tokens, read and written; closed loads are slowed down to it.",
+    )
+    most_cpu: Share = Field(
+        default=None,
+        alias="cpu_at_most",
+        description="How much of one core its worker may take, a model in process included; closed loads are slowed "
+        "down to it.",
+    )
     seed: int = Field(default=0, ge=0, description="Of the random times of the scenario server.")
     repeats: int = Field(
         default=12,
         ge=0,
         le=1000,
         description="How many slightly altered examples a served target is asked for twice, at most once an hour, "
-        "after a replay, to find a cache that answers in its place; 0 for none.",
+        "of a language model once a day, after a replay, to find a cache that answers in its place; 0 for none.",
     )
     warmup: int = Field(
         default=10, ge=0, le=10_000, description="Requests sent before the replay, which are not measured."
@@ -81,6 +103,11 @@ class Load(Section):
             raise ValueError(f"`rate` is for the scenarios server and constant, not for {scenario}")
         if self.rate_per_s is not None and self.rate_per_s > (self.most_per_s or self.rate_per_s):
             raise ValueError("`rate` is more than `at_most` allows; lower the one or raise the other")
+        for key, budget in (("tokens_at_most", self.most_tokens_per_s), ("cpu_at_most", self.most_cpu)):
+            if scenario in _RATED and budget is not None:
+                raise ValueError(f"{NO_BUDGET.format(scenario)}; leave out `{key}`, or write another scenario")
+        if self.most_tokens_per_s is not None and self.samples > 1:
+            raise ValueError("`tokens_at_most` needs requests of one example each, whose tokens are counted")
         if self.samples_per_query is not None and scenario != "multi-stream":
             raise ValueError(f"`samples_per_query` is for the scenario multi-stream, not for {scenario}")
         if self.batch is not None and scenario != "offline":

@@ -35,7 +35,7 @@ from goldwatch.config.sections import (
     Url,
     empty_is_mapping,
 )
-from goldwatch.config.traffic import Load, RequestRate
+from goldwatch.config.traffic import Load, RequestRate, Share, TokenRate
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -108,6 +108,16 @@ class TargetEntry(Section):
     )
     most_per_s: RequestRate = Field(
         default=None, alias="at_most", description="The budget of this target: no more requests a second in a replay."
+    )
+    most_tokens_per_s: TokenRate = Field(
+        default=None,
+        alias="tokens_at_most",
+        description="The budget of this target in tokens, read and written, for a probe that counts them.",
+    )
+    most_cpu: Share = Field(
+        default=None,
+        alias="cpu_at_most",
+        description="How much of one core its worker may take in a replay, a model in process included.",
     )
     busy: Annotated[Busy | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="When it has no room for replays; without this section nobody looks."

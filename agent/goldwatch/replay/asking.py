@@ -9,7 +9,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from goldwatch.probe import (
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.trace import Trace
+
+if TYPE_CHECKING:
+    from goldwatch.replay.pace import Pace
 
 MOST_FAILURES_IN_A_ROW = 10
 """After so many requests without any answer the rest is not sent: it would harm, and take for ever."""
@@ -54,13 +57,17 @@ class Asking:
     """Asks one probe for the rows of one replay. As thread-safe as the probe."""
 
     def __init__(
-        self, probe: Probe, inputs: Tensors, columns: Columns, samples: int, trace: Trace | None = None
+        self, probe: Probe, inputs: Tensors, columns: Columns, pace: Pace, samples: int, trace: Trace | None = None
     ) -> None:
-        """Make ready; `samples` is the number of examples of a query, each of which carries the ids of `trace`."""
+        """Make ready; `samples` is the number of examples of a query, each of which carries the ids of `trace`.
+
+        `pace` is told of each answer.
+        """
         self.errors: Counter[str] = Counter()
         self._probe = probe
         self._inputs = inputs
         self._columns = columns
+        self._pace = pace
         self._samples = samples
         self._trace = trace if trace is not None and trace.every else None
         self._stores = [(spec, columns.array(f"output.{spec.name}")) for spec in columns.layout.outputs]
@@ -97,13 +104,17 @@ class Asking:
 
     def warm_up(self, row: int) -> None:
         """Send the query of a row and forget the answer: what ails the target will be counted in the replay itself."""
+        response = None
         with contextlib.suppress(Exception):
-            self._probe.predict(self._encoded(row))
+            response = self._probe.predict(self._encoded(row))
+        if response is not None:
+            self._pace.answered(response)
 
     def send(self, flight: int, row: int, request: Any, due_ns: int = 0, free_ns: int = 0) -> int:  # noqa: ANN401
         """Send a request and keep what comes of it. Returns when the answer was there, by the monotonic clock.
 
-        An open load says when it was due, and since when there was room for it: since the answer before.
+        An open load says when it was due, and since when there was room for it: since the answer before. Raises
+        CannotLoad if the tokens of the answer are to be counted and cannot be.
         """
         columns, predict = self._columns, self._probe.predict
         columns.begin(flight, row, clock_ns())
@@ -128,6 +139,8 @@ class Asking:
         for each in range(row, end):
             columns.outcome[each] = outcome
         columns.end(flight)
+        if response is not None:
+            self._pace.answered(response)
         return ended_ns
 
     def _end(self, row: int) -> int:

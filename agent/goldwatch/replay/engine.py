@@ -346,6 +346,13 @@ class _Supervision:
                 columns.outcome[row] = outcome
 
 
+def untried(plan: Plan, why: str) -> Replay:
+    """Return the replay that did not take place, because the target has no room. The caller closes its columns."""
+    columns = Columns.create(Layout(len(plan.examples), plan.outputs, plan.tokens), plan.examples)
+    load = plan.load
+    return Replay(columns, time.time(), samples=load.samples, open_load=load.is_open, ended=f"{STEPPED_BACK}{why}")
+
+
 def replay(
     plan: Plan,
     workers: Workers,

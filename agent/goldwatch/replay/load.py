@@ -24,7 +24,7 @@ class LoadPlan:
 
     `rate_per_s` is the mean of queries a second of an open load; `samples` the examples of one query; `in_flight` the
     most queries at a time; `seed` that of the Poisson arrivals; `most_per_s` the budget to which a closed load, and any
-    warm-up, is slowed down.
+    warm-up, is slowed down; `tokens_per_s` and `cpu_share` (of one core) are two more of that kind.
     """
 
     scenario: Scenario = "single-stream"
@@ -33,6 +33,8 @@ class LoadPlan:
     in_flight: int = 1
     seed: int = 0
     most_per_s: float | None = None
+    tokens_per_s: float | None = None
+    cpu_share: float | None = None
 
     @property
     def is_open(self) -> bool:

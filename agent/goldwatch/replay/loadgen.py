@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.golden.tensors import map_tensor
 from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
+from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.pace import Pace
 from goldwatch.replay.timed import make_probe
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ class Settings:
 def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[str, Any]:  # noqa: ARG001 - a Job
     """Run one test: a job for a worker. Returns the `description` of the target, `requests` and `errors` by message.
 
-    Takes `factory`, `options`, `time_limit_s`, the `path` of the golden set and the `settings`. Raises MissingLoadGen,
+    Takes `factory`, `options`, `time_limit_s`, the `path` of the golden set, the `settings`, and `most_per_s` of the
+    warm-up. Raises MissingLoadGen,
     GivenUp, GoldenError, and ProbeError if the target cannot be used.
     """
     _loadgen()
@@ -81,7 +84,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
         probe.open()
         description = probe.describe()
         system = _System(probe, inputs, output, settings)
-        expected_s = system.warm_up()
+        expected_s = system.warm_up(Pace(LoadPlan(most_per_s=argument["most_per_s"])))
         gc.collect()
         gc.disable()
         _test(system, settings, expected_s)
@@ -110,11 +113,15 @@ class _System:
         # Server and Offline are not to wait for answers in the call that issues queries.
         self._asynchronous = settings.scenario in ("Server", "Offline")
 
-    def warm_up(self) -> float:
-        """Send a few requests and return the seconds of the fastest. What ails the target shows in the test itself."""
+    def warm_up(self, pace: Pace) -> float:
+        """Send a few requests, as far apart as `pace` asks, and return the seconds of the fastest.
+
+        What ails the target shows in the test itself.
+        """
         taken = []
         for i in range(_WARM_UP):
             request = self._encode([i % self.examples])
+            pace.wait()
             began = time.perf_counter()
             try:
                 self._probe.predict(request)

@@ -21,7 +21,7 @@ from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances
 from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.pace import Pace
+from goldwatch.replay.pace import Pace, sleep_until
 from goldwatch.replay.repeats import ask_twice
 from goldwatch.replay.trace import Trace
 
@@ -50,10 +50,10 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
     inputs = {i["name"]: _mapped(i) for i in argument["inputs"]}
     probe = _open(argument, columns, emit)
     columns.progress(Phase.WARMING_UP, clock_ns())
-    pace = Pace(load.most_per_s)
+    pace = Pace(load, probe)
     _warm_up(probe, inputs, columns, argument["warmup"], pace, emit)
     trace = Trace(**argument["trace"]) if argument["trace"] is not None else None
-    asking = Asking(probe, inputs, columns, load.samples, trace)
+    asking = Asking(probe, inputs, columns, pace, load.samples, trace)
     dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
     gc.collect()
     gc.disable()
@@ -148,12 +148,14 @@ def _warm_up(probe: Probe, inputs: Tensors, columns: Columns, count: int, pace: 
     """Send `count` requests whose answers are dropped; the first is timed and reported by itself."""
     for i in range(count):
         request = probe.encode(example(inputs, columns.example[i % columns.layout.rows]))
-        pace.wait()
-        columns.progress(Phase.WARMING_UP, clock_ns())
+        turn_ns = pace.book()
+        columns.progress(Phase.WARMING_UP, turn_ns)  # waiting for it is not hanging
+        sleep_until(turn_ns)
         sent_ns = clock_ns()
         try:
-            probe.predict(request)
+            response = probe.predict(request)
         except Exception:  # what ails the target will show, and be counted, in the replay itself
             return
         if i == 0:
             emit({"event": "first", "first_request_s": (clock_ns() - sent_ns) / 1e9})
+        pace.answered(response)

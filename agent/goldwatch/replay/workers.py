@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from goldwatch.replay.channel import Channel, Closed
 IDLE_LIMIT_S = 30.0
 _CALL_LIMIT_S = 300.0
 _STDERR_BYTES = 4096
+_LOOK_EVERY_S = 0.5
 
 
 class WorkerDied(Exception):
@@ -201,12 +203,16 @@ class Workers:
         argument: dict[str, Any],
         descriptors: tuple[int, ...] = (),
         limit_s: float = _CALL_LIMIT_S,
+        why_not: Callable[[], str | None] | None = None,
     ) -> dict[str, Any]:
-        """Run a job that answers once and return its result. Raises WorkerDied, or JobFailed with the job's error."""
+        """Run a job that answers once and return its result. Raises WorkerDied, or JobFailed with the job's error.
+
+        The worker is ended, with that reason, once `why_not` gives one.
+        """
         worker = self.take(key)
         try:
             worker.send(job, argument, descriptors)
-            answer = worker.receive(limit_s)
+            answer = _answer(worker, limit_s, why_not)
         except WorkerDied:
             self.drop(worker)
             raise
@@ -218,6 +224,17 @@ class Workers:
             raise JobFailed(answer["failed"], answer["kind"])
         result: dict[str, Any] = answer["done"]
         return result
+
+
+def _answer(worker: Worker, limit_s: float, why_not: Callable[[], str | None] | None) -> dict[str, Any] | None:
+    if why_not is None:
+        return worker.receive(limit_s)
+    deadline_s, answer = time.monotonic() + limit_s, None
+    while answer is None and time.monotonic() < deadline_s:
+        answer = worker.receive(_LOOK_EVERY_S)
+        if answer is None and (why := why_not()) is not None:
+            raise WorkerDied(why)
+    return answer
 
 
 class JobFailed(Exception):
