@@ -194,7 +194,7 @@ def test_what_goldwatch_could_not_send_in_time_says_nothing_of_the_server(
 
 @pytest.mark.usefixtures("unhurried")
 def test_too_few_connections_are_not_the_servers_limit(tmp_path: Path, address: str) -> None:
-    options = ("--min-rate", "2000/s", "--max-rate", "2000/s", "--step", "500ms", "--json")
+    options = ("--min-rate", "2000/s", "--max-rate", "2000/s", "--step", "500ms", "--within", "1", "--json")
     more = ", scenario: server, rate: 10/s, in_flight: 2"
     result = swept(tmp_path, address, "latency: 120ms at p50", *options, load=more)
     (step,) = json.loads(result.stdout)["steps"]
