@@ -9,6 +9,7 @@ FRAMEWORKS := $(VENV)/.frameworks
 SERVERS := bentoml kserve litserve llamacpp mlflow mlserver torchserve triton
 LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
     --python-version 3.11 --python-platform x86_64-manylinux_2_28
+TORCH ?= --torch-backend cpu# where its CPU build is found; or --find-links FOLDER
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test test-servers test-cluster image-test lock check test-oldest bench bench-alerts format system clean
@@ -39,6 +40,7 @@ image-test: $(READY) ## build the image on a base made here, and run it on a rea
 lock: $(READY) ## write requirements/: what goes into the images, with hashes
 	$(LOCK) pyproject.toml -o requirements/base.txt
 	for extra in onnx operator tensorflow all; do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit 1; done
+	$(LOCK) $(TORCH) --no-emit-find-links -c requirements/torch.in pyproject.toml --extra torch -o requirements/torch.txt
 	$(LOCK) requirements/build.in -o requirements/build.txt
 
 check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes
