@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FRAMEWORKS := $(VENV)/.frameworks
-SERVERS := bentoml kserve litserve llamacpp mlflow mlserver torchserve triton
+SERVERS := bentoml grafana-ui kserve litserve llamacpp mlflow mlserver torchserve triton
 LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
     --python-version 3.11 --python-platform x86_64-manylinux_2_28
 TORCH ?= --torch-backend cpu# where its CPU build is found; or --find-links FOLDER
@@ -25,7 +25,7 @@ test: $(FRAMEWORKS) system ## set up, then run all tests but those of the real m
 	tests/environments/make mxnet chart grafana
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers and not cluster"
 
-test-servers: $(READY) system ## set up real model servers, each in an environment of its own, and test against them
+test-servers: $(READY) system ## set up real model servers and Grafana's components, each in an environment of its own, and test against them
 	tests/environments/make $(SERVERS)
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m servers
 

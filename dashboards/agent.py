@@ -52,7 +52,7 @@ def build() -> dashboard.Dashboard:
     )
     text = "CPU of the agent itself, without its workers; in cores."
     cpu = f"rate(process_cpu_seconds_total[$__rate_interval]) * {_OURS}"
-    found.with_panel(series(About("CPU", text, "cores", 6), Query(cpu, "{{instance}}")))
+    found.with_panel(series(About("CPU", text, "suffix: cores", 6), Query(cpu, "{{instance}}")))
     text = "Memory of the agent itself, without its workers."
     memory = f"process_resident_memory_bytes * {_OURS}"
     found.with_panel(series(About("Memory", text, "bytes", 6), Query(memory, "{{instance}}")))
