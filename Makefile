@@ -57,6 +57,7 @@ test-oldest: $(READY) ## run the unit tests on the oldest versions that pyprojec
 	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real and not servers and not cluster" -W default  # old releases warn of their own ends
 
 bench: $(READY) ## print the figures that the docs state
+	tests/environments/make clients
 	$(BIN)/python -m benchmarks
 
 bench-alerts: $(READY) ## measure the alerts beside those of other tools and write docs/alerts-measured.md (an hour of CPU; QUICK=--quick: minutes, printed)

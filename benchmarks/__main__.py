@@ -17,8 +17,9 @@ MEASURED = {
     "million": "A golden set of a million examples beside one of 10,000 (minutes)",
     "scale": "One agent with 10, 100 and 1,000 watches of a server, with the same replays a second",
     "scrape": "A scrape of /metrics with 10,000 series, beside prometheus-client alone",
-    "timing": "How late requests are sent, beside asyncio.sleep, and the p99 of a server that stalls",
+    "timing": "How late requests are sent, beside asyncio.sleep and LoadGen, and the p99 of a server that stalls",
     "traces": "What traces cost a replay, in turns with replays without",
+    "wire": "One request at a time over HTTP and gRPC: goldwatch, a floor, and other clients, in turns",
     "worker": "What a replay costs beside its requests",
 }
 

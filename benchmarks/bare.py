@@ -1,6 +1,7 @@
-"""The bare clients, as a user would write them without goldwatch: `python -m benchmarks.bare onnx|http ARGUMENT COUNT`.
+"""The bare clients, as a user would write them without goldwatch: `python -m benchmarks.bare KIND ARGUMENT COUNT`.
 
-Each prints the latencies, and the nanoseconds from the first request to the last answer, as JSON.
+KIND is onnx, http or grpc. Each prints the latencies, the nanoseconds from the first request to the last answer, and
+the seconds of CPU that it took meanwhile, as JSON.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ def _timed(send: Callable[[int], object], count: int) -> dict[str, object]:
         send(i)
     clock = time.perf_counter_ns
     latencies = []
-    began = clock()
+    began, cpu_ns = clock(), time.process_time_ns()
     for i in range(count):
         sent = clock()
         send(i)
         latencies.append(clock() - sent)
-    return {"latencies_ns": latencies, "span_ns": clock() - began}
+    cpu_s = (time.process_time_ns() - cpu_ns) / 1e9
+    return {"latencies_ns": latencies, "span_ns": clock() - began, "cpu_s": cpu_s}
 
 
 def onnx_requests(model: str) -> tuple[Any, list[dict[str, Any]]]:
@@ -67,6 +69,23 @@ def _http(address: str) -> Callable[[int], object]:
     return send
 
 
+def _grpc(address: str) -> Callable[[int], object]:
+    import grpc  # noqa: PLC0415
+
+    from goldwatch_probes._v2_proto import SERVICE, messages  # noqa: PLC0415
+
+    images = np.array(GoldenSet.open(digits.GOLDEN).tensor("inputs.image"))
+    head = {"name": "image", "datatype": "FP32", "shape": [1, 8, 8]}
+    request = messages()["ModelInferRequest"]
+    bodies = [
+        request(model_name="digits", inputs=[head], raw_input_contents=[image.tobytes()]).SerializeToString()
+        for image in images
+    ]
+    channel = grpc.insecure_channel(address.removeprefix("http://"))
+    call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+    return lambda i: call(bodies[i % len(bodies)])
+
+
 def _bodies() -> list[bytes]:
     images = GoldenSet.open(digits.GOLDEN).tensor("inputs.image")
     heads = {"name": "image", "datatype": "FP32", "shape": [1, 8, 8]}
@@ -74,5 +93,5 @@ def _bodies() -> list[bytes]:
 
 
 if __name__ == "__main__":
-    make = {"onnx": _onnx, "http": _http}[sys.argv[1]]
+    make = {"onnx": _onnx, "http": _http, "grpc": _grpc}[sys.argv[1]]
     print(json.dumps(_timed(make(sys.argv[2]), int(sys.argv[3]))))

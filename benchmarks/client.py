@@ -79,18 +79,30 @@ def _taken(latencies_ns: list[int], span_ns: int) -> _Taken:
 
 def bare(kind: str, argument: str, count: int) -> tuple[list[int], int]:
     """Return the latencies of a bare client, and the time from its first request to the last answer, in ns."""
-    command = [sys.executable, "-m", "benchmarks.bare", kind, argument, str(count)]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    found = bare_facts(kind, argument, count)
     return found["latencies_ns"], found["span_ns"]
+
+
+def bare_facts(kind: str, argument: str, count: int) -> dict[str, Any]:
+    """Return all that a bare client says."""
+    command = [sys.executable, "-m", "benchmarks.bare", kind, argument, str(count)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return found
 
 
 def ours(factory: str, options: dict[str, Any], count: int) -> tuple[list[int], int]:
     """Return the same of goldwatch's replay."""
+    found = ours_facts(factory, options, count)
+    return found["latencies_ns"], found["span_ns"]
+
+
+def ours_facts(factory: str, options: dict[str, Any], count: int, *, served: bool = False) -> dict[str, Any]:
+    """Return of goldwatch's replay what a bare client says of itself."""
     golden = GoldenSet.open(digits.GOLDEN)
     plan = Plan(
         factory=factory,
         options=options,
-        served=False,
+        served=served,
         warm=False,
         key="bench",
         inputs=golden.input_locations(),
@@ -105,6 +117,7 @@ def ours(factory: str, options: dict[str, Any], count: int) -> tuple[list[int], 
         if found.outcomes() != {"ok": count}:
             raise RuntimeError(f"the replay failed: {found.failure or found.errors}")
         sent, latency = list(found.columns.sent_ns), list(found.columns.latency_ns)
-        return latency, sent[-1] + latency[-1] - sent[0]
+        span_ns = sent[-1] + latency[-1] - sent[0]
+        return {"latencies_ns": latency, "span_ns": span_ns, "cpu_s": found.disturbances.cpu_s}
     finally:
         found.columns.close()

@@ -81,6 +81,35 @@ def _loadgen() -> _Taken:
     return _Taken(p50 / 1e3, p99 / 1e3, float(figures["QPS w/ loadgen overhead"]))
 
 
+def lateness(rate: int, requests: int) -> list[float]:
+    """Return by how many seconds LoadGen issued each query of its scenario Server too late, by its own trace."""
+    with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
+        command = [sys.executable, "-m", "benchmarks.loadgen", folder, str(rate), str(requests)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        trace = (Path(folder) / "mlperf_log_trace.json").read_text()
+    late_ns = [int(ns) for ns in re.findall(r'"issue_delay":(\d+)', trace)]
+    if len(late_ns) < requests:
+        raise SystemExit(f"LoadGen's trace has {len(late_ns)} of {requests} queries")
+    return [ns / 1e9 for ns in late_ns]
+
+
+def _issue_at(output: str, rate: int, requests: int) -> None:
+    """Run LoadGen's Server at a rate over a system that answers at once, and have it trace what it does."""
+    import mlperf_loadgen as loadgen  # noqa: PLC0415
+
+    def issue(samples: list[loadgen.QuerySample]) -> None:
+        loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(sample.id, 0, 0) for sample in samples])
+
+    settings, log = loadgen.TestSettings(), loadgen.LogSettings()
+    settings.scenario, settings.mode = loadgen.TestScenario.Server, loadgen.TestMode.PerformanceOnly
+    settings.server_target_qps, settings.server_target_latency_ns = rate, 10**9
+    settings.min_duration_ms, settings.min_query_count, settings.max_query_count = 0, requests, requests
+    log.log_output.outdir, log.enable_trace = output, True
+    sut = loadgen.ConstructSUT(issue, lambda: None)
+    library = loadgen.ConstructQSL(64, 64, lambda _: None, lambda _: None)
+    loadgen.StartTestWithLogSettings(sut, library, settings, log)
+
+
 def _drive(output: str) -> None:
     """Run the official LoadGen over the model, as its own documentation shows it."""
     import mlperf_loadgen as loadgen  # noqa: PLC0415
@@ -104,4 +133,7 @@ def _drive(output: str) -> None:
 
 
 if __name__ == "__main__":
-    _drive(sys.argv[1])
+    if len(sys.argv) > 2:
+        _issue_at(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        _drive(sys.argv[1])

@@ -1,7 +1,8 @@
-"""When requests are sent, and what a stall does to a percentile: goldwatch beside asyncio.sleep and a closed loop.
+"""When requests are sent, and what a stall does to a percentile: goldwatch beside others and a closed loop.
 
-Lateness is that of sending, in turns, at a constant rate. The stalling server answers one request at a time, in 1 ms,
-but for one second in every ten; its true p99 follows from the schedule alone (Lindley's recursion), without a clock.
+Lateness is that of sending, in turns, at a constant rate; of MLPerf's LoadGen, whose arrivals are random, at that in
+the mean, as it writes in its trace. The stalling server answers one request at a time, in 1 ms, but for one second in
+every ten; its true p99 follows from the schedule alone (Lindley's recursion), without a clock.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.workers import Workers
 from goldwatch.score.latency import quantile
 
+from benchmarks import loadgen
 from benchmarks.figures import Figure
 
 ROUNDS = 3
@@ -47,11 +49,12 @@ def measure() -> list[Figure]:
 
 
 def _lateness(folder: Path, workers: Workers, rate: int, requests: int) -> list[Figure]:
-    taken: dict[str, list[list[float]]] = {"goldwatch": [], "asyncio.sleep": []}
+    taken: dict[str, list[list[float]]] = {"goldwatch": [], "asyncio.sleep": [], "LoadGen": []}
     for _ in range(ROUNDS):
         load = LoadPlan("constant", float(rate), in_flight=4)
         taken["goldwatch"].append(sorted(_replayed(folder, workers, load, requests, (0.0,)).late_s()))
         taken["asyncio.sleep"].append(sorted(asyncio.run(_asleep(rate, requests))))
+        taken["LoadGen"].append(sorted(loadgen.lateness(rate, requests)))
     found = []
     for name, rounds in taken.items():
         for q in (0.5, 0.99):

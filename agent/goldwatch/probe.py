@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:  # the agent, which only hands descriptions on, stays without numpy
@@ -214,7 +215,12 @@ def option(
 
 def dtype_name(array: NDArray[Any]) -> str:
     """Return the dtype of `array` as a TensorSpec writes it: numpy's name, or "bytes" for text and byte strings."""
-    return "bytes" if array.dtype.kind in "SUO" else array.dtype.name
+    return _dtype_name(array.dtype)
+
+
+@lru_cache(maxsize=256)
+def _dtype_name(dtype: Any) -> str:  # noqa: ANN401 - numpy.dtype, of which only the name is asked, once
+    return "bytes" if dtype.kind in "SUO" else str(dtype.name)
 
 
 def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec], *, partial: bool = False) -> int:
@@ -274,12 +280,19 @@ def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...
         raise BadAnswer(f'output "{name}" has shape {list(array.shape)}, expected {list(expected)}')
     if dtype.startswith("S"):
         return np.array([_text(name, value, int(dtype[1:])) for value in array], dtype=dtype)
-    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
+    if not _can_become(array.dtype, dtype):
         raise BadAnswer(f'output "{name}" has dtype {array.dtype}, expected {dtype}')
     array = array.astype(dtype, copy=False)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadAnswer(f'output "{name}" contains NaN or infinity')
     return array
+
+
+@lru_cache(maxsize=256)
+def _can_become(dtype: Any, wanted: str) -> bool:  # noqa: ANN401
+    import numpy as np  # noqa: PLC0415
+
+    return bool(np.can_cast(dtype, wanted, casting="same_kind"))
 
 
 def _text(name: str, value: object, most: int) -> bytes:
