@@ -15,6 +15,8 @@ import pytest
 from dashboards.__main__ import JSON
 from tests.dashboards.expressions import panels
 
+pytestmark = pytest.mark.real
+
 ROOT = Path(__file__).parents[2]
 MODULES = ROOT / ".venv-grafana" / "node_modules"
 COMMITTED = {path.stem: json.loads(path.read_text()) for path in sorted(JSON.glob("*.json"))}
