@@ -138,7 +138,8 @@ def _outcomes() -> AnyPanel:
 def _joules() -> AnyPanel:
     text = "Joules of one inference with their 95 % interval: gross, and net of the idle power before the load."
     named = {"": c.ENERGY_INFERENCE, " low": c.ENERGY_INFERENCE_LOW, " high": c.ENERGY_INFERENCE_HIGH}
-    return series(About("Energy of an inference", text, "joule"), *_each("part", named))
+    most = Query(f"max({of(c.OBJECTIVE_ENERGY, per='inference')})", "objective")
+    return series(About("Energy of an inference", text, "joule"), *_each("part", named), most)
 
 
 def _shares() -> AnyPanel:
@@ -147,6 +148,8 @@ def _shares() -> AnyPanel:
         Query(f"max({of(metric, part='gross')})", name)
         for metric, name in ((c.ENERGY_RIGHT_ANSWER, "right answer"), (c.ENERGY_OUTPUT_TOKEN, "output token"))
     ]
+    stated = of(c.OBJECTIVE_ENERGY, per_not="inference")
+    queries.append(Query(f"max by (per) ({stated})", "objective of the {{per}}"))
     return series(About("Energy of a right answer", text, "joule"), *queries)
 
 
@@ -160,7 +163,8 @@ def _carbon() -> AnyPanel:
 def _cost() -> AnyPanel:
     text = "Cost of 10,000 inferences, right answers and output tokens by the prices of the config, in its currency."
     metrics = (c.COST_INFERENCE, c.COST_RIGHT_ANSWER, c.COST_OUTPUT_TOKEN)
-    return series(About("Cost of 10,000", text, "short", 8), *_of_each(*metrics, times=10_000, by="currency"))
+    most = Query(f"10000 * max by (per, currency) ({of(c.OBJECTIVE_COST)})", "objective of the {{per}} ({{currency}})")
+    return series(About("Cost of 10,000", text, "short", 8), *_of_each(*metrics, times=10_000, by="currency"), most)
 
 
 def _of_each(*metrics: Metric, times: int = 1, by: str = "") -> list[Query]:

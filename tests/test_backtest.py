@@ -98,6 +98,18 @@ def test_a_table_of_counts_is_played_beside_common_rules(tmp_path: Path) -> None
     assert 280 <= (worse["since"] - 1_790_000_000) / 300 <= 290
 
 
+def test_a_table_of_joules_is_played_too(tmp_path: Path) -> None:
+    file = config(tmp_path)
+    owed = file.read_text().replace("errors: 1%", "errors: 1%, energy: 2 J per inference")
+    file.write_text(f"{owed}energy: {{every: 1h}}\n")
+    rows = [f"{1_790_000_000 + 3600 * k},{1.5 if k < 48 else 4.0}" for k in range(60)]
+    found = json.loads(backtest(file, "--history", table(tmp_path, rows, "at,energy_j"), "--json").stdout)
+    (costly,) = found["alerts"]["costly"]
+    assert (costly["severity"], costly["since"]) == ("ticket", 1_790_000_000 + 3600 * 48)
+    assert costly["opened"] == 1_790_000_000 + 3600 * 51
+    assert found["alerts"]["worse"] is None
+
+
 def test_what_a_history_does_not_say_is_not_guessed(tmp_path: Path) -> None:
     file = table(tmp_path, ["2026-11-01 12:00,1000,3"], "at,requests,failed")
     text = backtest(config(tmp_path), "--history", file).stdout

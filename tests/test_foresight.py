@@ -110,3 +110,17 @@ def test_check_warns_of_what_would_not_be_noticed(tmp_path: Path) -> None:
     assert warning in result.stderr
     assert "a golden set of" in result.stderr
     assert "warning" not in CliRunner().invoke(app, ["check", str(DIGITS)]).stderr
+
+
+def test_what_is_too_dear_is_noticed_after_measurements_and_not_replays(tmp_path: Path) -> None:
+    text = DIGITS.read_text().replace("latency:", "energy: 2 J per inference, cost: 20% above usual, latency:")
+    text = text.replace("../", f"{ROOT}/")
+    (tmp_path / "goldwatch.yaml").write_text(f"{text}\nenergy: {{every: 2h, price: {{machine: 2 USD per hour}}}}\n")
+    result = CliRunner().invoke(app, ["explain-budget", str(tmp_path / "goldwatch.yaml")])
+    assert result.exit_code == 0, result.output
+    lines = [line.split(maxsplit=2) for line in result.stdout.splitlines() if line.startswith("  costly")]
+    alpha = Budget(1, dict.fromkeys(("worse", "failing", "slow", "costly"), 1)).alpha("costly", 7200)
+    assert [line[1] for line in lines] == [f"{-math.log10(alpha):.2f}"] * 2
+    assert lines[0][2].startswith("an inference takes over 2 J")
+    assert lines[0][2].endswith("4 measurements (8h)")
+    assert lines[1][2].startswith("cost of an inference is over 20% above usual")

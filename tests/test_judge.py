@@ -459,4 +459,4 @@ def test_a_replay_is_compared_with_what_was_usual_at_its_hour(judged: Scene) -> 
     assert seen[-1].state is State.ALERTING
     assert "0.9 ms a request (geometric mean), 0.5 ms is usual at this hour" in seen[-1].summary
     judgement, _ = judged(states=states, settings=settings | {"load": "another"}, started_at=at + 300.0)
-    assert by_monitor(judgement)["slower"].summary.startswith("learning what is usual: 1 replays")
+    assert by_monitor(judgement)["slower"].summary.startswith("learning what is usual: 1 replay over 0.0 of 14 days")

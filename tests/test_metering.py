@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from goldwatch.replay.workers import Workers
 
 from tests.builders import judgement
 from tests.language_server import INPUT_TOKENS, OUTPUT_TOKENS, LanguageServer, golden_capitals, language_server
+from tests.powercap import Processor
 
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\
@@ -50,26 +49,10 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A powercap tree whose one package draws 50 W at any time, and wraps every eight seconds."""
-    tree = tmp_path / "powercap"
-    zone = tree / "intel-rapl:0"
-    zone.mkdir(parents=True)
-    (zone / "name").write_text("package-0")
-    (zone / "max_energy_range_uj").write_text("399999999")
-    counter, began, ended = zone / "energy_uj", time.monotonic(), threading.Event()
-
-    def tick() -> None:
-        new = zone / "new"
-        while not ended.wait(0.002):
-            new.write_text(str(int((time.monotonic() - began) * WATTS * 1e6) % 400_000_000))
-            new.replace(counter)
-
-    counter.write_text("0")
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    monkeypatch.setattr(rapl, "TREE", tree)
-    yield tree
-    ended.set()
-    thread.join()
+    found = Processor(tmp_path, WATTS, 400_000_000)
+    monkeypatch.setattr(rapl, "TREE", found.tree)
+    yield found.tree
+    found.end()
 
 
 @pytest.fixture
@@ -205,11 +188,31 @@ def test_what_each_comes_to_is_in_the_reports(
     assert board.stdout.splitlines()[2].endswith("6 USD")
 
 
+def test_the_gate_holds_what_was_measured_against_the_objectives(
+    config: Path, processor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribution, "COARSEST", 10.0)
+    owed = CONFIG.replace("digits: {}}", "digits: {objectives: {energy: 1 kJ per inference, cost: 1 mUSD}}}")
+    meters = "meters: {cpu: {kind: rapl, exclusive: true}}"
+    config.write_text(
+        owed.replace("1 mUSD", "0.000001 USD per million right answers")
+        + f"energy: {{windows: 3, {meters}, price: {{machine: 2 USD per hour}}}}\n"
+    )
+    found = json.loads(CliRunner().invoke(app, ["check", str(config), "--format", "json"]).stdout)
+    results = {f["objective"]: f["result"] for f in found["watches"][0]["findings"]}
+    assert (results["energy"], results["cost"]) == ("pass", "regression")
+
+
 def test_the_gate_says_why_not(config: Path, no_meter: None) -> None:
     config.write_text(f"{CONFIG}energy: {{}}\n")
     result = CliRunner().invoke(app, ["check", str(config)])
     assert result.exit_code == 0, result.output
     assert "  energy         not measurable here: rapl: there is no " in result.stdout
+    owed = CONFIG.replace("digits: {}}", "digits: {objectives: {energy: 1 J per inference}}}")
+    config.write_text(f"{owed}energy: {{}}\n")
+    result = CliRunner().invoke(app, ["check", str(config)])
+    assert result.exit_code == 2, result.output
+    assert "  energy         could not measure: at most 1 J per inference: rapl: there is no " in result.stdout
 
 
 def test_a_served_target_elsewhere_has_no_meter_here(config: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,14 +22,16 @@ from goldwatch.judgement import Judgement, Severity, State, Validity
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.changed import Moves
+from goldwatch.monitor.figures import Ceiling, Figure, Figures, figures
 from goldwatch.monitor.share import Requests
 from goldwatch.monitor.slower import Latency
 from goldwatch.monitor.worse import Answers
 from goldwatch.observed import Observed, bin_latency_s, bits
 
-COLUMNS = ("at", "right", "answered", "requests", "failed", "over", "latency_s")
+COLUMNS = ("at", "right", "answered", "requests", "failed", "over", "latency_s", "energy_j", "cost")
 """Of a table: when; of the examples how many were right and answered; of the requests how many failed and how many took
-longer than the objective; and the geometric mean of the latency in seconds. All but `at` may be left out, in pairs."""
+longer than the objective; the geometric mean of the latency in seconds; and, of what the objectives of energy and cost
+are about, what one took. All but `at` may be left out, some in pairs."""
 
 
 T = TypeVar("T")
@@ -116,13 +118,14 @@ def _episodes(monitor: Any, seen: Sequence[tuple[Record, object]]) -> Iterator[E
 
 def from_ledger(history: History, assignment: Assignment) -> list[Record]:
     """Read the replays of a watch and target, oldest first. Raises NoHistory, also if all are of another golden set."""
-    limit_s = assignment.settings.get("latency_limit_s")
+    limit_s, most = assignment.settings.get("latency_limit_s"), ceilings(assignment)
     found, others, confirming = [], 0, False
     for judgement, observed in history.replays(*assignment.key):
         if judgement.golden_digest != assignment.golden.digest:
             others += 1
         else:
-            found.append(_record(judgement, None if observed is None else Observed(**observed), limit_s, confirming))
+            record = _record(judgement, None if observed is None else Observed(**observed), limit_s, confirming)
+            found.append(_with_figures(record, judgement, most))
         confirming = any(verdict.confirm for verdict in judgement.verdicts)
     if not found:
         why = f"all {others:,} replays are of another golden set" if others else "it holds no replay"
@@ -145,6 +148,19 @@ def _record(judgement: Judgement, observed: Observed | None, limit_s: float | No
     return Record(judgement.started_at, judgement.validity, seen, accuracy, latencies, confirming)
 
 
+def ceilings(assignment: Assignment) -> tuple[Ceiling, ...]:
+    """Return the objectives of energy and cost."""
+    return Settings(**assignment.settings).most
+
+
+def _with_figures(record: Record, judgement: Judgement, most: Sequence[Ceiling]) -> Record:
+    """Add what *costly* sees, where something was measured after the replay, or should have been."""
+    if not most or (judgement.energy is None and judgement.footprint is None and not judgement.energy_missing):
+        return record
+    seen = figures(most, judgement.energy, judgement.footprint, judgement.energy_missing)
+    return replace(record, observations={**record.observations, kinds.COSTLY.name: seen})
+
+
 def _requests(
     judgement: Judgement, sent: int, latencies: Mapping[float, int], limit_s: float | None
 ) -> dict[str, object]:
@@ -161,13 +177,16 @@ def _requests(
     return seen
 
 
-def from_table(path: Path, examples: int) -> list[Record]:
-    """Read a table in CSV, with a heading, of COLUMNS. Raises NoHistory with the line and what is wrong in it."""
+def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[Record]:
+    """Read a table in CSV, with a heading, of COLUMNS; `most` are the objectives of energy and cost.
+
+    Raises NoHistory with the line and what is wrong in it.
+    """
     try:
         with path.open(newline="") as stream:
             rows = csv.DictReader(stream)
             _check_heading(path, rows.fieldnames or ())
-            found = [_row(path, rows.line_num, row, examples) for row in rows]
+            found = [_row(path, rows.line_num, row, examples, most) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise NoHistory(f"{path}: cannot be read: {error}") from None
     if not found:
@@ -185,7 +204,7 @@ def _check_heading(path: Path, names: Sequence[str]) -> None:
             raise NoHistory(f'{path}:1: column "{one}" needs a column "{other}"')
 
 
-def _row(path: Path, line: int, row: Mapping[str, str], examples: int) -> Record:
+def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Sequence[Ceiling]) -> Record:
     where = f"{path}:{line}"
     at = _number(where, "at", row["at"], _moment)
     seen: dict[str, object] = {}
@@ -205,7 +224,17 @@ def _row(path: Path, line: int, row: Mapping[str, str], examples: int) -> Record
     if row.get("latency_s"):
         latency_s = _number(where, "latency_s", row["latency_s"], _positive)
         seen[kinds.SLOWER.name], latencies = Latency(math.log(latency_s)), {latency_s: 1}
+    if taken := dict(_taken(where, row, most)):
+        seen[kinds.COSTLY.name] = Figures(taken)
     return Record(at, Validity.VALID, seen, accuracy, latencies)
+
+
+def _taken(where: str, row: Mapping[str, str], most: Sequence[Ceiling]) -> Iterator[tuple[str, Figure]]:
+    for ceiling in most:
+        column = "energy_j" if ceiling.quantity == "energy" else "cost"
+        if row.get(column):
+            value = _number(where, column, row[column], _positive)
+            yield ceiling.name, Figure.exact(value, ceiling.unit or ("J" if ceiling.quantity == "energy" else ""))
 
 
 def _count(where: str, name: str, row: Mapping[str, str], most: int | None) -> int:
@@ -222,7 +251,12 @@ def _number(where: str, name: str, text: str, of: Callable[[str], T]) -> T:
         raise NoHistory(f'{where}: {name} is "{text}"; expected {_EXPECTED.get(name, "a whole number")}') from None
 
 
-_EXPECTED = {"at": "a time such as 2026-12-01 22:00, or Unix seconds", "latency_s": "a number of seconds above 0"}
+_EXPECTED = {
+    "at": "a time such as 2026-12-01 22:00, or Unix seconds",
+    "latency_s": "a number of seconds above 0",
+    "energy_j": "joules above 0",
+    "cost": "an amount above 0",
+}
 
 
 def _moment(text: str) -> float:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
+from typing import Any
 
 from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.in_force import JUDGES, Assignment, UnusableSet
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
-from goldwatch.monitor.kinds import CHANGED, SILENT, SLOWER
+from goldwatch.monitor.figures import Ceiling
+from goldwatch.monitor.kinds import CHANGED, COSTLY, SILENT, SLOWER
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
@@ -20,13 +22,15 @@ SOON_S = 7 * 86_400.0
 _LEAST_REPLAYS = 10
 _MOST_REPLAYS = 5_000
 _FACTORS = (2, 4, 8, 16)
+_LEARNING = "a week of learning what is usual, 100 measurements at least"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """After how many replays, in the median, a monitor notices an effect; None if that is not soon.
 
-    `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10.
+    `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10. *Costly*
+    counts measurements of energy and cost in place of replays.
     """
 
     monitor: str
@@ -114,11 +118,16 @@ def _watch(found: Outlook) -> Iterator[str]:
         f"{format_duration(round(every_s, 3))} ({replays_per_year(every_s):,.0f} a year)"
     )
     rows = [("monitor", "threshold", "notices that", "after")]
-    rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _after(n.replays, every_s)) for n in found.notices]
-    alphas = found.assignment.settings["alphas"]
+    settings = found.assignment.settings
+    rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _noticed(n, settings, every_s)) for n in found.notices]
+    alphas = settings["alphas"]
     if (alpha := alphas.get(SLOWER.name)) is not None and watch.objectives.slowdown is not None:
         words = f"it takes lastingly over {format_percentage(watch.objectives.slowdown)} longer than usual"
         rows.append((SLOWER.name, f"{threshold_log10(alpha):.2f}", words, "two weeks of learning what is usual"))
+    for most in (Ceiling(**ceiling) for ceiling in settings.get("ceilings", ())):
+        if most.above_usual is not None:
+            words = f"{most.quantity} of {most.one} is over {format_percentage(most.above_usual)} above usual"
+            rows.append((COSTLY.name, f"{threshold_log10(alphas[COSTLY.name]):.2f}", words, _LEARNING))
     if CHANGED.name in alphas:
         words = "any output differs beyond the set's tolerance"
         rows.append((CHANGED.name, "a fact", words, "1 replay, confirmed at once"))
@@ -169,11 +178,17 @@ def _ask(
     return [Notice(**notice) for notice in found["notices"]]
 
 
-def _after(replays: int | None, every_s: float) -> str:
+def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str:
+    if notice.monitor == COSTLY.name:
+        return _after(notice.replays, settings["measured_every_s"], "measurement")
+    return _after(notice.replays, every_s)
+
+
+def _after(replays: int | None, every_s: float, what: str = "replay") -> str:
     if replays is None:
         most = horizon(every_s)
-        return f"not within {most:,} replays ({_span(most, every_s)})"
-    return f"{replays:,} replay{'' if replays == 1 else 's'} ({_span(replays, every_s)})"
+        return f"not within {most:,} {what}s ({_span(most, every_s)})"
+    return f"{replays:,} {what}{'' if replays == 1 else 's'} ({_span(replays, every_s)})"
 
 
 def _span(replays: int, every_s: float) -> str:

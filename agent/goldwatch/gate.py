@@ -7,7 +7,7 @@ examples. docs/gate.md states the rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from goldwatch.config import format_duration, format_points
 from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.monitor.bounds import lower, upper
+from goldwatch.monitor.figures import Ceiling, figures
 
 ERROR = 0.01
 """The probability, for each objective, of calling a model that just keeps it a regression."""
@@ -71,6 +72,7 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     findings = [_accuracy(assignment, judgement), _errors(assignment, judgement)]
     if assignment.watch.objectives.latency is not None:
         findings.append(_latency(assignment, judgement))
+    findings += _costs(assignment, judgement)
     return Report(assignment, judgement, tuple(findings))
 
 
@@ -99,6 +101,24 @@ def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
     failed = sent - judgement.outcomes.get("ok", 0)
     words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
     return Finding("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
+
+
+def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
+    """Hold each stated limit against the 95 % interval of what was measured. What is usual, one look cannot know."""
+    most = [Ceiling(**ceiling) for ceiling in assignment.settings.get("ceilings", ())]
+    found = figures(most, judgement.energy, judgement.footprint, judgement.energy_missing)
+    for ceiling in most:
+        if ceiling.limit is None:
+            continue
+        figure, words = found.of[ceiling.name], f"at most {ceiling.limit:.4g} {ceiling.unit} per {ceiling.per}"
+        if isinstance(figure, str):
+            yield Finding(ceiling.quantity, Result.UNMEASURED, f"{words}: {figure}")
+        elif figure.low > ceiling.limit:
+            yield Finding(ceiling.quantity, Result.REGRESSION, f"{figure}, {words}")
+        elif figure.high > ceiling.limit:
+            yield Finding(ceiling.quantity, Result.UNMEASURED, f"{figure}, {words}: not certain")
+        else:
+            yield Finding(ceiling.quantity, Result.PASS, f"{figure}, {words}")
 
 
 def _latency(assignment: Assignment, judgement: Judgement) -> Finding:

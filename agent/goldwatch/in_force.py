@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from goldwatch.config import Config, ConfigError, Golden, Target, Watch, load
+from goldwatch.config import Config, ConfigError, CostObjective, Golden, Target, Watch, load
 from goldwatch.config.energy import Energy as EnergySection
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.monitor.budget import Budget
-from goldwatch.monitor.kinds import KINDS, Kind, watching
+from goldwatch.monitor.figures import Ceiling
+from goldwatch.monitor.kinds import KINDS, Kind, interval_s, watching
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.trace import Trace
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
@@ -155,7 +156,7 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
         sharers.setdefault(target.name, {}).update(shares)
     budgets = {name: Budget(config.alerts.false_alarms_per_year, weights) for name, weights in sharers.items()}
     try:
-        settings = [_settings(w, kinds_of[w.name], budgets[t.name]) for w, t in pairs]
+        settings = [_settings(w, kinds_of[w.name], budgets[t.name], config.energy) for w, t in pairs]
     except ValueError as error:
         raise ValueError(f"false_alarms: {error}") from None
     energy = config.energy
@@ -179,16 +180,41 @@ def _share(watch: Watch, kind: Kind) -> str:
     return f"{watch.name} {kind.name}"
 
 
-def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget) -> dict[str, Any]:
-    interval_s = mean_interval_s(watch.every)
+def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget, energy: EnergySection | None) -> dict[str, Any]:
+    every_s = mean_interval_s(watch.every)
+    measured_every_s = max(every_s, energy.every_s) if energy is not None else every_s
     objectives = watch.objectives
-    alphas = {kind.name: budget.alpha(_share(watch, kind), interval_s) if kind.spends else None for kind in kinds}
+    alphas = {
+        kind.name: budget.alpha(_share(watch, kind), interval_s(kind, every_s, measured_every_s))
+        if kind.spends
+        else None
+        for kind in kinds
+    }
     settings = {"accuracy_loss": objectives.accuracy_loss, "error_rate": objectives.error_rate, "alphas": alphas}
     if objectives.latency is not None:
         settings |= {"latency_limit_s": objectives.latency.limit_s, "latency_quantile": objectives.latency.quantile}
     if objectives.output_distance is not None:
         settings["output_distance"] = objectives.output_distance
     if objectives.slowdown is not None:
-        load = watch.load.model_dump_json(include={"scenario", "rate_per_s", "samples_per_query", "batch", "in_flight"})
-        settings |= {"slowdown": objectives.slowdown, "interval_s": interval_s, "load": load}
+        settings |= {"slowdown": objectives.slowdown, "interval_s": every_s, "load": _load(watch)}
+    if energy is not None and (ceilings := list(_ceilings(watch, energy))):
+        meters = energy.model_dump_json(include={"meters", "price"})  # secrets are masked
+        settings |= {"ceilings": ceilings, "measured_every_s": measured_every_s, "load": _load(watch), "meters": meters}
     return settings
+
+
+def _load(watch: Watch) -> str:
+    """Return what of a load tells how long a request takes, and what it costs."""
+    return watch.load.model_dump_json(include={"scenario", "rate_per_s", "samples_per_query", "batch", "in_flight"})
+
+
+def _ceilings(watch: Watch, energy: EnergySection) -> Iterator[dict[str, Any]]:
+    """Yield the objectives of *costly*."""
+    owed = watch.objectives
+    stated: tuple[tuple[str, CostObjective | None, bool], ...] = (
+        ("energy", owed.energy, True),
+        ("cost", owed.cost, energy.price.energy is not None),
+    )
+    for quantity, most, metered in stated:
+        if most is not None:
+            yield asdict(Ceiling(quantity, most.per, most.unit, most.limit, most.above_usual, metered))

@@ -16,15 +16,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Check, Difference, Judgement, TokenUse, Validity, Verdict
+from goldwatch.judgement import Check, Difference, Judgement, Score, TokenUse, Validity, Verdict
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.changed import Moves
 from goldwatch.monitor.contract import unknown
+from goldwatch.monitor.figures import Figures, figures
 from goldwatch.monitor.means import Values
 from goldwatch.monitor.share import Requests
 from goldwatch.monitor.slower import Latency
@@ -33,6 +36,7 @@ from goldwatch.observed import Observed, observe
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.disturbances import Found
+from goldwatch.replay.facts import Facts
 from goldwatch.replay.load import OPEN
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
@@ -42,41 +46,10 @@ from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged, slices_of
 from goldwatch.score.tokens import token_use
 
+_METERED: TypeAdapter[Metered | None] = TypeAdapter(Metered | None)
+
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the agent knows of a replay beside its columns. All of it passes into the judgement as it is.
-
-    `failure` says why the target could not be used at all, `given_up` why it was asked no further, and `ended` why the
-    agent itself could not go on. `samples` is the number of examples of one request, and `pairs_s` has the seconds of
-    requests that were made twice.
-    """
-
-    watch: str
-    target: str
-    golden: str
-    probe: str
-    started_at: float
-    duration_s: float
-    lateness_s: float
-    description: Mapping[str, Any] | None
-    confirming: bool
-    open_s: float | None
-    first_request_s: float | None
-    errors: Mapping[str, int]
-    failure: str | None
-    given_up: str | None
-    ended: str | None
-    scenario: str = "single-stream"
-    rate_per_s: float | None = None
-    in_flight: int = 1
-    samples: int = 1
-    pairs_s: Sequence[tuple[float, float]] = ()
-    disturbances: Mapping[str, Any] = field(default_factory=dict)
-    description_after: Mapping[str, Any] | None = None
 
 
 def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
@@ -190,6 +163,9 @@ class _Case:
     _difference: Difference | None = field(init=False)
     _answers: Answers = field(init=False)
     _validity: tuple[Validity, tuple[str, ...]] = field(init=False)
+    _metered: Metered | None = field(init=False)
+    _scores: tuple[Score, ...] = field(init=False)
+    _footprint: Footprint | None = field(init=False)
     _far: Values | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -205,6 +181,10 @@ class _Case:
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
         self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
         self._validity = self._judged_valid()
+        self._metered = _METERED.validate_python(self.facts.metered)
+        valid = self._validity[0] is Validity.VALID
+        self._scores = self._task.scores(self._outputs, self._answered) if valid else ()
+        self._footprint = self._comes_to()
 
     def _refuse(self, nan: NDArray[np.bool_]) -> None:
         """Take answers that hold NaN for bad ones: they are neither right nor wrong, and whoever asked got nothing."""
@@ -302,7 +282,7 @@ class _Case:
             latencies_s=(),
             throughput=self._throughput(),
             quantiles=quantiles(self._latencies_s.tolist(), (*REPORTED, self.settings.latency_quantile)),
-            scores=self._task.scores(self._outputs, self._answered) if valid else (),
+            scores=self._scores,
             difference=self._difference if valid else None,
             verdicts=tuple(verdicts),
             tokens=self._tokens(),
@@ -312,6 +292,9 @@ class _Case:
             checks=self._checks() if valid else (),
             slices=standings(right, usually, self._answered, slices_of(self.golden)) if valid else (),
             output_distance=self._distances().mean if valid and self.settings.output_distance is not None else None,
+            energy=self._metered.energy if self._metered is not None else None,
+            energy_missing=self._metered.missing if self._metered is not None else "",
+            footprint=self._footprint,
         )
 
     def _checks(self) -> tuple[Check, ...]:
@@ -333,6 +316,7 @@ class _Case:
             kinds.SLOW.name: self._late,
             kinds.MOVED.name: self._distances,
             kinds.SLOWER.name: self._usual_latency,
+            kinds.COSTLY.name: self._taken,
         }
 
     def _quality(self) -> Answers | Values:
@@ -367,6 +351,25 @@ class _Case:
     def _usual_latency(self) -> Latency | None:
         """Return what a request usually took; None if none was answered."""
         return Latency(float(np.log(self._latencies_s).mean())) if self._latencies_s.size else None
+
+    def _taken(self) -> Figures:
+        """Return what one of something took; nothing where nothing was to be measured after this replay."""
+        if (found := self._metered) is None:
+            return Figures()
+        return figures(self.settings.most, found.energy, self._footprint, found.missing)
+
+    def _comes_to(self) -> Footprint | None:
+        """Work out what one of something comes to, from what was measured after the replay."""
+        if (found := self._metered) is None:
+            return None
+        tokens = self._tokens()
+        load = Load(
+            self._throughput(),
+            next((score.value for score in self._scores if score.name == "accuracy"), None),
+            tokens.input_each if tokens is not None else None,
+            tokens.output_each if tokens is not None else None,
+        )
+        return footprint(found.energy, load, found.prices, found.grams_per_kwh)
 
     def _tokens(self) -> TokenUse | None:
         if not self.columns.layout.tokens:

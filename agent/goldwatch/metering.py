@@ -21,14 +21,13 @@ from goldwatch.config.energy import MeterEntry
 from goldwatch.energy.attribution import Energy, Insufficient, Reading, Source, Window, attribute
 from goldwatch.energy.carbon import ByHour, Fixed, FromApi, Intensity
 from goldwatch.energy.estimate import Estimate
-from goldwatch.energy.footprint import Load, Prices, footprint
+from goldwatch.energy.footprint import Metered, Prices
 from goldwatch.energy.meter import Meter, Sum
 from goldwatch.energy.nvml import Nvml
 from goldwatch.energy.prometheus_query import PrometheusQuery
 from goldwatch.energy.rapl import Rapl
 from goldwatch.energy.sampling import Sampler
 from goldwatch.http_reading import Unreadable
-from goldwatch.judgement import Judgement
 from goldwatch.replay import engine
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.engine import Plan, Replay
@@ -114,24 +113,15 @@ def _measure(
         return Finding(None, f"{kind}{why}")
 
 
-def with_energy(judgement: Judgement, section: EnergySection, found: Finding) -> Judgement:
-    """Add what was measured, and what it comes to by the prices and the intensity of the config."""
-    accuracy = next((score.value for score in judgement.scores if score.name == "accuracy"), None)
+def metered(section: EnergySection, found: Finding, at: float) -> Metered:
+    """Return what was measured, with the prices of the config and the intensity of the grid at Unix time `at`."""
     grams_per_kwh, missing = None, [found.why_not] if found.why_not else []
     try:
         source = intensity(section) if found.energy is not None else None
-        grams_per_kwh = source.at(judgement.started_at) if source is not None else None
+        grams_per_kwh = source.at(at) if source is not None else None
     except (Unreadable, ValueError) as why:
         missing.append(f"no carbon: {why}")
-    tokens = judgement.tokens
-    load = Load(
-        judgement.throughput,
-        accuracy,
-        tokens.input_each if tokens is not None else None,
-        tokens.output_each if tokens is not None else None,
-    )
-    comes_to = footprint(found.energy, load, prices(section), grams_per_kwh)
-    return replace(judgement, energy=found.energy, energy_missing="; ".join(missing), footprint=comes_to)
+    return Metered(found.energy, "; ".join(missing), prices(section), grams_per_kwh)
 
 
 def choose(section: EnergySection, target: Target) -> tuple[Meter, bool]:

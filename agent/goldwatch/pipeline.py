@@ -17,9 +17,11 @@ from goldwatch.config import Load as LoadSection
 from goldwatch.config import Target, format_duration
 from goldwatch.config.busy import Busy
 from goldwatch.courtesy import Courtesy
+from goldwatch.energy.footprint import Metered
 from goldwatch.in_force import JUDGES, Assignment
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.metering import measure, with_energy
+from goldwatch.metering import measure
+from goldwatch.metering import metered as as_metered
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.load import LoadPlan
@@ -59,9 +61,9 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
 
-    With `metered` the energy is measured afterwards, in a phase of its own, where the config asks for it. A target that
-    says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it already. With
-    `referee` a served target is asked for some examples twice, after the replay.
+    With `metered` the energy is measured after the replay, in a phase of its own, where the config asks for it. A
+    target that says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it
+    already. With `referee` a served target is asked for some examples twice, after the replay.
     """
     stop = stop or threading.Event()
     if courtesy is None and assignment.target.busy is not None:
@@ -76,20 +78,20 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     with courtesy or contextlib.nullcontext():
         result = engine.replay(dataclasses.replace(plan, warm=warm, pairs=pairs), workers, stop, guard=courtesy)
         try:
-            judged = judge(assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming)
-            if assignment.trace is not None:
-                judged = dataclasses.replace(judged, traced=traced(result, assignment.trace))
             found = None
             if section is not None:
                 why_not = courtesy.why_not if courtesy is not None else None
-                found = measure(section, assignment.target, plan, result, workers, stop, why_not)
+                measured = measure(section, assignment.target, plan, result, workers, stop, why_not)
+                found = as_metered(section, measured, result.started_at)
+            judged = judge(
+                assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming, metered=found
+            )
+            if assignment.trace is not None:
+                judged = dataclasses.replace(judged, traced=traced(result, assignment.trace))
         finally:
             result.columns.close()
-    judgement = judged.judgement
-    if section is not None and found is not None:
-        judgement = with_energy(judgement, section, found)
     seen = courtesy.found(result.held_s) if courtesy is not None else None
-    return dataclasses.replace(judged, judgement=dataclasses.replace(judgement, server_load=seen))
+    return dataclasses.replace(judged, judgement=dataclasses.replace(judged.judgement, server_load=seen))
 
 
 def replay(
@@ -183,12 +185,15 @@ def judge(
     *,
     lateness_s: float = 0.0,
     confirming: bool = False,
+    metered: Metered | None = None,
 ) -> Judged:
     """Have a replay judged in a worker process. Never raises: what could not be judged is an invalid judgement.
 
-    `confirming` says that the replay was asked for by a monitor, beside the schedule.
+    `confirming` says that the replay was asked for by a monitor, beside the schedule; `metered` is what was measured
+    after it, if anything was to be.
     """
-    facts = _known(assignment, result, lateness_s) | _to_judge_by(result) | {"confirming": confirming}
+    facts = _known(assignment, result, lateness_s) | _to_judge_by(result)
+    facts |= {"confirming": confirming, "metered": None if metered is None else asdict(metered)}
     argument = assignment.golden.place | {
         "settings": dict(assignment.settings),
         "facts": facts,

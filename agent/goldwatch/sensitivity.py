@@ -21,6 +21,7 @@ from goldwatch.judgement import State
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.contract import Monitor
+from goldwatch.monitor.figures import Ceiling, Figure, Figures
 from goldwatch.monitor.means import Values
 from goldwatch.monitor.share import Requests
 from goldwatch.monitor.worse import Answers
@@ -85,6 +86,16 @@ def _effects(reference: Reference, settings: Settings, requests: int) -> Iterato
         yield from _shares(kinds.SLOW.name, round(1 - settings.latency_quantile, 12), requests, over)
     if settings.output_distance is not None:
         yield from _distances(reference, settings.output_distance)
+    for ceiling in settings.most:
+        if ceiling.limit is not None:
+            yield _too_much(ceiling, ceiling.limit)
+
+
+def _too_much(ceiling: Ceiling, limit: float) -> Effect:
+    figures = Figures({ceiling.name: Figure.exact(2 * limit, ceiling.unit)})
+    verb = "takes" if ceiling.quantity == "energy" else "costs"
+    words = f"{ceiling.one} {verb} over {limit:.4g} {ceiling.unit}"
+    return Effect(kinds.COSTLY.name, words, lambda _: figures, declared=True, fixed=True)
 
 
 def _losses(reference: Reference, tolerance: float) -> Iterator[Effect]:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.monitor.costly import ALLOWED as ALLOWED_OVER
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.means import Means, moved, worse_score
-from goldwatch.monitor.share import failing
+from goldwatch.monitor.share import ShareMonitor, failing
 
 from benchmarks.alerts.fleet import DAY, Source, alpha
 from benchmarks.alerts.sources import (
     EXAMPLES,
+    Costs,
     Outcomes,
     Pools,
     Random,
@@ -159,6 +161,24 @@ def _windows(
     return Windows(table(random), wander(streams, random), copies=copies, tolerance=tolerance)
 
 
+def _at_the_limit(streams: int, random: Random) -> Source:
+    """Return figures with an honest interval of 95 %, of a truth at the limit: 2.5 % lie above it as a whole."""
+    monitor = ShareMonitor("costly", ALLOWED_OVER, alpha(HOUR_S), "")
+    return Shares(monitor, lambda figure: (random.normal(0, 1, (streams, 1)) > 1.96).astype(np.float64))
+
+
+def _figures(streams: int, random: Random, memory: float = 0.0) -> Source:
+    """Return joules of a lasting level with sd 5 % and noise of a heavy tail, against 20 % above usual."""
+    level = random.normal(0, 0.05, streams)
+
+    def draw(figure: int) -> FloatArray:
+        nonlocal level
+        level = memory * level + random.normal(0, 0.05 * math.sqrt(1 - memory**2), streams)
+        return np.asarray(np.exp(level + 0.04 * random.standard_t(3, streams)))
+
+    return Costs(draw, 0.2)
+
+
 HOUR_S = 3600.0
 
 CELLS: Sequence[Cell] = (
@@ -245,6 +265,15 @@ CELLS: Sequence[Cell] = (
         "drift",
         "daily cycle within a tolerance of 0.02",
         partial(_windows, wander=daily, tolerance=0.02),
+        interval_s=HOUR_S,
+    ),
+    Cell("costly", "the truth at a stated limit, honest intervals", _at_the_limit, interval_s=HOUR_S),
+    Cell("costly", "20 % above usual, independent, heavy-tailed", _figures, interval_s=HOUR_S),
+    Cell(
+        "costly",
+        "20 % above usual, autocorrelated (0.9), heavy-tailed",
+        partial(_figures, memory=0.9),
+        promised=False,
         interval_s=HOUR_S,
     ),
 )

@@ -13,7 +13,7 @@ _HEAD = """\
 
 Written by `make bench-alerts` from the figures in `benchmarks/results/alerts/`; do not edit. Seeds are fixed. What is simulated
 is the monitors' own code, at a budget of one false alarm a year shared by four monitors (0.25 each) and a replay every five
-minutes, but for *drift*, which looks at a window of 200 rows every hour.
+minutes, but for *drift*, which looks at a window of 200 rows every hour, and *costly*, which looks at a measurement every hour.
 """
 
 _FALSE = """\

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.monitor.columns import Column, Numbers, columns
+from goldwatch.monitor.costly import Usual
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
 from goldwatch.monitor.forecast import Belief, Course, Noise, surprise
@@ -212,6 +213,31 @@ def latencies(
         return np.asarray(course + level + 0.35 * own + extra(replay))
 
     return draw
+
+
+class Costs:
+    """*Costly* against what is usual: a week of hourly figures for each stream, drawn as [streams], then as many more.
+
+    All figures are exact; `above_usual` is the ratio that is allowed.
+    """
+
+    def __init__(self, draw: Callable[[int], FloatArray], above_usual: float) -> None:
+        self._draw, learned = draw, 169
+        found = np.array([draw(figure) for figure in range(learned)])
+        half = learned - learned // 2
+        medians = np.median(found[:half], axis=0)
+        self._limits = medians * (1 + above_usual)
+        over = (found[half:] > self._limits).sum(axis=0)
+        allowed = [Usual(0.0, learned, int(count)).allowed for count in over]
+        monitors = [ShareMonitor("costly", share, alpha(3600.0), "") for share in allowed]
+        self._log_e = np.array([[monitor.log_e(share) for share in (0.0, 1.0)] for monitor in monitors])
+        self._learned = learned
+        self.log_weights: FloatArray = monitors[0].log_weights
+
+    def log_e(self, replay: int, change: float) -> FloatArray:
+        """Return those of one measurement; `change` is the ratio by which it takes more."""
+        over = self._draw(self._learned + replay) * (1 + change) > self._limits
+        return np.asarray(self._log_e[np.arange(len(over)), over.astype(np.int64)])
 
 
 Table = Callable[[int, Any], dict[str, NDArray[Any]]]

@@ -118,6 +118,8 @@ def test_the_effective_config_is_json_as_people_write_it(load_text: LoadText) ->
         "latency": "50ms at p99",
         "outputs": None,
         "slowdown": None,
+        "energy": None,
+        "cost": None,
     }
     assert written["objectives"] == objectives
 

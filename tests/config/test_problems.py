@@ -246,3 +246,69 @@ def test_an_open_load_and_a_budget_of_cpu_do_not_go_together(load_text: Load) ->
     assert str(caught.value.problems[0]).endswith(
         f"watches.fraud.load.scenario: {said}, and there is targets.fraud.cpu_at_most"
     )
+
+
+OWED = next(line.strip() for line in START.splitlines() if "objectives:" in line)
+JOULES = "objectives: {energy: 2 J per inference}"
+COST = "objectives: {cost: 3 USD per million output tokens}"
+METER = "{kind: estimate, power: 12 W, accuracy: 30%}"
+
+
+@pytest.mark.parametrize(
+    ("objectives", "energy", "said"),
+    [
+        (JOULES, "", '"2 J per inference" needs the section `energy`, which says how it is measured'),
+        (
+            COST,
+            "energy: {}",
+            '"3 USD per million output tokens" needs a price; write `energy: {price: {machine: 2.10 USD per hour}}`',
+        ),
+        (
+            COST,
+            "energy: {price: {machine: 2 EUR per hour}}",
+            '"3 USD per million output tokens" is in another currency than the prices of `energy`, which are in EUR',
+        ),
+        (
+            JOULES,
+            f"energy: {{meters: {{cpu: {METER}}}}}",
+            '"2 J per inference" would rest on `energy.meters.cpu`, an estimate: nobody is called for what was not measured',
+        ),
+        (
+            COST,
+            f"energy: {{meters: {{cpu: {METER}}}, price: {{energy: 0.3 USD per kWh}}}}",
+            '"3 USD per million output tokens" would rest on `energy.meters.cpu`, an estimate: nobody is called for what was not measured',
+        ),
+        (
+            "objectives: {energy: 2 W per inference}",
+            "energy: {}",
+            '"2 W per inference" is not an objective of energy; write 2 J per inference, or 20% above usual',
+        ),
+        (
+            "objectives: {energy: 0 J per inference}",
+            "energy: {}",
+            '"0 J per inference" is out of range; write more than 0',
+        ),
+        (
+            "objectives: {cost: 3 USD per token}",
+            "energy: {}",
+            '"3 USD per token" is not an objective of cost; write 2 USD per thousand inferences, or 20% above usual',
+        ),
+    ],
+)
+def test_an_objective_that_nothing_could_feed_is_a_problem(
+    load_text: Load, objectives: str, energy: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(f"{energy}\n{START.replace(OWED, objectives)}")
+    assert [str(problem).split(": ", 1)[1] for problem in caught.value.problems] == [said]
+
+
+def test_objectives_of_energy_and_cost_that_something_feeds(load_text: Load) -> None:
+    owed = "objectives: {energy: 20% above usual, cost: 3 USD per million output tokens}"
+    energy = f"energy: {{meters: {{cpu: {METER}, gpu: {{kind: nvml}}}}, price: {{tokens: 1 USD per million tokens}}}}"
+    text = START.replace(OWED, owed).replace("model: fraud", "meters: [gpu]")
+    found = load_text(f"{energy}\n{text}").watches["fraud"].objectives
+    assert found.energy is not None
+    assert (found.energy.per, found.energy.limit, found.energy.above_usual) == ("inference", None, 0.2)
+    assert found.cost is not None
+    assert (found.cost.per, found.cost.limit, found.cost.unit) == ("output token", 3e-6, "USD")

@@ -14,6 +14,7 @@ from goldwatch.config import (
     LatencyObjective,
     QuantityError,
     Schedule,
+    costs,
     format_duration,
     format_latency,
     format_percentage,
@@ -50,6 +51,32 @@ def test_percentages_and_points_come_back(ratio: float) -> None:
 def test_latency_objectives_come_back(limit_us: int, quantile: int) -> None:
     objective = LatencyObjective(limit_us / 10**6, quantile / 10**4)
     assert q.parse_latency(format_latency(objective)) == objective
+
+
+things = st.sampled_from(["inference", "right answer", "output token"])
+amounts = st.decimals("0.000001", "999999", places=6).map(float)
+
+
+@given(things, amounts, st.sampled_from([1, 1_000, 1_000_000]), hundredths)
+def test_objectives_of_energy_and_cost_come_back(per: str, amount: float, count: int, ratio: float) -> None:
+    usual = costs.CostObjective(per, above_usual=ratio)
+    for unit, parse in (("J", costs.parse_energy), ("USD", costs.parse_cost)):
+        stated = costs.CostObjective(per, amount, unit, count)
+        assert parse(costs.format_objective(stated)) == stated
+        assert parse(costs.format_objective(usual)) == usual
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("2 J per inference", 2.0),
+        ("at most 300 mJ per right answer", 0.3),
+        ("1.5kJ per thousand inferences", 1.5),
+        ("4 J per million output tokens", 4e-6),
+    ],
+)
+def test_objectives_of_energy_as_people_write_them(text: str, limit: float) -> None:
+    assert costs.parse_energy(text).limit == limit
 
 
 @given(st.integers(1, 3_650_000).map(lambda n: n / 1000))

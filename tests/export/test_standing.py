@@ -1,6 +1,6 @@
 import math
 
-from goldwatch.config import Objectives
+from goldwatch.config import CostObjective, Objectives
 from goldwatch.export import catalogue as c
 from goldwatch.export import standing
 
@@ -32,3 +32,15 @@ def test_without_a_latency_objective_nothing_is_late() -> None:
 def test_when_the_next_replay_is_due() -> None:
     (due,) = standing.of_due("fraud", "fraud-eu", 1000.0)
     assert (due.metric, due.value, due.key) == (c.REPLAY_NEXT, 1000.0, ("fraud", "fraud-eu"))
+
+
+def test_what_may_be_taken_is_stated_for_one() -> None:
+    stated = Objectives(
+        energy=CostObjective("right answer", 0.3, "J"), cost=CostObjective("output token", 3.0, "USD", 1_000_000)
+    )
+    found = {f.metric: (f.value, f.labels) for f in standing.of_promises(watch(objectives=stated), "fraud-eu")}
+    where = {"watch": "fraud", "target": "fraud-eu"}
+    assert found[c.OBJECTIVE_ENERGY] == (0.3, where | {"per": "right_answer"})
+    assert found[c.OBJECTIVE_COST] == (3e-6, where | {"per": "output_token", "currency": "USD"})
+    usual = Objectives(energy=CostObjective("inference", above_usual=0.2))
+    assert c.OBJECTIVE_ENERGY not in {f.metric for f in standing.of_promises(watch(objectives=usual), "fraud-eu")}

@@ -104,16 +104,16 @@ def relearn(
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
-    """Forget how long replays usually take, and learn it anew. The agent may be running or not."""
+    """Forget how long replays usually take and what they usually cost, and learn it anew. The agent may be running."""
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
     from goldwatch.ledger import LedgerError, forget  # noqa: PLC0415
-    from goldwatch.monitor.kinds import SLOWER  # noqa: PLC0415
+    from goldwatch.monitor.kinds import COSTLY, SLOWER  # noqa: PLC0415
 
     try:
         found = load(config)
         wanted = pick(found, watch)
         name = pick_target(wanted, target)
-        knew = forget(found.ledger, SLOWER.name, wanted.name, name)
+        knew = [kind.name for kind in (SLOWER, COSTLY) if forget(found.ledger, kind.name, wanted.name, name)]
     except (ConfigError, LedgerError) as error:
         fail(str(error))
     print(f"{wanted.name} {name}: {'learning anew from the next replay on' if knew else 'nothing had been learned'}")  # noqa: T201

@@ -3,6 +3,7 @@
 `load` reads a file into a `Config`, or raises a `ConfigError` with all that is wrong with it.
 """
 
+from goldwatch.config.costs import CostObjective
 from goldwatch.config.load import load
 from goldwatch.config.model import Config, Golden, OptionValues, Target, Watch
 from goldwatch.config.probes import EntryPointLike, Probes, installed_probes
@@ -43,6 +44,7 @@ __all__ = [
     "Cluster",
     "Config",
     "ConfigError",
+    "CostObjective",
     "EntryPointLike",
     "Exporters",
     "Golden",

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from goldwatch.config.costs import CostObjective
 from goldwatch.config.document import Document
 from goldwatch.config.energy import Energy
 from goldwatch.config.model import Config, Golden, Target, Watch
@@ -117,6 +118,36 @@ def check_budgets(document: Document, written: ConfigFile) -> None:
                 allowed = f"targets.{target}.at_most, {format_request_rate(most)}"
                 route = ("watches", name, "load", "rate")
                 document.add(route, f"{document.shown(route)} is more than the budget of the target: {allowed}")
+
+
+def check_costs(document: Document, written: ConfigFile) -> None:
+    """Add a problem for each objective of energy or cost that nothing in the config could ever feed."""
+    for name, entry in written.watches.items():
+        for key, objective in (("energy", entry.objectives.energy), ("cost", entry.objectives.cost)):
+            route: Route = ("watches", name, "objectives", key)
+            if objective is not None and (why := _unfed(key, objective, name, entry, written)):
+                document.add(route, f"{document.shown(route)} {why}")
+
+
+def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, written: ConfigFile) -> str:
+    """Return why nothing tells whether an objective is kept, "" if something may."""
+    energy = written.energy
+    if energy is None:
+        return "needs the section `energy`, which says how it is measured"
+    if key == "cost":
+        if not energy.price.written:
+            return "needs a price; write `energy: {price: {machine: 2.10 USD per hour}}`"
+        currency = energy.price.written[0].currency
+        if objective.unit not in ("", currency):
+            return f"is in another currency than the prices of `energy`, which are in {currency}"
+        if energy.price.energy is None:
+            return ""
+    for target in _targets(name, entry, written):
+        named = written.targets[target].meters if target in written.targets else ()
+        for meter in named or energy.meters:
+            if meter in energy.meters and energy.meters[meter].kind == "estimate":
+                return f"would rest on `energy.meters.{meter}`, an estimate: nobody is called for what was not measured"
+    return ""
 
 
 def by_convention(watch: str, names: list[str]) -> str | None:

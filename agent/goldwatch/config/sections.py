@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
+from goldwatch.config import costs
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
 
@@ -32,6 +33,24 @@ Points = Annotated[
 ]
 Latency = Annotated[
     q.LatencyObjective | None, Quantity(q.parse_latency, q.format_latency, q.LATENCY_PATTERN, ("50ms at p99",))
+]
+EnergyMost = Annotated[
+    costs.CostObjective | None,
+    Quantity(
+        costs.parse_energy,
+        costs.format_objective,
+        costs.ENERGY_PATTERN,
+        ("2 J per inference", "300 mJ per right answer", "20% above usual"),
+    ),
+]
+CostMost = Annotated[
+    costs.CostObjective | None,
+    Quantity(
+        costs.parse_cost,
+        costs.format_objective,
+        costs.COST_PATTERN,
+        ("2 USD per thousand inferences", "3 USD per million output tokens", "20% above usual"),
+    ),
 ]
 Rate = Annotated[float, Quantity(q.parse_rate, q.format_rate, q.RATE_PATTERN, ("1 per year", "2 per quarter"))]
 Address = Annotated[
@@ -95,6 +114,16 @@ class Objectives(Section):
     slowdown: OptionalPercentage = Field(
         default=None,
         description="How much slower than usual at this hour it may be lastingly; without it that is not watched.",
+    )
+    energy: EnergyMost = Field(
+        default=None,
+        description="The most joules that an inference, right answer or output token may take; needs the section "
+        "`energy`. Without it none is watched.",
+    )
+    cost: CostMost = Field(
+        default=None,
+        description="The most that inferences, right answers or output tokens may cost; needs `energy.price`. Without "
+        "it none is watched.",
     )
 
 

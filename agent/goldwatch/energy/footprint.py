@@ -23,6 +23,19 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
+class Metered:
+    """What a measurement after a replay found: the energy, or why there is `missing` some; and what things stand for.
+
+    `grams_per_kwh` is the intensity of the grid at that time, None if it is not known.
+    """
+
+    energy: Energy | None
+    missing: str = ""
+    prices: Prices | None = None
+    grams_per_kwh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What was done: inferences per second, the share of right answers and tokens per inference, where known."""
 

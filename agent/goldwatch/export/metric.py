@@ -85,6 +85,7 @@ LABELS = {
     "attribution": "exclusive, shared",
     "part": "gross, idle, net",
     "currency": "the currency of the config",
+    "per": "inference, right_answer, output_token",
 }
 """Each label that may be used, and what bounds its values."""
 

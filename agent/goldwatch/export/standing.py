@@ -28,6 +28,11 @@ def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
         yield Measurement(c.DISPATCH_LATENESS, where, ())
     yield Measurement(c.WATCH_INTERVAL, where, mean_interval_s(watch.every))
     yield Measurement(c.OBJECTIVE_LATENCY, where, owed.latency.limit_s if owed.latency else math.inf)
+    for metric, most in ((c.OBJECTIVE_ENERGY, owed.energy), (c.OBJECTIVE_COST, owed.cost)):
+        if most is not None and most.limit is not None:
+            per = {"per": most.per.replace(" ", "_")}
+            labels = per if metric is c.OBJECTIVE_ENERGY else per | {"currency": most.unit}
+            yield Measurement(metric, where | labels, most.limit)
     for objective, share in allowed.items():
         yield Measurement(c.OBJECTIVE, {**where, "objective": objective}, share)
 

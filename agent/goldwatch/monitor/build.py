@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from goldwatch.golden.opened import GoldenSet
 from goldwatch.monitor import kinds
 from goldwatch.monitor.changed import Changed
 from goldwatch.monitor.contract import Monitor
+from goldwatch.monitor.costly import Costly
+from goldwatch.monitor.figures import Ceiling
 from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing, slow
 from goldwatch.monitor.slower import Learning, Slower
@@ -25,8 +27,9 @@ class Settings:
 
     `alphas` has the false pages per replay that each of them may spend, None for one that states facts.
     `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved* and
-    `slowdown` that of *slower*; none exists without it. `interval_s` is the mean time between replays, `load` names how
-    they are made.
+    `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
+    `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
+    `load` names how replays are made, `meters` what figures of energy and cost depend on beside it.
     """
 
     accuracy_loss: float
@@ -38,6 +41,9 @@ class Settings:
     slowdown: float | None = None
     interval_s: float = 0.0
     load: str = ""
+    ceilings: Sequence[Mapping[str, Any]] = ()
+    measured_every_s: float = 0.0
+    meters: str = ""
 
     def alpha(self, kind: kinds.Kind) -> float:
         """Return what a monitor may spend. Raises ValueError for one that spends nothing."""
@@ -45,6 +51,11 @@ class Settings:
         if alpha is None:
             raise ValueError(f"the monitor {kind.name!r} spends, and may spend nothing")
         return alpha
+
+    @property
+    def most(self) -> tuple[Ceiling, ...]:
+        """The objectives of *costly*."""
+        return tuple(Ceiling(**ceiling) for ceiling in self.ceilings)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +142,11 @@ def _slower(_: Reference, settings: Settings) -> Slower:
     return Slower(settings.interval_s, alpha, settings.slowdown, Learning(owner=settings.load))
 
 
+def _costly(_: Reference, settings: Settings) -> Costly:
+    owner = f"{settings.load} {settings.meters}"
+    return Costly(settings.most, settings.alpha(kinds.COSTLY), settings.measured_every_s, owner)
+
+
 _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {
     kinds.WORSE.name: _worse,
     kinds.CHANGED.name: _changed,
@@ -138,4 +154,5 @@ _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {
     kinds.SLOW.name: _slow,
     kinds.MOVED.name: _moved,
     kinds.SLOWER.name: _slower,
+    kinds.COSTLY.name: _costly,
 }

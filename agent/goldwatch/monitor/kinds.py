@@ -35,9 +35,10 @@ SLOW = Kind("slow", least=Validity.INSUFFICIENT, misses_answers=True)
 CHANGED = Kind("changed", spends=False, about_answers=True)
 MOVED = Kind("moved", about_answers=True)
 SLOWER = Kind("slower", misses_answers=True)
+COSTLY = Kind("costly")
 SILENT = Kind("silent", spends=False, misses_answers=True)
 
-KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, SILENT)
+KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
 that nothing is known is the least that can be said of a watch."""
 
@@ -70,3 +71,10 @@ def watching(objectives: Objectives, *, deterministic: bool) -> Iterator[Kind]:
         yield MOVED
     if objectives.slowdown is not None:
         yield SLOWER
+    if objectives.energy is not None or objectives.cost is not None:
+        yield COSTLY
+
+
+def interval_s(kind: Kind, every_s: float, measured_every_s: float) -> float:
+    """Return the mean seconds between two looks of a monitor: *costly* looks only where something was measured."""
+    return max(every_s, measured_every_s) if kind is COSTLY else every_s

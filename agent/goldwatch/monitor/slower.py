@@ -198,7 +198,8 @@ class Slower:
         days = (state.seconds[-1] - state.seconds[0]) / DAY_S if state.seconds else 0.0
         learning = self._learning
         return (
-            f"learning what is usual: {len(state.ticks):,} replays over {days:.1f} of {learning.least_s / DAY_S:g} days"
+            f"learning what is usual: {len(state.ticks):,} replay{'' if len(state.ticks) == 1 else 's'} over "
+            f"{days:.1f} of {learning.least_s / DAY_S:g} days"
             + ("" if len(state.ticks) >= learning.least_replays else f", at least {learning.least_replays:,} needed")
         )
 

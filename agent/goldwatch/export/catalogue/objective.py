@@ -30,3 +30,21 @@ OBJECTIVE_LATENCY = Metric(
     WATCH,
     "The latency that all but the allowed share of requests must keep; +Inf without such an objective.",
 )
+OBJECTIVE_ENERGY = Metric(
+    "goldwatch_objective_energy_joules",
+    "goldwatch.objective.energy",
+    Kind.GAUGE,
+    "J",
+    (*WATCH, "per"),
+    "The most gross joules that an inference, a right answer or an output token may take. Absent where none is stated.",
+    group=WATCH,
+)
+OBJECTIVE_COST = Metric(
+    "goldwatch_objective_cost",
+    "goldwatch.objective.cost",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "per", "currency"),
+    "The most that an inference, a right answer or an output token may cost. Absent where nothing is stated.",
+    group=WATCH,
+)

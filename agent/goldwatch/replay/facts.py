@@ -1,0 +1,41 @@
+"""What the agent knows of a replay beside its columns: the judge is given both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the agent knows of a replay beside its columns. All of it passes into the judgement as it is.
+
+    `failure` says why the target could not be used at all, `given_up` why it was asked no further, and `ended` why the
+    agent itself could not go on. `samples` is the number of examples of one request, and `pairs_s` has the seconds of
+    requests that were made twice. `metered` has the fields of Metered if energy was to be measured after the replay.
+    """
+
+    watch: str
+    target: str
+    golden: str
+    probe: str
+    started_at: float
+    duration_s: float
+    lateness_s: float
+    description: Mapping[str, Any] | None
+    confirming: bool
+    open_s: float | None
+    first_request_s: float | None
+    errors: Mapping[str, int]
+    failure: str | None
+    given_up: str | None
+    ended: str | None
+    scenario: str = "single-stream"
+    rate_per_s: float | None = None
+    in_flight: int = 1
+    samples: int = 1
+    pairs_s: Sequence[tuple[float, float]] = ()
+    disturbances: Mapping[str, Any] = field(default_factory=dict)
+    description_after: Mapping[str, Any] | None = None
+    metered: Mapping[str, Any] | None = None

@@ -1,0 +1,37 @@
+"""A processor whose counters are files: a powercap tree that somebody else ticks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+
+class Processor:
+    """A powercap tree under `folder`, whose one package draws `watts` at any time; they may be set anew."""
+
+    def __init__(self, folder: Path, watts: float, range_uj: int) -> None:
+        self.tree = folder / "powercap"
+        self.watts = watts
+        self._zone, self._range_uj = self.tree / "intel-rapl:0", range_uj
+        self._zone.mkdir(parents=True)
+        (self._zone / "name").write_text("package-0")
+        (self._zone / "max_energy_range_uj").write_text(str(range_uj - 1))
+        (self._zone / "energy_uj").write_text("0")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop the counter."""
+        self._ended.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        counter, new = self._zone / "energy_uj", self._zone / "new"
+        joules, last = 0.0, time.monotonic()
+        while not self._ended.wait(0.002):
+            now = time.monotonic()
+            joules, last = joules + self.watts * (now - last), now
+            new.write_text(str(int(joules * 1e6) % self._range_uj))
+            new.replace(counter)
