@@ -182,8 +182,8 @@ class _Case:
         self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
         self._validity = self._judged_valid()
         self._metered = _METERED.validate_python(self.facts.metered)
-        valid = self._validity[0] is Validity.VALID
-        self._scores = self._task.scores(self._outputs, self._answered) if valid else ()
+        is_valid = self._validity[0] is Validity.VALID
+        self._scores = self._task.scores(self._outputs, self._answered) if is_valid else ()
         self._footprint = self._comes_to()
 
     def _refuse(self, nan: NDArray[np.bool_]) -> None:
@@ -292,8 +292,8 @@ class _Case:
             checks=self._checks() if valid else (),
             slices=standings(right, usually, self._answered, slices_of(self.golden)) if valid else (),
             output_distance=self._distances().mean if valid and self.settings.output_distance is not None else None,
-            energy=self._metered.energy if self._metered is not None else None,
-            energy_missing=self._metered.missing if self._metered is not None else "",
+            energy=None if self._metered is None else self._metered.energy,
+            energy_missing="" if self._metered is None else self._metered.missing,
             footprint=self._footprint,
         )
 
@@ -360,9 +360,9 @@ class _Case:
 
     def _comes_to(self) -> Footprint | None:
         """Work out what one of something comes to, from what was measured after the replay."""
-        if (found := self._metered) is None:
+        found, tokens = self._metered, self._tokens()
+        if found is None:
             return None
-        tokens = self._tokens()
         load = Load(
             self._throughput(),
             next((score.value for score in self._scores if score.name == "accuracy"), None),
