@@ -61,6 +61,27 @@ def test_the_digits_are_frozen_as_they_were_shipped(tmp_path: Path) -> None:
     assert (checked.exit_code, "600 of 600 within tolerance" in checked.stdout) == (0, True)
 
 
+def test_examples_that_stand_or_fall_together_are_clusters(tmp_path: Path) -> None:
+    writers = np.array([f"writer {i}" for i in range(60)]).repeat(10)
+    file = config(tmp_path)
+    result = build(file, arrays(tmp_path, **{"cluster.writer": writers}))
+    assert result.exit_code == 0, result.output
+    golden = GoldenSet.open(tmp_path / "golden/digits")
+    assert golden.manifest.clusters is not None
+    assert (golden.manifest.clusters.by, golden.clusters) == ("writer", (60, 10))
+    assert len(set(golden.tensor("clusters")[:10].tolist())) == 1
+    shown = CliRunner().invoke(app, ["golden", "show", str(golden.path)]).stdout
+    assert "clusters    by writer: 60, of at most 10 examples" in shown
+    explained = CliRunner().invoke(app, ["explain-budget", str(file), "--json"])
+    notices = {n["effect"]: n["replays"] for n in json.loads(explained.stdout)["watches"][0]["notices"]}
+    assert (
+        notices["2 points of accuracy, the same examples"] is None
+        or notices["2 points of accuracy, the same examples"] > 9
+    )  # it takes 9 where each example is one by itself
+    twice = arrays(tmp_path, **{"cluster.writer": writers, "cluster.sheet": writers})
+    assert "has clusters by sheet and writer; write those by one name" in build(file, twice, "--to", "other").stderr
+
+
 def test_labels_may_be_names(tmp_path: Path) -> None:
     names = np.array([f"digit {i}" for i in range(10)])[GoldenSet.open(DIGITS / "golden").tensor("labels")]
     result = build(config(tmp_path), arrays(tmp_path, labels=names))
@@ -103,7 +124,12 @@ def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
 
 def test_prompts_are_frozen_with_what_the_language_model_says(tmp_path: Path) -> None:
     lines = [
-        {"inputs": {"prompt": f"Capital of {country}?"}, "answers": [city], "slices": {"half": half}}
+        {
+            "inputs": {"prompt": f"Capital of {country}?"},
+            "answers": [city],
+            "slices": {"half": half},
+            "cluster": {"conversation": half} if half == "north" else {},
+        }
         for (country, city), half in zip(CAPITALS.items(), ["north", "south", "north", "south"], strict=True)
     ]
     examples = tmp_path / "prompts.jsonl"
@@ -116,3 +142,5 @@ def test_prompts_are_frozen_with_what_the_language_model_says(tmp_path: Path) ->
     assert [line["outputs"]["text"] for line in built.lines()] == [f"It is {city}." for city in CAPITALS.values()]
     assert built.manifest.slices["half"].values == ("north", "south")
     assert built.tensor("slices.half").tolist() == [0, 1, 0, 1]
+    assert built.clusters == (3, 2)
+    assert built.tensor("clusters").tolist() == [1, -1, 1, -1]

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEXT_OUTPUT = ("text", "text", ())
-LABELS, SLICE = "labels", "slice."
+LABELS, SLICE, CLUSTER = "labels", "slice.", "cluster."
+
+_KEYS = ("inputs", "answers", "slices", "cluster")
 
 Spec = tuple[str, str, tuple[int, ...]]
 """The name, dtype and shape of an output."""
@@ -37,8 +39,9 @@ Parts = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
 class Examples:
     """Where the examples are, and what a set says of them.
 
-    `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names) and any
-    number of `slice.NAME` [n]; or .jsonl: an object a line with `inputs` and, if there are any, `answers` and `slices`.
+    `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names), any number
+    of `slice.NAME` [n], and one `cluster.NAME` [n], which is alike for examples that stand or fall together; or .jsonl:
+    an object a line with `inputs` and, if there are any, `answers`, `slices` and `cluster`, of one name.
     `classes` names the class numbers. `outputs` is what the target gives, empty where it says so itself; `decision` is
     the one that is judged.
     """
@@ -134,7 +137,7 @@ def _of_arrays(
     """Return manifest and tensors of arrays: a classifier's if there are labels, else vectors'."""
     import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
 
-    inputs = {n: a for n, a in arrays.items() if n != LABELS and not n.startswith(SLICE)}
+    inputs = {n: a for n, a in arrays.items() if n != LABELS and not n.startswith((SLICE, CLUSTER))}
     if not inputs or any(not array.ndim for array in arrays.values()):
         raise GoldenError(
             Path(examples.file), "holds no array of inputs; write one [n, ...] for each input of the model"
@@ -152,6 +155,8 @@ def _of_arrays(
         codes, values = _codes(arrays[name], ())
         tensors[f"slices.{name.removeprefix(SLICE)}"] = codes
         manifest["slices"][name.removeprefix(SLICE)] = {"values": list(values)}
+    clusters = {name.removeprefix(CLUSTER): arrays[name] for name in arrays if name.startswith(CLUSTER)}
+    _add_clusters(manifest, tensors, examples, clusters)
     outputs = examples.outputs or (("answer", "float32", (width,)),)
     manifest["outputs"] = {
         name: {"dtype": dtype, "shape": list(shape), "tolerance": examples.tolerance} for name, dtype, shape in outputs
@@ -173,6 +178,26 @@ def _codes(values: NDArray[Any], names: Sequence[str]) -> tuple[NDArray[Any], tu
     return order[codes], tuple(known)
 
 
+def _add_clusters(
+    manifest: dict[str, Any],
+    tensors: dict[str, NDArray[Any]],
+    examples: Examples,
+    found: Mapping[str, NDArray[Any]],
+) -> None:
+    """Put in the one column of clusters [n], numbered: what is alike is one, but for the empty text and -1."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    if not found:
+        return
+    if len(found) > 1:
+        raise GoldenError(examples.file, f"has clusters by {' and '.join(sorted(found))}; write those by one name")
+    ((by, values),) = found.items()
+    names = values.astype(str)
+    _, codes = np.unique(names, return_inverse=True)
+    tensors["clusters"] = np.where((names == "") | (names == "-1"), -1, codes).astype(np.int64)
+    manifest["clusters"] = {"by": by}
+
+
 def _of_text(examples: Examples, lines: list[dict[str, Any]]) -> Parts:
     """Return manifest and tensors of lines, which get an empty answer each."""
     import numpy as np  # noqa: PLC0415 - as above
@@ -184,6 +209,7 @@ def _of_text(examples: Examples, lines: list[dict[str, Any]]) -> Parts:
         mine = line.pop("slices", {})
         for cut, values in cuts.items():
             values.append(str(mine.get(cut, "")))
+    alike = [line.pop("cluster", {}) for line in lines]
     inputs = lines[0]["inputs"]
     manifest: dict[str, Any] = {
         "task": "generation",
@@ -194,6 +220,9 @@ def _of_text(examples: Examples, lines: list[dict[str, Any]]) -> Parts:
     if "answers" in lines[0]:
         manifest["labels"] = {"match": "contains"}
     tensors = {"reference.right": np.zeros((2, len(lines)), np.int64)}
+    names = dict.fromkeys(name for each in alike for name in each)
+    found = {name: np.array([str(each.get(name, "")) for each in alike]) for name in names}
+    _add_clusters(manifest, tensors, examples, found)
     manifest["slices"] = {}
     for cut, values in cuts.items():
         tensors[f"slices.{cut}"], known = _codes(np.array(values), ())
@@ -228,7 +257,7 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
                 found = json.loads(line)
                 if not (isinstance(found, dict) and isinstance(found.get("inputs"), dict) and found["inputs"]):
                     raise GoldenError(file, f'line {number}: expected an object with "inputs" by name')
-                yield {key: found[key] for key in ("inputs", "answers", "slices") if key in found}
+                yield {key: found[key] for key in _KEYS if key in found}
     except (OSError, ValueError) as error:
         raise GoldenError(file, f"line {number}: {error}") from None
     if not number:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from goldwatch.config import format_duration, format_points
 from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.monitor.bounds import lower, upper
+from goldwatch.monitor.bounds import lower, upper, upper_clustered
 from goldwatch.monitor.figures import Ceiling, figures
 
 ERROR = 0.01
@@ -90,8 +90,9 @@ def _accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
         return Finding("accuracy", Result.REGRESSION if regressed else Result.PASS, words)
     # The reference answers vary too, so the two accuracies are compared as samples, at half the error each.
     n = accuracy.n
-    high = upper(round(accuracy.value * n), n, ERROR / 2)
-    low = lower(round(accuracy.reference * n), n, ERROR / 2)
+    cluster = assignment.golden.cluster
+    high = upper_clustered(round(accuracy.value * n), n, ERROR / 2, cluster)
+    low = 1 - upper_clustered(n - round(accuracy.reference * n), n, ERROR / 2, cluster)
     return Finding("accuracy", Result.REGRESSION if high < low - allowed else Result.PASS, words)
 
 

@@ -44,6 +44,8 @@ class GoldenFacts:
     inputs: tuple[TensorLocation, ...]
     outputs: tuple[TensorSpec, ...]
     tokens: bool = False
+    cluster: int = 1
+    """How many examples stand or fall together, at most."""
     slices: int = 0
 
     @property

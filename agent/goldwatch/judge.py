@@ -85,6 +85,7 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         "task": str(golden.task),
         "examples": golden.examples,
         "deterministic": golden.manifest.reference.deterministic,
+        "cluster": golden.clusters[1],
         "inputs": [asdict(location) for location in golden.input_locations()],
         "outputs": [asdict(spec) for spec in output_specs(golden)],
         "tokens": layout(golden).tokens,
@@ -182,8 +183,7 @@ class _Case:
         self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
         self._validity = self._judged_valid()
         self._metered = _METERED.validate_python(self.facts.metered)
-        is_valid = self._validity[0] is Validity.VALID
-        self._scores = self._task.scores(self._outputs, self._answered) if is_valid else ()
+        self._scores = self._task.scores(self._outputs, self._answered) if self._is_valid else ()
         self._footprint = self._comes_to()
 
     def _refuse(self, nan: NDArray[np.bool_]) -> None:
@@ -212,6 +212,10 @@ class _Case:
             why = f"only {answered:,} of {self.golden.examples:,} examples were answered"
             return Validity.INSUFFICIENT, (why, *sorted(self.facts.errors, key=lambda e: -self.facts.errors[e])[:3])
         return Validity.VALID, ()
+
+    @property
+    def _is_valid(self) -> bool:
+        return self._validity[0] is Validity.VALID
 
     def _disturbed(self) -> tuple[str, ...]:
         late_ns = self.columns.array("late_ns")[:: self.facts.samples][self._outcome != Outcome.NOT_SENT]
@@ -257,8 +261,7 @@ class _Case:
 
     def judgement(self, verdicts: list[Verdict]) -> Judgement:
         """Put together what is known."""
-        validity, reasons = self._validity
-        valid = validity is Validity.VALID
+        (validity, reasons), valid = self._validity, self._is_valid
         right, usually = self._answers.right, self._reference.usually_right
         counts = np.bincount(self._outcome, minlength=len(Outcome))
         return Judgement(

@@ -10,6 +10,7 @@ import safetensors.numpy
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.golden.report import as_text
 
 
 def test_equal_content_has_equal_digests(tmp_path: Path, manifest: dict[str, Any], tensors: dict[str, Any]) -> None:
@@ -94,3 +95,19 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, manifest: dict[str, Any]
     with pytest.raises(GoldenError) as caught:
         freeze(tmp_path / "no" / "set", manifest, tensors)
     assert str(caught.value) == f"{tmp_path / 'no' / 'set'}: cannot be written: no such file or directory"
+
+
+def test_clusters_are_a_column_and_cost_sets_without_them_nothing(
+    tmp_path: Path, manifest: dict[str, Any], tensors: dict[str, Any]
+) -> None:
+    plain = freeze(tmp_path / "plain", manifest, tensors)
+    assert (plain.manifest.format, plain.clusters) == (1, (4, 1))
+    clustered = {"clusters": {"by": "orchard"}}
+    golden = freeze(tmp_path / "set", manifest | clustered, tensors | {"clusters": np.array([7 % 4, 3, -1, 0])})
+    assert golden.manifest.format == 4
+    assert golden.clusters == (3, 2)
+    assert as_text(golden).count("clusters    by orchard: 3, of at most 2 examples\n") == 1
+    with pytest.raises(GoldenError, match=r'tensor "clusters" is out of range in 1 of 4 examples, .* expected -1 to 3'):
+        freeze(tmp_path / "wrong", manifest | clustered, tensors | {"clusters": np.array([0, 1, 2, 4])})
+    with pytest.raises(GoldenError, match='tensor "clusters" is missing'):
+        freeze(tmp_path / "wrong", manifest | clustered, tensors)

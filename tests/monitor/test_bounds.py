@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import bdtr, bdtrc
 
-from goldwatch.monitor.bounds import lower, upper
+from goldwatch.monitor.bounds import lower, lower_mean, upper, upper_clustered
 from goldwatch.monitor.rates import BOUND_ERRORS
 
 
@@ -58,3 +58,28 @@ def test_holds_over_examples_times_replays_of_unequal_rates(rates, replays):
         too_high = sum(p for k, p in enumerate(pmf) if lower(k, trials, error) > mean + 1e-12)
         # One expected success less than error: there it is -log(1 - error), larger by half of its square.
         assert max(too_low, too_high) <= -np.log1p(-error) + 1e-12
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.floats(0.001, 0.999), st.sampled_from([0.002, 0.008, 0.3]))
+def test_clusters_that_are_one_err_no_more_than_they_may(clusters, size, rate, error):
+    """All trials of a cluster fall out alike, the worst dependence there is: the bound is below the rate as rarely."""
+    pmf = counts_pmf([rate] * clusters)
+    below = [upper_clustered(k * size, clusters * size, error, size) < rate - 1e-9 for k in range(clusters + 1)]
+    assert pmf @ below <= error * (1 + 1e-9)
+    values = np.concatenate([np.zeros(3 * size), np.ones(5 * size)])
+    assert lower_mean(values, error, cluster=size) == pytest.approx(lower_mean(values[::size], error), abs=1e-6)
+
+
+@given(st.integers(1, 1000), st.floats(0, 1))
+def test_larger_clusters_are_bounded_more_widely(n, share):
+    k = round(n * share)
+    bounds = [upper_clustered(k, n, 0.01, size) for size in (1, 2, 10, 100)]
+    assert bounds == sorted(bounds)
+    assert bounds[0] == upper(k, n, 0.01)
+
+
+def test_a_cluster_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="a cluster has at least one trial"):
+        upper_clustered(1, 2, 0.01, 0)
+    with pytest.raises(ValueError, match="a cluster has at least one value"):
+        lower_mean(np.ones(3), 0.01, cluster=0)

@@ -76,6 +76,24 @@ def test_the_mean_is_at_most_one_with_the_null_turned_round(rates, step):
     assert expected_e(rates, null, null * step) <= 1 + 1e-9
 
 
+@given(st.integers(1, 20), st.integers(2, 8), st.floats(0, 1))
+def test_examples_of_a_cluster_may_stand_or_fall_together(clusters, size, share):
+    """All of a cluster fall out alike, at most as often as the null allows: the root of its order makes up for it."""
+    n = clusters * size
+    monitor = Worse(np.full((2, n), 50), (50, 50), 0.05, ALPHA, size)
+    limit = min(group.limit for group in monitor.groups)
+    pmf = counts_pmf([share * limit] * clusters)
+    logs = [monitor.log_e(answers(slice(k * size), n)) for k in range(clusters + 1)]
+    assert np.all(pmf @ np.exp(logs) <= 1 + 1e-9)
+
+
+def test_evidence_about_single_examples_is_refused_for_clusters():
+    right = np.full((2, 200), 50)
+    monitor = Worse(right, (50, 50), 0.05, ALPHA, 10)
+    refused = monitor.restore(Worse(right, (50, 50), 0.05, ALPHA).save(monitor.fresh()))[1]
+    assert refused == "the saved evidence belongs to another reference, tolerance or objective"
+
+
 def test_the_mean_is_one_at_the_edge():
     assert expected_e([0.1] * 30, 0.1, 0.3) == pytest.approx(1)
 

@@ -28,8 +28,9 @@ from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
 
 MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
-FORMAT = 3
-"""The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays."""
+FORMAT = 4
+"""The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
+clusters of examples."""
 
 KEPT = ("scores", "distances")
 
@@ -151,6 +152,15 @@ class Slice(_Part):
     values: Distinct = Field(min_length=1)
 
 
+class Clusters(_Part):
+    """Examples that stand or fall together, such as those of one patient: `by` names what they share.
+
+    Those with the same code in the tensor `clusters` are one cluster; one with the code -1 is a cluster by itself.
+    """
+
+    by: str = Field(min_length=1, max_length=100)
+
+
 class Reference(_Part):
     """How the reference outputs came about.
 
@@ -191,7 +201,7 @@ class File(_Part):
 class Manifest(_Part):
     """All that a set says about itself; what it holds beside this are the tensors that `tensors` names."""
 
-    format: Literal[1, 2, 3]
+    format: Literal[1, 2, 3, 4]
     name: Plain
     version: Plain
     task: Task
@@ -201,6 +211,7 @@ class Manifest(_Part):
     outputs: Named[Output] = Field(min_length=1)
     decision: str = Field(default="", validate_default=True)
     slices: Named[Slice] = {}
+    clusters: Clusters | None = None
     reference: Reference
     provenance: Provenance
     licence: str = Field(min_length=1)
@@ -263,6 +274,8 @@ class Manifest(_Part):
     @property
     def oldest_format(self) -> int:
         """The oldest format that has such a set: what an older goldwatch can read, it shall be able to read."""
+        if self.clusters is not None:
+            return 4
         if self.reference.keeps:
             return 3
         return 2 if self.has_lines or self.task is not Task.CLASSIFICATION else 1
@@ -276,6 +289,8 @@ class Manifest(_Part):
         if self.task is Task.CLASSIFICATION:
             expected["labels"] = ("int64", (n,))
         expected |= {f"slices.{name}": ("int64", (n,)) for name in self.slices}
+        if self.clusters is not None:
+            expected["clusters"] = ("int64", (n,))
         expected["reference.right"] = ("int64", (2, n))
         for kept in self.reference.keeps or ():
             expected[f"reference.{kept}"] = ("float32", (sum(self.reference.replays), n))

@@ -110,6 +110,18 @@ class GoldenSet:
             self._mapped[name] = tensors.map_tensor(self.locate(name))
         return self._mapped[name]
 
+    @property
+    def clusters(self) -> tuple[int, int]:
+        """How many clusters of examples there are, and how many examples the largest has. Raises GoldenError."""
+        if self.manifest.clusters is None:
+            return self.examples, 1
+        import numpy as np  # noqa: PLC0415 - the agent opens a set without it
+
+        codes = self.tensor("clusters")
+        sizes = np.bincount(codes[codes >= 0])
+        alone = int(np.count_nonzero(codes < 0))
+        return int(np.count_nonzero(sizes)) + alone, max(int(sizes.max(initial=0)), 1)
+
     def check_values(self) -> None:
         """Look at every value: finite inputs and outputs, labels, slices and counts in range. Needs numpy.
 

@@ -31,6 +31,9 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
         yield "labels", f"matched by {manifest.labels.match}" if classes is None else f"{len(classes):,} classes"
     for name, cut in manifest.slices.items():
         yield "slice", f"{name}: {', '.join(cut.values[:_SHOWN])}{', ...' if len(cut.values) > _SHOWN else ''}"
+    if manifest.clusters is not None:
+        count, largest = golden.clusters
+        yield "clusters", f"by {manifest.clusters.by}: {count:,}, of at most {largest:,} examples"
     first, second = reference.replays
     repeats = "the same in all of them" if reference.deterministic else "answers vary"
     yield "reference", f"{first} + {second} replays, {repeats}"

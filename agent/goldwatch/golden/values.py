@@ -31,6 +31,9 @@ def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> I
         count = len(kind.values)
         why = f"slices.{name} has {count}, -1 is none"
         yield from _out_of_range(f"slices.{name}", tensor(f"slices.{name}"), -1, count - 1, why)
+    if manifest.clusters is not None:
+        codes = tensor("clusters")
+        yield from _out_of_range("clusters", codes, -1, len(codes) - 1, "a number for each cluster, -1 is none")
     for half, replays in enumerate(manifest.reference.replays):
         why = f"reference.replays has {replays} in half {half + 1}"
         yield from _out_of_range("reference.right", tensor("reference.right")[half], 0, replays, why)

@@ -16,7 +16,7 @@ _STAKES = tuple(np.geomspace(0.003, 0.9, 9).tolist())
 _GRID = 1 << 16
 _MOST_KNOWN = 1024
 _KNOWN: dict[tuple[bytes, float, tuple[float, ...]], float] = {}
-"""Lower bounds on means, by the digest of the values, the error and the stakes."""
+"""Lower bounds on means, by the digest of the values, the error, the stakes and the size of clusters."""
 
 
 def lower(successes: int, trials: int, error: float) -> float:
@@ -44,15 +44,43 @@ def upper(successes: int, trials: int, error: float) -> float:
     return float(betainccinv(successes + 1, trials - successes, error))
 
 
-def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float] = _STAKES) -> float:
+def upper_clustered(successes: int, trials: int, error: float, cluster: int) -> float:
+    """Bound the mean of the trials' success rates from above, where up to `cluster` trials depend on each other.
+
+    By Hoelder's inequality E exp(t S) <= (1 - p + p exp(t cluster)) ^ (trials / cluster) for the mean p of the rates,
+    whatever the dependence within clusters, so Chernoff's bound is that of trials / cluster independent ones: the
+    largest p with trials / cluster x KL(successes / trials, p) <= log(1 / error). For a cluster of 1 it is
+    `upper`. Raises ValueError as that does, or for a cluster of less than one.
+    """
+    _check(successes, trials, error)
+    if cluster < 1:
+        raise ValueError(f"a cluster has at least one trial, not {cluster}")
+    if cluster == 1:
+        return upper(successes, trials, error)
+    share, most = successes / trials, -math.log(error) * cluster / trials
+    low, high = share, 1.0
+    while high - low > 1e-12:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _divergence(share, middle) <= most else (low, middle)
+    return high
+
+
+def _divergence(share: float, rate: float) -> float:
+    """Return Kullback's and Leibler's divergence of Bernoulli laws, in nats; `rate` lies inside (0, 1)."""
+    hit = share * math.log(share / rate) if share else 0.0
+    return hit + ((1 - share) * math.log((1 - share) / (1 - rate)) if share < 1 else 0.0)
+
+
+def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float] = _STAKES, cluster: int = 1) -> float:
     """Bound the mean of the expectations of independent `values` in [0, 1] from below; it errs with at most `error`.
 
     The bound is the lowest mean m that bets against "the mean is at most m" have not refuted, after Waudby-Smith and
     Ramdas (2023): for every stake c the product of 1 + c (value / m - 1) is an e-value, of unequal expectations too, by
-    the means' inequality, and so is their average over stakes. Values are rounded down to 1/65,536, which only lowers
+    the means' inequality, and so is their average over stakes. Where up to `cluster` values depend on each other, each
+    product takes the root of that order (Hoelder's inequality). Values are rounded down to 1/65,536, which only lowers
     the bound. Who knows the spread of the values beforehand names the one stake that suits it, for a closer bound. A
     bound that was computed is remembered: a monitor is made for every replay, of a reference that stays. Raises
-    ValueError for no values, or for values or stakes outside [0, 1].
+    ValueError for no values, for values or stakes outside [0, 1], or a cluster of less than one.
     """
     if values.size == 0 or not bool(np.all((values >= 0) & (values <= 1))):
         raise ValueError("a bound on a mean needs values, all of them between 0 and 1")
@@ -60,21 +88,23 @@ def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float
         raise ValueError(f"stakes lie between 0 and 1, not {stakes}")
     if not 0 < error < 1:
         raise ValueError(f"the error of a bound lies between 0 and 1, not {error}")
-    key = hashlib.blake2b(values.tobytes()).digest(), error, tuple(stakes)
+    if cluster < 1:
+        raise ValueError(f"a cluster has at least one value, not {cluster}")
+    key = hashlib.blake2b(values.tobytes()).digest(), error, (*stakes, float(cluster))
     if key not in _KNOWN:
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
-        _KNOWN[key] = _lower_mean(values, error, np.array(stakes))
+        _KNOWN[key] = _lower_mean(values, error, np.array(stakes), cluster)
     return _KNOWN[key]
 
 
-def _lower_mean(values: NDArray[np.float64], error: float, stakes: NDArray[np.float64]) -> float:
+def _lower_mean(values: NDArray[np.float64], error: float, stakes: NDArray[np.float64], cluster: int) -> float:
     found, counts = np.unique(np.floor(values * _GRID) / _GRID, return_counts=True)
     refuted = math.log(len(stakes) / error)
 
     def evidence(mean: float) -> float:
         logs = np.log1p(stakes[:, np.newaxis] * (found / mean - 1)) @ counts
-        return float(np.logaddexp.reduce(logs))
+        return float(np.logaddexp.reduce(logs / cluster))
 
     low, high = 0.0, float(found @ counts) / values.size
     while high - low > 1e-9:

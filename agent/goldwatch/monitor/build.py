@@ -63,20 +63,23 @@ class Reference:
     """What the replays of the validated model were like, over n examples.
 
     `right` int64 [2, n] counts how often each example was right in either half of the `replays`; `scores` and
-    `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept.
+    `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept. Up to
+    `cluster` examples stand or fall together.
     """
 
     replays: tuple[int, int]
     right: NDArray[np.int64]
     scores: NDArray[np.float64] | None = None
     distances: NDArray[np.float64] | None = None
+    cluster: int = 1
 
     @classmethod
     def of(cls, golden: GoldenSet) -> Reference:
         """Read it from a golden set. Raises GoldenError."""
         keeps = golden.manifest.reference.keeps or ()
         kept = {name: golden.tensor(f"reference.{name}").astype(np.float64) for name in keeps}
-        return cls(golden.manifest.reference.replays, golden.tensor("reference.right"), **kept)
+        right, largest = golden.tensor("reference.right"), golden.clusters[1]
+        return cls(golden.manifest.reference.replays, right, cluster=largest, **kept)
 
     @property
     def examples(self) -> int:
@@ -91,7 +94,7 @@ class Reference:
     def copied(self, times: int) -> Reference:
         """Return that of a set so many times as large, of examples like these."""
         tiled = [None if part is None else np.tile(part, times) for part in (self.scores, self.distances)]
-        return Reference(self.replays, np.tile(self.right, times), *tiled)
+        return Reference(self.replays, np.tile(self.right, times), *tiled, cluster=self.cluster)
 
 
 def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, Any]]:
@@ -106,8 +109,9 @@ def _worse(reference: Reference, settings: Settings) -> Worse | Means:
     """
     alpha, scores, first = settings.alpha(kinds.WORSE), reference.scores, reference.replays[0]
     if scores is None:
-        return Worse(reference.right, reference.replays, settings.accuracy_loss, alpha)
-    return worse_score(scores[:first].mean(axis=0), settings.accuracy_loss, alpha, scores[first:])
+        return Worse(reference.right, reference.replays, settings.accuracy_loss, alpha, reference.cluster)
+    usual = scores[:first].mean(axis=0)
+    return worse_score(usual, settings.accuracy_loss, alpha, scores[first:], reference.cluster)
 
 
 def _changed(reference: Reference, settings: Settings) -> Changed:
@@ -129,7 +133,8 @@ def _moved(reference: Reference, settings: Settings) -> Means:
         raise ValueError("moved needs a distance")
     alpha = settings.alpha(kinds.MOVED)
     try:
-        return moved(reference.examples, settings.output_distance, alpha, reference.distances)
+        distances, cluster = reference.distances, reference.cluster
+        return moved(reference.examples, settings.output_distance, alpha, distances, cluster)
     except ValueError as error:
         raise ValueError(f"{error}; write a smaller share as `objectives.outputs`, well below 20%") from None
 

@@ -159,7 +159,7 @@ class Means:
         return f"mean score {now:.4f}, that of the reference {then:.4f}, a loss of {allowed:.2g} allowed"
 
 
-def lowest(scale: Scale, reference: FloatArray | None) -> float:
+def lowest(scale: Scale, reference: FloatArray | None, cluster: int = 1) -> float:
     """Return the lowest mean of y that `reference` [replays, n] leaves possible, with at least 99 % probability.
 
     They are values of replays of the validated model other than the one that made the baseline. Without any, it is
@@ -169,7 +169,7 @@ def lowest(scale: Scale, reference: FloatArray | None) -> float:
         return scale.usual
     if reference.ndim != 2 or reference.shape[1] != len(scale.best):
         raise ValueError(f"the reference has shape {reference.shape}, not [replays, {len(scale.best)}]")
-    return lower_mean(scale.y(reference).ravel(), BOUND_ERROR)
+    return lower_mean(scale.y(reference).ravel(), BOUND_ERROR, cluster=cluster)
 
 
 def worse_score(
@@ -187,7 +187,7 @@ def worse_score(
         0.5,
     )
     watching = Watching("worse", Severity.PAGE, "the model is worse")
-    return Means(watching, scale, lowest(scale, reference), Limits(tolerance, _MILDEST, cluster), alpha)
+    return Means(watching, scale, lowest(scale, reference, cluster), Limits(tolerance, _MILDEST, cluster), alpha)
 
 
 def moved(
@@ -202,7 +202,7 @@ def moved(
         raise ValueError("a mean needs at least one example")
     zeros = np.zeros(examples)
     scale = Scale(zeros + LARGEST_CHANGE, zeros, zeros + 1, 1.0)
-    usual = lowest(scale, reference)
+    usual = lowest(scale, reference, cluster)
     allowed = tolerance + LARGEST_CHANGE * (1 - usual)
     watching = Watching("moved", Severity.TICKET, "outputs have moved from the reference")
     mildest = min(allowed, max(LARGEST_CHANGE - allowed, 0) / 2)  # twice what is allowed, if distances reach so far

@@ -7,6 +7,7 @@ second half bounds how often they fail, which is next to never, so a handful of 
 The bounds are Clopper-Pearson over examples x replays. The target is the mean over these fixed examples, each with its
 own failure rate, in independent replays; by Hoeffding (1956) the binomial's tails are then conservative
 beyond one count from the mean, and bounds at an error under 1/4 lie there. docs/monitors.md has the whole argument.
+Where examples come in clusters that stand or fall together, both bounds and bets are those of so many fewer examples.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.monitor.bounds import upper
+from goldwatch.monitor.bounds import upper_clustered
 from goldwatch.monitor.detector import FloatArray
 
 BOUND_ERRORS = {"pooled": 0.008, "stable": 0.002}
@@ -50,21 +51,22 @@ class Group:
     weights: tuple[float, ...]
 
 
-def groups(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float) -> tuple[Group, ...]:
+def groups(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float, cluster: int = 1) -> tuple[Group, ...]:
     """Return the groups that can be bet on: pooled and, where there are two halves, stable.
 
     `right` [2, n] counts how often each example was right in each half of the reference, of `replays`. `tolerance` is
-    the accuracy that may be lost; a loss of it is allowed to fall on the stable examples alone. Raises ValueError for
-    counts that do not fit, and for a reference so poor that nothing worse could be told from it.
+    the accuracy that may be lost; a loss of it is allowed to fall on the stable examples alone. Up to `cluster`
+    examples of a replay depend on each other. Raises ValueError for counts that do not fit, and for a reference so poor
+    that nothing worse could be told from it.
     """
     _check(right, replays, tolerance)
     everything = np.ones(right.shape[1], dtype=np.bool_)
     failures = int(sum(replays) * right.shape[1] - right.sum())
-    found = [_group("pooled", everything, failures, sum(replays), tolerance)]
+    found = [_group("pooled", everything, failures, sum(replays), tolerance, cluster)]
     if replays[1] > 0:
         stable = right[0] == replays[0]
         missed = int(np.sum(replays[1] - right[1][stable]))
-        found.append(_group("stable", stable, missed, replays[1], tolerance))
+        found.append(_group("stable", stable, missed, replays[1], tolerance, cluster))
     usable = tuple(group for group in found if group is not None)
     if not usable:
         raise ValueError("the reference is right so rarely that no loss of accuracy could be told from it")
@@ -82,12 +84,14 @@ def log_ratios(failed: FloatArray, size: FloatArray, null: FloatArray, alternati
     return np.asarray(failed * np.log(alternative / null) + (size - failed) * kept, dtype=np.float64)
 
 
-def _group(name: str, members: NDArray[np.bool_], failures: int, replays: int, tolerance: float) -> Group | None:
+def _group(
+    name: str, members: NDArray[np.bool_], failures: int, replays: int, tolerance: float, cluster: int
+) -> Group | None:
     size = int(np.count_nonzero(members))
     if size == 0:
         return None
     trials = size * replays
-    limit = upper(failures, trials, BOUND_ERRORS[name]) + tolerance * members.size / size
+    limit = upper_clustered(failures, trials, BOUND_ERRORS[name], cluster) + tolerance * members.size / size
     alternatives = _pooled_alternatives(limit) if name == "pooled" else _stable_alternatives(limit)
     if not alternatives:
         return None

@@ -31,19 +31,28 @@ class Worse:
 
     `right` int [2, n] counts how often each example was right in either half of the reference, of `replays`.
     `accuracy_loss` is the share of the set that may be lost; `alpha` the false pages per replay that may be spent.
+    Examples come in clusters of up to `cluster` that stand or fall together: each e-value takes the root of that order.
     Raises ValueError for counts that do not fit, or a reference too poor to lose anything.
     """
 
     name = "worse"
 
-    def __init__(self, right: NDArray[np.int64], replays: tuple[int, int], accuracy_loss: float, alpha: float) -> None:
-        self.groups = groups(right, replays, accuracy_loss)
+    def __init__(
+        self,
+        right: NDArray[np.int64],
+        replays: tuple[int, int],
+        accuracy_loss: float,
+        alpha: float,
+        cluster: int = 1,
+    ) -> None:
+        self.groups = groups(right, replays, accuracy_loss, cluster)
+        self._cluster = cluster
         self._group_of_bet = np.array([i for i, group in enumerate(self.groups) for _ in group.alternatives])
         self._null = np.array([group.limit for group in self.groups for _ in group.alternatives])
         self._alternative = np.array([rate for group in self.groups for rate in group.alternatives])
         self._sizes = np.array([group.size for group in self.groups], dtype=np.float64)
         weights = [weight for group in self.groups for weight in group.weights]
-        parameters = [*self._null, *self._alternative, *self._sizes]
+        parameters = [*self._null, *self._alternative, *self._sizes, *([float(cluster)] if cluster > 1 else [])]
         self._recoveries = tuple(_Recovery(group) for group in self.groups)
         watching = Watching(self.name, Severity.PAGE, "the model is worse")
         forward = Detector(weights, alpha, parameters)
@@ -56,10 +65,11 @@ class Worse:
     def update(self, observation: Answers, state: Standing, at: float) -> tuple[Standing, Verdict]:
         """Add one valid replay that started at Unix time `at`. Raises ValueError for outcomes of another length."""
         self._check(observation)
+        cluster = self._cluster
 
         def back(best: int) -> FloatArray:
             failed = self._failed(~(observation.answered & observation.right))[self._group_of_bet[best]]
-            return self._recovery(best).log_e(failed)
+            return self._recovery(best).log_e(failed) / cluster
 
         return self._episodes.update(state, self.log_e(observation), back, at, self._summary(observation))
 
@@ -70,7 +80,7 @@ class Worse:
         missing is the business of *failing*.
         """
         failed = self._failed(observation.answered & ~observation.right)[self._group_of_bet]
-        return log_ratios(failed, self._sizes[self._group_of_bet], self._null, self._alternative)
+        return log_ratios(failed, self._sizes[self._group_of_bet], self._null, self._alternative) / self._cluster
 
     def standing(self, state: Standing) -> Verdict:
         """Say again what is known, without a new replay."""
