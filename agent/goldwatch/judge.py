@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
 from goldwatch.golden.error import GoldenError
@@ -45,8 +44,6 @@ from goldwatch.score.agreement import not_a_number, standings
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged, slices_of
 from goldwatch.score.tokens import token_use
-
-_METERED: TypeAdapter[Metered | None] = TypeAdapter(Metered | None)
 
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
@@ -182,8 +179,8 @@ class _Case:
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
         self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
         self._validity = self._judged_valid()
-        self._metered = _METERED.validate_python(self.facts.metered)
-        self._scores = self._task.scores(self._outputs, self._answered) if self._is_valid else ()
+        self._metered = self.facts.measured()
+        self._scores = self._task.scores(self._outputs, self._answered) if self._validity[0] is Validity.VALID else ()
         self._footprint = self._comes_to()
 
     def _refuse(self, nan: NDArray[np.bool_]) -> None:
@@ -212,10 +209,6 @@ class _Case:
             why = f"only {answered:,} of {self.golden.examples:,} examples were answered"
             return Validity.INSUFFICIENT, (why, *sorted(self.facts.errors, key=lambda e: -self.facts.errors[e])[:3])
         return Validity.VALID, ()
-
-    @property
-    def _is_valid(self) -> bool:
-        return self._validity[0] is Validity.VALID
 
     def _disturbed(self) -> tuple[str, ...]:
         late_ns = self.columns.array("late_ns")[:: self.facts.samples][self._outcome != Outcome.NOT_SENT]
@@ -261,7 +254,8 @@ class _Case:
 
     def judgement(self, verdicts: list[Verdict]) -> Judgement:
         """Put together what is known."""
-        (validity, reasons), valid = self._validity, self._is_valid
+        validity, reasons = self._validity
+        valid = validity is Validity.VALID
         right, usually = self._answers.right, self._reference.usually_right
         counts = np.bincount(self._outcome, minlength=len(Outcome))
         return Judgement(

@@ -93,8 +93,8 @@ class Reference:
 
     def copied(self, times: int) -> Reference:
         """Return that of a set so many times as large, of examples like these."""
-        tiled = [None if part is None else np.tile(part, times) for part in (self.scores, self.distances)]
-        return Reference(self.replays, np.tile(self.right, times), *tiled, cluster=self.cluster)
+        scores, distances = (None if part is None else np.tile(part, times) for part in (self.scores, self.distances))
+        return Reference(self.replays, np.tile(self.right, times), scores, distances, self.cluster)
 
 
 def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, Any]]:

@@ -6,6 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from goldwatch.energy.footprint import Metered
+
+_METERED: TypeAdapter[Metered | None] = TypeAdapter(Metered | None)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -39,3 +45,7 @@ class Facts:
     disturbances: Mapping[str, Any] = field(default_factory=dict)
     description_after: Mapping[str, Any] | None = None
     metered: Mapping[str, Any] | None = None
+
+    def measured(self) -> Metered | None:
+        """Return what was measured after the replay; None if nothing was to be."""
+        return _METERED.validate_python(self.metered)
