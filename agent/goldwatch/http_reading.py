@@ -101,6 +101,15 @@ def fetch_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - w
 
 def prometheus_value(server: str, query: str, headers: Mapping[str, str]) -> float:
     """Return the one number that an instant query gives at a Prometheus server. Raises Unreadable."""
+    found = prometheus_series(server, query, headers)
+    if len(found) != 1:
+        what = "no series" if not found else f"{len(found)} series; put sum() around it"
+        raise Unreadable(f"{query} gives {what}")
+    return _finite(found[0][1], query)
+
+
+def prometheus_series(server: str, query: str, headers: Mapping[str, str]) -> list[tuple[Mapping[str, str], float]]:
+    """Return the labels and the value of each series of an instant query; a scalar has no labels. Raises Unreadable."""
     url = f"{server.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
     answer = fetch_json(url, headers)
     try:
@@ -108,11 +117,8 @@ def prometheus_value(server: str, query: str, headers: Mapping[str, str]) -> flo
             raise Unreadable(f"{server} refuses {query}: {answer.get('error', answer['status'])}")
         result = answer["data"]["result"]
         if answer["data"]["resultType"] == "scalar":
-            return _finite(float(result[1]), query)
-        if len(result) != 1:
-            what = "no series" if not result else f"{len(result)} series; put sum() around it"
-            raise Unreadable(f"{query} gives {what}")
-        return _finite(float(result[0]["value"][1]), query)
+            return [({}, float(result[1]))]
+        return [(series["metric"], float(series["value"][1])) for series in result]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise Unreadable(f"{server} did not answer as Prometheus does: {error!r}") from None
 

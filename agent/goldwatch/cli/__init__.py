@@ -18,13 +18,14 @@ from goldwatch.cli import mlperf
 from goldwatch.cli import golden
 from goldwatch.cli import explain
 from goldwatch.cli import alerts
+from goldwatch.cli import fleet
 from goldwatch.cli import stack
 from goldwatch.cli import cluster
 from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "alerts", "app", "cluster", "explain", "golden", "main", "measure", "mlperf", "stack", "sweep"]
+__all__ = ["about", "alerts", "app", "cluster", "explain", "fleet", "golden", "main", "measure", "mlperf", "stack", "sweep"]
 
 
 def main() -> None:

@@ -1,0 +1,31 @@
+"""The command for whoever watches many models: fleet."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from goldwatch.cli.base import app, fail
+
+
+@app.command()
+def fleet(
+    prometheus: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="The Prometheus that scrapes the agents, such as http://prometheus:9090."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all monitors as JSON.")] = False,
+) -> None:
+    """Rank the monitors of all models by their evidence together: which of them stand out, of so many."""
+    from goldwatch import fleet as whole  # noqa: PLC0415
+    from goldwatch.http_reading import Unreadable  # noqa: PLC0415
+
+    try:
+        found = whole.read(prometheus, {})
+    except Unreadable as error:
+        fail(str(error))
+    if not found:
+        fail(f"{prometheus} knows no evidence of any monitor; does it scrape the agents?")
+    sys.stdout.write((whole.as_json if as_json else whole.as_text)(whole.rank(found)))
