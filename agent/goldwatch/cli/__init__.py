@@ -25,7 +25,20 @@ from goldwatch.cli import about
 
 # isort: on
 
-__all__ = ["about", "alerts", "app", "cluster", "explain", "fleet", "golden", "main", "measure", "mlperf", "stack", "sweep"]
+__all__ = [
+    "about",
+    "alerts",
+    "app",
+    "cluster",
+    "explain",
+    "fleet",
+    "golden",
+    "main",
+    "measure",
+    "mlperf",
+    "stack",
+    "sweep",
+]
 
 
 def main() -> None:
