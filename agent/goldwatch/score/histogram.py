@@ -58,8 +58,3 @@ class Histogram:
             if place < 0:
                 return middle_ns(number) / 1e9
         raise ValueError("an empty histogram has no quantiles")
-
-    def over(self, limit_s: float) -> int:
-        """Return how many times are above a limit; those in its own bin are not."""
-        last = bin_of(round(limit_s * 1e9))
-        return sum(count for number, count in self.counts.items() if number > last)
