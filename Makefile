@@ -60,7 +60,7 @@ bench: $(READY) ## print the figures that the docs state
 	tests/environments/make clients
 	$(BIN)/python -m benchmarks
 
-bench-alerts: $(READY) ## measure the alerts beside those of other tools and write docs/alerts-measured.md (an hour of CPU; QUICK=--quick: minutes, printed)
+bench-alerts: $(READY) ## measure the alerts beside those of other tools and write docs/alerts-measured.md (hours of CPU; QUICK=--quick: minutes, printed)
 	tests/environments/make alibi evidently nannyml
 	$(BIN)/python -m benchmarks.alerts $(QUICK)
 

@@ -14,18 +14,18 @@ from benchmarks.alerts.parallel import Jobs
 
 PAGE = Path("docs/alerts-measured.md")
 
-_YEARS, _QUICK_YEARS = 1000, 20
 _PODS, _QUICK_PODS = 8000, 100
 
-Part = Callable[[Jobs, bool, str], Iterable[Row]]
+Part = Callable[[Jobs, argparse.Namespace], Iterable[Row]]
+"""Measures with what was asked for: `quick`, `only` and `years`."""
 
 PARTS: Mapping[str, Part] = {
-    "false_alarms": lambda jobs, quick, only: false_alarms.measure(jobs, _QUICK_YEARS if quick else _YEARS, only),
-    "delays": lambda jobs, quick, only: delays.measure(jobs, only, quick=quick),
-    "pod": lambda jobs, quick, only: false_alarms.pod(jobs, _QUICK_PODS if quick else _PODS),
-    "peers": lambda jobs, quick, only: peers.measure(only, quick=quick),
-    "river_streams": lambda jobs, quick, only: river_streams.measure(only, quick=quick),
-    "damage": lambda jobs, quick, only: damage.measure(only, quick=quick),
+    "false_alarms": lambda jobs, asked: false_alarms.measure(jobs, 20 if asked.quick else asked.years, asked.only),
+    "delays": lambda jobs, asked: delays.measure(jobs, asked.only, quick=asked.quick),
+    "pod": lambda jobs, asked: false_alarms.pod(jobs, _QUICK_PODS if asked.quick else _PODS),
+    "peers": lambda _, asked: peers.measure(asked.only, quick=asked.quick),
+    "river_streams": lambda _, asked: river_streams.measure(asked.only, quick=asked.quick),
+    "damage": lambda _, asked: damage.measure(asked.only, quick=asked.quick),
 }
 
 
@@ -33,10 +33,9 @@ def main() -> None:
     """Measure the parts that are named, or all, and write the page from what has been measured so far."""
     parser = argparse.ArgumentParser("python -m benchmarks.alerts", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
-    parser.add_argument(
-        "--quick", action="store_true", help="a small sample, printed and not kept: minutes, not an hour"
-    )
+    parser.add_argument("--quick", action="store_true", help="a small sample, printed and not kept: minutes, not hours")
     parser.add_argument("--only", default="", metavar="TEXT", help="measure only rows whose name begins with this")
+    parser.add_argument("--years", type=int, default=1000, help="model-years of each line of false alarms")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     arguments = parser.parse_args()
     wanted = arguments.parts or list(PARTS)
@@ -45,7 +44,7 @@ def main() -> None:
     printed = {}
     for part in wanted:
         began = time.monotonic()
-        rows = PARTS[part](Jobs(arguments.jobs), arguments.quick, arguments.only)
+        rows = PARTS[part](Jobs(arguments.jobs), arguments)
         if arguments.quick:
             printed[part] = [{**row, "run": this_run()} for row in rows]
         else:

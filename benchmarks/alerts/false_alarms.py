@@ -35,7 +35,16 @@ class Rate:
             "held" if self.high <= self.budget else ("within the error" if self.low <= self.budget else "**not held**")
         )
         kind = "promised" if self.promised else "calibrated"
-        return self.monitor, self.noise, kind, f"{self.pages:,}", rate, f"{self.low:.4f} to {self.high:.4f}", held
+        return (
+            self.monitor,
+            self.noise,
+            kind,
+            f"{self.years:,}",
+            f"{self.pages:,}",
+            rate,
+            f"{self.low:.4f} to {self.high:.4f}",
+            held,
+        )
 
 
 def measure(jobs: Jobs, years: int, only: str) -> Iterator[dict[str, Any]]:

@@ -290,8 +290,12 @@ def _counts(column: Column, values: NDArray[Any]) -> NDArray[np.int64]:
     """Count [streams, cells] as the column does, in one go where it is cut at edges."""
     kind = column.kind
     if isinstance(kind, Numbers):
-        missing = np.isnan(values).sum(axis=1, keepdims=True)
-        return np.concatenate([(values[:, np.newaxis] <= kind.edges[:, np.newaxis]).sum(axis=2), missing], axis=1)
+        # Between which edges, a cell more for those above the last and one for the missing; the cells are nested.
+        streams, bins = len(values), len(kind.edges) + 2
+        between = np.where(np.isnan(values), bins - 1, np.searchsorted(kind.edges, values))
+        between += bins * np.arange(streams)[:, np.newaxis]
+        counts = np.bincount(between.ravel(), minlength=bins * streams).reshape(streams, bins)
+        return np.concatenate([counts[:, :-2].cumsum(axis=1), counts[:, -1:]], axis=1)
     codes = [(values == name).sum(axis=1) for name in kind.names]
     other = values.shape[1] - np.sum(codes, axis=0)
     return np.stack([*codes, other, np.zeros_like(other)], axis=1)

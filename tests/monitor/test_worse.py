@@ -94,6 +94,21 @@ def test_evidence_about_single_examples_is_refused_for_clusters():
     assert refused == "the saved evidence belongs to another reference, tolerance or objective"
 
 
+@given(
+    st.lists(st.booleans(), min_size=2, max_size=60), st.integers(1, 59), st.floats(0.001, 0.5), st.floats(0.01, 0.9)
+)
+def test_the_evidence_of_a_replay_is_that_of_its_parts(failed, cut, null, step):
+    """However the examples are split, and in whatever order they come."""
+
+    def log_e(part):
+        count, size, alternative = float(sum(part)), float(len(part)), null + (1 - null) * step
+        return float(log_ratios(np.array([count]), np.array([size]), np.array([null]), np.array([alternative]))[0])
+
+    cut = min(cut, len(failed) - 1)
+    assert log_e(failed) == pytest.approx(log_e(failed[:cut]) + log_e(failed[cut:]), rel=1e-9, abs=1e-9)
+    assert log_e(failed) == log_e(failed[::-1])
+
+
 def test_the_mean_is_one_at_the_edge():
     assert expected_e([0.1] * 30, 0.1, 0.3) == pytest.approx(1)
 
