@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from goldwatch.energy.footprint import Load, Prices, footprint
-from goldwatch.export.measurement import of_judgement
+from goldwatch.export import catalogue as c
+from goldwatch.export.measurement import Measurement, of_judgement
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.judgement import TokenUse
 
@@ -43,6 +44,10 @@ def metered() -> Iterator[int]:
         tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005), 8, 8),
     )
 
+    atlas = {"watch": "atlas", "target": "atlas"}
+    owed = [Measurement(c.OBJECTIVE_ENERGY, atlas | {"per": per}, 9.0) for per in ("inference", "right_answer")]
+    owed.append(Measurement(c.OBJECTIVE_COST, atlas | {"per": "output_token", "currency": "USD"}, 1e-4))
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             content, kind = exporter.render(self.headers.get("Accept", ""))
@@ -55,7 +60,7 @@ def metered() -> Iterator[int]:
 
     def replay() -> None:
         while not ended.wait(0.3):
-            exporter.publish(of_judgement(told))
+            exporter.publish([*of_judgement(told), *owed])
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threads = [threading.Thread(target=server.serve_forever), threading.Thread(target=replay)]

@@ -36,6 +36,7 @@ MOST_VALUES: Mapping[str, int] = {
     "attribution": 1,
     "part": 2,
     "currency": 1,
+    "per": 1,
 }
 """How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
 
