@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from goldwatch.config import LatencyObjective, Load, Objectives, Schedule, Watch
+from goldwatch.config import CostObjective, LatencyObjective, Load, Objectives, Schedule, Watch
 from goldwatch.export import measurement, standing
 from goldwatch.export.measurement import Measurement
 
@@ -23,5 +23,10 @@ def watch(every: Schedule | None = None, objectives: Objectives | None = None) -
 
 def of_watch() -> Iterator[Measurement]:
     yield from measurement.of_watch("fraud", "fraud-eu")
-    yield from standing.of_promises(watch(), "fraud-eu")
+    owed = Objectives(
+        latency=LatencyObjective(0.05, 0.99),
+        energy=CostObjective("inference", 2.0, "J"),
+        cost=CostObjective("output token", 3.0, "USD", 1_000_000),
+    )
+    yield from standing.of_promises(watch(objectives=owed), "fraud-eu")
     yield from standing.of_due(watch().name, "fraud-eu", 1.79e9 + 310)
