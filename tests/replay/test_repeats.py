@@ -66,7 +66,7 @@ def test_prompts_and_messages_get_a_number() -> None:
 
 
 class Cached:
-    """A model server that takes 20 ms for what it has not been asked before, if it has a cache."""
+    """A model server that takes 100 ms for what it has not been asked before, if it has a cache."""
 
     def __init__(self, *, cache: bool) -> None:
         self.answers: dict[bytes, bytes] = {}
@@ -84,7 +84,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Cached, str]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if not model.cache or body not in model.answers:
-                time.sleep(0.02)
+                time.sleep(0.1)
                 model.answers[body] = json.dumps({"predictions": [[0.1] * 10]}).encode()
             self._answer(model.answers[body])
 
