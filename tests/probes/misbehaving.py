@@ -5,7 +5,10 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
+
+import pytest
 
 from goldwatch.probe import BadAnswer, Rejected, Unreachable
 
@@ -108,3 +111,12 @@ FAILURES = {
     "endless headers": (endless(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"), BadAnswer, "not HTTP|longer than the 100000"),
 }
 """What a server does in place of an answer, and the error that it must become, whatever the protocol over HTTP."""
+
+
+def failures(without: Collection[str] = ()) -> list[Any]:
+    """Return their names as parameters of a test; one that waits for a time limit is slow, and marked so."""
+    return [
+        pytest.param(name, marks=pytest.mark.real if error is TimeoutError else ())
+        for name, (_, error, _) in FAILURES.items()
+        if name not in without
+    ]

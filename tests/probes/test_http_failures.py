@@ -19,7 +19,7 @@ from goldwatch_probes.tensorflow_serving import TensorFlowServing
 from goldwatch_probes.torchserve import TorchServe
 
 from tests.probes.conftest import METADATA, RawServer, response
-from tests.probes.misbehaving import FAILURES, LIMIT_S, MAX_BYTES, send, send_then_end, send_then_reset
+from tests.probes.misbehaving import FAILURES, LIMIT_S, MAX_BYTES, failures, send, send_then_end, send_then_reset
 
 INPUTS = {"x": np.ones((1, 2), dtype=np.float32)}
 Start = Callable[..., RawServer]
@@ -79,7 +79,7 @@ def ask(probe: Any) -> np.ndarray:
     return np.asarray(probe.decode(probe.predict(probe.encode(INPUTS)))["y"])
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("failure", failures())
 def test_a_failure_is_told_bounded_and_over(raw_server: Start, case: Case, failure: str) -> None:
     behave, error, message = FAILURES[failure]
     answers = [behave, send(case.good)]

@@ -17,7 +17,7 @@ from goldwatch.testing.conformance import ProbeConformance
 from goldwatch_probes.openai_api import OpenAI
 
 from tests.probes.conftest import RawServer, response
-from tests.probes.misbehaving import FAILURES, LIMIT_S, MAX_BYTES, send
+from tests.probes.misbehaving import FAILURES, LIMIT_S, MAX_BYTES, failures, send
 
 MODELS = {"object": "list", "data": [{"id": "smol", "owned_by": "llamacpp"}]}
 ONE = {"prompt": np.array(["Hello?"], dtype=object)}
@@ -210,7 +210,7 @@ def test_a_broken_stream_is_a_bad_answer(raw_server: Start, opened: Opened, name
         ask(opened(raw_server({"infer": streams(*pieces)}, page=MODELS)))
 
 
-@pytest.mark.parametrize("failure", sorted(FAILURES.keys() - {"truncated JSON", "end at once"}))
+@pytest.mark.parametrize("failure", failures(without={"truncated JSON", "end at once"}))
 def test_a_failure_of_a_stream_is_told_bounded_and_over(raw_server: Start, opened: Opened, failure: str) -> None:
     behave, error, message = FAILURES[failure]
     answers = [behave, streams(*GOOD)]
