@@ -140,7 +140,7 @@ class HttpProbe(RemoteProbe[Client]):
 def _refusal(answer: Answer) -> str:
     """Say what an answer other than 200 means, in the server's words where it has some."""
     if 300 <= answer.status < 400:
-        location = answer.headers.get("Location", "nowhere")[:200]
+        location = answer.headers.get("location", "nowhere")[:200]
         return f"answered {answer.status}, a redirect to {location}; redirects are not followed, give the final `url`"
     said = _said(answer.body)
     text = " ".join(said.split())[:200]

@@ -88,7 +88,7 @@ class OpenInference(HttpProbe):
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
-        outputs = tensors.decode(response.body, response.headers.get(BINARY_HEADER))
+        outputs = tensors.decode(response.body, response.headers.get(BINARY_HEADER.lower()))
         check_outputs(outputs, self._description.outputs if self._description else ())
         return outputs
 
