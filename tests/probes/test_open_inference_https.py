@@ -3,7 +3,6 @@
 import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,21 +18,10 @@ OUTPUTS = b'{"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "dat
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ["-subj", "/CN=goldwatch test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem"]
-    command = ["openssl", "req", "-x509", *key, *subject, "-out", "certificate.pem"]
-    subprocess.run(command, cwd=file.parent, check=True, capture_output=True)
-    file.write_text((file.parent / "key.pem").read_text() + (file.parent / "certificate.pem").read_text())
-    return file
-
-
 @pytest.fixture
 def server(raw_server: Callable[..., RawServer], certificate: Path) -> RawServer:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    tls.load_cert_chain(certificate, certificate.with_name("key.pem"))
 
     def infer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(response(OUTPUTS))
