@@ -118,7 +118,7 @@ def _episodes(monitor: Any, seen: Sequence[tuple[Record, object]]) -> Iterator[E
 
 def from_ledger(history: History, assignment: Assignment) -> list[Record]:
     """Read the replays of a watch and target, oldest first. Raises NoHistory, also if all are of another golden set."""
-    limit_s, most = assignment.settings.get("latency_limit_s"), ceilings(assignment)
+    limit_s, most = assignment.settings.get("latency_limit_s"), assignment.ceilings
     found, others, confirming = [], 0, False
     for judgement, observed in history.replays(*assignment.key):
         if judgement.golden_digest != assignment.golden.digest:
@@ -146,11 +146,6 @@ def _record(judgement: Judgement, observed: Observed | None, limit_s: float | No
     if (found := judgement.difference) is not None:
         seen[kinds.CHANGED.name] = Moves(found.moved, found.compared, found.harmful, found.helpful)
     return Record(judgement.started_at, judgement.validity, seen, accuracy, latencies, confirming)
-
-
-def ceilings(assignment: Assignment) -> tuple[Ceiling, ...]:
-    """Return the objectives of energy and cost."""
-    return Settings(**assignment.settings).most
 
 
 def _with_figures(record: Record, judgement: Judgement, most: Sequence[Ceiling]) -> Record:

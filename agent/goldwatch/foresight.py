@@ -12,7 +12,6 @@ from typing import Any
 from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.in_force import JUDGES, Assignment, UnusableSet
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
-from goldwatch.monitor.figures import Ceiling
 from goldwatch.monitor.kinds import CHANGED, COSTLY, SILENT, SLOWER
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
@@ -124,7 +123,7 @@ def _watch(found: Outlook) -> Iterator[str]:
     if (alpha := alphas.get(SLOWER.name)) is not None and watch.objectives.slowdown is not None:
         words = f"it takes lastingly over {format_percentage(watch.objectives.slowdown)} longer than usual"
         rows.append((SLOWER.name, f"{threshold_log10(alpha):.2f}", words, "two weeks of learning what is usual"))
-    for most in (Ceiling(**ceiling) for ceiling in settings.get("ceilings", ())):
+    for most in found.assignment.ceilings:
         if most.above_usual is not None:
             words = f"{most.quantity} of {most.one} is over {format_percentage(most.above_usual)} above usual"
             rows.append((COSTLY.name, f"{threshold_log10(alphas[COSTLY.name]):.2f}", words, _LEARNING))

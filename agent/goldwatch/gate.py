@@ -15,7 +15,7 @@ from goldwatch.config import format_duration, format_points
 from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.monitor.bounds import lower, upper, upper_clustered
-from goldwatch.monitor.figures import Ceiling, figures
+from goldwatch.monitor.figures import figures
 
 ERROR = 0.01
 """The probability, for each objective, of calling a model that just keeps it a regression."""
@@ -106,9 +106,8 @@ def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
 
 def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
     """Hold each stated limit against the 95 % interval of what was measured. What is usual, one look cannot know."""
-    most = [Ceiling(**ceiling) for ceiling in assignment.settings.get("ceilings", ())]
-    found = figures(most, judgement.energy, judgement.footprint, judgement.energy_missing)
-    for ceiling in most:
+    found = figures(assignment.ceilings, judgement.energy, judgement.footprint, judgement.energy_missing)
+    for ceiling in assignment.ceilings:
         if ceiling.limit is None:
             continue
         figure, words = found.of[ceiling.name], f"at most {ceiling.limit:.4g} {ceiling.unit} per {ceiling.per}"

@@ -74,6 +74,11 @@ class Assignment:
         """Watch and target: what states, alerts and series belong to."""
         return self.watch.name, self.target.name
 
+    @property
+    def ceilings(self) -> tuple[Ceiling, ...]:
+        """The objectives of energy and cost."""
+        return tuple(Ceiling(**ceiling) for ceiling in self.settings.get("ceilings", ()))
+
 
 @dataclass(frozen=True, slots=True)
 class InForce:

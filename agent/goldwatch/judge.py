@@ -163,6 +163,8 @@ class _Case:
     _validity: tuple[Validity, tuple[str, ...]] = field(init=False)
     _metered: Metered | None = field(init=False)
     _scores: tuple[Score, ...] = field(init=False)
+    _tokens: TokenUse | None = field(init=False)
+    _throughput: float | None = field(init=False)
     _footprint: Footprint | None = field(init=False)
     _far: Values | None = field(init=False, default=None)
 
@@ -181,6 +183,8 @@ class _Case:
         self._validity = self._judged_valid()
         self._metered = self.facts.measured()
         self._scores = self._task.scores(self._outputs, self._answered) if self._validity[0] is Validity.VALID else ()
+        self._tokens = self._token_use()
+        self._throughput = self._answered_per_s()
         self._footprint = self._comes_to()
 
     def _refuse(self, nan: NDArray[np.bool_]) -> None:
@@ -277,12 +281,12 @@ class _Case:
             open_s=self.facts.open_s,
             first_request_s=self.facts.first_request_s,
             latencies_s=(),
-            throughput=self._throughput(),
+            throughput=self._throughput,
             quantiles=quantiles(self._latencies_s.tolist(), (*REPORTED, self.settings.latency_quantile)),
             scores=self._scores,
             difference=self._difference if valid else None,
             verdicts=tuple(verdicts),
-            tokens=self._tokens(),
+            tokens=self._tokens,
             scenario=self.facts.scenario,
             rate_per_s=self.facts.rate_per_s,
             in_flight=self.facts.in_flight,
@@ -357,24 +361,24 @@ class _Case:
 
     def _comes_to(self) -> Footprint | None:
         """Work out what one of something comes to, from what was measured after the replay."""
-        found, tokens = self._metered, self._tokens()
+        found, tokens = self._metered, self._tokens
         if found is None:
             return None
         load = Load(
-            self._throughput(),
+            self._throughput,
             next((score.value for score in self._scores if score.name == "accuracy"), None),
             tokens.input_each if tokens is not None else None,
             tokens.output_each if tokens is not None else None,
         )
         return footprint(found.energy, load, found.prices, found.grams_per_kwh)
 
-    def _tokens(self) -> TokenUse | None:
+    def _token_use(self) -> TokenUse | None:
         if not self.columns.layout.tokens:
             return None
         names = ("first_token_ns", "input_tokens", "output_tokens", "finish", "latency_ns")
         return token_use(*(self.columns.array(name)[self._answered] for name in names))
 
-    def _throughput(self) -> float | None:
+    def _answered_per_s(self) -> float | None:
         """Return answered examples per second, from the first request that was sent to the last answer."""
         sent = self.columns.array("outcome") != Outcome.NOT_SENT
         if not self._answered.any():

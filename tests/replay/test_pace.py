@@ -172,7 +172,7 @@ def test_waiting_for_a_turn_of_the_warm_up_is_not_hanging(plan: Plan, monkeypatc
         assert (columns.phase, columns.since_ns) == (Phase.WARMING_UP, due_ns)
         waited.append(due_ns)
 
-    monkeypatch.setattr(timed, "sleep_until", sleep_until)
+    monkeypatch.setattr(pace, "sleep_until", sleep_until)
     probe = FakeProbe(FakeProbe.Options(), Context(5.0))
     probe.open()
     inputs = {"x": np.zeros((N, 4), np.float32)}

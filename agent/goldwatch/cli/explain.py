@@ -77,7 +77,7 @@ def backtest(
         golden, file = GoldenSet.open(Path(assignment.golden.path)), history or wanted.config.ledger
         is_table = file.suffix.lower() == ".csv"
         if is_table:
-            records = playing.from_table(file, golden.examples, playing.ceilings(assignment))
+            records = playing.from_table(file, golden.examples, assignment.ceilings)
         else:
             with History.open(file) as ledger:
                 records = playing.from_ledger(ledger, assignment)

@@ -82,9 +82,7 @@ class Dispatcher:
     def _thread(self, flight: int) -> None:
         try:
             if self._warm:
-                turn_ns = self._pace.book()
-                self._columns.progress(Phase.WARMING_UP, turn_ns)  # waiting for it is not hanging
-                sleep_until(turn_ns)
+                self._pace.wait_warming_up(self._columns)
                 self._asking.warm_up(self._left[flight])
             self._ready.wait()
             (self._open if self._load.is_open else self._closed)(flight)

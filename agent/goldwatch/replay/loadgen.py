@@ -70,8 +70,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     """Run one test: a job for a worker. Returns the `description` of the target, `requests` and `errors` by message.
 
     Takes `factory`, `options`, `time_limit_s`, the `path` of the golden set, the `settings`, and `most_per_s` of the
-    warm-up. Raises MissingLoadGen,
-    GivenUp, GoldenError, and ProbeError if the target cannot be used.
+    warm-up. Raises MissingLoadGen, GivenUp, GoldenError, and ProbeError if the target cannot be used.
     """
     _loadgen()
     settings = Settings(**argument["settings"])

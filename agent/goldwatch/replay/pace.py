@@ -8,6 +8,7 @@ from typing import Any
 
 from goldwatch.probe import BadAnswer, CannotLoad, CountsTokens, Probe
 from goldwatch.replay.asking import clock_ns
+from goldwatch.replay.columns import Columns, Phase
 from goldwatch.replay.load import LoadPlan
 
 _SPIN_NS = 150_000
@@ -63,6 +64,12 @@ class Pace:
         """Return when it is the caller's turn."""
         if self._limits:
             sleep_until(self.book())
+
+    def wait_warming_up(self, columns: Columns) -> None:
+        """Return when it is the caller's turn; the agent is told of that time first, since waiting is not hanging."""
+        turn_ns = self.book()
+        columns.progress(Phase.WARMING_UP, turn_ns)
+        sleep_until(turn_ns)
 
     def answered(self, response: Any) -> None:  # noqa: ANN401 - the probe's own type
         """Put the tokens of an answer on the bill. Raises CannotLoad if the answer does not say how many they are."""

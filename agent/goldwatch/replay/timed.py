@@ -21,7 +21,7 @@ from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances
 from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.pace import Pace, sleep_until
+from goldwatch.replay.pace import Pace
 from goldwatch.replay.repeats import ask_twice
 from goldwatch.replay.trace import Trace
 
@@ -148,9 +148,7 @@ def _warm_up(probe: Probe, inputs: Tensors, columns: Columns, count: int, pace: 
     """Send `count` requests whose answers are dropped; the first is timed and reported by itself."""
     for i in range(count):
         request = probe.encode(example(inputs, columns.example[i % columns.layout.rows]))
-        turn_ns = pace.book()
-        columns.progress(Phase.WARMING_UP, turn_ns)  # waiting for it is not hanging
-        sleep_until(turn_ns)
+        pace.wait_warming_up(columns)
         sent_ns = clock_ns()
         try:
             response = probe.predict(request)
