@@ -52,6 +52,7 @@ def test_the_share_of_false_ones_is_what_e_values_give() -> None:
 
 class Prometheus(ThreadingHTTPServer):
     answer: Any = None
+    token: str | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)["query"][0]
+        if self.server.token and self.headers["Authorization"] != f"Bearer {self.server.token}":
+            self.send_error(401)
+            return
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(self.server.answer(query)).encode())
@@ -108,3 +112,30 @@ def test_a_prometheus_that_knows_nothing_or_is_none_is_told(prometheus: Promethe
     assert "bad_data" in fleet(prometheus).stderr
     prometheus.answer = lambda query: []
     assert "did not answer as Prometheus does" in fleet(prometheus).stderr
+
+
+def test_models_of_one_name_in_two_namespaces_are_two(prometheus: Prometheus) -> None:
+    def answer(query: str) -> dict[str, Any]:
+        assert "max by (namespace, job, watch, target, monitor)" in query
+        own = {"watch": "w", "target": "ranker", "monitor": "worse", "job": "goldwatch"}
+        found = [("search", "9.4"), ("ads", "0.1")]
+        value = {"search": "5.5", "ads": "5.5"} if "threshold" in query else dict(found)
+        result = [{"metric": own | {"namespace": place}, "value": [0, value[place]]} for place, _ in found]
+        return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+    prometheus.answer = answer
+    lines = fleet(prometheus).stdout.splitlines()
+    assert lines[0] == "2 monitors of 2 targets, 1 stands out"
+    assert lines[2].split() == ["stands", "out", "search/ranker", "w", "worse", "9.4", "5.5"]
+
+
+def test_the_token_of_the_environment_is_sent_and_never_shown(
+    prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prometheus.token, prometheus.answer = "s3cret", lambda query: vector({("fraud", "worse"): 9.4})
+    refused = fleet(prometheus)
+    assert (refused.exit_code, "HTTP 401" in refused.stderr) == (2, True)
+    monkeypatch.setenv("PROMETHEUS_TOKEN", "s3cret")
+    assert fleet(prometheus).stdout.startswith("1 monitor of 1 target")
+    monkeypatch.setenv("PROMETHEUS_TOKEN", "other-s3cret")
+    assert "s3cret" not in fleet(prometheus).output

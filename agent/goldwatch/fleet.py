@@ -17,22 +17,33 @@ from goldwatch.export.metric import Metric
 from goldwatch.http_reading import prometheus_series
 
 _SUSPECT = 0.5
+_NAMES = ("namespace", "job", "watch", "target", "monitor")
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One monitor of the fleet; evidence and threshold are log10."""
+    """One monitor of the fleet; evidence and threshold are log10.
+
+    `namespace` and `job` are those that Prometheus gave it: what teams call alike is not the same.
+    """
 
     watch: str
     target: str
     monitor: str
     evidence: float
     threshold: float
+    namespace: str = ""
+    job: str = ""
 
     @property
     def beyond(self) -> float:
         """The log10 of how many times its evidence is what its own budget asks for."""
         return self.evidence - self.threshold
+
+    @property
+    def called(self) -> str:
+        """The target's name, after its namespace if it has one."""
+        return f"{self.namespace}/{self.target}" if self.namespace else self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +57,15 @@ class Ranked:
 def read(server: str, headers: Mapping[str, str]) -> list[Standing]:
     """Ask Prometheus for the evidence of each monitor, from whichever replica has most. Raises Unreadable."""
     evidence, threshold = (_told(server, metric, headers) for metric in (c.EVIDENCE, c.EVIDENCE_THRESHOLD))
-    return [Standing(*key, evidence[key], threshold[key]) for key in sorted(evidence.keys() & threshold.keys())]
+    return [
+        Standing(**dict(zip(_NAMES, key, strict=True)), evidence=evidence[key], threshold=threshold[key])
+        for key in sorted(evidence.keys() & threshold.keys())
+    ]
 
 
-def _told(server: str, metric: Metric, headers: Mapping[str, str]) -> dict[tuple[str, str, str], float]:
-    found = prometheus_series(server, f"max by (watch, target, monitor) ({metric.name})", headers)
-    return {(each.get("watch", ""), each.get("target", ""), each.get("monitor", "")): n for each, n in found}
+def _told(server: str, metric: Metric, headers: Mapping[str, str]) -> dict[tuple[str, ...], float]:
+    found = prometheus_series(server, f"max by ({', '.join(_NAMES)}) ({metric.name})", headers)
+    return {tuple(each.get(name, "") for name in _NAMES): n for each, n in found}
 
 
 def rank(monitors: Sequence[Standing]) -> Ranked:
@@ -74,7 +88,7 @@ def as_text(ranked: Ranked) -> str:
 
 
 def _lines(ranked: Ranked) -> Iterator[str]:
-    n, models = len(ranked.monitors), len({each.target for each in ranked.monitors})
+    n, models = len(ranked.monitors), len({(each.job, each.called) for each in ranked.monitors})
     yield f"{_count(n, 'monitor')} of {_count(models, 'target')}, {ranked.k:,} stand{'s' * (ranked.k == 1)} out"
     shown = [
         ("stands out" if place < ranked.k else "alerts" if each.beyond >= 0 else "suspect", each)
@@ -85,7 +99,7 @@ def _lines(ranked: Ranked) -> Iterator[str]:
         return
     rows = [("", "target", "watch", "monitor", "evidence", "needed")]
     rows += [
-        (how, each.target, each.watch, each.monitor, f"{each.evidence:.1f}", f"{each.threshold:.1f}")
+        (how, each.called, each.watch, each.monitor, f"{each.evidence:.1f}", f"{each.threshold:.1f}")
         for how, each in shown
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from goldwatch.cli import app
 
 from .agent import DIGITS, Agent, config, running, until
 from .stack import Ask, prometheus
@@ -46,6 +49,15 @@ def test_the_scrape_succeeds_and_the_series_are_there(ask: Ask) -> None:
     assert float(accuracy["value"][1]) == 0.785
     (job,) = ask("query", query="up")["result"]
     assert job["value"][1] == "1"
+
+
+def test_the_fleet_is_ranked_by_what_prometheus_knows(ask: Ask) -> None:
+    until(lambda: ask("query", query="goldwatch_evidence_threshold_log10")["result"], "the series are there")
+    found = CliRunner().invoke(app, ["fleet", ask.url])
+    assert found.exit_code == 0, found.output
+    first, _, *rows = found.stdout.splitlines()
+    assert first.endswith("of 1 target, 1 stands out")
+    assert rows[0].split()[:5] == ["stands", "out", "digits", "digits", "worse"], found.stdout
 
 
 def test_promtool_has_no_complaint(agent: Agent) -> None:

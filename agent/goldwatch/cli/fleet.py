@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -18,12 +19,16 @@ def fleet(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print all monitors as JSON.")] = False,
 ) -> None:
-    """Rank the monitors of all models by their evidence together: which of them stand out, of so many."""
+    """Rank the monitors of all models by their evidence together: which of them stand out, of so many.
+
+    A bearer token, if the server wants one, is read from the variable PROMETHEUS_TOKEN.
+    """
     from goldwatch import fleet as whole  # noqa: PLC0415
     from goldwatch.http_reading import Unreadable  # noqa: PLC0415
 
+    token = os.environ.get("PROMETHEUS_TOKEN")
     try:
-        found = whole.read(prometheus, {})
+        found = whole.read(prometheus, {"Authorization": f"Bearer {token}"} if token else {})
     except Unreadable as error:
         fail(str(error))
     if not found:
