@@ -43,12 +43,12 @@ lock: $(READY) ## write requirements/: what goes into the images, with hashes
 	$(LOCK) $(TORCH) --no-emit-find-links -c requirements/torch.in pyproject.toml --extra torch -o requirements/torch.txt
 	$(LOCK) requirements/build.in -o requirements/build.txt
 
-check: $(READY) ## format, lint, types, import layers, unit tests: under two minutes
+check: $(READY) ## format, lint, types, import layers, unit tests that are quick: under two minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -n 2 -m "not real and not servers and not cluster"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not real and not servers and not cluster"
 
 test-oldest: $(READY) ## run the unit tests on the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear .venv-oldest

@@ -15,6 +15,8 @@ from goldwatch.ledger import Ledger
 from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 
+pytestmark = pytest.mark.slow
+
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = """\
 targets: {{digits: {{probe: onnx-runtime, file: {model}, threads: 1}}}}

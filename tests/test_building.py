@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli import app
 from goldwatch.golden.opened import GoldenSet
 
 from tests.language_server import CAPITALS, language_server
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "agent/goldwatch/demo/digits"

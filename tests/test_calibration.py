@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli import app
@@ -15,11 +16,14 @@ from goldwatch.in_force import prepare
 from goldwatch.pipeline import run
 from goldwatch.replay.workers import Workers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DIGITS = ROOT / "agent/goldwatch/demo/digits"
 
 NOISY = """\
 import numpy as np
+import pytest
 import onnxruntime
 
 session = onnxruntime.InferenceSession({model!r})

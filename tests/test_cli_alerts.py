@@ -86,6 +86,7 @@ def test_without_a_ledger_there_is_nothing_to_silence(config: Path) -> None:
     assert (result.exit_code, "no such ledger; it is made by `goldwatch run`" in result.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_examples_are_replayed_beside_their_reference(tmp_path: Path) -> None:
     result = goldwatch("replay", damaged(tmp_path), "--examples", "8, 1")
     assert result.exit_code == 0, result.output
@@ -98,6 +99,7 @@ def test_examples_are_replayed_beside_their_reference(tmp_path: Path) -> None:
     assert not tmp_path.joinpath("goldwatch.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

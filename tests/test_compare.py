@@ -16,6 +16,8 @@ from goldwatch.parity import mcnemar
 
 from tests.builders import judgement
 
+pytestmark = pytest.mark.slow
+
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\
 targets:

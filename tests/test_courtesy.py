@@ -243,6 +243,7 @@ def test_a_watch_that_is_skipped_again_and_again_is_silent(
         assert "no valid replay for 1" in alert.text
 
 
+@pytest.mark.slow
 def test_an_open_load_ends_when_the_target_becomes_busy(tmp_path: Path, workers: Workers) -> None:
     pressure(tmp_path / "cpu.pressure", 10)
     assignment = prepared(tmp_path, workers, ", load: {scenario: constant, rate: 20 per second}")

@@ -93,6 +93,7 @@ def test_a_person_reads_it_as_a_table() -> None:
     assert any("silent   a fact" in line and line.endswith("3 intervals (15m)") for line in lines)
 
 
+@pytest.mark.slow
 def test_a_set_too_small_for_its_objective_is_told_so_with_what_would_help(tmp_path: Path) -> None:
     config = small_set(tmp_path, 30)
     watch = explained(config)
@@ -101,6 +102,7 @@ def test_a_set_too_small_for_its_objective_is_told_so_with_what_would_help(tmp_p
     assert watch["helps"][0] == "a golden set of 480 examples would notice it"
 
 
+@pytest.mark.slow
 def test_check_warns_of_what_would_not_be_noticed(tmp_path: Path) -> None:
     config = small_set(tmp_path, 30)
     result = CliRunner().invoke(app, ["check", str(config)])

@@ -39,6 +39,7 @@ def check(folder: Path, *arguments: str, **values: object) -> Result:
     return CliRunner().invoke(app, ["check", str(config), *arguments])
 
 
+@pytest.mark.slow
 def test_a_sound_model_passes(tmp_path: Path) -> None:
     result = check(tmp_path)
     assert result.exit_code == 0, result.output
@@ -47,6 +48,7 @@ def test_a_sound_model_passes(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "  verdict        pass"
 
 
+@pytest.mark.slow
 def test_the_accuracy_is_that_of_a_plain_loop_to_the_last_digit() -> None:
     import onnxruntime
 
@@ -67,6 +69,7 @@ def damaged(tmp_path: Path) -> Path:
     return Path(shutil.copy(DIGITS / "digits-quantised.onnx", tmp_path / "digits.onnx"))
 
 
+@pytest.mark.slow
 def test_a_damaged_model_is_a_regression(tmp_path: Path, damaged: Path) -> None:
     result = check(tmp_path, "--format", "json", model=damaged)
     assert result.exit_code == 1

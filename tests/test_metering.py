@@ -31,6 +31,8 @@ from tests.builders import judgement
 from tests.language_server import INPUT_TOKENS, OUTPUT_TOKENS, LanguageServer, golden_capitals, language_server
 from tests.powercap import Processor
 
+pytestmark = pytest.mark.slow
+
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\
 targets:

@@ -13,6 +13,8 @@ from goldwatch import mlperf
 from goldwatch.cli import app
 from goldwatch.replay import loadgen
 
+pytestmark = pytest.mark.slow
+
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 SOUND = f"{{probe: onnx-runtime, file: {DIGITS}/digits.onnx, threads: 1}}"
 SHORT = ["--min-duration", "200ms", "--min-queries", "100"]

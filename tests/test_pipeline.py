@@ -192,6 +192,7 @@ def test_a_judge_that_dies_gives_an_invalid_judgement_and_loses_no_evidence(
     assert judged.states == states
 
 
+@pytest.mark.slow
 def test_a_replay_that_could_not_be_judged_closes_no_alert(assignment: Assignment, deadly: Workers) -> None:
     alert = Alert(1, *assignment.key, Severity.PAGE, ("worse",), 1_800_000_000.0, "it is worse")
     around = Surroundings(None, [], "1 point", "1 false alarm a year")
@@ -200,6 +201,7 @@ def test_a_replay_that_could_not_be_judged_closes_no_alert(assignment: Assignmen
     assert advance(None, unjudged, around, 1) is None
 
 
+@pytest.mark.slow
 def test_a_golden_set_that_changes_under_way_is_an_invalid_judgement(
     tmp_path: Path, assignment: Assignment, workers: Workers
 ) -> None:

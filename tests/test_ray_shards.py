@@ -18,6 +18,8 @@ from goldwatch.replay.engine import Plan
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.workers import Workers
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[1] / "examples/digits.yaml"
 
 

@@ -20,6 +20,8 @@ from goldwatch.replay import validity
 from goldwatch.score.latency import needed
 from goldwatch.sweep import ERROR, LOOKS, Seen, Word, search
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parents[1] / "agent/goldwatch/demo/digits/golden"
 RATES = st.floats(0.01, 1e5)
 

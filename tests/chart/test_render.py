@@ -79,6 +79,7 @@ MATRIX: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX.keys())
 def test_what_renders_is_valid_for_three_versions_of_kubernetes(values: dict[str, Any]) -> None:
     validate(render(BASE | values))

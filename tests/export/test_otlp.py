@@ -190,6 +190,7 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, receiver: R
     assert latency.scale > 2  # at most 9 % from bound to bound, over six decades
 
 
+@pytest.mark.slow
 def test_series_end_when_they_should(exporter: OtlpExporter, receiver: Receiver, judgement: Make) -> None:
     exporter.publish(m.of_judgement(judgement(target="fraud-us")))
     exporter.publish(m.of_judgement(judgement()))

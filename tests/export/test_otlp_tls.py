@@ -24,7 +24,10 @@ from goldwatch.export import measurement as m
 from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.otlp import OtlpExporter, Pushing
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl"),
+]
 
 
 @pytest.fixture

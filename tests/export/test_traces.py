@@ -87,6 +87,7 @@ def replayed(folder: Path, server: LanguageServer, share: float) -> tuple[Replay
     return Replayed(judged.judgement, judged.traced, address, "chat"), judged
 
 
+@pytest.mark.slow
 def test_a_request_and_the_servers_own_spans_are_in_one_trace(
     exporter: OtlpExporter, spans: Spans, server: LanguageServer, tmp_path: Path
 ) -> None:
@@ -150,6 +151,7 @@ def test_what_the_semantic_conventions_want_is_there(
     assert "gen_ai.client.operation.time_to_first_chunk" not in spans.metrics, "nothing was streamed"
 
 
+@pytest.mark.slow
 def test_a_failed_request_says_so(exporter: OtlpExporter, spans: Spans, server: LanguageServer, tmp_path: Path) -> None:
     server.status = 503
     found, judged = replayed(tmp_path, server, 0.01)
@@ -212,6 +214,7 @@ def test_without_traces_there_are_no_spans_and_no_exemplars(spans: Spans, protoc
     assert not any(point.exemplars for point in points)
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_down_costs_spans_and_nobodys_time(judgement: Make) -> None:
     lost: list[tuple[str, int]] = []
     collector = Collector("http://127.0.0.1:9")  # nobody listens there

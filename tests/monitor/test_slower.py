@@ -83,6 +83,7 @@ def test_stays_steady_and_pages_at_a_slowdown_and_recovers(learned):
     assert State.RECOVERED in {verdict.state for verdict in verdicts}
 
 
+@pytest.mark.slow
 def test_the_daily_course_is_no_slowdown():
     """Without the course, the afternoon would be 20 % slower than the night, every day."""
     monitor = Slower(EVERY, ALPHA, learning=LEARNING)

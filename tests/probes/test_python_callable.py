@@ -171,6 +171,7 @@ def replayed(folder: Path, workers: Workers, name: str, factory: bool = True, **
     return replay(plan, workers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "outcome", "message"),
     [
@@ -198,6 +199,7 @@ def test_a_hostile_model_costs_the_requests_it_spoils(
 MEMORY = 250 * 2**20  # what numpy needs at rest, and room for the model
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_more_memory_than_it_may_costs_the_requests_that_did(folder: Path, workers: Workers) -> None:
     result = replayed(folder, workers, "grows", memory_bytes=MEMORY, time_limit_s=30)
     assert result.failure is None

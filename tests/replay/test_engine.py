@@ -114,6 +114,7 @@ def test_a_crash_costs_one_request(workers: Workers, examples: TensorLocation) -
     assert dict(result.errors) == {"the worker process ended with exit code 70": 1}
 
 
+@pytest.mark.slow
 def test_a_hang_costs_one_request_and_the_time_limit(workers: Workers, examples: TensorLocation) -> None:
     result = replay(plan(examples, {"failures": {"11": "hang"}}, time_limit_s=2.0), workers)
     assert result.outcomes() == {"ok": N - 1, "timeout": 1}
@@ -159,6 +160,7 @@ def test_a_target_that_cannot_be_loaded_as_configured_says_nothing_of_the_model(
     assert (result.failure, result.ended) == (None, "no such model, as told")
 
 
+@pytest.mark.slow
 def test_two_watches_of_one_target_keep_their_own_time_limits(workers: Workers, examples: TensorLocation) -> None:
     slow = {"latencies_s": [2.0]}
     few = {"examples": range(2), "warm": True}
@@ -189,6 +191,7 @@ def test_a_cold_target_is_opened_each_time(workers: Workers, examples: TensorLoc
     assert [replay(plan(examples), workers).open_s is None for _ in range(2)] == [False, False]
 
 
+@pytest.mark.slow
 def test_the_deadline_ends_a_replay(workers: Workers, examples: TensorLocation) -> None:
     result = replay(plan(examples, {"latencies_s": [1.0]}, deadline_s=8), workers)
     assert result.given_up == "the deadline of 8 s had passed"

@@ -128,6 +128,7 @@ def test_latency_counts_from_the_scheduled_time_and_waiting_is_not_goldwatch_lat
     assert found.late_s()[1] <= found.columns.dispatch_delay_ns[1] / 1e9 - 0.4  # it was due at 10 ms, free at 500
 
 
+@pytest.mark.slow
 def test_several_are_in_flight_at_once(workers: Workers, examples: TensorLocation) -> None:
     options = {"latencies_s": [3.0], "version": "slow"}
     found = run(workers, examples, LoadPlan("constant", 1000.0, in_flight=N), options)

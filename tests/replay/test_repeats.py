@@ -105,6 +105,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Cached, str]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_cache_before_a_server_is_found_even_if_it_knows_the_golden_set(
     tmp_path: Path, server: tuple[Cached, str]
 ) -> None:

@@ -119,6 +119,7 @@ def test_each_alert_is_seen_to_fire_and_not_to() -> None:
     assert {case.alert for case in CASES if case.fires} == {case.alert for case in CASES if not case.fires} == NAMES
 
 
+@pytest.mark.slow
 def test_the_alerts_fire_when_they_should(tmp_path: Path, promtool: str) -> None:
     run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), [played(case) for case in CASES])
 
@@ -159,6 +160,7 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("severity", ["page", "ticket"])
 def test_an_alert_of_each_kind_of_monitor_is_handed_on_by_its_name(
     severity: str, tmp_path: Path, promtool: str
@@ -186,6 +188,7 @@ def test_an_alert_of_each_kind_of_monitor_is_handed_on_by_its_name(
     run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), tests)
 
 
+@pytest.mark.slow
 def test_rules_of_one_config_leave_others_alone(tmp_path: Path, promtool: str) -> None:
     rules = FORMATS["prometheus"](Scope((("other", "us"), ("next.one", "eu"))), Options())
     fire = [played(case) for case in CASES if case.fires and W in "".join(case.series) and "Missing" not in case.alert]
