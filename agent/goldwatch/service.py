@@ -24,6 +24,7 @@ from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.metric import Kind
 from goldwatch.export.prometheus import PrometheusExporter
+from goldwatch.golden import kept
 from goldwatch.http import Endpoints
 from goldwatch.in_force import Assignment, CannotStart, InForce, prepare
 from goldwatch.ledger import Ledger, LedgerError
@@ -43,6 +44,7 @@ log = logging.getLogger("goldwatch")
 
 _REAP_EVERY_S = 10
 _LOOK_EVERY_S = 5
+_SWEEP_EVERY_S = 3600
 _STOP_LIMIT_S = 4.0
 _MOST_CONCURRENT = 32
 _LONGEST_WAIT_S = 10.0
@@ -101,6 +103,7 @@ class Service:
         self._runner = Runner(self._workers, self._ledger, self._exporters, halt, self._observer, self._rollout)
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
+        self._scheduler.add_job(self._sweep, "interval", seconds=_SWEEP_EVERY_S, id="sweep")
         self._scheduler.start()
         self._introduce(wanted.config)
         self._enforce(wanted)
@@ -202,6 +205,7 @@ class Service:
                 self._publish(standing.of_promises(assignment.watch, assignment.target.name))
                 self._schedule(assignment, anew=key in before)
         self._awake.set()
+        self._start_task(self._sweep())
         self._see_rollouts(wanted.config)
         self._publish(measurement.of_reload(ok=True, at=time.time()))
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
@@ -317,6 +321,16 @@ class Service:
         if self._runner is not None and self._in_force is not None and self._may_replay():
             wanted = self._in_force
             await asyncio.to_thread(self._runner.look, wanted.assignments, wanted.config, time.time())
+
+    async def _sweep(self) -> None:
+        """Delete fetched golden sets that no config names any more."""
+        if self._in_force is not None:
+            config = self._in_force.config
+            named = {golden.path for golden in config.golden.values()}
+            if swept := await asyncio.to_thread(kept.sweep, config.fetched, named, time.time()):
+                log.info(
+                    "fetched golden sets that nobody named for a week are deleted", extra={"sets": ", ".join(swept)}
+                )
 
     def _publish(self, measurements: Iterable[measurement.Measurement]) -> None:
         found = list(measurements)

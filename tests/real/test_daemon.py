@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from goldwatch.golden import kept
 
 from .agent import DIGITS, GOLDEN, RUN, Agent, config, running, until
 
@@ -168,6 +171,20 @@ def test_a_watch_that_is_removed_while_it_replays_leaves_no_series(
         agent.until(lambda: agent.judgements("slow"), "its replay in flight ends")
         agent.until(lambda: agent.value(REPLAYS, watch="digits", validity="valid"), "the other watch replays")
         assert 'watch="slow"' not in agent.get("/metrics")[1]
+
+
+def test_a_fetched_golden_set_that_nobody_names_any_more_is_deleted(tmp_path: Path) -> None:
+    """The one of before is swept when the config is in force, the one that is named is not."""
+    for name in ("digits-before", "digits-now"):
+        shutil.copytree(GOLDEN, tmp_path / "golden" / name)
+        kept.mark(tmp_path / "golden" / name)
+        os.utime(tmp_path / f"golden/.{name}.fetched", (0, 0))
+    named = {"golden": {"digits": str(tmp_path / "golden/digits-now")}}
+    with running(tmp_path, config({"digits": IN_PROCESS}, {"digits": SELDOM}, **named)) as agent:
+        agent.until(lambda: not (tmp_path / "golden/digits-before").exists(), "the set of before is gone")
+        agent.until(lambda: "digits-before" in agent.log, "it is said")
+        agent.until(agent.judgements, "the set that is named is replayed")
+    assert (tmp_path / "golden/.digits-now.fetched").stat().st_mtime > 0
 
 
 def test_a_broken_new_config_changes_nothing_and_says_so(tmp_path: Path) -> None:

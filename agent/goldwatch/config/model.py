@@ -141,7 +141,10 @@ class Watch(_Resolved):
 
 
 class Config(_Resolved):
-    """The whole config. `source` is the file, as it was named; `ledger` is an absolute path."""
+    """The whole config. `source` is the file, as it was named; `ledger` is an absolute path, and so is `fetched`.
+
+    `fetched` is the folder of the golden sets that are fetched.
+    """
 
     source: Path
     targets: Mapping[str, Target]
@@ -152,5 +155,6 @@ class Config(_Resolved):
     exporters: Exporters
     energy: Energy | None = None
     ledger: Path
+    fetched: Path
     cluster: Cluster = Cluster()
     log: Log

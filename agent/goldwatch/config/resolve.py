@@ -159,25 +159,27 @@ def by_convention(watch: str, names: list[str]) -> str | None:
 
 def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target], state: Path) -> Config:
     """Make the config of a file in which nothing is wrong; a relative ledger is relative to the folder `state`."""
+    fetched = _absolute(state, "golden")
     return Config(
         source=document.file,
         targets={name: _with_limits(target, written.targets[name]) for name, target in targets.items()},
-        golden={name: _golden(name, entry, document.folder, state) for name, entry in written.golden.items()},
+        golden={name: _golden(name, entry, document.folder, fetched) for name, entry in written.golden.items()},
         watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},
         replays=written.replays,
         alerts=written.alerts,
         exporters=_exporters(document.folder, written.exporters),
         energy=_energy(document.folder, written.energy),
         ledger=_absolute(state, written.ledger),
+        fetched=fetched,
         cluster=written.cluster,
         log=written.log,
     )
 
 
-def _golden(name: str, entry: GoldenEntry, folder: Path, state: Path) -> Golden:
+def _golden(name: str, entry: GoldenEntry, folder: Path, fetched: Path) -> Golden:
     """Place a set; one that is fetched has a folder for each digest, so that no version takes the place of another."""
     digits = entry.digest.removeprefix("sha256:")[:_DIGITS]
-    path = _absolute(folder, entry.path) if entry.path else _absolute(state, f"golden/{name}-{digits}")
+    path = _absolute(folder, entry.path) if entry.path else fetched / f"{name}-{digits}"
     return Golden(name=name, path=path, url=entry.url, digest=entry.digest, headers=entry.headers)
 
 

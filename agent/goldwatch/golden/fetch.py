@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from goldwatch.golden import kept
 from goldwatch.golden.error import GoldenError, reason
 from goldwatch.golden.manifest import MANIFEST, parse
 from goldwatch.golden.opened import MOST_MANIFEST_BYTES, GoldenSet
@@ -33,6 +33,7 @@ def job(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[
     Raises GoldenError.
     """
     path = Path(argument["path"])
+    kept.name(path)
     if not os.path.lexists(path):
         fetch_set(argument["url"], path, argument["digest"], argument["headers"])
     return {}
@@ -43,11 +44,12 @@ def fetch_set(url: str, folder: Path, digest: str, headers: Mapping[str, str]) -
 
     `url` is the address of its folder, `digest` the whole digest of the set, "sha256:...".
     """
-    unfinished = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    unfinished = kept.unfinished(folder)
     try:
         unfinished.mkdir(parents=True)
         _fetch_into(unfinished, url.rstrip("/"), digest, headers)
         GoldenSet.open(unfinished)  # every byte is what the manifest says
+        kept.mark(folder)
         try:
             unfinished.rename(folder)
         except OSError:
