@@ -62,6 +62,23 @@ def test_a_pod_of_nobody_has_its_own_name() -> None:
     assert made["spec"]["target"] == {"probe": "tensorflow-serving", "url": "http://[fd00::1]:8000", "model": "m"}
 
 
+def test_a_golden_set_has_an_address_or_a_path_and_a_digest() -> None:
+    address, digest = "https://sets.example/fraud", "sha256:" + "4" * 64
+    asking = [
+        pod("one", golden=address, digest=digest),
+        pod("two", golden="/golden/fraud", digest="sha256:41ab0c"),
+        pod("three", golden="/golden/fraud"),
+        pod("four", golden=address),
+    ]
+    found = [of_pods([one])[0].watch["spec"]["golden"] for one in asking]
+    assert found == [
+        {"url": address, "digest": digest},
+        {"path": "/golden/fraud", "digest": "sha256:41ab0c"},
+        {"path": "/golden/fraud"},
+        {"url": address, "digest": ""},
+    ]
+
+
 def service(protocol: str | None, **status: Any) -> dict[str, Any]:
     model = {"protocolVersion": protocol} if protocol else {}
     metadata = {"name": "fraud", "annotations": GOLDEN}

@@ -258,7 +258,8 @@ def pod(cluster: Cluster, name: str, config: str, port: int) -> None:
 
 
 def test_pods_that_ask_for_it_become_a_watch(cluster: Cluster) -> None:
-    annotations = {"goldwatch.dev/golden": "/golden/fraud", "goldwatch.dev/every": "2m"}
+    golden = {"url": "https://sets.example/fraud", "digest": "sha256:" + "4" * 64}
+    annotations = {"goldwatch.dev/golden": golden["url"], "goldwatch.dev/digest": golden["digest"]}
     metadata = {"name": "server", "annotations": annotations}
     spec = {"containers": [{"name": "server", "image": "server:1"}]}
     cluster.plane.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
@@ -267,24 +268,37 @@ def test_pods_that_ask_for_it_become_a_watch(cluster: Cluster) -> None:
     path = "/api/v1/namespaces/models/pods/server"
     cluster.plane.ask("PATCH", f"{path}/status", status, kind="application/merge-patch+json")
     until(lambda: rows(cluster).get("server", {}).get("Config") == "Accepted", "the Watch")
-    target = config(cluster, "goldwatch-watches")["targets"]["server"]
-    assert target == {"probe": "open-inference", "url": "http://10.0.0.7:8000", "model": "server"}
+    written = config(cluster, "goldwatch-watches")
+    target = {"probe": "open-inference", "url": "http://10.0.0.7:8000", "model": "server"}
+    assert (written["targets"]["server"], written["golden"]["server"]) == (target, golden)
     cluster.plane.ask("DELETE", f"{path}?gracePeriodSeconds=0")
     until(lambda: "server" not in rows(cluster), "the Watch goes with the pod")
 
 
-def test_annotations_that_make_no_watch_are_an_event_of_their_pod(cluster: Cluster) -> None:
-    annotations = {"goldwatch.dev/golden": "/golden/fraud", "goldwatch.dev/every": "5 minuts"}
+@pytest.mark.parametrize(
+    ("name", "annotations", "says"),
+    [
+        (
+            "misspelt",
+            {"goldwatch.dev/golden": "/golden/fraud", "goldwatch.dev/every": "5 minuts"},
+            'spec.every: Invalid value: "5 minuts"',
+        ),
+        ("unpinned", {"goldwatch.dev/golden": "https://sets.example/fraud"}, "spec.golden.digest"),
+    ],
+)
+def test_annotations_that_make_no_watch_are_an_event_of_their_pod(
+    cluster: Cluster, name: str, annotations: dict[str, str], says: str
+) -> None:
     spec = {"containers": [{"name": "server", "image": "server:1"}]}
-    metadata = {"name": "misspelt", "annotations": annotations}
+    metadata = {"name": name, "annotations": annotations}
     cluster.plane.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     status = {"status": {"podIP": "10.0.0.8", "podIPs": [{"ip": "10.0.0.8"}], "conditions": [ready]}}
-    path = "/api/v1/namespaces/models/pods/misspelt"
+    path = f"/api/v1/namespaces/models/pods/{name}"
     cluster.plane.ask("PATCH", f"{path}/status", status, kind="application/merge-patch+json")
-    event = until(lambda: event_about(cluster, "Pod", "misspelt"), "the event")
+    event = until(lambda: event_about(cluster, "Pod", name), "the event")
     assert (event["type"], event["reason"]) == ("Warning", "NotWatched")
-    assert 'spec.every: Invalid value: "5 minuts"' in event["message"]
+    assert says in event["message"]
     cluster.plane.ask("DELETE", f"{path}?gracePeriodSeconds=0")
 
 

@@ -22,7 +22,8 @@ Object = Mapping[str, Any]
 DISCOVERED = "goldwatch.dev/discovered"
 """The label of a Watch that was made of annotations; its value says of what."""
 GOLDEN = "goldwatch.dev/golden"
-"""The annotation that asks for it: the path of the golden set at the agent."""
+"""The annotation that asks for it: the path of the golden set at the agent, or its address, which needs a digest."""
+_DIGEST = "goldwatch.dev/digest"
 _OF_TARGET = {"goldwatch.dev/probe": "probe", "goldwatch.dev/model": "model"}
 _OF_WATCH = {"goldwatch.dev/every": "every"}
 _OF_OBJECTIVES = {
@@ -146,13 +147,21 @@ def _of_pod(name: str, pod: Object) -> Found:
 def _watch(name: str, kind: str, target: dict[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "target": target | _named(annotations, _OF_TARGET),
-        "golden": {"path": annotations[GOLDEN]},
+        "golden": _golden(annotations),
         **_named(annotations, _OF_WATCH),
     }
     if objectives := _named(annotations, _OF_OBJECTIVES):
         spec["objectives"] = objectives
     metadata = {"name": name[:_LONGEST_NAME], "labels": {DISCOVERED: kind}}
     return {"apiVersion": API_VERSION, "kind": "Watch", "metadata": metadata, "spec": spec}
+
+
+def _golden(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the golden set as a Watch has it. Without headers: they are references, and an agent's secrets its own."""
+    where = annotations[GOLDEN]
+    if "://" in where:
+        return {"url": where, "digest": annotations.get(_DIGEST, "")}  # without one it is refused, by name
+    return {"path": where} | _named(annotations, {_DIGEST: "digest"})
 
 
 def _named(annotations: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, str]:
