@@ -1,6 +1,6 @@
 # One file for every image: --build-arg EXTRAS=base|onnx|operator|tensorflow|torch|all, on any base with Python 3.11 and venv.
-# What goes in is locked with hashes in requirements/, which `make lock` writes. PyTorch's CPU build is not on PyPI: for torch
-# say where it is by --build-arg PIP_EXTRA_INDEX_URL=... or PIP_FIND_LINKS=...
+# What goes in is locked with hashes in requirements/, which `make lock` writes; requirements/slim.py there takes out of it what is
+# not needed. PyTorch's CPU build is not on PyPI: for torch say where it is by --build-arg PIP_EXTRA_INDEX_URL=... or PIP_FIND_LINKS=...
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -8,15 +8,13 @@ ARG EXTRAS=base
 ARG PIP_EXTRA_INDEX_URL=""
 ARG PIP_FIND_LINKS=""
 WORKDIR /build
-COPY requirements/build.txt requirements/${EXTRAS}.txt requirements/
+COPY requirements/build.txt requirements/${EXTRAS}.txt requirements/slim.py requirements/
 RUN python3 -m venv /tools \
     && /tools/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt \
     && python3 -m venv --without-pip /opt/goldwatch \
     && /tools/bin/pip --python /opt/goldwatch/bin/python install --no-cache-dir --only-binary :all: \
         --require-hashes -r "requirements/${EXTRAS}.txt" \
-    && find /opt/goldwatch/lib/python3*/site-packages/numpy /opt/goldwatch/lib/python3*/site-packages/scipy -depth \
-        \( -type d -name tests -exec rm -rf {} + \) -o \
-        \( -type f \( -name '*.pyi' -o -name '*.p[yx][xdi]' -o -name '*.h' -o -name '*.a' -o -name '*.f90' \) -delete \)
+    && /tools/bin/python requirements/slim.py "${EXTRAS}" /opt/goldwatch/lib/python3*/site-packages
 COPY pyproject.toml README.md LICENSE ./
 COPY agent agent
 COPY probes probes

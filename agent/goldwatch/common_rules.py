@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goldwatch.backtest import Record
 from goldwatch.judgement import Validity
@@ -49,12 +50,12 @@ def fired(records: Sequence[Record], accuracy: float) -> list[Fired]:
 
 def _binomial(records: Sequence[Record], accuracy: float) -> Iterator[tuple[float, bool]]:
     """Fire if so few right answers have a probability under 5 % at the accuracy of the reference."""
-    from scipy.stats import binom  # noqa: PLC0415 - a rule that nobody asks for costs nothing
+    from scipy.special import bdtr  # noqa: PLC0415 - a rule that nobody asks for costs nothing
 
     for record in records:
         if record.accuracy is not None:
             right, answered = record.accuracy
-            yield record.at, bool(binom.cdf(right, answered, accuracy) < 0.05)
+            yield record.at, bool(bdtr(right, answered, accuracy) < 0.05)
 
 
 def _three_sigma(records: Sequence[Record], _: float) -> Iterator[tuple[float, bool]]:
@@ -126,12 +127,24 @@ class Adwin:
 
 def _kolmogorov_smirnov(records: Sequence[Record], _: float) -> Iterator[tuple[float, bool]]:
     """Fire if a test says at 5 % that the latencies are not distributed as in the reference replays."""
-    from scipy.stats import ks_2samp  # noqa: PLC0415 - as above
-
     reference, later = _split(records)
-    usual = _expanded(reference)
+    usual = np.sort(_expanded(reference))
     for record in later:
-        yield record.at, bool(ks_2samp(usual, _expanded([record])).pvalue < 0.05)
+        yield record.at, kolmogorov_smirnov(usual, np.sort(_expanded([record]))) < 0.05
+
+
+def kolmogorov_smirnov(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the p-value of the two-sided test that two samples, each sorted, are of one distribution.
+
+    From Kolmogorov's limit with the correction of Stephens (1970) for few observations. At 0.05 it is within 0.002 of
+    the exact one if the smaller sample has 20 or more, and the other a hundred times as many.
+    """
+    from scipy.special import kolmogorov  # noqa: PLC0415 - as above
+
+    values = np.concatenate([one, other])
+    below, below_too = (np.searchsorted(sample, values, side="right") / len(sample) for sample in (one, other))
+    root = math.sqrt(len(one) * len(other) / (len(one) + len(other)))
+    return float(kolmogorov((root + 0.12 + 0.11 / root) * np.max(np.abs(below - below_too))))
 
 
 def _stability_index(records: Sequence[Record], _: float) -> Iterator[tuple[float, bool]]:
