@@ -65,7 +65,7 @@ def _plain(value: Any) -> str:  # noqa: ANN401 - whatever the config holds
 
 
 def _settings(config: Config, document: Document, probes: Probes) -> Iterator[Setting]:
-    values = config.model_dump(mode="json", by_alias=True, exclude={"source"})
+    values = config.model_dump(mode="json", by_alias=True, exclude={"source", "fetched"})
     entries = probes()
     for target in values["targets"].values():
         known = probe_type(entries[target["probe"]]).schema.get("properties", {})
