@@ -1,46 +1,63 @@
 """One request at a time to an ONNX model in process: goldwatch, a bare loop, and MLPerf's LoadGen with that model.
 
-The three take turns, each in a fresh process, for as many requests. LoadGen drives the same call of the same library,
-with nothing of goldwatch between the two: `session.run`, then its own completion of the query. Neither it nor the bare
-loop looks at an answer; goldwatch encodes, decodes, checks and keeps each of them between two requests.
+They take turns, each in a fresh process, for as many requests. LoadGen drives the same call of the same library, with
+nothing of goldwatch between the two: `session.run`, then its own completion of the query. Neither it nor the bare loop
+looks at an answer; goldwatch encodes, decodes, checks and keeps each of them. LoadGen over goldwatch's probe, which is
+what `goldwatch mlperf` runs, checks each too. The seconds of CPU are those of the process that sends, while it does.
 """
 
 from __future__ import annotations
 
+import gc
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.golden.tensors import map_tensor
+from goldwatch.probe import Context, TensorSpec
+from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.pace import Pace
+from goldwatch.replay.timed import make_probe
 
 from benchmarks import digits
 from benchmarks.bare import onnx_requests
-from benchmarks.client import ONNX, bare, ours
+from benchmarks.client import ONNX, bare_facts, ours_facts
 from benchmarks.figures import Figure
 
 ROUNDS = 7
 REQUESTS = 6000
 AIM_US = 20.0
+OPTIONS = {"file": str(digits.MODEL), "threads": 1}
+CPU = "cpu_s"
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """One turn: p50 and p99 in microseconds, and requests a second."""
+    """One turn: p50 and p99 in microseconds, requests a second, and those over the seconds of CPU."""
 
     p50_us: float
     p99_us: float
     per_s: float
+    per_core: float
 
 
 def measure() -> list[Figure]:
     """Let the three take turns."""
     turns: dict[str, Callable[[], _Taken]] = {
-        "bare loop": lambda: _of(*bare("onnx", str(digits.MODEL), REQUESTS)),
-        "goldwatch": lambda: _of(*ours(ONNX, {"file": str(digits.MODEL), "threads": 1}, REQUESTS)),
-        "LoadGen": _loadgen,
+        "bare loop": lambda: _of(bare_facts("onnx", str(digits.MODEL), REQUESTS)),
+        "goldwatch": lambda: _of(ours_facts(ONNX, OPTIONS, REQUESTS)),
+        "LoadGen": lambda: _loadgen("library"),
+        "LoadGen over goldwatch's probe": lambda: _loadgen("probe"),
     }
     taken: dict[str, list[_Taken]] = {name: [] for name in turns}
     for turn in range(ROUNDS):
@@ -52,39 +69,56 @@ def measure() -> list[Figure]:
             _median(f"{name}: p50", [v.p50_us for v in values], "µs"),
             _median(f"{name}: p99", [v.p99_us for v in values], "µs"),
             _median(f"{name}: requests a second", [v.per_s for v in values], "/s"),
+            _median(f"{name}: requests a second of a core", [v.per_core for v in values], "/s"),
         ]
-    pairs = list(zip(taken["goldwatch"], taken["bare loop"], taken["LoadGen"], strict=True))
-    return [
-        *found,
-        _median("goldwatch over bare loop, added at p50", [g.p50_us - b.p50_us for g, b, _ in pairs], "µs", AIM_US),
-        _median("LoadGen over bare loop, added at p50", [x.p50_us - b.p50_us for _, b, x in pairs], "µs"),
-        _median("goldwatch's requests a second over LoadGen's", [g.per_s / x.per_s for g, _, x in pairs], "times"),
+    ours, floor, loadgen = taken["goldwatch"], taken["bare loop"], taken["LoadGen"]
+    found += [
+        _median("goldwatch over bare loop, added at p50", _differences(ours, floor), "µs", AIM_US),
+        _median("LoadGen over bare loop, added at p50", _differences(loadgen, floor), "µs"),
     ]
+    for name in ("LoadGen", "LoadGen over goldwatch's probe"):
+        pairs = list(zip(ours, taken[name], strict=True))
+        found += [
+            _median(f"goldwatch's requests a second over those of {name}", [o.per_s / t.per_s for o, t in pairs]),
+            _median(
+                f"goldwatch's requests a second of a core over those of {name}",
+                [o.per_core / t.per_core for o, t in pairs],
+            ),
+        ]
+    return found
 
 
-def _median(name: str, values: list[float], unit: str, aim: float | None = None) -> Figure:
+def _differences(these: list[_Taken], those: list[_Taken]) -> list[float]:
+    return [a.p50_us - b.p50_us for a, b in zip(these, those, strict=True)]
+
+
+def _median(name: str, values: list[float], unit: str = "times", aim: float | None = None) -> Figure:
     return Figure(name, statistics.median(values), unit, aim, values)
 
 
-def _of(latencies_ns: list[int], span_ns: int) -> _Taken:
-    ordered = sorted(latencies_ns)
-    p99 = ordered[int(0.99 * len(ordered))]
-    return _Taken(statistics.median(ordered) / 1e3, p99 / 1e3, 1e9 * len(ordered) / span_ns)
+def _of(facts: Mapping[str, Any]) -> _Taken:
+    ordered = sorted(facts["latencies_ns"])
+    p99, count = ordered[int(0.99 * len(ordered))], len(ordered)
+    per_s = 1e9 * count / facts["span_ns"]
+    return _Taken(statistics.median(ordered) / 1e3, p99 / 1e3, per_s, count / facts["cpu_s"])
 
 
-def _loadgen() -> _Taken:
+def _loadgen(what: str) -> _Taken:
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
-        subprocess.run([sys.executable, "-m", "benchmarks.loadgen", folder], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.loadgen", what, folder], check=True, stdout=subprocess.DEVNULL
+        )
         summary = (Path(folder) / "mlperf_log_summary.txt").read_text()
+        cpu_s = float((Path(folder) / CPU).read_text())
     figures = {name.strip(): value for name, value in re.findall(r"^(.+?) *: ([0-9.]+)$", summary, re.MULTILINE)}
     p50, p99 = (float(figures[f"{q}.00 percentile latency (ns)"]) for q in (50, 99))
-    return _Taken(p50 / 1e3, p99 / 1e3, float(figures["QPS w/ loadgen overhead"]))
+    return _Taken(p50 / 1e3, p99 / 1e3, float(figures["QPS w/ loadgen overhead"]), REQUESTS / cpu_s)
 
 
 def lateness(rate: int, requests: int) -> list[float]:
     """Return by how many seconds LoadGen issued each query of its scenario Server too late, by its own trace."""
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
-        command = [sys.executable, "-m", "benchmarks.loadgen", folder, str(rate), str(requests)]
+        command = [sys.executable, "-m", "benchmarks.loadgen", "lateness", folder, str(rate), str(requests)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         trace = (Path(folder) / "mlperf_log_trace.json").read_text()
     late_ns = [int(ns) for ns in re.findall(r'"issue_delay":(\d+)', trace)]
@@ -123,17 +157,47 @@ def _drive(output: str) -> None:
             session.run(["probabilities"], requests[sample.index])
             loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(sample.id, 0, 0)])
 
+    sut = loadgen.ConstructSUT(issue, lambda: None)
+    library = loadgen.ConstructQSL(len(requests), len(requests), lambda _: None, lambda _: None)
+    _test(output, sut, library)
+
+
+def _drive_probe(output: str) -> None:
+    """Run it over goldwatch's probe: the system under test of `goldwatch mlperf`."""
+    import mlperf_loadgen as loadgen  # noqa: PLC0415
+
+    from goldwatch.replay.loadgen import Settings, System  # noqa: PLC0415
+
+    golden = GoldenSet.open(digits.GOLDEN)
+    inputs = {location.name: np.asarray(map_tensor(location)) for location in golden.input_locations()}
+    spec = golden.manifest.outputs["probabilities"]
+    probe = make_probe(ONNX, OPTIONS, Context(2.0))
+    probe.open()
+    settings = Settings("SingleStream", "performance", output, 0.0, REQUESTS)
+    system = System(probe, inputs, TensorSpec("probabilities", spec.dtype, spec.shape), settings)
+    system.warm_up(Pace(LoadPlan()))
+    sut = loadgen.ConstructSUT(system.issue, system.flush)
+    _test(output, sut, loadgen.ConstructQSL(system.examples, system.examples, system.load, system.unload))
+    if system.errors:
+        raise SystemExit(f"requests failed: {system.errors}")
+
+
+def _test(output: str, sut: Any, library: Any) -> None:  # noqa: ANN401 - it ships no types
+    import mlperf_loadgen as loadgen  # noqa: PLC0415
+
     settings, log = loadgen.TestSettings(), loadgen.LogSettings()
     settings.scenario, settings.mode = loadgen.TestScenario.SingleStream, loadgen.TestMode.PerformanceOnly
     settings.min_duration_ms, settings.min_query_count, settings.max_query_count = 0, REQUESTS, REQUESTS
     log.log_output.outdir, log.enable_trace = output, False
-    sut = loadgen.ConstructSUT(issue, lambda: None)
-    library = loadgen.ConstructQSL(len(requests), len(requests), lambda _: None, lambda _: None)
+    gc.disable()
+    cpu_ns = time.process_time_ns()
     loadgen.StartTestWithLogSettings(sut, library, settings, log)
+    (Path(output) / CPU).write_text(str((time.process_time_ns() - cpu_ns) / 1e9))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        _issue_at(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    what, folder, *rest = sys.argv[1:]
+    if what == "lateness":
+        _issue_at(folder, int(rest[0]), int(rest[1]))
     else:
-        _drive(sys.argv[1])
+        {"library": _drive, "probe": _drive_probe}[what](folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -92,7 +93,7 @@ class OnnxRuntime(LocalProbe):
             self._bind = _binder(runtime, session, self._options.providers[0], names)
             self._run = _run_bound(session)
         else:
-            self._run = lambda request: session.run(names, request)
+            self._run = partial(session.run, names)  # timed: it adds no frame of Python
         self._fixed_batch = next((t.shape[0] for t in inputs if t.shape and isinstance(t.shape[0], int)), None)
         self._description = description
 
@@ -102,6 +103,17 @@ class OnnxRuntime(LocalProbe):
         if self._bind is not None:
             return self._bind(inputs)
         return {name: _as_text(name, array) if array.dtype.kind in "SUO" else array for name, array in inputs.items()}
+
+    def encode_each(self, inputs: Tensors, examples: Sequence[int]) -> list[Any]:
+        """Make a request of each example. Raises CannotLoad as `encode` does."""
+        each = ({name: array[i : i + 1] for name, array in inputs.items()} for i in examples)
+        first = next(each, None)
+        if first is None:
+            return []
+        request = self.encode(first)
+        if self._bind is not None or any(array.dtype.kind in "SUO" for array in first.values()):
+            return [request, *map(self.encode, each)]
+        return [request, *each]  # they look like the first
 
     def decode(self, response: Sequence[Any]) -> dict[str, NDArray[Any]]:
         """Name the outputs. Raises BadAnswer if one is not the tensor that the model declares."""

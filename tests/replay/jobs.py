@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from goldwatch.probe import Tokens
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.probe import Tensors, Tokens
 from goldwatch.testing.probe import FakeProbe, Response
 
 
@@ -15,6 +18,18 @@ class CountingProbe(FakeProbe):
 
     def tokens(self, response: Response) -> Tokens:
         return Tokens(input=7, output=3)
+
+
+class PickyProbe(FakeProbe):
+    """A model whose five hundredth example cannot be made into a request."""
+
+    encoded = 0
+
+    def encode(self, inputs: Tensors) -> NDArray[np.float64]:
+        self.encoded += 1
+        if self.encoded == 500:
+            raise ValueError("no such word")
+        return super().encode(inputs)
 
 
 def abort(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:

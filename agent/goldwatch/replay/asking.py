@@ -8,22 +8,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from array import array
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from goldwatch.probe import (
-    CURRENT_TRACE,
-    BadAnswer,
-    CountsTokens,
-    Probe,
-    ProbeError,
-    Tensors,
-    Unreachable,
-    single_output,
-)
+from goldwatch.probe import CURRENT_TRACE, BadAnswer, EncodesEach, Probe, ProbeError, Tensors, Unreachable
 from goldwatch.replay.columns import Columns
+from goldwatch.replay.keeping import Keeper
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.trace import Trace
 
@@ -35,6 +29,12 @@ MOST_FAILURES_IN_A_ROW = 10
 
 _MOST_MESSAGES = 20
 _MESSAGE_LENGTH = 200
+
+_MOST_AHEAD = 256
+_MOST_BYTES_AHEAD = 2 * 2**20
+_MOST_TEXTS_AHEAD = 16
+
+_OK = bytes([Outcome.OK])
 _NO_ANSWER = frozenset({Outcome.TIMEOUT, Outcome.UNREACHABLE})
 
 clock_ns = time.monotonic_ns
@@ -65,15 +65,13 @@ class Asking:
         """
         self.errors: Counter[str] = Counter()
         self._probe = probe
+        self._predict = probe.predict
         self._inputs = inputs
         self._columns = columns
         self._pace = pace
         self._samples = samples
         self._trace = trace if trace is not None and trace.every else None
-        self._stores = [(spec, columns.array(f"output.{spec.name}")) for spec in columns.layout.outputs]
-        self._tokens = (
-            _TokenColumns(probe, columns) if columns.layout.tokens and isinstance(probe, CountsTokens) else None
-        )
+        self.keeper = Keeper(probe, columns)
         self._lock = threading.Lock()
         self._in_a_row = 0
 
@@ -82,22 +80,43 @@ class Asking:
         """Whether too many requests in a row had no answer."""
         return self._in_a_row >= MOST_FAILURES_IN_A_ROW
 
-    def left(self) -> list[int]:
+    def left(self) -> Sequence[int]:
         """Return the first row of each query that is still to be sent."""
-        outcome = self._columns.outcome
-        return [r for r in range(0, self._columns.layout.rows, self._samples) if outcome[r] == Outcome.NOT_SENT]
+        outcome, rows = self._columns.outcome, range(0, self._columns.layout.rows, self._samples)
+        if not any(outcome):
+            return rows
+        return array("q", [row for row in rows if outcome[row] == Outcome.NOT_SENT])
+
+    @property
+    def most_ahead(self) -> int:
+        """How many queries may be made into requests before they are sent, so that they take little memory."""
+        if not all(hasattr(column, "nbytes") for column in self._inputs.values()):
+            return _MOST_TEXTS_AHEAD
+        sizes = [column.nbytes for column in self._inputs.values()]
+        of_query = self._samples * sum(sizes) // max(len(next(iter(self._inputs.values()), ())), 1)
+        return min(max(_MOST_BYTES_AHEAD // max(of_query, 1), 1), _MOST_AHEAD)
 
     def encode(self, row: int) -> Any:  # noqa: ANN401 - the request is the probe's own affair
         """Make the request of the query that begins at a row. Raises what the probe raises."""
         if self._trace is None:
-            return self._encoded(row)
+            return self._encode_row(row)
         CURRENT_TRACE.set(self._trace.of(row // self._samples))
         try:
-            return self._encoded(row)
+            return self._encode_row(row)
         finally:
             CURRENT_TRACE.set(None)
 
-    def _encoded(self, row: int) -> Any:  # noqa: ANN401
+    @property
+    def encodes_each(self) -> bool:
+        """Whether `encode_each` may be used: the probe can, and the requests do not differ in their traces."""
+        return self._trace is None and self._samples == 1 and isinstance(self._probe, EncodesEach)
+
+    def encode_each(self, rows: Sequence[int]) -> list[Any]:
+        """Make the requests of queries of one example each. Raises what the probe raises."""
+        probe: Any = self._probe
+        return list(probe.encode_each(self._inputs, [self._columns.example[row] for row in rows]))
+
+    def _encode_row(self, row: int) -> Any:  # noqa: ANN401
         if self._samples == 1:
             return self._probe.encode(example(self._inputs, self._columns.example[row]))
         return self._probe.encode(batch(self._inputs, list(self._columns.example[row : self._end(row)])))
@@ -106,7 +125,7 @@ class Asking:
         """Send the query of a row and forget the answer: what ails the target will be counted in the replay itself."""
         response = None
         with contextlib.suppress(Exception):
-            response = self._probe.predict(self._encoded(row))
+            response = self._probe.predict(self._encode_row(row))
         if response is not None:
             self._pace.answered(response)
 
@@ -116,46 +135,61 @@ class Asking:
         An open load says when it was due, and since when there was room for it: since the answer before. Raises
         CannotLoad if the tokens of the answer are to be counted and cannot be.
         """
-        columns, predict = self._columns, self._probe.predict
-        columns.begin(flight, row, clock_ns())
+        ended_ns, response, failure = self.ask(flight, row, request, due_ns, free_ns)
+        self.keep(flight, row, response, self.keeper.decoded(response) if failure is None else failure)
+        if response is not None:
+            self._pace.answered(response)
+        return ended_ns
+
+    def ask(
+        self,
+        flight: int,
+        row: int,
+        request: Any,  # noqa: ANN401
+        due_ns: int = 0,
+        free_ns: int = 0,
+    ) -> tuple[int, Any, Exception | None]:
+        """Send a request. Returns when the answer was there, and the answer or what went wrong.
+
+        The request is under way, for who looks from outside, until the answer is kept.
+        """
+        columns, predict = self._columns, self._predict
         failure: Exception | None = None
         response = None
+        columns.begin(flight, row, clock_ns())
         sent_ns = clock_ns()
         try:
             response = predict(request)
         except Exception as error:  # a failure is an observation, whatever its class
             failure = error
         ended_ns = clock_ns()
-        end = self._end(row)
-        for each in range(row, end):
+        for each in self._rows(row):
             columns.sent_ns[each] = sent_ns
             columns.latency_ns[each] = ended_ns - sent_ns
             if due_ns:
                 columns.dispatch_delay_ns[each] = sent_ns - due_ns
                 columns.late_ns[each] = sent_ns - max(due_ns, free_ns)
-        if failure is None:
-            failure = self._keep(row, end, response)
+        return ended_ns, response, failure
+
+    def keep(self, flight: int, row: int, response: Any, found: Tensors | Exception) -> None:  # noqa: ANN401
+        """Keep what came of a request: the outputs that were found in the answer, or the failure."""
+        rows = self._rows(row)
+        failure = found if isinstance(found, Exception) else self.keeper.keep(row, row + len(rows), response, found)
         self._note(failure, outcome := _outcome(failure))
-        for each in range(row, end):
-            columns.outcome[each] = outcome
-        columns.end(flight)
-        if response is not None:
-            self._pace.answered(response)
-        return ended_ns
+        for each in rows:
+            self._columns.outcome[each] = outcome
+        self._columns.end(flight)
+
+    def kept_all(self, row: int, end: int) -> None:
+        """Say of rows up to `end` that their answers are kept, and are as they should be."""
+        self._in_a_row = 0
+        self._columns.outcome[row:end] = _OK * (end - row)
+
+    def _rows(self, row: int) -> Sequence[int]:
+        return (row,) if self._samples == 1 else range(row, self._end(row))
 
     def _end(self, row: int) -> int:
         return min(row + self._samples, self._columns.layout.rows)
-
-    def _keep(self, row: int, end: int, response: Any) -> Exception | None:  # noqa: ANN401 - the probe's own type
-        try:
-            decoded = self._probe.decode(response)
-            for spec, store in self._stores:
-                store[row:end] = single_output(decoded, spec.name, spec.dtype, spec.shape, end - row)
-            if self._tokens is not None and end - row == 1:
-                self._tokens.keep(row, response)
-        except Exception as error:  # decoding what a server sent may fail in any way
-            return error if isinstance(error, BadAnswer) else BadAnswer(f"{type(error).__name__}: {error}")
-        return None
 
     def _note(self, failure: Exception | None, outcome: Outcome) -> None:
         if failure is None:
@@ -169,25 +203,6 @@ class Asking:
             self._in_a_row = self._in_a_row + 1 if outcome in _NO_ANSWER else 0
             if message in self.errors or len(self.errors) < _MOST_MESSAGES:
                 self.errors[message] += 1
-
-
-class _TokenColumns:
-    """Where it is kept what the answers of a language model were made of."""
-
-    def __init__(self, probe: CountsTokens, columns: Columns) -> None:
-        self._probe = probe
-        self._first_ns, self._input, self._output = (
-            columns.array(name) for name in ("first_token_ns", "input_tokens", "output_tokens")
-        )
-        self._finish = columns.array("finish")
-
-    def keep(self, row: int, response: Any) -> None:  # noqa: ANN401 - the probe's own type
-        """Keep what one answer says. Raises BadAnswer."""
-        found = self._probe.tokens(response)
-        self._first_ns[row] = -1 if found.first_s is None else round(found.first_s * 1e9)
-        self._input[row] = -1 if found.input is None else found.input
-        self._output[row] = -1 if found.output is None else found.output
-        self._finish[row] = found.finish.encode("utf-8", "replace")
 
 
 def _outcome(failure: Exception | None) -> Outcome:

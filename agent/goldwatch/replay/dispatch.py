@@ -18,6 +18,7 @@ from goldwatch.replay.asking import Asking, clock_ns
 from goldwatch.replay.columns import Columns, Phase
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.pace import Pace, sleep_until
+from goldwatch.replay.stream import Stream
 
 _NAP_NS = 100_000_000
 _HELD_NAP_S = 0.02
@@ -55,7 +56,10 @@ class Dispatcher:
         """Send them. Raises what the probe raises while it encodes."""
         if self._threads <= 1 and not self._load.is_open:
             self._start()
-            self._closed(0)
+            if self._load.samples == 1 and not self._pace.limits:
+                Stream(self._asking, self._columns, self._wait_while_held).run(iter(self._left))
+            else:
+                self._closed(0)
             return
         with _promptly():
             threads = [threading.Thread(target=self._thread, args=(flight,)) for flight in range(self._threads)]
@@ -92,11 +96,14 @@ class Dispatcher:
     def _rows(self) -> Iterator[tuple[int, int]]:
         """Yield the index and first row of each query that is this thread's turn, while it makes sense to go on."""
         for turn in self._next:  # `next` of a count is atomic
-            while self._columns.held:  # the target has no room just now; an open load is ended instead
-                time.sleep(_HELD_NAP_S)
+            self._wait_while_held()
             if turn >= len(self._left) or self._failure is not None or self._asking.hopeless:
                 return
             yield turn, self._left[turn]
+
+    def _wait_while_held(self) -> None:
+        while self._columns.held:  # the target has no room just now; an open load is ended instead
+            time.sleep(_HELD_NAP_S)
 
     def _closed(self, flight: int) -> None:
         columns, asking = self._columns, self._asking

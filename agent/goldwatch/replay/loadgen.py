@@ -82,7 +82,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     try:
         probe.open()
         description = probe.describe()
-        system = _System(probe, inputs, output, settings)
+        system = System(probe, inputs, output, settings)
         expected_s = system.warm_up(Pace(LoadPlan(most_per_s=argument["most_per_s"])))
         gc.collect()
         gc.disable()
@@ -95,7 +95,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     return {"description": asdict(description), "errors": system.errors, "requests": system.requests}
 
 
-class _System:
+class System:
     """The system under test and its library of samples."""
 
     def __init__(self, probe: Probe, inputs: Tensors, output: TensorSpec, settings: Settings) -> None:
@@ -215,7 +215,7 @@ def _loadgen() -> Any:  # noqa: ANN401 - it ships no types
     return mlperf_loadgen
 
 
-def _test(system: _System, settings: Settings, expected_s: float) -> None:
+def _test(system: System, settings: Settings, expected_s: float) -> None:
     loadgen = _loadgen()
     sut = loadgen.ConstructSUT(system.issue, system.flush)
     library = loadgen.ConstructQSL(system.examples, min(LOADED, system.examples), system.load, system.unload)

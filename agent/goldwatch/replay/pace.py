@@ -42,14 +42,14 @@ class Pace:
         if self._tokens_per_s is not None and (self._probe is None or load.samples > 1):
             why = "the probe counts no tokens" if self._probe is None else "a request has several examples"
             raise CannotLoad(f"`tokens_at_most` cannot be kept: {why}")
-        self._limits = bool(self._gap_ns or self._tokens_per_s or self._cpu_share)
+        self.limits = bool(self._gap_ns or self._tokens_per_s or self._cpu_share)
         self._next_ns = self._last_ns = 0
         self._cpu_ns = time.process_time_ns()
         self._lock = threading.Lock()
 
     def book(self) -> int:
         """Take the next turn, and return when it is, by the monotonic clock."""
-        if not self._limits:
+        if not self.limits:
             return clock_ns()
         with self._lock:
             turn_ns = max(clock_ns(), self._next_ns)
@@ -62,7 +62,7 @@ class Pace:
 
     def wait(self) -> None:
         """Return when it is the caller's turn."""
-        if self._limits:
+        if self.limits:
             sleep_until(self.book())
 
     def wait_warming_up(self, columns: Columns) -> None:

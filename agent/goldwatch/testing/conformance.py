@@ -21,7 +21,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goldwatch.probe import CannotLoad, Description, NotReady, Probe, ProbeError, Tensors, Unreachable, dtype_name
+from goldwatch.probe import (
+    CannotLoad,
+    Description,
+    EncodesEach,
+    NotReady,
+    Probe,
+    ProbeError,
+    Tensors,
+    Unreachable,
+    dtype_name,
+)
 
 FRAMEWORKS = frozenset(
     {"ai_edge_litert", "jax", "mxnet", "onnx", "onnxruntime", "openvino", "paddle", "sklearn", "tensorflow"}
@@ -121,6 +131,19 @@ class ProbeConformance:
             response = probe.predict(first)
             probe.predict(second)
             self.assert_equal(probe.decode(response), self.expected())
+
+    def test_requests_made_at_once_are_those_made_one_by_one(self) -> None:
+        probe, inputs = self.make_probe(), self.inputs()
+        if not isinstance(probe, EncodesEach):
+            pytest.skip("the probe makes requests one by one")
+        size = len(next(iter(inputs.values())))
+        with _opened(probe):
+            assert list(probe.encode_each(inputs, [])) == []
+            requests = probe.encode_each(inputs, list(range(size))[::-1])
+            answers = [probe.decode(probe.predict(request)) for request in requests][::-1]
+            with pytest.raises(CannotLoad, match="no_such_"):
+                probe.encode_each({f"no_such_{name}": array for name, array in inputs.items()}, [0])
+        self.assert_equal({name: np.concatenate([a[name] for a in answers]) for name in answers[0]}, self.expected())
 
     def test_an_unknown_input_cannot_be_encoded(self) -> None:
         unknown = {f"no_such_{name}": array for name, array in self.inputs().items()}
