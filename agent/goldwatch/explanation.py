@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from goldwatch.event import Event
-from goldwatch.judgement import Difference, Flip, Judgement, Score, Severity, SliceShare, Verdict
+from goldwatch.judgement import Difference, Flip, Judgement, LiveWindow, Score, Severity, SliceShare, Verdict
 from goldwatch.monitor import kinds
 
 _EXAMPLES_SHOWN = 12
@@ -55,7 +55,8 @@ class Picture:
 class Explanation:
     """An alert as values. `verdicts` are those of the alerting monitors, the one that names the alert first.
 
-    `scores` and `difference` are those of the replay that raised it; `pictures` show the first of the flips.
+    `scores` and `difference` are those of the replay that raised it; `pictures` show the first of the flips,
+    and `live` is the window of live rows that it judged, where *drift* is one of the monitors.
     """
 
     watch: str
@@ -77,6 +78,7 @@ class Explanation:
     page: str
     config: str
     pictures: tuple[Picture, ...] = ()
+    live: LiveWindow | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
@@ -94,13 +96,18 @@ class Explanation:
     @property
     def headline(self) -> str:
         """What has happened, in one line."""
-        return f"[{self.severity}] {self.target} is {self.verdicts[0].monitor}: {self._what()}"
+        return f"[{self.severity}] {self.target} is {self._state}: {self._what()}"
+
+    @property
+    def _state(self) -> str:
+        return kinds.of(self.verdicts[0].monitor).said or self.verdicts[0].monitor
 
     def text(self) -> str:
         """Write the alert for the person on call. Every line is there only if it is known."""
         lines = [self.headline, self._numbers()]
         lines += [_line("also", f"{v.monitor}: {v.summary}") for v in self.verdicts[1:]]
         lines += self._since()
+        lines += self._live_rows()
         lines += [_line("errors", error) for error in self.errors]
         lines += self._where()
         lines += self._changed()
@@ -133,6 +140,15 @@ class Explanation:
         if self.last_good_at is not None and self.last_good_at < self.since:
             between = f" (between the replays of {clock(self.last_good_at)} and {clock(self.since)})"
         return [_line("since", f"{clock(self.since)} UTC{between}")]
+
+    def _live_rows(self) -> list[str]:
+        """Say which columns of live rows moved, and what these rows were."""
+        if (found := self.live) is None:
+            return []
+        lines = [_line("column", f"{m.column}: {m.then} in the reference\n{_line('', m.now)} now") for m in found.moves]
+        between = f"between {clock(found.began_at)} and {clock(found.ended_at)} UTC"
+        unread = f", {found.unreadable:,} could not be read" if found.unreadable else ""
+        return [*lines, _line("rows", f"{found.rows:,} of {found.requests:,} live requests {between}{unread}")]
 
     def _where(self) -> list[str]:
         found = self.difference
@@ -188,6 +204,7 @@ def explain(severity: Severity, verdicts: Sequence[Verdict], judgement: Judgemen
         runbook=f"{around.runbooks.rstrip('/')}/{verdicts[0].monitor}.md" if around.runbooks else "",
         page=around.page,
         config=around.config,
+        live=judgement.live if any(v.monitor == kinds.DRIFT.name for v in verdicts) else None,
     )
 
 

@@ -1,7 +1,7 @@
 """The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes, an API and a page.
 
 They change nothing, take nothing but a number, and show nothing that is secret. The ledger is read in a thread, by a
-connection of its own.
+connection of its own. What is posted to /live goes into the tap of a watch that has one, which answers at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
+from goldwatch.drift.events import NoEvent, marks
+from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
 from goldwatch.history import LedgerError
 from goldwatch.page import alert_page, status_page
 from goldwatch.status import MOST, Status
@@ -24,6 +26,8 @@ Render: TypeAlias = Callable[[str], tuple[bytes, str]]
 """Takes the Accept header and returns the exposition and its content type."""
 
 _ON_PAGE = 200
+MOST_EVENTS_PER_S = 500
+"""So many live requests a second are read, of all watches together; the others are counted."""
 _AT_ONCE = 2
 """So many readers of the ledger at a time; the others wait, and scrapes do not."""
 
@@ -41,10 +45,16 @@ class Endpoints:
     """The HTTP server of the agent."""
 
     def __init__(
-        self, render: Render, not_ready_because: Callable[[], str | None], status: Callable[[], Status | None]
+        self,
+        render: Render,
+        not_ready_because: Callable[[], str | None],
+        status: Callable[[], Status | None],
+        taps: Taps | None = None,
     ) -> None:
-        """Serve; `status` returns None as long as there is no ledger."""
+        """Serve; `status` returns None as long as there is no ledger, `taps` take live traffic in."""
         self._render = render
+        self._taps = taps or Taps()
+        self._pace = Pace(MOST_EVENTS_PER_S)
         self._not_ready_because = not_ready_because
         self._status = status
         self._reading = asyncio.Semaphore(_AT_ONCE)
@@ -52,12 +62,13 @@ class Endpoints:
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port, which is a free one if 0 was asked for. Raises OSError."""
-        app = web.Application(client_max_size=1024)
+        app = web.Application(client_max_size=MOST_REQUEST_BYTES)
         app.router.add_get("/", self._page)
         app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
         app.router.add_get("/api/v1/watches", self._watches)
         app.router.add_get("/api/v1/alerts", self._alerts)
         app.router.add_get(r"/api/v1/alerts/{number:\d{1,9}}", self._alert)
+        app.router.add_post("/live/{watch}", self._live)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -89,6 +100,28 @@ class Endpoints:
     async def _readyz(self, _: web.Request) -> web.Response:
         why = self._not_ready_because()
         return web.Response(text="ok\n") if why is None else web.Response(text=f"{why}\n", status=503)
+
+    async def _live(self, request: web.Request) -> web.Response:
+        """Take in one CloudEvent. What is too much is counted, and not even read."""
+        tap = self._taps.of(request.match_info["watch"])
+        if tap is None or tap.from_a_log:
+            raise web.HTTPNotFound(text="no watch of this name takes live traffic here: it has no section `live`\n")
+        try:
+            found = marks(request.headers, request.content_type)
+        except NoEvent as error:
+            tap.refuse()
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        if found is None:
+            return web.Response(text="an answer: only requests are looked at\n")
+        if (request.content_length or 0) > MOST_REQUEST_BYTES or not self._pace.allows(time.monotonic()):
+            tap.refuse()
+            return web.Response(text="counted, not taken: too large, or too many a second\n")
+        try:
+            tap.offer(await request.read(), *found)
+        except web.HTTPRequestEntityTooLarge:
+            tap.refuse()
+            raise
+        return web.Response(text="taken\n")
 
     async def _page(self, _: web.Request) -> web.Response:
         def page(status: Status) -> str:

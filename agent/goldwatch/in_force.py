@@ -179,7 +179,7 @@ def _weights(config: Config) -> Mapping[str, float]:
 
 
 def _kinds(watch: Watch, golden: GoldenFacts) -> tuple[Kind, ...]:
-    return tuple(watching(watch.objectives, deterministic=golden.deterministic))
+    return tuple(watching(watch.objectives, deterministic=golden.deterministic, live=watch.live is not None))
 
 
 def _share(watch: Watch, kind: Kind) -> str:
@@ -204,6 +204,9 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget, energy: Energ
         settings["output_distance"] = objectives.output_distance
     if objectives.slowdown is not None:
         settings |= {"slowdown": objectives.slowdown, "interval_s": every_s, "load": _load(watch)}
+    if watch.live is not None:
+        wanted = watch.live.model_dump(include={"reference", "inputs", "tolerance", "rows"})
+        settings["live"] = wanted | {"longest_s": max(watch.live.window_s, every_s)}
     if energy is not None and (ceilings := list(_ceilings(watch, energy))):
         meters = energy.model_dump_json(include={"meters", "price"})  # secrets are masked
         settings |= {"ceilings": ceilings, "measured_every_s": measured_every_s, "load": _load(watch), "meters": meters}

@@ -17,19 +17,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.drift.handover import received
 from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Check, Difference, Judgement, Score, TokenUse, Validity, Verdict
+from goldwatch.judgement import Check, Difference, Judgement, LiveWindow, Score, TokenUse, Validity, Verdict
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.changed import Moves
 from goldwatch.monitor.contract import unknown
 from goldwatch.monitor.figures import Figures, figures
+from goldwatch.monitor.live import Live, LiveDrift
 from goldwatch.monitor.means import Values
 from goldwatch.monitor.share import Requests
 from goldwatch.monitor.slower import Latency
+from goldwatch.monitor.window import looked_at
 from goldwatch.monitor.worse import Answers
 from goldwatch.observed import Observed, observe
 from goldwatch.probe import TensorSpec
@@ -50,14 +53,16 @@ LEAST_ANSWERED = 0.9
 
 
 def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Judge one replay: a job for a worker, with the columns' descriptor.
+    """Judge one replay: a job for a worker, with the columns' descriptor, and that of live requests if there are any.
 
     Takes `path` and `digest` of the golden set, `settings`, `facts`, and the saved `states` by monitor. Returns the
     `judgement`, without latencies, the new `states`, why saved ones were `refused`, and what was `observed`. Raises
     GoldenError.
     """
     with replayed(argument, descriptors) as (golden, columns):
-        case = _Case(golden, columns, Facts(**argument["facts"]), Settings(**argument["settings"]))
+        facts = Facts(**argument["facts"])
+        bodies = [] if facts.live is None else received(facts.live, descriptors[1:])
+        case = _Case(golden, columns, facts, Settings(**argument["settings"]), bodies)
         found = case.verdicts(argument["states"])
         judgement = case.judgement(found.verdicts).to_json()
         return {
@@ -110,12 +115,13 @@ def replayed(
 ) -> Iterator[tuple[GoldenSet, Columns]]:
     """Open the golden set at `path`, of `digest`, and the columns of a replay of all of it, or of some `rows`.
 
-    The descriptor of the columns is closed in any case. Raises GoldenError.
+    The descriptor of the columns is closed in any case, and others too if there is no such set. Raises GoldenError.
     """
     try:
         golden = open_as(Path(argument["path"]), argument["digest"])
     except GoldenError:
-        os.close(descriptors[0])
+        for descriptor in descriptors:
+            os.close(descriptor)
         raise
     whole = layout(golden)
     columns = Columns(descriptors[0], whole if rows is None else replace(whole, rows=rows))
@@ -151,6 +157,8 @@ class _Case:
     columns: Columns
     facts: Facts
     settings: Settings
+    bodies: Sequence[bytes] = ()
+    _live: LiveWindow | None = field(init=False, default=None)
     _outcome: NDArray[np.uint8] = field(init=False)
     _answered: NDArray[np.bool_] = field(init=False)
     _sent: int = field(init=False)
@@ -251,7 +259,10 @@ class _Case:
             elif self.facts.confirming and name != kinds.CHANGED.name:
                 verdict = monitor.standing(state)
             else:
+                before = state
                 state, verdict = monitor.update(observation, state, self.facts.started_at)
+                if isinstance(monitor, LiveDrift) and isinstance(observation, Live) and self._live is not None:
+                    self._live = replace(self._live, moves=monitor.moves(observation, before))
             found.verdicts.append(verdict)
             found.states[name] = monitor.save(state)
         return found
@@ -296,6 +307,7 @@ class _Case:
             energy=None if self._metered is None else self._metered.energy,
             energy_missing="" if self._metered is None else self._metered.missing,
             footprint=self._footprint,
+            live=self._live,
         )
 
     def _checks(self) -> tuple[Check, ...]:
@@ -318,6 +330,7 @@ class _Case:
             kinds.MOVED.name: self._distances,
             kinds.SLOWER.name: self._usual_latency,
             kinds.COSTLY.name: self._taken,
+            kinds.DRIFT.name: self._live_rows,
         }
 
     def _quality(self) -> Answers | Values:
@@ -358,6 +371,13 @@ class _Case:
         if (found := self._metered) is None:
             return Figures()
         return figures(self.settings.most, found.energy, self._footprint, found.missing)
+
+    def _live_rows(self) -> Live | None:
+        """Return what came of live traffic; None where nothing taps it, as in a gate."""
+        if self.facts.live is None or self.settings.live is None:
+            return None
+        seen, self._live = looked_at(self.golden, self.settings.live, self.facts.live, self.bodies)
+        return seen
 
     def _comes_to(self) -> Footprint | None:
         """Work out what one of something comes to, from what was measured after the replay."""

@@ -206,6 +206,36 @@ class ServerLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """One column of live rows: in words, how its values lay in the reference, and how they lie in the last window."""
+
+    column: str
+    then: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWindow:
+    """What came of live traffic between two replays, where the watch has a tap.
+
+    `requests` were seen: `synthetic` ones are goldwatch's own, `refused` ones could not be taken in, `sampled_out` were
+    more than a window holds. Of what remains `rows` were compared with the reference and `unreadable` rows or requests
+    were not, for the `reasons`. `moves` are the columns that tell most. Without a window that is full all of it is 0.
+    """
+
+    requests: int
+    synthetic: int
+    refused: int
+    sampled_out: int
+    rows: int
+    unreadable: int
+    began_at: float
+    ended_at: float
+    reasons: Mapping[str, int]
+    moves: tuple[Move, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """One replay and what follows from it.
 
@@ -217,7 +247,8 @@ class Judgement:
     request of an open load too late. `most_per_s`, `most_tokens_per_s` and `most_cpu` are budgets that a closed load
     kept to, `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
     `checks` are those of the referee, of valid replays only, and so are `slices`; `output_distance` is the mean
-    distance of the answers from the reference, where the watch has an objective for it.
+    distance of the answers from the reference, where the watch has an objective for it. `live` is there after a replay
+    that had a window of live rows to judge.
     """
 
     watch: str
@@ -259,6 +290,7 @@ class Judgement:
     checks: tuple[Check, ...] = ()
     slices: tuple[SliceStanding, ...] = ()
     output_distance: float | None = None
+    live: LiveWindow | None = None
 
     def __post_init__(self) -> None:
         # Eight bytes each: a golden set may have a million examples.

@@ -17,6 +17,8 @@ from goldwatch.config import Load as LoadSection
 from goldwatch.config import Target, format_duration
 from goldwatch.config.busy import Busy
 from goldwatch.courtesy import Courtesy
+from goldwatch.drift.handover import handed_over
+from goldwatch.drift.tap import Taken
 from goldwatch.energy.footprint import Metered
 from goldwatch.in_force import JUDGES, Assignment
 from goldwatch.judgement import Judgement, Validity
@@ -58,12 +60,14 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     metered: bool = False,
     courtesy: Courtesy | None = None,
     referee: bool = True,
+    live: Taken | None = None,
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
 
     With `metered` the energy is measured after the replay, in a phase of its own, where the config asks for it. A
     target that says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it
-    already. With `referee` a served target is asked for some examples twice, after the replay.
+    already. With `referee` a served target is asked for some examples twice, after the replay. `live` is what the tap
+    of the watch handed on.
     """
     stop = stop or threading.Event()
     if courtesy is None and assignment.target.busy is not None:
@@ -84,7 +88,14 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
                 measured = measure(section, assignment.target, plan, result, workers, stop, why_not)
                 found = as_metered(section, measured, result.started_at)
             judged = judge(
-                assignment, result, workers, states, lateness_s=lateness_s, confirming=confirming, metered=found
+                assignment,
+                result,
+                workers,
+                states,
+                lateness_s=lateness_s,
+                confirming=confirming,
+                metered=found,
+                live=live,
             )
             if assignment.trace is not None:
                 judged = dataclasses.replace(judged, traced=traced(result, assignment.trace))
@@ -177,7 +188,7 @@ def load_plan(load: LoadSection) -> LoadPlan:
     )
 
 
-def judge(
+def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
     assignment: Assignment,
     result: Replay,
     workers: Workers,
@@ -186,21 +197,23 @@ def judge(
     lateness_s: float = 0.0,
     confirming: bool = False,
     metered: Metered | None = None,
+    live: Taken | None = None,
 ) -> Judged:
     """Have a replay judged in a worker process. Never raises: what could not be judged is an invalid judgement.
 
     `confirming` says that the replay was asked for by a monitor, beside the schedule; `metered` is what was measured
-    after it, if anything was to be.
+    after it, if anything was to be, and `live` what came of live traffic, if it is tapped.
     """
     facts = _known(assignment, result, lateness_s) | _to_judge_by(result)
     facts |= {"confirming": confirming, "metered": None if metered is None else asdict(metered)}
-    argument = assignment.golden.place | {
-        "settings": dict(assignment.settings),
-        "facts": facts,
-        "states": dict(states),
-    }
     try:
-        answer = workers.call(JUDGES, "goldwatch.judge:judge", argument, (result.columns.fd,))
+        with handed_over(live) as (told, descriptors):
+            argument = assignment.golden.place | {
+                "settings": dict(assignment.settings),
+                "facts": facts | {"live": told},
+                "states": dict(states),
+            }
+            answer = workers.call(JUDGES, "goldwatch.judge:judge", argument, (result.columns.fd, *descriptors))
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])

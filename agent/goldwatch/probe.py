@@ -30,6 +30,9 @@ _FEW = 64
 SYNTHETIC_HEADER = "x-goldwatch-replay"
 """Sent with each request to a server, so that its owners can tell golden traffic from users' traffic."""
 
+EVENT_ID_HEADER = "ce-id"
+"""Sent beside it, with its name as the value, for those who log requests as CloudEvents."""
+
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:

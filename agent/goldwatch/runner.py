@@ -16,6 +16,7 @@ from goldwatch.alarms import Alarms, Settled, no_longer_known
 from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
 from goldwatch.courtesy import LOOK_EVERY_S, Courtesy
+from goldwatch.drift.tap import Taps
 from goldwatch.event import RolloutOf, mixed
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
@@ -52,11 +53,13 @@ class Runner:
         stop: threading.Event,
         observer: Observer | None = None,
         rollout: RolloutOf = lambda _: None,
+        taps: Taps | None = None,
     ) -> None:
         """Make a runner; `exporters` is read anew at each replay, `observer` is told of each judgement.
 
-        `rollout` returns what is known of the Deployment of a target.
+        `rollout` returns what is known of the Deployment of a target, `taps` have the live traffic of the watches.
         """
+        self._taps = taps or Taps()
         self._rollout = rollout
         self._workers = workers
         self._ledger = ledger
@@ -102,6 +105,8 @@ class Runner:
         if metered:
             self._metered_s[assignment.key] = time.monotonic()
         before = self._rollout(assignment.target.name)
+        tap = None if confirming else self._taps.of(assignment.watch.name)
+        taken = None if tap is None else tap.take()
         judged = run(
             replace(assignment, trace=_trace(assignment, config)),
             self._workers,
@@ -112,7 +117,10 @@ class Runner:
             metered=metered,
             courtesy=courtesy,
             referee=not confirming and self._is_referee_due(assignment),
+            live=taken,
         )
+        if tap is not None and taken is not None and judged.judgement.live is None:
+            tap.give_back(taken)  # busy, or judging failed: it is part of the next window
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
         if why := mixed(before, self._rollout(assignment.target.name)):

@@ -20,6 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from goldwatch import __version__
 from goldwatch.agenda import Agenda, Key, Missed, Turn
 from goldwatch.config import Config
+from goldwatch.drift.tap import Taps
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.exporter import Exporter
 from goldwatch.export.metric import Kind
@@ -45,6 +46,7 @@ log = logging.getLogger("goldwatch")
 _REAP_EVERY_S = 10
 _LOOK_EVERY_S = 5
 _SWEEP_EVERY_S = 3600
+_READ_EVERY_S = 2
 _STOP_LIMIT_S = 4.0
 _MOST_CONCURRENT = 32
 _LONGEST_WAIT_S = 10.0
@@ -71,7 +73,8 @@ class Service:
         self._prometheus = PrometheusExporter()
         self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
         self._status: Status | None = None
-        self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because, lambda: self._status)
+        self._taps = Taps()
+        self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because, lambda: self._status, self._taps)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._replays = ThreadPoolExecutor(_MOST_CONCURRENT, "replays")  # a thread is started when it is needed
         self._stopping = threading.Event()
@@ -100,8 +103,11 @@ class Service:
             await self.stop()
             raise CannotStart(str(error)) from None
         halt = Halt(self._stopping, self._may_replay)
-        self._runner = Runner(self._workers, self._ledger, self._exporters, halt, self._observer, self._rollout)
+        self._runner = Runner(
+            self._workers, self._ledger, self._exporters, halt, self._observer, self._rollout, self._taps
+        )
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
+        self._scheduler.add_job(self._read_logs, "interval", seconds=_READ_EVERY_S, id="read", max_instances=1)
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.add_job(self._sweep, "interval", seconds=_SWEEP_EVERY_S, id="sweep")
         self._scheduler.start()
@@ -154,6 +160,7 @@ class Service:
             await self._membership.stop()
         if self._rollouts is not None:
             await self._rollouts.stop()
+        self._taps.close()
         for exporter in self._exporters.values():
             await asyncio.to_thread(exporter.close)
         if self._ledger is not None:
@@ -196,6 +203,7 @@ class Service:
             self._agenda.remove(key)
             self._retire(key)
         self._in_force, self._assignments = wanted, after
+        self._taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
         self._agenda.concurrent = wanted.config.replays.concurrent
         for key, assignment in after.items():
             if key not in before:
@@ -315,6 +323,10 @@ class Service:
     async def _reap(self) -> None:
         warm = {worker_key(a.target) for a in self._in_force.assignments if a.target.warm} if self._in_force else set()
         await asyncio.to_thread(self._workers.reap, keep=frozenset(warm))
+
+    async def _read_logs(self) -> None:
+        """Read what model servers have written into the logs that are followed."""
+        await asyncio.to_thread(self._taps.read)
 
     async def _look(self) -> None:
         """Notice what does not happen: watches without a valid replay, and silences that have ended."""

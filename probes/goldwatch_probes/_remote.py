@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from goldwatch.probe import CURRENT_TRACE, SYNTHETIC_HEADER, CannotLoad, Context, Description, TraceContext, option
+from goldwatch.probe import (
+    CURRENT_TRACE,
+    EVENT_ID_HEADER,
+    SYNTHETIC_HEADER,
+    CannotLoad,
+    Context,
+    Description,
+    TraceContext,
+    option,
+)
 
 TRACE_HEADER = "traceparent"
 
@@ -66,8 +75,9 @@ def headers(options: RemoteOptions) -> dict[str, str]:
 
     Raises CannotLoad without any value, since it may be a secret.
     """
-    found = {SYNTHETIC_HEADER: "1"}
-    taken = {SYNTHETIC_HEADER, TRACE_HEADER, *_FRAMING}
+    # KServe's inference logger passes the second one on as the id of its event, and nothing else by itself.
+    found = {SYNTHETIC_HEADER: "1", EVENT_ID_HEADER: SYNTHETIC_HEADER}
+    taken = {*found, TRACE_HEADER, *_FRAMING}
     for name, value in _written(options):
         if not _NAME.fullmatch(name):
             raise CannotLoad(f"the name of header {name!r} holds a character not allowed there")

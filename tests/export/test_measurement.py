@@ -34,6 +34,14 @@ def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> 
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
 
 
+def test_live_requests_are_counted_by_what_became_of_them(judgement: Make) -> None:
+    found = list(m.of_judgement(judgement()))
+    fates = {"judged": 400, "sampled_out": 480, "synthetic": 100, "refused": 20}
+    assert values(found, c.LIVE_REQUESTS) == {(fate,): count for fate, count in fates.items()}
+    assert values(found, c.LIVE_ROWS) == {("yes",): 390, ("no",): 10}
+    assert not values(m.of_judgement(judgement(live=None)), c.LIVE_WINDOWS)
+
+
 def test_joules_grams_and_money_are_stated_for_inference_right_answer_and_token(judgement: Make) -> None:
     found = list(m.of_judgement(judgement()))
     source = ("nvml", "exclusive")

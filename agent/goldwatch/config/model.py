@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from goldwatch.config.busy import Busy
 from goldwatch.config.energy import Energy
+from goldwatch.config.live import Live
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.sections import Alerts, Cluster, Exporters, Log, Objectives, Replays
@@ -128,7 +129,10 @@ class Golden(_Resolved):
 
 
 class Watch(_Resolved):
-    """A standing job: this golden set against these targets on this schedule. Names are keys of the config."""
+    """A standing job: this golden set against these targets on this schedule. Names are keys of the config.
+
+    Files of `live` are absolute paths.
+    """
 
     name: str
     golden: str
@@ -138,6 +142,7 @@ class Watch(_Resolved):
     deadline_s: Seconds
     load: Load
     objectives: Objectives
+    live: Live | None = None
 
 
 class Config(_Resolved):

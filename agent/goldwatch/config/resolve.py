@@ -10,6 +10,7 @@ from pathlib import Path
 from goldwatch.config.costs import CostObjective
 from goldwatch.config.document import Document
 from goldwatch.config.energy import Energy
+from goldwatch.config.live import Live
 from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
@@ -129,6 +130,19 @@ def check_costs(document: Document, written: ConfigFile) -> None:
                 document.add(route, f"{document.shown(route)} {why}")
 
 
+def check_live(document: Document, written: ConfigFile) -> None:
+    """Add a problem for live traffic of several targets at once, and for a reference that is not there."""
+    for name, entry in written.watches.items():
+        if entry.live is None:
+            continue
+        if len(_targets(name, entry, written)) > 1:
+            why = "is of one target, and this watch has several; give the target that is live a watch of its own"
+            document.add(("watches", name, "live"), why)
+        if entry.live.reference and not _absolute(document.folder, entry.live.reference).is_file():
+            route: Route = ("watches", name, "live", "reference")
+            document.add(route, f"{document.shown(route)} is not a file; write the path of one with a JSON row a line")
+
+
 def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, written: ConfigFile) -> str:
     """Return why nothing tells whether an objective is kept, "" if something may."""
     energy = written.energy
@@ -164,7 +178,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         source=document.file,
         targets={name: _with_limits(target, written.targets[name]) for name, target in targets.items()},
         golden={name: _golden(name, entry, document.folder, fetched) for name, entry in written.golden.items()},
-        watches={name: _watch(name, entry, written) for name, entry in written.watches.items()},
+        watches={name: _watch(name, entry, written, document.folder) for name, entry in written.watches.items()},
         replays=written.replays,
         alerts=written.alerts,
         exporters=_exporters(document.folder, written.exporters),
@@ -199,7 +213,7 @@ def _targets(name: str, entry: WatchEntry, written: ConfigFile) -> tuple[str, ..
     return entry.targets or (entry.target or by_convention(name, list(written.targets)) or "",)
 
 
-def _watch(name: str, entry: WatchEntry, written: ConfigFile) -> Watch:
+def _watch(name: str, entry: WatchEntry, written: ConfigFile, folder: Path) -> Watch:
     return Watch(
         name=name,
         golden=entry.golden or by_convention(name, list(written.golden)) or "",
@@ -209,7 +223,15 @@ def _watch(name: str, entry: WatchEntry, written: ConfigFile) -> Watch:
         deadline_s=_deadline_s(entry.every) if entry.deadline_s is None else entry.deadline_s,
         load=entry.load,
         objectives=entry.objectives,
+        live=_live(folder, entry.live),
     )
+
+
+def _live(folder: Path, live: Live | None) -> Live | None:
+    if live is None:
+        return None
+    paths = {"file": live.file, "reference": live.reference}
+    return live.model_copy(update={key: str(_absolute(folder, path)) for key, path in paths.items() if path})
 
 
 def _energy(folder: Path, energy: Energy | None) -> Energy | None:

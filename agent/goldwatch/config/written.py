@@ -22,6 +22,7 @@ from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
 from goldwatch.config.busy import Busy
 from goldwatch.config.energy import Energy
+from goldwatch.config.live import Live
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
 from goldwatch.config.sections import (
     Alerts,
@@ -190,6 +191,9 @@ class WatchEntry(Section):
     )
     load: Load = Field(default_factory=Load, description="How requests are issued.")
     objectives: Objectives = Field(default_factory=Objectives, description="What the model owes.")
+    live: Annotated[Live | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="Live traffic, whose drift is watched; without this section it is not."
+    )
 
     @field_validator("jitter_s")
     @classmethod

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from goldwatch.config import Config
 from goldwatch.export.catalogue import CATALOGUE
-from goldwatch.export.measurement import SkipReason, Step
+from goldwatch.export.measurement import Fate, SkipReason, Step
 from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
 from goldwatch.judgement import Severity, State, Validity
 from goldwatch.replay.outcome import Outcome
@@ -27,7 +27,7 @@ MOST_VALUES: Mapping[str, int] = {
     "finish": 3,
     "score": 8,
     "effect": 3,
-    "monitor": 8,
+    "monitor": 9,
     "state": len(State),
     "severity": len(Severity),
     "objective": 4,
@@ -37,6 +37,8 @@ MOST_VALUES: Mapping[str, int] = {
     "part": 2,
     "currency": 1,
     "per": 1,
+    "fate": len(Fate),
+    "read": 2,
 }
 """How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
 

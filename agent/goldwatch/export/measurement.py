@@ -33,6 +33,15 @@ class SkipReason(StrEnum):
     BUSY = "busy"
 
 
+class Fate(StrEnum):
+    """What became of a live request."""
+
+    JUDGED = "judged"
+    SAMPLED_OUT = "sampled_out"
+    SYNTHETIC = "synthetic"
+    REFUSED = "refused"
+
+
 class Step(StrEnum):
     """How goldwatch stepped back from a target that had no room."""
 
@@ -97,6 +106,7 @@ def of_judgement(
     """
     where = {"watch": j.watch, "target": j.target}
     yield from _of_courtesy(j, where)
+    yield from _of_live(j, where)
     if j.skipped:
         yield from of_skip(j.watch, j.target, j.skipped)
         yield from of_verdicts(j)
@@ -315,6 +325,21 @@ def _of_price(found: Footprint | None, where: Mapping[str, str]) -> Iterator[Mea
             if per is not None:
                 yield from _gauge(carbon, where, per.grams.value if per.grams is not None else None)
                 yield from _gauge(cost, {**where, "currency": found.currency}, per.money)
+
+
+def _of_live(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield what became of live requests since the window before."""
+    if (found := j.live) is None:
+        return
+    judged = found.requests - found.sampled_out - found.synthetic - found.refused
+    others = {Fate.SAMPLED_OUT: found.sampled_out, Fate.SYNTHETIC: found.synthetic, Fate.REFUSED: found.refused}
+    for fate, count in {Fate.JUDGED: judged, **others}.items():
+        yield Measurement(c.LIVE_REQUESTS, {**where, "fate": fate}, count)
+    for read, count in (("yes", found.rows), ("no", found.unreadable)):
+        yield Measurement(c.LIVE_ROWS, {**where, "read": read}, count)
+    yield Measurement(c.LIVE_WINDOWS, where, 1 if found.rows else 0)
+    if found.rows:
+        yield Measurement(c.LIVE_WINDOW_TIMESTAMP, where, found.began_at)
 
 
 def _of_score(score: Score, labels: Mapping[str, str]) -> Iterator[Measurement]:

@@ -83,6 +83,8 @@ LABELS = {
     "signal": "logs, metrics, traces",
     "source": "the meters of the target together; the old series ends when they change",
     "attribution": "exclusive, shared",
+    "fate": "judged, sampled_out, synthetic, refused",
+    "read": "yes, no",
     "part": "gross, idle, net",
     "currency": "the currency of the config",
     "per": "inference, right_answer, output_token",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from goldwatch.config import Watch
 from goldwatch.export import catalogue as c
-from goldwatch.export.measurement import Measurement
+from goldwatch.export.measurement import Fate, Measurement
 from goldwatch.replay.load import OPEN
 from goldwatch.schedule import mean_interval_s
 
@@ -26,6 +26,8 @@ def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
     yield Measurement(c.REQUEST_LATENCY, where, (), bounds=c.latency_buckets(limit_s))
     if watch.load.scenario in OPEN:
         yield Measurement(c.DISPATCH_LATENESS, where, ())
+    if watch.live is not None:
+        yield from of_tap(where)
     yield Measurement(c.WATCH_INTERVAL, where, mean_interval_s(watch.every))
     yield Measurement(c.OBJECTIVE_LATENCY, where, owed.latency.limit_s if owed.latency else math.inf)
     for metric, most in ((c.OBJECTIVE_ENERGY, owed.energy), (c.OBJECTIVE_COST, owed.cost)):
@@ -35,6 +37,15 @@ def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
             yield Measurement(metric, where | labels, most.limit)
     for objective, share in allowed.items():
         yield Measurement(c.OBJECTIVE, {**where, "objective": objective}, share)
+
+
+def of_tap(where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield the counters of live traffic at zero, so that Prometheus sees their first increase."""
+    for fate in Fate:
+        yield Measurement(c.LIVE_REQUESTS, {**where, "fate": fate}, 0)
+    for read in ("yes", "no"):
+        yield Measurement(c.LIVE_ROWS, {**where, "read": read}, 0)
+    yield Measurement(c.LIVE_WINDOWS, where, 0)
 
 
 def of_due(watch: str, target: str, due_at: float) -> Iterator[Measurement]:

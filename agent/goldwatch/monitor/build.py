@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.drift.reference import compared
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.monitor import kinds
 from goldwatch.monitor.changed import Changed
 from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.costly import Costly
 from goldwatch.monitor.figures import Ceiling
+from goldwatch.monitor.live import LiveDrift
 from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing, slow
 from goldwatch.monitor.slower import Learning, Slower
@@ -29,7 +31,9 @@ class Settings:
     `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved* and
     `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
-    `load` names how replays are made, `meters` what figures of energy and cost depend on beside it.
+    `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
+    *drift* needs: the fields `reference`, `inputs`, `tolerance` and `rows` of the section, and how long a window takes
+    at most, `longest_s`.
     """
 
     accuracy_loss: float
@@ -44,6 +48,7 @@ class Settings:
     ceilings: Sequence[Mapping[str, Any]] = ()
     measured_every_s: float = 0.0
     meters: str = ""
+    live: Mapping[str, Any] | None = None
 
     def alpha(self, kind: kinds.Kind) -> float:
         """Return what a monitor may spend. Raises ValueError for one that spends nothing."""
@@ -64,7 +69,7 @@ class Reference:
 
     `right` int64 [2, n] counts how often each example was right in either half of the `replays`; `scores` and
     `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept. Up to
-    `cluster` examples stand or fall together.
+    `cluster` examples stand or fall together. `golden` is the set that it is of, where there is one.
     """
 
     replays: tuple[int, int]
@@ -72,6 +77,7 @@ class Reference:
     scores: NDArray[np.float64] | None = None
     distances: NDArray[np.float64] | None = None
     cluster: int = 1
+    golden: GoldenSet | None = None
 
     @classmethod
     def of(cls, golden: GoldenSet) -> Reference:
@@ -79,7 +85,7 @@ class Reference:
         keeps = golden.manifest.reference.keeps or ()
         kept = {name: golden.tensor(f"reference.{name}").astype(np.float64) for name in keeps}
         right, largest = golden.tensor("reference.right"), golden.clusters[1]
-        return cls(golden.manifest.reference.replays, right, cluster=largest, **kept)
+        return cls(golden.manifest.reference.replays, right, cluster=largest, golden=golden, **kept)
 
     @property
     def examples(self) -> int:
@@ -94,7 +100,7 @@ class Reference:
     def copied(self, times: int) -> Reference:
         """Return that of a set so many times as large, of examples like these."""
         scores, distances = (None if part is None else np.tile(part, times) for part in (self.scores, self.distances))
-        return Reference(self.replays, np.tile(self.right, times), scores, distances, self.cluster)
+        return Reference(self.replays, np.tile(self.right, times), scores, distances, self.cluster, self.golden)
 
 
 def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, Any]]:
@@ -152,6 +158,14 @@ def _costly(_: Reference, settings: Settings) -> Costly:
     return Costly(settings.most, settings.alpha(kinds.COSTLY), settings.measured_every_s, owner)
 
 
+def _drift(reference: Reference, settings: Settings) -> LiveDrift:
+    if settings.live is None or reference.golden is None:
+        raise ValueError("drift needs live rows, and a golden set")
+    live = settings.live
+    table = compared(reference.golden, live["reference"], live["inputs"]).table
+    return LiveDrift(table, settings.alpha(kinds.DRIFT), live["tolerance"], live["rows"], live["longest_s"])
+
+
 _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {
     kinds.WORSE.name: _worse,
     kinds.CHANGED.name: _changed,
@@ -160,4 +174,5 @@ _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {
     kinds.MOVED.name: _moved,
     kinds.SLOWER.name: _slower,
     kinds.COSTLY.name: _costly,
+    kinds.DRIFT.name: _drift,
 }

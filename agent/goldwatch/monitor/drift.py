@@ -111,6 +111,17 @@ class Drift:
 
         return self._episodes.update(state, log_e, back, at, summary)
 
+    def telling(self, observation: Window, state: Standing, most: int = 3) -> tuple[Column, ...]:
+        """Return the columns whose bets gain by a window and have gained most so far, within an alert its own first.
+
+        Raises ValueError for impossible counts.
+        """
+        log_e = self.log_e(observation.rows, self._counts(observation))
+        log_run = np.maximum(state.forward.log_run, 0) + log_e
+        own = [] if state.episode is None else [self._bets[state.episode.best].column]
+        ranked = [self._bets[bet].column for bet in np.argsort(-log_run, kind="stable").tolist() if log_run[bet] > 0]
+        return tuple(self.columns[index] for index in list(dict.fromkeys([*own, *ranked]))[:most])
+
     def log_e(self, rows: int, counts: FloatArray) -> FloatArray:
         """Return the log e-values [..., bets] of `counts` [..., cells of all columns] among so many rows."""
         shares = slice(len(self._cell))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from goldwatch.config import Objectives
 from goldwatch.judgement import Validity
 
+_RISING = (Validity.INVALID, Validity.INSUFFICIENT, Validity.VALID)
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -15,7 +17,7 @@ class Kind:
 
     One that does not `spend` of the budget states facts. `least` is the least valid replay that it can use.
     `misses_answers` says that a target that does not answer is enough to make it alert; `about_answers` that examples
-    tell what it says.
+    tell what it says. `said` is how a target is called that it alerts about.
     """
 
     name: str
@@ -23,10 +25,11 @@ class Kind:
     least: Validity = Validity.VALID
     misses_answers: bool = False
     about_answers: bool = False
+    said: str = ""
 
     def takes(self, validity: Validity) -> bool:
         """Say whether it can use a replay of this validity."""
-        return validity is Validity.VALID or validity is self.least
+        return _RISING.index(validity) >= _RISING.index(self.least)
 
 
 FAILING = Kind("failing", least=Validity.INSUFFICIENT)
@@ -36,9 +39,10 @@ CHANGED = Kind("changed", spends=False, about_answers=True)
 MOVED = Kind("moved", about_answers=True)
 SLOWER = Kind("slower", misses_answers=True)
 COSTLY = Kind("costly")
+DRIFT = Kind("drift", least=Validity.INVALID, said="drifting")
 SILENT = Kind("silent", spends=False, misses_answers=True)
 
-KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SILENT)
+KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, DRIFT, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
 that nothing is known is the least that can be said of a watch."""
 
@@ -56,8 +60,8 @@ def rank(name: str) -> int:
     return _PLACES.get(name, len(KINDS) - 1)
 
 
-def watching(objectives: Objectives, *, deterministic: bool) -> Iterator[Kind]:
-    """Yield the kinds of a watch with these objectives over a reference that is deterministic or not.
+def watching(objectives: Objectives, *, deterministic: bool, live: bool = False) -> Iterator[Kind]:
+    """Yield the kinds of a watch with these objectives over a reference that is deterministic or not, `live` or not.
 
     *Silent* watches the watch itself, and is not among them.
     """
@@ -73,6 +77,8 @@ def watching(objectives: Objectives, *, deterministic: bool) -> Iterator[Kind]:
         yield SLOWER
     if objectives.energy is not None or objectives.cost is not None:
         yield COSTLY
+    if live:
+        yield DRIFT
 
 
 def interval_s(kind: Kind, every_s: float, measured_every_s: float) -> float:

@@ -20,6 +20,8 @@ class Facts:
     `failure` says why the target could not be used at all, `given_up` why it was asked no further, and `ended` why the
     agent itself could not go on. `samples` is the number of examples of one request, and `pairs_s` has the seconds of
     requests that were made twice. `metered` has the fields of Metered if energy was to be measured after the replay.
+    `live` is what the tap of live traffic had to say: `sizes` of the requests in the descriptor beside the columns,
+    `counts` of them all, `began_at`, `ended_at`, `waiting` and `problem`; None where there is no tap.
     """
 
     watch: str
@@ -45,6 +47,7 @@ class Facts:
     disturbances: Mapping[str, Any] = field(default_factory=dict)
     description_after: Mapping[str, Any] | None = None
     metered: Mapping[str, Any] | None = None
+    live: Mapping[str, Any] | None = None
 
     def measured(self) -> Metered | None:
         """Return what was measured after the replay; None if nothing was to be."""

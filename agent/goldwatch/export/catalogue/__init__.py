@@ -20,6 +20,7 @@ from goldwatch.export.catalogue.score import *  # noqa: F403
 from goldwatch.export.catalogue.difference import *  # noqa: F403
 from goldwatch.export.catalogue.slice import *  # noqa: F403
 from goldwatch.export.catalogue.energy import *  # noqa: F403
+from goldwatch.export.catalogue.live import *  # noqa: F403
 from goldwatch.export.catalogue.verdict import *  # noqa: F403
 
 # isort: on

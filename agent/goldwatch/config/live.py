@@ -1,0 +1,53 @@
+"""The section `live` of a watch: where rows of live traffic come from, and what they are compared with."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from pydantic import Field, Strict
+
+from goldwatch.config import quantities as q
+from goldwatch.config.base import Quantity, Section
+from goldwatch.config.sections import Percentage
+
+WindowTime = Annotated[
+    float,
+    Quantity(
+        partial(q.parse_duration, low_s=1, high_s=7 * 86_400), q.format_duration, q.DURATION_PATTERN, ("1h", "10m")
+    ),
+]
+
+
+class Live(Section):
+    """Live traffic, whose inputs *drift* compares with a reference. Without a file they come as CloudEvents."""
+
+    file: str = Field(
+        default="",
+        description="The log that the model server writes, a JSON value a line, or a folder of logs, relative to the "
+        "folder of the config. Without it requests are taken as CloudEvents, as KServe's inference logger sends them, "
+        "at POST /live/WATCH.",
+    )
+    reference: str = Field(
+        default="",
+        description="A file of rows to compare with, in the same forms as the log, such as a sample of the training "
+        "data; without it, the inputs of the golden set.",
+    )
+    inputs: Annotated[tuple[str, ...], Strict(False)] = Field(  # a list in the file
+        default=(), description="The inputs of the golden set that are watched; if not written, all of them."
+    )
+    tolerance: Percentage = Field(
+        default=0.05, description="By how much the share of rows below any quantile may move and nobody minds."
+    )
+    requests: int = Field(
+        default=200, ge=20, le=10_000, description="How many requests make a window, before its time has come."
+    )
+    window_s: WindowTime = Field(
+        default=3600.0, alias="window", description="A window that has fewer requests is judged after this."
+    )
+    rows: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="The most rows that are taken of one request, at random; they may depend on each other.",
+    )

@@ -1,0 +1,39 @@
+"""CloudEvents over HTTP, as KServe's inference logger sends them: one request of a model's traffic in each.
+
+In binary mode the attributes are headers (`ce-type`) and the body is the request as it came; in structured mode the
+body is a JSON object with all of it. Of both only what says whether it is live traffic is looked at here, the request
+itself is read by a worker. A logger gives an event the id of the request's own header `ce-id`, and can hand on other
+headers as the attribute `metadata`: goldwatch's own requests are known by either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+RESPONSE = "response"
+"""The last word of the type of an event that carries an answer, `org.kubeflow.serving.inference.response`."""
+
+MARKS = ("ce-id", "ce-metadata")
+
+
+class NoEvent(ValueError):
+    """It is no CloudEvent that a tap can take; the text says why, and what is expected."""
+
+
+def marks(headers: Mapping[str, str], content_type: str) -> tuple[str, ...] | None:
+    """Return what may say that a request is goldwatch's own; None for an event that carries no request.
+
+    `headers` are looked up in lower case. Raises NoEvent.
+    """
+    if content_type == BATCH:
+        raise NoEvent("batches of CloudEvents are not taken; send one event a request")
+    if content_type == STRUCTURED:
+        return ()
+    kind = headers.get("ce-type")
+    if kind is None:
+        raise NoEvent("expected a CloudEvent: the header ce-type, or the content type application/cloudevents+json")
+    if kind.rpartition(".")[2] == RESPONSE:
+        return None
+    return tuple(headers.get(name, "") for name in MARKS)

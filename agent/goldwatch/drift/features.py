@@ -1,0 +1,117 @@
+"""What of a row is compared with the reference: columns of numbers or of categories, made of inputs of a golden set.
+
+A scalar is a column, and so is each value of a vector of up to a hundred. A larger vector, a matrix or an image has
+four columns, each a number that says something of the row: its mean, standard deviation, smallest and largest value. A
+text is a category where the reference has few different ones, and else its length in characters. Runs in a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from goldwatch.golden.opened import GoldenSet
+
+MOST_VALUES = 100
+"""A vector of more values is summarised."""
+MOST_COLUMNS = 200
+MOST_CATEGORIES = 50
+"""Texts of more different values are watched by their length."""
+
+Values = NDArray[np.generic]
+Rows = Mapping[str, Values]
+"""Rows by input: float64 [rows, values] for numbers, objects [rows] (str or None) for text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of the golden set. `shape` is that of one row; one that is `text` has none."""
+
+    name: str
+    shape: tuple[int, ...]
+    text: bool = False
+
+    @property
+    def values(self) -> int:
+        """How many values a row has of it."""
+        return prod(self.shape)
+
+    @property
+    def summarised(self) -> bool:
+        """Whether rows of it are watched by numbers that say something of all of their values."""
+        return not self.text and (self.values > MOST_VALUES or len([size for size in self.shape if size > 1]) > 1)
+
+
+def inputs_of(golden: GoldenSet, wanted: Sequence[str] = ()) -> tuple[Input, ...]:
+    """Return the inputs that are watched. Raises ValueError for a name that the set has not, or too many columns."""
+    known = golden.manifest.inputs
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"live.inputs: the golden set has no input {name!r}; it has {', '.join(known)}")
+    found = tuple(Input(n, spec.shape, spec.in_lines) for n, spec in known.items() if n in (wanted or known))
+    count = sum(1 if i.text else 4 if i.summarised else i.values for i in found)
+    if count > MOST_COLUMNS:
+        raise ValueError(
+            f"live: the inputs make {count} columns, at most {MOST_COLUMNS} are watched; name some in `inputs`"
+        )
+    return found
+
+
+def golden_rows(golden: GoldenSet, inputs: Sequence[Input]) -> Rows:
+    """Return the rows of the golden set itself. Raises GoldenError."""
+    return {
+        i.name: golden.text(f"inputs.{i.name}")[:]
+        if i.text
+        else golden.tensor(f"inputs.{i.name}").reshape(golden.examples, -1).astype(np.float64)
+        for i in inputs
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """How rows become columns. `lengths` names the texts of which only the length is watched."""
+
+    inputs: tuple[Input, ...]
+    lengths: frozenset[str]
+
+    @classmethod
+    def of(cls, inputs: Sequence[Input], reference: Rows) -> Features:
+        """Decide by the reference which texts are categories."""
+        texts = [i.name for i in inputs if i.text]
+        many = [name for name in texts if len({str(text) for text in reference[name].tolist()}) > MOST_CATEGORIES]
+        return cls(tuple(inputs), frozenset(many))
+
+    def table(self, rows: Rows) -> dict[str, Values]:
+        """Return the columns [rows] by name."""
+        return {name: values for i in self.inputs for name, values in self._columns(i, rows[i.name])}
+
+    def _columns(self, of: Input, values: Values) -> Iterator[tuple[str, Values]]:
+        if of.text and of.name in self.lengths:
+            yield f"{of.name} length", np.array([_length(text) for text in values.tolist()], dtype=np.float64)
+        elif of.text:
+            yield of.name, values
+        elif of.summarised:
+            yield from _summaries(of.name, values.astype(np.float64))
+        elif of.values == 1:
+            yield of.name, values[:, 0]
+        else:
+            yield from ((f"{of.name}[{place}]", values[:, place]) for place in range(of.values))
+
+
+def _length(text: Any) -> float:  # noqa: ANN401 - whatever the row holds
+    return float("nan") if text is None else float(len(text))
+
+
+def _summaries(name: str, values: NDArray[np.float64]) -> Iterator[tuple[str, Values]]:
+    """Yield a row's mean, standard deviation, smallest and largest value; a row with a missing value has none."""
+    with np.errstate(invalid="ignore"):  # of infinite values there is no standard deviation: that is missing too
+        yield f"{name} mean", values.mean(axis=1)
+        yield f"{name} sd", values.std(axis=1)
+    yield f"{name} smallest", values.min(axis=1)
+    yield f"{name} largest", values.max(axis=1)

@@ -1,0 +1,43 @@
+"""How the requests of a window pass from the agent to a worker: in memory that both see, plain values beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from goldwatch.drift.tap import Taken
+
+
+@contextmanager
+def handed_over(taken: Taken | None) -> Iterator[tuple[dict[str, Any] | None, tuple[int, ...]]]:
+    """Yield what a worker is told of a window, and the descriptor of its requests; None and none without a tap."""
+    if taken is None:
+        yield None, ()
+        return
+    told = {
+        "sizes": [len(body) for body in taken.bodies],
+        "counts": asdict(taken.counts),
+        "began_at": taken.began_at,
+        "ended_at": taken.ended_at,
+        "waiting": taken.waiting,
+        "problem": taken.problem,
+    }
+    if not taken.bodies:
+        yield told, ()
+        return
+    with os.fdopen(os.memfd_create("goldwatch-live", os.MFD_CLOEXEC), "wb") as memory:
+        memory.writelines(taken.bodies)
+        memory.flush()
+        yield told, (memory.fileno(),)
+
+
+def received(told: Mapping[str, Any], descriptors: list[int]) -> list[bytes]:
+    """Return the requests of a window, in the worker; the descriptor is closed."""
+    if not descriptors:
+        return []
+    with os.fdopen(descriptors[0], "rb") as memory:
+        memory.seek(0)  # the place in the file is shared with who wrote it
+        return [memory.read(size) for size in told["sizes"]]

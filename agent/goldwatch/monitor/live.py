@@ -1,0 +1,155 @@
+"""The monitor *drift* as a watch has it: `Drift` over windows of live rows, which come when there is enough traffic.
+
+After a replay without a window it says what it said, and that it does not know once no window has come for long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from goldwatch.config import format_duration
+from goldwatch.judgement import Move, State, Verdict
+from goldwatch.monitor.columns import Column, Numbers, Values, columns
+from goldwatch.monitor.detector import FloatArray
+from goldwatch.monitor.drift import Drift
+from goldwatch.monitor.episode import Standing
+
+STALE = 3
+"""No window for so many times as long as one takes at most: nothing is known of live traffic."""
+
+_QUANTILES = (0.1, 0.5, 0.9)
+_VERSION = 1
+_NO_ROWS = "no live rows yet"
+
+Table = Mapping[str, Values]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """What came of live traffic since the last replay: the columns [rows] of a window, None while it is not full.
+
+    `began_at` is the Unix time of the window's first request in seconds, `waiting` how many requests there are of one
+    that is not full; `problem` says why nothing came that could be read.
+    """
+
+    table: Table | None
+    began_at: float
+    waiting: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveState:
+    """What is remembered between replays: the evidence, and of the last window when it was and what it said."""
+
+    standing: Standing
+    at: float | None = None
+    said: str = ""
+
+
+class LiveDrift:
+    """`Drift` against the columns [rows] of a reference. `longest_s` is how long a window takes at most.
+
+    Raises ValueError for a reference that is too small, and for what `Drift` cannot watch.
+    """
+
+    name = "drift"
+
+    def __init__(self, reference: Table, alpha: float, tolerance: float, cluster: int, longest_s: float) -> None:
+        self._reference = reference
+        self._drift = Drift(columns(reference), alpha, tolerance, cluster)
+        self._stale_s = STALE * longest_s
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is watched."""
+        return self._drift.columns
+
+    def fresh(self) -> LiveState:
+        """Return the state before the first window."""
+        return LiveState(self._drift.fresh())
+
+    def update(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
+        """Add the window, if there is one, after a replay at Unix time `at`."""
+        if observation.table is None or not _rows(observation.table):
+            return state, self._without(observation, state, at)
+        window = self._drift.count(observation.table)
+        standing, verdict = self._drift.update(window, state.standing, observation.began_at)
+        return LiveState(standing, at, verdict.summary), verdict
+
+    def moves(self, observation: Live, before: LiveState) -> tuple[Move, ...]:
+        """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
+        if observation.table is None or not _rows(observation.table):
+            return ()
+        telling = self._drift.telling(self._drift.count(observation.table), before.standing)
+        return tuple(_move(c, self._reference[c.name], observation.table[c.name]) for c in telling)
+
+    def standing(self, state: LiveState) -> Verdict:
+        """Say again what is known, without a new window."""
+        verdict = self._drift.standing(state.standing)
+        if state.at is None:
+            return replace(verdict, state=State.UNKNOWN, summary=_NO_ROWS)
+        return replace(verdict, summary=state.said) if state.said else verdict
+
+    def save(self, state: LiveState) -> dict[str, object]:
+        """Return the state as a value that JSON can hold without loss."""
+        standing = self._drift.save(state.standing)
+        return {"version": _VERSION, "standing": standing, "at": state.at, "said": state.said}
+
+    def restore(self, saved: object) -> tuple[LiveState, str | None]:
+        """Return a saved state, or a fresh one and the reason why the saved one was refused."""
+        if not isinstance(saved, Mapping) or saved.get("version") != _VERSION:
+            return self.fresh(), f"the saved state is not of version {_VERSION}"
+        standing, refused = self._drift.restore(saved.get("standing"))
+        at, said = saved.get("at"), saved.get("said")
+        if refused is not None or not (at is None or isinstance(at, int | float)) or not isinstance(said, str):
+            return self.fresh(), refused or "the saved state is damaged"
+        return LiveState(standing, at, said), None
+
+    def _without(self, observation: Live, state: LiveState, at: float) -> Verdict:
+        """Say what is known where no window was full: for a while what was said last, an alert in any case."""
+        verdict, waiting = self.standing(state), f"{observation.waiting:,} requests wait for the next window"
+        if state.at is not None and at - state.at <= self._stale_s and not observation.problem:
+            return replace(verdict, summary=f"{verdict.summary}; {waiting}" if observation.waiting else verdict.summary)
+        since = "yet" if state.at is None else f"for {format_duration(round(at - state.at))}"
+        why = observation.problem or (f"no window of live rows {since}" if observation.waiting else "")
+        why = why or ("no live rows yet" if state.at is None else f"no live rows {since}")
+        if observation.waiting:
+            why += f"; {waiting}"
+        if verdict.state is State.ALERTING:
+            return replace(verdict, summary=f"{verdict.summary}; {why}")
+        return replace(verdict, state=State.UNKNOWN, summary=f"not known: {why}")
+
+
+def _rows(table: Table) -> int:
+    return max((len(values) for values in table.values()), default=0)
+
+
+def _move(column: Column, then: Values, now: Values) -> Move:
+    """Put what is known of a column then and now into words: quantiles of numbers, shares of categories."""
+    say = _quantiles if isinstance(column.kind, Numbers) else _shares
+    return Move(column.name, *say(column, then, now))
+
+
+def _quantiles(_: Column, then: Values, now: Values) -> tuple[str, str]:
+    return _numbers(then.astype(np.float64)), _numbers(now.astype(np.float64))
+
+
+def _numbers(values: FloatArray) -> str:
+    missing = np.isnan(values)
+    there = values[~missing]
+    found = np.quantile(there, _QUANTILES, method="inverted_cdf").tolist() if len(there) else []
+    parts = [f"{quantile * 100:.0f}% below {value:.4g}" for quantile, value in zip(_QUANTILES, found, strict=False)]
+    return ", ".join([*parts, *([f"{missing.mean():.1%} missing"] if missing.any() else [])])
+
+
+def _shares(column: Column, then: Values, now: Values) -> tuple[str, str]:
+    """Name the categories whose shares have moved most."""
+    before, after = (column.kind.count(values) / max(len(values), 1) for values in (then, now))
+    most: Sequence[int] = np.argsort(-np.abs(after - before), kind="stable")[:3].tolist()
+    return tuple(  # type: ignore[return-value] # of two
+        ", ".join(f"{share[cell]:.1%} {column.kind.cells[cell]}" for cell in most) for share in (before, after)
+    )

@@ -1,0 +1,164 @@
+"""Live traffic from a log to the ticket and back: the agent's own path, with a clock that the test moves on."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from goldwatch.drift.tap import Taps
+from goldwatch.in_force import CannotStart, prepare
+from goldwatch.judgement import Judgement, State, Verdict
+from goldwatch.ledger import Ledger
+from goldwatch.replay import engine
+from goldwatch.replay.workers import Workers
+from goldwatch.runner import Runner
+from goldwatch.testing.clock import FakeClock
+
+from .traffic import config, golden, lines
+
+EVERY_S = 300.0
+MOST = 40
+
+
+class Agent:
+    """An agent whose clock a test moves on from replay to replay, and a log that the test writes."""
+
+    def __init__(self, folder: Path, workers: Workers, clock: FakeClock) -> None:
+        self.log = folder / "requests.log"
+        self.clock = clock
+        self.seen: list[Judgement] = []
+        self.ledger = Ledger(folder / "goldwatch.db")
+        wanted = prepare(folder / "goldwatch.yaml", workers)
+        (self._assignment,) = wanted.assignments
+        self._config = wanted.config
+        self.taps = Taps(clock.time)
+        self.taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
+        self.taps.read()
+        observer: Callable[..., None] = lambda _, judgement, __: self.seen.append(judgement)  # noqa: E731
+        self._runner = Runner(workers, self.ledger, {}, threading.Event(), observer, taps=self.taps)
+
+    def replay(self, written: str = "") -> Verdict:
+        """Write to the log, replay, and return what *drift* says."""
+        with self.log.open("a") as log:
+            log.write(written)
+        self._runner.tick(self._assignment, self._config, self.clock.time())
+        self.clock.advance(EVERY_S)
+        return next(v for v in self.seen[-1].verdicts if v.monitor == "drift")
+
+    def close(self) -> None:
+        self.taps.close()
+        self.ledger.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    found = FakeClock(1_800_000_000.0)
+    monkeypatch.setattr(engine, "replay", functools.partial(engine.replay, wall=found.time))
+    return found
+
+
+@pytest.fixture
+def agent(tmp_path: Path, workers: Workers, clock: FakeClock) -> Iterator[Agent]:
+    golden(tmp_path / "golden")
+    (tmp_path / "requests.log").write_text(lines(1, 500, shift=9))  # before goldwatch came: nobody looks at it
+    config(tmp_path, "{file: requests.log}")
+    found = Agent(tmp_path, workers, clock)
+    yield found
+    found.close()
+
+
+def test_sound_rows_are_steady_and_moved_ones_a_ticket_that_explains_itself_and_closes(agent: Agent) -> None:
+    assert agent.replay().state is State.UNKNOWN
+    for seed in range(2, 6):
+        assert agent.replay(lines(seed, 300)).state is State.STEADY
+    assert agent.ledger.open_alert("model", "model") is None
+
+    for seed in range(10, 10 + MOST):
+        if agent.replay(lines(seed, 300, shift=0.7)).state is State.ALERTING:
+            break
+    alert = agent.ledger.open_alert("model", "model")
+    assert alert is not None
+    assert (alert.monitors, alert.severity) == (("drift",), "ticket")
+    first, *others = alert.text.splitlines()
+    assert first.startswith("[ticket] model is drifting: amount: ")
+    assert "in the reference" in first
+    (column,) = [line for line in others if line.startswith("column   amount: 10% below -1.")]
+    assert column.endswith("in the reference")
+    assert any(line.strip().endswith(" now") for line in others)
+    assert any(line.startswith("rows     300 of 300 live requests between ") for line in others)
+    assert any(line.startswith("since    ") for line in others)
+
+    for seed in range(100, 100 + MOST):
+        if agent.replay(lines(seed, 300)).state is State.RECOVERED:
+            break
+    assert agent.ledger.open_alert("model", "model") is None
+
+
+def test_a_window_waits_for_requests_or_for_its_time_and_none_for_long_is_not_known(agent: Agent) -> None:
+    waiting = agent.replay(lines(2, 150))
+    assert waiting.state is State.UNKNOWN
+    assert "150 requests wait for the next window" in waiting.summary
+    full = agent.replay(lines(3, 50))
+    assert (full.state, agent.seen[-1].live and agent.seen[-1].live.rows) == (State.STEADY, 200)
+
+    some = agent.replay(lines(4, 30))
+    assert some.state is State.STEADY
+    assert "30 requests wait" in some.summary
+    for _ in range(12):
+        last = agent.replay()
+    assert last.state is State.STEADY
+    judged = [judgement.live.rows for judgement in agent.seen if judgement.live is not None]
+    assert judged == [200, 30]
+
+    agent.clock.advance(4 * 3600)
+    last = agent.replay()
+    assert last.state is State.UNKNOWN
+    assert "no live rows for " in last.summary
+
+
+def test_what_cannot_be_read_is_counted_and_said(agent: Agent) -> None:
+    bad = '{"instances": [{"amount": "much", "ratios": [0, 1]}]}\n' * 3 + '{"instances": [[1, 2]]}\n' + "not JSON\n"
+    agent.replay(lines(2, 200) + bad)
+    found = agent.seen[-1].live
+    assert found is not None
+    assert (found.requests, found.rows, found.unreadable) == (205, 200, 5)
+    assert found.reasons["input amount holds a str, expected numbers"] == 3
+    verdict = agent.replay("nothing of it is JSON\n" * 200)
+    assert verdict.state is State.UNKNOWN
+    assert "none of 200 live requests could be read: it is not JSON" in verdict.summary
+
+
+def test_our_own_requests_are_no_live_traffic(agent: Agent) -> None:
+    ours = lines(2, 250, shift=9).replace('{"instances"', '{"headers": {"X-Goldwatch-Replay": "1"}, "instances"')
+    assert agent.replay(ours + lines(3, 200)).state is State.STEADY
+    found = agent.seen[-1].live
+    assert found is not None
+    assert (found.requests, found.synthetic, found.rows) == (450, 250, 200)
+
+
+def test_the_evidence_survives_a_restart(agent: Agent, tmp_path: Path, workers: Workers) -> None:
+    first = agent.replay(lines(2, 300, shift=0.25))
+    assert first.evidence is not None
+    agent.close()
+    again = Agent(tmp_path, workers, agent.clock)
+    try:
+        kept = again.replay()
+        assert (kept.state, kept.summary) == (first.state, first.summary)
+        assert kept.evidence == pytest.approx(first.evidence)
+    finally:
+        again.close()
+
+
+def test_a_golden_set_that_is_too_small_needs_a_reference(tmp_path: Path, workers: Workers) -> None:
+    golden(tmp_path / "golden", 100)
+    with pytest.raises(CannotStart, match="has 100 examples, and a reference needs 400 at least; name a larger sample"):
+        prepare(config(tmp_path, "{file: requests.log}"), workers)
+    (tmp_path / "rows.jsonl").write_text(lines(1, 500))
+    assert prepare(config(tmp_path, "{file: requests.log, reference: rows.jsonl}"), workers).assignments
+    (tmp_path / "rows.jsonl").write_text(lines(1, 3) + '{"amount": []}\n' + lines(1, 500))
+    with pytest.raises(CannotStart, match=r"rows.jsonl:4: input amount has 0 values, expected 1; correct the line"):
+        prepare(config(tmp_path, "{file: requests.log, reference: rows.jsonl}"), workers)
