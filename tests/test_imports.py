@@ -10,11 +10,13 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[1] / "examples/digits.yaml"
 HEAVY = ("numpy", "scipy", "onnxruntime", "onnx", "sklearn", "torch", "tensorflow", "rich", "opentelemetry", "grpc")
+SELDOM = ("typer", "difflib", "statistics", "goldwatch.cli", "goldwatch.metering", "goldwatch.energy.nvml")
+"""What a command, a mistake in the config or a meter needs, and an agent at rest does not."""
 
 
-def heavy_after(program: str) -> list[str]:
-    """Run a program in a fresh interpreter and return which of the heavy packages it has imported."""
-    script = f"{program}\nimport sys\nprint('loaded', *[name for name in {HEAVY} if name in sys.modules])"
+def heavy_after(program: str, names: tuple[str, ...] = HEAVY) -> list[str]:
+    """Run a program in a fresh interpreter and return which of the names it has imported."""
+    script = f"{program}\nimport sys\nprint('loaded', *[name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     return done.stdout.splitlines()[-1].split()[1:]
 
@@ -45,6 +47,19 @@ assert run(assignment, workers, {{}}).judgement.scores
 workers.close()
 """
     assert heavy_after(program) == []
+
+
+def test_the_process_of_the_agent_holds_nothing_of_the_command_line_and_no_meter() -> None:
+    program = f"""
+import goldwatch.daemon
+from pathlib import Path
+from goldwatch.in_force import prepare
+from goldwatch.replay.workers import Workers
+workers = Workers()
+prepare(Path({str(EXAMPLE)!r}), workers)
+workers.close()
+"""
+    assert heavy_after(program, HEAVY + SELDOM) == []
 
 
 def test_the_command_line_imports_no_framework() -> None:

@@ -1,4 +1,7 @@
-"""The process of the agent: a service that follows signals, and its config file where that is asked for."""
+"""The process of the agent: a service that follows signals, and its config file where that is asked for.
+
+`goldwatch run` becomes this process, which holds nothing of the command line: it stays for as long as the pod.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,8 @@ from goldwatch.log import set_up
 from goldwatch.service import Service
 
 log = logging.getLogger("goldwatch")
+
+_TRY_AGAIN_S = 10.0
 
 
 async def serve(path: Path, *, follows: bool = False) -> None:
@@ -61,3 +68,28 @@ async def _first(work: asyncio.Task[Any], ending: asyncio.Task[Any], service: Se
     with contextlib.suppress(asyncio.CancelledError, CannotStart):
         await work
     return False
+
+
+def main(config: str, *options: str) -> int:
+    """Run the agent until it is told to end, and return its exit code. The options are those of `goldwatch run`."""
+    while True:
+        try:
+            asyncio.run(serve(Path(config), follows="--follow" in options))
+        except CannotStart as error:
+            print(error, file=sys.stderr, flush=True)  # noqa: T201
+            if "--patient" not in options:
+                return 2
+        else:
+            return 0
+        _wait(_TRY_AGAIN_S)
+
+
+def _wait(seconds: float) -> None:
+    """Sleep, and end at SIGTERM: the first process of a container would not, without a handler."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    time.sleep(seconds)
+    signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -22,8 +22,6 @@ from goldwatch.drift.tap import Taken
 from goldwatch.energy.footprint import Metered
 from goldwatch.in_force import JUDGES, Assignment
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.metering import measure
-from goldwatch.metering import metered as as_metered
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.load import LoadPlan
@@ -84,9 +82,11 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
         try:
             found = None
             if section is not None:
+                from goldwatch import metering  # noqa: PLC0415 - only who measures energy pays for it
+
                 why_not = courtesy.why_not if courtesy is not None else None
-                measured = measure(section, assignment.target, plan, result, workers, stop, why_not)
-                found = as_metered(section, measured, result.started_at)
+                measured = metering.measure(section, assignment.target, plan, result, workers, stop, why_not)
+                found = metering.metered(section, measured, result.started_at)
             judged = judge(
                 assignment,
                 result,

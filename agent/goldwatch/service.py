@@ -180,8 +180,8 @@ class Service:
 
     def _new_pushers(self, config: Config) -> dict[str, Exporter] | None:
         """Return exporters for a changed section, None for one that is as it was: a new one loses its counters."""
-        now = self._in_force.config.exporters.otlp if self._in_force else None
-        return None if config.exporters.otlp == now else self._pushers(config)
+        now = _pushed(self._in_force.config) if self._in_force else None
+        return None if _pushed(config) == now else self._pushers(config)
 
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
@@ -361,7 +361,7 @@ class Service:
         from goldwatch.export import pushers  # noqa: PLC0415 - only who pushes pays for the SDK
 
         try:
-            return {"otlp": pushers.otlp(config.exporters.otlp, self._failed_push, self._lost_records)}
+            return {"otlp": pushers.otlp(config.exporters.otlp, config.energy, self._failed_push, self._lost_records)}
         except pushers.NotInstalled as error:
             raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
@@ -383,6 +383,11 @@ def _prepared(path: Path, workers: Workers) -> InForce:
     except cardinality.TooManySeries as error:
         raise CannotStart(str(error)) from None
     return wanted
+
+
+def _pushed(config: Config) -> tuple[object, ...]:
+    """Return all of a config that what pushes is made of."""
+    return config.exporters.otlp, config.energy.meters if config.energy is not None else {}
 
 
 def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | None:

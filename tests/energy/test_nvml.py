@@ -11,6 +11,7 @@ from typing import Any
 import pynvml
 import pytest
 
+from goldwatch.energy.meter import Component, Counting
 from goldwatch.energy.nvml import Nvml
 from goldwatch.http_reading import Unreadable
 
@@ -43,6 +44,9 @@ class Driver:
 
     def nvmlDeviceGetName(self, gpu: int) -> str:
         return "a GPU"
+
+    def nvmlDeviceGetUUID(self, gpu: int) -> str:
+        return f"GPU-{gpu}"
 
     def nvmlDeviceGetTotalEnergyConsumption(self, gpu: int) -> int:
         if not self.counts:
@@ -113,6 +117,18 @@ def test_power_is_integrated_only_where_there_is_no_counter() -> None:
     assert meter.read() > first >= 0
     assert meter.detail == "NVML power, integrated: 0 a GPU"
     assert meter.least_window_s == 50
+
+
+def test_each_gpu_with_a_counter_is_told_apart_by_its_uuid() -> None:
+    driver = Driver([1000, 50])
+    meter = Nvml(library=driver)
+    meter.open()
+    driver.millijoules = [2000, 50]
+    assert meter.components() == [Component("GPU-0", "gpu", "0 a GPU", 1.0), Component("GPU-1", "gpu", "1 a GPU", 0.0)]
+    assert isinstance(meter, Counting)
+    without = Nvml(library=Driver([0], watts=[100.0], counts=False))
+    without.open()
+    assert without.components() == [], "power that is read once a minute is no energy"
 
 
 def test_a_counter_that_goes_back_is_no_energy() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goldwatch.energy.meter import Component, Counting
 from goldwatch.energy.rapl import Rapl, zones
 from goldwatch.http_reading import Unreadable
 
@@ -84,6 +85,22 @@ def test_no_part_is_counted_with_its_whole_and_no_zone_twice() -> None:
         Zone(tree, "intel-rapl-mmio:0", "package-0")
         (tree / "intel-rapl").mkdir()
         assert [name for _, name in zones(tree)] == ["package-0", "package-0 dram", "package-1", "package-1 dram"]
+
+
+def test_each_package_and_each_memory_is_told_apart_by_its_own_counter() -> None:
+    with a_tree() as tree:
+        package, memory = Zone(tree, "intel-rapl:0", "package-0", start=7), Zone(tree, "intel-rapl:0:2", "dram")
+        meter = Rapl(tree)
+        meter.open()
+        package.add(2_000_000)
+        memory.add(500_000)
+        assert meter.components() == [
+            Component("intel-rapl:0", "cpu", "package-0", 2.0),
+            Component("intel-rapl:0:2", "memory", "package-0 dram", 0.5),
+        ]
+        assert meter.read() == 2.5
+        assert isinstance(meter, Counting)
+        assert meter.longest_gap_s == pytest.approx(262.1, abs=0.1)
 
 
 def test_polling_is_far_quicker_than_half_a_wrap() -> None:

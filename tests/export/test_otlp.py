@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -32,6 +33,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
 )
 
 from goldwatch import __version__
+from goldwatch.energy.rapl import Rapl
 from goldwatch.export import measurement as m
 from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
 from goldwatch.export.collector import Collector, Protocol
@@ -42,6 +44,7 @@ from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch
+from tests.powercap import Processor
 
 Make = Callable[..., Judgement]
 EVERY_S = 0.5  # which is also how long a push may take
@@ -188,6 +191,26 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, receiver: R
     assert latency.sum == pytest.approx(2 * 80.8173)
     assert (latency.min, latency.max) == (0.0001, 80.0)
     assert latency.scale > 2  # at most 9 % from bound to bound, over six decades
+
+
+@pytest.mark.slow
+def test_the_energy_of_the_hardware_arrives_where_a_meter_counts_it(
+    receiver: Receiver, protocol: Protocol, tmp_path: Path
+) -> None:
+    processor = Processor(tmp_path, watts=2000.0, range_uj=10**12)
+    collector = Collector(receiver.url, protocol, {"X-Token": "s3cret"})
+    exporter = OtlpExporter(collector, Pushing(EVERY_S, meters=[Rapl(processor.tree)]))
+    try:
+        deadline = time.monotonic() + 60
+        while not ((found := receiver.points("hw.energy")) and min(p.as_double for p in found.values()) > 0):
+            assert time.monotonic() < deadline, "no energy came"
+            receiver.next()
+    finally:
+        exporter.close()
+        processor.end()
+    assert list(found) == [("intel-rapl:0", "cpu", "package-0")]
+    energy = receiver.metrics["hw.energy"]
+    assert (energy.unit, energy.sum.is_monotonic) == ("J", True)
 
 
 @pytest.mark.slow

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
+import os
 import sys
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from goldwatch.in_force import Assignment
     from goldwatch.judgement import Judgement
     from goldwatch.replay.workers import Workers
-
-_TRY_AGAIN_S = 10.0
 
 
 class Format(StrEnum):
@@ -72,25 +68,11 @@ def run(
     ] = False,
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
-    from goldwatch import daemon, in_force  # noqa: PLC0415
-
-    while True:
-        try:
-            asyncio.run(daemon.serve(config, follows=follow))
-        except in_force.CannotStart as error:
-            if not patient:
-                fail(str(error))
-            print(error, file=sys.stderr, flush=True)  # noqa: T201
-        else:
-            return
-        _wait(_TRY_AGAIN_S)
-
-
-def _wait(seconds: float) -> None:
-    """Sleep, and end at SIGTERM: the first process of a container would not, without a handler."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    time.sleep(seconds)
-    signal.signal(signal.SIGTERM, before)
+    options = [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted]
+    # The same process begins again without the command line, which takes 2 MB that an agent would keep for good.
+    # -P: what lies in the working directory is nothing to import.
+    program = [sys.executable, "-P", "-m", "goldwatch.daemon", str(config), *options]
+    os.execv(sys.executable, program)  # noqa: S606 - without a shell, as it should be
 
 
 @app.command()

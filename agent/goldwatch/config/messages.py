@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -55,6 +54,8 @@ def _unknown(document: Document, route: Route, known: Sequence[str]) -> None:
 
 def _missing(document: Document, route: Route, known: Sequence[str]) -> None:
     """Say that a key is missing, or that another is misspelt and was meant to be it."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a config with a mistake needs it
+
     parent = document.present(route[:-1])
     others = [key for key in document.section(*parent) if key not in known]
     if near := get_close_matches(str(route[-1]), others, n=1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 _MAX_NAMES = 100  # of a config so large, more would help nobody, and take long to compare
 
@@ -50,6 +49,8 @@ def field_name(route: Route) -> str:
 
 def did_you_mean(wrong: str, names: Iterable[str], otherwise: str = "") -> str:
     """Return what to add to the message about a name that is not known: the nearest one, else all after `otherwise`."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a config with a mistake needs it
+
     names = sorted(names)[:_MAX_NAMES]
     near = get_close_matches(wrong, names, n=1)
     if near:

@@ -7,7 +7,6 @@ expanded by Student's t for the effective degrees of freedom. docs/energy.md sta
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -237,13 +236,15 @@ def _idle(reading: Reading, resolution: Resolution) -> tuple[float, float, float
 
 def _repetition(joules: Sequence[float], load: Sequence[Window]) -> float:
     """Return the standard uncertainty of the mean joules of an inference, from the scatter of the windows."""
+    from statistics import stdev  # noqa: PLC0415 - every agent knows the values of this module, few make one
+
     each = [j / w.inferences for j, w in zip(joules, load, strict=True)]
-    return statistics.stdev(each) / math.sqrt(len(each)) if len(each) > 1 else 0.0
+    return stdev(each) / math.sqrt(len(each)) if len(each) > 1 else 0.0
 
 
 def _spread(joules: Sequence[float], load: Sequence[Window]) -> float:
     each = [j / w.inferences for j, w in zip(joules, load, strict=True)]
-    return (max(each) - min(each)) / statistics.fmean(each) if any(each) else 0.0
+    return (max(each) - min(each)) / (math.fsum(each) / len(each)) if any(each) else 0.0
 
 
 def _interval(value: float, repetition: float, *others: float, n: int) -> Interval:

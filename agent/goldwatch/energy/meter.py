@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from goldwatch.http_reading import Unreadable
 
@@ -59,6 +59,31 @@ class Meter(Protocol):
 
     def shared_with(self) -> str:
         """Say who else may use what is measured, as far as that can be seen; empty for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """What one component of the machine has taken since its meter was opened.
+
+    `id` is unique within the machine, `kind` is cpu, memory or gpu, and `name` is for people.
+    """
+
+    id: str
+    kind: str
+    name: str
+    joules: float
+
+
+@runtime_checkable
+class Counting(Meter, Protocol):
+    """A meter that reads a counter of each component, and so can tell them apart."""
+
+    @property
+    def longest_gap_s(self) -> float:
+        """How long the open meter may stay unread, in seconds: after that a counter may have begun again unseen."""
+
+    def components(self) -> Sequence[Component]:
+        """Read each counter of the open meter. Raises Unreadable."""
 
 
 def least_window_s(resolution: Resolution, at_least_s: float) -> float:

@@ -7,13 +7,14 @@ One reading takes some milliseconds, and the counter moves about every 100 ms, s
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldwatch.energy.meter import Resolution, least_window_s
+from goldwatch.energy.meter import Component, Resolution, least_window_s
 from goldwatch.http_reading import Unreadable
 
 COUNTER_UPDATES_S = 0.1
@@ -29,11 +30,12 @@ _HOW = "a container needs the GPU and the driver capability `utility`: NVIDIA_VI
 
 @dataclass(slots=True)
 class _Gpu:
-    """One GPU: its handle, and a way to read its joules since it was opened."""
+    """One GPU: its handle, a way to read its joules since it was opened, and whether that is a counter's."""
 
     handle: Any
     name: str
     joules: Callable[[], float]
+    counts: bool
 
 
 @dataclass(slots=True)
@@ -98,6 +100,14 @@ class Nvml:
             raise Unreadable("the meter is not open")
         with self._explained("a GPU's energy"):
             return sum(gpu.joules() for gpu in self._gpus)
+
+    longest_gap_s = math.inf
+    """The counter has 64 bits."""
+
+    def components(self) -> Sequence[Component]:
+        """Return each GPU that has a counter, by its UUID. Raises Unreadable."""
+        with self._explained("a GPU's energy"):
+            return [Component(self._uuid(g.handle), "gpu", g.name, g.joules()) for g in self._gpus if g.counts]
 
     def close(self) -> None:
         """Let go of the library."""
@@ -165,8 +175,12 @@ class Nvml:
             start_mj = self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         except self._nvml.NVMLError_NotSupported:
             self._integrated = True
-            return _Gpu(handle, name, _Integral(lambda: self._nvml.nvmlDeviceGetPowerUsage(handle) / 1e3))
-        return _Gpu(handle, name, lambda: self._since(handle, start_mj) / 1e3)
+            return _Gpu(handle, name, _Integral(lambda: self._nvml.nvmlDeviceGetPowerUsage(handle) / 1e3), counts=False)
+        return _Gpu(handle, name, lambda: self._since(handle, start_mj) / 1e3, counts=True)
+
+    def _uuid(self, handle: Any) -> str:  # noqa: ANN401
+        found = self._nvml.nvmlDeviceGetUUID(handle)
+        return found.decode() if isinstance(found, bytes) else str(found)
 
     def _since(self, handle: Any, start_mj: int) -> int:  # noqa: ANN401
         now_mj: int = self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)

@@ -7,11 +7,13 @@ platform, packages included; and a zone that a second driver shows again (intel-
 from __future__ import annotations
 
 import errno
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldwatch.energy.meter import Resolution, least_window_s
+from goldwatch.energy.meter import Component, Resolution, least_window_s
 from goldwatch.http_reading import Unreadable
 
 TREE = Path("/sys/class/powercap")
@@ -48,6 +50,11 @@ class _Zone:
         self.total += (now - self.last) % (self.highest + 1)
         self.last = now
         return self.total
+
+    def component(self) -> Component:
+        """Read it and return it by the name of its folder. Raises Unreadable."""
+        kind = "memory" if self.name.endswith("dram") else "cpu"
+        return Component(self.path.parent.name, kind, self.name, self.advance() / 1e6)
 
 
 class Rapl:
@@ -95,8 +102,16 @@ class Rapl:
     @property
     def poll_s(self) -> float:
         """Four times in a wrap of the fastest counter at the most watts that a package draws, or oftener."""
-        wrap_s = min((zone.highest / 1e6 / MOST_WATTS for zone in self._zones), default=_POLL_S * 4)
-        return min(_POLL_S, wrap_s / 4)
+        return min(_POLL_S, self.longest_gap_s / 4)
+
+    @property
+    def longest_gap_s(self) -> float:
+        """A wrap of the fastest counter at the most watts that a package draws."""
+        return min((zone.highest / 1e6 / MOST_WATTS for zone in self._zones), default=math.inf)
+
+    def components(self) -> Sequence[Component]:
+        """Return each package and each memory, by the folder of its zone. Raises Unreadable."""
+        return [zone.component() for zone in self._zones]
 
     @property
     def least_window_s(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
@@ -26,10 +26,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from goldwatch import __version__
+from goldwatch.energy.meter import Counting
 from goldwatch.export import gen_ai
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.collector import Collector
 from goldwatch.export.exporter import Replayed
+from goldwatch.export.hardware import Hardware
 from goldwatch.export.measurement import Exemplar, Measurement
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.export.otlp_logs import QUEUE as RECORDS
@@ -64,6 +66,7 @@ class Pushing:
     """How to push: how often, with which attributes beside service.name and service.version, and whether traces too.
 
     `failed` is told the signal of each push that fails, `lost` the signal and number of records that were given up.
+    `meters` are read at each push, for what the components of this machine take.
     """
 
     every_s: float
@@ -71,6 +74,7 @@ class Pushing:
     traces: bool = False
     failed: Callable[[str], None] = lambda _: None
     lost: Callable[[str, int], None] = lambda _, __: None
+    meters: Sequence[Counting] = ()
 
 
 class OtlpExporter:
@@ -104,7 +108,9 @@ class OtlpExporter:
             ],
         )
         self._histograms = self._instruments()
-        self._client = gen_ai.ClientMetrics(self._provider.get_meter("goldwatch", __version__))
+        instruments = self._provider.get_meter("goldwatch", __version__)
+        self._client = gen_ai.ClientMetrics(instruments)
+        self._hardware = Hardware(pushing.meters, every_s, instruments)
         often_s = min(every_s, _RECORDS_EVERY_S)
         self._traces: OtlpTraces | None = None
         if pushing.traces:
@@ -156,6 +162,7 @@ class OtlpExporter:
             self._provider.shutdown(timeout_millis=_CLOSE_LIMIT_MS)
         except Exception:  # the SDK raises a bare one
             log.debug("the OpenTelemetry exporter did not end cleanly", exc_info=True)
+        self._hardware.close()
         until = time.monotonic() + _CLOSE_LIMIT_MS / 3000
         for ending in endings:
             ending.join(max(until - time.monotonic(), 0))

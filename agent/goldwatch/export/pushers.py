@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from goldwatch.config.energy import Energy
 from goldwatch.config.sections import Otlp
+from goldwatch.energy.meter import Counting
 from goldwatch.export.collector import Collector, NotInstalled
 from goldwatch.export.otlp import OtlpExporter, Pushing, kubernetes
 
 __all__ = ["NotInstalled", "otlp"]
 
 
-def otlp(section: Otlp, failed: Callable[[str], None], lost: Callable[[str, int], None]) -> OtlpExporter:
-    """Make the exporter of a section. Raises NotInstalled."""
+def otlp(
+    section: Otlp, energy: Energy | None, failed: Callable[[str], None], lost: Callable[[str, int], None]
+) -> OtlpExporter:
+    """Make the exporter of a section, which also reads the counters of the meters in the section `energy`.
+
+    Raises NotInstalled.
+    """
     headers = {name: value.get_secret_value() for name, value in section.headers.items()}
     ca_file = Path(section.ca_file) if section.ca_file else None
     collector = Collector(section.endpoint, section.protocol, headers, ca_file)
-    resource = kubernetes(os.environ)
-    return OtlpExporter(collector, Pushing(section.every_s, resource, section.traces is not None, failed, lost))
+    traces = section.traces is not None
+    pushing = Pushing(section.every_s, kubernetes(os.environ), traces, failed, lost, counting(energy))
+    return OtlpExporter(collector, pushing)
+
+
+def counting(energy: Energy | None) -> Sequence[Counting]:
+    """Return the meters of a section that read counters of components, not yet open."""
+    if energy is None or not energy.meters:
+        return ()
+    from goldwatch.metering import make  # noqa: PLC0415 - only who has meters pays for them
+
+    return [meter for entry in energy.meters.values() if isinstance(meter := make(entry), Counting)]
