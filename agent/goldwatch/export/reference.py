@@ -14,7 +14,8 @@ Prometheus scrapes them at `/metrics`, as text or OpenMetrics, beside `process_*
 `exporters.otlp` the agent pushes the same metrics to an OpenTelemetry collector, where a histogram is exponential. A
 name for Prometheus is the OpenTelemetry name as OpenTelemetry translates it, and labels are called alike on both sides,
 so a query means the same whichever way the metrics came. Beside them it pushes what OpenTelemetry has names for:
-`gen_ai.client.*` of [language models](traces.md#language-models), and [`hw.energy`](energy.md#the-energy-of-the-hardware).
+`gen_ai.client.*` of [language models](traces.md#language-models), and the
+[energy of the hardware](energy.md#the-energy-of-the-hardware).
 
 What is not known is absent, never zero. After a replay that could not be judged the last known scores and examples
 stay, `goldwatch_replay_last_valid_timestamp_seconds` says how old they are, and `goldwatch_verdict` says `unknown`. A
