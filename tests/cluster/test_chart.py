@@ -277,6 +277,7 @@ OPERATED: Rules = {
     ("patch", "goldwatch.dev", "watches/status", ""),
     *((verb, "", "configmaps", "") for verb in ("list", "create", "update")),
     ("list", "", "pods", ""),
+    ("list", "", "services", ""),
     ("list", "serving.kserve.io", "inferenceservices", ""),
     ("create", "", "events", ""),
 }

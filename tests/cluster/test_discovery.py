@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from goldwatch.cluster.discovery import of_inference_services, of_pods
+from goldwatch.cluster.discovery import of_inference_services, of_pods, of_services
 
 GOLDEN = {"goldwatch.dev/golden": "/golden/fraud"}
 
@@ -77,6 +77,23 @@ def test_a_golden_set_has_an_address_or_a_path_and_a_digest() -> None:
         {"path": "/golden/fraud"},
         {"url": address, "digest": ""},
     ]
+
+
+def test_a_service_is_asked_at_its_name_and_its_first_port() -> None:
+    metadata = {"name": "fraud", "namespace": "models", "annotations": GOLDEN}
+    ports = [{"name": "http", "port": 80}, {"name": "metrics", "port": 9090}]
+    quiet = {"metadata": {"name": "quiet", "namespace": "models"}, "spec": {"ports": ports}}
+    (found,) = of_services([{"metadata": metadata, "spec": {"ports": ports}}, quiet])
+    assert found.source == {"apiVersion": "v1", "kind": "Service", "name": "fraud"}
+    assert found.watch["metadata"]["labels"] == {"goldwatch.dev/discovered": "Service"}
+    assert found.watch["spec"]["target"] == {
+        "probe": "open-inference",
+        "url": "http://fraud.models:80",
+        "model": "fraud",
+    }
+    metadata["annotations"] = GOLDEN | {"goldwatch.dev/port": "8080"}
+    (found,) = of_services([{"metadata": metadata, "spec": {"ports": ports}}])
+    assert found.watch["spec"]["target"]["url"] == "http://fraud.models:8080"
 
 
 def service(protocol: str | None, **status: Any) -> dict[str, Any]:

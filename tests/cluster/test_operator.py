@@ -321,9 +321,27 @@ def test_an_inference_service_becomes_a_watch_and_one_of_the_users_is_left_alone
     url = "http://found.models.svc.cluster.local"
     assert found["spec"]["target"] == {"probe": "open-inference", "url": url, "model": "found"}
     assert cluster.plane.ask("GET", f"{WATCHES}/mine")["spec"]["every"] == "1h"
+    # KServe copies the annotations to what it makes, which is no model of its own.
+    made = {"name": "found-predictor", "annotations": annotations}
+    made["labels"] = {"serving.kserve.io/inferenceservice": "found"}
+    cluster.plane.create({"apiVersion": "v1", "kind": "Service", "metadata": made, "spec": {"ports": [{"port": 80}]}})
+    cluster.plane.create(watch("after", golden={"path": "/golden/fraud"}))
+    until(lambda: rows(cluster).get("after", {}).get("Config") == "Accepted", "a look later")
+    assert "found-predictor" not in rows(cluster)
     cluster.plane.ask("DELETE", SERVICES)
     until(lambda: "found" not in rows(cluster), "the Watch goes with the service")
     assert "mine" in rows(cluster)
+
+
+def test_a_service_that_asks_for_it_becomes_a_watch(cluster: Cluster) -> None:
+    annotations = {"goldwatch.dev/golden": "/golden/fraud", "goldwatch.dev/every": "2m"}
+    metadata = {"name": "front", "annotations": annotations}
+    spec = {"ports": [{"port": 80, "targetPort": 8000}], "selector": {"app": "front"}}
+    cluster.plane.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    until(lambda: rows(cluster).get("front", {}).get("Config") == "Accepted", "the Watch")
+    assert config(cluster, "goldwatch-watches")["targets"]["front"]["url"] == "http://front.models:80"
+    cluster.plane.ask("DELETE", "/api/v1/namespaces/models/services/front")
+    until(lambda: "front" not in rows(cluster), "the Watch goes with the Service")
 
 
 SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices"

@@ -1,4 +1,4 @@
-"""Finds deployed models that ask to be watched: pods and InferenceServices with the annotation goldwatch.dev/golden.
+"""Finds deployed models that ask to be watched: pods, Services, InferenceServices annotated goldwatch.dev/golden.
 
 What is found is said as a Watch, which then goes the way of all Watches: judged, shown in `kubectl get watches`, part
 of a config. The annotations are few on purpose; who wants more writes a Watch, and that is never replaced.
@@ -36,8 +36,10 @@ _DEFAULT_PORT = "8000"
 _HASH = "pod-template-hash"
 _LONGEST_NAME = 63
 _LIMIT_S = 15.0
-_SERVICE_VERSION = "serving.kserve.io/v1beta1"
-_SERVICES = f"/apis/{_SERVICE_VERSION}/namespaces/{{}}/inferenceservices"
+_INFERENCE_VERSION = "serving.kserve.io/v1beta1"
+_INFERENCE_SERVICES = f"/apis/{_INFERENCE_VERSION}/namespaces/{{}}/inferenceservices"
+_MADE_FOR = "serving.kserve.io/inferenceservice"
+"""The label of what KServe makes for an InferenceService, to which it copies the annotations too."""
 _PROBES = {"v1": "tensorflow-serving", "v2": "open-inference", "grpc-v2": "open-inference-grpc"}
 """The probe for a protocol of KServe."""
 
@@ -57,15 +59,15 @@ class Discovery:
         self._api = api
         self._namespace = namespace
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
-        self._services = _SERVICES.format(namespace)
+        self._services = f"/api/v1/namespaces/{namespace}/services"
+        self._inference_services = _INFERENCE_SERVICES.format(namespace)
         self._watches = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
         self._told: dict[str, str] = {}
 
     async def run(self, watches: Iterable[Object]) -> bool:
         """Create, change and delete, and say whether anything was. Raises ApiError if nothing can be read."""
         existing = {name_of(watch): watch for watch in watches}
-        asking = of_pods(await self._api.all_of(self._pods, _LIMIT_S))
-        asking += of_inference_services(await self._inference_services())
+        asking = await self._asking()
         wanted = {name_of(found.watch): found for found in asking}
         changed = [await self._make(name, found, existing.get(name)) for name, found in wanted.items()]
         for name, watch in existing.items():
@@ -74,9 +76,21 @@ class Discovery:
                 changed.append(await self._try(name, about, self._api.delete(f"{self._watches}/{name}", _LIMIT_S)))
         return any(changed)
 
-    async def _inference_services(self) -> list[dict[str, Any]]:
+    async def _asking(self) -> list[Found]:
+        """Return all that ask; of several of one name the last is taken."""
+        inference = await self._all_inference_services()
+        by_themselves = {name_of(service) for service in inference if GOLDEN in _annotations(service)}
+
+        async def others(path: str) -> list[dict[str, Any]]:
+            found = await self._api.all_of(path, _LIMIT_S)
+            return [one for one in found if labels_of(one).get(_MADE_FOR) not in by_themselves]
+
+        pods, services = await others(self._pods), await others(self._services)
+        return [*of_pods(pods), *of_services(services), *of_inference_services(inference)]
+
+    async def _all_inference_services(self) -> list[dict[str, Any]]:
         try:
-            return await self._api.all_of(self._services, _LIMIT_S)
+            return await self._api.all_of(self._inference_services, _LIMIT_S)
         except ApiError as error:
             if error.status == 404:  # there is no KServe here
                 return []
@@ -118,6 +132,21 @@ def of_pods(pods: Iterable[Object]) -> list[Found]:
     return [_of_pod(name, min(found, key=lambda p: (_ready_since(p), name_of(p)))) for name, found in ready.items()]
 
 
+def of_services(services: Iterable[Object]) -> list[Found]:
+    """Return a Watch for each Service that asks for it, at its name inside the cluster and the first of its ports."""
+    found = []
+    for service in services:
+        annotations, name = _annotations(service), name_of(service)
+        if GOLDEN not in annotations:
+            continue
+        ports = [str(port["port"]) for port in (service.get("spec") or {}).get("ports") or []]
+        port = annotations.get(_PORT) or next(iter(ports), _DEFAULT_PORT)
+        url = f"http://{name}.{service['metadata']['namespace']}:{port}"
+        watch = _watch(name, "Service", {"probe": "open-inference", "url": url, "model": name}, annotations)
+        found.append(Found(watch, reference(service, "v1", "Service")))
+    return found
+
+
 def of_inference_services(services: Iterable[Object]) -> list[Found]:
     """Return a Watch for each InferenceService that asks for it and has an address."""
     found = []
@@ -130,7 +159,7 @@ def of_inference_services(services: Iterable[Object]) -> list[Found]:
         probe = _PROBES.get(str(model.get("protocolVersion") or "v1").lower(), "open-inference")
         target = {"probe": probe, "url": url, "model": name_of(service)}
         watch = _watch(name_of(service), "InferenceService", target, _annotations(service))
-        found.append(Found(watch, reference(service, _SERVICE_VERSION, "InferenceService")))
+        found.append(Found(watch, reference(service, _INFERENCE_VERSION, "InferenceService")))
     return found
 
 
