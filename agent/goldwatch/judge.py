@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from goldwatch.score.agreement import not_a_number, standings
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged, slices_of
 from goldwatch.score.tokens import token_use
+from goldwatch.scratch import blocks, column, zeros
 
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
@@ -161,6 +162,7 @@ class _Case:
     _live: LiveWindow | None = field(init=False, default=None)
     _outcome: NDArray[np.uint8] = field(init=False)
     _answered: NDArray[np.bool_] = field(init=False)
+    _counts: NDArray[np.int64] = field(init=False)
     _sent: int = field(init=False)
     _latencies_s: NDArray[np.float64] = field(init=False)
     _outputs: dict[str, NDArray[Any]] = field(init=False)
@@ -179,15 +181,17 @@ class _Case:
     def __post_init__(self) -> None:
         outcome = self.columns.array("outcome")
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
-        self._answered = outcome == Outcome.OK
+        self._answered = column(len(outcome), np.bool_, lambda rows: outcome[rows] == Outcome.OK)
         self._outcome = outcome[:: self.facts.samples]  # of requests, which may hold several examples
         self._refuse(not_a_number(self._outputs, self._answered))
-        self._sent = int(np.count_nonzero(self._outcome != Outcome.NOT_SENT))
+        self._counts = self._counted()
+        self._sent = int(self._counts.sum() - self._counts[Outcome.NOT_SENT])
         self._latencies_s = self._latencies()
         self._reference = Reference.of(self.golden)
         self._task = judged(self.golden)
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
-        self._answers = Answers(self._task.right(self._outputs) & self._answered, self._answered)
+        right = self._task.right(self._outputs)
+        self._answers = Answers(np.logical_and(right, self._answered, out=right), self._answered)
         self._validity = self._judged_valid()
         self._metered = self.facts.measured()
         self._scores = self._task.scores(self._outputs, self._answered) if self._validity[0] is Validity.VALID else ()
@@ -195,16 +199,25 @@ class _Case:
         self._throughput = self._answered_per_s()
         self._footprint = self._comes_to()
 
-    def _refuse(self, nan: NDArray[np.bool_]) -> None:
+    def _refuse(self, nan: Iterable[int]) -> None:
         """Take answers that hold NaN for bad ones: they are neither right nor wrong, and whoever asked got nothing."""
-        if not nan.any():
-            return
-        self._answered = self._answered & ~nan
-        starts = np.arange(0, len(nan), self.facts.samples)
-        bad = np.logical_or.reduceat(nan, starts)
-        self._outcome = np.where(bad, np.uint8(Outcome.BAD_ANSWER), self._outcome)
-        errors = {**self.facts.errors, "the answer holds NaN": int(np.count_nonzero(bad))}
-        self.facts = replace(self.facts, errors=errors)
+        bad = 0
+        for example in nan:
+            if not bad:
+                self._outcome = column(len(self._outcome), np.uint8, lambda rows, of=self._outcome: of[rows])
+            self._answered[example] = False
+            request = example // self.facts.samples
+            bad += int(self._outcome[request] != Outcome.BAD_ANSWER)
+            self._outcome[request] = Outcome.BAD_ANSWER
+        if bad:
+            self.facts = replace(self.facts, errors={**self.facts.errors, "the answer holds NaN": bad})
+
+    def _counted(self) -> NDArray[np.int64]:
+        """Count the requests by their outcome."""
+        found = np.zeros(len(Outcome), dtype=np.int64)
+        for rows in blocks(len(self._outcome)):
+            found += np.bincount(self._outcome[rows], minlength=len(Outcome))
+        return found
 
     def _judged_valid(self) -> tuple[Validity, tuple[str, ...]]:
         """Say whether the replay can be judged, and the reasons why not."""
@@ -216,28 +229,37 @@ class _Case:
             return Validity.INVALID, reasons
         if self.facts.given_up is not None:
             return Validity.INSUFFICIENT, (self.facts.given_up,)
-        answered = int(self._answered.sum())
+        answered = int(np.count_nonzero(self._answered))
         if answered < LEAST_ANSWERED * self.golden.examples:
             why = f"only {answered:,} of {self.golden.examples:,} examples were answered"
             return Validity.INSUFFICIENT, (why, *sorted(self.facts.errors, key=lambda e: -self.facts.errors[e])[:3])
         return Validity.VALID, ()
 
     def _disturbed(self) -> tuple[str, ...]:
-        late_ns = self.columns.array("late_ns")[:: self.facts.samples][self._outcome != Outcome.NOT_SENT]
         return disturbed(
-            (late_ns / 1e9).tolist() if self.facts.scenario in OPEN else (),
+            self._late_s() if self.facts.scenario in OPEN else (),
             Found(**self.facts.disturbances),
             self.facts.description,
             self.facts.description_after,
             self.settings.latency_limit_s,
         )
 
+    def _late_s(self) -> Iterator[float]:
+        late_ns, outcome = self.columns.array("late_ns")[:: self.facts.samples], self._outcome
+        for rows in blocks(len(outcome)):
+            yield from (late_ns[rows][outcome[rows] != Outcome.NOT_SENT] / 1e9).tolist()
+
     def _latencies(self) -> NDArray[np.float64]:
         """Return the latency of each answered request in seconds: of an open load, from when it was due."""
-        ns = self.columns.array("latency_ns")
-        if self.facts.scenario in OPEN:
-            ns = ns + self.columns.array("dispatch_delay_ns")
-        return np.asarray(ns[:: self.facts.samples][self._outcome == Outcome.OK] / 1e9)
+        names = ["latency_ns", *(["dispatch_delay_ns"] if self.facts.scenario in OPEN else [])]
+        parts = [self.columns.array(name)[:: self.facts.samples] for name in names]
+        found, end = zeros(int(self._counts[Outcome.OK]), np.float64), 0
+        for rows in blocks(len(self._outcome)):
+            ok = self._outcome[rows] == Outcome.OK
+            some = sum(part[rows][ok] for part in parts) / 1e9
+            found[end : end + len(some)] = some
+            end += len(some)
+        return found
 
     def verdicts(self, states: Mapping[str, Any]) -> Verdicts:
         """Let each monitor look at the replay.
@@ -272,7 +294,6 @@ class _Case:
         validity, reasons = self._validity
         valid = validity is Validity.VALID
         right, usually = self._answers.right, self._reference.usually_right
-        counts = np.bincount(self._outcome, minlength=len(Outcome))
         return Judgement(
             watch=self.facts.watch,
             target=self.facts.target,
@@ -287,13 +308,13 @@ class _Case:
             validity=validity,
             reasons=reasons,
             description=self.facts.description,  # type: ignore[arg-type] # plain values, on their way into JSON
-            outcomes={o.label: int(counts[o]) for o in Outcome if counts[o]},
+            outcomes={o.label: int(self._counts[o]) for o in Outcome if self._counts[o]},
             errors=self.facts.errors,
             open_s=self.facts.open_s,
             first_request_s=self.facts.first_request_s,
             latencies_s=(),
             throughput=self._throughput,
-            quantiles=quantiles(self._latencies_s.tolist(), (*REPORTED, self.settings.latency_quantile)),
+            quantiles=quantiles(self._latencies_s.data, (*REPORTED, self.settings.latency_quantile)),
             scores=self._scores,
             difference=self._difference if valid else None,
             verdicts=tuple(verdicts),
@@ -313,7 +334,7 @@ class _Case:
     def _checks(self) -> tuple[Check, ...]:
         found = [referee.repeats(self.facts.pairs_s)] if self.facts.pairs_s else []
         if (lengths := self._task.lengths(self._outputs, self._answered)) is not None:
-            found.append(referee.lengths(*lengths))
+            found.append(referee.lengths(lengths))
         return tuple(found)
 
     def observed(self) -> Observed:
@@ -358,13 +379,17 @@ class _Case:
         limit_s = self.settings.latency_limit_s
         if limit_s is None:
             return None
-        lost = int(np.isin(self._outcome, (Outcome.TIMEOUT, Outcome.CRASHED)).sum())
-        late = int(np.count_nonzero(self._latencies_s > limit_s)) + lost
+        latencies_s = self._latencies_s
+        late = int(self._counts[Outcome.TIMEOUT] + self._counts[Outcome.CRASHED])
+        late += sum(int(np.count_nonzero(latencies_s[rows] > limit_s)) for rows in blocks(len(latencies_s)))
         return Requests(late, self._sent) if self._sent else None
 
     def _usual_latency(self) -> Latency | None:
         """Return what a request usually took; None if none was answered."""
-        return Latency(float(np.log(self._latencies_s).mean())) if self._latencies_s.size else None
+        taken_s = self._latencies_s
+        if not taken_s.size:
+            return None
+        return Latency(sum(float(np.log(taken_s[rows]).sum()) for rows in blocks(taken_s.size)) / taken_s.size)
 
     def _taken(self) -> Figures:
         """Return what one of something took; nothing where nothing was to be measured after this replay."""
@@ -400,13 +425,17 @@ class _Case:
 
     def _answered_per_s(self) -> float | None:
         """Return answered examples per second, from the first request that was sent to the last answer."""
-        sent = self.columns.array("outcome") != Outcome.NOT_SENT
         if not self._answered.any():
             return None
-        sent_ns = self.columns.array("sent_ns")[sent]
-        ended_ns = sent_ns + self.columns.array("latency_ns")[sent]
-        span_s = float(ended_ns.max() - sent_ns.min()) / 1e9
-        return int(self._answered.sum()) / span_s if span_s > 0 else math.nan
+        outcome, sent_ns, latency_ns = (self.columns.array(name) for name in ("outcome", "sent_ns", "latency_ns"))
+        first_ns, last_ns = [], []
+        for rows in blocks(len(outcome)):
+            sent = outcome[rows] != Outcome.NOT_SENT
+            if sent.any():
+                first_ns.append(int(sent_ns[rows][sent].min()))
+                last_ns.append(int((sent_ns[rows] + latency_ns[rows])[sent].max()))
+        span_s = float(max(last_ns) - min(first_ns)) / 1e9
+        return int(np.count_nonzero(self._answered)) / span_s if span_s > 0 else math.nan
 
 
 def output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:

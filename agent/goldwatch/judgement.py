@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -278,7 +278,7 @@ class Judgement:
     scenario: str = "single-stream"
     rate_per_s: float | None = None
     in_flight: int = 1
-    late_s: tuple[float, ...] = ()
+    late_s: Sequence[float] = ()
     energy: Energy | None = None
     energy_missing: str = ""
     footprint: Footprint | None = None
@@ -293,8 +293,10 @@ class Judgement:
     live: LiveWindow | None = None
 
     def __post_init__(self) -> None:
-        # Eight bytes each: a golden set may have a million examples.
-        object.__setattr__(self, "latencies_s", array("d", self.latencies_s))
+        # Eight bytes each, and not even these in memory of our own where they are many (see `scratch`).
+        for name in ("latencies_s", "late_s"):
+            if not isinstance(times := getattr(self, name), array | memoryview):
+                object.__setattr__(self, name, array("d", times))
 
     @property
     def headline(self) -> Score | None:
@@ -303,7 +305,8 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
-        return asdict(self) | {"latencies_s": list(self.latencies_s)}
+        times = {"latencies_s": list(self.latencies_s), "late_s": list(self.late_s)}
+        return asdict(replace(self, latencies_s=(), late_s=())) | times
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Judgement:

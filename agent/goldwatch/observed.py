@@ -8,9 +8,12 @@ from __future__ import annotations
 import base64
 import math
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from goldwatch.scratch import blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,10 +48,13 @@ def observe(
     """Make it of the outcomes [n] and the latencies of answered requests in seconds; `sent` counts the requests."""
     import numpy as np  # noqa: PLC0415 - the agent hands it on, and does not look into it
 
-    bins = np.rint(BINS_PER_E * np.log(np.maximum(latencies_s, 1e-9))).astype(np.int64)
-    values, counts = np.unique(bins, return_counts=True)
-    latency = {str(value): int(count) for value, count in zip(values.tolist(), counts.tolist(), strict=True)}
-    return Observed(len(right), sent, _packed(right), _packed(answered), latency)
+    latency: Counter[int] = Counter()
+    for rows in blocks(len(latencies_s)):
+        bins = np.rint(BINS_PER_E * np.log(np.maximum(latencies_s[rows], 1e-9))).astype(np.int64)
+        values, counts = np.unique(bins, return_counts=True)
+        latency.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    named = {str(value): latency[value] for value in sorted(latency)}
+    return Observed(len(right), sent, _packed(right), _packed(answered), named)
 
 
 def bits(text: str, examples: int) -> NDArray[np.bool_]:

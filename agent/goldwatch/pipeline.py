@@ -221,7 +221,7 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
     judgement = dataclasses.replace(
         judgement,
         latencies_s=result.latencies_s(),
-        late_s=tuple(result.late_s()),
+        late_s=result.late_s(),
         most_per_s=load.most_per_s,
         most_tokens_per_s=load.tokens_per_s,
         most_cpu=load.cpu_share,

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
 from goldwatch.judgement import Flip, SliceShare, SliceStanding
-from goldwatch.score.agreement import Expected, Slicing, _tail, difference, standings
+from goldwatch.score.agreement import Expected, difference, standings
+from goldwatch.score.slices import Slicing, tail
 
 NAMES = ("cat", "dog", "owl")
 
@@ -95,7 +96,7 @@ def test_a_slice_that_is_all_of_the_set_is_no_finding():
 def test_the_tail_is_the_hypergeometric_distributions(population, data):
     members, draws = (data.draw(st.integers(0, population)) for _ in range(2))
     inside = data.draw(st.integers(0, min(members, draws)))
-    assert _tail(inside, population, members, draws) == pytest.approx(
+    assert tail(inside, population, members, draws) == pytest.approx(
         hypergeom.sf(inside - 1, population, members, draws), rel=1e-8, abs=1e-12
     )
 

@@ -57,7 +57,7 @@ def test_without_cause_a_check_fails_no_oftener_than_it_says() -> None:
 
     def wordy(chance: np.random.Generator) -> Check:
         reference = chance.integers(1, 100, 40)
-        return referee.lengths(chance.permutation(reference).tolist(), reference.tolist())
+        return referee.lengths(zip(chance.permutation(reference).tolist(), reference.tolist(), strict=True))
 
     most = 4000 * referee.ERROR + 4 * math.sqrt(4000 * referee.ERROR)
     assert false_failures(noisy) <= most
@@ -69,8 +69,8 @@ def test_without_cause_a_check_fails_no_oftener_than_it_says() -> None:
     [([50] * 20, Passed.NO), ([95] * 20, Passed.YES), ([100] * 20, Passed.YES), ([10] + [100] * 19, Passed.YES)],
 )
 def test_answers_that_shrank(now: list[int], passed: Passed) -> None:
-    assert referee.lengths(now, [100] * 20).passed is passed
+    assert referee.lengths(zip(now, [100] * 20, strict=True)).passed is passed
 
 
 def test_lengths_of_nothing_tell_nothing() -> None:
-    assert referee.lengths([], []).passed is Passed.UNKNOWN
+    assert referee.lengths([]).passed is Passed.UNKNOWN

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldwatch import scratch
 from goldwatch.golden.error import GoldenError, quoted, reason
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LINES = "examples.jsonl"
 TEXT = "text"
 JSON = "json"
 MOST_LINE_BYTES = 2**20
+_BYTES_AT_ONCE = 2**20
 
 
 class Lines:
@@ -37,7 +39,7 @@ class Lines:
                 self._memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if stream.seek(0, 2) else b""
         except OSError as error:
             raise GoldenError(file.parent, f"{file.name} cannot be read: {reason(error)}") from error
-        self._starts = self._lines()
+        self._starts = self._beginnings()
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -62,18 +64,34 @@ class Lines:
         """Return the error of one line."""
         return GoldenError(self.file.parent, f"{self.file.name}:{index + 1}: {problem}")
 
-    def _lines(self) -> NDArray[Any]:
+    def _beginnings(self) -> NDArray[Any]:
         """Return where each line begins, and where the last one ends."""
         import numpy as np  # noqa: PLC0415 - the agent opens sets, but reads no examples
 
-        starts, position, size = [0], 0, len(self._memory)
-        while position < size:
-            end = self._memory.find(b"\n", position) + 1 or size
-            if end - position > MOST_LINE_BYTES:
-                raise self.error(len(starts) - 1, f"longer than {MOST_LINE_BYTES:,} bytes; leave this example out")
-            starts.append(end)
-            position = end
-        return np.array(starts, dtype=np.int64)
+        size = len(self._memory)
+        lines = sum(len(ends) for ends in self._ends())
+        unfinished = bool(size) and self._memory[size - 1 :] != b"\n"
+        starts = scratch.zeros(lines + unfinished + 1, np.int64)
+        position = 1
+        for ends in self._ends():
+            starts[position : position + len(ends)] = ends
+            position += len(ends)
+        if unfinished:
+            starts[-1] = size
+        for some in scratch.blocks(len(starts) - 1):
+            long = np.flatnonzero(np.diff(starts[some.start : some.stop + 1]) > MOST_LINE_BYTES)
+            if long.size:
+                why = f"longer than {MOST_LINE_BYTES:,} bytes; leave this example out"
+                raise self.error(some.start + int(long[0]), why)
+        return starts
+
+    def _ends(self) -> Iterator[NDArray[Any]]:
+        """Yield where lines end, some bytes at a time."""
+        import numpy as np  # noqa: PLC0415 - as above
+
+        for start in range(0, len(self._memory), _BYTES_AT_ONCE):
+            some = np.frombuffer(self._memory[start : start + _BYTES_AT_ONCE], np.uint8)
+            yield start + 1 + np.flatnonzero(some == ord("\n"))
 
 
 class TextColumn:

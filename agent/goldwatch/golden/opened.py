@@ -14,6 +14,7 @@ from goldwatch.golden.error import GoldenError, quoted, reason
 from goldwatch.golden.lines import LINES, Lines, TextColumn
 from goldwatch.golden.manifest import MANIFEST, TENSORS, File, Manifest, Task, parse
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.scratch import blocks, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,9 +118,12 @@ class GoldenSet:
             return self.examples, 1
         import numpy as np  # noqa: PLC0415 - the agent opens a set without it
 
-        codes = self.tensor("clusters")
-        sizes = np.bincount(codes[codes >= 0])
-        alone = int(np.count_nonzero(codes < 0))
+        codes, alone = self.tensor("clusters"), 0
+        sizes = zeros(1 + max((int(codes[rows].max()) for rows in blocks(len(codes))), default=-1), np.int64)
+        for rows in blocks(len(codes)):
+            inside = codes[rows][codes[rows] >= 0]
+            alone += rows.stop - rows.start - len(inside)
+            np.add.at(sizes, inside, 1)
         return int(np.count_nonzero(sizes)) + alone, max(int(sizes.max(initial=0)), 1)
 
     def check_values(self) -> None:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from goldwatch.golden.error import quoted
 from goldwatch.golden.lines import LINES, Lines, line_problems
 from goldwatch.golden.manifest import TENSORS, Manifest
+from goldwatch.scratch import blocks
 
 Tensor: TypeAlias = Callable[[str], NDArray[Any]]
-
-_BLOCK_BYTES = 16 * 2**20
 
 
 def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> Iterator[str]:
@@ -54,17 +53,15 @@ def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:
 
 
 def _not_finite(name: str, values: NDArray[Any]) -> Iterator[str]:
-    """Report the examples that hold NaN or infinity; looks at a block at a time, since a set may exceed the memory."""
+    """Report the examples that hold NaN or infinity."""
     if values.dtype.kind != "f":
         return
-    count, first = 0, -1
-    step = max(1, _BLOCK_BYTES // values[0].nbytes)
-    for start in range(0, len(values), step):
-        block = values[start : start + step]
-        bad = np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))
-        if first < 0 and len(bad):
-            first = start + int(bad[0])
-        count += len(bad)
+
+    def endless(rows: slice) -> NDArray[np.bool_]:
+        block = values[rows]
+        return np.asarray(~np.isfinite(block).reshape(len(block), -1).all(axis=1))
+
+    count, first = _bad(len(values), endless, values[:1].size)
     if count:
         yield (
             f"{TENSORS}: tensor {quoted(name)} holds NaN or infinity in {count:,} of {len(values):,} examples, "
@@ -72,21 +69,34 @@ def _not_finite(name: str, values: NDArray[Any]) -> Iterator[str]:
         )
 
 
+def _bad(rows: int, which: Callable[[slice], NDArray[np.bool_]], width: int = 1) -> tuple[int, int]:
+    """Return how many of the rows are bad, and the first of them; a block at a time, since a set may exceed memory."""
+    count, first = 0, -1
+    for block in blocks(rows, width):
+        bad = np.flatnonzero(which(block))
+        if first < 0 and len(bad):
+            first = block.start + int(bad[0])
+        count += len(bad)
+    return count, first
+
+
 def _out_of_range(name: str, values: NDArray[Any], low: int, high: int, why: str) -> Iterator[str]:
-    bad = np.flatnonzero((values < low) | (values > high))
-    if len(bad):
+    count, first = _bad(len(values), lambda rows: (values[rows] < low) | (values[rows] > high))
+    if count:
         yield (
-            f"{TENSORS}: tensor {quoted(name)} is out of range in {len(bad):,} of {len(values):,} examples, "
-            f"the first is example {bad[0]} with {values[bad[0]]}; expected {low} to {high} ({why}); "
+            f"{TENSORS}: tensor {quoted(name)} is out of range in {count:,} of {len(values):,} examples, "
+            f"the first is example {first} with {values[first]}; expected {low} to {high} ({why}); "
             "correct these values and freeze the set again"
         )
 
 
 def _outside_0_to_1(name: str, values: NDArray[Any]) -> Iterator[str]:
-    bad = np.argwhere(~((values >= 0) & (values <= 1)))  # NaN is no number of these either
-    if len(bad):
-        replay, example = bad[0]
+    every = values.reshape(-1)
+    # NaN is no number of these either.
+    count, first = _bad(every.size, lambda rows: ~((every[rows] >= 0) & (every[rows] <= 1)))
+    if count:
+        replay, example = divmod(first, values.shape[1])
         yield (
-            f"{TENSORS}: tensor {quoted(name)} is out of range in {len(bad):,} of {values.size:,} places, the first is "
+            f"{TENSORS}: tensor {quoted(name)} is out of range in {count:,} of {values.size:,} places, the first is "
             f"example {example} of replay {replay} with {values[replay, example]}; expected 0 to 1; freeze it again"
         )

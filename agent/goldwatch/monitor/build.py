@@ -21,6 +21,7 @@ from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing, slow
 from goldwatch.monitor.slower import Learning, Slower
 from goldwatch.monitor.worse import Worse
+from goldwatch.scratch import column
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class Reference:
     @property
     def usually_right(self) -> NDArray[np.float64]:
         """The share of the replays in which each example was right [n]."""
-        return np.asarray(self.right.sum(axis=0) / sum(self.replays))
+        right, replays = self.right, sum(self.replays)
+        return column(self.examples, np.float64, lambda rows: right[:, rows].sum(axis=0) / replays)
 
     def copied(self, times: int) -> Reference:
         """Return that of a set so many times as large, of examples like these."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from goldwatch.monitor.bounds import upper_clustered
 from goldwatch.monitor.detector import FloatArray
+from goldwatch.scratch import blocks, column
 
 BOUND_ERRORS = {"pooled": 0.008, "stable": 0.002}
 """The errors of the two bounds: together they hold with at least 99 % probability over the reference.
@@ -60,12 +61,13 @@ def groups(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float,
     that nothing worse could be told from it.
     """
     _check(right, replays, tolerance)
-    everything = np.ones(right.shape[1], dtype=np.bool_)
-    failures = int(sum(replays) * right.shape[1] - right.sum())
+    examples = right.shape[1]
+    everything = np.broadcast_to(np.True_, examples)
+    failures = int(sum(replays) * examples - right.sum())
     found = [_group("pooled", everything, failures, sum(replays), tolerance, cluster)]
     if replays[1] > 0:
-        stable = right[0] == replays[0]
-        missed = int(np.sum(replays[1] - right[1][stable]))
+        stable = column(examples, np.bool_, lambda rows: right[0, rows] == replays[0])
+        missed = sum(int(np.sum(replays[1] - right[1, rows][stable[rows]])) for rows in blocks(examples))
         found.append(_group("stable", stable, missed, replays[1], tolerance, cluster))
     usable = tuple(group for group in found if group is not None)
     if not usable:
@@ -114,7 +116,7 @@ def _check(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float)
         raise ValueError(f"the reference counts must have shape [2, examples], not {list(right.shape)}")
     if replays[0] < 1 or replays[1] < 0:
         raise ValueError(f"the first half of the reference needs a replay, and there are {replays}")
-    if np.any(right < 0) or np.any(right > np.array(replays)[:, np.newaxis]):
+    if right.min() < 0 or any(counts.max() > most for counts, most in zip(right, replays, strict=True)):
         raise ValueError(f"an example was right more often than there were replays {replays}, or less than never")
     if not 0 <= tolerance < 1:
         raise ValueError(f"the accuracy that may be lost lies between 0 and 1, not {tolerance}")

@@ -6,7 +6,7 @@ While it alerts, the same test runs with its null turned round, to tell a recove
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from goldwatch.judgement import Severity, Verdict
 from goldwatch.monitor.detector import Detector, FloatArray
 from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.monitor.rates import Group, groups, log_ratios
+from goldwatch.scratch import blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +69,7 @@ class Worse:
         cluster = self._cluster
 
         def back(best: int) -> FloatArray:
-            failed = self._failed(~(observation.answered & observation.right))[self._group_of_bet[best]]
+            failed = self._sizes[self._group_of_bet[best]] - self._right(observation)[self._group_of_bet[best]]
             return self._recovery(best).log_e(failed) / cluster
 
         return self._episodes.update(state, self.log_e(observation), back, at, self._summary(observation))
@@ -79,7 +80,7 @@ class Worse:
         An unanswered example counts as right: whatever it would have been, this can only lower them. That answers are
         missing is the business of *failing*.
         """
-        failed = self._failed(observation.answered & ~observation.right)[self._group_of_bet]
+        failed = self._wrong(observation)[self._group_of_bet]
         return log_ratios(failed, self._sizes[self._group_of_bet], self._null, self._alternative) / self._cluster
 
     def standing(self, state: Standing) -> Verdict:
@@ -106,8 +107,20 @@ class Worse:
     def _recovery(self, best: int) -> _Recovery:
         return self._recoveries[int(self._group_of_bet[best])]
 
-    def _failed(self, wrong: NDArray[np.bool_]) -> FloatArray:
-        return np.array([np.count_nonzero(wrong & group.members) for group in self.groups], dtype=np.float64)
+    def _wrong(self, observation: Answers) -> FloatArray:
+        """Count the wrong answers of each group [groups]."""
+        return self._counted(lambda rows: observation.answered[rows] & ~observation.right[rows])
+
+    def _right(self, observation: Answers) -> FloatArray:
+        """Count the right answers of each group [groups]."""
+        return self._counted(lambda rows: observation.answered[rows] & observation.right[rows])
+
+    def _counted(self, which: Callable[[slice], NDArray[np.bool_]]) -> FloatArray:
+        found = np.zeros(len(self.groups))
+        for rows in blocks(self.groups[0].members.size):
+            chosen = which(rows)
+            found += [np.count_nonzero(chosen & group.members[rows]) for group in self.groups]
+        return found
 
     def _check(self, observation: Answers) -> None:
         n = self.groups[0].members.shape
@@ -118,8 +131,11 @@ class Worse:
         answered = int(np.count_nonzero(observation.answered))
         if answered == 0:
             return "no example was answered"
-        wrong = self._failed(observation.answered & ~observation.right)
-        accuracy = np.count_nonzero(observation.answered & observation.right) / answered
+        wrong = self._wrong(observation)
+        right = sum(
+            np.count_nonzero(observation.answered[r] & observation.right[r]) for r in blocks(observation.right.size)
+        )
+        accuracy = right / answered
         parts = [f"accuracy {accuracy:.4f}"]
         for group, count in zip(self.groups, wrong, strict=True):
             if group.name == "pooled":

@@ -1,4 +1,4 @@
-"""The columns of observations of one replay, in memory that agent and worker share.
+"""The columns of observations of one replay, in memory that agent and worker share, or in a file if they are large.
 
 The worker writes each row as it happens, so that a crash, a hang or a kill loses nothing but the request in flight,
 and the agent can see from outside how long each request has been under way. Layout: eight 64-bit words of progress,
@@ -12,12 +12,12 @@ import contextlib
 import math
 import mmap
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from goldwatch import scratch
 from goldwatch.probe import TensorSpec
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ _HEADER_BYTES = 64
 _FLIGHT_BYTES = 16
 MOST_IN_FLIGHT = 256
 """The most requests at a time."""
+
+OWN_BYTES = 1 << 24
+"""Columns up to this size, some 250,000 rows of ten numbers, lie in memory: no disk is near the usual replay."""
 
 _ALIGN = 64
 
@@ -104,12 +107,11 @@ class Columns:
     @classmethod
     def create(cls, layout: Layout, examples: Sequence[int]) -> Columns:
         """Make new columns for a replay of `examples`, one a row."""
-        fd = _anonymous_file()
-        os.ftruncate(fd, _offsets(layout)[1])
-        columns = cls(fd, layout)
+        columns = cls(scratch.open_file(_offsets(layout)[1], OWN_BYTES), layout)
         for name in _TOKENS if layout.tokens else ():
             start = columns._offsets[name]
-            columns._memory[start : start + 8 * layout.rows] = _UNKNOWN * layout.rows
+            for rows in scratch.blocks(layout.rows):
+                columns._memory[start + 8 * rows.start : start + 8 * rows.stop] = _UNKNOWN * (rows.stop - rows.start)
         for row, example in enumerate(examples):
             columns.example[row] = example
         return columns
@@ -200,10 +202,3 @@ def _offsets(layout: Layout) -> tuple[dict[str, int], int]:
 
 def _aligned(size: int) -> int:
     return -(-size // _ALIGN) * _ALIGN
-
-
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("goldwatch-replay", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

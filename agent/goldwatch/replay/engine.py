@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Protocol
 
+from goldwatch import scratch
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import Description, TensorSpec
 from goldwatch.replay.columns import Columns, Layout, Phase
@@ -118,24 +118,25 @@ class Replay:
         counts = Counter(self.columns.outcome[:: self.samples])
         return {outcome.label: counts[outcome] for outcome in Outcome if counts[outcome]}
 
-    def latencies_s(self) -> array[float]:
+    def latencies_s(self) -> Sequence[float]:
         """Return the latency of each answered request in seconds, in the order of the rows.
 
-        It counts from when it was due for an open load, and from when it was sent for a closed one. Eight bytes each:
-        a set may have a million examples.
+        It counts from when it was due for an open load, and from when it was sent for a closed one.
         """
         columns = self.columns
-        delays = columns.dispatch_delay_ns if self.open_load else bytes(columns.layout.rows)
+        delays = columns.dispatch_delay_ns if self.open_load else repeat(0, columns.layout.rows)
         rows = zip(columns.latency_ns, delays, columns.outcome, strict=True)
         chosen = islice(rows, 0, None, self.samples)
-        return array("d", ((ns + delay) / 1e9 for ns, delay, outcome in chosen if outcome == Outcome.OK))
+        seconds = ((ns + delay) / 1e9 for ns, delay, outcome in chosen if outcome == Outcome.OK)
+        return scratch.numbers(seconds, columns.layout.rows)
 
-    def late_s(self) -> list[float]:
+    def late_s(self) -> Sequence[float]:
         """Return by how many seconds goldwatch itself sent each request of an open load too late."""
         if not self.open_load:
-            return []
+            return ()
         rows = zip(self.columns.late_ns, self.columns.outcome, strict=True)
-        return [ns / 1e9 for ns, o in islice(rows, 0, None, self.samples) if o != Outcome.NOT_SENT]
+        seconds = (ns / 1e9 for ns, o in islice(rows, 0, None, self.samples) if o != Outcome.NOT_SENT)
+        return scratch.numbers(seconds, self.columns.layout.rows)
 
 
 class _End(Enum):

@@ -6,7 +6,7 @@ evidence, and pages nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from goldwatch.replay.disturbances import Found
@@ -31,7 +31,7 @@ def late_limit_s(latency_limit_s: float | None) -> float:
 
 
 def disturbed(
-    late_s: Sequence[float],
+    late_s: Iterable[float],
     found: Found,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
@@ -45,11 +45,13 @@ def disturbed(
     return (*_late(late_s, late_limit_s(latency_limit_s)), *_disturbances(found), *_rollout(before, after))
 
 
-def _late(late_s: Sequence[float], limit_s: float) -> Iterator[str]:
-    late = sum(each > limit_s for each in late_s)
-    if late > MOST_LATE * len(late_s):
+def _late(late_s: Iterable[float], limit_s: float) -> Iterator[str]:
+    late = requests = 0
+    for each in late_s:
+        late, requests = late + (each > limit_s), requests + 1
+    if late > MOST_LATE * requests:
         yield (
-            f"goldwatch sent {late:,} of {len(late_s):,} requests more than {1e3 * limit_s:g} ms after they were due; "
+            f"goldwatch sent {late:,} of {requests:,} requests more than {1e3 * limit_s:g} ms after they were due; "
             "give it more CPU, or lower the rate"
         )
 

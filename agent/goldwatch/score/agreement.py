@@ -8,22 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.judgement import Difference, Flip, SliceShare, SliceStanding
-
-_SLICE_ERROR = 0.01
-_ROWS_AT_ONCE = 1 << 14
+from goldwatch.judgement import Difference, Flip, SliceStanding
+from goldwatch.score.slices import Slicing, Tally, where
+from goldwatch.scratch import blocks, column
 
 Outputs = Mapping[str, NDArray[np.generic]]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Slicing:
-    """One way to cut the golden set: `codes` [n] index into `values`; a negative code is in no slice."""
-
-    codes: IntArray
-    values: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +23,8 @@ class Expected:
 
     `outputs` are arrays [n, ...] by name, `tolerances` the largest absolute difference by output that is none (0 if not
     named), `decision` names the output [n, classes] whose largest value is the answer. `labels` [n] index
-    `class_names`; a class without a name is called by its index.
+    `class_names`; a class without a name is called by its index. `clusters` [n] numbers what stands or falls together,
+    -1 for an example by itself.
     """
 
     outputs: Outputs
@@ -41,19 +33,26 @@ class Expected:
     labels: IntArray
     class_names: Sequence[str] = ()
     slices: Mapping[str, Slicing] | None = None
+    clusters: IntArray | None = None
+
+    @property
+    def width(self) -> int:
+        """How many values an example has in all outputs together."""
+        return sum(values[:1].size for values in self.outputs.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marks:
-    """How the answers of n examples stand: right `then`, right `now`, and whether the answer `differs`, bool [n] each.
+    """How some of the answers stand [m] each: right `then`, right `now`, whether the answer `differs`, what `moved`.
 
-    `flip` says of an example by its index what its label, its reference and its answer now are.
+    `furthest` is the largest distance of any answered one from its reference.
     """
 
     then: BoolArray
     now: BoolArray
     differs: BoolArray
-    flip: Callable[[int], Flip]
+    moved: BoolArray
+    furthest: float
 
 
 def difference(now: Outputs, answered: BoolArray, expected: Expected, listed: int = 50) -> Difference:
@@ -62,105 +61,121 @@ def difference(now: Outputs, answered: BoolArray, expected: Expected, listed: in
     `now` has every expected output, of the same shape; rows of examples that were not `answered` [n] are not read.
     Raises KeyError for an output that is missing and ValueError for one of another shape.
     """
-    marks = _classes(now[expected.decision], answered, expected)
-    return summary(distances(now, answered, expected), answered, marks, expected.slices or {}, listed)
+    _check(now, expected)
+    ours, theirs = now[expected.decision], expected.outputs[expected.decision]
+    labels, names = expected.labels, expected.class_names
+
+    def marks(rows: slice) -> Marks:
+        some, truth = answered[rows], labels[rows]
+        then = theirs[rows].argmax(axis=1)
+        found = np.where(some, ours[rows].argmax(axis=1), then)
+        furthest, moved = _distances(now, some, expected, rows)
+        return Marks(then == truth, found == truth, found != then, moved, furthest)
+
+    def flip(i: int) -> Flip:
+        then, found = int(theirs[i].argmax()), int(ours[i].argmax())
+        return Flip(i, _named(labels[i], names), _named(then, names), _named(found, names))
+
+    return summary(answered, marks, flip, Cuts(expected.slices or {}, expected.clusters, expected.width), listed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cuts:
+    """How a golden set is cut: its slices, its clusters [n] if there are any, and the values that an example has."""
+
+    slices: Mapping[str, Slicing]
+    clusters: IntArray | None = None
+    width: int = 1
 
 
 def summary(
-    found: tuple[float, BoolArray], answered: BoolArray, marks: Marks, slices: Mapping[str, Slicing], listed: int = 50
+    answered: BoolArray,
+    marks: Callable[[slice], Marks],
+    flip: Callable[[int], Flip],
+    cuts: Cuts,
+    listed: int = 50,
 ) -> Difference:
-    """Put together the largest distance, which examples moved [n], and what the answers' marks tell of flips."""
-    largest, moved = found
-    changed = marks.differs & answered
-    harmful = changed & marks.then & ~marks.now
-    helpful = changed & ~marks.then & marks.now
-    neutral = changed & (marks.then == marks.now)
-    first = np.concatenate([np.flatnonzero(kind) for kind in (harmful, helpful, neutral)])[:listed]
+    """Put together what `marks` says of some rows at a time; `flip` says of an example what its answers are."""
+    tally = Tally(cuts.slices, cuts.clusters)
+    furthest, moved, counts = 0.0, 0, np.zeros(3, dtype=np.int64)
+    first: tuple[list[int], ...] = ([], [], [])
+    for rows in blocks(len(answered), cuts.width):
+        found, some = marks(rows), answered[rows]
+        changed = found.differs & some
+        harmful = changed & found.then & ~found.now
+        kinds = (harmful, changed & ~found.then & found.now, changed & (found.then == found.now))
+        for kind, (which, seen) in enumerate(zip(kinds, first, strict=True)):
+            counts[kind] += np.count_nonzero(which)
+            if len(seen) < listed:
+                seen.extend((rows.start + np.flatnonzero(which)[: listed - len(seen)]).tolist())
+        furthest, moved = max(furthest, found.furthest), moved + int(np.count_nonzero(found.moved))
+        tally.add(rows, harmful, some & found.then, some)
     return Difference(
         compared=int(np.count_nonzero(answered)),
-        moved=int(np.count_nonzero(moved)),
-        harmful=int(np.count_nonzero(harmful)),
-        helpful=int(np.count_nonzero(helpful)),
-        neutral=int(np.count_nonzero(neutral)),
-        largest=largest,
-        flips=tuple(marks.flip(int(i)) for i in first),
-        where=_where(harmful, marks.then, answered, slices),
+        moved=moved,
+        harmful=int(counts[0]),
+        helpful=int(counts[1]),
+        neutral=int(counts[2]),
+        largest=furthest,
+        flips=tuple(flip(i) for i in [i for seen in first for i in seen][:listed]),
+        where=where(tally),
     )
 
 
-def not_a_number(outputs: Outputs, answered: BoolArray) -> BoolArray:
-    """Return which of the answered examples hold NaN in an output [n]: what no label and no tolerance can judge."""
-    found = np.zeros(answered.shape, dtype=np.bool_)
-    for values in outputs.values():
-        if values.dtype.kind != "f":
-            continue
-        for start in range(0, len(values), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            found[rows] |= np.isnan(values[rows]).reshape(len(values[rows]), -1).any(axis=1)
-    return found & answered
+def not_a_number(outputs: Outputs, answered: BoolArray) -> Iterator[int]:
+    """Yield the answered examples that hold NaN in an output: what no label and no tolerance can judge."""
+    floats = [values for values in outputs.values() if values.dtype.kind == "f"]
+    for rows in blocks(len(answered), sum(values[:1].size for values in floats)):
+        found = np.zeros(len(answered[rows]), dtype=np.bool_)
+        for values in floats:
+            found |= np.isnan(values[rows]).reshape(len(found), -1).any(axis=1)
+        yield from (rows.start + np.flatnonzero(found & answered[rows])).tolist()
 
 
 def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float, BoolArray]:
     """Return the largest distance of any answered example, and for each example whether it moved [n]."""
+    _check(now, expected)
+    furthest = 0.0
+
+    def moved(rows: slice) -> BoolArray:
+        nonlocal furthest
+        far, found = _distances(now, answered[rows], expected, rows)
+        furthest = max(furthest, far)
+        return found
+
+    found = column(len(answered), np.bool_, moved, expected.width)
+    return furthest, found
+
+
+def _check(now: Outputs, expected: Expected) -> None:
+    for name, reference in expected.outputs.items():
+        if now[name].shape != reference.shape:
+            raise ValueError(f"output {name!r} has shape {now[name].shape}, the reference {reference.shape}")
+
+
+def _distances(now: Outputs, answered: BoolArray, expected: Expected, rows: slice) -> tuple[float, BoolArray]:
+    """Return the largest distance of any answered example of some rows, and for each whether it moved [m]."""
     furthest, moved = 0.0, np.zeros(answered.shape, dtype=np.bool_)
     if not answered.any():
         return furthest, moved
     for name, reference in expected.outputs.items():
-        if now[name].shape != reference.shape:
-            raise ValueError(f"output {name!r} has shape {now[name].shape}, the reference {reference.shape}")
-        far = _furthest(now[name][answered], reference[answered])
+        far = _furthest(now[name][rows][answered], reference[rows][answered])
         furthest = max(furthest, float(far.max()))
         moved[answered] |= far > expected.tolerances.get(name, 0.0)
     return furthest, moved
 
 
 def _furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the largest absolute difference of each example [n]."""
-    found = np.empty(len(now))
-    for start in range(0, len(now), _ROWS_AT_ONCE):  # what is needed beside the answers does not grow with the set
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        # In float64, since unsigned integers wrap around; equal infinities (masked logits) differ by nothing.
-        ours, theirs = now[rows].astype(np.float64), reference[rows].astype(np.float64)
-        far: NDArray[np.float64] = np.zeros_like(ours)
-        np.subtract(ours, theirs, out=far, where=ours != theirs)
-        found[rows] = np.abs(far).reshape(len(far), -1).max(axis=1, initial=0.0)
-    return found
-
-
-def _classes(outputs: NDArray[np.generic], answered: BoolArray, expected: Expected) -> Marks:
-    """Mark the answers of a classifier, which are the classes that it ranks first."""
-    then = expected.outputs[expected.decision].argmax(axis=1)
-    now = np.where(answered, outputs.argmax(axis=1), then)
-    labels, names = expected.labels, expected.class_names
-
-    def flip(i: int) -> Flip:
-        return Flip(i, _named(labels[i], names), _named(then[i], names), _named(now[i], names))
-
-    return Marks(then == labels, now == labels, now != then, flip)
+    """Return the largest absolute difference of each example [m]."""
+    # In float64, since unsigned integers wrap around; equal infinities (masked logits) differ by nothing.
+    ours, theirs = now.astype(np.float64), reference.astype(np.float64)
+    far: NDArray[np.float64] = np.zeros_like(ours)
+    np.subtract(ours, theirs, out=far, where=ours != theirs)
+    return np.asarray(np.abs(far).reshape(len(far), -1).max(axis=1, initial=0.0))
 
 
 def _named(index: int, names: Sequence[str]) -> str:
     return names[index] if 0 <= index < len(names) else str(int(index))
-
-
-def _where(
-    harmful: BoolArray, was_right: BoolArray, answered: BoolArray, slices: Mapping[str, Slicing]
-) -> tuple[SliceShare, ...]:
-    """Return the slices that hold more harmful flips than chance would put there, those with most flips first.
-
-    Only an example that was right can turn wrong, so the flips are taken for a draw without replacement from the
-    answered examples that were right: the tail of the hypergeometric distribution, at 1 % over all slices together
-    (Bonferroni over their values).
-    """
-    right, flips = answered & was_right, int(np.count_nonzero(harmful))
-    tests = sum(len(slicing.values) for slicing in slices.values())
-    found = []
-    for name, value, members in _members(slices):
-        inside = int(np.count_nonzero(harmful & members))
-        tail = _tail(inside, int(np.count_nonzero(right)), int(np.count_nonzero(right & members)), flips)
-        if inside > 0 and tail <= _SLICE_ERROR / tests:
-            found.append(SliceShare(name, value, inside, int(np.count_nonzero(answered & members))))
-    return tuple(sorted(found, key=lambda share: (-share.flips, share.examples, share.slice, share.value)))
 
 
 def standings(
@@ -170,28 +185,15 @@ def standings(
 
     `right` [n] are right now, `usually` [n] is the share of the reference replays in which an example was.
     """
-    found = []
-    for name, value, members in _members(slices):
-        inside = members & answered
-        if n := int(np.count_nonzero(inside)):
-            found.append(SliceStanding(name, value, n, float(right[inside].mean()), float(usually[inside].mean())))
-    return tuple(found)
-
-
-def _members(slices: Mapping[str, Slicing]) -> Iterator[tuple[str, str, BoolArray]]:
-    for name, slicing in slices.items():
-        for code, value in enumerate(slicing.values):
-            yield name, value, slicing.codes == code
-
-
-def _tail(inside: int, population: int, members: int, draws: int) -> float:
-    """Return P(X >= inside) for X the members among `draws` from a population without replacement."""
-    from scipy.special import gammaln  # noqa: PLC0415 - only a replay with flips pays for scipy
-
-    def log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
-
-    low, high = max(inside, draws - (population - members)), min(draws, members)
-    x = np.arange(low, high + 1)
-    logs = log_choose(members, x) + log_choose(population - members, draws - x)
-    return float(np.exp(logs - log_choose(population, np.array(draws))).sum())
+    sums = {name: np.zeros((3, len(slicing.values))) for name, slicing in slices.items()}
+    for rows in blocks(len(answered)):
+        some = answered[rows]
+        for name, slicing in slices.items():
+            for kind, weights in enumerate((some, some & right[rows], np.where(some, usually[rows], 0.0))):
+                sums[name][kind] += slicing.sums(rows, weights)
+    return tuple(
+        SliceStanding(name, value, int(n), float(now / n), float(then / n))
+        for name, slicing in slices.items()
+        for value, (n, now, then) in zip(slicing.values, sums[name].T, strict=True)
+        if n
+    )

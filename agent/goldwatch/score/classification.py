@@ -6,86 +6,156 @@ whether this deployment changed: that comparison is paired, and the monitors' bu
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Score
-from goldwatch.score.means import proportion, proportion_interval
+from goldwatch.score.clusters import Clusters
+from goldwatch.score.means import Share
+from goldwatch.scratch import blocks
 
 _K = 5
 _RESAMPLES = 1000
 _SEED = 20260101
 _CELLS_AT_ONCE = 1 << 20
-_ROWS_AT_ONCE = 1 << 14
+_LARGEST_KEY = 1 << 62
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
 def scores(
-    outputs: NDArray[np.floating], reference: NDArray[np.floating], labels: IntArray, answered: BoolArray
+    outputs: NDArray[np.floating],
+    reference: NDArray[np.floating],
+    labels: IntArray,
+    answered: BoolArray,
+    clusters: Clusters | None = None,
 ) -> tuple[Score, ...]:
     """Return the scores over the answered examples; none if there is no such example.
 
     `outputs` and `reference` [n, classes] rank the classes of each example, `labels` [n] and `answered` [n]. A score's
     reference is taken over the same examples, so that the two are comparable. Equal outputs rank by the lower index.
-    Raises ValueError for shapes that do not fit.
+    Intervals are wider where examples come in `clusters`. Raises ValueError for shapes that do not fit.
     """
     if outputs.ndim != 2 or outputs.shape != reference.shape or not labels.shape == answered.shape == outputs.shape[:1]:
         raise ValueError(f"outputs {outputs.shape}, reference {reference.shape} and labels {labels.shape} do not fit")
-    now, then, truth = outputs[answered], reference[answered], labels[answered]
-    if truth.size == 0:
+    n, classes = outputs.shape
+    right = Share("accuracy", clusters)
+    near = Share(f"top{_K}_accuracy", clusters) if classes > _K else None
+    ours, theirs = _Cells(clusters), _Cells()
+    for rows in blocks(n, classes):
+        some = answered[rows]
+        now, then, truth = outputs[rows][some], reference[rows][some], labels[rows][some]
+        first, first_then = now.argmax(axis=1), then.argmax(axis=1)
+        right.add(rows, some, first == truth, first_then == truth)
+        if near is not None:
+            near.add(rows, some, _within(now, truth, _K), _within(then, truth, _K))
+        ours.add(truth, first, rows, some)
+        theirs.add(truth, first_then)
+    if right.n == 0:
         return ()
-    found = [proportion("accuracy", _within(now, truth, 1), _within(then, truth, 1))]
-    if outputs.shape[1] > _K:
-        found.append(proportion(f"top{_K}_accuracy", _within(now, truth, _K), _within(then, truth, _K)))
-    found.append(_macro_f1(now.argmax(axis=1), then.argmax(axis=1), truth))
-    return tuple(found)
+    found = [right.score(), *([near.score()] if near is not None else [])]
+    return (*found, _macro_f1(ours, theirs, right))
 
 
 def macro_f1(labels: IntArray, predicted: IntArray) -> float:
     """Return the mean F1 over the classes that occur among labels or predictions, as scikit-learn's does."""
-    cells = _Cells(labels, predicted)
-    return float(cells.macro_f1(cells.counts[np.newaxis, :])[0])
+    cells = _Cells()
+    cells.add(labels, predicted)
+    return cells.table().macro_f1()
 
 
 def _within(outputs: NDArray[np.floating], labels: IntArray, k: int) -> BoolArray:
-    """Return for each example whether its label is among the first k classes [n]."""
-    if k == 1:
-        return np.asarray(outputs.argmax(axis=1) == labels)
-    found = np.empty(len(outputs), np.bool_)
-    for start in range(0, len(outputs), _ROWS_AT_ONCE):  # what is needed beside the answers does not grow with the set
-        some, of = outputs[start : start + _ROWS_AT_ONCE], labels[start : start + _ROWS_AT_ONCE, np.newaxis]
-        own = np.take_along_axis(some, of, axis=1)
-        earlier = np.arange(some.shape[1]) < of
-        ahead = np.count_nonzero((some > own) | ((some == own) & earlier), axis=1)
-        found[start : start + _ROWS_AT_ONCE] = ahead < k
-    return found
+    """Return for each example whether its label is among the first k classes [m]."""
+    of = labels[:, np.newaxis]
+    own = np.take_along_axis(outputs, of, axis=1)
+    earlier = np.arange(outputs.shape[1]) < of
+    ahead = np.count_nonzero((outputs > own) | ((outputs == own) & earlier), axis=1)
+    return np.asarray(ahead < k)
 
 
-def _macro_f1(now: IntArray, then: IntArray, labels: IntArray) -> Score:
-    value, n = macro_f1(labels, now), labels.size
-    right = int(np.count_nonzero(now == labels))
-    if right in (0, n):
+def _macro_f1(ours: _Cells, theirs: _Cells, right: Share) -> Score:
+    table = ours.table()
+    value = table.macro_f1()
+    if right.now in (0, right.n):
         # Resampling examples that are all right, or all wrong, shows no spread; the accuracy's exact bounds do.
-        low, high = proportion_interval(right, n)
+        low, high = right.interval()
     else:
-        low, high = _Cells(labels, now).interval(n)
-    return Score("macro_f1", value, min(low, value), max(high, value), n, macro_f1(labels, then))
+        low, high = table.interval(right.n) if ours.clusters is None else table.clustered(*ours.by_cluster())
+    return Score("macro_f1", value, min(low, value), max(high, value), right.n, theirs.table().macro_f1())
 
 
 class _Cells:
+    """Counts of the pairs of label and prediction that occur, some rows at a time; by cluster too if there are any."""
+
+    def __init__(self, clusters: Clusters | None = None) -> None:
+        self.clusters = clusters
+        self._counts: Counter[tuple[int, ...]] = Counter()
+        self._alone = 0
+
+    def add(
+        self, labels: IntArray, predicted: IntArray, rows: slice = slice(0), answered: BoolArray | None = None
+    ) -> None:
+        """Add examples [k]; those of a set with clusters are the `answered` [m] ones of some rows."""
+        parts = [labels, predicted]
+        if self.clusters is not None:
+            codes = self.clusters.codes[rows][answered]
+            parts.append(np.where(codes < 0, -1 - self._alone - np.cumsum(codes < 0), codes))
+            self._alone += int(np.count_nonzero(codes < 0))
+        self._counts.update(_counted(parts))
+
+    def table(self) -> _Table:
+        """Return the confusion matrix."""
+        pairs: Counter[tuple[int, ...]] = Counter()
+        for key, count in self._counts.items():
+            pairs[key[:2]] += count
+        ordered = sorted(pairs)
+        return _Table(np.array(ordered, dtype=np.int64).T, np.array([pairs[pair] for pair in ordered], dtype=np.int64))
+
+    def by_cluster(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Return the cell, the cluster and the count [entries] of all that occurs; both are numbered from 0."""
+        keys = np.array(sorted(self._counts), dtype=np.int64)
+        _, cell = np.unique(keys[:, :2], axis=0, return_inverse=True)
+        _, cluster = np.unique(keys[:, 2], return_inverse=True)
+        counts = np.array([self._counts[tuple(key)] for key in keys.tolist()], dtype=np.int64)
+        return cell.ravel(), cluster, counts
+
+
+def _counted(parts: list[IntArray]) -> dict[tuple[int, ...], int]:
+    """Return how often each combination of the parts [k] occurs."""
+    lows = [int(part.min(initial=0)) for part in parts]
+    widths = [int(part.max(initial=0)) - low + 1 for part, low in zip(parts, lows, strict=True)]
+    if math.prod(widths) > _LARGEST_KEY:
+        found, counts = np.unique(np.stack(parts), axis=1, return_counts=True)
+        return dict(zip(map(tuple, found.T.tolist()), counts.tolist(), strict=True))
+    key = np.zeros(len(parts[0]), dtype=np.int64)
+    for part, low, width in zip(parts, lows, widths, strict=True):
+        key = key * width + (part - low)
+    values, counts = np.unique(key, return_counts=True)
+    columns = []
+    for low, width in zip(reversed(lows), reversed(widths), strict=True):
+        values, own = np.divmod(values, width)
+        columns.append((own + low).tolist())
+    return dict(zip(zip(*reversed(columns), strict=True), counts.tolist(), strict=True))
+
+
+class _Table:
     """The occupied cells of a confusion matrix, from which examples can be resampled without holding the empty ones."""
 
-    def __init__(self, labels: IntArray, predicted: IntArray) -> None:
-        classes = np.union1d(np.unique(labels), np.unique(predicted))
-        cells = np.searchsorted(classes, labels) * classes.size
-        cells += np.searchsorted(classes, predicted)
-        occupied, self.counts = np.unique(cells, return_counts=True)
-        self._label, self._predicted = np.divmod(occupied, classes.size)
-        self._hit, self._classes = self._label == self._predicted, classes.size
+    def __init__(self, pairs: IntArray, counts: IntArray) -> None:
+        """Make it of the label and the prediction [2, cells], in rising order, and how many examples have them."""
+        classes = np.unique(pairs)
+        self._label, self._predicted = np.searchsorted(classes, pairs)
+        self._hit, self._classes, self.counts = self._label == self._predicted, classes.size, counts
 
-    def macro_f1(self, counts: IntArray) -> NDArray[np.float64]:
+    def macro_f1(self) -> float:
+        """Return macro F1."""
+        return float(self._resampled(self.counts[np.newaxis, :])[0])
+
+    def _resampled(self, counts: IntArray) -> NDArray[np.float64]:
         """Return macro F1 [resamples] of cell counts [resamples, cells]: 2 hits / (labelled + predicted), averaged."""
         both = self._by_class(counts, self._label) + self._by_class(counts, self._predicted)
         hits = self._by_class(np.where(self._hit, counts, 0), self._label)
@@ -108,6 +178,19 @@ class _Cells:
         shares, values = self.counts / n, []
         for start in range(0, _RESAMPLES, chunk):
             size = min(chunk, _RESAMPLES - start)
-            values.append(self.macro_f1(random.multinomial(n, shares, size=size)))
+            values.append(self._resampled(random.multinomial(n, shares, size=size)))
+        low, high = np.quantile(np.concatenate(values), [0.025, 0.975])
+        return float(low), float(high)
+
+    def clustered(self, cell: IntArray, cluster: IntArray, counts: IntArray) -> tuple[float, float]:
+        """Return the same where whole clusters are drawn again: `counts` [entries] of a cell in a cluster."""
+        clusters = int(cluster.max()) + 1
+        if clusters < 2:
+            return 0.0, 1.0  # one cluster says nothing of others
+        random, values = np.random.default_rng(_SEED), []
+        for _ in range(_RESAMPLES):
+            times = np.bincount(random.integers(0, clusters, clusters), minlength=clusters)
+            drawn = np.bincount(cell, counts * times[cluster], minlength=self.counts.size).astype(np.int64)
+            values.append(self._resampled(drawn[np.newaxis, :]))
         low, high = np.quantile(np.concatenate(values), [0.025, 0.975])
         return float(low), float(high)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from goldwatch.judgement import Quantile
+from goldwatch.scratch import ascending
 
 REPORTED = (0.5, 0.9, 0.99)
 _CONFIDENCE = 0.99
@@ -67,8 +68,8 @@ def at_most(ordered: Sequence[float], q: float) -> float | None:
 
 def quantiles(latencies_s: Sequence[float], wanted: Sequence[float] = REPORTED) -> tuple[Quantile, ...]:
     """Return the wanted quantiles of latencies in seconds, each if it can be certified; none of no latencies."""
-    ordered = sorted(latencies_s)
-    if not ordered:
+    ordered = ascending(latencies_s)
+    if not len(ordered):
         return ()
     return tuple(
         Quantile(q, quantile(ordered, q), at_most(ordered, q)) if certifiable(len(ordered), q) else Quantile(q, None)

@@ -6,7 +6,7 @@ that of the validated model: the same text, or a vector within the tolerance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,12 +16,18 @@ from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Difference, Flip, Score
 from goldwatch.score import classification
-from goldwatch.score.agreement import Expected, Marks, Outputs, Slicing, difference, distances, summary
-from goldwatch.score.means import mean, proportion
+from goldwatch.score.agreement import Cuts, Expected, Marks, Outputs, difference, distances, summary
+from goldwatch.score.clusters import Clusters
+from goldwatch.score.means import Share, mean
+from goldwatch.score.slices import Slicing
 from goldwatch.score.text import chrf, matches, token_f1
+from goldwatch.scratch import blocks, column
 
 _SHOWN = 80
-_ROWS_AT_ONCE = 1 << 14
+_TEXT_WIDTH = 64
+_TEXTS_AT_ONCE = 1 << 12
+"""The texts of so many examples are kept, once they are read; of a larger set they are read some at a time."""
+
 _NEAR_ONE = 1e-3
 
 BoolArray = NDArray[np.bool_]
@@ -49,8 +55,8 @@ class Judged(Protocol):
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return how far each answer is from its reference [n], from 0 to 1."""
 
-    def lengths(self, outputs: Outputs, answered: BoolArray) -> tuple[list[int], list[int]] | None:
-        """Return how long the answers are, and their references, in the same order; None if answers have no length."""
+    def lengths(self, outputs: Outputs, answered: BoolArray) -> Iterable[tuple[int, int]] | None:
+        """Return how long each answer is, and its reference; None if answers have no length."""
 
 
 def judged(golden: GoldenSet) -> Judged:
@@ -65,21 +71,18 @@ class _Classification:
         manifest = golden.manifest
         self._decision = manifest.decision
         self._labels = golden.tensor("labels")
-        self._expected = Expected(
-            outputs={name: golden.tensor(f"outputs.{name}") for name in manifest.outputs},
-            tolerances={name: spec.tolerance for name, spec in manifest.outputs.items()},
-            decision=manifest.decision,
-            labels=self._labels,
-            class_names=(manifest.labels.classes if manifest.labels else None) or (),
-            slices=slices_of(golden),
+        self._expected = _expected(
+            golden, self._labels, class_names=(manifest.labels.classes if manifest.labels else None) or ()
         )
+        self._clusters = clusters_of(golden)
 
     def right(self, outputs: Outputs) -> BoolArray:
-        return np.asarray(outputs[self._decision].argmax(axis=1) == self._labels)
+        now, labels = outputs[self._decision], self._labels
+        return column(len(labels), np.bool_, lambda rows: now[rows].argmax(axis=1) == labels[rows], now.shape[1])
 
     def scores(self, outputs: Outputs, answered: BoolArray) -> tuple[Score, ...]:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        return classification.scores(now, then, self._labels, answered)  # type: ignore[arg-type] # numbers, by manifest
+        return classification.scores(now, then, self._labels, answered, self._clusters)  # type: ignore[arg-type] # numbers, by manifest
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         return difference(outputs, answered, self._expected)
@@ -92,7 +95,7 @@ class _Classification:
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows]))
+        return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows]), now.shape[1])
 
     def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
         return None
@@ -104,111 +107,156 @@ class _Generation:
     def __init__(self, golden: GoldenSet) -> None:
         labels = golden.manifest.labels
         self._decision = golden.manifest.decision
-        self._reference = golden.text(f"outputs.{self._decision}")[:]
-        self._answers = [line["answers"] for line in golden.lines()] if labels is not None else None
-        self._within = labels is not None and labels.match == "contains"
-        self._slices = slices_of(golden)
-        self._was_right = self._matching(self._reference, np.ones(len(self._reference), dtype=np.bool_))
+        self._labelled, self._within = labels is not None, labels is not None and labels.match == "contains"
+        self._slices, self._clusters = slices_of(golden), clusters_of(golden)
+        self._lines, self._examples = golden.lines(), golden.examples
+        self._known = self._read(range(self._examples)) if self._examples <= _TEXTS_AT_ONCE else None
+        self._was_right = self._column(np.bool_, self._right_reference)
 
     def right(self, outputs: Outputs) -> BoolArray:
-        now = _texts(outputs[self._decision])
-        differs = np.asarray(now != self._reference, dtype=np.bool_)
-        return np.where(differs, self._matching(now, differs), self._was_right)
+        kept = outputs[self._decision]
+        return self._column(np.bool_, lambda rows: self._right(kept, rows))
 
     def scores(self, outputs: Outputs, answered: BoolArray) -> tuple[Score, ...]:
         if not answered.any():
             return ()
-        now, then = _texts(outputs[self._decision])[answered], self._reference[answered]
-        same = np.asarray(now == then, dtype=np.bool_)
-        agreement = proportion("agreement", same, np.ones_like(same))
-        likeness = np.array([chrf_or_equal(a, b) for a, b in zip(now, then, strict=True)])
-        found = [agreement, mean("chrf", likeness, np.ones_like(likeness))]
-        if self._answers is not None:
-            wanted = [self._answers[i] for i in np.flatnonzero(answered)]
-            f1 = [np.array([token_f1(t, a) for t, a in zip(texts, wanted, strict=True)]) for texts in (now, then)]
-            accuracy = proportion("accuracy", self.right(outputs)[answered], self._was_right[answered])
-            found = [accuracy, mean("token_f1", *f1), *found]
-        return tuple(found)
+        kept = outputs[self._decision]
+        agreement, accuracy = (Share(name, self._clusters) for name in ("agreement", "accuracy"))
+        for rows in self._blocks():
+            some, was = answered[rows], self._was_right[rows]
+            same = np.asarray(_texts(kept[rows]) == self._references(rows), dtype=np.bool_)[some]
+            agreement.add(rows, some, same, np.ones_like(same))
+            if self._labelled:
+                accuracy.add(rows, some, self._right(kept, rows)[some], was[some])
+        likeness = mean("chrf", self._likeness(kept, answered), 1.0, answered, self._clusters)
+        found = (agreement.score(), likeness)
+        if not self._labelled:
+            return found
+        f1 = (self._f1(texts, answered) for texts in (lambda rows: _texts(kept[rows]), self._references))
+        return (accuracy.score(), mean("token_f1", *f1, answered, self._clusters), *found)
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
-        now = _texts(outputs[self._decision])
-        differs = np.asarray(now != self._reference, dtype=np.bool_) & answered
-        far = (float(differs.any()), differs)
+        kept = outputs[self._decision]
+
+        def marks(rows: slice) -> Marks:
+            now, then = _texts(kept[rows]), self._references(rows)
+            differs = np.asarray(now != then, dtype=np.bool_)
+            moved = differs & answered[rows]
+            return Marks(self._was_right[rows], self._right(kept, rows), differs, moved, float(moved.any()))
 
         def flip(i: int) -> Flip:
-            label = self._answers[i][0] if self._answers is not None else ""
-            return Flip(i, label[:_SHOWN], self._reference[i][:_SHOWN], now[i][:_SHOWN])
+            [(reference, answers)] = self._read(range(i, i + 1))
+            now = _texts(kept[i : i + 1])[0]
+            return Flip(i, answers[0][:_SHOWN] if self._labelled else "", reference[:_SHOWN], now[:_SHOWN])
 
-        return summary(far, answered, Marks(self._was_right, self.right(outputs), differs, flip), self._slices)
+        return summary(answered, marks, flip, Cuts(self._slices, self._codes, _TEXT_WIDTH))
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
         return np.asarray(outputs[self._decision] == others[self._decision])
 
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return token F1 where there are answers that count as right, and else chrF against the reference."""
-        now, answers = _texts(outputs[self._decision]), self._answers
-        if answers is None:
-            return self._likeness(now, answered)
-        return _each(answered, lambda rows: np.array([token_f1(now[i], answers[i]) for i in rows]))
+        kept = outputs[self._decision]
+        return self._f1(lambda rows: _texts(kept[rows]), answered) if self._labelled else self._likeness(kept, answered)
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
-        return np.where(answered, 1 - self._likeness(_texts(outputs[self._decision]), answered), 0.0)
+        found = self._likeness(outputs[self._decision], answered)
+        return self._column(np.float64, lambda rows: np.where(answered[rows], 1 - found[rows], 0.0))
 
-    def lengths(self, outputs: Outputs, answered: BoolArray) -> tuple[list[int], list[int]]:
-        now, then = _texts(outputs[self._decision])[answered], self._reference[answered]
-        return [len(text) for text in now], [len(text) for text in then]
+    def lengths(self, outputs: Outputs, answered: BoolArray) -> Iterator[tuple[int, int]]:
+        kept = outputs[self._decision]
+        for rows in self._blocks():
+            pairs = zip(_texts(kept[rows])[answered[rows]], self._references(rows)[answered[rows]], strict=True)
+            yield from ((len(now), len(then)) for now, then in pairs)
 
-    def _likeness(self, now: NDArray[Any], answered: BoolArray) -> FloatArray:
-        then = self._reference
-        return _each(answered, lambda rows: np.array([chrf_or_equal(now[i], then[i]) for i in rows]))
+    @property
+    def _codes(self) -> NDArray[np.int64] | None:
+        return None if self._clusters is None else self._clusters.codes
 
-    def _matching(self, texts: NDArray[Any], which: BoolArray) -> BoolArray:
-        """Return which of the chosen texts are right [n]; the others are not looked at, and false."""
-        found: BoolArray = np.zeros(len(texts), dtype=np.bool_)
-        for i in np.flatnonzero(which):
-            found[i] = (
-                texts[i] == self._reference[i]
-                if self._answers is None
-                else matches(texts[i], self._answers[i], within=self._within)
-            )
-        return found
+    def _blocks(self) -> Iterator[slice]:
+        return blocks(self._examples, _TEXT_WIDTH)
+
+    def _column(self, dtype: Any, values: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:  # noqa: ANN401 - numpy's
+        return column(self._examples, dtype, values, _TEXT_WIDTH)
+
+    def _read(self, indices: range) -> list[tuple[str, list[str]]]:
+        """Return the reference, and the answers that count as right, of some examples."""
+        lines = (self._lines[index] for index in indices)
+        return [(line["outputs"][self._decision], line["answers"] if self._labelled else []) for line in lines]
+
+    def _examples_of(self, rows: slice) -> list[tuple[str, list[str]]]:
+        return self._read(range(rows.start, rows.stop)) if self._known is None else self._known[rows]
+
+    def _references(self, rows: slice) -> NDArray[Any]:
+        return _objects([reference for reference, _ in self._examples_of(rows)])
+
+    def _right_reference(self, rows: slice) -> BoolArray:
+        return np.array([self._matches(reference, (reference, a)) for reference, a in self._examples_of(rows)], bool)
+
+    def _right(self, kept: NDArray[Any], rows: slice) -> BoolArray:
+        """Return which of some rows are right [m]; what equals its reference is right if that is."""
+        found, now = self._was_right[rows].copy(), _texts(kept[rows])
+        for i, (text, example) in enumerate(zip(now, self._examples_of(rows), strict=True)):
+            if text != example[0]:
+                found[i] = self._matches(text, example)
+        return np.asarray(found)
+
+    def _matches(self, text: str, example: tuple[str, list[str]]) -> bool:
+        return matches(text, example[1], within=self._within) if self._labelled else text == example[0]
+
+    def _f1(self, texts: Callable[[slice], NDArray[Any]], answered: BoolArray) -> FloatArray:
+        """Return token F1 [n] of the answered examples; others have 0."""
+
+        def some(rows: slice) -> FloatArray:
+            known = zip(texts(rows), self._examples_of(rows), answered[rows], strict=True)
+            return np.array([token_f1(text, answers) if is_so else 0.0 for text, (_, answers), is_so in known])
+
+        return self._column(np.float64, some)
+
+    def _likeness(self, kept: NDArray[Any], answered: BoolArray) -> FloatArray:
+        """Return chrF [n] of the answered examples against their references; others have 0."""
+
+        def some(rows: slice) -> FloatArray:
+            pairs = zip(_texts(kept[rows]), self._references(rows), answered[rows], strict=True)
+            return np.array([chrf_or_equal(now, then) if is_so else 0.0 for now, then, is_so in pairs])
+
+        return self._column(np.float64, some)
 
 
 class _Embedding:
     """The answer is a vector; right is one within the tolerance of the reference."""
 
     def __init__(self, golden: GoldenSet) -> None:
-        outputs = golden.manifest.outputs
         self._decision = golden.manifest.decision
-        self._expected = Expected(
-            outputs={name: golden.tensor(f"outputs.{name}") for name in outputs},
-            tolerances={name: spec.tolerance for name, spec in outputs.items()},
-            decision=self._decision,
-            labels=np.zeros(golden.examples, dtype=np.int64),
-        )
-        self._slices = slices_of(golden)
+        self._examples = golden.examples
+        self._expected = _expected(golden, np.zeros(0, dtype=np.int64))
+        self._slices, self._clusters = slices_of(golden), clusters_of(golden)
 
     def right(self, outputs: Outputs) -> BoolArray:
-        return ~distances(outputs, self._all(), self._expected)[1]
+        return self._near(outputs, np.broadcast_to(np.True_, self._examples))
 
     def scores(self, outputs: Outputs, answered: BoolArray) -> tuple[Score, ...]:
         if not answered.any():
             return ()
-        same = ~distances(outputs, answered, self._expected)[1][answered]
-        likeness = self.score(outputs, answered)[answered]
-        return (
-            proportion("agreement", same, np.ones_like(same)),
-            mean("cosine_similarity", likeness, np.ones_like(likeness)),
-        )
+        agreement, near = Share("agreement", self._clusters), self._near(outputs, answered)
+        for rows in blocks(self._examples):
+            same = near[rows][answered[rows]]
+            agreement.add(rows, answered[rows], same, np.ones_like(same))
+        likeness = mean("cosine_similarity", self.score(outputs, answered), 1.0, answered, self._clusters)
+        return (agreement.score(), likeness)
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
-        far = distances(outputs, answered, self._expected)
         then = self._expected.outputs[self._decision]
+        furthest, moved = distances(outputs, answered, self._expected)
+
+        def marks(rows: slice) -> Marks:
+            far = moved[rows]
+            return Marks(np.ones_like(far), ~far, far, far, furthest)
 
         def flip(i: int) -> Flip:
             return Flip(i, "", "", f"cosine {cosines(outputs[self._decision][i : i + 1], then[i : i + 1])[0]:.4f}")
 
-        return summary(far, answered, Marks(self._all(), ~far[1], far[1], flip), self._slices)
+        return summary(answered, marks, flip, Cuts(self._slices, self._expected.clusters))
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
         apart = np.abs(outputs[self._decision].astype(np.float64) - others[self._decision].astype(np.float64))
@@ -217,17 +265,19 @@ class _Embedding:
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return the cosine similarity; below 0 is as unlike as a score can say."""
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        return _each(answered, lambda rows: np.clip(cosines(now[rows], then[rows]), 0, 1))
+        return _each(answered, lambda rows: np.clip(cosines(now[rows], then[rows]), 0, 1), now.shape[1])
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        return _each(answered, lambda rows: (1 - cosines(now[rows], then[rows])) / 2)
+        return _each(answered, lambda rows: (1 - cosines(now[rows], then[rows])) / 2, now.shape[1])
 
     def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
         return None
 
-    def _all(self) -> BoolArray:
-        return np.ones(len(self._expected.labels), dtype=np.bool_)
+    def _near(self, outputs: Outputs, answered: BoolArray) -> BoolArray:
+        """Return which examples are within the tolerance [n]; those that were not answered are not looked at."""
+        found = distances(outputs, answered, self._expected)[1]
+        return np.logical_not(found, out=found)
 
 
 _TASKS: Mapping[Task, Callable[[GoldenSet], Judged]] = {
@@ -263,14 +313,16 @@ def _probabilities(rows: NDArray[Any]) -> FloatArray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def _each(answered: BoolArray, values: Callable[[NDArray[np.int64]], NDArray[Any]]) -> FloatArray:
+def _each(answered: BoolArray, values: Callable[[NDArray[np.int64]], NDArray[Any]], width: int) -> FloatArray:
     """Return values [n] of the answered examples, some at a time; those of others are 0, and nobody reads them."""
-    found: FloatArray = np.zeros(len(answered))
-    rows = np.flatnonzero(answered)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[start : start + _ROWS_AT_ONCE]
-        found[some] = values(some)
-    return found
+
+    def some(rows: slice) -> FloatArray:
+        found: FloatArray = np.zeros(rows.stop - rows.start)
+        chosen = np.flatnonzero(answered[rows])
+        found[chosen] = values(rows.start + chosen)
+        return found
+
+    return column(len(answered), np.float64, some, width)
 
 
 def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
@@ -287,8 +339,30 @@ def slices_of(golden: GoldenSet) -> dict[str, Slicing]:
     return {n: Slicing(golden.tensor(f"slices.{n}"), s.values) for n, s in golden.manifest.slices.items()}
 
 
+def clusters_of(golden: GoldenSet) -> Clusters | None:
+    """Return what stands or falls together; None where every example is by itself."""
+    return None if golden.manifest.clusters is None else Clusters(golden.tensor("clusters"))
+
+
+def _expected(golden: GoldenSet, labels: NDArray[np.int64], class_names: Sequence[str] = ()) -> Expected:
+    manifest = golden.manifest
+    return Expected(
+        outputs={name: golden.tensor(f"outputs.{name}") for name in manifest.outputs},
+        tolerances={name: spec.tolerance for name, spec in manifest.outputs.items()},
+        decision=manifest.decision,
+        labels=labels,
+        class_names=class_names,
+        slices=slices_of(golden),
+        clusters=golden.tensor("clusters") if manifest.clusters is not None else None,
+    )
+
+
 def _texts(kept: NDArray[Any]) -> NDArray[Any]:
-    """Return the texts [n] of what a replay kept of them, as `str`."""
-    found: NDArray[Any] = np.empty(len(kept), dtype=object)
-    found[:] = [text.decode("utf-8", "replace") for text in kept]
+    """Return the texts [m] of what a replay kept of them, as `str`."""
+    return _objects([text.decode("utf-8", "replace") for text in kept])
+
+
+def _objects(texts: list[str]) -> NDArray[Any]:
+    found: NDArray[Any] = np.empty(len(texts), dtype=object)
+    found[:] = texts
     return found

@@ -1,0 +1,202 @@
+"""Columns that may lie in a file, and the judge over them: some rows at a time is the same as all at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldwatch import scratch
+from goldwatch.golden.freeze import freeze
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judge import inspect, judge, layout
+from goldwatch.replay import columns as replay_columns
+from goldwatch.replay.columns import Columns
+from goldwatch.replay.outcome import Outcome
+
+N = 60
+WORDS = ("Paris", "Lima", "a blue sky", "")
+TASKS: dict[str, dict[str, Any]] = {
+    "classification": {
+        "inputs": {"x": {"dtype": "float32", "shape": [1]}},
+        "labels": {"classes": [*"abcdef"]},
+        "outputs": {"scores": {"dtype": "float32", "shape": [6], "tolerance": 0.1}},
+    },
+    "embedding": {
+        "inputs": {"x": {"dtype": "float32", "shape": [1]}},
+        "outputs": {"vector": {"dtype": "float32", "shape": [6], "tolerance": 0.1}},
+    },
+    "generation": {
+        "inputs": {"prompt": {"dtype": "text", "shape": []}},
+        "labels": {"match": "contains"},
+        "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0, "max_bytes": 16}},
+    },
+}
+FACTS: dict[str, Any] = {
+    "watch": "set",
+    "target": "served",
+    "golden": "set",
+    "probe": "fake",
+    "started_at": 1_800_000_000.0,
+    "duration_s": 1.0,
+    "lateness_s": 0.0,
+    "description": None,
+    "confirming": False,
+    "open_s": None,
+    "first_request_s": None,
+    "errors": {},
+    "failure": None,
+    "given_up": None,
+    "ended": None,
+    "scenario": "server",
+}
+SETTINGS = {
+    "accuracy_loss": 0.01,
+    "error_rate": 0.01,
+    "alphas": {"worse": 1e-6, "changed": None, "failing": 1e-6, "slow": 1e-6, "moved": 1e-6},
+    "latency_limit_s": 0.05,
+    "output_distance": 0.01,
+}
+
+
+def made(folder: Path, task: str, *, clustered: bool) -> GoldenSet:
+    rng = np.random.default_rng(7)
+    kept = {} if task == "classification" else {"keeps": ["scores", "distances"]}
+    manifest = TASKS[task] | {
+        "name": "set",
+        "version": "1",
+        "task": task,
+        "examples": N,
+        "slices": {"kind": {"values": ["one", "two", "three"]}},
+        "reference": {"replays": [2, 2], "deterministic": not kept, **kept},
+        "provenance": {"source": "made up"},
+        "licence": "CC0-1.0",
+        **({"clusters": {"by": "patient"}} if clustered else {}),
+    }
+    tensors: dict[str, Any] = {
+        "slices.kind": rng.integers(-1, 3, N),
+        "reference.right": np.full((2, N), 2),
+        **({"clusters": rng.integers(-1, 12, N)} if clustered else {}),
+        **({f"reference.{name}": rng.uniform(0, 0.1, (4, N)).astype(np.float32) for name in kept.get("keeps", ())}),
+    }
+    lines = []
+    if task == "generation":
+        texts = rng.choice(WORDS, N).tolist()
+        lines = [{"inputs": {"prompt": "?"}, "outputs": {"text": text}, "answers": ["Paris"]} for text in texts]
+    else:
+        output = next(iter(manifest["outputs"]))
+        tensors |= {"inputs.x": np.zeros((N, 1), np.float32), f"outputs.{output}": rng.normal(size=(N, 6))}
+        tensors[f"outputs.{output}"] = tensors[f"outputs.{output}"].astype(np.float32)
+    if task == "classification":
+        tensors["labels"] = rng.integers(0, 6, N)
+    return freeze(folder / "set", manifest, tensors, lines)
+
+
+def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> dict[str, Any]:
+    """Judge a made-up replay: some answers are as before, some others, some hold NaN, and some never came."""
+    rng, columns = np.random.default_rng(seed), Columns.create(layout(golden), range(N))
+    outcome = rng.choice([Outcome.OK, Outcome.TIMEOUT, Outcome.NOT_SENT], N, p=[answered, 1 - answered, 0])
+    columns.array("outcome")[:] = np.repeat(outcome[::samples], samples)[:N]
+    columns.array("sent_ns")[:] = 10**9 + np.sort(rng.integers(0, 10**9, N))
+    for name in ("latency_ns", "dispatch_delay_ns", "late_ns"):
+        columns.array(name)[:] = rng.integers(0, 10**8, N)
+    (output,) = golden.manifest.outputs
+    if output == "text":
+        columns.array("output.text")[:] = [text.encode() for text in rng.choice(WORDS, N)]
+        columns.array("finish")[:] = b"stop"
+    else:
+        then = np.array(golden.tensor(f"outputs.{output}"))
+        now = np.where(rng.random((N, 1)) < 0.3, rng.normal(size=(N, 6)), then)
+        now[rng.random(N) < 0.02] = np.nan
+        columns.array(f"output.{output}")[:] = now
+    facts = FACTS | {"samples": samples}
+    argument = {"path": str(golden.path), "digest": golden.digest, "settings": SETTINGS, "facts": facts, "states": {}}
+    try:
+        return judge(argument, [os.dup(columns.fd)], None)
+    finally:
+        columns.close()
+
+
+def nearly(value: Any) -> Any:
+    """Return plain values to compare: floating numbers to the last few digits, since sums are split."""
+    if isinstance(value, dict):
+        return {key: nearly(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [nearly(each) for each in value]
+    return pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_judging_some_rows_at_a_time_in_files_is_judging_all_of_them_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, clustered: bool
+) -> None:
+    golden = made(tmp_path, task, clustered=clustered)
+
+    @given(
+        seed=st.integers(0, 2**32 - 1),
+        answered=st.sampled_from([0.0, 0.5, 0.95, 1.0]),
+        samples=st.sampled_from([1, 4]),
+        at_once=st.integers(1, 200),
+    )
+    @settings(max_examples=25, deadline=None)
+    def check(seed: int, answered: float, samples: int, at_once: int) -> None:
+        whole = judged(golden, seed, answered, samples)
+        with monkeypatch.context() as patched:
+            patched.setattr(scratch, "OWN_BYTES", 0)
+            patched.setattr(replay_columns, "OWN_BYTES", 0)
+            patched.setattr(scratch, "_VALUES_AT_ONCE", at_once)
+            apart = judged(golden, seed, answered, samples)
+        assert json.loads(json.dumps(apart)) == nearly(json.loads(json.dumps(whole)))
+
+    check()
+
+
+def test_the_values_of_a_set_are_looked_at_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = made(tmp_path, "classification", clustered=True)
+    whole = inspect({"path": str(golden.path)}, [], None)
+    monkeypatch.setattr(scratch, "OWN_BYTES", 0)
+    monkeypatch.setattr(scratch, "_VALUES_AT_ONCE", 5)
+    assert inspect({"path": str(golden.path)}, [], None) == whole
+
+
+@given(st.integers(0, 2_000_000), st.integers(0, 5000))
+def test_blocks_are_all_rows_once_in_turn(rows: int, width: int) -> None:
+    found = list(scratch.blocks(rows, width))
+    assert [block.start for block in found] == [0, *(block.stop for block in found)][: len(found)]
+    assert sum(block.stop - block.start for block in found) == rows
+    assert all(block.stop > block.start for block in found)
+
+
+@pytest.mark.parametrize("own_bytes", [0, 1 << 20])
+def test_numbers_are_kept_and_put_in_order_wherever_they_lie(monkeypatch: pytest.MonkeyPatch, own_bytes: int) -> None:
+    monkeypatch.setattr(scratch, "OWN_BYTES", own_bytes)
+    values = np.random.default_rng(0).normal(size=1000).tolist()
+    found = scratch.numbers(iter(values), 1500)
+    assert (list(found), len(found)) == (values, 1000)
+    assert list(scratch.ascending(found)) == sorted(values)
+    assert list(scratch.numbers(iter(()), 10)) == []
+
+
+def on_disk(descriptor: int) -> bool:
+    try:
+        return not str(Path(f"/proc/self/fd/{descriptor}").readlink()).startswith("/memfd:")
+    finally:
+        os.close(descriptor)
+
+
+def test_what_is_large_lies_in_a_file_without_a_name_and_without_room_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert not on_disk(scratch.open_file(4096, 4096))
+    assert on_disk(scratch.open_file(4097, 4096))
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    assert not on_disk(scratch.open_file(4097, 4096))
