@@ -204,7 +204,7 @@ class _Case:
         bad = 0
         for example in nan:
             if not bad:
-                self._outcome = column(len(self._outcome), np.uint8, lambda rows, of=self._outcome: of[rows])
+                self._outcome = column(len(self._outcome), np.uint8, self._outcome.__getitem__)
             self._answered[example] = False
             request = example // self.facts.samples
             bad += int(self._outcome[request] != Outcome.BAD_ANSWER)

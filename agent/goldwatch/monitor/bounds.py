@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.scratch import blocks
+
 _STAKES = tuple(np.geomspace(0.003, 0.9, 9).tolist())
 _GRID = 1 << 16
 _MOST_KNOWN = 1024
@@ -82,7 +84,7 @@ def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float
     bound that was computed is remembered: a monitor is made for every replay, of a reference that stays. Raises
     ValueError for no values, for values or stakes outside [0, 1], or a cluster of less than one.
     """
-    if values.size == 0 or not bool(np.all((values >= 0) & (values <= 1))):
+    if values.size == 0 or not 0 <= values.min() <= values.max() <= 1:
         raise ValueError("a bound on a mean needs values, all of them between 0 and 1")
     if not stakes or not all(0 < stake < 1 for stake in stakes):
         raise ValueError(f"stakes lie between 0 and 1, not {stakes}")
@@ -90,7 +92,10 @@ def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float
         raise ValueError(f"the error of a bound lies between 0 and 1, not {error}")
     if cluster < 1:
         raise ValueError(f"a cluster has at least one value, not {cluster}")
-    key = hashlib.blake2b(values.tobytes()).digest(), error, (*stakes, float(cluster))
+    digest = hashlib.blake2b()
+    for rows in blocks(values.size):
+        digest.update(values[rows].tobytes())
+    key = digest.digest(), error, (*stakes, float(cluster))
     if key not in _KNOWN:
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
@@ -99,7 +104,11 @@ def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float
 
 
 def _lower_mean(values: NDArray[np.float64], error: float, stakes: NDArray[np.float64], cluster: int) -> float:
-    found, counts = np.unique(np.floor(values * _GRID) / _GRID, return_counts=True)
+    on_grid = np.zeros(_GRID + 1, dtype=np.int64)
+    for rows in blocks(values.size):
+        on_grid += np.bincount(np.floor(values[rows] * _GRID).astype(np.int64), minlength=_GRID + 1)
+    (places,) = np.nonzero(on_grid)
+    found, counts = places / _GRID, on_grid[places]
     refuted = math.log(len(stakes) / error)
 
     def evidence(mean: float) -> float:

@@ -21,7 +21,7 @@ from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing, slow
 from goldwatch.monitor.slower import Learning, Slower
 from goldwatch.monitor.worse import Worse
-from goldwatch.scratch import column
+from goldwatch.scratch import blocks, column, zeros
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Reference:
     def of(cls, golden: GoldenSet) -> Reference:
         """Read it from a golden set. Raises GoldenError."""
         keeps = golden.manifest.reference.keeps or ()
-        kept = {name: golden.tensor(f"reference.{name}").astype(np.float64) for name in keeps}
+        kept = {name: _as_float64(golden.tensor(f"reference.{name}")) for name in keeps}
         right, largest = golden.tensor("reference.right"), golden.clusters[1]
         return cls(golden.manifest.reference.replays, right, cluster=largest, golden=golden, **kept)
 
@@ -110,6 +110,14 @@ def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, An
     return {name: _BUILDERS[name](reference, settings) for name in settings.alphas}
 
 
+def _as_float64(kept: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return what a set keeps of its replays [replays, n] in another precision."""
+    found = zeros(kept.shape, np.float64)
+    for rows in blocks(kept.shape[1], len(kept)):
+        found[:, rows] = kept[:, rows]
+    return found
+
+
 def _worse(reference: Reference, settings: Settings) -> Worse | Means:
     """Bet on scores where the reference keeps them, and else on what is right and wrong.
 
@@ -118,7 +126,7 @@ def _worse(reference: Reference, settings: Settings) -> Worse | Means:
     alpha, scores, first = settings.alpha(kinds.WORSE), reference.scores, reference.replays[0]
     if scores is None:
         return Worse(reference.right, reference.replays, settings.accuracy_loss, alpha, reference.cluster)
-    usual = scores[:first].mean(axis=0)
+    usual = column(reference.examples, np.float64, lambda rows: scores[:first, rows].mean(axis=0), first)
     return worse_score(usual, settings.accuracy_loss, alpha, scores[first:], reference.cluster)
 
 

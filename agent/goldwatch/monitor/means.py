@@ -7,6 +7,7 @@ inequality (Waudby-Smith and Ramdas 2023). Clusters of c examples that depend on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from goldwatch.judgement import Severity, Verdict
 from goldwatch.monitor.bounds import lower_mean
 from goldwatch.monitor.detector import Detector, FloatArray
 from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
+from goldwatch.scratch import blocks, column, zeros
 
 BOUND_ERROR = 0.01
 """The bound from the reference replays holds with at least 99 % probability over them."""
@@ -39,7 +41,7 @@ class Values:
     @property
     def mean(self) -> float:
         """The mean of what was answered; NaN if nothing was."""
-        return float(self.of[self.answered].mean()) if self.answered.any() else np.nan
+        return _mean(len(self.of), lambda rows: self.of[rows][self.answered[rows]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,9 +61,10 @@ class Scale:
         """Return by how much the value changes if y changes by 1."""
         return float(abs(self.at_one[0] - self.at_zero[0]))
 
-    def y(self, values: FloatArray) -> FloatArray:
-        """Return y of values [..., n]."""
-        found = np.clip((values - self.at_zero) / (self.at_one - self.at_zero), 0, 1)
+    def y(self, values: FloatArray, rows: slice = slice(None)) -> FloatArray:
+        """Return y of values [..., m], which are those of some rows."""
+        at_zero, at_one = self.at_zero[rows], self.at_one[rows]
+        found = np.clip((values - at_zero) / (at_one - at_zero), 0, 1)
         return np.asarray(found, dtype=np.float64)
 
 
@@ -118,13 +121,21 @@ class Means:
 
     def log_e(self, observation: Values) -> FloatArray:
         """Return the log e-values [bets] of a replay; an unanswered example counts as the best that it can be."""
-        y = self._y(observation, self._scale.best)
-        return _log_product(self._lambda, self.floor - y) / self._cluster
+        self._check(observation)
+
+        def gains(rows: slice) -> FloatArray:
+            return self.floor - self._y(observation, rows, self._scale.best[rows])
+
+        return _log_product(self._lambda, len(observation.of), gains) / self._cluster
 
     def log_back(self, observation: Values) -> FloatArray:
         """Return those of the test turned round [bets]; an unanswered example counts as the worst."""
-        y = self._y(observation, np.zeros_like(self._scale.best))
-        return _log_product(self._back_lambda, y - self._back_at) / self._cluster
+        self._check(observation)
+
+        def gains(rows: slice) -> FloatArray:
+            return self._y(observation, rows, 0.0) - self._back_at
+
+        return _log_product(self._back_lambda, len(observation.of), gains) / self._cluster
 
     def standing(self, state: Standing) -> Verdict:
         """Say again what is known, without a new replay."""
@@ -138,21 +149,29 @@ class Means:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
         return self._episodes.restore(saved)
 
-    def _y(self, observation: Values, unanswered: FloatArray) -> FloatArray:
+    def _check(self, observation: Values) -> None:
         n = self._scale.best.shape
         if observation.of.shape != n or observation.answered.shape != n:
             raise ValueError(f"the replay has values of shape {observation.of.shape}, the reference of {n}")
-        values = np.where(observation.answered, observation.of, self._scale.at_one)
+
+    def _y(self, observation: Values, rows: slice, unanswered: FloatArray | float) -> FloatArray:
+        """Return y of some rows [m]."""
+        answered = observation.answered[rows]
+        values = np.where(answered, observation.of[rows], self._scale.at_one[rows])
         if not np.all(np.isfinite(values)):
             raise ValueError("an answered example has no finite value")
-        return np.where(observation.answered, self._scale.y(values), unanswered)
+        return np.where(answered, self._scale.y(values, rows), unanswered)
 
     def _summary(self, observation: Values) -> str:
         if not observation.answered.any():
             return "no example was answered"
-        answered = observation.answered
-        baseline = self._scale.at_zero + (self._scale.at_one - self._scale.at_zero) * self._scale.usual
-        now, then = float(observation.of[answered].mean()), float(baseline[answered].mean())
+        scale = self._scale
+
+        def baseline(rows: slice) -> FloatArray:
+            usual = scale.at_zero[rows] + (scale.at_one[rows] - scale.at_zero[rows]) * scale.usual
+            return np.asarray(usual[observation.answered[rows]])
+
+        now, then = observation.mean, _mean(len(scale.best), baseline)
         allowed = (self._scale.usual - self.floor) * self._scale.width
         if self._scale.usual == 1:
             return f"mean distance {now:.2g} from the reference, {allowed:.2g} allowed"
@@ -169,7 +188,10 @@ def lowest(scale: Scale, reference: FloatArray | None, cluster: int = 1) -> floa
         return scale.usual
     if reference.ndim != 2 or reference.shape[1] != len(scale.best):
         raise ValueError(f"the reference has shape {reference.shape}, not [replays, {len(scale.best)}]")
-    return lower_mean(scale.y(reference).ravel(), BOUND_ERROR, cluster=cluster)
+    y = zeros(reference.shape, np.float64)
+    for rows in blocks(reference.shape[1], len(reference)):
+        y[:, rows] = scale.y(reference[:, rows], rows)
+    return lower_mean(y.ravel(), BOUND_ERROR, cluster=cluster)
 
 
 def worse_score(
@@ -180,10 +202,11 @@ def worse_score(
     `reference` [replays, n] are scores of other replays of the validated model, see `lowest`. Raises ValueError.
     """
     _check(baseline)
+    n = len(baseline)
     scale = Scale(
-        baseline - LARGEST_CHANGE,
-        baseline + LARGEST_CHANGE,
-        np.minimum((1 - baseline) / LARGEST_CHANGE, 1) / 2 + 0.5,
+        column(n, np.float64, lambda rows: baseline[rows] - LARGEST_CHANGE),
+        column(n, np.float64, lambda rows: baseline[rows] + LARGEST_CHANGE),
+        column(n, np.float64, lambda rows: np.minimum((1 - baseline[rows]) / LARGEST_CHANGE, 1) / 2 + 0.5),
         0.5,
     )
     watching = Watching("worse", Severity.PAGE, "the model is worse")
@@ -200,8 +223,8 @@ def moved(
     """
     if examples < 1:
         raise ValueError("a mean needs at least one example")
-    zeros = np.zeros(examples)
-    scale = Scale(zeros + LARGEST_CHANGE, zeros, zeros + 1, 1.0)
+    at_zero, at_one, best = (np.broadcast_to(np.float64(y), examples) for y in (LARGEST_CHANGE, 0.0, 1.0))
+    scale = Scale(at_zero, at_one, best, 1.0)
     usual = lowest(scale, reference, cluster)
     allowed = tolerance + LARGEST_CHANGE * (1 - usual)
     watching = Watching("moved", Severity.TICKET, "outputs have moved from the reference")
@@ -210,12 +233,29 @@ def moved(
 
 
 def _check(baseline: FloatArray) -> None:
-    if baseline.ndim != 1 or baseline.size == 0 or not bool(np.all((baseline >= 0) & (baseline <= 1))):
+    if baseline.ndim != 1 or baseline.size == 0 or not 0 <= baseline.min() <= baseline.max() <= 1:
         raise ValueError("a baseline is one score between 0 and 1 for each example, and there is at least one")
 
 
-def _log_product(stakes: FloatArray, gains: FloatArray) -> FloatArray:
-    """Return log prod_i (1 + stake gain_i) for each stake; no factor is under 0.1.
+def _mean(n: int, values: Callable[[slice], FloatArray]) -> float:
+    """Return the mean of what `values` has of n rows, some at a time; NaN of nothing."""
+    total, count = 0.0, 0
+    for rows in blocks(n):
+        some = values(rows)
+        total, count = total + float(some.sum()), count + some.size
+    return total / count if count else np.nan
+
+
+def _log_product(stakes: FloatArray, n: int, gains: Callable[[slice], FloatArray]) -> FloatArray:
+    """Return log prod_i (1 + stake gain_i) over n rows for each stake; no factor is under 0.1."""
+    found = np.zeros(len(stakes))
+    for rows in blocks(n):
+        found += _log_product_of(stakes, gains(rows))
+    return found
+
+
+def _log_product_of(stakes: FloatArray, gains: FloatArray) -> FloatArray:
+    """Return the same for some gains.
 
     Factors are multiplied by sixteens first: ten thousand logarithms a stake would take most of a millisecond. And that
     stake by stake: all factors at once would not stay in a core's cache.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,22 +176,30 @@ class _Table:
         """Return the 95 % percentile interval of the multinomial bootstrap; the same for the same counts."""
         random = np.random.default_rng(_SEED)
         chunk = max(1, _CELLS_AT_ONCE // self.counts.size)
-        shares, values = self.counts / n, []
-        for start in range(0, _RESAMPLES, chunk):
-            size = min(chunk, _RESAMPLES - start)
-            values.append(self._resampled(random.multinomial(n, shares, size=size)))
-        low, high = np.quantile(np.concatenate(values), [0.025, 0.975])
-        return float(low), float(high)
+        shares = self.counts / n
+        return _percentiles(
+            self._resampled(random.multinomial(n, shares, size=min(chunk, _RESAMPLES - start)))
+            for start in range(0, _RESAMPLES, chunk)
+        )
 
     def clustered(self, cell: IntArray, cluster: IntArray, counts: IntArray) -> tuple[float, float]:
         """Return the same where whole clusters are drawn again: `counts` [entries] of a cell in a cluster."""
         clusters = int(cluster.max()) + 1
         if clusters < 2:
             return 0.0, 1.0  # one cluster says nothing of others
-        random, values = np.random.default_rng(_SEED), []
-        for _ in range(_RESAMPLES):
+        random, cells = np.random.default_rng(_SEED), self.counts.size
+
+        def drawn() -> IntArray:
             times = np.bincount(random.integers(0, clusters, clusters), minlength=clusters)
-            drawn = np.bincount(cell, counts * times[cluster], minlength=self.counts.size).astype(np.int64)
-            values.append(self._resampled(drawn[np.newaxis, :]))
-        low, high = np.quantile(np.concatenate(values), [0.025, 0.975])
-        return float(low), float(high)
+            return np.bincount(cell, counts * times[cluster], minlength=cells).astype(np.int64)
+
+        chunk = max(1, _CELLS_AT_ONCE // cells)
+        return _percentiles(
+            self._resampled(np.stack([drawn() for _ in range(min(chunk, _RESAMPLES - start))]))
+            for start in range(0, _RESAMPLES, chunk)
+        )
+
+
+def _percentiles(resampled: Iterable[NDArray[np.float64]]) -> tuple[float, float]:
+    low, high = np.quantile(np.concatenate(list(resampled)), [0.025, 0.975])
+    return float(low), float(high)

@@ -37,7 +37,7 @@ class Slicing:
         """Return the sum of the weights [m] of some rows for each value [values]."""
         codes = self.codes[rows]
         inside = codes >= 0
-        return np.bincount(codes[inside], weights[inside], minlength=len(self.values))
+        return np.bincount(codes[inside], weights[inside], minlength=len(self.values)).astype(np.float64)
 
 
 class Tally:

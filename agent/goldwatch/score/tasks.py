@@ -132,8 +132,8 @@ class _Generation:
         found = (agreement.score(), likeness)
         if not self._labelled:
             return found
-        f1 = (self._f1(texts, answered) for texts in (lambda rows: _texts(kept[rows]), self._references))
-        return (accuracy.score(), mean("token_f1", *f1, answered, self._clusters), *found)
+        now, then = (self._f1(texts, answered) for texts in (lambda rows: _texts(kept[rows]), self._references))
+        return (accuracy.score(), mean("token_f1", now, then, answered, self._clusters), *found)
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         kept = outputs[self._decision]
