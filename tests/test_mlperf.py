@@ -13,6 +13,8 @@ from goldwatch import mlperf
 from goldwatch.cli import app
 from goldwatch.replay import loadgen
 
+from tests.digits_server import digits, target
+
 pytestmark = pytest.mark.slow
 
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
@@ -43,9 +45,10 @@ QPS w/o loadgen overhead        : 21793.14
 """
 
 
-def config(folder: Path, target: str) -> Path:
+def config(folder: Path, section: str) -> Path:
     file = folder / "goldwatch.yaml"
-    file.write_text(f"targets: {{digits: {target}}}\ngolden: {{digits: {DIGITS}/golden}}\nwatches: {{digits: {{}}}}\n")
+    rest = f"golden: {{digits: {DIGITS}/golden}}\nwatches: {{digits: {{}}}}\n"
+    file.write_text(f"targets:\n  digits: {section}\n{rest}")
     return file
 
 
@@ -99,6 +102,21 @@ def test_a_busy_target_is_not_tested(tmp_path: Path) -> None:
     assert code == 2
     assert f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2" in said
     assert not list(logs.iterdir())
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "Server"])
+def test_a_target_that_becomes_busy_in_the_middle_ends_the_test(tmp_path: Path, scenario: str) -> None:
+    with digits() as server:
+        server.busy_after = 300  # the warm-up before the test is 100
+        busy = f"busy: {{metrics: {server.url}/metrics, metric: pending_requests, above: 5, wait: 0s}}"
+        options = ["--min-duration", "10m", "--min-queries", "1", "--target-qps", "200"]
+        code, said, logs = run(tmp_path, f"\n{target(server.url, busy)}", scenario, *options)
+        assert server.answered >= 300
+    assert code == 2, said
+    assert "goldwatch stepped back: pending_requests is 10, above 5" in said
+    assert "VALID" not in said
+    summary = logs / mlperf.SUMMARY
+    assert not summary.exists() or "Result is" not in summary.read_text()
 
 
 def test_accuracy_is_that_of_every_example_as_loadgen_logged_it(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
+import re
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from goldwatch import sweep
 from goldwatch.cli import app
 from goldwatch.replay import validity
+from goldwatch.replay.disturbances import Found
 from goldwatch.score.latency import needed
 from goldwatch.sweep import ERROR, LOOKS, Seen, Word, search
 
+from tests.digits_server import GOLDEN, Digits, digits, target
+
 pytestmark = pytest.mark.slow
 
-GOLDEN = Path(__file__).parents[1] / "agent/goldwatch/demo/digits/golden"
 RATES = st.floats(0.01, 1e5)
 
 
@@ -92,34 +93,16 @@ def test_of_a_rate_that_just_misses_one_in_a_hundred_is_taken_for_met() -> None:
 SERVICE_S = 0.005
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request after the other, each in `SERVICE_S`: 200 a second at the very most."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    turn = threading.Lock()
-    answer = json.dumps({"p": [[0.1] * 10]}).encode()
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        with self.turn:
-            time.sleep(SERVICE_S)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.answer)))
-        self.end_headers()
-        self.wfile.write(self.answer)
-
-    def log_message(self, *_: object) -> None: ...
+@pytest.fixture
+def server() -> Iterator[Digits]:
+    with digits() as http:
+        http.service_s = SERVICE_S
+        yield http
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+@pytest.fixture
+def address(server: Digits) -> str:
+    return server.url
 
 
 @pytest.fixture
@@ -134,13 +117,7 @@ def swept(folder: Path, url: str, objective: str, *options: str, more: str = "",
     config.write_text(f"""\
 targets:
   model:
-    probe: http
-    url: {url}
-    path: predict
-    body: {{x: "{{image}}"}}
-    outputs: {{probabilities: p}}
-{more}
-golden: {{digits: {GOLDEN}}}
+{target(url, more.strip())}golden: {{digits: {GOLDEN}}}
 watches: {{digits: {{load: {{time_limit: 1m{load}}}, objectives: {{{objective}}}}}}}
 """)
     return CliRunner().invoke(app, ["sweep", str(config), *options])
@@ -174,7 +151,7 @@ def test_the_ends_are_told_as_they_are(tmp_path: Path, address: str) -> None:
     result = swept(tmp_path, address, "latency: 30s at p50", *options)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[1].split() == ["rate", "/s", "requests", "over", "failed", "p50", "p99", "in", "flight"]
+    assert " ".join(lines[1].split()) == "rate /s requests over failed turned wrong p50 p99 in flight"
     assert [line.split()[0] for line in lines[2:-1]] == ["40", "60"]
     assert lines[-1] == (
         "  60 per second keeps 30s at p50: the highest rate that was tried; raise --max-rate to find where it ends"
@@ -192,6 +169,65 @@ def test_what_goldwatch_could_not_send_in_time_says_nothing_of_the_server(
     assert (step["word"], step["requests"], step["replays"]) == ("invalid", 0, 3)
     assert (found["rate_per_s"], found["bound_by"]) == (None, "invalid")
     assert "goldwatch itself was the limit, not the target: goldwatch sent" in found["summary"]
+
+
+FAST = ("--min-rate", "60/s", "--max-rate", "60/s", "--step", "2s", "--json")
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_rate_at_which_answers_turn_wrong_is_not_kept_however_fast_they_are(tmp_path: Path, server: Digits) -> None:
+    server.wrong = 10
+    found = json.loads(
+        swept(tmp_path, server.url, "latency: 30s at p50, accuracy: no worse than 1 point", *FAST).stdout
+    )
+    (step,) = found["steps"]
+    assert (found["exit_code"], step["word"], step["over"], step["failed"]) == (1, "missed", 0, 0)
+    assert step["compared"] == step["requests"] == 120
+    assert 8 <= step["turned_wrong"] <= 14  # a tenth; a few of all digits are wrong by themselves
+    told = f"{step['turned_wrong']} of 120 answers are wrong where the reference is right"
+    assert f"60 per second does not keep it: {told}" in found["summary"]
+    found = json.loads(
+        swept(tmp_path, server.url, "latency: 30s at p50, accuracy: no worse than 20 points", *FAST).stdout
+    )
+    assert (found["exit_code"], found["rate_per_s"]) == (0, 60)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_rate_at_which_requests_fail_is_not_kept_however_fast_they_are(tmp_path: Path, server: Digits) -> None:
+    server.failing = 5
+    found = json.loads(swept(tmp_path, server.url, "latency: 30s at p50, errors: 1%", *FAST).stdout)
+    (step,) = found["steps"]
+    assert (found["exit_code"], step["word"], step["turned_wrong"]) == (1, "missed", 0)
+    assert step["failed"] == step["over"] == step["requests"] - step["compared"] > 0
+    assert found["summary"].endswith(
+        f"{step['failed']} of 120 requests failed, 1% allowed; lower --min-rate to look below"
+    )
+    found = json.loads(swept(tmp_path, server.url, "latency: 30s at p50, errors: 50%", *FAST).stdout)
+    assert (found["exit_code"], found["rate_per_s"]) == (0, 60)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_client_without_a_core_to_spare_is_told_from_a_slow_server(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(objective: str) -> dict[str, Any]:
+        (found,) = json.loads(swept(tmp_path, address, objective, *FAST).stdout)["steps"]
+        assert isinstance(found, dict)
+        return found
+
+    late, kept = "latency: 1ms at p50", "latency: 30s at p50"
+    monkeypatch.setattr(sweep, "_BUSY_CLIENT", 1e9)  # no process is so busy
+    assert step(late)["word"] == "missed"
+    monkeypatch.setattr(sweep, "_BUSY_CLIENT", 0.0)  # and each is busier than that
+    found = step(late)
+    assert (found["word"], found["replays"], found["requests"]) == ("invalid", 3, 0)
+    assert re.fullmatch(r"goldwatch's own process took \d+ % of a core to send them", found["reasons"][0])
+    assert step(kept)["word"] == "met"  # what was kept was kept, however busy the client was
+
+
+@given(st.floats(0.001, 1000), st.floats(0, 4))
+def test_four_fifths_of_a_core_are_where_a_client_is_its_own_limit(seconds: float, cores: float) -> None:
+    assert sweep.client_busy(Found(seconds, cpu_s=cores * seconds)) == (cores * seconds > 0.8 * seconds)
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -1,4 +1,4 @@
-"""Two replays of one golden set against each other, example by example. Runs in a worker process, beside numpy."""
+"""Replays of a golden set against each other, or a long one against the reference. Runs in a worker, beside numpy."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judge import layout, open_as
+from goldwatch.judge import layout, open_as, replayed
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
+from goldwatch.score.agreement import not_a_number
 from goldwatch.score.tasks import cosines, judged
 
 
@@ -49,6 +50,34 @@ def _compare(golden: GoldenSet, first: Columns, other: Columns) -> dict[str, Any
         "only_other": only_other,
         "p_value": mcnemar(only_first, only_other),
     }
+
+
+def agreement(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Compare a replay of a set's examples in turn, over and over, with the reference: a job for a worker.
+
+    Takes `path` and `digest` of the golden set, how many `rows` there are, and the columns' descriptor. Returns how
+    many answers were `compared`, and how many of their flips are `harmful` and `helpful`. Raises GoldenError.
+    """
+    found = dict.fromkeys(("compared", "harmful", "helpful"), 0)
+    with replayed(argument, descriptors, argument["rows"]) as (golden, columns):
+        task, n = judged(golden), golden.examples
+        for start in range(0, argument["rows"], n):
+            rows = slice(start, start + n)
+            outputs = {name: _filled(columns.array(f"output.{name}")[rows], n) for name in golden.manifest.outputs}
+            answered = _filled(columns.array("outcome")[rows] == Outcome.OK, n)
+            for bad in not_a_number(outputs, answered):
+                answered[bad] = False
+            difference = task.difference(outputs, answered)
+            for name in found:
+                found[name] += getattr(difference, name)
+    return found
+
+
+def _filled(values: NDArray[Any], n: int) -> NDArray[Any]:
+    """Return some rows with zeros after them, so that there are `n`."""
+    whole = np.zeros((n, *values.shape[1:]), values.dtype)
+    whole[: len(values)] = values
+    return whole
 
 
 def mcnemar(only_first: int, only_other: int) -> float:

@@ -1,8 +1,10 @@
 """`goldwatch sweep`: the highest rate of arrivals at which a target still keeps its latency objective.
 
 Each *step* replays the golden set at one rate, as the scenario `server` does (Poisson arrivals, latency from the
-scheduled time), until the rate is shown, with 99 % confidence, to keep the objective or not to. Rates rise until one
-does not; bisection follows. What goldwatch itself could not send in time says nothing of the target.
+scheduled time), until the rate is shown, with 99 % confidence, to keep the objective or not to. A rate at which the
+target fails or answers otherwise than it was validated is not kept, however fast it is: as MLPerf has it, accuracy that
+is sampled while performance is measured must agree. Rates rise until one is not kept; bisection follows. What goldwatch
+itself could not send in time says nothing of the target.
 """
 
 from __future__ import annotations
@@ -14,17 +16,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
-from goldwatch.config import LatencyObjective, format_request_rate
+from goldwatch.config import LatencyObjective, format_points, format_request_rate
 from goldwatch.config.traffic import NO_BUDGET
-from goldwatch.in_force import Assignment, CannotStart
+from goldwatch.in_force import JUDGES, Assignment, CannotStart
 from goldwatch.monitor.bounds import lower, upper
 from goldwatch.pipeline import considerate, plan_of
 from goldwatch.replay.columns import MOST_IN_FLIGHT
+from goldwatch.replay.disturbances import Found as Disturbances
 from goldwatch.replay.engine import STEPPED_BACK, Plan, Replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
-from goldwatch.replay.workers import Workers
+from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.score.histogram import Histogram
 from goldwatch.score.latency import needed
 
@@ -74,12 +77,16 @@ class Wanted:
 class Seen:
     """What valid replays at one rate have shown, added up: requests, those over the limit, those that failed.
 
-    A request that failed is over the limit, and so is one that was due and not sent any more.
+    A request that failed is over the limit, and so is one that was due and not sent any more. Of the `compared` answers
+    `harmful` are wrong where the reference is right, `helpful` the other way round.
     """
 
     requests: int = 0
     over: int = 0
     failed: int = 0
+    compared: int = 0
+    harmful: int = 0
+    helpful: int = 0
     latencies: Histogram = field(default_factory=Histogram)
 
     def __add__(self, other: Seen) -> Seen:
@@ -87,6 +94,9 @@ class Seen:
             self.requests + other.requests,
             self.over + other.over,
             self.failed + other.failed,
+            self.compared + other.compared,
+            self.harmful + other.harmful,
+            self.helpful + other.helpful,
             self.latencies + other.latencies,
         )
 
@@ -107,6 +117,8 @@ class Step:
     in_flight: int
     replays: int
     reasons: tuple[str, ...] = ()
+    spoilt: str = ""
+    """Why the rate is not kept whatever the latency: failures, or answers that are wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +219,7 @@ class _Sweeper:
     def step(self, rate: float) -> Step:
         """Replay at a rate until it is known what it is, or known that this will not be known."""
         flight, enough = self._in_flight(rate)
-        seen, reasons, invalid, valid = Seen(), [], 0, 0
+        seen, reasons, invalid, valid, spoilt = Seen(), [], 0, 0, ""
         word = Word.UNSURE
         while word is Word.UNSURE and valid < LOOKS:
             word, found, why = self._replayed(rate, flight, enough=enough, seed=valid + invalid)
@@ -216,9 +228,12 @@ class _Sweeper:
                 word = Word.UNSURE
             elif found is not None:
                 valid, seen = valid + 1, seen + found
-                word = seen.word(self._objective.quantile)
+                spoilt = self._spoilt(seen)
+                word = Word.MISSED if spoilt else seen.word(self._objective.quantile)
             self._stop.wait(self._wanted.rest_s)  # what is still queued at the target is not to meet the next replay
-        return Step(rate, word, seen, flight, valid + invalid, tuple(dict.fromkeys(reasons)))
+        return Step(
+            rate, word, seen, flight, valid + invalid, tuple(dict.fromkeys(filter(None, [*reasons, spoilt]))), spoilt
+        )
 
     def _in_flight(self, rate: float) -> tuple[int, bool]:
         """Return how many requests may be under way, and whether these are enough.
@@ -237,9 +252,32 @@ class _Sweeper:
             self._step_plan(rate, flight, seed), self._assignment.target.busy, self._workers, self._stop
         )
         try:
-            return self._judged(result, flight, enough=enough)
+            word, seen, reasons = self._judged(result, flight, enough=enough)
+            if seen is not None:
+                seen += self._agreement(result)
+        except (JobFailed, WorkerDied) as error:
+            return Word.STOPPED, None, [f"the answers could not be compared: {error}"]
         finally:
             result.columns.close()
+        return word, seen, reasons
+
+    def _agreement(self, result: Replay) -> Seen:
+        argument = self._assignment.golden.place | {"rows": result.columns.layout.rows}
+        return Seen(**self._workers.call(JUDGES, "goldwatch.parity:agreement", argument, (result.columns.fd,)))
+
+    def _spoilt(self, seen: Seen) -> str:
+        """Say why a rate is not kept, however short its latencies are; "" if nothing says so."""
+        objectives = self._assignment.watch.objectives
+        if seen.requests and lower(seen.failed, seen.requests, ERROR / LOOKS) > objectives.error_rate:
+            return f"{seen.failed:,} of {seen.requests:,} requests failed, {100 * objectives.error_rate:.4g}% allowed"
+        lost, flips = seen.harmful - seen.helpful, seen.harmful + seen.helpful
+        if lost <= round(objectives.accuracy_loss * seen.compared, 9):
+            return ""
+        # Where the reference varies by itself, flips one way must be more than those of a fair coin.
+        if not self._assignment.golden.deterministic and lower(seen.harmful, flips, ERROR / LOOKS) <= 1 / 2:
+            return ""
+        told = f"{seen.harmful:,} of {seen.compared:,} answers are wrong where the reference is right"
+        return f"{told} ({seen.helpful:,} the other way), {format_points(objectives.accuracy_loss)}"
 
     def _step_plan(self, rate: float, flight: int, seed: int) -> Plan:
         requests = max(needed(_PLANNED_OVER, self._objective.quantile), math.ceil(rate * self._wanted.step_s))
@@ -273,7 +311,7 @@ class _Sweeper:
     def _own_limits(self, result: Replay, by_sending: Seen, flight: int, *, enough: bool) -> list[str]:
         """Say why an objective that was not met may be goldwatch's doing rather than the target's."""
         found, served = result.disturbances, self._assignment.target.served
-        if served and found.cpu_s > _BUSY_CLIENT * found.seconds:
+        if served and client_busy(found):
             return [f"goldwatch's own process took {100 * found.cpu_s / found.seconds:.0f} % of a core to send them"]
         if by_sending.word(self._objective.quantile) is not Word.MET:
             return []  # what was sent took too long, however long it had waited before
@@ -287,6 +325,11 @@ class _Sweeper:
         return []
 
 
+def client_busy(found: Disturbances) -> bool:
+    """Say whether the process that sent the requests may have been its own bottleneck."""
+    return found.cpu_s > _BUSY_CLIENT * found.seconds
+
+
 def _counted(result: Replay, limit_s: float) -> tuple[Seen, Seen]:
     """Count the requests of a replay from when they were due, and from when they were sent."""
     columns = result.columns
@@ -295,7 +338,7 @@ def _counted(result: Replay, limit_s: float) -> tuple[Seen, Seen]:
     over = sum(s > limit_s for s in latencies_s)
     rows = zip(columns.latency_ns, columns.outcome, strict=True)
     by_sending = sum(o == Outcome.OK and ns > 1e9 * limit_s for ns, o in rows)
-    seen = Seen(requests, over + failed, failed, Histogram.of(latencies_s))
+    seen = Seen(requests, over + failed, failed, latencies=Histogram.of(latencies_s))
     return seen, Seen(requests, by_sending + failed, failed)
 
 

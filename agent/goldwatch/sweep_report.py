@@ -12,8 +12,8 @@ from goldwatch.in_force import Assignment
 from goldwatch.score.latency import certifiable
 from goldwatch.sweep import LOOKS, Found, Step, Word
 
-_HEADINGS = ("rate /s", "requests", "over", "failed", "p50", "p99", "in flight", "")
-_WIDTHS = (10, 10, 8, 8, 10, 10, 10, 0)
+_HEADINGS = ("rate /s", "requests", "over", "failed", "turned wrong", "p50", "p99", "in flight", "")
+_WIDTHS = (10, 10, 8, 8, 12, 10, 10, 10, 0)
 
 
 def head(assignment: Assignment) -> str:
@@ -28,7 +28,7 @@ def row(step: Step) -> str:
     """Write one step; reasons go on lines of their own."""
     seen = step.seen
     quantiles = [_quantile(step, q) for q in (0.5, 0.99)]
-    counts = [f"{n:,}" if seen.requests else "" for n in (seen.requests, seen.over, seen.failed)]
+    counts = [f"{n:,}" if seen.requests else "" for n in (seen.requests, seen.over, seen.failed, seen.harmful)]
     cells = (f"{step.rate_per_s:,.4g}", *counts, *quantiles, str(step.in_flight), str(step.word))
     return _cells(cells) + "".join(f"    {reason}\n" for reason in step.reasons)
 
@@ -54,7 +54,7 @@ def in_words(found: Found) -> str:
         return f"{kept}: the highest rate that was tried; raise --max-rate to find where it ends"
     at, told = _rate(bound.rate_per_s), "; ".join(bound.reasons[-1:])
     what = {
-        Word.MISSED: f"{at} does not" + ("" if kept else " keep it"),
+        Word.MISSED: f"{at} does not" + ("" if kept else " keep it") + (f": {bound.spoilt}" if bound.spoilt else ""),
         Word.UNSURE: f"that {at} does could not be shown in {LOOKS} replays",
         Word.NO_ROOM: f"at {at} the target had no room: {told}",
         Word.INVALID: f"at {at} goldwatch itself was the limit, not the target: {told}",
@@ -105,6 +105,9 @@ def _plain(step: Step) -> dict[str, Any]:
         "requests": seen.requests,
         "over": seen.over,
         "failed": seen.failed,
+        "compared": seen.compared,
+        "turned_wrong": seen.harmful,
+        "turned_right": seen.helpful,
         **{name: seen.latencies.quantile(q) for name, q in known.items()},
         "in_flight": step.in_flight,
         "replays": step.replays,

@@ -25,7 +25,7 @@ def outcomes(random: np.random.Generator, codes: np.ndarray, rate: float, alike:
     """Return which examples are right, at a mean rate; two of one cluster have the correlation `alike`."""
     both = 1 / alike - 1
     own = random.beta(rate * both, (1 - rate) * both, codes.max() + 1)
-    return random.random(codes.size) < own[codes]
+    return np.asarray(random.random(codes.size) < own[codes])
 
 
 def classified(random: np.random.Generator, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
