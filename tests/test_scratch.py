@@ -132,6 +132,7 @@ def nearly(value: Any) -> Any:
     return pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clustered", [False, True])
 @pytest.mark.parametrize("task", TASKS)
 def test_judging_some_rows_at_a_time_in_files_is_judging_all_of_them_in_memory(

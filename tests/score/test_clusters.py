@@ -55,6 +55,7 @@ def test_the_interval_of_an_accuracy_covers_with_clusters_and_one_without_does_n
     assert naive < 0.9 * 500
 
 
+@pytest.mark.slow
 def test_the_intervals_of_macro_f1_and_of_means_cover_with_clusters() -> None:
     random, rate = np.random.default_rng(6), 0.8
     f1 = means = naive = 0
@@ -88,6 +89,7 @@ def test_examples_by_themselves_are_worth_what_they_are(seed: int, n: int) -> No
         assert found == pytest.approx((low, high), abs=1.5 / n)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
 def test_clusters_never_make_an_interval_narrower(seed: int, clusters: int) -> None:
     random = np.random.default_rng(seed)
@@ -122,6 +124,7 @@ def blamed(random: np.random.Generator, codes: np.ndarray, flipped: np.ndarray, 
     return bool(difference(now, np.ones(codes.size, bool), golden).where)
 
 
+@pytest.mark.slow
 def test_a_slice_is_not_blamed_for_a_cluster_that_flips_as_a_whole() -> None:
     random = np.random.default_rng(8)
     wrong = {True: 0, False: 0}
