@@ -179,9 +179,11 @@ class Service:
             ) from None
 
     def _new_pushers(self, config: Config) -> dict[str, Exporter] | None:
-        """Return exporters for a changed section, None for one that is as it was: a new one loses its counters."""
-        now = _pushed(self._in_force.config) if self._in_force else None
-        return None if _pushed(config) == now else self._pushers(config)
+        """Return exporters for changed sections, None for ones that are as they were: a new one loses its counters."""
+        assert self._in_force is not None  # noqa: S101 - reload comes after start
+        now = self._in_force.config
+        same = (now.exporters.otlp, now.energy) == (config.exporters.otlp, config.energy)
+        return None if same else self._pushers(config)
 
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
@@ -383,11 +385,6 @@ def _prepared(path: Path, workers: Workers) -> InForce:
     except cardinality.TooManySeries as error:
         raise CannotStart(str(error)) from None
     return wanted
-
-
-def _pushed(config: Config) -> tuple[object, ...]:
-    """Return all of a config that what pushes is made of."""
-    return config.exporters.otlp, config.energy.meters if config.energy is not None else {}
 
 
 def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | None:

@@ -74,5 +74,8 @@ def fired(path: str, told: dict[str, Any]) -> None:
     assert alert["annotations"]["runbook_url"] == "https://wiki.example/runbooks/page.md"
     explanation = alert["annotations"]["explanation"]
     assert re.search(r"\nAlerting: (changed, )?worse\. ", explanation)
-    assert "golden examples are wrong that were right. accuracy 0.785, reference" in explanation
+    assert re.fullmatch(
+        r"digits needs somebody now \(watch digits\): (changed, )?worse", alert["annotations"]["summary"]
+    )
+    assert "golden examples are wrong that were right. Accuracy 0.785. Reference" in explanation
     assert re.search(r"Alert \d+: http://127\.0\.0\.1:\d+/alerts/\d+$", explanation)

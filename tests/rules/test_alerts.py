@@ -126,12 +126,12 @@ def test_the_alerts_fire_when_they_should(tmp_path: Path, promtool: str) -> None
 
 def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
     series = active("page", "1x10") | {
-        f'goldwatch_examples_flipped{{{ON}, effect="harmful"}}': "41x10",
+        f'goldwatch_examples_flipped{{{ON}, effect="harmful"}}': "41234x10",
         f'goldwatch_score_ratio{{{ON}, score="accuracy"}}': "0.903x10",
         f'goldwatch_score_reference_ratio{{{ON}, score="accuracy"}}': "0.922x10",
         f'goldwatch_evidence_log10{{{ON}, monitor="worse"}}': "8.43x10",
         f'goldwatch_evidence_threshold_log10{{{ON}, monitor="worse"}}': "5.62x10",
-        f"goldwatch_alert_number{{{ON}}}": "42x10",
+        f"goldwatch_alert_number{{{ON}}}": "123456x10",
         f'goldwatch_verdict{{{ON}, monitor="worse", state="alerting"}}': "1x10",
         f'goldwatch_verdict{{{ON}, monitor="changed", state="alerting"}}': "1x10",
         f'goldwatch_verdict{{{ON}, monitor="failing", state="alerting"}}': "0x10",
@@ -140,11 +140,11 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
     expected = {
         "exp_labels": labels | {"job": "goldwatch", "instance": "a:9870"},
         "exp_annotations": {
-            "summary": "eu is not the model that was validated (watch fraud)",
+            "summary": "eu needs somebody now (watch fraud): changed, worse",
             "explanation": (
-                "goldwatch has evidence about eu that somebody must look at now. Which monitor, since when, on which "
-                "examples and what else changed then: http://a:9870/\nAlerting: changed, worse. 41 golden examples are "
-                "wrong that were right. accuracy 0.903, reference 0.922, evidence 1.5 times what is needed. Alert 42: http://a:9870/alerts/42"
+                "A monitor of goldwatch alerts. Which one, since when, on which examples and what else changed then: "
+                "http://a:9870/\nAlerting: changed, worse. 41234 golden examples are wrong that were right. Accuracy "
+                "0.903. Reference 0.922. Evidence 1.5 times what is needed. Alert 123456: http://a:9870/alerts/123456"
             ),
             "runbook_url": "https://wiki/runbooks/page.md",
         },
@@ -167,12 +167,11 @@ def test_an_alert_of_each_kind_of_monitor_is_handed_on_by_its_name(
 ) -> None:
     """It fires with the alert of the agent and not without: a monitor may alert that is silenced."""
     name = f"Goldwatch{severity.title()}"
-    when = {"page": "now", "ticket": "in working hours"}[severity]
+    what = {"page": "needs somebody now", "ticket": "needs a look in working hours"}[severity]
     said = (
-        f"goldwatch has evidence about eu that somebody must look at {when}. Which monitor, since when, on which "
-        "examples and what else changed then: http://a:9870/\n"
+        "A monitor of goldwatch alerts. Which one, since when, on which examples and what else changed then: "
+        "http://a:9870/\n"
     )
-    about = {"summary": "eu is not the model that was validated (watch fraud)", "runbook": f"{severity}.md"}
     tests = []
     for kind in KINDS:
         for fires in (True, False):
@@ -181,7 +180,11 @@ def test_an_alert_of_each_kind_of_monitor_is_handed_on_by_its_name(
             labels = {"severity": severity, "model": "eu", "watch": "fraud", "target": "eu"}
             expected = {
                 "exp_labels": labels | {"job": "goldwatch", "instance": "a:9870"},
-                "exp_annotations": about | {"explanation": f"{said}Alerting: {kind.name}. "},
+                "exp_annotations": {
+                    "summary": f"eu {what} (watch fraud): {kind.name}",
+                    "explanation": f"{said}Alerting: {kind.name}. ",
+                    "runbook": f"{severity}.md",
+                },
             }
             told = {"eval_time": "20m", "alertname": name, "exp_alerts": [expected] if fires else []}
             tests.append({"interval": "1m", "input_series": written(series), "alert_rule_test": [told]})

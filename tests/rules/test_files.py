@@ -47,6 +47,14 @@ def test_whoever_is_called_is_led_to_the_runbook_of_every_monitor() -> None:
     assert linked == MONITORS
 
 
+def test_a_runbook_tells_the_silence_that_reaches_its_alert() -> None:
+    by_agent = {path.stem for path in (SHIPPED / "runbooks").glob("*.md") if "evidence; `--end`" in path.read_text()}
+    by_prometheus = {rule.runbook for rule in all_rules(Scope()) if isinstance(rule, Alert)} - {"page", "ticket"}
+    assert by_agent == MONITORS | {"page", "ticket"}
+    for name in by_prometheus:
+        assert "**Silence.** In Alertmanager" in (SHIPPED / "runbooks" / f"{name}.md").read_text()
+
+
 @pytest.mark.parametrize("path", sorted((SHIPPED / "runbooks").glob("*.md")), ids=lambda path: path.stem)
 def test_a_runbook_is_short_and_says_all_that_is_asked_at_night(path: Path) -> None:
     text = path.read_text()

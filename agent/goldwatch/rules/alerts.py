@@ -8,14 +8,14 @@ from goldwatch.rules.rule import PAIR, Alert, Scope, listed, templated
 _BLIP = "10m"
 """For so long a restart of the agent, in which it is not scraped, ends no alert."""
 
-_MONITORS = listed(f'max by (monitor) ({c.VERDICT.name}{{WHERE, state="alerting"}}) == 1', "monitor", "Alerting:")
-_DETAILS = _MONITORS + templated(
+_ALERTING = f'max by (monitor) ({c.VERDICT.name}{{WHERE, state="alerting"}}) == 1'
+_DETAILS = listed(_ALERTING, "monitor", "Alerting: %s. ") + templated(
     {
-        "%s golden examples are wrong that were right. ": f'{c.EXAMPLES_FLIPPED.name}{{WHERE, effect="harmful"}} > 0',
-        "accuracy %s": f'{c.SCORE.name}{{WHERE, score="accuracy"}}',
-        ", reference %s": f'{c.SCORE_REFERENCE.name}{{WHERE, score="accuracy"}}',
-        ", evidence %s times what is needed": f"max({c.EVIDENCE.name}{{WHERE}} / {c.EVIDENCE_THRESHOLD.name})",
-        ". Alert %s: http://{{ $labels.instance }}/alerts/%s": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0",
+        "%d golden examples are wrong that were right. ": f'{c.EXAMPLES_FLIPPED.name}{{WHERE, effect="harmful"}} > 0',
+        "Accuracy %s. ": f'{c.SCORE.name}{{WHERE, score="accuracy"}}',
+        "Reference %s. ": f'{c.SCORE_REFERENCE.name}{{WHERE, score="accuracy"}}',
+        "Evidence %s times what is needed. ": f"max({c.EVIDENCE.name}{{WHERE}} / {c.EVIDENCE_THRESHOLD.name})",
+        "Alert %d: http://{{ $labels.instance }}/alerts/%d": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0",
     }
 )
 
@@ -25,22 +25,26 @@ def of_verdicts(scope: Scope) -> list[Alert]:
 
     A ticket can wait for five minutes, in which more evidence may make a page of it: then nobody is told twice.
     """
-    return [_handed_on(scope, "page", "now", 0), _handed_on(scope, "ticket", "in working hours", 300)]
+    return [
+        _handed_on(scope, "page", "needs somebody now", 0),
+        _handed_on(scope, "ticket", "needs a look in working hours", 300),
+    ]
 
 
-def _handed_on(scope: Scope, severity: str, when: str, hold_s: int) -> Alert:
+def _handed_on(scope: Scope, severity: str, what: str, hold_s: int) -> Alert:
     return Alert(
         name=f"Goldwatch{severity.title()}",
         expr=f"last_over_time({scope.of(c.ALERT_ACTIVE, _BLIP, severity=severity)}) == 1",
         hold_s=hold_s,
         severity=severity,
         runbook=severity,
-        summary="{{ $labels.target }} is not the model that was validated (watch {{ $labels.watch }})",
+        summary=f"{{{{ $labels.target }}}} {what} (watch {{{{ $labels.watch }}}})",
         explanation=(
-            f"goldwatch has evidence about {{{{ $labels.target }}}} that somebody must look at {when}. Which monitor, "
-            "since when, on which examples and what else changed then: http://{{ $labels.instance }}/"
+            "A monitor of goldwatch alerts. Which one, since when, on which examples and what else changed then: "
+            "http://{{ $labels.instance }}/"
         ),
         details=_DETAILS,
+        finding=listed(_ALERTING, "monitor", ": %s"),
     )
 
 

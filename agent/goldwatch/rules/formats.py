@@ -85,7 +85,8 @@ def _alert(alert: Alert, options: Options) -> dict[str, Any]:
     found: dict[str, Any] = {"alert": alert.name, "expr": alert.expr}
     if alert.hold_s:
         found["for"] = f"{alert.hold_s}s"
-    return found | {"labels": _labels(alert, options), "annotations": _annotations(alert, options, alert.details)}
+    annotations = _annotations(alert, options, alert.finding, alert.details)
+    return found | {"labels": _labels(alert, options), "annotations": annotations}
 
 
 def _labels(alert: Alert, options: Options) -> dict[str, str]:
@@ -94,11 +95,11 @@ def _labels(alert: Alert, options: Options) -> dict[str, str]:
     return {"severity": alert.severity, **model, **options.labels}
 
 
-def _annotations(alert: Alert, options: Options, details: str = "") -> dict[str, str]:
+def _annotations(alert: Alert, options: Options, finding: str = "", details: str = "") -> dict[str, str]:
     base = options.runbooks.rstrip("/")
     link = {"runbook_url": f"{base}/{alert.runbook}.md"} if base else {"runbook": f"{alert.runbook}.md"}
     explanation = f"{alert.explanation}\n{details}" if details else alert.explanation
-    return {"summary": alert.summary, "explanation": explanation, **link}
+    return {"summary": alert.summary + finding, "explanation": explanation, **link}
 
 
 def _grafana_rule(alert: Alert, options: Options) -> dict[str, Any]:

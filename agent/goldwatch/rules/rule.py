@@ -24,8 +24,8 @@ class Record:
 class Alert:
     """An alert. `hold_s` is how long it must hold; `runbook` names a file in the folder of runbooks, without .md.
 
-    `summary` and `explanation` are templates that both Prometheus and Grafana know; `details` is one that only
-    Prometheus can fill in, since it asks for other series.
+    `summary` and `explanation` are templates that both Prometheus and Grafana know; `finding` and `details` go on with
+    them where Prometheus fills them in, since they ask for other series.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Alert:
     summary: str
     explanation: str
     details: str = ""
+    finding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +83,26 @@ def select(metric: Metric, matchers: Sequence[str] = (), window: str = "", **lab
 def templated(queries: Mapping[str, str]) -> str:
     """Return text with the answers to instant queries of one series each, for Prometheus's templates.
 
-    Keys are text with `%s` where the value goes; a text whose query has no answer is left out. In a query `WHERE`
-    stands for the watch and target of the alert.
+    Keys are text with `%s` where the value goes, or `%d` for a whole number; a text whose query has no answer is left
+    out. In a query `WHERE` stands for the watch and target of the alert.
     """
+    value = "{{ . | first | value | printf `%s` }}"
     where = "watch=%q, target=%q"
     return "".join(
         f"{{{{ with printf `{query.replace('WHERE', where)}` $labels.watch $labels.target | query }}}}"
-        f"{text.replace('%s', '{{ . | first | value | printf `%.4g` }}')}{{{{ end }}}}"
+        f"{text.replace('%s', value % '%.4g').replace('%d', value % '%.0f')}{{{{ end }}}}"
         for text, query in queries.items()
     )
 
 
 def listed(query: str, label: str, text: str) -> str:
-    """Return text with the values of a label in the answer to an instant query, after `text`; see `templated`."""
+    """Return text with the values of a label in the answer to an instant query as its `%s`; see `templated`."""
     asked = query.replace("WHERE", "watch=%q, target=%q")
-    each = f"{{{{ if $i }}}},{{{{ end }}}} {{{{ $each.Labels.{label} }}}}"
+    each = f"{{{{ if $i }}}}, {{{{ end }}}}{{{{ $each.Labels.{label} }}}}"
     values = f'{{{{ range $i, $each := . | sortByLabel "{label}" }}}}{each}{{{{ end }}}}'
-    return f"{{{{ with printf `{asked}` $labels.watch $labels.target | query }}}}{text}{values}. {{{{ end }}}}"
+    return (
+        f"{{{{ with printf `{asked}` $labels.watch $labels.target | query }}}}{text.replace('%s', values)}{{{{ end }}}}"
+    )
 
 
 def _matcher(label: str, values: Sequence[str]) -> str:
