@@ -239,11 +239,12 @@ def option(
 
 def dtype_name(array: NDArray[Any]) -> str:
     """Return the dtype of `array` as a TensorSpec writes it: numpy's name, or "bytes" for text and byte strings."""
-    return _dtype_name(array.dtype)
+    return named_dtype(array.dtype)
 
 
 @lru_cache(maxsize=256)
-def _dtype_name(dtype: Any) -> str:  # noqa: ANN401 - numpy.dtype, of which only the name is asked, once
+def named_dtype(dtype: Any) -> str:  # noqa: ANN401 - numpy.dtype
+    """Return what `dtype_name` does of an array with this dtype of numpy, whose name takes long to ask for."""
     return "bytes" if dtype.kind in "SUO" else str(dtype.name)
 
 
@@ -285,7 +286,7 @@ def _common_size(found: Iterable[_Look]) -> int:
 
 
 def _check_input(dtype: Any, whole: tuple[int, ...], spec: TensorSpec) -> None:  # noqa: ANN401 - numpy.dtype
-    if (found := _dtype_name(dtype)) != spec.dtype:
+    if (found := named_dtype(dtype)) != spec.dtype:
         raise CannotLoad(f'input "{spec.name}" is {found}, the model takes {spec.dtype}')
     shape = whole[1:]
     if len(whole) != len(spec.shape) + 1 or any(s not in (-1, n) for n, s in zip(shape, spec.shape, strict=True)):

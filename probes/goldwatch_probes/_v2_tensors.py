@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import struct
+import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,8 @@ DTYPES = {
 """The protocol's datatypes that numpy has (BF16 is the one that it lacks), and the names in a TensorSpec."""
 
 DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
+
+_LITTLE = sys.byteorder == "little"
 
 # JSON kinds, as numpy infers them, that may stand for a value of the kind.
 _JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}
@@ -117,7 +121,9 @@ def pack(array: NDArray[Any]) -> bytes:
     """Return the values as raw bytes: little-endian, and each text with its length before it."""
     if dtype_name(array) == "bytes":
         return b"".join(struct.pack("<I", len(value)) + value for value in _byte_strings(array))
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return (
+        array.tobytes() if _LITTLE and array.dtype.isnative else array.astype(array.dtype.newbyteorder("<")).tobytes()
+    )
 
 
 def _decode_outputs(tensors: list[Any], rest: memoryview) -> dict[str, NDArray[Any]]:
@@ -142,11 +148,16 @@ def checked_head(tensor: Any) -> tuple[str, str, list[int]]:  # noqa: ANN401 - f
             pass
         case _:
             raise BadAnswer("an output lacks name, datatype or shape")
+    check_head(name, datatype, shape)
+    return name, datatype, shape
+
+
+def check_head(name: str, datatype: str, shape: list[int]) -> None:
+    """Check what an answer says of an output. Raises BadAnswer."""
     if datatype not in DTYPES:
         raise BadAnswer(f'output "{name}" has datatype {datatype[:20]}, which numpy has no dtype for')
     if not all(type(size) is int and size >= 0 for size in shape):
         raise BadAnswer(f'output "{name}" has shape {str(shape)[:100]}')
-    return name, datatype, shape
 
 
 def _binary_size(tensor: Mapping[str, Any], name: str, available: int) -> int | None:
@@ -213,10 +224,17 @@ def unpack(blob: memoryview, name: str, datatype: str) -> NDArray[Any]:
         return as_objects(_unpack_byte_strings(blob, name))
     if datatype == "BOOL":
         return np.frombuffer(blob, dtype=np.uint8).astype(np.bool_)
-    dtype = np.dtype(DTYPES[datatype])
+    dtype, wire = _dtypes(datatype)
     if len(blob) % dtype.itemsize:
         raise BadAnswer(f'output "{name}" has {len(blob)} bytes, no whole number of {datatype}')
-    return np.frombuffer(blob, dtype=dtype.newbyteorder("<")).astype(dtype, copy=False)
+    return np.frombuffer(blob, dtype=wire).astype(dtype, copy=False)
+
+
+@cache
+def _dtypes(datatype: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """Return the dtype of a datatype, and how its values lie in raw bytes."""
+    dtype: np.dtype[Any] = np.dtype(DTYPES[datatype])
+    return dtype, dtype.newbyteorder("<")
 
 
 def _unpack_byte_strings(blob: memoryview, name: str) -> list[bytes]:

@@ -5,11 +5,11 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
 from goldwatch_probes._answers import check_outputs, newest, text
 from goldwatch_probes._grpc_client import GrpcProbe, Request
 from goldwatch_probes._proto import parsed
@@ -17,6 +17,9 @@ from goldwatch_probes._remote import RemoteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_MOST_HEADS = 256
 
 
 class OpenInferenceGrpc(GrpcProbe):
@@ -30,6 +33,10 @@ class OpenInferenceGrpc(GrpcProbe):
         version: str = option("Version of the model; the server chooses if empty", default="")
 
     _options: Options
+
+    def __init__(self, options: Options, context: Context) -> None:
+        super().__init__(options, context)
+        self._heads: dict[Hashable, bytes] = {}
 
     def open(self) -> None:
         """Connect, make sure that server and model are ready, and read the metadata.
@@ -51,6 +58,7 @@ class OpenInferenceGrpc(GrpcProbe):
         """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
         model = self._ask("ModelMetadata", self._model())
         server = self._ask("ServerMetadata", optional=True)
+        self._heads.clear()  # the inputs may be others now
         self._description = Description(
             model=self._options.model,
             version=self._options.version or newest(list(model.versions)),
@@ -65,15 +73,28 @@ class OpenInferenceGrpc(GrpcProbe):
         """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape."""
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
+        looks = tuple([(name, array.dtype, array.shape) for name, array in inputs.items()])
+        head = self._heads.get(looks) or self._head_of(looks, inputs)
+        # Bytes of protobuf that follow one another are the two messages merged: only the values are made each time.
+        values = self._messages["ModelInferRequest"](raw_input_contents=[tensors.pack(a) for a in inputs.values()])
+        return self._opened().request("ModelInfer", head + values.SerializeToString())
+
+    def _head_of(self, looks: Hashable, inputs: Tensors) -> bytes:
+        """Return a request without values, the same for all inputs that look like these. Raises CannotLoad."""
+        from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
         if declared := self._described().inputs:
             check_inputs(inputs, declared, partial=True)
         request = self._messages["ModelInferRequest"](
             model_name=self._options.model,
             model_version=self._options.version,
             inputs=[tensors.head(name, array) for name, array in inputs.items()],
-            raw_input_contents=[tensors.pack(array) for array in inputs.values()],
         )
-        return self._opened().request("ModelInfer", request.SerializeToString())
+        if len(self._heads) >= _MOST_HEADS:
+            self._heads.clear()
+        head: bytes = request.SerializeToString()
+        self._heads[looks] = head
+        return head
 
     def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
@@ -97,7 +118,8 @@ def _outputs(answer: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - a messag
         raise BadAnswer(f"the answer has {len(answer.outputs)} outputs, and raw contents of {len(raw)}")
     outputs = {}
     for index, tensor in enumerate(answer.outputs):
-        name, datatype, shape = tensors.checked_head(_head(tensor))
+        name, datatype, shape = tensor.name, tensor.datatype, list(tensor.shape)
+        tensors.check_head(name, datatype, shape)
         flat = tensors.unpack(memoryview(raw[index]), name, datatype) if raw else _contents(tensor)
         outputs[name] = tensors.shaped(flat, name, shape)
     return outputs
