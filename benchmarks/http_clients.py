@@ -90,7 +90,8 @@ def _goldwatch(port: int) -> Iterator[Batch]:
 
     url = f"http://127.0.0.1:{port}"
     with contextlib.closing(Connection(url, time_limit_s=2, max_bytes=2**20)) as connection:
-        yield lambda: _timed(lambda: connection.request("POST", "", _BODY).body)
+        request = connection.written("POST", "", _BODY)
+        yield lambda: _timed(lambda: connection.send(request).body)
 
 
 @contextlib.contextmanager

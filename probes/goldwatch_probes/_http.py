@@ -12,11 +12,12 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import httptools
 
-from goldwatch.probe import BadAnswer, Unreachable
+from goldwatch.probe import BadAnswer, CannotLoad, Unreachable
 from goldwatch_probes._remote import split_url
 
 _PIECE = 2**16
@@ -40,6 +41,15 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     arrivals: tuple[tuple[float, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request as it goes over the wire, so that nothing of it is left to be made once it is timed."""
+
+    method: str
+    path: str
+    pieces: tuple[bytes, ...] = field(repr=False)  # they hold the token
 
 
 class Connection:
@@ -67,16 +77,25 @@ class Connection:
             self.close()
             raise Unreachable(str(_translated(error, self.url, self._budget.time_limit_s))) from error
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] = {},
-        *,
-        streamed: bool = False,
-    ) -> Answer:
-        """Send a request for `path` (relative to the URL) and return the whole answer; if `streamed`, with arrivals.
+    def written(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Written:
+        """Return a request for `path`, relative to the URL.
+
+        It is one piece if it is short: two would be twice the packets, and wake the server twice. Raises CannotLoad.
+        """
+        target = f"{self._prefix}/{path}"
+        if not (target.isascii() and target.isprintable()) or " " in target:
+            raise CannotLoad(f"the path {target[:100]!r} holds a character not allowed there")
+        lines = [f"{method} {target} HTTP/1.1\r\nHost: {self._server.name}\r\nAccept-Encoding: identity\r\n"]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}\r\n")
+        lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
+        head = "".join(lines).encode("ascii") + b"\r\n"
+        if not body:
+            return Written(method, path, (head,))
+        return Written(method, path, (head + body,) if len(head) + len(body) <= _MOST_JOINED else (head, body))
+
+    def send(self, request: Written, *, streamed: bool = False) -> Answer:
+        """Send a request and return the whole answer; if `streamed`, with arrivals.
 
         Raises TimeoutError, Unreachable, or BadAnswer if what came is not HTTP or too long; each of them closes the
         connection, so that the next request starts clean.
@@ -84,21 +103,20 @@ class Connection:
         self._budget.start()
         sent_s = time.monotonic() if streamed else None
         try:
-            head = self._head(method, path, body, headers)
             line, kept = self._opened()
             try:
-                return self._exchange(line, head, body, sent_s)
+                return self._exchange(line, request, sent_s)
             except _Disconnected:
-                if not (kept and (streamed or method == "GET")):
+                if not (kept and (streamed or request.method == "GET")):
                     raise
                 # Some servers close a kept connection after a stream, llama.cpp's now and then: no byte of an answer
                 # has come, so the request is sent once more, within the same deadline and counted from the first time.
                 self.close()
-                return self._exchange(self._opened()[0], head, body, sent_s)
+                return self._exchange(self._opened()[0], request, sent_s)
         except BaseException as error:
             self.close()
             if isinstance(error, (OSError, httptools.HttpParserError)):
-                raise _translated(error, f"{self.url}/{path}", self._budget.time_limit_s) from error
+                raise _translated(error, f"{self.url}/{request.path}", self._budget.time_limit_s) from error
             raise
 
     def close(self) -> None:
@@ -119,18 +137,9 @@ class Connection:
             self._line = _Line(self._server.connected(self._budget), self._budget)
         return self._line, kept
 
-    def _head(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
-        target = f"{self._prefix}/{path}"
-        if not (target.isascii() and target.isprintable()) or " " in target:
-            raise BadAnswer(f"the path {target[:100]!r} holds a character not allowed there")
-        lines = [f"{method} {target} HTTP/1.1\r\nHost: {self._server.name}\r\nAccept-Encoding: identity\r\n"]
-        if body is not None:
-            lines.append(f"Content-Length: {len(body)}\r\n")
-        lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
-        return "".join(lines).encode("ascii") + b"\r\n"
-
-    def _exchange(self, line: _Line, head: bytes, body: bytes | None, sent_s: float | None) -> Answer:
-        line.send(head, body or b"")
+    def _exchange(self, line: _Line, request: Written, sent_s: float | None) -> Answer:
+        for piece in request.pieces:
+            line.send(piece)
         reading = _Reading(self._budget.max_bytes, sent_s)
         while not reading.whole:
             piece = line.receive()
@@ -321,34 +330,53 @@ class _Server:
 
 
 class _Line:
-    """A connected socket, each wait of which keeps to a budget."""
+    """A connected socket that never blocks: what waits is a poll, which keeps to a budget."""
 
     def __init__(self, sock: socket.socket, budget: _Budget) -> None:
+        sock.setblocking(False)
         self._sock = sock
         self._budget = budget
-        self._poll = select.poll()  # unlike select, it has no limit on the number of a descriptor
-        self._poll.register(sock, select.POLLIN)
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._readable, self._writable = select.poll(), select.poll()  # unlike select, without a limit on descriptors
+        self._readable.register(sock, select.POLLIN)
+        self._writable.register(sock, select.POLLOUT)
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Send a request, in one piece if it is short: two would be twice the packets, and wake the server twice."""
-        pieces = [head + body] if len(head) + len(body) <= _MOST_JOINED else [head, body]
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                self._sock.settimeout(self._budget.left_s())
+    def send(self, piece: bytes) -> None:
+        """Send all bytes."""
+        view = memoryview(piece)
+        while view:
+            try:
                 view = view[self._sock.send(view) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(self._writable)
+            except ssl.SSLWantReadError:
+                self._wait(self._readable)
 
     def receive(self) -> bytes:
         """Return what has come, at least a byte; nothing at the end."""
-        self._sock.settimeout(self._budget.left_s())
-        piece = self._sock.recv(_PIECE)
-        self._budget.take(len(piece))
-        return piece
+        if self._tls:  # what came may have been read from the socket, and lie decrypted
+            self._budget.left_s()
+        else:
+            self._wait(self._readable)
+        while True:
+            try:
+                piece = self._sock.recv(_PIECE)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(self._readable)
+            except ssl.SSLWantWriteError:
+                self._wait(self._writable)
+            else:
+                self._budget.take(len(piece))
+                return piece
 
     def has_input(self) -> bool:
         """Say whether something waits to be read."""
-        return bool(self._poll.poll(0))
+        return bool(self._readable.poll(0))
 
     def close(self) -> None:
         """Close it."""
         self._sock.close()
+
+    def _wait(self, poll: select.poll) -> None:
+        if not poll.poll(1e3 * self._budget.left_s()):
+            raise TimeoutError

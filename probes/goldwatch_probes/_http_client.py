@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Rejected, Unreachable
 from goldwatch_probes import _remote
 from goldwatch_probes._answers import parse_object
-from goldwatch_probes._http import Answer, Connection
+from goldwatch_probes._http import Answer, Connection, Written
 from goldwatch_probes._remote import RemoteOptions, RemoteProbe
 
 JSON = "application/json"
@@ -26,10 +26,7 @@ JSON = "application/json"
 class Request:
     """A request, ready to be sent."""
 
-    path: str
-    body: bytes
-    headers: Mapping[str, str] = field(repr=False)  # they hold the token
-    method: str = "POST"
+    written: Written
     streamed: bool = False
 
 
@@ -68,17 +65,15 @@ class Client:
     def request(
         self, path: str, body: bytes, content_type: str, more: Mapping[str, str] = {}, method: str = "POST"
     ) -> Request:
-        """Return a request with a trace context. The user's headers win over `content_type`."""
+        """Return a request with a trace context. The user's headers win over `content_type`. Raises CannotLoad."""
         headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled), **more}
         if not any(name.lower() == "content-type" for name in self._headers):
             headers["Content-Type"] = content_type
-        return Request(path, body, headers, method)
+        return Request(self._connection.written(method, path, body, headers))
 
     def send(self, request: Request) -> Answer:
         """Send it and read the whole answer. Raises TimeoutError, Unreachable, BadAnswer; Rejected unless it is 200."""
-        answer = self._connection.request(
-            request.method, request.path, request.body, request.headers, streamed=request.streamed
-        )
+        answer = self._connection.send(request.written, streamed=request.streamed)
         if answer.status != 200:
             raise Rejected(_refusal(answer))
         return answer
@@ -95,7 +90,8 @@ class Client:
         headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled)}
         where = f"{self.url}/{path}"
         try:
-            answer = self._connection.request(method, path, headers=headers)
+            connection = self._connection
+            answer = connection.send(connection.written(method, path, headers=headers))
         except TimeoutError as error:
             raise Unreachable(str(error)) from error
         except BadAnswer as error:

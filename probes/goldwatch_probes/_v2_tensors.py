@@ -39,6 +39,7 @@ DTYPES = {
 
 DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
 
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _LITTLE = sys.byteorder == "little"
 
 # JSON kinds, as numpy infers them, that may stand for a value of the kind.
@@ -63,7 +64,7 @@ def encode_json(inputs: Tensors) -> bytes:
     """Return the body of an inference request as JSON. Raises CannotLoad for a value that JSON cannot carry."""
     tensors = [head(name, array) | {"data": _json_data(name, array)} for name, array in inputs.items()]
     try:
-        return json.dumps({"inputs": tensors}, separators=(",", ":"), allow_nan=False).encode()
+        return _JSON.encode({"inputs": tensors}).encode()
     except ValueError as error:
         raise CannotLoad("an input holds NaN or infinity, which JSON cannot carry; set `binary: true`") from error
 

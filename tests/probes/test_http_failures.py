@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Unreachable
-from goldwatch_probes._http import _Budget, _Line
+from goldwatch_probes._http import Connection, _Budget, _Line
 from goldwatch_probes.http_template import HttpTemplate
 from goldwatch_probes.mlflow_scoring import MlflowScoring
 from goldwatch_probes.open_inference import OpenInference
@@ -195,10 +196,31 @@ def test_options_that_cannot_be(case: Case, options: dict[str, Any], message: st
 
 
 def test_head_and_body_of_a_request_leave_in_one_piece_unless_they_are_long() -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # which keeps pieces apart
+    connection = Connection("http://127.0.0.1:1/at", time_limit_s=30.0, max_bytes=MAX_BYTES)
+    head = (
+        b"POST /at/x HTTP/1.1\r\nHost: 127.0.0.1:1\r\nAccept-Encoding: identity\r\nContent-Length: %d\r\nA: b\r\n\r\n"
+    )
+    assert connection.written("POST", "x", b"body", {"A": "b"}).pieces == (head % 4 + b"body",)
+    long = b"x" * 2**16
+    assert connection.written("POST", "x", long, {"A": "b"}).pieces == (head % 2**16, long)
+
+
+def test_a_piece_that_the_server_takes_bit_by_bit_is_sent_whole() -> None:
+    ours, theirs = socket.socketpair()
+    piece, taken = bytes(range(256)) * 2**14, bytearray()
     with ours, theirs:
-        line = _Line(ours, _Budget(30.0, MAX_BYTES))
-        line.send(b"head, ", b"body")
-        assert theirs.recv(100) == b"head, body"
-        line.send(b"head, ", b"x" * 2**16)
-        assert [theirs.recv(2**17) for _ in range(2)] == [b"head, ", b"x" * 2**16]
+
+        def take() -> None:
+            while len(taken) < len(piece):
+                taken.extend(theirs.recv(2**12))
+
+        reader = threading.Thread(target=take)
+        reader.start()
+        _Line(ours, _Budget(30.0, MAX_BYTES)).send(piece)
+        reader.join(30.0)
+    assert taken == piece
+
+
+def test_a_path_that_cannot_be_sent_is_told_before_anything_is() -> None:
+    with pytest.raises(CannotLoad, match="the path '/a b' holds a character not allowed there"):
+        Connection("http://127.0.0.1:1", time_limit_s=30.0, max_bytes=MAX_BYTES).written("POST", "a b")
