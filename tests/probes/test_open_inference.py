@@ -99,7 +99,11 @@ def test_a_request_that_the_server_refuses(address: str, binary: bool) -> None:
     probe = probe_of(address, binary=binary)
     probe.open()
     right = probe.encode(INPUTS)
-    wrong = dataclasses.replace(right, body=right.body[:-5])
+    head, _, body = right.written.pieces[0].partition(b"\r\n\r\n")
+    shorter = head.replace(b"Content-Length: %d" % len(body), b"Content-Length: %d" % (len(body) - 5))
+    assert shorter != head
+    written = dataclasses.replace(right.written, pieces=(shorter + b"\r\n\r\n" + body[:-5],))
+    wrong = dataclasses.replace(right, written=written)
     with pytest.raises(Rejected, match="answered 400: not an inference request"):
         probe.predict(wrong)
     assert set(probe.decode(probe.predict(right))) == {"scores", "label"}
@@ -113,11 +117,11 @@ def test_load_swaps_the_model_and_keeps_the_old_one_if_the_new_is_bad(own_addres
     load = probe._opened()._connection  # the same connection, for a call that the probe has no need of
 
     own_file.write_bytes(b"damaged")
-    assert load.request("POST", "v2/repository/models/tiny/load").status == 400
+    assert load.send(load.written("POST", "v2/repository/models/tiny/load")).status == 400
     np.testing.assert_allclose(probe.decode(probe.predict(request))["scores"], INPUTS["x"] @ WEIGHTS)
 
     write_model(own_file, weights=-WEIGHTS, version="8")
-    assert load.request("POST", "v2/repository/models/tiny/load").status == 200
+    assert load.send(load.written("POST", "v2/repository/models/tiny/load")).status == 200
     np.testing.assert_allclose(probe.decode(probe.predict(request))["scores"], -INPUTS["x"] @ WEIGHTS)
     assert probe.describe().version == "8"
     probe.close()
