@@ -26,6 +26,8 @@ def build() -> dashboard.Dashboard:
     found.with_panel(_latency()).with_panel(_quantiles()).with_panel(_throughput()).with_panel(_outcomes())
     found.with_row(dashboard.Row("Energy and cost, where the config asks for them"))
     found.with_panel(_joules()).with_panel(_shares()).with_panel(_carbon()).with_panel(_cost()).with_panel(_metered())
+    found.with_row(dashboard.Row("Live traffic, where the config taps it"))
+    found.with_panel(_live()).with_panel(_windows())
     found.with_row(dashboard.Row("Tokens, of language models"))
     found.with_panel(_tokens()).with_panel(_first_token()).with_panel(_next_tokens()).with_panel(_finished())
     return found
@@ -133,6 +135,31 @@ def _throughput() -> AnyPanel:
 def _outcomes() -> AnyPanel:
     text = "Golden requests per second by how they ended."
     return series(About("Requests by outcome", text, "reqps"), Query(rate(c.REQUESTS, "outcome"), "{{outcome}}"))
+
+
+def _live() -> AnyPanel:
+    text = (
+        "Live requests per second by what became of them. Those that are refused or sampled out are only "
+        "counted; unreadable ones could not be made rows of."
+    )
+    queries = [
+        Query(rate(c.LIVE_REQUESTS, "fate"), "{{fate}}"),
+        Query(rate(c.LIVE_ROWS, "read", read="no"), "unreadable"),
+    ]
+    return series(About("Drift: live requests", text, "reqps"), *queries)
+
+
+def _windows() -> AnyPanel:
+    text = (
+        "How old the last window of live rows is, and the evidence that they have moved from the reference, as a share "
+        "of what an alert needs."
+    )
+    evidence, threshold = of(c.EVIDENCE, monitor="drift"), of(c.EVIDENCE_THRESHOLD, monitor="drift")
+    queries = [
+        Query(f"(time() - {worst(c.LIVE_WINDOW_TIMESTAMP)}) / 3600", "hours since the last window began"),
+        Query(f"max({evidence}) / max({threshold})", "evidence, 1 alerts"),
+    ]
+    return series(About("Drift: windows of live rows", text, "short"), *queries)
 
 
 def _joules() -> AnyPanel:

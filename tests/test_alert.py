@@ -6,7 +6,7 @@ import pytest
 from goldwatch.alert import Alert, advance, hushed
 from goldwatch.event import Event
 from goldwatch.explanation import Explanation, Picture, Surroundings
-from goldwatch.judgement import Judgement, Severity, State, Verdict
+from goldwatch.judgement import Judgement, LiveWindow, Move, Severity, State, Verdict
 from goldwatch.silence import Silence
 
 from tests.builders import difference, judgement, verdict
@@ -201,3 +201,21 @@ def test_a_watch_that_goes_silent_takes_nothing_from_what_its_alert_has_said() -
     old = advance(dataclasses.replace(first, explanation=None), nothing, AROUND, 2)
     assert old is not None
     assert old.text == f"{first.text}\nalso     silent: quiet"
+
+
+def test_a_drift_says_which_columns_moved_how_they_lay_and_what_rows_those_are() -> None:
+    moves = (Move("amount", "10% below 1, 50% below 2, 90% below 3", "10% below 2, 50% below 4, 90% below 6"),)
+    at = 1_799_999_000.0
+    live = LiveWindow(1000, 100, 20, 480, 390, 10, at, at + 300, {"it is not JSON": 10}, moves)
+    drifting = verdict("drift", State.ALERTING, severity=Severity.TICKET, summary="amount: 9% of 390 rows at most 2")
+    alert = advance(None, judgement(live=live, verdicts=(drifting,)), AROUND, 1)
+    assert alert is not None
+    assert alert.text.splitlines()[0] == "[ticket] served is drifting: amount: 9% of 390 rows at most 2"
+    assert (
+        "column   amount: 10% below 1, 50% below 2, 90% below 3 in the reference\n"
+        "         10% below 2, 50% below 4, 90% below 6 now\n"
+        "rows     390 of 1,000 live requests between 07:43:20 and 07:48:20 UTC, 10 could not be read"
+    ) in alert.text
+    other = advance(None, judgement(live=live, verdicts=(verdict(state=State.ALERTING),)), AROUND, 1)
+    assert other is not None
+    assert "live requests" not in other.text

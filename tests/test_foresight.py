@@ -126,3 +126,18 @@ def test_what_is_too_dear_is_noticed_after_measurements_and_not_replays(tmp_path
     assert lines[0][2].startswith("an inference takes over 2 J")
     assert lines[0][2].endswith("4 measurements (8h)")
     assert lines[1][2].startswith("cost of an inference is over 20% above usual")
+
+
+def test_a_drift_of_live_rows_is_noticed_after_windows(tmp_path: Path) -> None:
+    text = (
+        DIGITS.read_text().replace("../", f"{ROOT}/").replace("objectives:", "live: {requests: 100}\n    objectives:")
+    )
+    (tmp_path / "goldwatch.yaml").write_text(text)
+    result = CliRunner().invoke(app, ["explain-budget", str(tmp_path / "goldwatch.yaml")])
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if line.startswith("  drift")]
+    alpha = Budget(1, dict.fromkeys(("worse", "failing", "slow", "drift"), 1)).alpha("drift", 300)
+    assert all(f"{-math.log10(alpha):.2f}" in line for line in lines)
+    assert "image mean of live rows lies 10 percentiles higher" in lines[0]
+    after = [int(line.partition(" full window")[0].split()[-1]) for line in lines]
+    assert after[0] > after[1] >= 1

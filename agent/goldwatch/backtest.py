@@ -100,7 +100,7 @@ def _may_see(name: str, record: Record) -> bool:
 def _pooled(reference: Reference) -> Reference:
     """Return the reference as if it had but one half: without knowing which examples, none of them is stable."""
     together = np.stack([reference.right.sum(axis=0), np.zeros_like(reference.right[0])])
-    return Reference((sum(reference.replays), 0), together)
+    return Reference((sum(reference.replays), 0), together, golden=reference.golden)
 
 
 def _episodes(monitor: Any, seen: Sequence[tuple[Record, object]]) -> Iterator[Episode]:  # noqa: ANN401 - of any kind

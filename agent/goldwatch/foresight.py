@@ -12,7 +12,7 @@ from typing import Any
 from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.in_force import JUDGES, Assignment, UnusableSet
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
-from goldwatch.monitor.kinds import CHANGED, COSTLY, SILENT, SLOWER
+from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, SILENT, SLOWER
 from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
@@ -29,7 +29,7 @@ class Notice:
     """After how many replays, in the median, a monitor notices an effect; None if that is not soon.
 
     `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10. *Costly*
-    counts measurements of energy and cost in place of replays.
+    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay.
     """
 
     monitor: str
@@ -180,6 +180,8 @@ def _ask(
 def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str:
     if notice.monitor == COSTLY.name:
         return _after(notice.replays, settings["measured_every_s"], "measurement")
+    if notice.monitor == DRIFT.name:
+        return _after(notice.replays, every_s, "full window")
     return _after(notice.replays, every_s)
 
 

@@ -26,7 +26,7 @@ Render: TypeAlias = Callable[[str], tuple[bytes, str]]
 """Takes the Accept header and returns the exposition and its content type."""
 
 _ON_PAGE = 200
-MOST_EVENTS_PER_S = 500
+MOST_EVENTS_PER_S = 100.0
 """So many live requests a second are read, of all watches together; the others are counted."""
 _AT_ONCE = 2
 """So many readers of the ledger at a time; the others wait, and scrapes do not."""

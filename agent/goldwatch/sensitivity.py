@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.config import format_percentage
+from goldwatch.drift.reference import compared
+from goldwatch.golden.opened import GoldenSet
 from goldwatch.judge import open_as
 from goldwatch.judgement import State
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.figures import Ceiling, Figure, Figures
+from goldwatch.monitor.live import Live
 from goldwatch.monitor.means import Values
 from goldwatch.monitor.share import Requests
 from goldwatch.monitor.worse import Answers
@@ -29,6 +32,7 @@ from goldwatch.monitor.worse import Answers
 _RUNS = 21
 _SEED = 20_261_125
 _LEAST_LOSS = 0.01
+_LEAST_DRIFT = 0.1
 _LOSSES = (0.02, 0.05, 0.1, 0.2, 0.4)
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -89,6 +93,8 @@ def _effects(reference: Reference, settings: Settings, requests: int) -> Iterato
     for ceiling in settings.most:
         if ceiling.limit is not None:
             yield _too_much(ceiling, ceiling.limit)
+    if settings.live is not None and reference.golden is not None:
+        yield from _drifts(reference.golden, settings.live)
 
 
 def _too_much(ceiling: Ceiling, limit: float) -> Effect:
@@ -119,6 +125,32 @@ def _losses(reference: Reference, tolerance: float) -> Iterator[Effect]:
             fixed = bool(np.isin(kept, (0, 1)).all())
             yield Effect("worse", f"{points}, the same examples", _answering(kept), declared=True, fixed=fixed)
         yield Effect("worse", f"{points}, at random", _answering(rates * (1 - loss / rates.mean())))
+
+
+def _drifts(golden: GoldenSet, live: Mapping[str, Any]) -> Iterator[Effect]:
+    """Yield shifts of one column of live rows, in percentiles of the reference, and nothing else of them changed."""
+    table = compared(golden, live["reference"], live["inputs"]).table
+    name = next((name for name, values in table.items() if values.dtype.kind == "f"), None)
+    if name is None:
+        return
+    declared = round(2 * live["tolerance"], 6) or _LEAST_DRIFT
+    for shift in [declared, *(share for share in _SHARES if share > declared)][:2]:
+        if shift < 1:
+            words = f"{name} of live rows lies {shift * 100:g} percentiles higher"
+            yield Effect("drift", words, _moved(table, name, shift, live["requests"]), declared=shift == declared)
+
+
+def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int) -> Draw:
+    """Draw windows of so many rows like the reference's, of which one column lies higher by a share of its values."""
+    ordered, examples = np.sort(table[name]), len(table[name])
+
+    def draw(rng: np.random.Generator) -> Live:
+        drawn = rng.integers(examples, size=rows)
+        found = {column: values[drawn] for column, values in table.items()}
+        ranks = np.minimum((rng.random(rows) + shift) * examples, examples - 1).astype(np.int64)
+        return Live({**found, name: ordered[ranks]}, 0.0)
+
+    return draw
 
 
 def _distances(reference: Reference, allowed: float) -> Iterator[Effect]:

@@ -13,11 +13,11 @@ from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.measurement import Measurement, of_judgement
 from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.judgement import TokenUse
+from goldwatch.judgement import LiveWindow, TokenUse
 
 from .agent import DIGITS, Agent, config, running, until
 from .stack import Ask, prometheus
-from tests.builders import energy, judgement
+from tests.builders import energy, judgement, verdict
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,8 @@ def metered() -> Iterator[int]:
         target="atlas",
         energy=found,
         footprint=footprint(found, Load(10, 0.9, 20, 5), paid, 350.0),
+        live=LiveWindow(300, 60, 10, 20, 200, 10, time.time(), time.time(), {"it is not JSON": 10}),
+        verdicts=(verdict("drift"),),
         tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005), 8, 8),
     )
 

@@ -33,8 +33,8 @@ class Settings:
     `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
     `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
-    *drift* needs: the fields `reference`, `inputs`, `tolerance` and `rows` of the section, and how long a window takes
-    at most, `longest_s`.
+    *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows` and `requests` of the section, and how long a
+    window takes at most, `longest_s`.
     """
 
     accuracy_loss: float
