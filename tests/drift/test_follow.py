@@ -57,6 +57,13 @@ def test_it_waits_for_a_file_that_is_not_there_yet(tmp_path: Path, following: Ca
     assert (read(follower), follower.problem) == (["first"], "")
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, following: Callable[[Path], Follower]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    follower = following(tmp_path / "pipe")
+    assert read(follower) == []
+    assert follower.problem == f"{tmp_path}/pipe is neither a file nor a folder: it cannot be followed"
+
+
 def test_a_file_that_is_renamed_is_read_to_its_end(tmp_path: Path, following: Callable[[Path], Follower]) -> None:
     log = tmp_path / "log"
     append(log, "")

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.drift.features import Features, Input
+from goldwatch.drift import features
+from goldwatch.drift.features import Features, Input, golden_rows, inputs_of
 from goldwatch.drift.reference import compared
 from goldwatch.drift.rows import read
 from goldwatch.monitor.live import Live, LiveDrift
@@ -140,6 +141,18 @@ def test_what_is_not_a_scalar_or_a_short_vector_is_summarised() -> None:
             {"amount": np.zeros((1, 1)), "ratios": np.zeros((1, 2)), "country": reference["code"][:1]}
         )
     ) == ["amount", "ratios[0]", "ratios[1]", "country"]
+
+
+def test_of_a_large_golden_set_some_rows_are_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = golden(tmp_path / "golden")
+    inputs = inputs_of(found)
+    whole = golden_rows(found, inputs)
+    monkeypatch.setattr(features, "MOST_GOLDEN_ROWS", 450)
+    some = golden_rows(found, inputs)
+    assert some["ratios"].shape == (450, 2)
+    assert {tuple(row) for row in some["ratios"].tolist()} <= {tuple(row) for row in whole["ratios"].tolist()}
+    with pytest.raises(ValueError, match="the golden set has no input 'age'; it has amount, ratios"):
+        inputs_of(found, ["age"])
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST_VALUES = 100
 """A vector of more values is summarised."""
 MOST_COLUMNS = 200
+MOST_GOLDEN_ROWS = 20_000
+"""Bands are narrow enough with so many."""
 MOST_CATEGORIES = 50
 """Texts of more different values are watched by their length."""
 
@@ -64,13 +66,21 @@ def inputs_of(golden: GoldenSet, wanted: Sequence[str] = ()) -> tuple[Input, ...
 
 
 def golden_rows(golden: GoldenSet, inputs: Sequence[Input]) -> Rows:
-    """Return the rows of the golden set itself. Raises GoldenError."""
+    """Return the rows of the golden set itself, of a large one 20,000 at random. Raises GoldenError."""
+    chosen = np.arange(golden.examples)
+    if golden.examples > MOST_GOLDEN_ROWS:
+        chosen = np.sort(np.random.default_rng(0).choice(golden.examples, MOST_GOLDEN_ROWS, replace=False))
     return {
-        i.name: golden.text(f"inputs.{i.name}")[:]
+        i.name: _texts(golden, i.name, chosen)
         if i.text
-        else golden.tensor(f"inputs.{i.name}").reshape(golden.examples, -1).astype(np.float64)
+        else golden.tensor(f"inputs.{i.name}")[chosen].reshape(len(chosen), -1).astype(np.float64)
         for i in inputs
     }
+
+
+def _texts(golden: GoldenSet, name: str, chosen: NDArray[np.int64]) -> Values:
+    column = golden.text(f"inputs.{name}")
+    return np.array([column[index] for index in chosen.tolist()], dtype=object)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ is cut short is read from its beginning. Nothing of a file is held but a line th
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import FileIO
@@ -17,7 +18,7 @@ from typing import TypeAlias
 MOST_LINE_BYTES = 2**20
 MOST_FILES = 16
 """Of a folder the newest so many are followed."""
-MOST_BEHIND_BYTES = 8 * 2**20
+MOST_BEHIND_BYTES = 64 * 2**20
 """Of a file that has grown by more since it was last read, only so much of its end is read."""
 _CHUNK = 256 * 1024
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -79,7 +80,11 @@ class Follower:
         """Return the files to follow, the oldest first."""
         try:
             if not self.path.is_dir():
-                return {_identity(self.path.stat()): self.path}
+                about = self.path.stat()
+                if stat.S_ISREG(about.st_mode):
+                    return {_identity(about): self.path}
+                self.problem = f"{self.path} is neither a file nor a folder: it cannot be followed"
+                return {}
             with os.scandir(self.path) as entries:
                 found = [(entry.stat(), Path(entry.path)) for entry in entries if entry.is_file()]
         except OSError as error:

@@ -6,6 +6,7 @@ own requests is no live traffic, in whatever form it came.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ MOST_BYTES = 16 * 2**20
 MOST_BYTES_EACH = 4 * 2**20
 SAMPLED = 10
 """A window holds at most so many times the requests that it needs."""
+
+log = logging.getLogger("goldwatch")
 
 _MARK = SYNTHETIC_HEADER.encode()
 
@@ -117,10 +120,13 @@ class Tap:
         if self._follower is None:
             return
         with self._reading:
-            too_long = self._follower.too_long
+            too_long, skipped = self._follower.too_long, self._follower.skipped_bytes
             for line in self._follower.lines():
                 self.offer(line)
             self.refuse(self._follower.too_long - too_long)
+            if (lost := self._follower.skipped_bytes - skipped) > 0:
+                told = {"file": str(self._follower.path), "bytes": lost}
+                log.warning("a log of live traffic grows faster than it is read; a part of it was skipped", extra=told)
 
     def take(self) -> Taken:
         """Return the window, if it is full or its time has come, and begin the next one."""
