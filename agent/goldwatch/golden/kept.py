@@ -34,7 +34,7 @@ def mark(folder: Path) -> None:
 
 def name(folder: Path) -> None:
     """Say that a golden set is named yet, if it is one that was fetched."""
-    with contextlib.suppress(OSError):  # a volume that can only be read is nobody's to sweep
+    with contextlib.suppress(OSError, ValueError):  # a volume that can only be read, or "/", is nobody's to sweep
         os.utime(_mark_of(folder))
 
 
