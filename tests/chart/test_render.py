@@ -212,6 +212,16 @@ def test_another_chart_takes_the_sidecar(parent: Path, native: bool) -> None:
     }
 
 
+def test_a_sidecar_sees_the_log_of_the_server_and_an_injected_one_does_not(parent: Path) -> None:
+    values = {"standalone": {"enabled": False}, "sidecar": {"logs": "requests"}}
+    mount = {"name": "requests", "mountPath": "/var/log/model", "readOnly": True}
+    (pod,) = pod_specs(render({"goldwatch": values}, parent))
+    (sidecar,) = [c for c in [*pod.get("initContainers", []), *pod["containers"]] if c["name"] == "goldwatch"]
+    assert mount in sidecar["volumeMounts"]
+    injected = render(BASE | {"webhook": {"enabled": True}, "sidecar": {"logs": "requests"}})
+    assert "/var/log/model" not in str(injected)
+
+
 def test_the_defaults_are_what_the_schema_admits() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     with helm.Chart.load(str(CHART)) as chart:

@@ -69,6 +69,9 @@ volumeMounts:
   {{- if $values.access.rapl.enabled }}
   - {name: goldwatch-rapl, mountPath: /sys/class/powercap, readOnly: true}
   {{- end }}
+  {{- if and .sidecar $values.sidecar.logs (not $values.webhook.enabled) }}
+  - {name: {{ $values.sidecar.logs | quote }}, mountPath: /var/log/model, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "goldwatch.sidecar" -}}
