@@ -7,11 +7,20 @@ from grafana_foundation_sdk.builders import dashboard
 from goldwatch.export import catalogue as c
 
 from dashboards.frame import frame
-from dashboards.panels import EVIDENCE, About, AnyPanel, number, rows, series
+from dashboards.panels import EVIDENCE, About, AnyPanel, number, rows, series, worded
 from dashboards.query import PAIR, Query, of, quantile, rate, worst
 
 _TO_MODEL = "/d/goldwatch-model?var-watch=${__data.fields.watch}&var-target=${__data.fields.target}&${__url_time_range}"
 _EVIDENCE = f"max by {PAIR} ({of(c.EVIDENCE)} / {of(c.EVIDENCE_THRESHOLD)})"
+_STATES = {
+    4: ("alerting", "red"),
+    3: ("unknown", "orange"),
+    2: ("suspect", "orange"),
+    1: ("recovered", "green"),
+    0: ("steady", "green"),
+}
+"""The verdicts, the one that most needs somebody first."""
+
 _FAILED = f"1 - {rate(c.REQUESTS, outcome='ok')} / {rate(c.REQUESTS, outcome_not='not_sent')}"
 
 
@@ -66,11 +75,13 @@ def build() -> dashboard.Dashboard:
 
 def _table() -> AnyPanel:
     text = (
-        "Sorted by evidence: at 100 % there is an alert. Scores are of the last valid replay, latency and failures of "
-        "the time range, energy and cost of an inference of the last measurement. A click on a target opens its "
-        "dashboard."
+        "Sorted by evidence: at 100 % there is an alert. The verdict is the worst of all monitors: unknown is no good "
+        "news. Scores are of the last valid replay, latency and failures of the time range, energy and cost of an "
+        "inference of the last measurement. A click on a target opens its dashboard."
     )
+    states = " or ".join(f"{number} * {of(c.VERDICT, state=name)}" for number, (name, _) in _STATES.items())
     queries = [
+        Query(f"max by {PAIR} ({states})", "verdict"),
         Query(_EVIDENCE, "evidence"),
         Query(f"max by {PAIR} ({of(c.ALERT_ACTIVE)})", "alert"),
         Query(worst(c.SCORE, score="accuracy"), "accuracy"),
@@ -84,4 +95,4 @@ def _table() -> AnyPanel:
     units = {"evidence": "percentunit", "accuracy": "percentunit", "reference": "percentunit", "failed": "percentunit"}
     units |= {"p99": "s", "age": "s", "alert": "bool_yes_no", "energy": "joule", "cost of 10,000": "short"}
     about = About("Models, worst first", text, "short", 24, EVIDENCE, 12)
-    return rows(about, queries, units, "evidence", {"target": _TO_MODEL})
+    return worded(rows(about, queries, units, "evidence", {"target": _TO_MODEL}), "verdict", _STATES)

@@ -127,6 +127,14 @@ def rows(
     return panel
 
 
+def worded(panel: table.Panel, column: str, words: Mapping[int, tuple[str, str]]) -> table.Panel:
+    """Return the table with words for the numbers of a column: what each stands for, and in which colour."""
+    options = {str(number): {"text": text, "color": colour} for number, (text, colour) in words.items()}
+    told = DynamicConfigValue("mappings", [{"type": "value", "options": options}])
+    coloured = DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
+    return panel.override_by_name(column, [DynamicConfigValue("unit", "none"), told, coloured])
+
+
 def points(about: About, across: Query, up: Query, units: Mapping[str, str]) -> xychart.Panel:
     """Return a point for each set of labels, by two queries; `units` are by their names."""
     panel: xychart.Panel = _dressed(xychart.Panel(), about, [across, up], instant=True)

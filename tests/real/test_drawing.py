@@ -67,6 +67,13 @@ def answers(ask: Ask, panel: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def worded(panel: Mapping[str, Any]) -> set[str]:
+    """Return the words that stand for numbers in a panel."""
+    properties = [p for override in panel["fieldConfig"]["overrides"] for p in override["properties"]]
+    mappings = [each for p in properties if p["id"] == "mappings" for each in p["value"]]
+    return {word["text"] for each in mappings for word in each["options"].values()}
+
+
 @pytest.mark.parametrize("uid", BOARDS)
 def test_the_panels_can_be_looked_at(uid: str, script: Path, ask: Ask) -> None:
     shown = [panel for panel in panels(BOARDS[uid]) if panel["type"] in DRAWN]
@@ -91,6 +98,8 @@ def test_the_panels_can_be_looked_at(uid: str, script: Path, ask: Ask) -> None:
             else:
                 told = section.inner_text().removeprefix(title).strip()
                 assert any(letter.isdigit() for letter in told), f"{title} shows no value: {told!r}"
+                words = worded(each["panel"])
+                assert not words or any(word in told for word in words), f"{title} shows none of {words}: {told!r}"
         units = {unit for panel in shown for unit in page.evaluate("(panel) => window.unitsOf(panel)", panel)}
         assert [unit for unit in units if not page.evaluate("(unit) => window.knowsUnit(unit)", unit)] == []
         assert seen.told == []
