@@ -140,6 +140,18 @@ def test_our_own_requests_are_no_live_traffic(agent: Agent) -> None:
     assert (found.requests, found.synthetic, found.rows) == (450, 250, 200)
 
 
+def test_a_window_that_could_not_be_judged_is_judged_later(agent: Agent, tmp_path: Path) -> None:
+    agent.replay(lines(2, 200))
+    (tmp_path / "golden").rename(tmp_path / "gone")
+    lost = agent.replay(lines(3, 200))
+    assert (lost.state, agent.seen[-1].live) == (State.UNKNOWN, None)
+    (tmp_path / "gone").rename(tmp_path / "golden")
+    assert agent.replay(lines(4, 100)).state is State.STEADY
+    found = agent.seen[-1].live
+    assert found is not None
+    assert (found.requests, found.rows) == (300, 300)
+
+
 def test_the_evidence_survives_a_restart(agent: Agent, tmp_path: Path, workers: Workers) -> None:
     first = agent.replay(lines(2, 300, shift=0.25))
     assert first.evidence is not None
