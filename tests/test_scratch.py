@@ -109,7 +109,9 @@ def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> dict[
     (output,) = golden.manifest.outputs
     if output == "text":
         columns.array("output.text")[:] = [text.encode() for text in rng.choice(WORDS, N)]
-        columns.array("finish")[:] = b"stop"
+        columns.array("finish")[:] = rng.choice([b"stop", b"length", b""], N)
+        for name in ("first_token_ns", "input_tokens", "output_tokens"):
+            columns.array(name)[:] = rng.integers(-1, 4, N)
     else:
         then = np.array(golden.tensor(f"outputs.{output}"))
         now = np.where(rng.random((N, 1)) < 0.3, rng.normal(size=(N, 6)), then)

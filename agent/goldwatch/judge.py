@@ -7,9 +7,8 @@ must know and nobody else can use; *invalid* if it says nothing of the target. A
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,14 +39,15 @@ from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.disturbances import Found
 from goldwatch.replay.facts import Facts
 from goldwatch.replay.load import OPEN
+from goldwatch.replay.observations import Observations
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
 from goldwatch.score import referee
 from goldwatch.score.agreement import not_a_number, standings
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged, slices_of
-from goldwatch.score.tokens import token_use
-from goldwatch.scratch import blocks, column, zeros
+from goldwatch.score.tokens import NAMES, token_use
+from goldwatch.scratch import blocks
 
 LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
@@ -160,7 +160,7 @@ class _Case:
     settings: Settings
     bodies: Sequence[bytes] = ()
     _live: LiveWindow | None = field(init=False, default=None)
-    _outcome: NDArray[np.uint8] = field(init=False)
+    _seen: Observations = field(init=False)
     _answered: NDArray[np.bool_] = field(init=False)
     _counts: NDArray[np.int64] = field(init=False)
     _sent: int = field(init=False)
@@ -179,14 +179,14 @@ class _Case:
     _far: Values | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        outcome = self.columns.array("outcome")
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
-        self._answered = column(len(outcome), np.bool_, lambda rows: outcome[rows] == Outcome.OK)
-        self._outcome = outcome[:: self.facts.samples]  # of requests, which may hold several examples
-        self._refuse(not_a_number(self._outputs, self._answered))
-        self._counts = self._counted()
+        seen = Observations(self.columns, self.facts.samples, is_open=self.facts.scenario in OPEN)
+        seen.refuse(not_a_number(self._outputs, seen.answered))
+        if seen.bad:
+            self.facts = replace(self.facts, errors={**self.facts.errors, "the answer holds NaN": seen.bad})
+        self._seen, self._answered, self._counts = seen, seen.answered, seen.counts()
         self._sent = int(self._counts.sum() - self._counts[Outcome.NOT_SENT])
-        self._latencies_s = self._latencies()
+        self._latencies_s = seen.latencies_s()
         self._reference = Reference.of(self.golden)
         self._task = judged(self.golden)
         self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
@@ -196,28 +196,8 @@ class _Case:
         self._metered = self.facts.measured()
         self._scores = self._task.scores(self._outputs, self._answered) if self._validity[0] is Validity.VALID else ()
         self._tokens = self._token_use()
-        self._throughput = self._answered_per_s()
+        self._throughput = seen.answered_per_s()
         self._footprint = self._comes_to()
-
-    def _refuse(self, nan: Iterable[int]) -> None:
-        """Take answers that hold NaN for bad ones: they are neither right nor wrong, and whoever asked got nothing."""
-        bad = 0
-        for example in nan:
-            if not bad:
-                self._outcome = column(len(self._outcome), np.uint8, self._outcome.__getitem__)
-            self._answered[example] = False
-            request = example // self.facts.samples
-            bad += int(self._outcome[request] != Outcome.BAD_ANSWER)
-            self._outcome[request] = Outcome.BAD_ANSWER
-        if bad:
-            self.facts = replace(self.facts, errors={**self.facts.errors, "the answer holds NaN": bad})
-
-    def _counted(self) -> NDArray[np.int64]:
-        """Count the requests by their outcome."""
-        found = np.zeros(len(Outcome), dtype=np.int64)
-        for rows in blocks(len(self._outcome)):
-            found += np.bincount(self._outcome[rows], minlength=len(Outcome))
-        return found
 
     def _judged_valid(self) -> tuple[Validity, tuple[str, ...]]:
         """Say whether the replay can be judged, and the reasons why not."""
@@ -237,29 +217,12 @@ class _Case:
 
     def _disturbed(self) -> tuple[str, ...]:
         return disturbed(
-            self._late_s() if self.facts.scenario in OPEN else (),
+            self._seen.late_s(),
             Found(**self.facts.disturbances),
             self.facts.description,
             self.facts.description_after,
             self.settings.latency_limit_s,
         )
-
-    def _late_s(self) -> Iterator[float]:
-        late_ns, outcome = self.columns.array("late_ns")[:: self.facts.samples], self._outcome
-        for rows in blocks(len(outcome)):
-            yield from (late_ns[rows][outcome[rows] != Outcome.NOT_SENT] / 1e9).tolist()
-
-    def _latencies(self) -> NDArray[np.float64]:
-        """Return the latency of each answered request in seconds: of an open load, from when it was due."""
-        names = ["latency_ns", *(["dispatch_delay_ns"] if self.facts.scenario in OPEN else [])]
-        parts = [self.columns.array(name)[:: self.facts.samples] for name in names]
-        found, end = zeros(int(self._counts[Outcome.OK]), np.float64), 0
-        for rows in blocks(len(self._outcome)):
-            ok = self._outcome[rows] == Outcome.OK
-            some = sum(part[rows][ok] for part in parts) / 1e9
-            found[end : end + len(some)] = some
-            end += len(some)
-        return found
 
     def verdicts(self, states: Mapping[str, Any]) -> Verdicts:
         """Let each monitor look at the replay.
@@ -371,7 +334,7 @@ class _Case:
     def _failed(self) -> Requests | None:
         """Count the requests without a good answer. A target that cannot be used at all fails each of them."""
         if self.facts.failure is not None:
-            return Requests(len(self._outcome), len(self._outcome))
+            return Requests(len(self._seen.outcome), len(self._seen.outcome))
         return Requests(self._sent - len(self._latencies_s), self._sent) if self._sent else None
 
     def _late(self) -> Requests | None:
@@ -420,22 +383,7 @@ class _Case:
     def _token_use(self) -> TokenUse | None:
         if not self.columns.layout.tokens:
             return None
-        names = ("first_token_ns", "input_tokens", "output_tokens", "finish", "latency_ns")
-        return token_use(*(self.columns.array(name)[self._answered] for name in names))
-
-    def _answered_per_s(self) -> float | None:
-        """Return answered examples per second, from the first request that was sent to the last answer."""
-        if not self._answered.any():
-            return None
-        outcome, sent_ns, latency_ns = (self.columns.array(name) for name in ("outcome", "sent_ns", "latency_ns"))
-        first_ns, last_ns = [], []
-        for rows in blocks(len(outcome)):
-            sent = outcome[rows] != Outcome.NOT_SENT
-            if sent.any():
-                first_ns.append(int(sent_ns[rows][sent].min()))
-                last_ns.append(int((sent_ns[rows] + latency_ns[rows])[sent].max()))
-        span_s = float(max(last_ns) - min(first_ns)) / 1e9
-        return int(np.count_nonzero(self._answered)) / span_s if span_s > 0 else math.nan
+        return token_use({name: self.columns.array(name) for name in NAMES}, self._answered)
 
 
 def output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import TokenUse
+from goldwatch.scratch import blocks
 
 Column = NDArray[Any]
 
 
-def token_use(
-    first_ns: Column, input_tokens: Column, output_tokens: Column, finish: Column, latency_ns: Column
-) -> TokenUse | None:
-    """Return what the answered requests say of their tokens [n]; None if not one says anything.
+NAMES = ("first_token_ns", "input_tokens", "output_tokens", "finish", "latency_ns")
+"""The columns that it is made of."""
 
-    -1 stands for a number that an answer does not tell; `finish` is bytes, empty if it does not tell.
+
+def token_use(columns: Mapping[str, Column], answered: NDArray[np.bool_]) -> TokenUse | None:
+    """Return what the `answered` requests [n] say of their tokens; None if not one says anything.
+
+    `columns` [n] are those of `NAMES`: -1 stands for a number that an answer does not tell; `finish` is bytes, empty if
+    it does not tell.
     """
-    reasons = Counter(text.decode("utf-8", "replace") for text in finish.tolist() if text)
-    if not reasons and not any((column >= 0).any() for column in (first_ns, input_tokens, output_tokens)):
+    reasons, totals, told = Counter[bytes](), Counter[str](), Counter[str]()
+    first_s: list[float] = []
+    per_token_s: list[float] = []
+    for rows in blocks(len(answered)):
+        some = {name: columns[name][rows][answered[rows]] for name in NAMES}
+        first_ns, made = some["first_token_ns"], some["output_tokens"]
+        values, counts = np.unique(some["finish"], return_counts=True)
+        reasons.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        for name in ("input_tokens", "output_tokens"):
+            known = some[name][some[name] >= 0]
+            totals[name] += int(known.sum())
+            told[name] += known.size
+        first_s += (first_ns[first_ns >= 0] / 1e9).tolist()
+        several = (first_ns >= 0) & (made > 1)
+        rest_ns = (some["latency_ns"] - first_ns)[several] / (made[several] - 1)
+        per_token_s += (rest_ns / 1e9).tolist()
+    finish = {text.decode("utf-8", "replace"): n for text, n in reasons.items() if text}
+    if not finish and not first_s and not any(told.values()):
         return None
-    several = (first_ns >= 0) & (output_tokens > 1)
-    rest_ns = (latency_ns - first_ns)[several] / (output_tokens[several] - 1)
     return TokenUse(
-        input=_total(input_tokens),
-        output=_total(output_tokens),
-        finish=dict(reasons),
-        first_s=tuple((first_ns[first_ns >= 0] / 1e9).tolist()),
-        per_token_s=tuple((rest_ns / 1e9).tolist()),
-        input_told=int((input_tokens >= 0).sum()),
-        output_told=int((output_tokens >= 0).sum()),
+        input=totals["input_tokens"] if told["input_tokens"] else None,
+        output=totals["output_tokens"] if told["output_tokens"] else None,
+        finish=finish,
+        first_s=tuple(first_s),
+        per_token_s=tuple(per_token_s),
+        input_told=told["input_tokens"],
+        output_told=told["output_tokens"],
     )
-
-
-def _total(counts: Column) -> int | None:
-    known = counts[counts >= 0]
-    return int(known.sum()) if known.size else None
