@@ -101,6 +101,8 @@ class Reference:
 
     def copied(self, times: int) -> Reference:
         """Return that of a set so many times as large, of examples like these."""
+        if times == 1:
+            return self
         scores, distances = (None if part is None else np.tile(part, times) for part in (self.scores, self.distances))
         return Reference(self.replays, np.tile(self.right, times), scores, distances, self.cluster, self.golden)
 
