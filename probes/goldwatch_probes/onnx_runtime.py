@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -74,6 +75,8 @@ class OnnxRuntime(LocalProbe):
 
     def open(self) -> None:
         """Read the file and make a session. Raises CannotLoad."""
+        # ONNX Runtime 1.32 reports to its maker, unless it is told not to before it is imported.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         runtime = framework("onnxruntime", "ONNX Runtime", "pip install 'goldwatch[onnx]'")
         file = readable(Path(self._options.file))
         session = _session(runtime, file, self._options)

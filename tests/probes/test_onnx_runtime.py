@@ -1,6 +1,8 @@
 """The probe for ONNX Runtime, on a model made here."""
 
 import hashlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,3 +158,19 @@ def test_text_cannot_be_bound(tmp_path: Path) -> None:
     probe.open()
     with pytest.raises(CannotLoad, match='input "x" is text, which `io_binding` cannot place'):
         probe.encode({"x": np.array([b"one"], dtype=object)})
+
+
+def test_the_runtime_does_not_report_to_its_maker(model_file: Path, tmp_path: Path) -> None:
+    """One that does makes itself an identity first, in the folder of the user."""
+    opens = (
+        "import sys, time; from pathlib import Path; from goldwatch.probe import Context; "
+        "from goldwatch_probes.onnx_runtime import OnnxRuntime; "
+        "OnnxRuntime(OnnxRuntime.Options(file=Path(sys.argv[1])), Context(time_limit_s=5)).open(); time.sleep(1)"
+    )
+    kept = {
+        name: value for name, value in os.environ.items() if name not in {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    }
+    home = tmp_path / "home"
+    home.mkdir()
+    subprocess.run([sys.executable, "-c", opens, model_file], env={**kept, "HOME": str(home)}, timeout=120, check=True)
+    assert list(home.rglob("*")) == []
