@@ -70,7 +70,14 @@ MATRIX: dict[str, dict[str, Any]] = {
     "webhook": {"webhook": {"enabled": True}},
     "webhook by cert-manager": {"webhook": {"enabled": True, "certManager": {"enabled": True, "issuer": "ours"}}},
     "rollouts": {"rollouts": {"namespaces": ["a", "b"]}, "networkPolicy": {"enabled": True}},
-    "discovery": {"operator": {"enabled": True, "discovery": True, "image": {"digest": "sha256:" + "c" * 64}}},
+    "discovery": {
+        "operator": {
+            "enabled": True,
+            "discovery": True,
+            "selector": "team in (a, b)",
+            "image": {"digest": "sha256:" + "c" * 64},
+        }
+    },
     "operator": {
         "operator": {"enabled": True, "namespaces": ["a", "b"], "defaults": {"alerts": {"false_alarms": "2 per year"}}}
     },

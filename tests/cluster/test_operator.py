@@ -36,7 +36,7 @@ MAPS = "/api/v1/namespaces/models/configmaps"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/models/leases"
 LEASE = "release-goldwatch-operator"
 COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "operator", "--every", "1", "--discover"]
-COMMAND += ["--lease", LEASE]
+COMMAND += ["--lease", LEASE, "--selector", "hidden!=yes"]
 
 
 @contextlib.contextmanager
@@ -337,10 +337,14 @@ def test_a_service_that_asks_for_it_becomes_a_watch(cluster: Cluster) -> None:
     annotations = {"goldwatch.dev/golden": "/golden/fraud", "goldwatch.dev/every": "2m"}
     metadata = {"name": "front", "annotations": annotations}
     spec = {"ports": [{"port": 80, "targetPort": 8000}], "selector": {"app": "front"}}
-    cluster.plane.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    other = metadata | {"name": "behind", "labels": {"hidden": "yes"}}
+    for each in (other, metadata):
+        cluster.plane.create({"apiVersion": "v1", "kind": "Service", "metadata": each, "spec": spec})
     until(lambda: rows(cluster).get("front", {}).get("Config") == "Accepted", "the Watch")
     assert config(cluster, "goldwatch-watches")["targets"]["front"]["url"] == "http://front.models:80"
-    cluster.plane.ask("DELETE", "/api/v1/namespaces/models/services/front")
+    assert "behind" not in rows(cluster), "the operator does not select it"
+    for name in ("front", "behind"):
+        cluster.plane.ask("DELETE", f"/api/v1/namespaces/models/services/{name}")
     until(lambda: "front" not in rows(cluster), "the Watch goes with the Service")
 
 

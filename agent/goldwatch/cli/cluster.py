@@ -62,8 +62,14 @@ def operator(
         Path | None, typer.Option(help="Sections that all configs share, such as alerts, as a YAML file.")
     ] = None,
     discover: Annotated[
-        bool, typer.Option("--discover", help="Make Watches of pods and InferenceServices with goldwatch.dev/golden.")
+        bool,
+        typer.Option(
+            "--discover", help="Make Watches of pods, Services and InferenceServices with goldwatch.dev/golden."
+        ),
     ] = False,
+    selector: Annotated[
+        str, typer.Option(help="With --discover: only of those with these labels, such as team=search.")
+    ] = "",
     lease: Annotated[
         str, typer.Option(help="The Lease by which one of several replicas acts; without it each does.")
     ] = "",
@@ -89,7 +95,8 @@ def operator(
         shared = read_defaults(defaults) if defaults is not None else {}
         api = Api.in_cluster()
         held = Lease.model_validate({"name": lease}) if lease else None
-        operating = Operator(api, namespace or [api.namespace], shared, every, discover=discover, lease=held)
+        asked = selector if discover else None
+        operating = Operator(api, namespace or [api.namespace], shared, every, discover=asked, lease=held)
         asyncio.run(operating.serve(f"http://0.0.0.0:{health_port}/healthz"))
     except ValidationError:
         fail(f'--lease: "{lease}" is not the name of a Lease; write small letters, digits and dashes, at most 63')

@@ -53,10 +53,14 @@ class Found:
 
 
 class Discovery:
-    """Keeps the Watches of a namespace that are made of annotations to what the annotations say."""
+    """Keeps the Watches of a namespace that are made of annotations to what the annotations say.
 
-    def __init__(self, api: Api, namespace: str) -> None:
+    `selector` chooses by their labels which objects may ask, as `kubectl get --selector` does; "" is all.
+    """
+
+    def __init__(self, api: Api, namespace: str, selector: str = "") -> None:
         self._api = api
+        self._selector = selector
         self._namespace = namespace
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._services = f"/api/v1/namespaces/{namespace}/services"
@@ -82,7 +86,7 @@ class Discovery:
         by_themselves = {name_of(service) for service in inference if GOLDEN in _annotations(service)}
 
         async def others(path: str) -> list[dict[str, Any]]:
-            found = await self._api.all_of(path, _LIMIT_S)
+            found = await self._api.all_of(path, _LIMIT_S, self._selector)
             return [one for one in found if labels_of(one).get(_MADE_FOR) not in by_themselves]
 
         pods, services = await others(self._pods), await others(self._services)
@@ -90,7 +94,7 @@ class Discovery:
 
     async def _all_inference_services(self) -> list[dict[str, Any]]:
         try:
-            return await self._api.all_of(self._inference_services, _LIMIT_S)
+            return await self._api.all_of(self._inference_services, _LIMIT_S, self._selector)
         except ApiError as error:
             if error.status == 404:  # there is no KServe here
                 return []

@@ -31,8 +31,8 @@ _AGAIN_S = 30.0
 class Operator:
     """Keeps namespaces as their Watches say, until it is cancelled. `every_s` is how often agents are asked.
 
-    With `discover` it makes Watches of the annotations of pods and InferenceServices. With a `lease` one of several
-    replicas acts, and the others stand by.
+    With `discover` it makes Watches of the annotations of pods, Services and InferenceServices, of those with these
+    labels; "" is all. With a `lease` one of several replicas acts, and the others stand by.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Operator:
         defaults: Mapping[str, Any],
         every_s: float,
         *,
-        discover: bool = False,
+        discover: str | None = None,
         lease: Lease | None = None,
     ) -> None:
         """Make one. Raises NotInCluster."""

@@ -53,10 +53,10 @@ class Reconciler:
         namespace: str,
         defaults: Mapping[str, Any],
         *,
-        discover: bool = False,
+        discover: str | None = None,
     ) -> None:
-        """Make one; with `discover` it makes Watches of annotations too."""
-        self._discovery = Discovery(api, namespace) if discover else None
+        """Make one; with `discover` it makes Watches of annotations too, of objects with these labels."""
+        self._discovery = None if discover is None else Discovery(api, namespace, discover)
         self._api = api
         self._session = session
         self._namespace = namespace
