@@ -41,7 +41,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 
 def post(agent: Agent, traffic: Iterator[Any], count: int, **attributes: str) -> None:
-    """Post so many events, each other one in structured mode."""
+    """Post so many events, each other one in structured mode. What is too soon for the agent's rate is sent again."""
     for number, image in enumerate(itertools.islice(traffic, count)):
         known = {
             "type": "org.kubeflow.serving.inference.request",
@@ -54,8 +54,13 @@ def post(agent: Agent, traffic: Iterator[Any], count: int, **attributes: str) ->
         request = urllib.request.Request(
             f"http://127.0.0.1:{agent.port}/live/digits", bytes(message.body), dict(message.headers)
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 200
+        agent.until(lambda request=request: _taken(request), "the event is taken")  # type: ignore[misc]
+
+
+def _taken(request: urllib.request.Request) -> bool:
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+        return bool(answer.read() == b"taken\n")
 
 
 def judged(agent: Agent) -> float:
@@ -66,7 +71,7 @@ def window(agent: Agent, traffic: Iterator[Any]) -> None:
     """Post a window and wait until it has been judged."""
     before = judged(agent)
     post(agent, traffic, WINDOW)
-    agent.until(lambda: judged(agent) > before, "a window is judged", 60)
+    agent.until(lambda: judged(agent) > before, "a window is judged", 120)
 
 
 def says(agent: Agent, state: str) -> bool:
