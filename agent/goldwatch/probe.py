@@ -24,7 +24,7 @@ Tensors: TypeAlias = "Mapping[str, NDArray[Any]]"
 _Look: TypeAlias = "tuple[str, Any, tuple[int, ...]]"
 """Name, dtype and shape of an array."""
 
-_Looks: TypeAlias = "tuple[_Look, ...]"
+Looks: TypeAlias = "tuple[_Look, ...]"
 _FEW = 64
 
 SYNTHETIC_HEADER = "x-goldwatch-replay"
@@ -254,11 +254,21 @@ def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec], *, partial: bool 
     With `partial` the model may have further inputs, for which it has defaults. Raises CannotLoad with what was found
     and what the model takes.
     """
-    return _checked(tuple([(name, a.dtype, a.shape) for name, a in inputs.items()]), tuple(specs), partial)
+    return _checked(looks(inputs), tuple(specs), partial)
+
+
+def looks(tensors: Tensors) -> Looks:
+    """Return what tensors look like, values aside: what can be checked once for all that look alike."""
+    return tuple([(name, array.dtype, array.shape) for name, array in tensors.items()])
+
+
+def has_shape(found: Sequence[int], expected: Sequence[int]) -> bool:
+    """Say whether a shape is as expected; -1 stands for any length."""
+    return len(found) == len(expected) and all(e in (-1, n) for n, e in zip(found, expected, strict=True))
 
 
 @lru_cache(maxsize=256)
-def _checked(found: _Looks, specs: tuple[TensorSpec, ...], partial: bool) -> int:
+def _checked(found: Looks, specs: tuple[TensorSpec, ...], partial: bool) -> int:
     """Check what inputs look like. The examples of a golden set look alike, so one is checked for all of them."""
     known = {spec.name: spec for spec in specs}
     for name, dtype, shape in found:
@@ -274,7 +284,7 @@ def _checked(found: _Looks, specs: tuple[TensorSpec, ...], partial: bool) -> int
 
 def batch_size(inputs: Tensors) -> int:
     """Return the common length of the first axes. Raises CannotLoad if there is none."""
-    return _common_size([(name, a.dtype, a.shape) for name, a in inputs.items()])
+    return _common_size(looks(inputs))
 
 
 def _common_size(found: Iterable[_Look]) -> int:
@@ -288,10 +298,9 @@ def _common_size(found: Iterable[_Look]) -> int:
 def _check_input(dtype: Any, whole: tuple[int, ...], spec: TensorSpec) -> None:  # noqa: ANN401 - numpy.dtype
     if (found := named_dtype(dtype)) != spec.dtype:
         raise CannotLoad(f'input "{spec.name}" is {found}, the model takes {spec.dtype}')
-    shape = whole[1:]
-    if len(whole) != len(spec.shape) + 1 or any(s not in (-1, n) for n, s in zip(shape, spec.shape, strict=True)):
+    if not has_shape(whole, (-1, *spec.shape)):
         raise CannotLoad(
-            f'input "{spec.name}" has examples of shape {list(shape)}, the model takes {list(spec.shape)} (-1: any)'
+            f'input "{spec.name}" has examples of shape {list(whole[1:])}, the model takes {list(spec.shape)} (-1: any)'
         )
 
 
@@ -311,7 +320,7 @@ def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...
         raise BadAnswer(f'no output "{name}"; the answer has {", ".join(sorted(outputs)) or "none"}')
     array = np.asarray(outputs[name])
     expected = (batch, *shape)
-    if len(array.shape) != len(expected) or any(e not in (-1, a) for a, e in zip(array.shape, expected, strict=True)):
+    if not has_shape(array.shape, expected):
         raise BadAnswer(f'output "{name}" has shape {list(array.shape)}, expected {list(expected)}')
     if dtype.startswith("S"):
         return np.array([_text(name, value, int(dtype[1:])) for value in array], dtype=dtype)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from goldwatch.probe import BadAnswer, Tensors, TensorSpec, named_dtype
+from goldwatch.probe import BadAnswer, Looks, Tensors, TensorSpec, has_shape, looks, named_dtype
 
 
 def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
@@ -29,17 +29,17 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def check_outputs(outputs: Tensors, specs: Sequence[TensorSpec]) -> None:
     """Compare the outputs of an answer with what the metadata promised. Raises BadAnswer."""
     if specs:
-        _check_outputs(tuple([(name, a.dtype, a.shape) for name, a in outputs.items()]), tuple(specs))
+        _check_outputs(looks(outputs), tuple(specs))
 
 
 @lru_cache(maxsize=256)
-def _check_outputs(found: tuple[tuple[str, Any, tuple[int, ...]], ...], specs: tuple[TensorSpec, ...]) -> None:
+def _check_outputs(found: Looks, specs: tuple[TensorSpec, ...]) -> None:
     """Check what outputs look like. Those of a golden set look alike, so one answer is checked for all of them."""
-    looks = {name: (dtype, shape) for name, dtype, shape in found}
+    known = {name: (dtype, shape) for name, dtype, shape in found}
     for spec in specs:
-        if spec.name not in looks:
-            raise BadAnswer(f'no output "{spec.name}"; the answer has {", ".join(sorted(looks)) or "none"}')
-        _check_output(spec, *looks[spec.name])
+        if spec.name not in known:
+            raise BadAnswer(f'no output "{spec.name}"; the answer has {", ".join(sorted(known)) or "none"}')
+        _check_output(spec, *known[spec.name])
 
 
 def newest(versions: object) -> str:
@@ -56,10 +56,9 @@ def text(value: object) -> str:
 
 
 def _check_output(spec: TensorSpec, dtype: Any, whole: tuple[int, ...]) -> None:  # noqa: ANN401 - numpy.dtype
-    found, shape = named_dtype(dtype), whole[1:]
-    if found != spec.dtype:
+    if (found := named_dtype(dtype)) != spec.dtype:
         raise BadAnswer(f'output "{spec.name}" came as {found}, the metadata says {spec.dtype}')
-    if len(whole) != len(spec.shape) + 1 or any(s not in (-1, n) for n, s in zip(shape, spec.shape, strict=True)):
+    if not has_shape(whole, (-1, *spec.shape)):
         raise BadAnswer(
             f'output "{spec.name}" has shape {list(whole)}, the metadata says {[-1, *spec.shape]} (-1: any)'
         )

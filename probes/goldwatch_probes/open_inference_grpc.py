@@ -5,11 +5,22 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import (
+    BadAnswer,
+    CannotLoad,
+    Context,
+    Description,
+    Looks,
+    Tensors,
+    TensorSpec,
+    check_inputs,
+    looks,
+    option,
+)
 from goldwatch_probes._answers import check_outputs, newest, text
 from goldwatch_probes._grpc_client import GrpcProbe, Request
 from goldwatch_probes._proto import parsed
@@ -36,7 +47,7 @@ class OpenInferenceGrpc(GrpcProbe):
 
     def __init__(self, options: Options, context: Context) -> None:
         super().__init__(options, context)
-        self._heads: dict[Hashable, bytes] = {}
+        self._heads: dict[Looks, bytes] = {}
 
     def open(self) -> None:
         """Connect, make sure that server and model are ready, and read the metadata.
@@ -73,13 +84,13 @@ class OpenInferenceGrpc(GrpcProbe):
         """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape."""
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
-        looks = tuple([(name, array.dtype, array.shape) for name, array in inputs.items()])
-        head = self._heads.get(looks) or self._head_of(looks, inputs)
+        alike = looks(inputs)
+        head = self._heads.get(alike) or self._head_of(alike, inputs)
         # Bytes of protobuf that follow one another are the two messages merged: only the values are made each time.
         values = self._messages["ModelInferRequest"](raw_input_contents=[tensors.pack(a) for a in inputs.values()])
         return self._opened().request("ModelInfer", head + values.SerializeToString())
 
-    def _head_of(self, looks: Hashable, inputs: Tensors) -> bytes:
+    def _head_of(self, alike: Looks, inputs: Tensors) -> bytes:
         """Return a request without values, the same for all inputs that look like these. Raises CannotLoad."""
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
@@ -93,7 +104,7 @@ class OpenInferenceGrpc(GrpcProbe):
         if len(self._heads) >= _MOST_HEADS:
             self._heads.clear()
         head: bytes = request.SerializeToString()
-        self._heads[looks] = head
+        self._heads[alike] = head
         return head
 
     def decode(self, response: bytes) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from goldwatch import scratch
 from goldwatch.drift.tap import Taken
 
 
@@ -28,7 +29,7 @@ def handed_over(taken: Taken | None) -> Iterator[tuple[dict[str, Any] | None, tu
     if not taken.bodies:
         yield told, ()
         return
-    with os.fdopen(os.memfd_create("goldwatch-live", os.MFD_CLOEXEC), "wb") as memory:
+    with os.fdopen(scratch.open_file(0, own_bytes=0), "wb") as memory:
         memory.writelines(taken.bodies)
         memory.flush()
         yield told, (memory.fileno(),)

@@ -115,8 +115,7 @@ class LiveDrift:
         if state.at is not None and at - state.at <= self._stale_s and not observation.problem:
             return replace(verdict, summary=f"{verdict.summary}; {waiting}" if observation.waiting else verdict.summary)
         since = "yet" if state.at is None else f"for {format_duration(round(at - state.at))}"
-        why = observation.problem or (f"no window of live rows {since}" if observation.waiting else "")
-        why = why or ("no live rows yet" if state.at is None else f"no live rows {since}")
+        why = observation.problem or f"no {'window of live' if observation.waiting else 'live'} rows {since}"
         if observation.waiting:
             why += f"; {waiting}"
         if verdict.state is State.ALERTING:
