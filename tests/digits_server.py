@@ -14,6 +14,8 @@ import numpy as np
 
 from goldwatch.golden.opened import GoldenSet
 
+from tests.loopback import serving
+
 GOLDEN = Path(__file__).parents[1] / "agent/goldwatch/demo/digits/golden"
 
 
@@ -76,14 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def digits() -> Iterator[Digits]:
     """Serve them for a while."""
-    with Digits() as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield http
-        finally:
-            http.shutdown()
-            thread.join()
+    with Digits() as http, serving(http):
+        yield http
 
 
 def target(url: str, more: str = "") -> str:

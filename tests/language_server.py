@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,8 @@ import numpy as np
 
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
+
+from tests.loopback import serving
 
 CAPITALS = {"France": "Paris", "Peru": "Lima", "Japan": "Tokyo", "Kenya": "Nairobi"}
 INPUT_TOKENS, OUTPUT_TOKENS = 20, 4
@@ -65,13 +66,8 @@ def language_server() -> Iterator[LanguageServer]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         served = LanguageServer(http.server_port)
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
+        with serving(http):
             yield served
-        finally:
-            http.shutdown()
-            thread.join()
 
 
 def golden_capitals(folder: Path) -> GoldenSet:

@@ -30,6 +30,8 @@ from goldwatch.rerun import CannotRerun, rerun
 from goldwatch.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
+from tests.loopback import serving
+
 DIGITS = Path(__file__).parents[1] / "agent/goldwatch/demo/digits"
 
 TRITON = """\
@@ -87,12 +89,8 @@ def server() -> Iterator[tuple[str, list[str]]]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http, serving(http):
         yield f"http://127.0.0.1:{http.server_port}/metrics", page
-        http.shutdown()
-        thread.join()
 
 
 def test_the_page_of_a_server(server: tuple[str, list[str]]) -> None:

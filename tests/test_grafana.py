@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +22,8 @@ from goldwatch.alert import Alert
 from goldwatch.cli import app
 from goldwatch.event import Event
 from goldwatch.judgement import Severity
+
+from tests.loopback import serving
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "glsa_s3cret"
@@ -147,13 +148,8 @@ def server() -> Iterator[Grafana]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         kept.url = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
+        with serving(http):
             yield kept
-        finally:
-            http.shutdown()
-            thread.join()
 
 
 def push(server: Grafana, *arguments: str, token: str = TOKEN, answer: str = "") -> tuple[int, str]:

@@ -5,7 +5,6 @@ import logging
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +43,7 @@ from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch
+from tests.loopback import serving
 from tests.powercap import Processor
 
 Make = Callable[..., Judgement]
@@ -116,11 +116,8 @@ def http_receiver() -> Iterator[Receiver]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield receiver
-        server.shutdown()
-        thread.join()
+        with serving(server):
+            yield receiver
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
 from goldwatch.export import measurement as m
 from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.otlp import OtlpExporter, Pushing
+
+from tests.loopback import serving
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,13 +54,8 @@ def http_collector(certificate: Path) -> Iterator[tuple[str, list[str]]]:
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
     with Server(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
+        with serving(server):
             yield f"https://127.0.0.1:{server.server_port}", came
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -21,6 +20,7 @@ from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch
+from tests.loopback import serving
 
 pytestmark = pytest.mark.real
 
@@ -48,12 +48,8 @@ def endpoint(exporter: PrometheusExporter) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, serving(server):
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

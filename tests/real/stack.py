@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import subprocess
-import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from .agent import free_port, until
+from tests.loopback import serving
 from tests.programs import program
 
 
@@ -109,11 +109,5 @@ def webhook() -> Iterator[tuple[int, list[tuple[str, dict[str, Any]]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.server_port, came
-        finally:
-            server.shutdown()
-            thread.join()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, serving(server):
+        yield server.server_port, came

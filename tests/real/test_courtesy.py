@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from .agent import DIGITS, config, running, until
 from .stack import prometheus
+from tests.loopback import serving
 
 pytestmark = pytest.mark.real
 
@@ -35,12 +35,8 @@ def server() -> Iterator[tuple[Server, int]]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http, serving(http):
         yield told, http.server_port
-        http.shutdown()
-        thread.join()
 
 
 def test_stepping_back_by_a_query_and_by_the_servers_own_page(tmp_path: Path, server: tuple[Server, int]) -> None:

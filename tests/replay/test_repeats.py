@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +19,8 @@ from goldwatch.judgement import Passed
 from goldwatch.pipeline import run
 from goldwatch.replay.repeats import altered
 from goldwatch.replay.workers import Workers
+
+from tests.loopback import serving
 
 DIGITS = Path(__file__).parents[2] / "agent/goldwatch/demo/digits"
 
@@ -98,11 +99,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[Cached, str]]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield model, f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+        with serving(http):
+            yield model, f"http://127.0.0.1:{http.server_port}"
 
 
 @pytest.mark.slow
