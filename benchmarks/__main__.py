@@ -11,6 +11,7 @@ from benchmarks import figures
 
 MEASURED = {
     "agent": "The agent at rest: a watch every 5 min, 600 digits",
+    "busy": "A client that is short of a processor: what it says of a server that is not",
     "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
     "loadgen": "One request at a time, model in process: goldwatch, a bare loop, and MLPerf's LoadGen, in turns",

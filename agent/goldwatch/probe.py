@@ -214,6 +214,20 @@ class EncodesEach(Protocol):
         """
 
 
+@runtime_checkable
+class KnowsArrival(Protocol):
+    """An ability that a probe may have: to know when an answer had come to this machine, however late it was read.
+
+    Then goldwatch's own wait for a processor is not taken for the server's time.
+    """
+
+    def arrived_ns(self, response: Any) -> int:  # noqa: ANN401 - what `predict` returned
+        """Return when the last byte of one raw answer had come, by `time.monotonic_ns`. Not timed, does not raise.
+
+        What lies before the call of `predict`, or after it, is not believed.
+        """
+
+
 def is_concurrent(probe: Probe) -> bool:
     """Say whether several threads may ask the probe at once."""
     return isinstance(probe, Concurrent) and probe.concurrent

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import httptools
 
 from goldwatch.probe import BadAnswer, CannotLoad, Unreachable
+from goldwatch_probes._arrival import Receiver
 from goldwatch_probes._remote import split_url
 
 _PIECE = 2**16
@@ -34,12 +35,14 @@ _MOST_ARRIVALS = 2**16
 class Answer(NamedTuple):
     """A whole response. The names of `headers` are in lower case. The body is as it came, of any status.
 
-    Of a streamed one, `arrivals` says how many bytes of the body had come by when, in seconds since it was asked for.
+    `arrived_ns` is when the last of it had come, by `time.monotonic_ns`. Of a streamed one, `arrivals` says how many
+    bytes of the body had come by when, in seconds since it was asked for.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    arrived_ns: int
     arrivals: tuple[tuple[float, int], ...] = ()
 
 
@@ -101,18 +104,18 @@ class Connection:
         connection, so that the next request starts clean.
         """
         self._budget.start()
-        sent_s = time.monotonic() if streamed else None
+        sent_ns = time.monotonic_ns() if streamed else None
         try:
             line, kept = self._opened()
             try:
-                return self._exchange(line, request, sent_s)
+                return self._exchange(line, request, sent_ns)
             except _Disconnected:
                 if not (kept and (streamed or request.method == "GET")):
                     raise
                 # Some servers close a kept connection after a stream, llama.cpp's now and then: no byte of an answer
                 # has come, so the request is sent once more, within the same deadline and counted from the first time.
                 self.close()
-                return self._exchange(self._opened()[0], request, sent_s)
+                return self._exchange(self._opened()[0], request, sent_ns)
         except BaseException as error:
             self.close()
             if isinstance(error, (OSError, httptools.HttpParserError)):
@@ -137,14 +140,14 @@ class Connection:
             self._line = _Line(self._server.connected(self._budget), self._budget)
         return self._line, kept
 
-    def _exchange(self, line: _Line, request: Written, sent_s: float | None) -> Answer:
+    def _exchange(self, line: _Line, request: Written, sent_ns: int | None) -> Answer:
         for piece in request.pieces:
             line.send(piece)
-        reading = _Reading(self._budget.max_bytes, sent_s)
+        reading = _Reading(self._budget.max_bytes, sent_ns)
         while not reading.whole:
-            piece = line.receive()
+            piece, arrived_ns = line.receive()
             if piece:
-                reading.feed(piece)
+                reading.feed(piece, arrived_ns)
             else:
                 reading.end()
         if not reading.keeps_open:
@@ -201,13 +204,14 @@ class _Budget:
 class _Reading:
     """One answer as it comes: what httptools calls back, and what follows from it."""
 
-    def __init__(self, max_bytes: int, sent_s: float | None) -> None:
+    def __init__(self, max_bytes: int, sent_ns: int | None) -> None:
         self.whole = False
         self.keeps_open = False
         """Whether another request may follow: neither side closes, and nothing came that was not asked for."""
 
         self._max_bytes = max_bytes
-        self._sent_s = sent_s
+        self._sent_ns = sent_ns
+        self._arrived_ns = 0
         self._parser = httptools.HttpResponseParser(self)
         self._begun = False
         self._status = 0
@@ -219,9 +223,10 @@ class _Reading:
         self._body = bytearray()
         self._arrivals: list[tuple[float, int]] = []
 
-    def feed(self, piece: bytes) -> None:
-        """Take in what came. Raises BadAnswer, or HttpParserError for what is not HTTP."""
+    def feed(self, piece: bytes, arrived_ns: int) -> None:
+        """Take in what came, and when. Raises BadAnswer, or HttpParserError for what is not HTTP."""
         self._begun = True
+        self._arrived_ns = arrived_ns
         before = len(self._body)
         try:
             self._parser.feed_data(piece)
@@ -232,8 +237,8 @@ class _Reading:
                 raise self._refused from None
             else:
                 raise
-        if self._sent_s is not None and len(self._body) > before and len(self._arrivals) < _MOST_ARRIVALS:
-            self._arrivals.append((time.monotonic() - self._sent_s, len(self._body)))
+        if self._sent_ns is not None and len(self._body) > before and len(self._arrivals) < _MOST_ARRIVALS:
+            self._arrivals.append(((arrived_ns - self._sent_ns) / 1e9, len(self._body)))
 
     def end(self) -> None:
         """Take in the end of the connection. Raises OSError unless that is the end of the answer too."""
@@ -245,7 +250,7 @@ class _Reading:
 
     def answer(self) -> Answer:
         """Return the answer when it is whole."""
-        return Answer(self._status, self._headers, bytes(self._body), tuple(self._arrivals))
+        return Answer(self._status, self._headers, bytes(self._body), self._arrived_ns, tuple(self._arrivals))
 
     # The names below are those that httptools calls.
 
@@ -337,6 +342,7 @@ class _Line:
         self._sock = sock
         self._budget = budget
         self._tls = isinstance(sock, ssl.SSLSocket)
+        self._receiver = Receiver(sock)
         self._readable, self._writable = select.poll(), select.poll()  # unlike select, without a limit on descriptors
         self._readable.register(sock, select.POLLIN)
         self._writable.register(sock, select.POLLOUT)
@@ -352,22 +358,22 @@ class _Line:
             except ssl.SSLWantReadError:
                 self._wait(self._readable)
 
-    def receive(self) -> bytes:
-        """Return what has come, at least a byte; nothing at the end."""
+    def receive(self) -> tuple[bytes, int]:
+        """Return what has come, at least a byte, and when it had, by `time.monotonic_ns`; nothing at the end."""
         if self._tls:  # what came may have been read from the socket, and lie decrypted
             self._budget.left_s()
         else:
             self._wait(self._readable)
         while True:
             try:
-                piece = self._sock.recv(_PIECE)
+                piece, arrived_ns = self._receiver.receive(_PIECE)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._wait(self._readable)
             except ssl.SSLWantWriteError:
                 self._wait(self._writable)
             else:
                 self._budget.take(len(piece))
-                return piece
+                return piece, arrived_ns
 
     def has_input(self) -> bool:
         """Say whether something waits to be read."""

@@ -127,6 +127,10 @@ class HttpProbe(RemoteProbe[Client]):
         """Send the request and read the whole answer. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         return self._opened().send(request)
 
+    def arrived_ns(self, response: Answer) -> int:
+        """Return when the last byte of the answer had come to this machine."""
+        return response.arrived_ns
+
     def _connect(self) -> Client:
         """Make the client that the other methods use. Raises CannotLoad."""
         self._client = Client(self._options, self._context)

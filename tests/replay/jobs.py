@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,21 @@ class CountingProbe(FakeProbe):
 
     def tokens(self, response: Response) -> Tokens:
         return Tokens(input=7, output=3)
+
+
+class ArrivingProbe(FakeProbe):
+    """A model that reads its answers 50 ms late, and knows it; of two answers in three it says what cannot be."""
+
+    _arrived_ns = 0
+
+    def predict(self, request: NDArray[np.float64]) -> Response:
+        response = super().predict(request)
+        self._arrived_ns = (0, time.monotonic_ns(), 2**62)[response.number % 3]
+        time.sleep(0.05)
+        return response
+
+    def arrived_ns(self, response: Response) -> int:
+        return self._arrived_ns
 
 
 class PickyProbe(FakeProbe):

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from goldwatch.probe import CURRENT_TRACE, BadAnswer, EncodesEach, Probe, ProbeError, Tensors, Unreachable
+from goldwatch.probe import (
+    CURRENT_TRACE,
+    BadAnswer,
+    EncodesEach,
+    KnowsArrival,
+    Probe,
+    ProbeError,
+    Tensors,
+    Unreachable,
+)
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.keeping import Keeper
 from goldwatch.replay.outcome import Outcome
@@ -66,6 +75,7 @@ class Asking:
         self.errors: Counter[str] = Counter()
         self._probe = probe
         self._predict = probe.predict
+        self._arrived_ns = probe.arrived_ns if isinstance(probe, KnowsArrival) else None
         self._inputs = inputs
         self._columns = columns
         self._pace = pace
@@ -130,7 +140,7 @@ class Asking:
             self._pace.answered(response)
 
     def send(self, flight: int, row: int, request: Any, due_ns: int = 0, free_ns: int = 0) -> int:  # noqa: ANN401
-        """Send a request and keep what comes of it. Returns when the answer was there, by the monotonic clock.
+        """Send a request and keep what comes of it. Returns when the answer was read, by the monotonic clock.
 
         An open load says when it was due, and since when there was room for it: since the answer before. Raises
         CannotLoad if the tokens of the answer are to be counted and cannot be.
@@ -149,7 +159,9 @@ class Asking:
         due_ns: int = 0,
         free_ns: int = 0,
     ) -> tuple[int, Any, Exception | None]:
-        """Send a request. Returns when the answer was there, and the answer or what went wrong.
+        """Send a request. Returns when the answer was read, and the answer or what went wrong.
+
+        Its latency counts until it had come to this machine, if the probe knows when that was, else until it was read.
 
         The request is under way, for who looks from outside, until the answer is kept.
         """
@@ -162,10 +174,13 @@ class Asking:
             response = predict(request)
         except Exception as error:  # a failure is an observation, whatever its class
             failure = error
-        ended_ns = clock_ns()
+        arrived_ns = ended_ns = clock_ns()
+        if self._arrived_ns is not None and failure is None:
+            told_ns = self._arrived_ns(response)
+            arrived_ns = told_ns if sent_ns < told_ns < ended_ns else ended_ns
         for each in self._rows(row):
             columns.sent_ns[each] = sent_ns
-            columns.latency_ns[each] = ended_ns - sent_ns
+            columns.latency_ns[each] = arrived_ns - sent_ns
             if due_ns:
                 columns.dispatch_delay_ns[each] = sent_ns - due_ns
                 columns.late_ns[each] = sent_ns - max(due_ns, free_ns)

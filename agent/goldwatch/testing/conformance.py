@@ -14,6 +14,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Any
@@ -25,6 +26,7 @@ from goldwatch.probe import (
     CannotLoad,
     Description,
     EncodesEach,
+    KnowsArrival,
     NotReady,
     Probe,
     ProbeError,
@@ -131,6 +133,16 @@ class ProbeConformance:
             response = probe.predict(first)
             probe.predict(second)
             self.assert_equal(probe.decode(response), self.expected())
+
+    def test_an_answer_arrives_while_it_is_waited_for(self) -> None:
+        probe = self.make_probe()
+        if not isinstance(probe, KnowsArrival):
+            pytest.skip("the probe does not know when an answer came")
+        with _opened(probe):
+            request = probe.encode(self.inputs())
+            began_ns = time.monotonic_ns()
+            response = probe.predict(request)
+            assert began_ns < probe.arrived_ns(response) <= time.monotonic_ns()
 
     def test_requests_made_at_once_are_those_made_one_by_one(self) -> None:
         probe, inputs = self.make_probe(), self.inputs()

@@ -1,0 +1,78 @@
+"""When what is read from a socket had come to this machine, by the kernel's word.
+
+A client that was not given a processor reads an answer late; by its own clock it would blame the server. Linux notes
+when each packet comes, and hands that out with the bytes (socket(7), SO_TIMESTAMPNS).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import sys
+import time
+
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python has no name for it
+_TIMESPEC = struct.Struct("@ll")
+_ROOM = socket.CMSG_SPACE(_TIMESPEC.size) if sys.platform == "linux" else 0
+
+_OUT_OF_ORDER = struct.Struct("@224xI")
+"""`tcpi_rcv_ooopack` in `struct tcp_info` of linux/tcp.h, since Linux 5.4."""
+
+_CERTAIN_NS = 1_000_000
+"""A packet that was lost is sent again after no less than this, whatever the route."""
+
+
+class Receiver:
+    """Reads from a connected socket, and tells when what it read had come."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Ask the kernel for times.
+
+        Without them, which is so by TLS and not on Linux, bytes come when they are read.
+        """
+        self._sock = sock
+        self._stamped = False
+        self._out_of_order = 0
+        if sys.platform == "linux" and not isinstance(sock, ssl.SSLSocket):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                self._stamped = True
+
+    def receive(self, most: int) -> tuple[bytes, int]:
+        """Return up to `most` bytes, and when the last of them had come, by `time.monotonic_ns`.
+
+        Raises what `socket.recv` raises.
+        """
+        if not self._stamped:
+            return self._sock.recv(most), time.monotonic_ns()
+        piece, said, _, _ = self._sock.recvmsg(most, _ROOM)
+        wall_ns = time.time_ns()
+        now_ns = time.monotonic_ns()  # after the other: what a pause between the two adds goes to the server's account
+        return piece, now_ns - self._waited_ns(said, wall_ns)
+
+    def _waited_ns(self, said: list[tuple[int, int, bytes]], wall_ns: int) -> int:
+        """Return how long the bytes had lain here; 0 if that cannot be told."""
+        if not said:
+            return 0
+        seconds, ns = _TIMESPEC.unpack(said[0][2])
+        waited_ns = wall_ns - (seconds * 10**9 + ns)
+        if waited_ns < 0:  # the clock was set back
+            return 0
+        return waited_ns if waited_ns < _CERTAIN_NS or self._in_order() else 0
+
+    def _in_order(self) -> bool:
+        """Say whether all packets came in order since this was last asked.
+
+        Where one is lost, the one after it has been here for long when the lost one comes for the second time, and its
+        time is what the kernel gives for both.
+        """
+        try:
+            (count,) = _OUT_OF_ORDER.unpack(
+                self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _OUT_OF_ORDER.size)
+            )
+        except (OSError, struct.error):  # an older kernel does not count them
+            return False
+        before, self._out_of_order = self._out_of_order, count
+        return bool(count == before)
