@@ -21,6 +21,8 @@ SOON_S = 7 * 86_400.0
 _LEAST_REPLAYS = 10
 _MOST_REPLAYS = 5_000
 _FACTORS = (2, 4, 8, 16)
+_MOST_EXAMPLES = 1_000_000
+"""A larger golden set than this is not advised, nor looked at."""
 _LEARNING = "a week of learning what is usual, 100 measurements at least"
 
 
@@ -144,6 +146,8 @@ def _helps(found: Outlook, workers: Workers) -> Iterator[str]:
         return
     assignment, every_s = found.assignment, mean_interval_s(found.assignment.watch.every)
     for factor in _FACTORS:
+        if factor * assignment.golden.examples > _MOST_EXAMPLES:
+            break
         if _all_noticed(_ask(assignment, workers, declared_only=True, copies=factor)):
             yield f"a golden set of {factor * assignment.golden.examples:,} examples would notice it"
             break

@@ -142,23 +142,29 @@ class Difference:
     where: tuple[SliceShare, ...]
 
 
+_TIMES = ("latencies_s", "late_s")
+_TOKEN_TIMES = ("first_s", "per_token_s")
+
+
 @dataclass(frozen=True, slots=True)
 class TokenUse:
     """What the answers of a language model were made of, over the answered requests of a replay.
 
     `input` and `output` count tokens, None where no answer says, of the `input_told` and `output_told` answers that do.
-    `first_s` is the time to the first token and
-    `per_token_s` the mean time between the tokens after it, in seconds, one for each answer that tells. `finish` counts
-    the answers by why the model stopped.
+    `first_s` is the time to the first token and `per_token_s` the mean time between the tokens after it, in seconds,
+    one for each answer that tells. `finish` counts the answers by why the model stopped.
     """
 
     input: int | None
     output: int | None
     finish: Mapping[str, int]
-    first_s: tuple[float, ...] = ()
-    per_token_s: tuple[float, ...] = ()
+    first_s: Sequence[float] = ()
+    per_token_s: Sequence[float] = ()
     input_told: int = 0
     output_told: int = 0
+
+    def __post_init__(self) -> None:
+        _keep_times(self, _TOKEN_TIMES)
 
     @property
     def input_each(self) -> float | None:
@@ -293,10 +299,7 @@ class Judgement:
     live: LiveWindow | None = None
 
     def __post_init__(self) -> None:
-        # Eight bytes each, and not even these in memory of our own where they are many (see `scratch`).
-        for name in ("latencies_s", "late_s"):
-            if not isinstance(times := getattr(self, name), array | memoryview):
-                object.__setattr__(self, name, array("d", times))
+        _keep_times(self, _TIMES)
 
     @property
     def headline(self) -> Score | None:
@@ -305,13 +308,23 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
-        times = {"latencies_s": list(self.latencies_s), "late_s": list(self.late_s)}
-        return asdict(replace(self, latencies_s=(), late_s=())) | times
+        tokens = None if self.tokens is None else asdict(replace(self.tokens, first_s=(), per_token_s=()))
+        if tokens is not None:
+            tokens |= {name: list(getattr(self.tokens, name)) for name in _TOKEN_TIMES}
+        times = {name: list(getattr(self, name)) for name in _TIMES}
+        return asdict(replace(self, latencies_s=(), late_s=(), tokens=None)) | times | {"tokens": tokens}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Judgement:
         """Make a judgement of what `to_json` returned. Raises pydantic's ValidationError for anything else."""
         return _adapter().validate_python(values)
+
+
+def _keep_times(of: object, names: Sequence[str]) -> None:
+    """Have times at eight bytes each, and not even these in memory of our own where they are many (see `scratch`)."""
+    for name in names:
+        if not isinstance(times := getattr(of, name), array | memoryview):
+            object.__setattr__(of, name, array("d", times))
 
 
 @cache

@@ -217,9 +217,13 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])
-    load = plan_of(assignment).load
+    load, tokens = plan_of(assignment).load, judgement.tokens
+    if tokens is not None:
+        first_s, per_token_s = result.token_times_s()
+        tokens = dataclasses.replace(tokens, first_s=first_s, per_token_s=per_token_s)
     judgement = dataclasses.replace(
         judgement,
+        tokens=tokens,
         latencies_s=result.latencies_s(),
         late_s=result.late_s(),
         most_per_s=load.most_per_s,

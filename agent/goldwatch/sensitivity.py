@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.figures import Ceiling, Figure, Figures
 from goldwatch.monitor.live import Live
-from goldwatch.monitor.means import Values
+from goldwatch.monitor.means import Means, Said, Values
 from goldwatch.monitor.share import Requests
-from goldwatch.monitor.worse import Answers
+from goldwatch.monitor.strata import Strata
+from goldwatch.monitor.worse import Worse
+from goldwatch.scratch import column
 
 _RUNS = 21
 _SEED = 20_261_125
@@ -37,7 +40,7 @@ _LOSSES = (0.02, 0.05, 0.1, 0.2, 0.4)
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 Draw = Callable[[np.random.Generator], Any]
-BoolArray = NDArray[np.bool_]
+Monitors = Mapping[str, Monitor[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +79,20 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
             "threshold": -math.log10(settings.alpha(kinds.of(effect.monitor))),
             "replays": _replays(monitors[effect.monitor], effect, argument["most"]),
         }
-        for effect in _effects(reference, settings, argument["requests"] * argument["copies"])
+        for effect in _effects(reference, monitors, settings, argument["requests"] * argument["copies"])
         if effect.declared or not argument["declared_only"]
     ]
     return {"notices": notices}
 
 
-def _effects(reference: Reference, settings: Settings, requests: int) -> Iterator[Effect]:
-    yield from _losses(reference, settings.accuracy_loss)
+def _effects(reference: Reference, monitors: Monitors, settings: Settings, requests: int) -> Iterator[Effect]:
+    yield from _losses(reference, monitors[kinds.WORSE.name], settings.accuracy_loss)
     yield from _shares(kinds.FAILING.name, settings.error_rate, requests, "fail")
     if settings.latency_limit_s is not None:
         over = f"take over {settings.latency_limit_s * 1000:g} ms"
         yield from _shares(kinds.SLOW.name, round(1 - settings.latency_quantile, 12), requests, over)
-    if settings.output_distance is not None:
-        yield from _distances(reference, settings.output_distance)
+    if settings.output_distance is not None and isinstance(moved := monitors[kinds.MOVED.name], Means):
+        yield _distances(reference, moved, settings.output_distance)
     for ceiling in settings.most:
         if ceiling.limit is not None:
             yield _too_much(ceiling, ceiling.limit)
@@ -104,27 +107,24 @@ def _too_much(ceiling: Ceiling, limit: float) -> Effect:
     return Effect(kinds.COSTLY.name, words, lambda _: figures, declared=True, fixed=True)
 
 
-def _losses(reference: Reference, tolerance: float) -> Iterator[Effect]:
+def _losses(reference: Reference, monitor: Monitor[Any, Any], tolerance: float) -> Iterator[Effect]:
     declared = round(tolerance + max(tolerance, _LEAST_LOSS), 6)
     losses = [declared, *(loss for loss in _LOSSES if loss > declared)][:2]
-    if reference.scores is not None:
-        scores = reference.scores
+    if isinstance(monitor, Means) and reference.scores is not None:
         for loss in losses:
-            yield Effect(
-                "worse", f"scores lose {loss * 100:g} points", _shifted(scores, -loss), declared=loss == declared
-            )
-        return
-    rates = reference.right.sum(axis=0) / sum(reference.replays)
-    for loss in losses:
-        if loss >= rates.mean():
-            return
-        points = f"{loss * 100:g} points of accuracy"
-        if loss == declared:
-            kept = rates.copy()
-            kept[np.argsort(-rates, kind="stable")[: math.ceil(loss * len(rates))]] = 0
-            fixed = bool(np.isin(kept, (0, 1)).all())
-            yield Effect("worse", f"{points}, the same examples", _answering(kept), declared=True, fixed=fixed)
-        yield Effect("worse", f"{points}, at random", _answering(rates * (1 - loss / rates.mean())))
+            words = f"scores lose {loss * 100:g} points"
+            yield _shifted(monitor, reference.scores, -loss, words, declared=loss == declared)
+    elif isinstance(monitor, Worse):
+        usual = Strata.of(reference, monitor)
+        for loss in losses:
+            if loss >= usual.accuracy:
+                return
+            points = f"{loss * 100:g} points of accuracy"
+            if loss == declared:
+                same = Strata.without(reference, monitor, math.ceil(loss * reference.examples))
+                words = f"{points}, the same examples"
+                yield Effect(monitor.name, words, same.draw, declared=True, fixed=same.fixed)
+            yield Effect(monitor.name, f"{points}, at random", usual.losing(loss).draw)
 
 
 def _drifts(golden: GoldenSet, live: Mapping[str, Any]) -> Iterator[Effect]:
@@ -153,21 +153,29 @@ def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int
     return draw
 
 
-def _distances(reference: Reference, allowed: float) -> Iterator[Effect]:
-    usual = np.zeros((1, reference.examples)) if reference.distances is None else reference.distances
+def _distances(reference: Reference, monitor: Means, allowed: float) -> Effect:
+    nothing = np.broadcast_to(np.float64(0), (1, reference.examples))
+    usual = nothing if reference.distances is None else reference.distances
     words = f"outputs are {format_percentage(round(2 * allowed, 6))} from the reference"
-    yield Effect("moved", words, _shifted(usual, 2 * allowed), declared=True)
+    return _shifted(monitor, usual, 2 * allowed, words, declared=True)
 
 
-def _shifted(usual: NDArray[np.float64], by: float) -> Draw:
-    """Draw one of the usual replays [replays, n], shifted; it stays between 0 and 1."""
-    answered: BoolArray = np.ones(usual.shape[1], dtype=np.bool_)
-    return lambda rng: Values(np.clip(usual[rng.integers(len(usual))] + by, 0, 1), answered)
+def _shifted(monitor: Means, usual: NDArray[np.float64], by: float, words: str, *, declared: bool) -> Effect:
+    """Return the effect that a replay is one of the usual ones [replays, n], shifted; it stays between 0 and 1.
 
+    There are only so many, each of which says the same whenever it is drawn.
+    """
+    replays, n = usual.shape
 
-def _answering(rates: NDArray[np.float64]) -> Draw:
-    answered: BoolArray = np.ones(len(rates), dtype=np.bool_)
-    return lambda rng: Answers(rng.random(len(rates)) < rates, answered)
+    @cache
+    def said(replay: int) -> Said:
+        of = column(n, np.float64, lambda rows: np.clip(usual[replay, rows] + by, 0, 1))
+        return monitor.read(Values(of, np.broadcast_to(np.True_, n)))
+
+    def draw(rng: np.random.Generator) -> Said:
+        return said(int(rng.integers(replays)))
+
+    return Effect(monitor.name, words, draw, declared=declared, fixed=replays == 1)
 
 
 def _shares(monitor: str, allowed: float, requests: int, what: str) -> Iterator[Effect]:

@@ -242,3 +242,13 @@ def test_one_stake_that_suits_the_spread_gives_a_closer_bound_that_holds():
     for stakes in ((), (0.0,), (1.0,)):
         with pytest.raises(ValueError, match="stakes lie between 0 and 1"):
             lower_mean(np.ones(3), 0.05, stakes)
+
+
+def test_what_was_read_of_a_replay_says_the_same_again():
+    monitor = moved(200, 0.01, ALPHA)
+    state, replay = monitor.fresh(), values(np.full(200, 0.05))
+    said, again = monitor.read(replay), monitor.fresh()
+    for at in range(40):
+        (state, verdict), (again, same) = monitor.update(replay, state, at), monitor.update(said, again, at)
+        assert verdict == same
+    assert monitor.save(state) == monitor.save(again)

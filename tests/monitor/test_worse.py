@@ -283,3 +283,16 @@ def test_a_flaky_server_without_a_change_hardly_pages_over_references():
         for _ in range(20)
     )
     assert pages <= alpha * 20 * 100
+
+
+@given(st.integers(0, 400), st.integers(0, N))
+def test_counts_say_what_the_answers_say(wrong, unanswered):
+    monitor, answered = worse(), np.arange(N) >= unanswered
+    replay = answers(slice(wrong), answered=answered)
+    counts = monitor.count(replay)
+    assert (counts.answered, counts.right) == (N - unanswered, N - max(wrong, unanswered))
+    state = run(monitor, [LOST_TWO_POINTS] * 3)[0]
+    for before in (monitor.fresh(), state):
+        (after, verdict), (counted, same) = (monitor.update(each, before, 9.0) for each in (replay, counts))
+        assert verdict == same
+        assert monitor.save(after) == monitor.save(counted)

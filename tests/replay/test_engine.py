@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goldwatch import scratch
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
@@ -256,4 +257,27 @@ def test_what_no_answer_tells_of_its_tokens_is_unknown_and_not_zero() -> None:
     for name in ("first_token_ns", "input_tokens", "output_tokens"):
         assert columns.array(name).tolist() == [-1, -1, -1]
     assert columns.array("outcome").tolist() == [0, 0, 0]
+    columns.close()
+
+
+@pytest.mark.parametrize("own_bytes", [0, 1 << 20])
+def test_the_times_of_tokens_are_those_of_answers_that_tell_them(
+    monkeypatch: pytest.MonkeyPatch, own_bytes: int
+) -> None:
+    monkeypatch.setattr(scratch, "OWN_BYTES", own_bytes)
+    columns = Columns.create(Layout(6, (), tokens=True), range(6))
+    columns.array("outcome")[:] = [Outcome.OK, Outcome.OK, Outcome.TIMEOUT, Outcome.OK, Outcome.OK, Outcome.OK]
+    columns.array("latency_ns")[:] = 9 * 10**8
+    columns.array("first_token_ns")[:] = [10**8, -1, 10**8, 2 * 10**8, 3 * 10**8, 0]
+    columns.array("output_tokens")[:] = [5, 5, 5, 1, -1, 10]
+    result = Replay(columns, 0.0)
+    first_s, per_token_s = result.token_times_s()
+    columns.close()
+    assert list(first_s) == pytest.approx([0.1, 0.2, 0.3, 0.0])
+    assert list(per_token_s) == pytest.approx([0.2, 0.1])
+
+
+def test_where_no_tokens_are_kept_there_are_no_times_of_them() -> None:
+    columns = Columns.create(Layout(3, ()), range(3))
+    assert Replay(columns, 0.0).token_times_s() == ((), ())
     columns.close()

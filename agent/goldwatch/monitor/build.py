@@ -103,8 +103,8 @@ class Reference:
         """Return that of a set so many times as large, of examples like these."""
         if times == 1:
             return self
-        scores, distances = (None if part is None else np.tile(part, times) for part in (self.scores, self.distances))
-        return Reference(self.replays, np.tile(self.right, times), scores, distances, self.cluster, self.golden)
+        scores, distances = (None if part is None else _tiled(part, times) for part in (self.scores, self.distances))
+        return Reference(self.replays, _tiled(self.right, times), scores, distances, self.cluster, self.golden)
 
 
 def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, Any]]:
@@ -117,6 +117,16 @@ def _as_float64(kept: NDArray[np.floating]) -> NDArray[np.float64]:
     found = zeros(kept.shape, np.float64)
     for rows in blocks(kept.shape[1], len(kept)):
         found[:, rows] = kept[:, rows]
+    return found
+
+
+def _tiled(part: NDArray[Any], times: int) -> NDArray[Any]:
+    """Return an array [rows, n] so many times over [rows, times n]."""
+    rows, n = part.shape
+    found = zeros((rows, times * n), part.dtype)
+    for copy in range(times):
+        for some in blocks(n, rows):
+            found[:, copy * n + some.start : copy * n + some.stop] = part[:, some]
     return found
 
 

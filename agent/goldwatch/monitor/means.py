@@ -45,6 +45,15 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What a replay's values say to a monitor: the log e-values [bets] in both directions, and the summary."""
+
+    log_e: FloatArray
+    log_back: FloatArray
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scale:
     """How a value becomes y in [0, 1], high if all is well: the value at which y is 0 and that at which it is 1 [n].
 
@@ -114,10 +123,17 @@ class Means:
         """Return the state before the first replay."""
         return self._episodes.fresh()
 
-    def update(self, observation: Values, state: Standing, at: float) -> tuple[Standing, Verdict]:
+    def read(self, values: Values) -> Said:
+        """Read all that a replay says, for those who show it again and again. Raises ValueError as `update`."""
+        return Said(self.log_e(values), self.log_back(values), self._summary(values))
+
+    def update(self, observation: Values | Said, state: Standing, at: float) -> tuple[Standing, Verdict]:
         """Add one valid replay that started at Unix time `at`. Raises ValueError for values that do not fit."""
-        summary = self._summary(observation)
-        return self._episodes.update(state, self.log_e(observation), lambda _: self.log_back(observation), at, summary)
+        if isinstance(observation, Said):
+            said = observation
+            return self._episodes.update(state, said.log_e, lambda _: said.log_back, at, said.summary)
+        values, summary = observation, self._summary(observation)
+        return self._episodes.update(state, self.log_e(values), lambda _: self.log_back(values), at, summary)
 
     def log_e(self, observation: Values) -> FloatArray:
         """Return the log e-values [bets] of a replay; an unanswered example counts as the best that it can be."""

@@ -6,7 +6,7 @@ While it alerts, the same test runs with its null turned round, to tell a recove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,19 @@ class Answers:
 
     right: NDArray[np.bool_]
     answered: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """The same, counted: how many examples were `answered`, how many of them `right`, and of each group how many.
+
+    `wrong_of` and `right_of` are of shape [groups].
+    """
+
+    answered: int
+    right: int
+    wrong_of: FloatArray
+    right_of: FloatArray
 
 
 class Worse:
@@ -63,24 +76,40 @@ class Worse:
         """Return the state before the first replay."""
         return self._episodes.fresh()
 
-    def update(self, observation: Answers, state: Standing, at: float) -> tuple[Standing, Verdict]:
+    def count(self, answers: Answers) -> Counts:
+        """Count a replay's outcomes. Raises ValueError for those of another length."""
+        n = self.groups[0].members.shape
+        if answers.right.shape != n or answers.answered.shape != n:
+            raise ValueError(f"the replay has outcomes of shape {answers.right.shape}, the reference of {n}")
+        answered = right = 0
+        wrong_of, right_of = np.zeros(len(self.groups)), np.zeros(len(self.groups))
+        for rows in blocks(answers.right.size):
+            among, good = answers.answered[rows], answers.answered[rows] & answers.right[rows]
+            answered += int(np.count_nonzero(among))
+            right += int(np.count_nonzero(good))
+            for place, group in enumerate(self.groups):
+                mine = int(np.count_nonzero(good & group.members[rows]))
+                right_of[place] += mine
+                wrong_of[place] += int(np.count_nonzero(among & group.members[rows])) - mine
+        return Counts(answered, right, wrong_of, right_of)
+
+    def update(self, observation: Answers | Counts, state: Standing, at: float) -> tuple[Standing, Verdict]:
         """Add one valid replay that started at Unix time `at`. Raises ValueError for outcomes of another length."""
-        self._check(observation)
-        cluster = self._cluster
+        counts, cluster = self._counted(observation), self._cluster
 
         def back(best: int) -> FloatArray:
-            failed = self._sizes[self._group_of_bet[best]] - self._right(observation)[self._group_of_bet[best]]
-            return self._recovery(best).log_e(failed) / cluster
+            group = self._group_of_bet[best]
+            return self._recovery(best).log_e(self._sizes[group] - counts.right_of[group]) / cluster
 
-        return self._episodes.update(state, self.log_e(observation), back, at, self._summary(observation))
+        return self._episodes.update(state, self.log_e(counts), back, at, self._summary(counts))
 
-    def log_e(self, observation: Answers) -> FloatArray:
+    def log_e(self, observation: Answers | Counts) -> FloatArray:
         """Return the log e-values [bets] of a replay.
 
         An unanswered example counts as right: whatever it would have been, this can only lower them. That answers are
         missing is the business of *failing*.
         """
-        failed = self._wrong(observation)[self._group_of_bet]
+        failed = self._counted(observation).wrong_of[self._group_of_bet]
         return log_ratios(failed, self._sizes[self._group_of_bet], self._null, self._alternative) / self._cluster
 
     def standing(self, state: Standing) -> Verdict:
@@ -107,41 +136,18 @@ class Worse:
     def _recovery(self, best: int) -> _Recovery:
         return self._recoveries[int(self._group_of_bet[best])]
 
-    def _wrong(self, observation: Answers) -> FloatArray:
-        """Count the wrong answers of each group [groups]."""
-        return self._counted(lambda rows: observation.answered[rows] & ~observation.right[rows])
+    def _counted(self, observation: Answers | Counts) -> Counts:
+        return observation if isinstance(observation, Counts) else self.count(observation)
 
-    def _right(self, observation: Answers) -> FloatArray:
-        """Count the right answers of each group [groups]."""
-        return self._counted(lambda rows: observation.answered[rows] & observation.right[rows])
-
-    def _counted(self, which: Callable[[slice], NDArray[np.bool_]]) -> FloatArray:
-        found = np.zeros(len(self.groups))
-        for rows in blocks(self.groups[0].members.size):
-            chosen = which(rows)
-            found += [np.count_nonzero(chosen & group.members[rows]) for group in self.groups]
-        return found
-
-    def _check(self, observation: Answers) -> None:
-        n = self.groups[0].members.shape
-        if observation.right.shape != n or observation.answered.shape != n:
-            raise ValueError(f"the replay has outcomes of shape {observation.right.shape}, the reference of {n}")
-
-    def _summary(self, observation: Answers) -> str:
-        answered = int(np.count_nonzero(observation.answered))
-        if answered == 0:
+    def _summary(self, counts: Counts) -> str:
+        if counts.answered == 0:
             return "no example was answered"
-        wrong = self._wrong(observation)
-        right = sum(
-            np.count_nonzero(observation.answered[r] & observation.right[r]) for r in blocks(observation.right.size)
-        )
-        accuracy = right / answered
-        parts = [f"accuracy {accuracy:.4f}"]
-        for group, count in zip(self.groups, wrong, strict=True):
+        parts = [f"accuracy {counts.right / counts.answered:.4f}"]
+        for group, wrong in zip(self.groups, counts.wrong_of, strict=True):
             if group.name == "pooled":
                 parts[0] += f", at least {1 - group.limit:.4f} expected"
             else:
-                parts.append(f"{count:,.0f} of {group.size:,} stable examples wrong, {group.limit:.2%} allowed")
+                parts.append(f"{wrong:,.0f} of {group.size:,} stable examples wrong, {group.limit:.2%} allowed")
         return "; ".join(parts)
 
 

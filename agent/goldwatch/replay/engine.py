@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from itertools import islice, repeat
@@ -137,6 +137,21 @@ class Replay:
         rows = zip(self.columns.late_ns, self.columns.outcome, strict=True)
         seconds = (ns / 1e9 for ns, o in islice(rows, 0, None, self.samples) if o != Outcome.NOT_SENT)
         return scratch.numbers(seconds, self.columns.layout.rows)
+
+    def token_times_s(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Return the times to the first token, and the mean ones between those after it, of answers that tell them."""
+        columns, most = self.columns, self.columns.layout.rows
+        if not columns.layout.tokens:
+            return (), ()
+
+        def told() -> Iterator[tuple[int, int, int]]:
+            rows = zip(first_ns, made, columns.latency_ns, columns.outcome, strict=True)
+            return ((ns, n, whole_ns) for ns, n, whole_ns, o in rows if o == Outcome.OK and ns >= 0)
+
+        with columns.integers("first_token_ns") as first_ns, columns.integers("output_tokens") as made:
+            first_s = scratch.numbers((ns / 1e9 for ns, _, _ in told()), most)
+            rest_s = ((whole_ns - ns) / (n - 1) / 1e9 for ns, n, whole_ns in told() if n > 1)
+            return first_s, scratch.numbers(rest_s, most)
 
 
 class _End(Enum):

@@ -15,41 +15,33 @@ from goldwatch.scratch import blocks
 Column = NDArray[Any]
 
 
-NAMES = ("first_token_ns", "input_tokens", "output_tokens", "finish", "latency_ns")
+NAMES = ("first_token_ns", "input_tokens", "output_tokens", "finish")
 """The columns that it is made of."""
 
 
 def token_use(columns: Mapping[str, Column], answered: NDArray[np.bool_]) -> TokenUse | None:
-    """Return what the `answered` requests [n] say of their tokens; None if not one says anything.
+    """Return what the `answered` requests [n] say of their tokens, but for the times; None if not one says anything.
 
     `columns` [n] are those of `NAMES`: -1 stands for a number that an answer does not tell; `finish` is bytes, empty if
     it does not tell.
     """
     reasons, totals, told = Counter[bytes](), Counter[str](), Counter[str]()
-    first_s: list[float] = []
-    per_token_s: list[float] = []
     for rows in blocks(len(answered)):
         some = {name: columns[name][rows][answered[rows]] for name in NAMES}
-        first_ns, made = some["first_token_ns"], some["output_tokens"]
         values, counts = np.unique(some["finish"], return_counts=True)
         reasons.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         for name in ("input_tokens", "output_tokens"):
             known = some[name][some[name] >= 0]
             totals[name] += int(known.sum())
             told[name] += known.size
-        first_s += (first_ns[first_ns >= 0] / 1e9).tolist()
-        several = (first_ns >= 0) & (made > 1)
-        rest_ns = (some["latency_ns"] - first_ns)[several] / (made[several] - 1)
-        per_token_s += (rest_ns / 1e9).tolist()
+        told["first_token_ns"] += int(np.count_nonzero(some["first_token_ns"] >= 0))
     finish = {text.decode("utf-8", "replace"): n for text, n in reasons.items() if text}
-    if not finish and not first_s and not any(told.values()):
+    if not finish and not any(told.values()):
         return None
     return TokenUse(
         input=totals["input_tokens"] if told["input_tokens"] else None,
         output=totals["output_tokens"] if told["output_tokens"] else None,
         finish=finish,
-        first_s=tuple(first_s),
-        per_token_s=tuple(per_token_s),
         input_told=told["input_tokens"],
         output_told=told["output_tokens"],
     )
