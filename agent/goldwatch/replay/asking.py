@@ -10,7 +10,7 @@ import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,22 @@ def batch(inputs: Tensors, indices: list[int]) -> Tensors:
     return {name: np.concatenate([array[i : i + 1] for i in indices]) for name, array in inputs.items()}
 
 
+def arrivals(probe: Probe) -> Callable[[Any, int, int], int]:
+    """Return what tells when a response had come, of when it was sent and when it was read.
+
+    That is when the probe says, if it lies between the two, else when it was read.
+    """
+    if not isinstance(probe, KnowsArrival):
+        return lambda _response, _sent_ns, read_ns: read_ns
+    arrived_ns = probe.arrived_ns
+
+    def told(response: Any, sent_ns: int, read_ns: int) -> int:  # noqa: ANN401
+        told_ns = arrived_ns(response)
+        return told_ns if sent_ns < told_ns < read_ns else read_ns
+
+    return told
+
+
 class Asking:
     """Asks one probe for the rows of one replay. As thread-safe as the probe."""
 
@@ -75,7 +91,7 @@ class Asking:
         self.errors: Counter[str] = Counter()
         self._probe = probe
         self._predict = probe.predict
-        self._arrived_ns = probe.arrived_ns if isinstance(probe, KnowsArrival) else None
+        self._arrival_ns = arrivals(probe)
         self._inputs = inputs
         self._columns = columns
         self._pace = pace
@@ -174,10 +190,8 @@ class Asking:
             response = predict(request)
         except Exception as error:  # a failure is an observation, whatever its class
             failure = error
-        arrived_ns = ended_ns = clock_ns()
-        if self._arrived_ns is not None and failure is None:
-            told_ns = self._arrived_ns(response)
-            arrived_ns = told_ns if sent_ns < told_ns < ended_ns else ended_ns
+        ended_ns = clock_ns()
+        arrived_ns = self._arrival_ns(response, sent_ns, ended_ns) if failure is None else ended_ns
         for each in self._rows(row):
             columns.sent_ns[each] = sent_ns
             columns.latency_ns[each] = arrived_ns - sent_ns
