@@ -5,12 +5,11 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.probe import (
-    BadAnswer,
     CannotLoad,
     Context,
     Description,
@@ -18,17 +17,19 @@ from goldwatch.probe import (
     Tensors,
     TensorSpec,
     check_inputs,
+    dtype_name,
     looks,
     option,
 )
-from goldwatch_probes._answers import check_outputs, newest, text
+from goldwatch_probes._answers import newest, text
 from goldwatch_probes._grpc_client import GrpcProbe, Request
-from goldwatch_probes._proto import parsed
+from goldwatch_probes._proto import Mould
 from goldwatch_probes._remote import RemoteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from goldwatch_probes._v2_answers import Answers
 
 _MOST_HEADS = 256
 
@@ -48,6 +49,7 @@ class OpenInferenceGrpc(GrpcProbe):
     def __init__(self, options: Options, context: Context) -> None:
         super().__init__(options, context)
         self._heads: dict[Looks, bytes] = {}
+        self._answers: Answers | None = None
 
     def open(self) -> None:
         """Connect, make sure that server and model are ready, and read the metadata.
@@ -67,6 +69,8 @@ class OpenInferenceGrpc(GrpcProbe):
 
     def describe(self) -> Description:
         """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
+        from goldwatch_probes._v2_answers import Answers  # noqa: PLC0415 - needs numpy; the agent stays without
+
         model = self._ask("ModelMetadata", self._model())
         server = self._ask("ServerMetadata", optional=True)
         self._heads.clear()  # the inputs may be others now
@@ -78,6 +82,7 @@ class OpenInferenceGrpc(GrpcProbe):
             inputs=_specs(model.inputs),
             outputs=_specs(model.outputs),
         )
+        self._answers = Answers(self._messages["ModelInferResponse"], self._description.outputs)
         return self._description
 
     def encode(self, inputs: Tensors) -> Request:
@@ -89,6 +94,22 @@ class OpenInferenceGrpc(GrpcProbe):
         # Bytes of protobuf that follow one another are the two messages merged: only the values are made each time.
         values = self._messages["ModelInferRequest"](raw_input_contents=[tensors.pack(a) for a in inputs.values()])
         return self._opened().request("ModelInfer", head + values.SerializeToString())
+
+    def encode_each(self, inputs: Tensors, examples: Sequence[int]) -> list[Request]:
+        """Make a request of each example. Raises CannotLoad as `encode` does."""
+        from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
+
+        each = ({name: array[i : i + 1] for name, array in inputs.items()} for i in examples)
+        first = next(each, None)
+        if first is None:
+            return []
+        request = self.encode(first)
+        mould = Mould.of(self._messages["ModelInferRequest"], "raw_input_contents", request.body)
+        if mould is None or any(dtype_name(array) == "bytes" for array in first.values()):  # texts differ in length
+            return [request, *map(self.encode, each)]
+        client = self._opened()
+        bodies = (mould.filled([tensors.pack(array) for array in example.values()]) for example in each)
+        return [request, *(client.request(request.method, body) for body in bodies)]
 
     def _head_of(self, alike: Looks, inputs: Tensors) -> bytes:
         """Return a request without values, the same for all inputs that look like these. Raises CannotLoad."""
@@ -109,47 +130,15 @@ class OpenInferenceGrpc(GrpcProbe):
 
     def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
-        answer = parsed(self._messages["ModelInferResponse"], response)
-        outputs = _outputs(answer)
-        check_outputs(outputs, self._description.outputs if self._description else ())
-        return outputs
+        if self._answers is None:
+            raise CannotLoad("the probe is not open")
+        return self._answers.outputs(response)
 
     def _model(self) -> dict[str, str]:
         return {"name": self._options.model, "version": self._options.version}
 
     def _ask(self, method: str, fields: Mapping[str, str] = {}, *, optional: bool = False) -> Any:  # noqa: ANN401
         return self._asked(method, f"{method}Request", f"{method}Response", fields, optional=optional)
-
-
-def _outputs(answer: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - a message
-    from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
-
-    raw = list(answer.raw_output_contents)
-    if raw and len(raw) != len(answer.outputs):
-        raise BadAnswer(f"the answer has {len(answer.outputs)} outputs, and raw contents of {len(raw)}")
-    outputs = {}
-    for index, tensor in enumerate(answer.outputs):
-        name, datatype, shape = tensor.name, tensor.datatype, list(tensor.shape)
-        tensors.check_head(name, datatype, shape)
-        flat = tensors.unpack(memoryview(raw[index]), name, datatype) if raw else _contents(tensor)
-        outputs[name] = tensors.shaped(flat, name, shape)
-    return outputs
-
-
-def _contents(tensor: Any) -> NDArray[Any]:  # noqa: ANN401 - a message
-    import numpy as np  # noqa: PLC0415
-
-    from goldwatch_probes import _v2_proto, _v2_tensors  # noqa: PLC0415
-
-    if tensor.datatype not in _v2_proto.CONTENTS:
-        raise BadAnswer(f'output "{tensor.name}" is {tensor.datatype}, and not in raw contents')
-    values = list(getattr(tensor.contents, _v2_proto.CONTENTS[tensor.datatype]))
-    if tensor.datatype == "BYTES":
-        return _v2_tensors.as_objects(values)
-    try:
-        return np.array(values, dtype=_v2_tensors.DTYPES[tensor.datatype])
-    except OverflowError as error:
-        raise BadAnswer(f'output "{tensor.name}" has values that are no {tensor.datatype}') from error
 
 
 def _head(tensor: Any) -> dict[str, Any]:  # noqa: ANN401 - a message

@@ -18,7 +18,7 @@ from goldwatch.replay.columns import Columns
 _AHEAD_NS = 5_000_000
 """A request is made ahead only while making those before took no longer."""
 
-_WAITING_NS = 5_000_000
+_WAITING_NS = 20_000_000
 """No answer waits longer than this, but for one request, before it is looked at."""
 
 _MOST_WAITING = 256
