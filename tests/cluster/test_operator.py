@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,47 +16,15 @@ from goldwatch.config import load
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
 from tests.cluster.control_plane import Refused
+from tests.cluster.operating import LEASE, Running, operating
 from tests.cluster.test_resource import DEFINITIONS, WATCHES, define, rows, watch
-from tests.real.agent import GOLDEN, Agent, free_port, serving, until
+from tests.real.agent import GOLDEN, Agent, serving, until
 
 pytestmark = pytest.mark.cluster
 
 
-@dataclass(frozen=True)
-class Running:
-    process: subprocess.Popen[bytes]
-    log: Path
-
-
 MAPS = "/api/v1/namespaces/models/configmaps"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/models/leases"
-LEASE = "release-goldwatch-operator"
-COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "operator", "--every", "1", "--discover"]
-COMMAND += ["--lease", LEASE, "--selector", "hidden!=yes"]
-
-
-@contextlib.contextmanager
-def operating(cluster: Cluster, folder: Path, name: str) -> Iterator[Running]:
-    """Run one operator until the end of the test, or until the test ends it."""
-    environ = {
-        "PATH": os.environ["PATH"],
-        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-        "KUBERNETES_SERVICE_PORT": str(cluster.plane.port),
-        "GOLDWATCH_SERVICE_ACCOUNT": str(cluster.operator),
-        "POD_NAME": name,
-    }
-    options = ["--defaults", str(folder / "defaults.yaml"), "--health-port", str(free_port())]
-    file = folder / f"{name}.log"
-    with file.open("w+b") as log:
-        process = subprocess.Popen([*COMMAND, *options], env=environ, stderr=log)
-        try:
-            until(lambda: b"operating" in file.read_bytes() or process.poll() is not None, f"{name} operates", 60)
-            yield Running(process, file)
-            said = file.read_text()
-            assert "Traceback" not in said, said
-        finally:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -257,16 +221,22 @@ def pod(cluster: Cluster, name: str, config: str, port: int) -> None:
     cluster.plane.ask("PATCH", path, status, kind="application/merge-patch+json")
 
 
-def test_pods_that_ask_for_it_become_a_watch(cluster: Cluster) -> None:
-    golden = {"url": "https://sets.example/fraud", "digest": "sha256:" + "4" * 64}
-    annotations = {"goldwatch.dev/golden": golden["url"], "goldwatch.dev/digest": golden["digest"]}
-    metadata = {"name": "server", "annotations": annotations}
+def model_server(cluster: Cluster, name: str, annotations: dict[str, str]) -> str:
+    """Create the pod of a model server that is ready, and return its path."""
+    metadata = {"name": name, "annotations": annotations}
     spec = {"containers": [{"name": "server", "image": "server:1"}]}
     cluster.plane.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     status = {"status": {"podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}], "conditions": [ready]}}
-    path = "/api/v1/namespaces/models/pods/server"
+    path = f"/api/v1/namespaces/models/pods/{name}"
     cluster.plane.ask("PATCH", f"{path}/status", status, kind="application/merge-patch+json")
+    return path
+
+
+def test_pods_that_ask_for_it_become_a_watch(cluster: Cluster) -> None:
+    golden = {"url": "https://sets.example/fraud", "digest": "sha256:" + "4" * 64}
+    annotations = {"goldwatch.dev/golden": golden["url"], "goldwatch.dev/digest": golden["digest"]}
+    path = model_server(cluster, "server", annotations)
     until(lambda: rows(cluster).get("server", {}).get("Config") == "Accepted", "the Watch")
     written = config(cluster, "goldwatch-watches")
     target = {"probe": "open-inference", "url": "http://10.0.0.7:8000", "model": "server"}
@@ -289,13 +259,7 @@ def test_pods_that_ask_for_it_become_a_watch(cluster: Cluster) -> None:
 def test_annotations_that_make_no_watch_are_an_event_of_their_pod(
     cluster: Cluster, name: str, annotations: dict[str, str], says: str
 ) -> None:
-    spec = {"containers": [{"name": "server", "image": "server:1"}]}
-    metadata = {"name": name, "annotations": annotations}
-    cluster.plane.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    status = {"status": {"podIP": "10.0.0.8", "podIPs": [{"ip": "10.0.0.8"}], "conditions": [ready]}}
-    path = f"/api/v1/namespaces/models/pods/{name}"
-    cluster.plane.ask("PATCH", f"{path}/status", status, kind="application/merge-patch+json")
+    path = model_server(cluster, name, annotations)
     event = until(lambda: event_about(cluster, "Pod", name), "the event")
     assert (event["type"], event["reason"]) == ("Warning", "NotWatched")
     assert says in event["message"]

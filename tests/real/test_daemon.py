@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +17,7 @@ import pytest
 
 from goldwatch.golden import kept
 
-from .agent import DIGITS, GOLDEN, RUN, Agent, config, running, until
+from .agent import DIGITS, GOLDEN, Agent, config, running, until
 
 pytestmark = pytest.mark.real
 
@@ -282,63 +280,6 @@ def test_an_alert_that_is_open_is_told_at_once_after_a_restart(tmp_path: Path) -
     midnight = {"every": "0 0 29 feb *"}  # no replay will help
     with running(tmp_path, config({"digits": DAMAGED}, {"digits": midnight})) as agent:
         assert agent.value("goldwatch_alert_active", severity="page") == 1
-
-
-def start(folder: Path, contents: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Start an agent that is expected to end by itself."""
-    agent = Agent(folder)
-    agent.write(contents)
-    command = [*RUN, str(agent.config_file)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what is said by an agent that does not start, having checked that nothing else is."""
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
-def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        exporters = {"prometheus": {"listen": address}}
-        done = start(tmp_path, config({"digits": IN_PROCESS}, {"digits": SELDOM}, exporters=exporters))
-    assert refused(done) == (
-        f"{tmp_path}/goldwatch.yaml: exporters.prometheus.listen: cannot listen on {address}: "
-        "address already in use; choose another port, or end what uses it\n"
-    )
-
-
-def test_a_broken_golden_set_is_one_clear_message(tmp_path: Path) -> None:
-    golden = Path(shutil.copytree(GOLDEN, tmp_path / "golden"))
-    (golden / "golden.json").write_text("{")
-    contents = config({"digits": IN_PROCESS}, {"digits": SELDOM}) | {"golden": {"digits": "golden"}}
-    said = refused(start(tmp_path, contents)).splitlines()
-    assert said[0].startswith(f"{golden}: golden.json is not JSON: ")
-    assert said[-1] == "1 unusable golden set; nothing was started."
-
-
-def test_a_broken_config_is_one_clear_message(tmp_path: Path) -> None:
-    said = refused(start(tmp_path, config({"digits": IN_PROCESS}, {"digits": SELDOM | {"evry": "1s"}}))).splitlines()
-    assert len(said) == 2
-    assert 'watches.digits.evry: unknown key "evry" (did you mean "every"?)' in said[0]
-    assert said[-1] == "1 problem; nothing was started."
-
-
-def test_a_config_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
-    done = subprocess.run([*RUN, str(tmp_path / "none.yaml")], capture_output=True, text=True, timeout=60, check=False)
-    assert f"{tmp_path}/none.yaml" in refused(done)
-
-
-def test_a_ledger_in_use_is_one_clear_message(tmp_path: Path) -> None:
-    contents = config({"digits": IN_PROCESS}, {"digits": SELDOM})
-    with running(tmp_path, contents):
-        other = tmp_path / "other"
-        other.mkdir()
-        done = start(other, contents | {"ledger": str(tmp_path / "goldwatch.db")})
-    expected = f"{tmp_path}/goldwatch.db: another goldwatch is using this ledger; give each its own `ledger:`\n"
-    assert refused(done) == expected
 
 
 def test_a_json_log_is_an_object_a_line_with_fields(tmp_path: Path) -> None:
