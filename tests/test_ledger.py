@@ -101,7 +101,7 @@ def test_a_ledger_of_another_format_is_refused(path: Path) -> None:
     db.close()
     with pytest.raises(LedgerError) as error:
         Ledger(path)
-    expected = f"{path}: ledger format 7, this goldwatch writes format 2; move it away to start a new one"
+    expected = f"{path}: ledger format 7, this goldwatch writes format 3; move it away to start a new one"
     assert str(error.value) == expected
 
 
@@ -193,7 +193,7 @@ def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -
 
 
 def test_an_old_ledger_and_one_that_is_not_there_are_not_read(old: Path, tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 2; `goldwatch run` of this"):
+    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 3; `goldwatch run` of this"):
         History.open(old)
     with pytest.raises(LedgerError, match=r"none\.db: no such ledger; it is made by `goldwatch run`"):
         History.open(tmp_path / "none.db")

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from goldwatch.alert import Alert
+from goldwatch.energy.allowance import Charge
 from goldwatch.event import Event
 from goldwatch.explanation import Explanation
 from goldwatch.judgement import Judgement, Severity
 from goldwatch.silence import Silence
 
-FORMAT = 2
+FORMAT = 3
 """The format of the ledger, which SQLite keeps as its user_version."""
 
 _MOST_EVENTS = 10
+_CHARGE = "watch, target, golden_digest, measuring, ended_at, examples, joules"
 
 
 class LedgerError(Exception):
@@ -164,10 +166,29 @@ class History:
             observed = json.loads(row["observed"]) if row["observed"] else None
             yield Judgement.from_json(json.loads(row["judgement"])), observed
 
+    def charges(self, since: float, *, watch: str = "", target: str = "") -> list[Charge]:
+        """Return what was charged to the budgets of energy of a watch, or of a target, and ended after a Unix time."""
+        where = "watch = ?" if watch else "target = ?"
+        sql = f"SELECT {_CHARGE} FROM charges WHERE {where} AND ended_at > ?"  # noqa: S608 - the names are ours
+        return [_charge(row) for row in self._all(sql, watch or target, since)]
+
+    def measured_charge(self, watch: str, target: str, golden_digest: str) -> Charge | None:
+        """Return the charge of the newest measurement that has told what an example of a golden set takes."""
+        sql = (
+            f"SELECT {_CHARGE} FROM charges WHERE watch = ? AND target = ? AND golden_digest = ? AND measuring"  # noqa: S608
+            " AND joules IS NOT NULL AND examples > 0 ORDER BY id DESC LIMIT 1"
+        )
+        rows = self._all(sql, watch, target, golden_digest)
+        return _charge(rows[0]) if rows else None
+
     def _all(self, sql: str, *values: object) -> list[dict[str, Any]]:
         with self._lock, closing(self._db.execute(sql, values)) as cursor:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _charge(row: dict[str, Any]) -> Charge:
+    return Charge(**row | {"measuring": bool(row["measuring"])})
 
 
 def _alert(row: dict[str, Any]) -> Alert:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.alert import Alert
+from goldwatch.energy.allowance import Charge
 from goldwatch.event import Event
 from goldwatch.history import FORMAT, History, LedgerError
 from goldwatch.judgement import Judgement
@@ -67,6 +68,14 @@ CREATE TABLE circumstances (
     PRIMARY KEY (watch, target, field)
 ) STRICT, WITHOUT ROWID;
 """
+_SINCE_3 = """
+CREATE TABLE charges (
+    id INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, golden_digest TEXT NOT NULL,
+    measuring INTEGER NOT NULL, ended_at REAL NOT NULL, examples INTEGER NOT NULL, joules REAL
+) STRICT;
+CREATE INDEX charges_by_watch ON charges (watch, ended_at);
+CREATE INDEX charges_by_target ON charges (target, ended_at);
+"""
 _MIGRATIONS = {
     1: """
 ALTER TABLE replays ADD COLUMN observed TEXT;
@@ -75,6 +84,7 @@ ALTER TABLE alerts ADD COLUMN silenced_until REAL;
 ALTER TABLE alerts ADD COLUMN explanation TEXT;
 """
     + _SINCE_2,
+    2: _SINCE_3,
 }
 """What turns a ledger of each older format into one of the next."""
 
@@ -149,6 +159,33 @@ class Ledger(History):
         with self._lock, self._db:
             self._keep(alert)
 
+    def charge(self, charges: Iterable[Charge]) -> list[int]:
+        """Write charges before what they are for begins, and return their numbers."""
+        with self._lock, self._db:
+            found = []
+            for c in charges:
+                self._db.execute("DELETE FROM charges WHERE ended_at < ?", (c.ended_at - _KEPT_S,))
+                row = (c.watch, c.target, c.golden_digest, c.measuring, c.ended_at, c.examples, c.joules)
+                found.append(self._db.execute("INSERT INTO charges VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid)
+            return [number for number in found if number is not None]
+
+    def settle_charges(self, settled: Mapping[int, Charge], joules_each: float | None) -> None:
+        """Put what came of charges in their place, by number; those of nothing are taken back.
+
+        What had no price before, of the same watch, target and golden set, is given that of `joules_each`, if any.
+        """
+        with self._lock, self._db:
+            for number, c in settled.items():
+                row = (c.ended_at, c.examples, c.joules, number)
+                self._db.execute("UPDATE charges SET ended_at = ?, examples = ?, joules = ? WHERE id = ?", row)
+                self._db.execute("DELETE FROM charges WHERE id = ? AND examples = 0", (number,))
+                about = (joules_each, c.watch, c.target, c.golden_digest)
+                self._db.execute(
+                    "UPDATE charges SET joules = examples * ?1 WHERE ?1 IS NOT NULL AND joules IS NULL"
+                    " AND watch = ?2 AND target = ?3 AND golden_digest = ?4",
+                    about,
+                )
+
     def _keep(self, alert: Alert) -> None:
         told = None if alert.explanation is None else _json(alert.explanation.to_json())
         values = {
@@ -217,7 +254,7 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
     """Make the tables of a new ledger, or turn an older one into today's format: whole, or not at all."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found == 0:
-        script = _SCHEMA + _SINCE_2
+        script = _SCHEMA + _SINCE_2 + _SINCE_3
     elif found in range(1, FORMAT):
         script = "".join(_MIGRATIONS[step] for step in range(found, FORMAT))
     elif found == FORMAT:

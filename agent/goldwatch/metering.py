@@ -48,10 +48,11 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The measured energy, or why there is none."""
+    """The measured energy, or why there is none; `asked` is how many examples the target was asked for meanwhile."""
 
     energy: Energy | None
     why_not: str = ""
+    asked: int = 0
 
 
 class Repeated(Sequence[int]):
@@ -94,23 +95,24 @@ def measure(
     halt = Halt(stop or threading.Event(), lambda: why_not() is None)
     found = None if halt.is_set() else _measure(section, target, plan, before, workers, halt)
     if (found is None or found.energy is None) and (why := why_not()) is not None:
-        return Finding(None, f"goldwatch stepped back: {why}")
+        return Finding(None, f"goldwatch stepped back: {why}", found.asked if found is not None else 0)
     return found or Finding(None, "goldwatch stepped back")
 
 
 def _measure(
     section: EnergySection, target: Target, plan: Plan, before: Replay, workers: Workers, stop: threading.Event
 ) -> Finding:
+    job = _Job(plan, section.windows, workers, stop)
     try:
         meter, exclusive = choose(section, target)
         try:
             meter.open()
-            return Finding(_measured(meter, exclusive, section.windows, plan, before, workers, stop))
+            return Finding(_measured(meter, job, before, exclusive=exclusive), asked=job.asked)
         finally:
             meter.close()
     except (Unreadable, Insufficient) as why:
         kind = "insufficient: " if isinstance(why, Insufficient) else ""
-        return Finding(None, f"{kind}{why}")
+        return Finding(None, f"{kind}{why}", job.asked)
 
 
 def metered(section: EnergySection, found: Finding, at: float) -> Metered:
@@ -197,52 +199,52 @@ def _elsewhere(target: Target) -> str | None:
     return None if host in _LOOPBACK else host
 
 
-def _measured(
-    meter: Meter,
-    exclusive: bool,
-    windows: int,
-    plan: Plan,
-    before: Replay,
-    workers: Workers,
-    stop: threading.Event,
-) -> Energy:
-    window_s = meter.least_window_s
-    expected_s = window_s * (windows * _MARGIN + 2) + 2 * _SETTLE_S
-    if expected_s > plan.deadline_s:
-        raise Insufficient(f"it takes {expected_s:.0f} s with this meter, the deadline leaves {plan.deadline_s:.0f} s")
-    with Sampler(meter) as sampler:
-        quiet = _quiet(window_s, stop)
-        load = _load(_Job(plan, windows, window_s), _span_s(before), workers, stop)
-        after = _quiet(window_s, stop)
-        stop.wait(2 * meter.poll_s)
-    return attribute(Reading(sampler.trace, quiet, load, after), Source.of(meter, exclusive=exclusive))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
-    """The load to make: so many windows, none shorter than `window_s`."""
+    """The load to make, in so many windows; `asked` counts the examples that it has asked for."""
 
     plan: Plan
     windows: int
-    window_s: float
+    workers: Workers
+    stop: threading.Event
+    asked: int = 0
+
+    def run(self, examples: Sequence[int]) -> Replay:
+        """Replay the examples of one window in each. The caller closes the columns."""
+        repeated = replace(self.plan, examples=Repeated(examples, self.windows), outputs=(), warm=True, trace=None)
+        load = engine.replay(repeated, self.workers, self.stop)
+        self.asked += load.asked
+        return load
 
 
-def _load(job: _Job, span_s: float, workers: Workers, stop: threading.Event) -> tuple[Window, ...]:
+def _measured(meter: Meter, job: _Job, before: Replay, *, exclusive: bool) -> Energy:
+    window_s, deadline_s = meter.least_window_s, job.plan.deadline_s
+    expected_s = window_s * (job.windows * _MARGIN + 2) + 2 * _SETTLE_S
+    if expected_s > deadline_s:
+        raise Insufficient(f"it takes {expected_s:.0f} s with this meter, the deadline leaves {deadline_s:.0f} s")
+    with Sampler(meter) as sampler:
+        quiet = _quiet(window_s, job.stop)
+        load = _load(job, window_s, _span_s(before))
+        after = _quiet(window_s, job.stop)
+        job.stop.wait(2 * meter.poll_s)
+    return attribute(Reading(sampler.trace, quiet, load, after), Source.of(meter, exclusive=exclusive))
+
+
+def _load(job: _Job, window_s: float, span_s: float) -> tuple[Window, ...]:
     """Run the load, again where the target turned out to be quicker than it was before and a window came out short."""
-    wanted_s = job.window_s * _MARGIN
+    wanted_s = window_s * _MARGIN
     found: tuple[Window, ...] = ()
     for _ in range(_MOST_TRIES):
         examples = work(job.plan.examples, span_s, wanted_s)
-        repeated = replace(job.plan, examples=Repeated(examples, job.windows), outputs=(), warm=True, trace=None)
-        load = engine.replay(repeated, workers, stop)
+        load = job.run(examples)
         try:
             found = _windows(load, len(examples), job.windows)
         finally:
             load.columns.close()
         shortest_s = min(window.seconds for window in found)
-        if shortest_s >= job.window_s:
+        if shortest_s >= window_s:
             break
-        wanted_s *= _MARGIN * job.window_s / shortest_s
+        wanted_s *= _MARGIN * window_s / shortest_s
     return found
 
 

@@ -31,13 +31,24 @@ from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
 BUSY = "busy"
 """Why a replay was skipped, where its target had no room."""
 
+ENERGY = "energy"
+"""Why a replay was skipped, where a budget of energy had no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How many examples a target was asked for at most, in a replay and in the measurement of energy after it."""
+
+    replaying: int = 0
+    measuring: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor.
 
     `observed` is what a backtest needs of the replay; None where it could not be judged. `traced` is there if the
-    assignment had a trace.
+    assignment had a trace. `asked` is what the target was asked for.
     """
 
     judgement: Judgement
@@ -45,6 +56,7 @@ class Judged:
     refused: Mapping[str, str] = field(default_factory=dict)
     observed: Mapping[str, Any] | None = None
     traced: Traced | None = None
+    asked: Asked = Asked()
 
 
 def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
@@ -71,22 +83,23 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     if courtesy is None and assignment.target.busy is not None:
         courtesy = Courtesy(assignment.target.busy)
     if courtesy is not None and (why := courtesy.wait(stop)) is not None:
-        return Judged(_skipped(assignment, courtesy, lateness_s, why), states)
+        return Judged(_without_room(assignment, courtesy, lateness_s, why), states)
     section = assignment.energy if metered else None
     plan = plan_of(assignment)
     # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
     warm = plan.warm or section is not None
-    pairs = assignment.watch.load.repeats if referee and assignment.target.served else 0
+    pairs = pairs_of(assignment) if referee else 0
     with courtesy or contextlib.nullcontext():
         result = engine.replay(dataclasses.replace(plan, warm=warm, pairs=pairs), workers, stop, guard=courtesy)
         try:
-            found = None
+            found, asked = None, Asked(result.asked)
             if section is not None:
                 from goldwatch import metering  # noqa: PLC0415 - only who measures energy pays for it
 
                 why_not = courtesy.why_not if courtesy is not None else None
                 measured = metering.measure(section, assignment.target, plan, result, workers, stop, why_not)
                 found = metering.metered(section, measured, result.started_at)
+                asked = Asked(result.asked, measured.asked)
             judged = judge(
                 assignment,
                 result,
@@ -102,7 +115,13 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
         finally:
             result.columns.close()
     seen = courtesy.found(result.held_s) if courtesy is not None else None
-    return dataclasses.replace(judged, judgement=dataclasses.replace(judged.judgement, server_load=seen))
+    judgement = dataclasses.replace(judged.judgement, server_load=seen)
+    return dataclasses.replace(judged, judgement=judgement, asked=asked)
+
+
+def pairs_of(assignment: Assignment) -> int:
+    """Return how many examples are asked for twice by the referee, where it has its turn."""
+    return assignment.watch.load.repeats if assignment.target.served else 0
 
 
 def replay(
@@ -272,14 +291,18 @@ def _about(assignment: Assignment, lateness_s: float) -> dict[str, Any]:
     }
 
 
-def _skipped(assignment: Assignment, courtesy: Courtesy, lateness_s: float, why: str) -> Judgement:
+def skipped(assignment: Assignment, lateness_s: float, reason: str, why: str) -> Judgement:
     """Return the judgement of a replay that did not take place: it says why, and nothing of the target."""
-    waited = format_duration(round(courtesy.waited_s, 1))
     known = {"started_at": time.time(), "duration_s": 0.0, "outcomes": {}, "errors": {}, "description": None}
     known |= {"open_s": None, "first_request_s": None}
-    why = f"skipped, the target had no room: {why}; waited for {waited}"
-    judgement = _invalid(assignment, _about(assignment, lateness_s) | known, why)
-    return dataclasses.replace(judgement, skipped=BUSY, server_load=courtesy.found())
+    judgement = _invalid(assignment, _about(assignment, lateness_s) | known, f"skipped, {why}")
+    return dataclasses.replace(judgement, skipped=reason)
+
+
+def _without_room(assignment: Assignment, courtesy: Courtesy, lateness_s: float, why: str) -> Judgement:
+    waited = format_duration(round(courtesy.waited_s, 1))
+    found = skipped(assignment, lateness_s, BUSY, f"the target had no room: {why}; waited for {waited}")
+    return dataclasses.replace(found, server_load=courtesy.found())
 
 
 def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:

@@ -17,6 +17,8 @@ from goldwatch.alert import Alert
 from goldwatch.config import Config, format_moment
 from goldwatch.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.drift.tap import Taps
+from goldwatch.energy.allowance import in_words
+from goldwatch.energy_budget import Admitted, EnergyBudgets, NoRoom
 from goldwatch.event import RolloutOf, mixed
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
@@ -26,10 +28,11 @@ from goldwatch.judgement import Judgement, Passed, Validity
 from goldwatch.ledger import Ledger
 from goldwatch.monitor.kinds import SILENT
 from goldwatch.pictures import illustrated
-from goldwatch.pipeline import Judged, run
+from goldwatch.pipeline import ENERGY, Judged, run, skipped
 from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import Traced
 from goldwatch.replay.workers import Workers
+from goldwatch.schedule import mean_interval_s
 
 log = logging.getLogger("goldwatch")
 
@@ -38,6 +41,9 @@ _REFEREE_EVERY_S = 3600.0
 
 _REFEREE_OF_TOKENS_EVERY_S = 86_400.0
 """Those of a language model cost tokens: what would be twenty-four of them an hour are twenty-four a day."""
+
+_PATIENCE = 0.5
+"""A replay waits for room in a budget of energy for so large a part of its interval; then the next one is near."""
 
 Observer = Callable[[Assignment, Judgement, Alert | None], None]
 
@@ -64,6 +70,7 @@ class Runner:
         self._workers = workers
         self._ledger = ledger
         self._alarms = Alarms(ledger, rollout)
+        self._budgets = EnergyBudgets(ledger)
         self._exporters = exporters
         self._stop = stop
         self._observer = observer
@@ -75,7 +82,7 @@ class Runner:
         """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed.
 
         Energy is measured, where it is due, only if the watch has the machine alone: no other replay is in it then.
-        Returns None; or, if the target has no room just now, in how many seconds to come back instead.
+        Returns None; or, if the target or a budget has no room just now, in how many seconds to come back instead.
         """
         courtesy, now_s = None, time.monotonic()
         if (busy := assignment.target.busy) is not None:
@@ -86,24 +93,47 @@ class Runner:
             del self._busy_since_s[assignment.key]
         lateness_s = max(0.0, time.time() - due_at)
         metered = alone and self.is_metering_due(assignment)
-        judged = self._once(assignment, config, lateness_s, metered=metered, courtesy=courtesy)
+        admitted = self._budgets.admit(assignment, metered=metered, referee=self._is_referee_due(assignment))
+        if isinstance(admitted, NoRoom):
+            if lateness_s + admitted.wait_s < _PATIENCE * mean_interval_s(assignment.watch.every):
+                return max(admitted.wait_s, LOOK_EVERY_S)
+            self._skip(assignment, config, lateness_s, admitted)
+            return None
+        judged = self._once(assignment, config, lateness_s, admitted, metered=metered, courtesy=courtesy)
         if judged is not None and any(v.confirm for v in judged.judgement.verdicts):
-            self._once(assignment, config, 0.0, confirming=True)
+            self._confirm(assignment, config)
         return None
+
+    def _confirm(self, assignment: Assignment, config: Config) -> None:
+        admitted = self._budgets.admit(assignment, referee=False, confirming=True)
+        if isinstance(admitted, NoRoom):  # the next replay that is due will tell
+            where = dict(zip(("watch", "target"), assignment.key, strict=True))
+            log.warning("not replayed once more to be sure", extra=where | {"reason": admitted.why})
+            return
+        self._once(assignment, config, 0.0, admitted, confirming=True)
+
+    def _skip(self, assignment: Assignment, config: Config, lateness_s: float, full: NoRoom) -> None:
+        judgement = replace(skipped(assignment, lateness_s, ENERGY, full.why), energy_charged=full.charged)
+        states = self._ledger.states(*assignment.key, assignment.golden.digest)
+        self._settle(assignment, Judged(judgement, states), config)
 
     def _once(
         self,
         assignment: Assignment,
         config: Config,
         lateness_s: float,
+        admitted: Admitted,
         *,
         confirming: bool = False,
         metered: bool = False,
         courtesy: Courtesy | None = None,
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        if metered:
+        if metered and admitted.metered:
             self._metered_s[assignment.key] = time.monotonic()
+        referee = not confirming and self._is_referee_due(assignment)
+        if referee:
+            self._refereed_s[assignment.key] = time.monotonic()
         before = self._rollout(assignment.target.name)
         tap = None if confirming else self._taps.of(assignment.watch.name)
         taken = None if tap is None else tap.take()
@@ -114,13 +144,18 @@ class Runner:
             lateness_s=lateness_s,
             confirming=confirming,
             stop=self._stop,
-            metered=metered,
+            metered=metered and admitted.metered,
             courtesy=courtesy,
-            referee=not confirming and self._is_referee_due(assignment),
+            referee=referee,
             live=taken,
         )
+        charged = self._budgets.settle(assignment, admitted, judged.asked, judged.judgement.energy)
+        judged = replace(judged, judgement=replace(judged.judgement, energy_charged=charged))
         if tap is not None and taken is not None and judged.judgement.live is None:
             tap.give_back(taken)  # busy, or judging failed: it is part of the next window
+        if metered and not admitted.metered:
+            where = dict(zip(("watch", "target"), assignment.key, strict=True))
+            log.warning("energy is not measured this time", extra=where | {"reason": admitted.unmeasured})
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
         if why := mixed(before, self._rollout(assignment.target.name)):
@@ -135,12 +170,8 @@ class Runner:
         return time.monotonic() - self._metered_s.get(assignment.key, -math.inf) >= section.every_s
 
     def _is_referee_due(self, assignment: Assignment) -> bool:
-        now_s = time.monotonic()
         every_s = _REFEREE_OF_TOKENS_EVERY_S if assignment.golden.tokens else _REFEREE_EVERY_S
-        due = now_s - self._refereed_s.get(assignment.key, -math.inf) >= every_s
-        if due:
-            self._refereed_s[assignment.key] = now_s
-        return due
+        return time.monotonic() - self._refereed_s.get(assignment.key, -math.inf) >= every_s
 
     def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> None:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""
@@ -245,6 +276,7 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
         | ({"reasons": list(judgement.reasons)} if judgement.reasons else {})
         | ({"joules": f"{judgement.energy.gross_per_inference_j}"} if judgement.energy is not None else {})
         | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {})
+        | (_charged(judgement) if judgement.energy_charged is not None else {})
         | ({"held_s": round(seen.held_s, 3), "waited_s": round(seen.waited_s, 3)} if seen is not None else {}),
     )
     for check in judgement.checks:
@@ -259,6 +291,16 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
             "target changed", extra=where | {"field": event.field, "before": event.before, "after": event.after}
         )
     _log_alert(settled, refused, span)
+
+
+def _charged(judgement: Judgement) -> dict[str, str]:
+    """Say what a replay was charged with, or why the budget is not kept."""
+    found = judgement.energy_charged
+    if found is None or judgement.skipped:
+        return {}
+    if found.joules is None:
+        return {"charged": found.not_kept}
+    return {"charged": f"{in_words(found.joules)}; {in_words(found.taken_j)} of {found.budget} are taken"}
 
 
 def _log_alert(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) -> None:

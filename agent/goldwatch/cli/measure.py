@@ -109,6 +109,8 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
         wanted = in_force.prepare(config, workers)
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
         reports = [gate.examine(a, once(a)) for a in wanted.assignments]
+        for warning in foresight.of_energy([(r.assignment, r.judgement) for r in reports]):
+            print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
         for assignment in wanted.assignments:
             for warning in foresight.warnings(foresight.outlook(assignment, workers, declared_only=True)):
                 print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201

@@ -66,6 +66,11 @@ class Plan:
     deadline_s: float = 300.0
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    def asked(self, rows: int, openings: int = 1, *, whole: bool = True) -> int:
+        """Return how many examples are asked for at most where `rows` are replayed: pairs follow those of a `whole`."""
+        connecting = self.load.in_flight * self.load.samples if self.warmup and self.load.in_flight > 1 else 0
+        return rows + openings * (self.warmup + connecting) + (2 * self.pairs if whole else 0)
+
 
 class Guard(Protocol):
     """Knows whether the target has room for requests just now, from somebody who looks at it all the time.
@@ -91,7 +96,8 @@ class Replay:
     further; `ended` why goldwatch itself could not go on, which says nothing of the target: a mistake in the config, a
     missing package, a stop. `samples` is the number of examples of one request. `described_after` is what a served
     target said that it is at the end. `held_s` is for how long the replay was held because the target had no room;
-    `pairs_s` has the latencies of requests that were made twice, after it.
+    `pairs_s` has the latencies of requests that were made twice, after it. `asked` is how many examples the target was
+    asked for at most, those of the warm-up and of the pairs too.
     """
 
     columns: Columns
@@ -112,6 +118,7 @@ class Replay:
     restarts: int = 0
     held_s: float = 0.0
     pairs_s: list[tuple[float, float]] = field(default_factory=list)
+    asked: int = 0
 
     def outcomes(self) -> dict[str, int]:
         """Count the requests by the label of their outcome; outcomes that did not occur are left out."""
@@ -185,7 +192,15 @@ class _Supervision:
                 break
             self.replay.restarts += 1
         self.replay.duration_s = (time.monotonic_ns() - self._started_ns) / 1e9
+        self.replay.asked = self._asked(whole=end is _End.FINISHED)
         return self.replay
+
+    def _asked(self, *, whole: bool) -> int:
+        if self.replay.description is None:  # it did not open
+            return 0
+        rows = sum(outcome != Outcome.NOT_SENT for outcome in self._columns.outcome)
+        rows += self._plan.load.samples * len(self._columns.flights())  # those of which nobody knows what became
+        return self._plan.asked(rows, self.replay.restarts + 1, whole=whole)
 
     @property
     def _columns(self) -> Columns:

@@ -1,4 +1,4 @@
-"""How busy the targets say that they are, and how often goldwatch stepped back."""
+"""How busy the targets say that they are, how often goldwatch stepped back, and what is left of budgets of energy."""
 
 from __future__ import annotations
 
@@ -35,4 +35,36 @@ STEPPED_BACK = Metric(
     "{replay}",
     (*WATCH, "step"),
     "Replays for which goldwatch waited, which it held, or which it skipped, because the target had no room.",
+)
+ENERGY_BUDGET = Metric(
+    "goldwatch_energy_budget_joules",
+    "goldwatch.energy.budget",
+    Kind.GAUGE,
+    "J",
+    WATCH,
+    "The budget of net energy, in its own minute, hour or day: that of the watch or of its target, the fuller one.",
+)
+ENERGY_BUDGET_TAKEN = Metric(
+    "goldwatch_energy_budget_taken_joules",
+    "goldwatch.energy.budget.taken",
+    Kind.GAUGE,
+    "J",
+    WATCH,
+    "How much of that budget was taken after the last replay, or when it was skipped.",
+)
+ENERGY_BUDGET_UNKNOWN = Metric(
+    "goldwatch_energy_budget_unknown",
+    "goldwatch.energy.budget.unknown",
+    Kind.GAUGE,
+    "",
+    WATCH,
+    "1 if the budget is not kept, because no measurement has told yet what a request takes.",
+)
+ENERGY_CHARGED = Metric(
+    "goldwatch_energy_charged_joules_total",
+    "goldwatch.energy.charged",
+    Kind.COUNTER,
+    "J",
+    WATCH,
+    "Net energy that replays and measurements of energy were charged with, where there is a budget.",
 )

@@ -1,0 +1,178 @@
+"""Do no harm: the budgets of energy, and whether they have room for the next replay.
+
+What a replay takes is known only from the last measurement of energy: so many examples, times the net joules of one.
+It is charged before it begins, in the ledger, so that an agent that is killed forgets nothing; and put right when it
+has ended. As long as no measurement has told, replays go on, and what they took is charged once one has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from goldwatch.config import format_duration, format_energy_budget
+from goldwatch.energy.allowance import Allowance, Charge, in_words
+from goldwatch.energy.attribution import Energy
+from goldwatch.in_force import Assignment
+from goldwatch.judgement import EnergyCharged
+from goldwatch.ledger import Ledger
+from goldwatch.pipeline import Asked, pairs_of, plan_of
+from goldwatch.schedule import mean_interval_s
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """There is no room for a replay before `wait_s` have passed, or never (infinity); `why` says it in words."""
+
+    wait_s: float
+    why: str
+    charged: EnergyCharged
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """There is room for a replay; `charges` are written for it, by number. `unmeasured` says why energy has none."""
+
+    charges: dict[int, Charge]
+    unmeasured: str = ""
+
+    @property
+    def metered(self) -> bool:
+        """Whether there is room for the measurement too."""
+        return not self.unmeasured
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """A budget, in words, with what was charged to it."""
+
+    words: str
+    allowance: Allowance
+    charges: list[Charge]
+
+    def room_at(self, joules: float, key: tuple[str, str], now: float, *, spread: bool) -> float:
+        """Return when a replay of a watch on a target may begin: also, if `spread`, away from the one before it."""
+        at = self.allowance.room_at(self.charges, joules, now)
+        counted = self.allowance.counted(self.charges, now)
+        own = [c for c in counted if (c.watch, c.target) == key and not c.measuring]
+        if spread and own:
+            measured_j = math.fsum(c.joules or 0.0 for c in counted if c.measuring)
+            at = max(at, own[-1].ended_at + self.allowance.spread_s(own[-1].joules or 0.0, measured_j))
+        return at
+
+
+class EnergyBudgets:
+    """The budgets of all watches and targets of an agent, kept in its ledger. Thread-safe."""
+
+    def __init__(self, ledger: Ledger, wall: Callable[[], float] | None = None) -> None:
+        """Keep them; `wall` returns Unix time in seconds."""
+        self._ledger = ledger
+        self._wall = wall or time.time
+        self._lock = threading.Lock()
+
+    def admit(
+        self, assignment: Assignment, *, metered: bool = False, referee: bool = True, confirming: bool = False
+    ) -> Admitted | NoRoom:
+        """Charge a replay that may begin, and the measurement of energy after it, if both have room.
+
+        Replays of a watch on a target are spread over the time of a budget, except one that is `confirming` another.
+        """
+        with self._lock:
+            now = self._wall()
+            budgets = list(self._budgets(assignment, now))
+            if not budgets:
+                return Admitted({})
+            measured = self._ledger.measured_charge(*assignment.key, assignment.golden.digest)
+            each_j = _each_j(measured)
+            plan = dataclasses.replace(plan_of(assignment), pairs=pairs_of(assignment) if referee else 0)
+            replay = _charge(assignment, plan.asked(len(plan.examples)), each_j, now)
+            wanted_j = replay.joules or 0.0
+            room = [(b.room_at(wanted_j, assignment.key, now, spread=not confirming), b) for b in budgets]
+            at, tightest = max(room, key=lambda found: found[0])
+            if at > now:
+                return NoRoom(at - now, _why(assignment, tightest, wanted_j, at, now), _state(budgets, 0.0, now))
+            charges, unmeasured = [replay], ""
+            if metered:
+                measurement = _charge(assignment, measured.examples if measured else 0, each_j, now, measuring=True)
+                both_j = wanted_j + (measurement.joules or 0.0)
+                full = next((b for b in budgets if b.allowance.room_at(b.charges, both_j, now) > now), None)
+                if full is None:
+                    charges.append(measurement)
+                else:
+                    unmeasured = f"{full.words} has no room for the {in_words(both_j - wanted_j)} of a measurement"
+            return Admitted(dict(zip(self._ledger.charge(charges), charges, strict=True)), unmeasured)
+
+    def settle(
+        self, assignment: Assignment, admitted: Admitted, asked: Asked, energy: Energy | None
+    ) -> EnergyCharged | None:
+        """Put in the place of what was expected what a replay came to; None where there is no budget.
+
+        The price of an example is the upper end of the interval of its net energy: a budget is a promise.
+        """
+        if not admitted.charges:
+            return None
+        with self._lock:
+            now = self._wall()
+            each_j = _each_j(self._ledger.measured_charge(*assignment.key, assignment.golden.digest))
+            if energy is not None:
+                each_j = max(energy.net_per_inference_j.high, 0.0)
+            settled = {}
+            for number, before in admitted.charges.items():
+                examples = asked.measuring if before.measuring else asked.replaying
+                joules = None if each_j is None else examples * each_j
+                settled[number] = dataclasses.replace(before, ended_at=now, examples=examples, joules=joules)
+            self._ledger.settle_charges(settled, each_j)
+            total_j = None if each_j is None else each_j * (asked.replaying + asked.measuring)
+            return _state(list(self._budgets(assignment, now)), total_j, now)
+
+    def _budgets(self, assignment: Assignment, now: float) -> Iterator[_Budget]:
+        watch, target = assignment.watch, assignment.target
+        if (most := target.most_energy) is not None:
+            charges = self._ledger.charges(now - most.per_s, target=target.name)
+            yield _Budget(_words("target", target.name, most), most, charges)
+        if (most := watch.load.most_energy) is not None:
+            charges = self._ledger.charges(now - most.per_s, watch=watch.name)
+            yield _Budget(_words("watch", watch.name, most), most, charges)
+
+
+def _words(kind: str, name: str, most: Allowance) -> str:
+    return f"`energy_at_most` of {kind} {name} ({format_energy_budget(most)})"
+
+
+def _each_j(measured: Charge | None) -> float | None:
+    return None if measured is None or measured.joules is None else measured.joules / measured.examples
+
+
+def _charge(
+    assignment: Assignment, examples: int, each_j: float | None, now: float, *, measuring: bool = False
+) -> Charge:
+    """Return what is expected. When it will end is not known: it counts as if it took all the time that it may."""
+    ends_at = now + assignment.watch.deadline_s
+    joules = None if each_j is None else examples * each_j
+    return Charge(*assignment.key, assignment.golden.digest, measuring, ends_at, examples, joules)
+
+
+def _why(assignment: Assignment, budget: _Budget, joules: float, at: float, now: float) -> str:
+    most, every_s = budget.allowance, mean_interval_s(assignment.watch.every)
+    needed_j = joules * most.per_s / every_s
+    told = f"{budget.words} has no room: a replay takes up to {in_words(joules)}"
+    if at == math.inf:
+        return f"{told}, which is more than all of it; raise it, or replay fewer examples"
+    told += (
+        f", and {in_words(most.taken_j(budget.charges, now))} are taken; room in {format_duration(math.ceil(at - now))}"
+    )
+    if needed_j > most.joules:
+        often = format_energy_budget(dataclasses.replace(most, joules=float(f"{needed_j:.3g}")))
+        told += f"; all replays, every {format_duration(round(every_s, 3))}, would take {often}"
+    return told
+
+
+def _state(budgets: list[_Budget], joules: float | None, now: float) -> EnergyCharged:
+    """Say how full the fuller budget is."""
+    taken = [(budget.allowance.taken_j(budget.charges, now), budget) for budget in budgets]
+    taken_j, fuller = max(taken, key=lambda found: found[0] / found[1].allowance.joules)
+    return EnergyCharged(joules, taken_j, fuller.allowance.joules, fuller.words)
