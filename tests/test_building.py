@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.golden.opened import GoldenSet
 
 from tests.language_server import CAPITALS, language_server

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.config import load
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.in_force import prepare

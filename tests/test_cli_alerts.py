@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.alert import Alert, advance
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.explanation import Picture, Surroundings
 from goldwatch.judgement import Severity, State
 from goldwatch.ledger import Ledger

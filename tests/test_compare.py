@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from typer.testing import CliRunner
 
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.compare import _speed
 from goldwatch.judgement import Judgement
 from goldwatch.parity import mcnemar

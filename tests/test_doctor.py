@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from goldwatch import __version__, doctor
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.config import installed_probes
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.fleet import Standing, rank
 
 

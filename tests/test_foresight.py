@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.golden.freeze import freeze
 from goldwatch.monitor.budget import Budget
 from goldwatch.monitor.share import Requests, failing

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.golden.opened import GoldenSet
 
 ROOT = Path(__file__).parents[1]

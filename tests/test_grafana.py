@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from goldwatch import grafana
 from goldwatch.alert import Alert
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.event import Event
 from goldwatch.judgement import Severity
 

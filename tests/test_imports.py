@@ -63,4 +63,13 @@ workers.close()
 
 
 def test_the_command_line_imports_no_framework() -> None:
-    assert set(heavy_after("import goldwatch.cli")) <= {"rich"}  # typer may bring it
+    assert set(heavy_after("import goldwatch.cli.commands")) <= {"rich"}  # typer may bring it
+
+
+def test_the_agent_begins_before_anything_is_imported() -> None:
+    assert heavy_after("import goldwatch.cli", (*HEAVY, "typer", "pydantic", "asyncio", "goldwatch.daemon")) == []
+
+
+def test_what_judges_imports_neither_config_nor_command_line() -> None:
+    """Each replay may start it anew."""
+    assert heavy_after("import goldwatch.judge", ("typer", "yaml", "asyncio", "aiohttp", "goldwatch.config")) == []

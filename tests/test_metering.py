@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.compare import Row, frontier
 from goldwatch.config import load
 from goldwatch.config.energy import Energy as Section

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from goldwatch import mlperf
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.replay import loadgen
 
 from tests.digits_server import digits, target

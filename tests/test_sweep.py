@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from goldwatch import sweep
-from goldwatch.cli import app
+from goldwatch.cli.commands import app
 from goldwatch.replay import validity
 from goldwatch.replay.disturbances import Found
 from goldwatch.score.latency import needed

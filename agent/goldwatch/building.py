@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from goldwatch.calibration import Calibrated, CannotCalibrate, Wanted, calibrate
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.golden.error import GoldenError
-from goldwatch.in_force import JUDGES, Assignment, UnusableSet, inspect
+from goldwatch.in_force import Assignment, UnusableSet, inspect
 from goldwatch.judgement import Judgement
 from goldwatch.pipeline import considerate, plan_of
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,12 +17,12 @@ from goldwatch.config import Golden, format_points
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.manifest import KEPT
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.in_force import JUDGES, Assignment, UnusableSet, inspect
+from goldwatch.in_force import Assignment, UnusableSet, inspect
 from goldwatch.judge import open_as, replayed
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.pipeline import judge, replay
 from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,11 +15,11 @@ from typing import Any
 
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint
-from goldwatch.in_force import JUDGES, Assignment, CannotStart, InForce
+from goldwatch.in_force import Assignment, CannotStart, InForce
 from goldwatch.judgement import Judgement, Quantile, Score, Validity
 from goldwatch.pipeline import judge, replay, run
 from goldwatch.replay.engine import Replay
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.score.latency import quantiles
 
 ERROR = 0.01

@@ -1,7 +1,4 @@
-"""The process of the agent: a service that follows signals, and its config file where that is asked for.
-
-`goldwatch run` becomes this process, which holds nothing of the command line: it stays for as long as the pod.
-"""
+"""The process of the agent: a service that follows signals, and its config file where that is asked for."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from typing import Any
 from goldwatch.config.follow import Gone, follow
 from goldwatch.in_force import CannotStart
 from goldwatch.log import set_up
+from goldwatch.replay.workers import Workers
 from goldwatch.service import Service
 
 log = logging.getLogger("goldwatch")
@@ -24,13 +22,13 @@ log = logging.getLogger("goldwatch")
 _TRY_AGAIN_S = 10.0
 
 
-async def serve(path: Path, *, follows: bool = False) -> None:
-    """Run the agent until SIGTERM or SIGINT. Raises CannotStart.
+async def serve(path: Path, workers: Workers, *, follows: bool = False) -> None:
+    """Run the agent until SIGTERM or SIGINT, which ends the workers too. Raises CannotStart.
 
     With `follows` a file that has changed is reloaded, and one that was taken away ends the agent with CannotStart: who
     took it wants nothing to be watched any more.
     """
-    service = Service(path, on_config=lambda config: set_up(config.log.format, config.log.level))
+    service = Service(path, on_config=lambda config: set_up(config.log.format, config.log.level), workers=workers)
     ended, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,11 +68,11 @@ async def _first(work: asyncio.Task[Any], ending: asyncio.Task[Any], service: Se
     return False
 
 
-def main(config: str, *options: str) -> int:
+def main(workers: Workers, config: str, *options: str) -> int:
     """Run the agent until it is told to end, and return its exit code. The options are those of `goldwatch run`."""
     while True:
         try:
-            asyncio.run(serve(Path(config), follows="--follow" in options))
+            asyncio.run(serve(Path(config), workers, follows="--follow" in options))
         except CannotStart as error:
             print(error, file=sys.stderr, flush=True)  # noqa: T201
             if "--patient" not in options:
@@ -82,6 +80,7 @@ def main(config: str, *options: str) -> int:
         else:
             return 0
         _wait(_TRY_AGAIN_S)
+        workers = Workers()
 
 
 def _wait(seconds: float) -> None:
@@ -89,7 +88,3 @@ def _wait(seconds: float) -> None:
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     time.sleep(seconds)
     signal.signal(signal.SIGTERM, before)
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

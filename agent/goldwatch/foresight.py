@@ -11,12 +11,12 @@ from typing import Any
 
 from goldwatch.config import Config, format_duration, format_energy_budget, format_percentage
 from goldwatch.energy.allowance import Allowance, in_words
-from goldwatch.in_force import JUDGES, Assignment, UnusableSet
+from goldwatch.in_force import Assignment, UnusableSet
 from goldwatch.judgement import Judgement
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
 from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, SILENT, SLOWER
 from goldwatch.pipeline import plan_of
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
 SOON_S = 7 * 86_400.0

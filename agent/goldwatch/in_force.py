@@ -15,11 +15,8 @@ from goldwatch.monitor.figures import Ceiling
 from goldwatch.monitor.kinds import KINDS, Kind, interval_s, watching
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.trace import Trace
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.schedule import mean_interval_s
-
-JUDGES = "judge"
-"""The key of the workers that do arithmetic."""
 
 
 class CannotStart(Exception):

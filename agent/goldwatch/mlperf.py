@@ -19,11 +19,11 @@ from goldwatch.config import format_request_rate
 from goldwatch.config.busy import Busy
 from goldwatch.courtesy import Courtesy
 from goldwatch.gate import Result
-from goldwatch.in_force import JUDGES, Assignment
+from goldwatch.in_force import Assignment
 from goldwatch.judgement import Score
 from goldwatch.pipeline import plan_of
 from goldwatch.replay.engine import STEPPED_BACK
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 SUMMARY = "mlperf_log_summary.txt"
 ACCURACY = "mlperf_log_accuracy.json"

@@ -10,8 +10,7 @@ from goldwatch.alert import Alert
 from goldwatch.explanation import Explanation, Picture, flips
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.in_force import JUDGES
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 _DRAWN = 6
 

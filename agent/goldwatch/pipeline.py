@@ -20,13 +20,13 @@ from goldwatch.courtesy import Courtesy
 from goldwatch.drift.handover import handed_over
 from goldwatch.drift.tap import Taken
 from goldwatch.energy.footprint import Metered
-from goldwatch.in_force import JUDGES, Assignment
+from goldwatch.in_force import Assignment
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Plan, Replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.traced import Traced, traced
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 BUSY = "busy"
 """Why a replay was skipped, where its target had no room."""

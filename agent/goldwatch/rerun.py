@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.in_force import JUDGES, Assignment
+from goldwatch.in_force import Assignment
 from goldwatch.judge import replayed
 from goldwatch.pipeline import replay
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 
 class CannotRerun(Exception):

@@ -62,14 +62,21 @@ class Service:
     """One running agent. Made, started and stopped in one event loop."""
 
     def __init__(
-        self, path: Path, observer: Observer | None = None, on_config: Callable[[Config], None] | None = None
+        self,
+        path: Path,
+        observer: Observer | None = None,
+        on_config: Callable[[Config], None] | None = None,
+        workers: Workers | None = None,
     ) -> None:
-        """Make an agent for a config file. `on_config` is told of the first config, before anything is logged."""
+        """Make an agent for a config file. `on_config` is told of the first config, before anything is logged.
+
+        It ends the workers with itself, its own or those that are given.
+        """
         self.port: int | None = None
         self._path = path
         self._observer = observer
         self._on_config = on_config
-        self._workers = Workers()
+        self._workers = Workers() if workers is None else workers
         self._prometheus = PrometheusExporter()
         self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
         self._status: Status | None = None

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from goldwatch.config import LatencyObjective, format_points, format_request_rate
 from goldwatch.config.traffic import NO_BUDGET
-from goldwatch.in_force import JUDGES, Assignment, CannotStart
+from goldwatch.in_force import Assignment, CannotStart
 from goldwatch.monitor.bounds import lower, upper
 from goldwatch.pipeline import considerate, plan_of
 from goldwatch.replay.columns import MOST_IN_FLIGHT
@@ -27,7 +27,7 @@ from goldwatch.replay.engine import STEPPED_BACK, Plan, Replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.score.histogram import Histogram
 from goldwatch.score.latency import needed
 

@@ -48,6 +48,10 @@ class PickyProbe(FakeProbe):
         return super().encode(inputs)
 
 
+def has_imported(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
+    return {"pid": os.getpid(), "imported": argument["module"] in sys.modules}
+
+
 def abort(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
     os.abort()
 

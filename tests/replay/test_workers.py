@@ -46,6 +46,23 @@ def test_a_job_that_raises_says_so_and_the_worker_lives(workers: Workers) -> Non
     workers.drop(again)
 
 
+def test_a_worker_begun_before_its_job_takes_it_and_has_imported_what_it_was_told(workers: Workers) -> None:
+    job, argument = "tests.replay.jobs:has_imported", {"module": "wave"}
+    workers.begin("k", "wave")
+    begun = workers.take("k")
+    workers.give_back("k", begun)
+    assert workers.call("k", job, argument) == {"pid": begun.pid, "imported": True}
+    assert not workers.call("other", job, argument)["imported"]
+
+
+def test_a_worker_that_could_not_begin_is_replaced(workers: Workers) -> None:
+    workers.begin("k", "no_such_module")
+    begun = workers.take("k")
+    assert begun.epitaph().endswith("""ModuleNotFoundError: No module named 'no_such_module'\"""")
+    workers.give_back("k", begun)
+    assert workers.call("k", "tests.replay.jobs:has_imported", {"module": "wave"})["pid"] != begun.pid
+
+
 def test_a_worker_that_dies_says_how(workers: Workers) -> None:
     with pytest.raises(WorkerDied, match=r"^the worker process ended by signal SIGABRT"):
         workers.call("k", "tests.replay.jobs:abort", {})

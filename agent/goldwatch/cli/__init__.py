@@ -1,49 +1,19 @@
-"""The `goldwatch` command. Each subcommand imports what it needs when it runs: `--help` and `run` stay quick."""
+"""The `goldwatch` command."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
-
-from goldwatch import __version__
-from goldwatch.cli.base import app
-
-# They register their commands in the order of `--help`.
-# isort: off
-from goldwatch.cli import measure
-from goldwatch.cli import sweep
-from goldwatch.cli import mlperf
-from goldwatch.cli import golden
-from goldwatch.cli import explain
-from goldwatch.cli import alerts
-from goldwatch.cli import fleet
-from goldwatch.cli import stack
-from goldwatch.cli import cluster
-from goldwatch.cli import about
-
-# isort: on
-
-__all__ = [
-    "about",
-    "alerts",
-    "app",
-    "cluster",
-    "explain",
-    "fleet",
-    "golden",
-    "main",
-    "measure",
-    "mlperf",
-    "stack",
-    "sweep",
-]
+from goldwatch import start
 
 
 def main() -> None:
     """Run the command line. An error of goldwatch's own is no regression: its exit code is 2, not Python's 1."""
+    if (asked := start.asked_plainly(sys.argv[1:])) is not None:
+        start.become(*asked)
     try:
+        from goldwatch.cli.commands import app  # noqa: PLC0415 - the agent starts without
+
         app()
     except Exception:
         import traceback  # noqa: PLC0415
@@ -51,18 +21,3 @@ def main() -> None:
         traceback.print_exc()
         print("goldwatch failed; this is a bug: please report it with the lines above", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"goldwatch {__version__}")  # noqa: T201
-        raise typer.Exit
-
-
-@app.callback()
-def _goldwatch(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Watch deployed models: replay golden sets on a schedule, alert when there is evidence."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldwatch import start
 from goldwatch.cli.base import ConfigFile, app, fail
 
 if TYPE_CHECKING:
@@ -60,19 +60,11 @@ class Column(StrEnum):
 @app.command()
 def run(
     config: ConfigFile,
-    patient: Annotated[
-        bool, typer.Option("--patient", help="Where it cannot start, say why and try again, rather than end.")
-    ] = False,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Reload the config when its file changes, as if by SIGHUP.")
-    ] = False,
+    patient: Annotated[bool, typer.Option("--patient", help=start.OPTIONS["--patient"])] = False,
+    follow: Annotated[bool, typer.Option("--follow", help=start.OPTIONS["--follow"])] = False,
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
-    options = [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted]
-    # The same process begins again without the command line, which takes 2 MB that an agent would keep for good.
-    # -P: what lies in the working directory is nothing to import.
-    program = [sys.executable, "-P", "-m", "goldwatch.daemon", str(config), *options]
-    os.execv(sys.executable, program)  # noqa: S606 - without a shell, as it should be
+    start.become(str(config), [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted])
 
 
 @app.command()

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from goldwatch.config.live import Live
 from goldwatch.drift.follow import Follower
 from goldwatch.drift.sample import Sample
 from goldwatch.probe import SYNTHETIC_HEADER
+
+if TYPE_CHECKING:
+    from goldwatch.config.live import Live
 
 MOST_REQUEST_BYTES = 2**20
 MOST_BYTES = 16 * 2**20

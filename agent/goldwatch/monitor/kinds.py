@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from goldwatch.config import Objectives
 from goldwatch.judgement import Validity
+
+if TYPE_CHECKING:
+    from goldwatch.config import Objectives  # the worker that judges has no use for the config
 
 _RISING = (Validity.INVALID, Validity.INSUFFICIENT, Validity.VALID)
 

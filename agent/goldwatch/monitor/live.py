@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from goldwatch.config import format_duration
 from goldwatch.judgement import Move, State, Verdict
 from goldwatch.monitor.columns import Column, Numbers, Values, columns
 from goldwatch.monitor.detector import FloatArray
@@ -111,6 +110,8 @@ class LiveDrift:
 
     def _without(self, observation: Live, state: LiveState, at: float) -> Verdict:
         """Say what is known where no window was full: for a while what was said last, an alert in any case."""
+        from goldwatch.config import format_duration  # noqa: PLC0415 - seldom needed, and the config is slow to import
+
         verdict, waiting = self.standing(state), f"{observation.waiting:,} requests wait for the next window"
         if state.at is not None and at - state.at <= self._stale_s and not observation.problem:
             return replace(verdict, summary=f"{verdict.summary}; {waiting}" if observation.waiting else verdict.summary)

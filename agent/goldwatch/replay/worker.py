@@ -25,9 +25,11 @@ Job: TypeAlias = Callable[[dict[str, Any], list[int], Emit], dict[str, Any]]
 
 
 def main() -> None:
-    """Serve jobs on the inherited descriptors: `worker CHANNEL LIFELINE`."""
+    """Serve jobs on the inherited descriptors: `worker CHANNEL LIFELINE [MODULE...]`, which it imports first."""
     channel_fd, lifeline_fd = map(int, sys.argv[1:3])
     _end_with(lifeline_fd)
+    for module in sys.argv[3:]:
+        importlib.import_module(module)
     channel = Channel(socket.socket(fileno=channel_fd))
     try:
         while True:

@@ -12,11 +12,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from goldwatch.replay.channel import Channel, Closed
+
+JUDGES = "judge"
+"""The key of the workers that do arithmetic."""
 
 IDLE_LIMIT_S = 30.0
 _CALL_LIMIT_S = 300.0
@@ -31,11 +34,11 @@ class WorkerDied(Exception):
 class Worker:
     """One worker process and the channel to it. Used by one thread at a time.
 
-    `python` is the interpreter to run it, our own by default; another one gets `path` as its PYTHONPATH. Raises OSError
-    if the interpreter cannot be started.
+    `python` is the interpreter to run it, our own by default; another one gets `path` as its PYTHONPATH. It imports
+    `modules` before its first job. Raises OSError if the interpreter cannot be started.
     """
 
-    def __init__(self, python: str = "", path: str = "") -> None:
+    def __init__(self, python: str = "", path: str = "", modules: Sequence[str] = ()) -> None:
         ours, theirs = socket.socketpair()
         lifeline_read, self._lifeline = os.pipe()
         # What runtimes print belongs neither in the agent's log nor lost: the end of it explains a crash.
@@ -43,7 +46,7 @@ class Worker:
         inherited = (theirs.fileno(), lifeline_read)
         try:
             self._process = subprocess.Popen(
-                [python or sys.executable, "-m", "goldwatch.replay.worker", *map(str, inherited)],
+                [python or sys.executable, "-m", "goldwatch.replay.worker", *map(str, inherited), *modules],
                 pass_fds=inherited,
                 env=os.environ | {"PYTHONPATH": path} if path else None,
                 stdin=subprocess.DEVNULL,
@@ -160,6 +163,11 @@ class Workers:
                 raise WorkerDied(f"{what} cannot be started: {error.strerror or error}") from None
             self._busy.add(worker)
         return worker
+
+    def begin(self, key: str, *modules: str) -> None:
+        """Start a worker that imports modules while there is no job for it. If it cannot, the first job will tell."""
+        with contextlib.suppress(OSError):
+            self.give_back(key, Worker(modules=modules))
 
     def give_back(self, key: str, worker: Worker) -> None:
         """Keep a worker for the next job of that key."""
