@@ -15,7 +15,7 @@ MEASURED = {
     "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
     "loadgen": "One request at a time, model in process: goldwatch, a bare loop, and MLPerf's LoadGen, in turns",
-    "million": "A golden set of a million examples beside one of 10,000 (minutes)",
+    "million": "A golden set of a million examples beside one of 10,000: built, checked, compared (minutes)",
     "monitors": "An update of a monitor over 10,000 examples",
     "scale": "One agent with 10, 100 and 1,000 watches of a server, with the same replays a second",
     "scrape": "A scrape of /metrics with 10,000 series, beside prometheus-client alone",

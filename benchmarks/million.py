@@ -1,4 +1,4 @@
-"""A golden set of a million examples beside one of 10,000: the time and the memory of `goldwatch check`, by process.
+"""A golden set of a million examples beside one of 10,000: the time and the memory of what reads all of it, by process.
 
 The sets are the digits over and over, the model runs in process. Memory is what a process has for itself or shares with
 the other (RssAnon and RssShmem of Linux), at its highest; pages of files, of the set's own and of those that columns
@@ -11,10 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 import yaml
+
+from goldwatch.golden.opened import GoldenSet
 
 from benchmarks import digits
 from benchmarks.figures import Figure
@@ -23,56 +28,82 @@ SIZES = (10_000, 1_000_000)
 BOUNDED = 8.0
 """Bytes an example: fewer than one number. What is left is buffers that are full with the larger set only."""
 
-_LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.05
+_WHO = ("--name", "digits", "--licence", "CC-BY-4.0", "--source", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a command took: its time, and the peak memory of the agent and of the largest worker."""
+
+    time_s: float
+    agent_mb: float
+    worker_mb: float
 
 
 def measure() -> list[Figure]:
-    """Check both sets."""
-    found, seconds, agents_mb, trees_mb = [], [], [], []
+    """Let each command read both sets."""
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
-        for examples in SIZES:
-            golden = digits.of_size(Path(folder) / f"golden-{examples}", examples)
-            taken_s, agent_mb, worker_mb = _check(_config(Path(folder), golden))
-            name = f"{examples:,} examples"
-            seconds.append(taken_s)
-            agents_mb.append(agent_mb)
-            trees_mb.append(worker_mb)
-            found += [
-                Figure(f"time of a check, {name}", taken_s, "s"),
-                Figure(f"peak memory of the agent, {name}", agent_mb, "MB"),
-                Figure(f"peak memory of a worker, {name}", worker_mb, "MB"),
-            ]
-    more = SIZES[1] - SIZES[0]
+        few, many = (_all(Path(folder) / str(examples), examples) for examples in SIZES)
+    return [figure for what in few for figure in _figures(what, few[what], many[what])]
+
+
+def _figures(what: str, few: Took, many: Took) -> list[Figure]:
+    found, more = [], SIZES[1] - SIZES[0]
+    for examples, took in zip(SIZES, (few, many), strict=True):
+        found += [
+            Figure(f"{what}: time, {examples:,} examples", took.time_s, "s"),
+            Figure(f"{what}: peak memory of the agent, {examples:,} examples", took.agent_mb, "MB"),
+            Figure(f"{what}: peak memory of a worker, {examples:,} examples", took.worker_mb, "MB"),
+        ]
+    agent, worker = (1e6 * growth / more for growth in (many.agent_mb - few.agent_mb, many.worker_mb - few.worker_mb))
     return [
         *found,
-        Figure("time of one more example", 1e6 * (seconds[1] - seconds[0]) / more, "µs"),
-        Figure("agent's memory of one more example", 1e6 * (agents_mb[1] - agents_mb[0]) / more, "bytes", BOUNDED),
-        Figure("worker's memory of one more example", 1e6 * (trees_mb[1] - trees_mb[0]) / more, "bytes", BOUNDED),
+        Figure(f"{what}: time of one more example", 1e6 * (many.time_s - few.time_s) / more, "µs"),
+        Figure(f"{what}: agent's memory of one more example", agent, "bytes", BOUNDED),
+        Figure(f"{what}: worker's memory of one more example", worker, "bytes", BOUNDED),
     ]
 
 
-def _config(folder: Path, golden: Path) -> Path:
-    watch = {"every": "2h", "objectives": {"latency": "50ms at p99"}}
-    target = {"probe": "onnx-runtime", "file": str(digits.MODEL), "threads": 1}
+def _all(folder: Path, examples: int) -> Mapping[str, Took]:
+    """Build a set of so many examples, then check a model by it, and compare it with a twin."""
+    folder.mkdir()
+    config, golden, raw = _config(folder, "digits"), folder / "golden", folder / "examples.npz"
+    _write(raw, examples)
+    built = _watched("golden", "build", config, raw, "--to", golden, "--replays", "2", *_WHO)
+    raw.unlink()
+    checked = _watched("check", config, may_end_with=(0, 1))
+    compared = _watched("compare", _config(folder, "digits", "twin"), "--rounds", "2")
+    return {"golden build": built, "check": checked, "compare": compared}
+
+
+def _write(file: Path, examples: int) -> None:
+    shipped, rows = GoldenSet.open(digits.GOLDEN), np.arange(examples)
+    image, labels = (shipped.tensor(name)[rows % shipped.examples] for name in ("inputs.image", "labels"))
+    np.savez(file, image=image, labels=labels)
+
+
+def _config(folder: Path, *names: str) -> Path:
+    watch = {"every": "2h", "objectives": {"latency": "50ms at p99"}, "targets": list(names)}
+    targets = {name: {"probe": "onnx-runtime", "file": str(digits.MODEL), "threads": 1} for name in names}
     path = folder / "goldwatch.yaml"
-    contents = {"targets": {"digits": target}, "golden": {"digits": str(golden)}, "watches": {"digits": watch}}
+    contents = {"targets": targets, "golden": {"digits": "./golden"}, "watches": {"digits": watch}}
     path.write_text(yaml.safe_dump(contents))
     return path
 
 
-def _check(config: Path) -> tuple[float, float, float]:
-    """Return the seconds of a check, and the peak memory of the agent and of the largest worker in MB."""
+def _watched(*arguments: str | Path, may_end_with: tuple[int, ...] = (0,)) -> Took:
+    """Run a command. A machine too slow for the objective of a check is measured all the same."""
     began = time.monotonic()
-    command = [Path(sys.executable).with_name("goldwatch"), "check", config]
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
+    process = psutil.Popen([Path(sys.executable).with_name("goldwatch"), *arguments], stdout=subprocess.DEVNULL)
     agent_mb = worker_mb = 0.0
     while process.poll() is None:
         agent_mb = max(agent_mb, _own_mb(process.pid))
         worker_mb = max([worker_mb, *(_own_mb(child.pid) for child in _children(process))])
         time.sleep(_LOOK_EVERY_S)
-    if process.returncode not in (0, 1):  # a machine too slow for its objective is measured all the same
-        raise RuntimeError(f"the check ended with exit code {process.returncode}")
-    return time.monotonic() - began, agent_mb, worker_mb
+    if process.returncode not in may_end_with:
+        raise RuntimeError(f"goldwatch {arguments[0]} ended with exit code {process.returncode}")
+    return Took(time.monotonic() - began, agent_mb, worker_mb)
 
 
 def _children(process: psutil.Popen) -> list[psutil.Process]:

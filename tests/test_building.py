@@ -1,6 +1,7 @@
 """A first golden set from a file of examples and the model as it is deployed: the digits again, and text."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from goldwatch import scratch
+from goldwatch.building import Examples, frozen
 from goldwatch.cli.commands import app
 from goldwatch.golden.opened import GoldenSet
 
@@ -111,6 +114,36 @@ def test_a_target_that_does_not_say_what_its_outputs_are_is_told_how(tmp_path: P
     assert '"scores" is not NAME:DTYPE:SHAPE' in wrong.stderr
 
 
+@pytest.mark.parametrize("suffix", ["npz", "jsonl"])
+def test_examples_frozen_some_rows_at_a_time_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    rng = np.random.default_rng(5)
+    kind, who = rng.choice(["one", "two", "three"], 50), rng.choice(["", "Ann", "Bob", "-1", "Eve"], 50)
+    file = tmp_path / f"examples.{suffix}"
+    if suffix == "npz":
+        told: dict[str, Any] = {"labels": rng.choice(["no", "yes"], 50), "slice.kind": kind, "cluster.who": who}
+        np.savez(file, x=np.asfortranarray(rng.normal(size=(50, 4)).astype(np.float32)), **told)
+    else:
+        lines = [
+            {"inputs": {"prompt": f"{i}?"}, "answers": ["yes"], "slices": {"kind": k}, "cluster": {"who": w}}
+            for i, (k, w) in enumerate(zip(kind.tolist(), who.tolist(), strict=True))
+        ]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    argument = asdict(Examples(file, "set", "CC0-1.0", "made up")) | {"file": str(file)}
+    frozen(argument | {"folder": str(tmp_path / "whole")}, [], None)
+    monkeypatch.setattr(scratch, "OWN_BYTES", 0)
+    monkeypatch.setattr(scratch, "_VALUES_AT_ONCE", 7)
+    frozen(argument | {"folder": str(tmp_path / "parts")}, [], None)
+    whole, parts = (GoldenSet.open(tmp_path / name) for name in ("whole", "parts"))
+    assert whole.digest == parts.digest
+    names = np.array(parts.manifest.slices["kind"].values)
+    assert names[parts.tensor("slices.kind")].tolist() == kind.tolist()
+    codes = parts.tensor("clusters")
+    assert [code < 0 for code in codes.tolist()] == [name in ("", "-1") for name in who.tolist()]
+    assert len({*zip(codes.tolist(), who.tolist(), strict=True)} - {(-1, ""), (-1, "-1")}) == 3
+
+
 def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
     file = config(tmp_path)
     (tmp_path / "examples.csv").write_text("a,b\n")
@@ -119,9 +152,11 @@ def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
     short = arrays(tmp_path, labels=np.zeros(5, np.int64))
     assert 'tensor "labels" is int64 [5]' in build(file, short).stderr
     assert "class numbers" not in build(file, arrays(tmp_path), "--classes", "a,b").stdout
+    square = arrays(tmp_path, labels=np.zeros((600, 2), np.int64))
+    assert "labels has the shape [600, 2]; expected one value an example" in build(file, square).stderr
     lines = tmp_path / "examples.jsonl"
     lines.write_text('{"prompt": "?"}\n')
-    assert 'line 1: expected an object with "inputs" by name' in build(file, lines).stderr
+    assert 'examples.jsonl:1: expected an object with "inputs" by name' in build(file, lines).stderr
     assert not (tmp_path / "golden/digits").exists()
 
 

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwatch import scratch
+from goldwatch.calibration import frozen, keep
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judge import inspect, judge, layout
+from goldwatch.parity import parity
 from goldwatch.replay import columns as replay_columns
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
@@ -98,8 +100,8 @@ def made(folder: Path, task: str, *, clustered: bool) -> GoldenSet:
     return freeze(folder / "set", manifest, tensors, lines)
 
 
-def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> dict[str, Any]:
-    """Judge a made-up replay: some answers are as before, some others, some hold NaN, and some never came."""
+def replayed(golden: GoldenSet, seed: int, answered: float, samples: int, nan: float = 0.02) -> Columns:
+    """Make up a replay: some answers are as before, some others, some hold NaN, and some never came."""
     rng, columns = np.random.default_rng(seed), Columns.create(layout(golden), range(N))
     outcome = rng.choice([Outcome.OK, Outcome.TIMEOUT, Outcome.NOT_SENT], N, p=[answered, 1 - answered, 0])
     columns.array("outcome")[:] = np.repeat(outcome[::samples], samples)[:N]
@@ -115,8 +117,14 @@ def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> dict[
     else:
         then = np.array(golden.tensor(f"outputs.{output}"))
         now = np.where(rng.random((N, 1)) < 0.3, rng.normal(size=(N, 6)), then)
-        now[rng.random(N) < 0.02] = np.nan
+        now[rng.random(N) < nan] = np.nan
         columns.array(f"output.{output}")[:] = now
+    return columns
+
+
+def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> dict[str, Any]:
+    """Judge such a replay."""
+    columns = replayed(golden, seed, answered, samples)
     facts = FACTS | {"samples": samples}
     argument = {"path": str(golden.path), "digest": golden.digest, "settings": SETTINGS, "facts": facts, "states": {}}
     try:
@@ -152,13 +160,67 @@ def test_judging_some_rows_at_a_time_in_files_is_judging_all_of_them_in_memory(
     def check(seed: int, answered: float, samples: int, at_once: int) -> None:
         whole = judged(golden, seed, answered, samples)
         with monkeypatch.context() as patched:
-            patched.setattr(scratch, "OWN_BYTES", 0)
-            patched.setattr(replay_columns, "OWN_BYTES", 0)
-            patched.setattr(scratch, "_VALUES_AT_ONCE", at_once)
+            in_parts(patched, at_once)
             apart = judged(golden, seed, answered, samples)
         assert json.loads(json.dumps(apart)) == nearly(json.loads(json.dumps(whole)))
 
     check()
+
+
+def in_parts(patched: pytest.MonkeyPatch, at_once: int) -> None:
+    """Have every column in a file, and look at so many values at once."""
+    patched.setattr(scratch, "OWN_BYTES", 0)
+    patched.setattr(replay_columns, "OWN_BYTES", 0)
+    patched.setattr(scratch, "_VALUES_AT_ONCE", at_once)
+    patched.setattr("goldwatch.golden.tensors._VALUES_AT_ONCE", at_once)
+
+
+@pytest.mark.parametrize("outputs", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_a_reference_made_some_rows_at_a_time_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, *, outputs: bool
+) -> None:
+    golden = made(tmp_path, task, clustered=True)
+    place = {"path": str(golden.path), "digest": golden.digest}
+
+    def calibrated(name: str) -> dict[str, Any]:
+        files = [str(tmp_path / f"{name}-{seed}.safetensors") for seed in range(3)]
+        for seed, file in enumerate(files):
+            columns = replayed(golden, seed, 1.0, 1, nan=0)
+            keep(place | {"file": file, "outputs": outputs}, [os.dup(columns.fd)], None)
+            columns.close()
+        rest = {"folder": str(tmp_path / name), "files": files, "version": "2"}
+        return frozen(place | rest | {"outputs": files[0] if outputs else None}, [], None)
+
+    whole = calibrated("whole")
+    in_parts(monkeypatch, 7)
+    assert calibrated("parts") == whole
+    new = GoldenSet.open(tmp_path / "parts")
+    assert new.manifest.reference.replays == (2, 1)
+    assert new.tensor("reference.right").sum() == pytest.approx(whole["accuracy"] * 3 * N)
+    if outputs and task == "generation":
+        columns = replayed(golden, 0, 1.0, 1)
+        assert [line["outputs"]["text"] for line in new.lines()] == [columns.text("output.text", i) for i in range(N)]
+        columns.close()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_two_replays_compared_some_rows_at_a_time_compare_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    golden = made(tmp_path, task, clustered=False)
+
+    def compared() -> dict[str, Any]:
+        both = [replayed(golden, seed, 0.9, 1, nan=0) for seed in (1, 2)]
+        found = parity({"path": str(golden.path), "digest": golden.digest}, [os.dup(each.fd) for each in both], None)
+        for each in both:
+            each.close()
+        return found
+
+    whole = compared()
+    assert 0 < whole["flips"] < whole["compared"] < N
+    in_parts(monkeypatch, 7)
+    assert compared() == nearly(whole)
 
 
 def test_the_values_of_a_set_are_looked_at_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +247,15 @@ def test_numbers_are_kept_and_put_in_order_wherever_they_lie(monkeypatch: pytest
     assert (list(found), len(found)) == (values, 1000)
     assert list(scratch.ascending(found)) == sorted(values)
     assert list(scratch.numbers(iter(()), 10)) == []
+
+
+@given(st.lists(st.integers(-5, 5), max_size=60), st.integers(1, 70))
+def test_what_is_different_is_found_some_values_at_a_time(values: list[int], at_once: int) -> None:
+    for given_values in (np.array(values, dtype=np.int64), np.array([str(value) for value in values], dtype="U3")):
+        with pytest.MonkeyPatch.context() as patched:
+            in_parts(patched, at_once)
+            found = scratch.distinct(given_values)
+        assert found.tolist() == sorted(set(given_values.tolist()))
 
 
 def on_disk(descriptor: int) -> bool:

@@ -6,28 +6,31 @@ ask; what is frozen in the end is calibrated like any other.
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.calibration import Calibrated, CannotCalibrate, Wanted, calibrate
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.golden.error import GoldenError
+from goldwatch.golden.lines import Lines
 from goldwatch.in_force import Assignment, UnusableSet, inspect
 from goldwatch.judgement import Judgement
 from goldwatch.pipeline import considerate, plan_of
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.scratch import column, distinct, zeros
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 TEXT_OUTPUT = ("text", "text", ())
 LABELS, SLICE, CLUSTER = "labels", "slice.", "cluster."
 
-_KEYS = ("inputs", "answers", "slices", "cluster")
+_ALONE = ("", "-1")
+"""The clusters of examples that are in none."""
 
 Spec = tuple[str, str, tuple[int, ...]]
 """The name, dtype and shape of an output."""
@@ -104,18 +107,20 @@ def _outputs(assignment: Assignment, examples: Examples, workers: Workers) -> tu
 
 def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
     """Freeze a provisional set into `folder`: a job for a worker. Takes Examples. Raises GoldenError."""
-    from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - it brings numpy
+    from goldwatch.golden import arrays  # noqa: PLC0415 - it brings numpy
+    from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - as above
 
     fields = {name: argument[name] for name in Examples.__dataclass_fields__}
     examples = Examples(**fields | {"file": Path(argument["file"])})
-    file, folder = examples.file, Path(argument["folder"])
-    if file.suffix == ".jsonl":
-        lines = list(_lines(file))
-        manifest, tensors = _of_text(examples, lines)
+    if examples.file.suffix == ".jsonl":
+        given = Lines(examples.file)
+        manifest, tensors = _of_text(examples, given)
+        lines = _unanswered(given, next(iter(manifest["outputs"])))
     else:
-        lines = []
-        manifest, tensors = _of_arrays(examples, _arrays(file))
-    freeze(folder, _about(examples, manifest), tensors, lines)
+        found = arrays.read(examples.file)
+        manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found})
+        lines = iter(())
+    freeze(Path(argument["folder"]), _about(examples, manifest), tensors, lines)
     return {}
 
 
@@ -142,6 +147,9 @@ def _of_arrays(
         raise GoldenError(
             Path(examples.file), "holds no array of inputs; write one [n, ...] for each input of the model"
         )
+    for name, array in arrays.items():
+        if name not in inputs and array.ndim != 1:
+            raise GoldenError(examples.file, f"{name} has the shape {list(array.shape)}; expected one value an example")
     n = len(next(iter(inputs.values())))
     tensors = {f"inputs.{name}": array for name, array in inputs.items()}
     manifest: dict[str, Any] = {"task": "embedding", "examples": n, "slices": {}}
@@ -155,15 +163,24 @@ def _of_arrays(
         codes, values = _codes(arrays[name], ())
         tensors[f"slices.{name.removeprefix(SLICE)}"] = codes
         manifest["slices"][name.removeprefix(SLICE)] = {"values": list(values)}
-    clusters = {name.removeprefix(CLUSTER): arrays[name] for name in arrays if name.startswith(CLUSTER)}
-    _add_clusters(manifest, tensors, examples, clusters)
+    clusters = [name for name in arrays if name.startswith(CLUSTER)]
+    if clusters:
+        manifest["clusters"] = {"by": _one(examples, [name.removeprefix(CLUSTER) for name in clusters])}
+        tensors["clusters"] = _numbered(arrays[clusters[0]])
     outputs = examples.outputs or (("answer", "float32", (width,)),)
     manifest["outputs"] = {
         name: {"dtype": dtype, "shape": list(shape), "tolerance": examples.tolerance} for name, dtype, shape in outputs
     }
-    tensors |= {f"outputs.{name}": np.zeros((n, *shape), dtype) for name, dtype, shape in outputs}
-    tensors["reference.right"] = np.zeros((2, n), np.int64)
+    tensors |= {f"outputs.{name}": _nothing((n, *shape), dtype) for name, dtype, shape in outputs}
+    tensors["reference.right"] = _nothing((2, n), np.int64)
     return manifest, tensors
+
+
+def _nothing(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return zeros, which take no room until they are written."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def _codes(values: NDArray[Any], names: Sequence[str]) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -171,94 +188,95 @@ def _codes(values: NDArray[Any], names: Sequence[str]) -> tuple[NDArray[Any], tu
     import numpy as np  # noqa: PLC0415 - as above
 
     if values.dtype.kind in "iu":
-        return values.astype(np.int64), tuple(names) or tuple(str(i) for i in range(max(int(values.max()) + 1, 2)))
-    found, codes = np.unique(values.astype(str), return_inverse=True)
-    known = list(names) or found.tolist()
-    order = np.array([known.index(name) if name in known else -1 for name in found.tolist()], dtype=np.int64)
-    return order[codes], tuple(known)
+        numbers = column(len(values), np.int64, values.__getitem__)
+        return numbers, tuple(names) or tuple(str(i) for i in range(max(int(values.max()) + 1, 2)))
+    found = distinct(values)
+    texts = found.astype(str).tolist()
+    known = list(names) or sorted(set(texts))
+    order = np.array([known.index(text) if text in known else -1 for text in texts], dtype=np.int64)
+    return column(len(values), np.int64, lambda rows: order[np.searchsorted(found, values[rows])]), tuple(known)
 
 
-def _add_clusters(
-    manifest: dict[str, Any],
-    tensors: dict[str, NDArray[Any]],
-    examples: Examples,
-    found: Mapping[str, NDArray[Any]],
-) -> None:
-    """Put in the one column of clusters [n], numbered: what is alike is one, but for the empty text and -1."""
+def _one(examples: Examples, names: Iterable[str]) -> str:
+    """Return the one name of clusters. Raises GoldenError for several."""
+    if len(found := sorted(set(names))) > 1:
+        raise GoldenError(examples.file, f"has clusters by {' and '.join(found)}; write those by one name")
+    return found[0]
+
+
+def _numbered(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers [n]: what is alike has one, but for the empty text and -1, which have -1."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    if not found:
-        return
-    if len(found) > 1:
-        raise GoldenError(examples.file, f"has clusters by {' and '.join(sorted(found))}; write those by one name")
-    ((by, values),) = found.items()
-    names = values.astype(str)
-    _, codes = np.unique(names, return_inverse=True)
-    tensors["clusters"] = np.where((names == "") | (names == "-1"), -1, codes).astype(np.int64)
-    manifest["clusters"] = {"by": by}
+    found = distinct(values)
+
+    def numbers(rows: slice) -> NDArray[Any]:
+        some = values[rows]
+        alone = some == -1 if some.dtype.kind in "iu" else np.isin(some.astype(str), _ALONE)
+        return np.where(alone, -1, np.searchsorted(found, some))
+
+    return column(len(values), np.int64, numbers)
 
 
-def _of_text(examples: Examples, lines: list[dict[str, Any]]) -> Parts:
-    """Return manifest and tensors of lines, which get an empty answer each."""
+def _of_text(examples: Examples, lines: Lines) -> Parts:
+    """Return manifest and tensors of lines, whose answers are not known yet. Raises GoldenError with the line."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    name = (examples.outputs or (TEXT_OUTPUT,))[0][0]
-    cuts: dict[str, list[str]] = {cut: [] for cut in lines[0].get("slices", {})}
-    for line in lines:
-        line["outputs"] = {name: ""}
-        mine = line.pop("slices", {})
-        for cut, values in cuts.items():
-            values.append(str(mine.get(cut, "")))
-    alike = [line.pop("cluster", {}) for line in lines]
-    inputs = lines[0]["inputs"]
+    if not len(lines):
+        raise GoldenError(examples.file, "holds no example")
+    name, n, first = (examples.outputs or (TEXT_OUTPUT,))[0][0], len(lines), _example(lines, 0)
+    cuts = {cut: (dict[str, int](), zeros(n, np.int64)) for cut in first.get("slices", {})}
+    by, alike = set[str](), column(n, np.int64, lambda _: -1)
+    for row in range(n):
+        line = _example(lines, row)
+        mine = line.get("slices", {})
+        for cut, (known, codes) in cuts.items():
+            codes[row] = known.setdefault(str(mine.get(cut, "")), len(known))
+        for cluster, value in line.get("cluster", {}).items():
+            by.add(cluster)
+            alike[row] = _told_apart(str(value))
     manifest: dict[str, Any] = {
         "task": "generation",
-        "examples": len(lines),
-        "inputs": {k: {"dtype": "text" if isinstance(v, str) else "json", "shape": []} for k, v in inputs.items()},
+        "examples": n,
+        "inputs": {
+            k: {"dtype": "text" if isinstance(v, str) else "json", "shape": []} for k, v in first["inputs"].items()
+        },
         "outputs": {name: {"dtype": "text", "shape": [], "tolerance": 0}},
+        "slices": {cut: {"values": sorted(known)} for cut, (known, _) in cuts.items()},
+        **({"labels": {"match": "contains"}} if "answers" in first else {}),
+        **({"clusters": {"by": _one(examples, by)}} if by else {}),
     }
-    if "answers" in lines[0]:
-        manifest["labels"] = {"match": "contains"}
-    tensors = {"reference.right": np.zeros((2, len(lines)), np.int64)}
-    names = dict.fromkeys(name for each in alike for name in each)
-    found = {name: np.array([str(each.get(name, "")) for each in alike]) for name in names}
-    _add_clusters(manifest, tensors, examples, found)
-    manifest["slices"] = {}
-    for cut, values in cuts.items():
-        tensors[f"slices.{cut}"], known = _codes(np.array(values), ())
-        manifest["slices"][cut] = {"values": list(known)}
-    return manifest, tensors
+    tensors = {f"slices.{cut}": _in_order(known, codes) for cut, (known, codes) in cuts.items()}
+    tensors["reference.right"] = _nothing((2, n), np.int64)
+    return manifest, tensors | ({"clusters": _numbered(alike)} if by else {})
 
 
-def _arrays(file: Path) -> dict[str, NDArray[Any]]:
-    """Read a file of arrays. Raises GoldenError."""
+def _told_apart(name: str) -> int:
+    """Return a number for the name of a cluster: names may be as many as examples, too many to be kept.
+
+    That two of a million names have the same number has a probability of one in ten million.
+    """
+    if name in _ALONE:
+        return -1
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
+
+
+def _in_order(known: Mapping[str, int], codes: NDArray[Any]) -> NDArray[Any]:
+    """Return codes [n] that count values in the order of their names, of such as count them as they came."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    from goldwatch.golden import tensors  # noqa: PLC0415 - as above
-
-    try:
-        if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as found:
-                return {name.removeprefix("inputs."): found[name] for name in found.files}
-        if file.suffix == ".safetensors":
-            header = tensors.read_header(file)
-            return {name.removeprefix("inputs."): tensors.map_tensor(where) for name, where in header.items()}
-    except (OSError, ValueError) as error:
-        raise GoldenError(file, f"cannot be read: {error}") from None
-    raise GoldenError(file, "is no file of examples; expected .npz, .safetensors or .jsonl")
+    place = np.argsort([known[name] for name in sorted(known)])
+    return column(len(codes), np.int64, lambda rows: place[codes[rows]])
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Read a file of lines. Raises GoldenError with the line."""
-    number = 0
-    try:
-        with file.open() as stream:
-            for number, line in enumerate(stream, 1):
-                found = json.loads(line)
-                if not (isinstance(found, dict) and isinstance(found.get("inputs"), dict) and found["inputs"]):
-                    raise GoldenError(file, f'line {number}: expected an object with "inputs" by name')
-                yield {key: found[key] for key in _KEYS if key in found}
-    except (OSError, ValueError) as error:
-        raise GoldenError(file, f"line {number}: {error}") from None
-    if not number:
-        raise GoldenError(file, "holds no example")
+def _example(lines: Lines, row: int) -> dict[str, Any]:
+    found = lines[row]
+    if not (isinstance(found.get("inputs"), dict) and found["inputs"]):
+        raise lines.error(row, 'expected an object with "inputs" by name')
+    return found
+
+
+def _unanswered(lines: Lines, output: str) -> Iterator[dict[str, Any]]:
+    """Yield what a golden set keeps in its lines, with an empty answer each."""
+    for line in lines:
+        yield {key: line[key] for key in ("inputs", "answers") if key in line} | {"outputs": {output: ""}}

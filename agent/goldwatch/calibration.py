@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from goldwatch.judgement import Judgement, Validity
 from goldwatch.pipeline import judge, replay
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.scratch import blocks, column, zeros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,19 +91,19 @@ def _calibrated(
 ) -> Calibrated:
     made_with: dict[str, str] = {}
     for number in range(1, wanted.replays + 1):
-        judgement = _once(assignment, workers, kept / f"{number}.npz")
+        judgement = _once(assignment, workers, kept / f"{number}.safetensors")
         told(number, judgement)
         if number == 1:
             _check_same_model(assignment, judgement)
             made_with = _made_with(assignment, judgement)
-    files = [str(kept / f"{number}.npz") for number in range(1, wanted.replays + 1)]
+    files = [str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1)]
     facts = {"version": wanted.version, "made_with": made_with}
     return Calibrated(**_frozen(assignment, workers, wanted.folder, files, facts))
 
 
 def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> Assignment:
     """Return the assignment over a set, for now, whose reference outputs are the answers of one replay."""
-    file, folder = kept / "outputs.npz", kept / "answers"
+    file, folder = kept / "outputs.safetensors", kept / "answers"
     _once(assignment, workers, file, outputs=True)
     _frozen(assignment, workers, folder, [str(file), str(file)], {"outputs": str(file)})
     return replace(assignment, golden=inspect(workers, Golden(name=assignment.golden.name, path=folder)))
@@ -155,23 +156,34 @@ def keep(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict
     """
     import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
 
+    from goldwatch.golden import tensors  # noqa: PLC0415 - as numpy
     from goldwatch.score.tasks import judged  # noqa: PLC0415 - as numpy
 
     with replayed(argument, descriptors) as (golden, columns):
-        answered = columns.array("outcome") == Outcome.OK
+        n, outcome = golden.examples, columns.array("outcome")
+        answered = column(n, np.bool_, lambda rows: outcome[rows] == Outcome.OK)
         if not answered.all():
-            missing, first = int(np.count_nonzero(~answered)), int(np.argmin(answered))
+            missing, first = n - int(np.count_nonzero(answered)), int(np.argmin(answered))
             raise GoldenError(golden.path, f"{missing:,} examples were not answered, the first is example {first}")
         outputs = {name: columns.array(f"output.{name}") for name in golden.manifest.outputs}
         task = judged(golden)
-        found = {"right": task.right(outputs), "distances": task.distance(outputs, answered).astype(np.float32)}
+        found = {"right": task.right(outputs), "distances": _as_float32(task.distance(outputs, answered))}
         found["moved"] = np.asarray(task.difference(outputs, answered).moved)
         if (scores := task.score(outputs, answered)) is not None:
-            found["scores"] = scores.astype(np.float32)
+            found["scores"] = _as_float32(scores)
         if argument["outputs"]:
-            found |= {f"outputs.{name}": values for name, values in outputs.items()}
-        np.savez(argument["file"], allow_pickle=False, **found)
+            found |= {f"outputs.{name}": _stored(values) for name, values in outputs.items()}
+        tensors.write(Path(argument["file"]), found)
         return {}
+
+
+def _as_float32(values: NDArray[Any]) -> NDArray[Any]:
+    return column(len(values), "float32", values.__getitem__)
+
+
+def _stored(values: NDArray[Any]) -> NDArray[Any]:
+    """Return outputs [n, ...] as a file of tensors holds them: text as its bytes [n, most bytes]."""
+    return values.view("uint8").reshape(len(values), -1) if values.dtype.kind == "S" else values
 
 
 def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
@@ -182,12 +194,16 @@ def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> di
     """
     import numpy as np  # noqa: PLC0415 - as above
 
+    from goldwatch.golden import arrays  # noqa: PLC0415 - as above
     from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - as above
 
     golden = open_as(Path(argument["path"]), argument["digest"])
-    replays = [dict(np.load(file, allow_pickle=False)) for file in argument["files"]]
+    replays = [arrays.read(Path(file)) for file in argument["files"]]
     half = -(-len(replays) // 2)
-    right = np.array([replay["right"] for replay in replays], dtype=np.int64)
+    right = zeros((2, golden.examples), np.int64)
+    for number, each in enumerate(replays):
+        for rows in blocks(golden.examples):
+            right[int(number >= half), rows] += each["right"][rows]
     moved = max(int(replay["moved"]) for replay in replays)
     manifest = golden.manifest.model_dump(mode="json", exclude_none=True, exclude={"format", "files"})
     manifest["version"] = argument["version"] or golden.version
@@ -197,28 +213,32 @@ def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> di
         "made_with": argument.get("made_with", {}),
     }
     tensors = {name: golden.tensor(name) for name in golden.manifest.tensors() if not name.startswith("reference.")}
-    tensors["reference.right"] = np.stack([right[:half].sum(axis=0), right[half:].sum(axis=0)])
+    tensors["reference.right"] = right
     if moved:
         kept = [name for name in KEPT if name in replays[0]]
         manifest["reference"]["keeps"] = kept
-        tensors |= {f"reference.{name}": np.stack([replay[name] for replay in replays]) for name in kept}
-    lines = list(golden.lines()) if golden.manifest.has_lines else []
-    if argument["outputs"]:
-        _take_outputs(golden, dict(np.load(argument["outputs"], allow_pickle=False)), tensors, lines)
+        tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in kept}
+    answers = arrays.read(Path(argument["outputs"])) if argument["outputs"] else {}
+    texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
+    tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}
+    lines = _lines(golden, {n: answers[f"outputs.{n}"] for n in texts if answers}) if golden.manifest.has_lines else ()
     found = freeze(Path(argument["folder"]), manifest, tensors, lines)
-    return asdict(Calibrated(str(found), found.digest, moved == 0, float(right.mean()), moved))
+    accuracy = float(right.sum()) / (len(replays) * golden.examples)
+    return asdict(Calibrated(str(found), found.digest, moved == 0, accuracy, moved))
 
 
-def _take_outputs(
-    golden: GoldenSet,
-    answers: Mapping[str, NDArray[Any]],
-    tensors: dict[str, NDArray[Any]],
-    lines: list[dict[str, Any]],
-) -> None:
-    """Put answers in the place of the reference outputs: tensors and text."""
-    for name, spec in golden.manifest.outputs.items():
-        if spec.in_lines:
-            for line, text in zip(lines, answers[f"outputs.{name}"], strict=True):
-                line["outputs"][name] = text.decode("utf-8", "replace")
-        else:
-            tensors[f"outputs.{name}"] = answers[f"outputs.{name}"]
+def _stacked(replays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return values of every replay [replays, n]."""
+    found = zeros((len(replays), len(replays[0])), replays[0].dtype)
+    for values, into in zip(replays, found, strict=True):
+        for rows in blocks(len(values)):
+            into[rows] = values[rows]
+    return found
+
+
+def _lines(golden: GoldenSet, answers: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the examples of a set, with other texts, the bytes of each [n, most bytes], for reference outputs."""
+    for index, line in enumerate(golden.lines()):
+        for name, texts in answers.items():
+            line["outputs"][name] = texts[index].tobytes().rstrip(b"\0").decode("utf-8", "replace")
+        yield line

@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from goldwatch.energy.attribution import Energy
@@ -21,6 +22,7 @@ from goldwatch.pipeline import judge, replay, run
 from goldwatch.replay.engine import Replay
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.score.latency import quantiles
+from goldwatch.scratch import ascending, numbers
 
 ERROR = 0.01
 """The probability of calling any of a board's differences in accuracy real when none is (Bonferroni over the rows)."""
@@ -205,7 +207,7 @@ def _row(
     limit: float,
 ) -> Row:
     valid = [j for j in judgements if j.validity is Validity.VALID]
-    latencies_s = [latency_s for j in valid for latency_s in j.latencies_s]
+    latencies_s = numbers(chain.from_iterable(j.latencies_s for j in valid), sum(len(j.latencies_s) for j in valid))
     throughputs = [j.throughput for j in valid if j.throughput is not None]
     return Row(
         assignment=assignment,
@@ -221,7 +223,7 @@ def _row(
 def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | None:
     """Compare the medians round by round. Two rounds at least are needed for an interval."""
     logs = [
-        math.log(statistics.median(first.latencies_s) / statistics.median(other.latencies_s))
+        math.log(_median(first.latencies_s) / _median(other.latencies_s))
         for first, other in zip(firsts, others, strict=True)
         if first.validity is Validity.VALID and other.validity is Validity.VALID
     ]
@@ -232,6 +234,11 @@ def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | 
     half = float(stdtrit(len(logs) - 1, 0.995)) * statistics.stdev(logs) / math.sqrt(len(logs))
     middle = statistics.fmean(logs)
     return Speed(math.exp(middle), math.exp(middle - half), math.exp(middle + half))
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered, half = ascending(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def sort_key(column: str) -> Any:  # noqa: ANN401 - what `sorted` takes

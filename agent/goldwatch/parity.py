@@ -15,6 +15,7 @@ from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.score.agreement import not_a_number
 from goldwatch.score.tasks import cosines, judged
+from goldwatch.scratch import blocks
 
 
 def parity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
@@ -35,17 +36,25 @@ def parity(argument: dict[str, Any], descriptors: list[int], emit: object) -> di
 
 
 def _compare(golden: GoldenSet, first: Columns, other: Columns) -> dict[str, Any]:
-    both = (first.array("outcome") == Outcome.OK) & (other.array("outcome") == Outcome.OK)
+    outcomes = first.array("outcome"), other.array("outcome")
     task, specs = judged(golden), golden.manifest.outputs
     ours, theirs = ({name: columns.array(f"output.{name}") for name in specs} for columns in (first, other))
-    right, right_too = task.right(ours) & both, task.right(theirs) & both
-    only_first, only_other = (int(np.count_nonzero(a & ~b)) for a, b in ((right, right_too), (right_too, right)))
-    pairs = [(_flat(ours[n][both]), _flat(theirs[n][both])) for n, spec in specs.items() if not spec.in_lines]
+    right, right_too, same = task.right(ours), task.right(theirs), task.same(ours, theirs)
+    numbers = [name for name, spec in specs.items() if not spec.in_lines]
+    counts, largest, cosine = np.zeros(4, dtype=np.int64), 0.0, 1.0
+    for rows in blocks(golden.examples, sum(ours[name][:1].size for name in numbers)):
+        both = np.logical_and(*(outcome[rows] == Outcome.OK for outcome in outcomes))
+        a, b = right[rows] & both, right_too[rows] & both
+        counts += [np.count_nonzero(which) for which in (both, both & ~same[rows], a & ~b, b & ~a)]
+        for mine, its in ((_flat(ours[name][rows][both]), _flat(theirs[name][rows][both])) for name in numbers):
+            largest = float(np.maximum(largest, np.abs(mine - its).max(initial=0.0)))
+            cosine = float(np.minimum(cosine, cosines(mine, its).min(initial=1.0)))
+    compared, flips, only_first, only_other = counts.tolist()
     return {
-        "compared": int(both.sum()),
-        "flips": int(np.count_nonzero(both & ~task.same(ours, theirs))),
-        "largest": max((float(np.abs(a - b).max(initial=0.0)) for a, b in pairs), default=0.0),
-        "cosine": min((float(cosines(a, b).min(initial=1.0)) for a, b in pairs), default=1.0),
+        "compared": compared,
+        "flips": flips,
+        "largest": largest,
+        "cosine": cosine,
         "only_first": only_first,
         "only_other": only_other,
         "p_value": mcnemar(only_first, only_other),

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 OWN_BYTES = 1 << 18
 """A column up to this size is memory of the process."""
 
-_VALUES_AT_ONCE = 1 << 18
+_VALUES_AT_ONCE = 1 << 16
 
 
 def blocks(rows: int, width: int = 1) -> Iterator[slice]:
-    """Yield the rows in turn, so many at once that they hold about 260,000 values of `width` a row."""
+    """Yield the rows in turn, so many at once that they hold about 65,000 values of `width` a row."""
     step = max(1, _VALUES_AT_ONCE // max(width, 1))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
@@ -55,6 +55,20 @@ def column(rows: int, dtype: DTypeLike, values: Callable[[slice], Any], width: i
     for some in blocks(rows, width):
         found[some] = values(some)
     return found
+
+
+def distinct(values: NDArray[Any]) -> NDArray[Any]:
+    """Return what is different among values [n], in rising order."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    ordered, end = column(len(values), values.dtype, values.__getitem__), 0
+    ordered.sort()
+    for rows in blocks(len(ordered)):
+        some = np.unique(ordered[rows])
+        some = some[1:] if end and some[0] == ordered[end - 1] else some
+        ordered[end : end + len(some)] = some
+        end += len(some)
+    return ordered[:end]
 
 
 def numbers(values: Iterable[float], most: int) -> Sequence[float]:

@@ -7,7 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def freeze(
     try:
         unfinished.mkdir()
         arrays = {name: _array(folder, name, values) for name, values in tensors.items()}
-        _write(unfinished, manifest, arrays, list(examples))
+        _write(unfinished, manifest, arrays, iter(examples))
         GoldenSet.open(unfinished).check_values()
         unfinished.rename(folder)
         _synchronise(folder.parent)
@@ -65,12 +66,12 @@ def _write(
     folder: Path,
     manifest: Mapping[str, Any],
     tensors: Mapping[str, NDArray[Any]],
-    examples: Sequence[Mapping[str, Any]],
+    examples: Iterator[Mapping[str, Any]],
 ) -> None:
     stored.write(folder / TENSORS, tensors)
     files = [folder / TENSORS]
-    if examples:
-        text.write(folder / text.LINES, examples)
+    if (first := next(examples, None)) is not None:
+        text.write(folder / text.LINES, chain([first], examples))
         files.append(folder / text.LINES)
     whole = {"format": FORMAT, **manifest, "files": {file.name: _entry(file) for file in files}}
     try:

@@ -45,6 +45,7 @@ _LENGTH_BYTES = 8
 _MOST_HEADER_BYTES = 100_000_000
 _MOST_AXES = 32  # numpy 1.26 has no more
 _ALIGNMENT = 64
+_VALUES_AT_ONCE = 1 << 16
 _METADATA = "__metadata__"
 
 
@@ -104,8 +105,6 @@ def write(file: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
 
     Raises GoldenError for a name or dtype that the format does not have, OSError if the file cannot be written.
     """
-    import numpy as np  # noqa: PLC0415
-
     header: dict[str, Any] = {}
     end = 0
     # Without holes between tensors, the widest dtypes first are all aligned.
@@ -122,8 +121,23 @@ def write(file: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
     with file.open("xb") as stream:
         stream.write(len(encoded).to_bytes(_LENGTH_BYTES, "little") + encoded)
         for _, array in ordered:
-            # Not ascontiguousarray, which makes a vector of a scalar.
-            np.asarray(array, array.dtype.newbyteorder("<"), order="C").tofile(stream)
+            for some in _pieces(array):
+                stream.write(some)
+
+
+def _pieces(array: NDArray[Any]) -> Iterator[bytes]:
+    """Yield the values, little-endian in C order, so few at once that they need little memory of their own."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    found = np.nditer(
+        array,
+        ["external_loop", "buffered", "zerosize_ok"],
+        op_dtypes=array.dtype.newbyteorder("<"),
+        order="C",
+        casting="equiv",
+        buffersize=_VALUES_AT_ONCE,
+    )
+    return (np.asarray(some).tobytes() for some in found)
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -88,7 +88,10 @@ class _Classification:
         return difference(outputs, answered, self._expected)
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        return np.asarray(outputs[self._decision].argmax(axis=1) == others[self._decision].argmax(axis=1))
+        now, its = outputs[self._decision], others[self._decision]
+        return column(
+            len(now), np.bool_, lambda rows: now[rows].argmax(axis=1) == its[rows].argmax(axis=1), now.shape[1]
+        )
 
     def score(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
         return None
@@ -152,7 +155,8 @@ class _Generation:
         return summary(answered, marks, flip, Cuts(self._slices, self._codes, _TEXT_WIDTH))
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        return np.asarray(outputs[self._decision] == others[self._decision])
+        kept, its = outputs[self._decision], others[self._decision]
+        return self._column(np.bool_, lambda rows: kept[rows] == its[rows])
 
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return token F1 where there are answers that count as right, and else chrF against the reference."""
@@ -259,8 +263,13 @@ class _Embedding:
         return summary(answered, marks, flip, Cuts(self._slices, self._expected.clusters))
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        apart = np.abs(outputs[self._decision].astype(np.float64) - others[self._decision].astype(np.float64))
-        return np.asarray(apart.max(axis=1, initial=0.0) <= self._expected.tolerances[self._decision])
+        now, its, allowed = outputs[self._decision], others[self._decision], self._expected.tolerances[self._decision]
+
+        def near(rows: slice) -> BoolArray:
+            apart = np.abs(now[rows].astype(np.float64) - its[rows].astype(np.float64))
+            return np.asarray(apart.max(axis=1, initial=0.0) <= allowed)
+
+        return column(self._examples, np.bool_, near, now.shape[1])
 
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return the cosine similarity; below 0 is as unlike as a score can say."""
