@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from goldwatch.alert import Alert
+from goldwatch.energy.allowance import Charge
 from goldwatch.event import Event
 from goldwatch.history import History
 from goldwatch.judgement import Severity, Validity
@@ -213,3 +214,34 @@ def test_what_was_known_is_overwritten_field_by_field(ledger: Ledger) -> None:
     ledger.record(judgement(), {}, circumstances={"version": "2"})
     assert ledger.circumstances(*KEY) == {"version": "2", "node": "a"}
     assert ledger.circumstances("other", "served") == {}
+
+
+def charged(ended_at: float, joules: float | None, *, measuring: bool = False, examples: int = 10) -> Charge:
+    return Charge(*KEY, DIGEST, measuring, ended_at, examples, joules)
+
+
+def test_charges_are_settled_priced_and_taken_back(ledger: Ledger) -> None:
+    begun = [charged(100.0, None), charged(100.0, None, measuring=True)]
+    first, second = ledger.charge(begun)
+    assert ledger.charges(99.0, target="served") == ledger.charges(99.0, watch="digits") == begun
+    assert ledger.charges(100.0, target="served") == ledger.charges(0.0, watch="other") == []
+    assert ledger.measured_charge(*KEY, DIGEST) is None
+    (third,) = ledger.charge([charged(200.0, None)])
+    measured = charged(150.0, 60.0, measuring=True, examples=30)
+    ledger.settle_charges({first: charged(150.0, None), second: measured}, 2.0)
+    ledger.settle_charges({third: charged(210.0, 0.0, examples=0)}, 2.0)
+    assert ledger.charges(0.0, target="served") == [charged(150.0, 20.0), measured]
+    assert ledger.measured_charge(*KEY, DIGEST) == measured
+    assert ledger.measured_charge(*KEY, "sha256:other") is None
+
+
+def test_charges_that_count_no_more_are_forgotten_but_for_what_was_measured(ledger: Ledger) -> None:
+    day_s = 86_400.0
+    ledger.charge([charged(0.0, 1.0), charged(0.0, 2.0, measuring=True)])
+    ledger.charge([charged(3 * day_s, 3.0)])
+    assert [c.joules for c in ledger.charges(-1.0, target="served")] == [2.0, 3.0]
+    ledger.charge([charged(91 * day_s, 4.0, measuring=True)])
+    assert [c.joules for c in ledger.charges(-1.0, target="served")] == [4.0]
+    measured = ledger.measured_charge(*KEY, DIGEST)
+    assert measured is not None
+    assert measured.joules == 4.0

@@ -27,6 +27,9 @@ __all__ = ["Ledger", "LedgerError", "add_silence", "end_silences", "forget"]
 _KEPT_S = 90 * 86_400.0
 """Replays, with what hangs on them, are kept for so long; alerts, events and evidence for ever."""
 
+_CHARGES_KEPT_S = 2 * 86_400.0
+"""The longest time of a budget of energy is a day, and a charge is made at most a deadline before it ends."""
+
 _SCHEMA = """
 CREATE TABLE replays (
     id INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, started_at REAL NOT NULL,
@@ -75,6 +78,9 @@ CREATE TABLE charges (
 ) STRICT;
 CREATE INDEX charges_by_watch ON charges (watch, ended_at);
 CREATE INDEX charges_by_target ON charges (target, ended_at);
+CREATE INDEX charges_of_replays ON charges (ended_at) WHERE NOT measuring;
+CREATE INDEX charges_of_measurements ON charges (watch, target, id) WHERE measuring;
+CREATE INDEX charges_without_price ON charges (watch, target) WHERE joules IS NULL;
 """
 _MIGRATIONS = {
     1: """
@@ -164,7 +170,11 @@ class Ledger(History):
         with self._lock, self._db:
             found = []
             for c in charges:
-                self._db.execute("DELETE FROM charges WHERE ended_at < ?", (c.ended_at - _KEPT_S,))
+                old = "DELETE FROM charges WHERE NOT measuring AND ended_at < ?"
+                self._db.execute(old, (c.ended_at - _CHARGES_KEPT_S,))
+                if c.measuring:
+                    old = "DELETE FROM charges WHERE measuring AND watch = ? AND target = ? AND ended_at < ?"
+                    self._db.execute(old, (c.watch, c.target, c.ended_at - _KEPT_S))
                 row = (c.watch, c.target, c.golden_digest, c.measuring, c.ended_at, c.examples, c.joules)
                 found.append(self._db.execute("INSERT INTO charges VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid)
             return [number for number in found if number is not None]

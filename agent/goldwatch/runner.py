@@ -276,7 +276,7 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
         | ({"reasons": list(judgement.reasons)} if judgement.reasons else {})
         | ({"joules": f"{judgement.energy.gross_per_inference_j}"} if judgement.energy is not None else {})
         | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {})
-        | (_charged(judgement) if judgement.energy_charged is not None else {})
+        | _charged(judgement)
         | ({"held_s": round(seen.held_s, 3), "waited_s": round(seen.waited_s, 3)} if seen is not None else {}),
     )
     for check in judgement.checks:
@@ -284,6 +284,8 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
             log.warning("a check of the referee failed", extra=where | {"check": check.name, "reason": check.reason})
     if seen is not None and seen.unreadable:
         log.warning("how busy the target is cannot be read", extra=where | {"reason": seen.unreadable})
+    if judgement.energy_missing and judgement.energy_charged is not None and judgement.energy_charged.not_kept:
+        log.warning("a budget of energy is not kept", extra=where | {"reason": judgement.energy_missing})
     for monitor, reason in refused.items():
         log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})
     for event in settled.events:
@@ -294,12 +296,10 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
 
 
 def _charged(judgement: Judgement) -> dict[str, str]:
-    """Say what a replay was charged with, or why the budget is not kept."""
+    """Say what a replay was charged with, where energy has a budget."""
     found = judgement.energy_charged
-    if found is None or judgement.skipped:
+    if found is None or found.joules is None or judgement.skipped:
         return {}
-    if found.joules is None:
-        return {"charged": found.not_kept}
     return {"charged": f"{in_words(found.joules)}; {in_words(found.taken_j)} of {found.budget} are taken"}
 
 

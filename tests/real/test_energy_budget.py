@@ -32,7 +32,7 @@ CONFIG = """\
 targets:
   digits: {{probe: onnx-runtime, file: {digits}/digits.onnx, threads: 1, energy_at_most: {budget}}}
 golden: {{digits: {digits}/golden}}
-watches: {{digits: {{every: 10m, jitter: 0s}}}}
+watches: {{digits: {{every: 10m, jitter: 0s, load: {{time_limit: 1m}}}}}}
 energy: {{windows: 3, meters: {{package: {{kind: rapl, exclusive: true}}}}}}
 """
 IDLE_W, LOADED_W = 50.0, 5000.0
