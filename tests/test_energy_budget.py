@@ -160,10 +160,37 @@ def test_a_measurement_without_room_is_left_out_and_the_replay_is_not(tmp_path: 
             "`energy_at_most` of target one (1300 J per hour) has no room for the 1,000 J of a measurement"
         )
         assert agent.taken_j() == 1200.0
-        agent.clock.advance(700)
+        agent.clock.advance(1300)
         again = agent.replay(watched, found(1.0))
         assert isinstance(again, Admitted)
         assert again.metered
+
+
+def test_replays_leave_room_for_the_next_measurement(tmp_path: Path) -> None:
+    """All that is due is more than the budget: a price that nobody measures anew would be that of an older model."""
+    watched = assigned(tmp_path, "1.5 kJ per hour")["a", "one"]
+    with Agent(tmp_path) as agent:
+        agent.replay(watched, found(1.0))
+        replays = measurements = 0
+        for _ in range(12 * 12):  # twelve hours, and energy is due to be measured at each replay that has room
+            agent.clock.advance(299)
+            admitted = agent.replay(watched, found(1.0))
+            replays += isinstance(admitted, Admitted)
+            measurements += isinstance(admitted, Admitted) and admitted.metered
+        assert measurements >= 9
+        assert replays >= 40
+
+
+def test_what_is_held_for_a_measurement_is_told(tmp_path: Path) -> None:
+    watched = assigned(tmp_path, "1.15 kJ per hour")["a", "one"]
+    with Agent(tmp_path) as agent:
+        agent.replay(watched, found(1.0))
+        agent.clock.advance(3601)
+        assert isinstance(agent.replay(watched), Admitted)  # another watch has the machine: energy is not measured
+        agent.clock.advance(3000)
+        full = agent.budgets.admit(watched)
+        assert isinstance(full, NoRoom)
+        assert "a replay takes up to 100 J, and 100 J are taken, 1,000 J held for a measurement; room in " in full.why
 
 
 def test_a_measurement_without_a_figure_is_charged_by_the_one_before(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from goldwatch.config import format_duration, format_energy_budget
@@ -54,13 +54,25 @@ class _Budget:
     allowance: Allowance
     charges: list[Charge]
 
-    def room_at(self, joules: float, key: tuple[str, str], now: float, *, spread: bool) -> float:
-        """Return when a replay of a watch on a target may begin: also, if `spread`, away from the one before it."""
-        at = self.allowance.room_at(self.charges, joules, now)
+    def held_j(self, joules: float, measured: Charge | None, now: float) -> float:
+        """Return what a replay leaves to the next measurement, if both have room together.
+
+        Replays, which are many and small, would else take all room as it comes, and the price of an example grow old.
+        """
+        if measured is None or measured.joules is None or joules + measured.joules > self.allowance.joules:
+            return 0.0
+        key = (measured.watch, measured.target)
         counted = self.allowance.counted(self.charges, now)
+        return max(measured.joules - _sum_j(c for c in counted if c.measuring and (c.watch, c.target) == key), 0.0)
+
+    def room_at(self, replay: Charge, held_j: float, now: float, *, spread: bool) -> float:
+        """Return when a replay may begin, and leave so much: also, if `spread`, away from the one before it."""
+        at = self.allowance.room_at(self.charges, (replay.joules or 0.0) + held_j, now)
+        counted = self.allowance.counted(self.charges, now)
+        key = (replay.watch, replay.target)
         own = [c for c in counted if (c.watch, c.target) == key and not c.measuring]
         if spread and own:
-            measured_j = math.fsum(c.joules or 0.0 for c in counted if c.measuring)
+            measured_j = _sum_j(c for c in counted if c.measuring) + held_j
             at = max(at, own[-1].ended_at + self.allowance.spread_s(own[-1].joules or 0.0, measured_j))
         return at
 
@@ -91,10 +103,14 @@ class EnergyBudgets:
             plan = dataclasses.replace(plan_of(assignment), pairs=pairs_of(assignment) if referee else 0)
             replay = _charge(assignment, plan.asked(len(plan.examples)), each_j, now)
             wanted_j = replay.joules or 0.0
-            room = [(b.room_at(wanted_j, assignment.key, now, spread=not confirming), b) for b in budgets]
-            at, tightest = max(room, key=lambda found: found[0])
+            room = []
+            for b in budgets:
+                held_j = 0.0 if confirming else b.held_j(wanted_j, measured, now)
+                room.append((b.room_at(replay, held_j, now, spread=not confirming), held_j, b))
+            at, held_j, tightest = max(room, key=lambda found: found[0])
             if at > now:
-                return NoRoom(at - now, _why(assignment, tightest, wanted_j, at, now), _state(budgets, 0.0, now))
+                why = _why(assignment, tightest, (wanted_j, held_j), at, now)
+                return NoRoom(at - now, why, _state(budgets, 0.0, now))
             charges, unmeasured = [replay], ""
             if metered:
                 measurement = _charge(assignment, measured.examples if measured else 0, each_j, now, measuring=True)
@@ -156,15 +172,21 @@ def _charge(
     return Charge(*assignment.key, assignment.golden.digest, measuring, ends_at, examples, joules)
 
 
-def _why(assignment: Assignment, budget: _Budget, joules: float, at: float, now: float) -> str:
+def _sum_j(charges: Iterable[Charge]) -> float:
+    return math.fsum(charge.joules or 0.0 for charge in charges)
+
+
+def _why(assignment: Assignment, budget: _Budget, wanted_j: tuple[float, float], at: float, now: float) -> str:
+    """Say why there is no room for a replay, and what is held for a measurement, until `at`."""
+    joules, held_j = wanted_j
     most, every_s = budget.allowance, mean_interval_s(assignment.watch.every)
     needed_j = joules * most.per_s / every_s
     told = f"{budget.words} has no room: a replay takes up to {in_words(joules)}"
     if at == math.inf:
         return f"{told}, which is more than all of it; raise it, or replay fewer examples"
-    told += (
-        f", and {in_words(most.taken_j(budget.charges, now))} are taken; room in {format_duration(math.ceil(at - now))}"
-    )
+    told += f", and {in_words(most.taken_j(budget.charges, now))} are taken"
+    told += f", {in_words(held_j)} held for a measurement" if held_j else ""
+    told += f"; room in {format_duration(math.ceil(at - now))}"
     if needed_j > most.joules:
         often = format_energy_budget(dataclasses.replace(most, joules=float(f"{needed_j:.3g}")))
         told += f"; all replays, every {format_duration(round(every_s, 3))}, would take {often}"
