@@ -171,13 +171,15 @@ def test_replays_leave_room_for_the_next_measurement(tmp_path: Path) -> None:
     watched = assigned(tmp_path, "1.5 kJ per hour")["a", "one"]
     with Agent(tmp_path) as agent:
         agent.replay(watched, found(1.0))
-        replays = measurements = 0
-        for _ in range(12 * 12):  # twelve hours, and energy is due to be measured at each replay that has room
+        replays, measured_at = 0, [agent.clock.time()]
+        for _ in range(12 * 12):  # twelve hours, in which energy is due to be measured every two
             agent.clock.advance(299)
-            admitted = agent.replay(watched, found(1.0))
-            replays += isinstance(admitted, Admitted)
-            measurements += isinstance(admitted, Admitted) and admitted.metered
-        assert measurements >= 9
+            due = agent.clock.time() - measured_at[-1] >= 7200
+            admitted = agent.replay(watched, found(1.0) if due else None)
+            if isinstance(admitted, Admitted):
+                replays += 1
+                measured_at += [agent.clock.time()] if due and admitted.metered else []
+        assert len(measured_at) == 6
         assert replays >= 40
 
 
