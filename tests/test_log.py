@@ -65,3 +65,9 @@ def test_what_is_below_the_level_is_not_said(capsys: pytest.CaptureFixture[str])
     log.info("replayed")
     log.warning("skipped")
     assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == ["warning"]
+
+
+def test_the_scheduler_does_not_tell_of_skips_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("human", "debug")
+    logging.getLogger("apscheduler.scheduler").warning("skipped: maximum number of running instances reached")
+    assert capsys.readouterr().err == ""

@@ -16,6 +16,7 @@ def set_up(style: Literal["human", "json"], level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Human())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # of what it skips, the service tells in our words
 
 
 class _Human(logging.Formatter):

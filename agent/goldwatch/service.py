@@ -10,13 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
 from goldwatch import __version__
 from goldwatch.agenda import Agenda, Key, Missed, Turn
-from goldwatch.chores import Chores
 from goldwatch.config import Config
 from goldwatch.drift.tap import Taps
 from goldwatch.export import cardinality, measurement, standing
@@ -80,7 +82,7 @@ class Service:
         self._status: Status | None = None
         self._taps = Taps()
         self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because, lambda: self._status, self._taps)
-        self._chores = Chores()
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._replays = ThreadPoolExecutor(_MOST_CONCURRENT, "replays")  # a thread is started when it is needed
         self._stopping = threading.Event()
         self._in_force: InForce | None = None
@@ -111,10 +113,11 @@ class Service:
         self._runner = Runner(
             self._workers, self._ledger, self._exporters, halt, self._observer, self._rollout, self._taps
         )
-        self._chores.start(_REAP_EVERY_S, self._reap)
-        self._chores.start(_READ_EVERY_S, self._read_logs)
-        self._chores.start(_LOOK_EVERY_S, self._look)
-        self._chores.start(_SWEEP_EVERY_S, self._sweep)
+        self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
+        self._scheduler.add_job(self._read_logs, "interval", seconds=_READ_EVERY_S, id="read", max_instances=1)
+        self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
+        self._scheduler.add_job(self._sweep, "interval", seconds=_SWEEP_EVERY_S, id="sweep")
+        self._scheduler.start()
         self._introduce(wanted.config)
         self._enforce(wanted)
         self._start_task(self._dispatch())
@@ -150,7 +153,8 @@ class Service:
         """End everything within five seconds; a replay in flight is given up."""
         self._stopping.set()
         self._awake.set()
-        await self._chores.stop()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         await self._endpoints.stop()
         if self._status is not None:
             self._status.close()

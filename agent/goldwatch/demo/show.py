@@ -61,7 +61,8 @@ def run(seconds: float) -> int:
     """Show it; 0 for no limit. Returns the exit code: 0 if there was no alert before the damage and one after."""
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the model server too, as Ctrl-C does
-    logging.getLogger("goldwatch").addHandler(logging.NullHandler())  # the screen shows what the log would say
+    for name in ("goldwatch", "apscheduler"):  # the screen shows what the log would say
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         with tempfile.TemporaryDirectory(prefix="goldwatch-demo-") as folder, _server(Path(folder)) as address:
             return asyncio.run(_Demo(console, Path(folder), address).run(seconds))
