@@ -14,6 +14,7 @@ MEASURED = {
     "busy": "A client that is short of a processor: what it says of a server that is not",
     "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
+    "language": "One request at a time to a language model's server: goldwatch, a floor, AIPerf and others, in turns",
     "loadgen": "One request at a time, model in process: goldwatch, a bare loop, and MLPerf's LoadGen, in turns",
     "million": "A golden set of a million examples beside one of 10,000: built, checked, compared (minutes)",
     "monitors": "An update of a monitor over 10,000 examples",

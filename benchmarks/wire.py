@@ -59,11 +59,11 @@ def measure() -> list[Figure]:
 def _over_http(nginx: str) -> list[Figure]:
     with wire_servers.http(nginx) as address:
         turns = {
-            "wrk": lambda: _wrk(address),
+            "wrk": lambda: wrk(f"{address}/v2/models/digits/infer", _bodies()[0].decode()),
             "goldwatch": lambda: _ours(f"{_PROBES}:OpenInference", address),
             "http.client": lambda: _of(bare_facts("http", address, COUNT)),
         }
-        return _beside("HTTP", turns | _others(address, ("locust", "locust-fast", "triton-http")))
+        return beside("HTTP", turns | _others(address, ("locust", "locust-fast", "triton-http")))
 
 
 def _over_grpc() -> list[Figure]:
@@ -72,7 +72,7 @@ def _over_grpc() -> list[Figure]:
             "grpcio": lambda: _of(bare_facts("grpc", address, COUNT)),
             "goldwatch": lambda: _ours(f"{_PROBES}_grpc:OpenInferenceGrpc", address),
         }
-        return _beside("gRPC", turns | _others(address, ("triton-grpc",)))
+        return beside("gRPC", turns | _others(address, ("triton-grpc",)))
 
 
 def _others(address: str, names: tuple[str, ...]) -> dict[str, Turn]:
@@ -89,10 +89,10 @@ def _other(name: str, address: str) -> Turn:
     return take
 
 
-def _beside(wire: str, turns: Mapping[str, Turn]) -> list[Figure]:
-    """Let the clients take turns. The first is the floor."""
+def beside(wire: str, turns: Mapping[str, Turn], rounds: int = ROUNDS) -> list[Figure]:
+    """Let the clients take turns and compare goldwatch with each. The first is the floor."""
     taken: dict[str, list[Taken]] = {name: [] for name in turns}
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         for name in list(turns)[:: 1 if turn % 2 else -1]:  # who goes first changes
             taken[name].append(turns[name]())
     found = []
@@ -124,17 +124,16 @@ def _ours(factory: str, address: str) -> Taken:
     return _of(ours_facts(factory, {"url": address, "model": "digits"}, COUNT, served=True))
 
 
-def _wrk(address: str) -> Taken:
+def wrk(url: str, body: str) -> Taken:
     """Run wrk with one connection. Its CPU is that of the whole process, which starts in a millisecond."""
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
         script = Path(folder) / "post.lua"
-        body = _bodies()[0].decode()
         script.write_text(
             f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.body = [[{body}]]\n"
         )
         command = ["wrk", "-t1", "-c1", f"-d{WRK_S}s", "--latency", "-s", str(script)]
         before = os.times()
-        done = subprocess.run([*command, f"{address}/v2/models/digits/infer"], check=True, stdout=subprocess.PIPE)
+        done = subprocess.run([*command, url], check=True, stdout=subprocess.PIPE)
         after = os.times()
     said = done.stdout.decode()
     if "Non-2xx" in said or "Socket errors" in said:

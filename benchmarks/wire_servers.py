@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,12 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen 127.0.0.1:{port};
-    location = /v2/models/digits/infer {{ return 200 '{answer}'; }}
-    location = /v2/models/digits {{ return 200 '{metadata}'; }}
+{locations}
     location / {{ return 200 '{{}}'; }}
   }}
 }}
 """
+_MOST_OF_A_PIECE = 3500
 
 
 def nginx() -> str | None:
@@ -64,20 +64,39 @@ def nginx() -> str | None:
 
 @contextlib.contextmanager
 def http(program: str) -> Iterator[str]:
-    """Run nginx and give its address."""
+    """Run nginx with the model of the digits and give its address."""
+    found = {"/v2/models/digits/infer": _ANSWER, "/v2/models/digits": _METADATA}
+    answers = {path: ("application/json", json.dumps(answer).encode()) for path, answer in found.items()}
+    with nginx_answering(program, answers) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def nginx_answering(program: str, answers: Mapping[str, tuple[str, bytes]]) -> Iterator[str]:
+    """Run nginx, which answers a request for each path with a content type and a body, and give its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
         config = Path(folder) / "nginx.conf"
-        contents = {"answer": json.dumps(_ANSWER), "metadata": json.dumps(_METADATA)}
-        config.write_text(_NGINX.format(folder=folder, port=port, **contents))
+        locations = "\n".join(_location(path, *answer) for path, answer in answers.items())
+        config.write_text(_NGINX.format(folder=folder, port=port, locations=locations))
         with subprocess.Popen([program, "-c", str(config)]) as process:
             try:
                 _until_it_listens(port)
                 yield f"http://127.0.0.1:{port}"
             finally:
                 process.terminate()
+
+
+def _location(path: str, content_type: str, body: bytes) -> str:
+    """Return the lines of nginx for one answer, whose body stands in pieces: one must be shorter than 4096 bytes."""
+    text = body.decode()
+    pieces = [text[i : i + _MOST_OF_A_PIECE] for i in range(0, len(text), _MOST_OF_A_PIECE)]
+    names = [f"$piece{i}" for i in range(len(pieces))]
+    sets = " ".join(f"set {name} '{piece}';" for name, piece in zip(names, pieces, strict=True))
+    answer = "".join(f"${{{name[1:]}}}" for name in names)
+    return f"    location = {path} {{ default_type {content_type}; {sets} return 200 {answer}; }}"
 
 
 def _until_it_listens(port: int) -> None:

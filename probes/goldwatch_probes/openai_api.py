@@ -5,7 +5,6 @@ vLLM, SGLang, TGI, llama.cpp, Ollama, hosted ones. https://platform.openai.com/d
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +24,18 @@ _PATHS = {"chat": "chat/completions", "completions": "completions", "embeddings"
 _MESSAGES = "messages"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Answers:
     """The answers to the examples of one batch, which are asked for one after the other."""
 
     answers: tuple[Answer, ...]
+    _read: tuple[Completion, ...] | None = None
+
+    def completions(self) -> tuple[Completion, ...]:
+        """Return what they say, which is read once: a stream is many lines of JSON. Raises BadAnswer."""
+        if self._read is None:
+            self._read = tuple(map(completion, self.answers))
+        return self._read
 
 
 class OpenAI(HttpProbe):
@@ -103,15 +109,15 @@ class OpenAI(HttpProbe):
                 raise BadAnswer("the vectors of one batch differ in length")
             return {self._options.output or "embedding": np.array(vectors, dtype=np.float32)}
         found: NDArray[Any] = np.empty(len(response.answers), dtype=object)
-        found[:] = [_told(completion(answer)) for answer in response.answers]
+        found[:] = [_told(each) for each in response.completions()]
         return {self._options.output or "text": found}
 
     def tokens(self, response: _Answers) -> Tokens:
         """Return what the one answer was made of. Raises BadAnswer."""
-        (answer,) = response.answers
         if self._options.api == "embeddings":
+            (answer,) = response.answers
             return Tokens(input=_count(parse_object(answer.body).get("usage"), "prompt_tokens"))
-        found = completion(answer)
+        (found,) = response.completions()
         return Tokens(
             first_s=found.first_s,
             input=_count(found.usage, "prompt_tokens"),
@@ -129,7 +135,7 @@ class OpenAI(HttpProbe):
             body |= {"stream_options": {"include_usage": True}} if streamed else {}
         raw = json.dumps(body | self._options.more).encode()
         request = self._opened().request(_PATHS[self._options.api], raw, JSON)
-        return dataclasses.replace(request, streamed=streamed)
+        return Request(request.written, streamed)
 
     def _prompt(self, name: str, prompt: str) -> dict[str, Any]:
         if self._options.api == "embeddings":
