@@ -231,6 +231,11 @@ def test_replays_are_spread_but_one_that_confirms_another_is_not(tmp_path: Path)
         full = agent.budgets.admit(watched)
         assert isinstance(full, NoRoom)
         assert full.wait_s == pytest.approx(3600 * 100 / 800)
+        assert full.why == (
+            "`energy_at_most` of target one (1 kJ per hour) is spread over the time, and the replay before has not had "
+            "its share of it: a replay takes up to 100 J, and 300 J are taken; room in 7m30s; all replays, every 5m, "
+            "would take 1200 J per hour"
+        )
         assert isinstance(agent.replay(watched, confirming=True), Admitted)
 
 

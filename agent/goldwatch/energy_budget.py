@@ -181,12 +181,14 @@ def _why(assignment: Assignment, budget: _Budget, wanted_j: tuple[float, float],
     joules, held_j = wanted_j
     most, every_s = budget.allowance, mean_interval_s(assignment.watch.every)
     needed_j = joules * most.per_s / every_s
-    told = f"{budget.words} has no room: a replay takes up to {in_words(joules)}"
+    told = f"a replay takes up to {in_words(joules)}"
     if at == math.inf:
-        return f"{told}, which is more than all of it; raise it, or replay fewer examples"
+        return f"{budget.words} has no room: {told}, which is more than all of it; raise it, or replay fewer examples"
     told += f", and {in_words(most.taken_j(budget.charges, now))} are taken"
     told += f", {in_words(held_j)} held for a measurement" if held_j else ""
-    told += f"; room in {format_duration(math.ceil(at - now))}"
+    full = most.room_at(budget.charges, joules + held_j, now) > now
+    how = "has no room" if full else "is spread over the time, and the replay before has not had its share of it"
+    told = f"{budget.words} {how}: {told}; room in {format_duration(math.ceil(at - now))}"
     if needed_j > most.joules:
         often = format_energy_budget(dataclasses.replace(most, joules=float(f"{needed_j:.3g}")))
         told += f"; all replays, every {format_duration(round(every_s, 3))}, would take {often}"

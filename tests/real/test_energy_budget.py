@@ -130,7 +130,9 @@ def test_replays_wait_are_skipped_and_go_on_as_the_budget_has_room(
         assert (skipped.validity, skipped.skipped, skipped.outcomes) == (Validity.INVALID, "energy", {})
         (why,) = skipped.reasons
         assert why.startswith("skipped, `energy_at_most` of target digits (")
-        assert " has no room: a replay takes up to " in why
+        assert (
+            ") is spread over the time, and the replay before has not had its share of it: a replay takes up to " in why
+        )
         assert all(v.state is State.UNKNOWN for v in skipped.verdicts)
         page = agent.exporter.render()[0].decode()
         assert 'goldwatch_replays_skipped_total{watch="digits",target="digits",reason="energy"} 1' in page
