@@ -16,10 +16,10 @@ import numpy as np
 import psutil
 import yaml
 
-from goldwatch import pipeline
 from goldwatch.golden.freeze import freeze
-from goldwatch.in_force import prepare
 from goldwatch.judgement import Validity
+from goldwatch.pipeline import pipeline
+from goldwatch.pipeline.in_force import prepare
 from goldwatch.replay.workers import Workers
 
 from benchmarks import language_servers, tree_cpu, wire

@@ -64,9 +64,9 @@ def _over_http(name: str, most_per_s: float) -> Figure:
 
 def _serve(pipe: Connection, most_per_s: float) -> None:
     """Serve the agent's endpoint with one tap, in a process of its own, until told to stop."""
-    from goldwatch import http  # noqa: PLC0415
     from goldwatch.config.live import Live  # noqa: PLC0415
     from goldwatch.drift.tap import Taps  # noqa: PLC0415
+    from goldwatch.web import http  # noqa: PLC0415
 
     http.MOST_EVENTS_PER_S = most_per_s
 

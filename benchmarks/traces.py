@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.otlp_traces import QUEUE, OtlpTraces
 from goldwatch.export.push import Backlog, Failures
-from goldwatch.in_force import Assignment, prepare
-from goldwatch.pipeline import Judged, run
+from goldwatch.pipeline.in_force import Assignment, prepare
+from goldwatch.pipeline.pipeline import Judged, run
 from goldwatch.replay.trace import Trace
 from goldwatch.replay.workers import Workers
 

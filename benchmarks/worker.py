@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.in_force import Assignment, prepare
-from goldwatch.pipeline import run
+from goldwatch.pipeline.in_force import Assignment, prepare
+from goldwatch.pipeline.pipeline import run
 from goldwatch.probe import Description
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.outcome import Outcome
@@ -91,7 +91,7 @@ def _judge(assignment: Assignment, workers: Workers) -> float:
         "states": {},
     }
     began = time.perf_counter()
-    workers.call("judge", "goldwatch.judge:judge", argument, (columns.fd,))
+    workers.call("judge", "goldwatch.judging.judge:judge", argument, (columns.fd,))
     taken = time.perf_counter() - began
     columns.close()
     return taken

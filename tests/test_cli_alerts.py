@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from goldwatch.alert import Alert, advance
-from goldwatch.cli.commands import app
-from goldwatch.explanation import Picture, Surroundings
+from goldwatch.alerting.alert import Alert, advance
+from goldwatch.alerting.explanation import Picture, Surroundings
+from goldwatch.cli.app import app
 from goldwatch.judgement import Severity, State
-from goldwatch.ledger import Ledger
+from goldwatch.ledger.ledger import Ledger
 
 from tests.builders import difference, judgement, verdict
 

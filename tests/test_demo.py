@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goldwatch.alert import Alert
+from goldwatch.alerting.alert import Alert
 from goldwatch.demo import screen
 from goldwatch.judgement import Flip, Judgement, Quantile, Severity, State
 

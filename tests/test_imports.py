@@ -10,7 +10,15 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[1] / "examples/digits.yaml"
 HEAVY = ("numpy", "scipy", "onnxruntime", "onnx", "sklearn", "torch", "tensorflow", "rich", "opentelemetry", "grpc")
-SELDOM = ("typer", "difflib", "statistics", "goldwatch.cli", "goldwatch.metering", "goldwatch.energy.nvml")
+SELDOM = (
+    "typer",
+    "difflib",
+    "statistics",
+    "goldwatch.cli",
+    "goldwatch.commands",
+    "goldwatch.pipeline.metering",
+    "goldwatch.energy.nvml",
+)
 """What a command, a mistake in the config or a meter needs, and an agent at rest does not."""
 
 
@@ -23,7 +31,18 @@ def heavy_after(program: str, names: tuple[str, ...] = HEAVY) -> list[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["service", "runner", "pipeline", "ledger", "alert", "http", "log", "schedule", "replay.engine", "replay.workers"],
+    [
+        "service.service",
+        "service.runner",
+        "pipeline.pipeline",
+        "ledger.ledger",
+        "alerting.alert",
+        "web.http",
+        "log",
+        "schedule",
+        "replay.engine",
+        "replay.workers",
+    ],
 )
 def test_no_part_of_the_agent_imports_numpy_or_a_framework(module: str) -> None:
     assert heavy_after(f"import goldwatch.{module}") == []
@@ -38,8 +57,8 @@ def test_loading_a_config_imports_the_probes_it_names_and_no_framework() -> None
 def test_a_config_can_be_prepared_and_a_replay_judged_without_numpy_in_the_agent() -> None:
     program = f"""
 from pathlib import Path
-from goldwatch.in_force import prepare
-from goldwatch.pipeline import run
+from goldwatch.pipeline.in_force import prepare
+from goldwatch.pipeline.pipeline import run
 from goldwatch.replay.workers import Workers
 workers = Workers()
 (assignment,) = prepare(Path({str(EXAMPLE)!r}), workers).assignments
@@ -51,9 +70,9 @@ workers.close()
 
 def test_the_process_of_the_agent_holds_nothing_of_the_command_line_and_no_meter() -> None:
     program = f"""
-import goldwatch.daemon
+import goldwatch.service.daemon
 from pathlib import Path
-from goldwatch.in_force import prepare
+from goldwatch.pipeline.in_force import prepare
 from goldwatch.replay.workers import Workers
 workers = Workers()
 prepare(Path({str(EXAMPLE)!r}), workers)
@@ -63,13 +82,17 @@ workers.close()
 
 
 def test_the_command_line_imports_no_framework() -> None:
-    assert set(heavy_after("import goldwatch.cli.commands")) <= {"rich"}  # typer may bring it
+    assert set(heavy_after("import goldwatch.cli.app")) <= {"rich"}  # typer may bring it
 
 
 def test_the_agent_begins_before_anything_is_imported() -> None:
-    assert heavy_after("import goldwatch.cli", (*HEAVY, "typer", "pydantic", "asyncio", "goldwatch.daemon")) == []
+    assert (
+        heavy_after("import goldwatch.cli", (*HEAVY, "typer", "pydantic", "asyncio", "goldwatch.service.daemon")) == []
+    )
 
 
 def test_what_judges_imports_neither_config_nor_command_line() -> None:
     """Each replay may start it anew."""
-    assert heavy_after("import goldwatch.judge", ("typer", "yaml", "asyncio", "aiohttp", "goldwatch.config")) == []
+    assert (
+        heavy_after("import goldwatch.judging.judge", ("typer", "yaml", "asyncio", "aiohttp", "goldwatch.config")) == []
+    )

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwatch import scratch
-from goldwatch.calibration import frozen, keep
+from goldwatch.commands.calibration import frozen, keep
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judge import inspect, judge, layout
-from goldwatch.parity import parity
+from goldwatch.judging.judge import inspect, judge, layout
+from goldwatch.judging.parity import parity
 from goldwatch.replay import columns as replay_columns
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome

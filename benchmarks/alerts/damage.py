@@ -16,9 +16,9 @@ import numpy as np
 
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.in_force import Assignment, prepare
 from goldwatch.judgement import Judgement, State
-from goldwatch.pipeline import run
+from goldwatch.pipeline.in_force import Assignment, prepare
+from goldwatch.pipeline.pipeline import run
 from goldwatch.replay.workers import Workers
 
 from benchmarks.alerts.damaged_models import (

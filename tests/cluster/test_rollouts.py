@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from goldwatch.alerting.event import Rollout, mixed
 from goldwatch.cluster.rollouts import rollout
-from goldwatch.event import Rollout, mixed
 
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from goldwatch.cli.commands import app
+from goldwatch.cli.app import app
 from goldwatch.config import load
 from goldwatch.config.effective import as_yaml, effective
 

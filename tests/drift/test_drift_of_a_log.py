@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from goldwatch.drift.tap import Taps
-from goldwatch.in_force import CannotStart, prepare
 from goldwatch.judgement import Judgement, State, Verdict
-from goldwatch.ledger import Ledger
+from goldwatch.ledger.ledger import Ledger
+from goldwatch.pipeline.in_force import CannotStart, prepare
 from goldwatch.replay import engine
 from goldwatch.replay.workers import Workers
-from goldwatch.runner import Runner
+from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
 from .traffic import config, golden, lines

@@ -16,9 +16,9 @@ from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.otlp import OtlpExporter, Pushing
 from goldwatch.export.otlp_traces import QUEUE
-from goldwatch.in_force import prepare
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.pipeline import Judged, run
+from goldwatch.pipeline.in_force import prepare
+from goldwatch.pipeline.pipeline import Judged, run
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import Asked, Traced

@@ -182,7 +182,7 @@ def test_a_config_has_it_fetched(
     server: Server, golden: GoldenSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a worker, as every command does that opens golden sets."""
-    from goldwatch.in_force import CannotStart, prepare
+    from goldwatch.pipeline.in_force import CannotStart, prepare
     from goldwatch.replay.workers import Workers
 
     monkeypatch.setenv("TOKEN", TOKEN)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch import metering
 from goldwatch.energy import attribution, rapl
-from goldwatch.in_force import InForce, prepare
 from goldwatch.judgement import Judgement, State, Verdict
-from goldwatch.ledger import Ledger
+from goldwatch.ledger.ledger import Ledger
+from goldwatch.pipeline import metering
+from goldwatch.pipeline.in_force import InForce, prepare
 from goldwatch.replay.workers import Workers
-from goldwatch.runner import Runner
+from goldwatch.service.runner import Runner
 
 from tests.powercap import Processor
 

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from goldwatch import energy_budget, metering, pipeline
 from goldwatch.config import format_energy_budget
 from goldwatch.energy import attribution, rapl
 from goldwatch.energy.allowance import Allowance
 from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.in_force import InForce, prepare
 from goldwatch.judgement import Judgement, State, Validity
-from goldwatch.ledger import Ledger
+from goldwatch.ledger.ledger import Ledger
+from goldwatch.pipeline import metering, pipeline
+from goldwatch.pipeline.in_force import InForce, prepare
 from goldwatch.replay.workers import Workers
-from goldwatch.runner import Runner
-from goldwatch.status import Status
+from goldwatch.service import energy_budget
+from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
+from goldwatch.web.status import Status
 
 from tests.powercap import Processor
 

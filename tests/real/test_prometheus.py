@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from goldwatch.cli.commands import app
+from goldwatch.cli.app import app
 
 from .agent import DIGITS, Agent, config, running, until
 from .stack import Ask, prometheus

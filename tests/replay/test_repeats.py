@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from goldwatch.in_force import prepare
 from goldwatch.judgement import Passed
-from goldwatch.pipeline import run
+from goldwatch.pipeline.in_force import prepare
+from goldwatch.pipeline.pipeline import run
 from goldwatch.replay.repeats import altered
 from goldwatch.replay.workers import Workers
 

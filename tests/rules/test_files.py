@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from goldwatch.cli.commands import app
+from goldwatch.cli.app import app
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.metric import Kind
 from goldwatch.monitor.kinds import KINDS

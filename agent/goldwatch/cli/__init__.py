@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from goldwatch import start
+from goldwatch.service import start
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     if (asked := start.asked_plainly(sys.argv[1:])) is not None:
         start.become(*asked)
     try:
-        from goldwatch.cli.commands import app  # noqa: PLC0415 - the agent starts without
+        from goldwatch.cli.app import app  # noqa: PLC0415 - the agent starts without
 
         app()
     except Exception:

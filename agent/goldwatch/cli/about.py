@@ -27,7 +27,7 @@ def doctor(
     ] = None,
 ) -> None:
     """Say what is installed, which probes load, what is missing and the command that installs it."""
-    from goldwatch import doctor as examination  # noqa: PLC0415
+    from goldwatch.commands import doctor as examination  # noqa: PLC0415
     from goldwatch.config import ConfigError  # noqa: PLC0415
 
     try:

@@ -19,10 +19,10 @@ def alert(
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Show an alert: what changed, since when, the examples that flipped. The agent may be running or not."""
-    from goldwatch.alert_report import alert_text  # noqa: PLC0415
+    from goldwatch.commands.alert_report import alert_text  # noqa: PLC0415
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
-    from goldwatch.history import History, LedgerError  # noqa: PLC0415
-    from goldwatch.status import Status  # noqa: PLC0415
+    from goldwatch.ledger.history import History, LedgerError  # noqa: PLC0415
+    from goldwatch.web.status import Status  # noqa: PLC0415
 
     try:
         ledger = load(config).ledger
@@ -47,10 +47,10 @@ def replay(
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
     """Replay some examples now, and show each answer beside its reference. Nothing of it is kept."""
-    from goldwatch.alert_report import rerun_text  # noqa: PLC0415
-    from goldwatch.in_force import CannotStart, prepare  # noqa: PLC0415
+    from goldwatch.commands.alert_report import rerun_text  # noqa: PLC0415
+    from goldwatch.commands.rerun import CannotRerun, rerun  # noqa: PLC0415
+    from goldwatch.pipeline.in_force import CannotStart, prepare  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
-    from goldwatch.rerun import CannotRerun, rerun  # noqa: PLC0415
 
     numbers = examples.replace(",", " ").split()
     if not numbers or not all(number.isascii() and number.isdigit() for number in numbers):
@@ -74,9 +74,9 @@ def silence(
     end: Annotated[bool, typer.Option("--end", help="End the silences that were begun by this command.")] = False,
 ) -> None:
     """Let nobody be called for a while: alerts are gathered and shown, and raised afterwards if they still hold."""
+    from goldwatch.alerting.silence import Silence  # noqa: PLC0415
     from goldwatch.config import ConfigError, QuantityError, format_moment, load, parse_duration  # noqa: PLC0415
-    from goldwatch.ledger import LedgerError, add_silence, end_silences  # noqa: PLC0415
-    from goldwatch.silence import Silence  # noqa: PLC0415
+    from goldwatch.ledger.ledger import LedgerError, add_silence, end_silences  # noqa: PLC0415
 
     now = time.time()
     try:
@@ -106,7 +106,7 @@ def relearn(
 ) -> None:
     """Forget how long replays usually take and what they usually cost, and learn it anew. The agent may be running."""
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
-    from goldwatch.ledger import LedgerError, forget  # noqa: PLC0415
+    from goldwatch.ledger.ledger import LedgerError, forget  # noqa: PLC0415
     from goldwatch.monitor.kinds import COSTLY, SLOWER  # noqa: PLC0415
 
     try:

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from goldwatch.config import Config, Watch
-    from goldwatch.in_force import Assignment, InForce
+    from goldwatch.pipeline.in_force import Assignment, InForce
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -39,7 +39,8 @@ def explain_budget(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what the false-alarm budget buys: each monitor's threshold, what it notices, and after how many replays."""
-    from goldwatch import foresight, in_force  # noqa: PLC0415
+    from goldwatch.commands import foresight  # noqa: PLC0415
+    from goldwatch.pipeline import in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
@@ -64,10 +65,11 @@ def backtest(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Play recorded replays through the monitors: what would have alerted, and when, beside common rules."""
-    from goldwatch import backtest as playing  # noqa: PLC0415 - it brings numpy
-    from goldwatch import backtest_report, common_rules, in_force  # noqa: PLC0415
+    from goldwatch.commands import backtest as playing  # noqa: PLC0415 - it brings numpy
+    from goldwatch.commands import backtest_report, common_rules  # noqa: PLC0415
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
-    from goldwatch.history import History, LedgerError  # noqa: PLC0415
+    from goldwatch.ledger.history import History, LedgerError  # noqa: PLC0415
+    from goldwatch.pipeline import in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()

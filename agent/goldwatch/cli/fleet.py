@@ -23,7 +23,7 @@ def fleet(
 
     A bearer token, if the server wants one, is read from the variable PROMETHEUS_TOKEN.
     """
-    from goldwatch import fleet as whole  # noqa: PLC0415
+    from goldwatch.commands import fleet as whole  # noqa: PLC0415
     from goldwatch.http_reading import Unreadable  # noqa: PLC0415
 
     token = os.environ.get("PROMETHEUS_TOKEN")

@@ -12,7 +12,7 @@ import typer
 from goldwatch.cli.base import ConfigFile, app, fail, pick, pick_target, select
 
 if TYPE_CHECKING:
-    from goldwatch.calibration import Calibrated
+    from goldwatch.commands.calibration import Calibrated
     from goldwatch.golden.opened import GoldenSet
     from goldwatch.judgement import Judgement
 
@@ -69,8 +69,8 @@ def calibrate(
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
     """Freeze a golden set anew, with its reference taken from replays of the validated model as it is deployed."""
-    from goldwatch.calibration import CannotCalibrate, Wanted, calibrate  # noqa: PLC0415
-    from goldwatch.in_force import CannotStart, prepare  # noqa: PLC0415
+    from goldwatch.commands.calibration import CannotCalibrate, Wanted, calibrate  # noqa: PLC0415
+    from goldwatch.pipeline.in_force import CannotStart, prepare  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
@@ -109,8 +109,8 @@ def build(  # noqa: PLR0913 - options, each by its name
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
     """Freeze a first golden set: your examples, with the answers of the validated model as it is deployed."""
-    from goldwatch.building import Examples, build  # noqa: PLC0415
-    from goldwatch.calibration import CannotCalibrate, Wanted  # noqa: PLC0415
+    from goldwatch.commands.building import Examples, build  # noqa: PLC0415
+    from goldwatch.commands.calibration import CannotCalibrate, Wanted  # noqa: PLC0415
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch import start
 from goldwatch.cli.base import ConfigFile, app, fail
+from goldwatch.service import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from goldwatch.in_force import Assignment
     from goldwatch.judgement import Judgement
+    from goldwatch.pipeline.in_force import Assignment
     from goldwatch.replay.workers import Workers
 
 
@@ -93,7 +93,8 @@ def check(
 
 
 def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
-    from goldwatch import foresight, gate, gate_report, in_force  # noqa: PLC0415
+    from goldwatch.commands import foresight, gate, gate_report  # noqa: PLC0415
+    from goldwatch.pipeline import in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
@@ -116,14 +117,15 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
 
 def _metered(workers: Workers) -> Callable[[Assignment], Judgement]:
     """Return what replays here, with its energy metered."""
-    from goldwatch import pipeline  # noqa: PLC0415
+    from goldwatch.pipeline import pipeline  # noqa: PLC0415
 
     return lambda assignment: pipeline.run(assignment, workers, {}, metered=True).judgement
 
 
 def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judgement]:
     """Return what replays over Ray and judges here. Raises in_force.CannotStart."""
-    from goldwatch import pipeline, ray_shards  # noqa: PLC0415
+    from goldwatch.commands import ray_shards  # noqa: PLC0415
+    from goldwatch.pipeline import pipeline  # noqa: PLC0415
 
     cpus = ray_shards.start()
     count = shards or cpus
@@ -149,9 +151,10 @@ def compare(
     style: Annotated[BoardFormat, typer.Option("--format", help="What to print.")] = BoardFormat.TABLE,
 ) -> None:
     """Measure one golden set across targets: a leaderboard that says which differences are real."""
-    from goldwatch import compare as comparison  # noqa: PLC0415
-    from goldwatch import compare_report, in_force  # noqa: PLC0415
+    from goldwatch.commands import compare as comparison  # noqa: PLC0415
+    from goldwatch.commands import compare_report  # noqa: PLC0415
     from goldwatch.judgement import Validity  # noqa: PLC0415
+    from goldwatch.pipeline import in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()

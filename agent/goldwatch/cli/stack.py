@@ -15,7 +15,7 @@ import typer
 from goldwatch.cli.base import ConfigFile, app, fail
 
 if TYPE_CHECKING:
-    from goldwatch.grafana import Mark
+    from goldwatch.commands.grafana import Mark
 
 Labels = Annotated[list[str], typer.Option("--label", help="Added to each alert, such as team=fraud; may be repeated.")]
 Runbooks = Annotated[str, typer.Option(help="Address of the folder of runbooks; by default alerts.runbooks.")]
@@ -83,7 +83,7 @@ def push(
 
     The token of a service account is read from the variable GRAFANA_TOKEN.
     """
-    from goldwatch import grafana  # noqa: PLC0415
+    from goldwatch.commands import grafana  # noqa: PLC0415
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
     from goldwatch.rules import Options, grafana_groups, scope_of  # noqa: PLC0415
 
@@ -106,8 +106,8 @@ def push(
 
 def _marks(ledger: Path, targets: list[str]) -> list[Mark]:
     """Return what happened in the last 30 days; nothing where no agent has run with this config yet."""
-    from goldwatch import grafana  # noqa: PLC0415
-    from goldwatch.history import History  # noqa: PLC0415
+    from goldwatch.commands import grafana  # noqa: PLC0415
+    from goldwatch.ledger.history import History  # noqa: PLC0415
 
     if not ledger.exists():
         return []

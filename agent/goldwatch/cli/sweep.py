@@ -22,9 +22,10 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Find the highest rate of arrivals that keeps the latency objective: exit code 0 found, 1 none, 2 not measured."""
-    from goldwatch import in_force, sweep_report  # noqa: PLC0415
-    from goldwatch import sweep as sweeping  # noqa: PLC0415
+    from goldwatch.commands import sweep as sweeping  # noqa: PLC0415
+    from goldwatch.commands import sweep_report  # noqa: PLC0415
     from goldwatch.config import QuantityError, parse_duration, parse_request_rate  # noqa: PLC0415
+    from goldwatch.pipeline import in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     try:

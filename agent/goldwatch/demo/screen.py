@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from goldwatch.alert import Alert
+from goldwatch.alerting.alert import Alert
 from goldwatch.golden.picture import half_blocks
 from goldwatch.judgement import Flip, Judgement, State, Verdict
 

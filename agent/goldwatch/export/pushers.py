@@ -34,6 +34,6 @@ def counting(energy: Energy | None) -> Sequence[Counting]:
     """Return the meters of a section that read counters of components, not yet open."""
     if energy is None or not energy.meters:
         return ()
-    from goldwatch.metering import make  # noqa: PLC0415 - only who has meters pays for them
+    from goldwatch.pipeline.metering import make  # noqa: PLC0415 - only who has meters pays for them
 
     return [meter for entry in energy.meters.values() if isinstance(meter := make(entry), Counting)]

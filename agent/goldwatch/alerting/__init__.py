@@ -1,0 +1,1 @@
+"""Alerts: one for one cause, that explains itself; what changed about a target; times in which nobody is called."""

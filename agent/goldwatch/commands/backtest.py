@@ -1,0 +1,268 @@
+"""Recorded replays, played through the monitors of a config: what would have alerted, and when.
+
+The history is a ledger, or a table of counts. Nothing is written; the config may ask for more or less than it did then.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from goldwatch.config import QuantityError, parse_moment
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judgement import Judgement, Severity, State, Validity
+from goldwatch.judging.observed import Observed, bin_latency_s, bits
+from goldwatch.ledger.history import History
+from goldwatch.monitor import kinds
+from goldwatch.monitor.build import Reference, Settings, build
+from goldwatch.monitor.changed import Moves
+from goldwatch.monitor.figures import Ceiling, Figure, Figures, figures
+from goldwatch.monitor.share import Requests
+from goldwatch.monitor.slower import Latency
+from goldwatch.monitor.worse import Answers
+from goldwatch.pipeline.in_force import Assignment
+
+COLUMNS = ("at", "right", "answered", "requests", "failed", "over", "latency_s", "energy_j", "cost")
+"""Of a table: when; of the examples how many were right and answered; of the requests how many failed and how many took
+longer than the objective; the geometric mean of the latency in seconds; and, of what the objectives of energy and cost
+are about, what one took. All but `at` may be left out, some in pairs."""
+
+
+T = TypeVar("T")
+
+
+class NoHistory(Exception):
+    """There is nothing to play; the text says what is wrong, and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One replay of a history: when, whether it was valid, and what each kind of monitor sees in it.
+
+    `accuracy` and `latencies` (requests by seconds) are what common rules look at. A `confirming` one is shown to
+    *changed* alone.
+    """
+
+    at: float
+    validity: Validity
+    observations: Mapping[str, object]
+    accuracy: tuple[int, int] | None = None
+    latencies: Mapping[float, int] = field(default_factory=dict)
+    confirming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An alert that would have been: since when the change is estimated to be, when it would have opened and closed."""
+
+    since: float | None
+    opened: float
+    closed: float | None
+    severity: Severity
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What the monitors would have said, by name. A monitor of which the history knows nothing has None."""
+
+    records: Sequence[Record]
+    episodes: Mapping[str, Sequence[Episode] | None]
+
+    @property
+    def valid(self) -> int:
+        """How many replays were valid."""
+        return sum(record.validity is Validity.VALID for record in self.records)
+
+
+def play(assignment: Assignment, golden: GoldenSet, records: Sequence[Record], *, counts: bool = False) -> Played:
+    """Play a history, oldest first, through the monitors. With `counts` nobody knows which examples were right."""
+    settings, reference = Settings(**assignment.settings), Reference.of(golden)
+    monitors = build(_pooled(reference) if counts else reference, settings)
+    found: dict[str, list[Episode] | None] = {}
+    for name, monitor in monitors.items():
+        seen = [(r, r.observations[name]) for r in records if name in r.observations and _may_see(name, r)]
+        found[name] = list(_episodes(monitor, seen)) if seen else None
+    return Played(records, found)
+
+
+def _may_see(name: str, record: Record) -> bool:
+    kind = kinds.of(name)
+    return kind.takes(record.validity) and (not record.confirming or kind is kinds.CHANGED)
+
+
+def _pooled(reference: Reference) -> Reference:
+    """Return the reference as if it had but one half: without knowing which examples, none of them is stable."""
+    together = np.stack([reference.right.sum(axis=0), np.zeros_like(reference.right[0])])
+    return Reference((sum(reference.replays), 0), together, golden=reference.golden)
+
+
+def _episodes(monitor: Any, seen: Sequence[tuple[Record, object]]) -> Iterator[Episode]:  # noqa: ANN401 - of any kind
+    state, opened = monitor.fresh(), None
+    for record, observation in seen:
+        state, verdict = monitor.update(observation, state, record.at)
+        if verdict.state is State.ALERTING and opened is None:
+            opened = Episode(verdict.since, record.at, None, verdict.severity, verdict.summary)
+        elif verdict.state is not State.ALERTING and opened is not None:
+            yield Episode(opened.since, opened.opened, record.at, opened.severity, opened.summary)
+            opened = None
+    if opened is not None:
+        yield opened
+
+
+def from_ledger(history: History, assignment: Assignment) -> list[Record]:
+    """Read the replays of a watch and target, oldest first. Raises NoHistory, also if all are of another golden set."""
+    limit_s, most = assignment.settings.get("latency_limit_s"), assignment.ceilings
+    found, others, confirming = [], 0, False
+    for judgement, observed in history.replays(*assignment.key):
+        if judgement.golden_digest != assignment.golden.digest:
+            others += 1
+        else:
+            record = _record(judgement, None if observed is None else Observed(**observed), limit_s, confirming)
+            found.append(_with_figures(record, judgement, most))
+        confirming = any(verdict.confirm for verdict in judgement.verdicts)
+    if not found:
+        why = f"all {others:,} replays are of another golden set" if others else "it holds no replay"
+        raise NoHistory(f"of watch {assignment.watch.name} and target {assignment.target.name}: {why}")
+    return found
+
+
+def _record(judgement: Judgement, observed: Observed | None, limit_s: float | None, confirming: bool) -> Record:
+    seen: dict[str, object] = {}
+    latencies: dict[float, int] = {}
+    accuracy = None
+    if observed is not None:
+        right, answered = (bits(text, observed.examples) for text in (observed.right, observed.answered))
+        latencies = {bin_latency_s(name): count for name, count in observed.latency.items()}
+        accuracy = int(np.count_nonzero(right)), int(np.count_nonzero(answered))
+        seen[kinds.WORSE.name] = Answers(right, answered)
+        seen |= _requests(judgement, observed.sent, latencies, limit_s)
+    if (found := judgement.difference) is not None:
+        seen[kinds.CHANGED.name] = Moves(found.moved, found.compared, found.harmful, found.helpful)
+    return Record(judgement.started_at, judgement.validity, seen, accuracy, latencies, confirming)
+
+
+def _with_figures(record: Record, judgement: Judgement, most: Sequence[Ceiling]) -> Record:
+    """Add what *costly* sees, where something was measured after the replay, or should have been."""
+    if not most or (judgement.energy is None and judgement.footprint is None and not judgement.energy_missing):
+        return record
+    seen = figures(most, judgement.energy, judgement.footprint, judgement.energy_missing)
+    return replace(record, observations={**record.observations, kinds.COSTLY.name: seen})
+
+
+def _requests(
+    judgement: Judgement, sent: int, latencies: Mapping[float, int], limit_s: float | None
+) -> dict[str, object]:
+    """Return what the monitors of requests see; a target that could not be used at all failed each of them."""
+    total = sent or judgement.examples
+    ok = sum(latencies.values())
+    seen: dict[str, object] = {kinds.FAILING.name: Requests(total - ok, total)}
+    if limit_s is not None and sent:
+        lost = sum(judgement.outcomes.get(name, 0) for name in ("timeout", "crashed"))
+        over = sum(count for latency_s, count in latencies.items() if latency_s > limit_s)
+        seen[kinds.SLOW.name] = Requests(min(over + lost, sent), sent)
+    if ok:
+        seen[kinds.SLOWER.name] = Latency(sum(math.log(s) * count for s, count in latencies.items()) / ok)
+    return seen
+
+
+def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[Record]:
+    """Read a table in CSV, with a heading, of COLUMNS; `most` are the objectives of energy and cost.
+
+    Raises NoHistory with the line and what is wrong in it.
+    """
+    try:
+        with path.open(newline="") as stream:
+            rows = csv.DictReader(stream)
+            _check_heading(path, rows.fieldnames or ())
+            found = [_row(path, rows.line_num, row, examples, most) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise NoHistory(f"{path}: cannot be read: {error}") from None
+    if not found:
+        raise NoHistory(f"{path}: it holds no replay")
+    return sorted(found, key=lambda record: record.at)
+
+
+def _check_heading(path: Path, names: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise NoHistory(f'{path}:1: unknown column "{unknown[0]}"; there may be {", ".join(COLUMNS)}')
+    if "at" not in names:
+        raise NoHistory(f'{path}:1: no column "at"; expected the time of each replay')
+    for one, other in (("right", "answered"), ("answered", "right"), ("failed", "requests"), ("over", "requests")):
+        if one in names and other not in names:
+            raise NoHistory(f'{path}:1: column "{one}" needs a column "{other}"')
+
+
+def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Sequence[Ceiling]) -> Record:
+    where = f"{path}:{line}"
+    at = _number(where, "at", row["at"], _moment)
+    seen: dict[str, object] = {}
+    accuracy = None
+    if row.get("right"):
+        right, answered = (_count(where, name, row, examples) for name in ("right", "answered"))
+        if right > answered:
+            raise NoHistory(f"{where}: {right:,} right of {answered:,} answered is impossible")
+        accuracy = right, answered
+        order = np.arange(examples)
+        seen[kinds.WORSE.name] = Answers(order < right, order < answered)
+    for name, column in ((kinds.FAILING.name, "failed"), (kinds.SLOW.name, "over")):
+        if row.get(column):
+            total = _count(where, "requests", row, None)
+            seen[name] = Requests(_count(where, column, row, total), total)
+    latencies = {}
+    if row.get("latency_s"):
+        latency_s = _number(where, "latency_s", row["latency_s"], _positive)
+        seen[kinds.SLOWER.name], latencies = Latency(math.log(latency_s)), {latency_s: 1}
+    if taken := dict(_taken(where, row, most)):
+        seen[kinds.COSTLY.name] = Figures(taken)
+    return Record(at, Validity.VALID, seen, accuracy, latencies)
+
+
+def _taken(where: str, row: Mapping[str, str], most: Sequence[Ceiling]) -> Iterator[tuple[str, Figure]]:
+    for ceiling in most:
+        column = "energy_j" if ceiling.quantity == "energy" else "cost"
+        if row.get(column):
+            value = _number(where, column, row[column], _positive)
+            yield ceiling.name, Figure.exact(value, ceiling.unit or ("J" if ceiling.quantity == "energy" else ""))
+
+
+def _count(where: str, name: str, row: Mapping[str, str], most: int | None) -> int:
+    found = _number(where, name, row.get(name) or "", int)
+    if found < 0 or (most is not None and found > most) or (name == "requests" and found == 0):
+        raise NoHistory(f"{where}: {name} is {found}; expected {0 if name != 'requests' else 1} to {most or 'any'}")
+    return found
+
+
+def _number(where: str, name: str, text: str, of: Callable[[str], T]) -> T:
+    try:
+        return of(text)
+    except (ValueError, QuantityError):
+        raise NoHistory(f'{where}: {name} is "{text}"; expected {_EXPECTED.get(name, "a whole number")}') from None
+
+
+_EXPECTED = {
+    "at": "a time such as 2026-12-01 22:00, or Unix seconds",
+    "latency_s": "a number of seconds above 0",
+    "energy_j": "joules above 0",
+    "cost": "an amount above 0",
+}
+
+
+def _moment(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return parse_moment(text)
+
+
+def _positive(text: str) -> float:
+    found = float(text)
+    if not (found > 0 and math.isfinite(found)):
+        raise ValueError(text)
+    return found

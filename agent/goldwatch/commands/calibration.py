@@ -1,0 +1,244 @@
+"""A new version of a golden set, whose reference is repeated replays of the validated model as it is deployed.
+
+They show how much its answers vary from replay to replay, which the monitors must not take for a change.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldwatch import __version__
+from goldwatch.config import Golden, format_points
+from goldwatch.golden.error import GoldenError
+from goldwatch.golden.manifest import KEPT
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judgement import Judgement, Validity
+from goldwatch.judging.judge import open_as, replayed
+from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
+from goldwatch.pipeline.pipeline import judge, replay
+from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.scratch import blocks, column, zeros
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SAYS = ("model", "version", "digest", "framework", "framework_version", "device")
+LEAST_REPLAYS = 2
+"""One for each half of the reference."""
+
+
+class CannotCalibrate(Exception):
+    """No set could be frozen; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What was frozen: its name with the short digest, and what the replays of the reference showed.
+
+    `accuracy` is the share of right answers over all of them, `moved` the most examples of a replay that differed from
+    the reference outputs beyond the tolerance.
+    """
+
+    golden: str
+    digest: str
+    deterministic: bool
+    accuracy: float
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to freeze: into which new folder, as which version, from how many replays.
+
+    With `outputs` the answers of the first replay become the reference outputs; without, those of the set are kept.
+    """
+
+    folder: Path
+    version: str
+    replays: int
+    outputs: bool = False
+
+
+def calibrate(
+    assignment: Assignment, wanted: Wanted, workers: Workers, told: Callable[[int, Judgement], None] = lambda *_: None
+) -> Calibrated:
+    """Replay the model and freeze; `told` hears of each replay, counted from 1. Raises CannotCalibrate.
+
+    A replay that is not valid, or an example without an answer, ends it: they are no reference. So does a model that is
+    worse than the set's own reference by more than the watch tolerates, unless its answers are to be the new one.
+    """
+    if os.path.lexists(wanted.folder):
+        raise CannotCalibrate(f"{wanted.folder}: exists already; a golden set is never changed: name a new folder")
+    if wanted.replays < LEAST_REPLAYS:
+        raise CannotCalibrate(f"{wanted.replays} replays cannot be halved; make it {LEAST_REPLAYS} or more")
+    try:
+        with tempfile.TemporaryDirectory(prefix="goldwatch-") as kept:
+            if wanted.outputs:
+                assignment = _answering_as_now(assignment, workers, Path(kept))
+            return _calibrated(assignment, wanted, workers, Path(kept), told)
+    except (JobFailed, WorkerDied, UnusableSet) as error:
+        raise CannotCalibrate(str(error)) from None
+
+
+def _calibrated(
+    assignment: Assignment, wanted: Wanted, workers: Workers, kept: Path, told: Callable[[int, Judgement], None]
+) -> Calibrated:
+    made_with: dict[str, str] = {}
+    for number in range(1, wanted.replays + 1):
+        judgement = _once(assignment, workers, kept / f"{number}.safetensors")
+        told(number, judgement)
+        if number == 1:
+            _check_same_model(assignment, judgement)
+            made_with = _made_with(assignment, judgement)
+    files = [str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1)]
+    facts = {"version": wanted.version, "made_with": made_with}
+    return Calibrated(**_frozen(assignment, workers, wanted.folder, files, facts))
+
+
+def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> Assignment:
+    """Return the assignment over a set, for now, whose reference outputs are the answers of one replay."""
+    file, folder = kept / "outputs.safetensors", kept / "answers"
+    _once(assignment, workers, file, outputs=True)
+    _frozen(assignment, workers, folder, [str(file), str(file)], {"outputs": str(file)})
+    return replace(assignment, golden=inspect(workers, Golden(name=assignment.golden.name, path=folder)))
+
+
+def _frozen(
+    assignment: Assignment, workers: Workers, folder: Path, files: Sequence[str], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    rest = {"folder": str(folder), "files": files, "version": None, "outputs": None}
+    return workers.call(JUDGES, "goldwatch.commands.calibration:frozen", assignment.golden.place | rest | dict(facts))
+
+
+def _once(assignment: Assignment, workers: Workers, file: Path, *, outputs: bool = False) -> Judgement:
+    """Replay once, and keep in a file what the reference needs of it."""
+    result = replay(assignment, workers)
+    try:
+        judgement = judge(assignment, result, workers, {}).judgement
+        if judgement.validity is not Validity.VALID:
+            raise CannotCalibrate(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
+        argument = assignment.golden.place | {"file": str(file), "outputs": outputs}
+        workers.call(JUDGES, "goldwatch.commands.calibration:keep", argument, (result.columns.fd,))
+    finally:
+        result.columns.close()
+    return judgement
+
+
+def _made_with(assignment: Assignment, judgement: Judgement) -> dict[str, str]:
+    found = judgement.description
+    said = {name: getattr(found, name) for name in _SAYS} if found is not None else {}
+    return {"goldwatch": __version__, "probe": assignment.target.probe} | {k: v for k, v in said.items() if v}
+
+
+def _check_same_model(assignment: Assignment, judgement: Judgement) -> None:
+    found = judgement.difference
+    allowed = assignment.watch.objectives.accuracy_loss
+    if found is None or found.harmful - found.helpful <= allowed * found.compared:
+        return
+    raise CannotCalibrate(
+        f"this is not the model of {assignment.golden}: {found.harmful:,} of {found.compared:,} examples turned wrong "
+        f"and {found.helpful:,} right, and it may be {format_points(allowed)}; calibrate with the validated model, or "
+        "take the answers of this one for the new reference with --outputs"
+    )
+
+
+def keep(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Keep of one replay what its part of the reference needs: a job for a worker, with the columns' descriptor.
+
+    Takes `path` and `digest` of the golden set, the `file` to write, and whether to keep the `outputs` too. Raises
+    GoldenError, also for an example without an answer.
+    """
+    import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
+
+    from goldwatch.golden import tensors  # noqa: PLC0415 - as numpy
+    from goldwatch.score.tasks import judged  # noqa: PLC0415 - as numpy
+
+    with replayed(argument, descriptors) as (golden, columns):
+        n, outcome = golden.examples, columns.array("outcome")
+        answered = column(n, np.bool_, lambda rows: outcome[rows] == Outcome.OK)
+        if not answered.all():
+            missing, first = n - int(np.count_nonzero(answered)), int(np.argmin(answered))
+            raise GoldenError(golden.path, f"{missing:,} examples were not answered, the first is example {first}")
+        outputs = {name: columns.array(f"output.{name}") for name in golden.manifest.outputs}
+        task = judged(golden)
+        found = {"right": task.right(outputs), "distances": _as_float32(task.distance(outputs, answered))}
+        found["moved"] = np.asarray(task.difference(outputs, answered).moved)
+        if (scores := task.score(outputs, answered)) is not None:
+            found["scores"] = _as_float32(scores)
+        if argument["outputs"]:
+            found |= {f"outputs.{name}": _stored(values) for name, values in outputs.items()}
+        tensors.write(Path(argument["file"]), found)
+        return {}
+
+
+def _as_float32(values: NDArray[Any]) -> NDArray[Any]:
+    return column(len(values), "float32", values.__getitem__)
+
+
+def _stored(values: NDArray[Any]) -> NDArray[Any]:
+    """Return outputs [n, ...] as a file of tensors holds them: text as its bytes [n, most bytes]."""
+    return values.view("uint8").reshape(len(values), -1) if values.dtype.kind == "S" else values
+
+
+def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Freeze the golden set at `path`, of `digest`, with a new reference: a job for a worker.
+
+    Takes the new `folder`, the new `version` (None for the same), the `files` of replays that `keep` wrote, that with
+    the new `outputs` if there is one, and what the reference was `made_with`. Returns a Calibrated. Raises GoldenError.
+    """
+    import numpy as np  # noqa: PLC0415 - as above
+
+    from goldwatch.golden import arrays  # noqa: PLC0415 - as above
+    from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - as above
+
+    golden = open_as(Path(argument["path"]), argument["digest"])
+    replays = [arrays.read(Path(file)) for file in argument["files"]]
+    half = -(-len(replays) // 2)
+    right = zeros((2, golden.examples), np.int64)
+    for number, each in enumerate(replays):
+        for rows in blocks(golden.examples):
+            right[int(number >= half), rows] += each["right"][rows]
+    moved = max(int(replay["moved"]) for replay in replays)
+    manifest = golden.manifest.model_dump(mode="json", exclude_none=True, exclude={"format", "files"})
+    manifest["version"] = argument["version"] or golden.version
+    manifest["reference"] = {
+        "replays": [half, len(replays) - half],
+        "deterministic": moved == 0,
+        "made_with": argument.get("made_with", {}),
+    }
+    tensors = {name: golden.tensor(name) for name in golden.manifest.tensors() if not name.startswith("reference.")}
+    tensors["reference.right"] = right
+    if moved:
+        kept = [name for name in KEPT if name in replays[0]]
+        manifest["reference"]["keeps"] = kept
+        tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in kept}
+    answers = arrays.read(Path(argument["outputs"])) if argument["outputs"] else {}
+    texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
+    tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}
+    lines = _lines(golden, {n: answers[f"outputs.{n}"] for n in texts if answers}) if golden.manifest.has_lines else ()
+    found = freeze(Path(argument["folder"]), manifest, tensors, lines)
+    accuracy = float(right.sum()) / (len(replays) * golden.examples)
+    return asdict(Calibrated(str(found), found.digest, moved == 0, accuracy, moved))
+
+
+def _stacked(replays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return values of every replay [replays, n]."""
+    found = zeros((len(replays), len(replays[0])), replays[0].dtype)
+    for values, into in zip(replays, found, strict=True):
+        for rows in blocks(len(values)):
+            into[rows] = values[rows]
+    return found
+
+
+def _lines(golden: GoldenSet, answers: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the examples of a set, with other texts, the bytes of each [n, most bytes], for reference outputs."""
+    for index, line in enumerate(golden.lines()):
+        for name, texts in answers.items():
+            line["outputs"][name] = texts[index].tobytes().rstrip(b"\0").decode("utf-8", "replace")
+        yield line

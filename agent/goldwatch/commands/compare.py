@@ -1,0 +1,268 @@
+"""`goldwatch compare`: one golden set across targets, as a leaderboard that says what is real and what is noise.
+
+The targets take turns, round by round, so that a machine that grows slower grows slower for all of them. Accuracy is
+compared example by example with that of the first target (McNemar's exact test); speed by the ratio of the medians in
+each round (a t-interval of its logarithm over the rounds).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from goldwatch.energy.attribution import Energy
+from goldwatch.energy.footprint import Footprint
+from goldwatch.judgement import Judgement, Quantile, Score, Validity
+from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce
+from goldwatch.pipeline.pipeline import judge, replay, run
+from goldwatch.replay.engine import Replay
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.score.latency import quantiles
+from goldwatch.scratch import ascending, numbers
+
+ERROR = 0.01
+"""The probability of calling any of a board's differences in accuracy real when none is (Bonferroni over the rows)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """A target against the first, over the examples that both answered. See `goldwatch.judging.parity`."""
+
+    compared: int
+    flips: int
+    largest: float
+    cosine: float
+    only_first: int
+    only_other: int
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How many times as fast as the first target it answers, by the medians, with a 99 % interval over the rounds."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def real(self) -> bool:
+        """Whether the interval leaves no room for equality."""
+        return not self.low <= 1 <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One target.
+
+    `parity` and `speed` are None for the first target, and where one of the two did not answer. `reaches_bound` says
+    whether the accuracy is good enough; `best_for` names what the target is on the frontier of, `joules` or `cost`: no
+    other target that is as accurate takes less.
+    """
+
+    assignment: Assignment
+    judgement: Judgement
+    latency: tuple[Quantile, ...]
+    throughput: float | None
+    parity: Parity | None
+    speed: Speed | None
+    accuracy_differs: bool
+    energy: Energy | None = None
+    energy_missing: str = ""
+    footprint: Footprint | None = None
+    reaches_bound: bool = True
+    best_for: frozenset[str] = frozenset()
+
+    @property
+    def joules(self) -> float | None:
+        """The gross joules of an inference, if they were measured."""
+        return self.energy.gross_per_inference_j.value if self.energy else None
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of an inference, if it is known."""
+        return self.footprint.inference.money if self.footprint else None
+
+    @property
+    def joules_of_right_answer(self) -> float | None:
+        """The gross joules of a right answer, if they are known."""
+        per = self.footprint.right_answer if self.footprint else None
+        return per.gross_j.value if per and per.gross_j else None
+
+    @property
+    def joules_of_token(self) -> float | None:
+        """The gross joules of an output token, if they are known."""
+        per = self.footprint.token if self.footprint else None
+        return per.gross_j.value if per and per.gross_j else None
+
+    @property
+    def accuracy(self) -> Score | None:
+        """The score that counts, if it could be measured."""
+        return self.judgement.headline
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The targets of one watch, as they were measured; the first one is what the others are compared with."""
+
+    watch: str
+    golden: str
+    rows: tuple[Row, ...]
+
+
+def compare(wanted: InForce, workers: Workers, rounds: int, bound: float = 0.0) -> list[Board]:
+    """Measure every watch of a config, each target in `rounds` rounds; `bound` is the least accuracy that counts."""
+    boards = []
+    for name in wanted.config.watches:
+        assignments = [_warm(a) for a in wanted.assignments if a.watch.name == name]
+        boards.append(Board(name, str(assignments[0].golden), frontier(_rows(assignments, workers, rounds), bound)))
+    return boards
+
+
+def _warm(assignment: Assignment) -> Assignment:
+    """Keep models loaded between the rounds: a cold start is not what is compared."""
+    return replace(assignment, target=assignment.target.model_copy(update={"warm": True}))
+
+
+def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> tuple[Row, ...]:
+    """Let the targets take turns; the outputs of the first round are kept for parity."""
+    first_round: list[Replay] = []
+    judged: list[list[Judgement]] = [[] for _ in assignments]
+    try:
+        for _ in range(rounds):
+            for assignment, judgements in zip(assignments, judged, strict=True):
+                result = replay(assignment, workers)
+                judgements.append(judge(assignment, result, workers, {}).judgement)
+                if len(first_round) < len(assignments):
+                    first_round.append(result)
+                else:
+                    result.columns.close()
+        pairs = [_parity(assignments[0], first_round[0], result, workers) for result in first_round[1:]]
+    finally:
+        for result in first_round:
+            result.columns.close()
+    metered = [_metered(a, js[0], workers) for a, js in zip(assignments, judged, strict=True)]
+    limit = ERROR / max(len(pairs), 1)
+    return tuple(
+        replace(
+            _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit),
+            energy=metered[i].energy,
+            energy_missing=metered[i].energy_missing,
+            footprint=metered[i].footprint,
+        )
+        for i, (assignment, judgements) in enumerate(zip(assignments, judged, strict=True))
+    )
+
+
+def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> Judgement:
+    """Measure what a target takes after all rounds, where the config asks and it could be measured at all."""
+    if assignment.energy is None or judgement.validity is not Validity.VALID:
+        return judgement
+    return run(assignment, workers, {}, metered=True).judgement
+
+
+def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
+    """Mark who reaches the accuracy bound, and who is on the frontier of accuracy against joules and against cost."""
+
+    def beaten(row: Row, other: Row, value: Callable[[Row], float | None]) -> bool:
+        mine, theirs, accuracy, its = value(row), value(other), row.accuracy, other.accuracy
+        if mine is None or theirs is None or accuracy is None or its is None:
+            return False
+        at_least = its.value >= accuracy.value and theirs <= mine
+        return at_least and (its.value > accuracy.value or theirs < mine)
+
+    values: dict[str, Callable[[Row], float | None]] = {"joules": lambda r: r.joules, "cost": lambda r: r.cost}
+    return tuple(
+        replace(
+            row,
+            reaches_bound=row.accuracy is not None and row.accuracy.value >= bound,
+            best_for=frozenset(
+                name
+                for name, value in values.items()
+                if value(row) is not None and row.accuracy and not any(beaten(row, other, value) for other in rows)
+            ),
+        )
+        for row in rows
+    )
+
+
+def _parity(assignment: Assignment, first: Replay, other: Replay, workers: Workers) -> Parity | None:
+    argument = assignment.golden.place
+    try:
+        found = workers.call(JUDGES, "goldwatch.judging.parity:parity", argument, (first.columns.fd, other.columns.fd))
+    except (JobFailed, WorkerDied) as error:
+        raise CannotStart(f"the outputs could not be compared: {error}") from None
+    return Parity(**found) if found["compared"] else None
+
+
+def _row(
+    assignment: Assignment,
+    judgements: Sequence[Judgement],
+    pair: Parity | None,
+    firsts: Sequence[Judgement] | None,
+    limit: float,
+) -> Row:
+    valid = [j for j in judgements if j.validity is Validity.VALID]
+    latencies_s = numbers(chain.from_iterable(j.latencies_s for j in valid), sum(len(j.latencies_s) for j in valid))
+    throughputs = [j.throughput for j in valid if j.throughput is not None]
+    return Row(
+        assignment=assignment,
+        judgement=judgements[0],
+        latency=quantiles(latencies_s),
+        throughput=statistics.median(throughputs) if throughputs else None,
+        parity=pair,
+        speed=_speed(firsts, judgements) if firsts is not None else None,
+        accuracy_differs=pair is not None and pair.p_value <= limit,
+    )
+
+
+def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | None:
+    """Compare the medians round by round. Two rounds at least are needed for an interval."""
+    logs = [
+        math.log(_median(first.latencies_s) / _median(other.latencies_s))
+        for first, other in zip(firsts, others, strict=True)
+        if first.validity is Validity.VALID and other.validity is Validity.VALID
+    ]
+    if len(logs) < 2:
+        return None
+    from scipy.special import stdtrit  # noqa: PLC0415 - the agent never compares
+
+    half = float(stdtrit(len(logs) - 1, 0.995)) * statistics.stdev(logs) / math.sqrt(len(logs))
+    middle = statistics.fmean(logs)
+    return Speed(math.exp(middle), math.exp(middle - half), math.exp(middle + half))
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered, half = ascending(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def sort_key(column: str) -> Any:  # noqa: ANN401 - what `sorted` takes
+    """Return the key by which a leaderboard is sorted, best first; what was not measured comes last.
+
+    `column` is accuracy, p50, p90, p99, throughput, joules, joules-per-right-answer, joules-per-token or cost. Raises
+    KeyError for another.
+    """
+
+    def latency(row: Row, q: float) -> float:
+        return next((x.latency_s for x in row.latency if x.q == q and x.latency_s is not None), math.inf)
+
+    def known(value: float | None) -> float:
+        return math.inf if value is None else value
+
+    keys = {
+        "accuracy": lambda row: -row.accuracy.value if row.accuracy else math.inf,
+        "p50": lambda row: latency(row, 0.5),
+        "p90": lambda row: latency(row, 0.9),
+        "p99": lambda row: latency(row, 0.99),
+        "joules": lambda row: known(row.joules),
+        "joules-per-right-answer": lambda row: known(row.joules_of_right_answer),
+        "joules-per-token": lambda row: known(row.joules_of_token),
+        "cost": lambda row: known(row.cost),
+        "throughput": lambda row: -row.throughput if row.throughput else math.inf,
+    }
+    return keys[column]

@@ -1,0 +1,159 @@
+"""What `goldwatch compare` prints: a leaderboard for each watch, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from goldwatch.commands.compare import Board, Row, sort_key
+from goldwatch.energy.footprint import DAWNBENCH_INFERENCES, Footprint
+from goldwatch.judgement import Validity
+
+_JOULES, _JOULES_RIGHT, _JOULES_TOKEN = "joules per inference", "per right answer", "per output token"
+_COST, _COST_TOKENS = "cost of 10,000", "of a million output tokens"
+_ENERGY_HEADINGS = (_JOULES, _JOULES_RIGHT, _JOULES_TOKEN, _COST, _COST_TOKENS)
+"""Columns that are there only if one of the targets has something in them."""
+
+_HEADINGS = ("target", "runs on", "accuracy", "against the first", "p50", "p99", "speed", "throughput")
+
+
+def as_table(boards: Sequence[Board], column: str) -> str:
+    """Write a table for each watch, best first by a column."""
+    return "\n".join(_board(board, column) for board in boards)
+
+
+def as_json(boards: Sequence[Board], column: str) -> str:
+    """Write everything that was measured."""
+    return json.dumps([_plain(board, column) for board in boards], indent=2) + "\n"
+
+
+def _board(board: Board, column: str) -> str:
+    first = board.rows[0].assignment.target.name
+    measured = [row for row in board.rows if row.judgement.validity is Validity.VALID]
+    ordered = sorted(measured, key=sort_key(column))
+    energy = [_energy_cells(row) for row in ordered]
+    known = [heading for heading in _ENERGY_HEADINGS if any(cells[heading] for cells in energy)]
+    rows: list[tuple[str, ...]] = [(*_HEADINGS, *known)]
+    rows += [(*_cells(row), *(cells[name] for name in known)) for row, cells in zip(ordered, energy, strict=True)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [
+        f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.reasons)}"
+        for row in board.rows
+        if row not in measured
+    ]
+    lines += [
+        f"{row.assignment.target.name}: no energy: {row.energy_missing}" for row in measured if row.energy_missing
+    ]
+    if any(row.best_for for row in measured):
+        lines.append("* on the frontier: no other target that is as accurate takes less")
+    return "\n".join([f"{board.watch}  golden {board.golden}, compared with {first}, by {column}", *lines]) + "\n"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    accuracy = row.accuracy
+    return (
+        row.assignment.target.name,
+        _framework(row),
+        f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]" if accuracy else "",
+        _against(row),
+        _latency(row, 0.5),
+        _latency(row, 0.99),
+        _speed(row),
+        f"{row.throughput:,.0f} /s" if row.throughput else "",
+    )
+
+
+def _energy_cells(row: Row) -> dict[str, str]:
+    cells = dict.fromkeys(_ENERGY_HEADINGS, "")
+    if row.energy is not None:
+        found = row.energy.gross_per_inference_j
+        marks = f"{' *' if 'joules' in row.best_for else ''}{' shared' if row.energy.attribution == 'shared' else ''}"
+        cells[_JOULES] = f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]{marks}"
+        cells[_JOULES] += " ESTIMATE" if row.energy.estimated else ""
+        for heading, joules in ((_JOULES_RIGHT, row.joules_of_right_answer), (_JOULES_TOKEN, row.joules_of_token)):
+            cells[heading] = f"{joules:.3g}" if joules is not None else ""
+    if row.footprint is not None and row.cost is not None:
+        cells |= _cost_cells(row, row.cost, row.footprint)
+    return cells
+
+
+def _cost_cells(row: Row, cost: float, found: Footprint) -> dict[str, str]:
+    if not row.reaches_bound:
+        return {_COST: "below the accuracy bound"}
+    mark = " *" if "cost" in row.best_for else ""
+    cells = {_COST: f"{cost * DAWNBENCH_INFERENCES:.3g} {found.currency}{mark}"}
+    if found.token is not None and found.token.money is not None:
+        cells[_COST_TOKENS] = f"{found.token.money * 1e6:.3g} {found.currency}"
+    return cells
+
+
+def _framework(row: Row) -> str:
+    model = row.judgement.description
+    return " ".join(filter(None, (model.framework, model.framework_version))) if model else row.assignment.target.probe
+
+
+def _against(row: Row) -> str:
+    pair = row.parity
+    if pair is None:
+        return ""
+    apart = f"{pair.flips:,} flips, largest difference {pair.largest:.1g}"
+    if pair.flips == 0:
+        return apart
+    points = 100 * (pair.only_other - pair.only_first) / pair.compared
+    apart = f"{points:+.2f} points, {apart}"
+    return f"{apart}, accuracy {'differs' if row.accuracy_differs else 'the same but for noise'}"
+
+
+def _latency(row: Row, q: float) -> str:
+    found = next((x.latency_s for x in row.latency if x.q == q), None)
+    return f"{found * 1000:.3g} ms" if found is not None else "not certifiable"
+
+
+def _speed(row: Row) -> str:
+    if row.speed is None:
+        return ""
+    times = f"{row.speed.ratio:.2f}x [{row.speed.low:.2f}, {row.speed.high:.2f}]"
+    return times if row.speed.real else f"{times} noise"
+
+
+def _plain(board: Board, column: str) -> dict[str, Any]:
+    return {
+        "watch": board.watch,
+        "golden": board.golden,
+        "first": board.rows[0].assignment.target.name,
+        "rows": [_plain_row(row) for row in sorted(board.rows, key=sort_key(column))],
+    }
+
+
+def _plain_row(row: Row) -> dict[str, Any]:
+    judgement = row.judgement
+    return {
+        "target": row.assignment.target.name,
+        "probe": judgement.probe,
+        "validity": judgement.validity,
+        "reasons": judgement.reasons,
+        "description": asdict(judgement.description) if judgement.description else None,
+        "scores": [asdict(score) for score in judgement.scores],
+        "latency": [asdict(quantile) for quantile in row.latency],
+        "throughput": row.throughput,
+        "parity": asdict(row.parity) if row.parity else None,
+        "accuracy_differs": row.accuracy_differs,
+        "energy": _energy(row),
+        "footprint": asdict(row.footprint) if row.footprint else None,
+        "frontier": sorted(row.best_for),
+        "reaches_accuracy_bound": row.reaches_bound,
+        "speed": asdict(row.speed) | {"real": row.speed.real} if row.speed else None,
+    }
+
+
+def _energy(row: Row) -> dict[str, Any] | None:
+    if row.energy is None:
+        return {"missing": row.energy_missing} if row.energy_missing else None
+    per = {
+        "gross_per_inference_j": row.energy.gross_per_inference_j,
+        "net_per_inference_j": row.energy.net_per_inference_j,
+    }
+    return asdict(row.energy) | {name: asdict(value) for name, value in per.items()}

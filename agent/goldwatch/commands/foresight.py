@@ -1,0 +1,253 @@
+"""Before anything runs: what the monitors of each watch will notice, how soon, and what would help where it is late."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from goldwatch.config import Config, format_duration, format_energy_budget, format_percentage
+from goldwatch.energy.allowance import Allowance, in_words
+from goldwatch.judgement import Judgement
+from goldwatch.monitor.budget import replays_per_year, threshold_log10
+from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, SILENT, SLOWER
+from goldwatch.pipeline.in_force import Assignment, UnusableSet
+from goldwatch.pipeline.pipeline import plan_of
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.schedule import SILENT_AFTER, mean_interval_s
+
+SOON_S = 7 * 86_400.0
+"""What an objective calls too much has to be noticed within a week, or the config is told that it is not."""
+_LEAST_REPLAYS = 10
+_MOST_REPLAYS = 5_000
+_FACTORS = (2, 4, 8, 16)
+_MOST_EXAMPLES = 1_000_000
+"""A larger golden set than this is not advised, nor looked at."""
+_LEARNING = "a week of learning what is usual, 100 measurements at least"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """After how many replays, in the median, a monitor notices an effect; None if that is not soon.
+
+    `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10. *Costly*
+    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay.
+    """
+
+    monitor: str
+    effect: str
+    declared: bool
+    threshold: float
+    replays: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What will be noticed of one target by one watch, and what would notice more."""
+
+    assignment: Assignment
+    notices: tuple[Notice, ...]
+    helps: tuple[str, ...] = ()
+
+    @property
+    def missed(self) -> tuple[Notice, ...]:
+        """What the objectives call too much, and nobody would notice soon."""
+        return tuple(n for n in self.notices if n.declared and n.replays is None)
+
+
+def outlook(assignment: Assignment, workers: Workers, *, declared_only: bool = False) -> Outlook:
+    """Find out with the monitors of an assignment. Raises UnusableSet."""
+    notices = tuple(_ask(assignment, workers, declared_only=declared_only))
+    found = Outlook(assignment, notices)
+    return replace(found, helps=tuple(_helps(found, workers)))
+
+
+def horizon(interval_s: float) -> int:
+    """Return how many replays are looked at: those of a week, ten at least, and no more than can be computed soon."""
+    return min(max(math.ceil(SOON_S / interval_s), _LEAST_REPLAYS), _MOST_REPLAYS)
+
+
+def warnings(found: Outlook) -> list[str]:
+    """Say what the objectives call too much and nobody would notice soon, with what would help."""
+    watch, every_s = found.assignment.watch, mean_interval_s(found.assignment.watch.every)
+    most = horizon(every_s)
+    return [
+        f"watches.{watch.name}: {n.monitor} would not notice within {most:,} replays ({_span(most, every_s)}) that "
+        f"{n.effect}" + "".join(f"; {text}" for text in found.helps)
+        for n in found.missed
+    ]
+
+
+def of_energy(measured: Sequence[tuple[Assignment, Judgement]]) -> Iterator[str]:
+    """Yield which budgets of energy are too small for all that is due, by what was measured, or could not be kept."""
+    budgets: dict[tuple[str, Allowance], list[tuple[Assignment, Judgement]]] = {}
+    for assignment, judgement in measured:
+        watch, target = assignment.watch, assignment.target
+        if target.most_energy is not None:
+            key = (f"targets.{target.name}.energy_at_most", target.most_energy)
+            budgets.setdefault(key, []).append((assignment, judgement))
+        if watch.load.most_energy is not None:
+            key = (f"watches.{watch.name}.load.energy_at_most", watch.load.most_energy)
+            budgets.setdefault(key, []).append((assignment, judgement))
+    for (where, most), pairs in budgets.items():
+        needed_j, parts = 0.0, []
+        for assignment, judgement in pairs:
+            if judgement.energy is None:
+                why = judgement.energy_missing or "it was not measured"
+                yield f"{where}: could not be kept, for the energy of watch {assignment.watch.name} is not known: {why}"
+                continue
+            joules, words = _due(assignment, judgement, most.per_s)
+            needed_j += joules
+            parts.append(words)
+        if needed_j > most.joules:
+            needed = format_energy_budget(replace(most, joules=float(f"{needed_j:.3g}")))
+            yield (
+                f"{where}: {format_energy_budget(most)} is less than what is due takes, up to {needed}: "
+                f"{'; '.join(parts)}. Replays would be skipped: replay less often, or raise it"
+            )
+
+
+def _due(assignment: Assignment, judgement: Judgement, per_s: float) -> tuple[float, str]:
+    """Return the joules that replays and measurements of a watch take in `per_s` seconds, and of what they are made."""
+    assert judgement.energy is not None  # noqa: S101 - the caller has looked
+    assert assignment.energy is not None  # noqa: S101 - or nothing would have been measured
+    each_j, plan = max(judgement.energy.net_per_inference_j.high, 0.0), plan_of(assignment)
+    every_s = mean_interval_s(assignment.watch.every)
+    measured_every_s = max(every_s, assignment.energy.every_s)
+    replay_j, measuring_j = each_j * plan.asked(len(plan.examples)), each_j * judgement.energy.inferences
+    words = (
+        f"a replay of {assignment.watch.name} takes {in_words(replay_j)}, every {format_duration(round(every_s, 3))}, "
+        f"and a measurement of its energy {in_words(measuring_j)}, every {format_duration(round(measured_every_s, 3))}"
+    )
+    return per_s * (replay_j / every_s + measuring_j / measured_every_s), words
+
+
+def as_json(config: Config, outlooks: Sequence[Outlook]) -> str:
+    """Write all of it for programs."""
+    watches = [
+        {
+            "watch": o.assignment.watch.name,
+            "target": o.assignment.target.name,
+            "interval_s": mean_interval_s(o.assignment.watch.every),
+            "examples": o.assignment.golden.examples,
+            "notices": [asdict(notice) for notice in o.notices],
+            "helps": o.helps,
+        }
+        for o in outlooks
+    ]
+    whole = {"false_alarms_per_year": config.alerts.false_alarms_per_year, "watches": watches}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def as_text(config: Config, outlooks: Sequence[Outlook]) -> str:
+    """Write a block for each target, whose monitors share a budget."""
+    by_target = sorted(outlooks, key=lambda o: o.assignment.target.name)
+    blocks = [_target(config, name, list(of)) for name, of in groupby(by_target, lambda o: o.assignment.target.name)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _target(config: Config, name: str, outlooks: Sequence[Outlook]) -> str:
+    budget = config.alerts.false_alarms_per_year
+    monitors = sum(alpha is not None for o in outlooks for alpha in o.assignment.settings["alphas"].values())
+    lines = [f"{name}: {budget:g} false alarm{'' if budget == 1 else 's'} a year over {monitors} monitors"]
+    for found in outlooks:
+        lines += _watch(found)
+    return "\n".join(lines)
+
+
+def _watch(found: Outlook) -> Iterator[str]:
+    watch, golden = found.assignment.watch, found.assignment.golden
+    every_s = mean_interval_s(watch.every)
+    yield (
+        f"watch {watch.name}: golden {golden} ({golden.examples:,} examples), a replay every "
+        f"{format_duration(round(every_s, 3))} ({replays_per_year(every_s):,.0f} a year)"
+    )
+    rows = [("monitor", "threshold", "notices that", "after")]
+    settings = found.assignment.settings
+    rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _noticed(n, settings, every_s)) for n in found.notices]
+    alphas = settings["alphas"]
+    if (alpha := alphas.get(SLOWER.name)) is not None and watch.objectives.slowdown is not None:
+        words = f"it takes lastingly over {format_percentage(watch.objectives.slowdown)} longer than usual"
+        rows.append((SLOWER.name, f"{threshold_log10(alpha):.2f}", words, "two weeks of learning what is usual"))
+    for most in found.assignment.ceilings:
+        if most.above_usual is not None:
+            words = f"{most.quantity} of {most.one} is over {format_percentage(most.above_usual)} above usual"
+            rows.append((COSTLY.name, f"{threshold_log10(alphas[COSTLY.name]):.2f}", words, _LEARNING))
+    if CHANGED.name in alphas:
+        words = "any output differs beyond the set's tolerance"
+        rows.append((CHANGED.name, "a fact", words, "1 replay, confirmed at once"))
+    silent_s = SILENT_AFTER * every_s
+    rows.append((SILENT.name, "a fact", "there is no valid replay", f"{SILENT_AFTER} intervals ({_short(silent_s)})"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+    yield from (f"  {text[:1].upper()}{text[1:]}." for text in found.helps)
+
+
+def _helps(found: Outlook, workers: Workers) -> Iterator[str]:
+    """Yield what would notice soon what now is not: a larger golden set, or more frequent replays."""
+    if not found.missed:
+        return
+    assignment, every_s = found.assignment, mean_interval_s(found.assignment.watch.every)
+    for factor in _FACTORS:
+        if factor * assignment.golden.examples > _MOST_EXAMPLES:
+            break
+        if _all_noticed(_ask(assignment, workers, declared_only=True, copies=factor)):
+            yield f"a golden set of {factor * assignment.golden.examples:,} examples would notice it"
+            break
+    for factor in _FACTORS:
+        if _all_noticed(_ask(assignment, workers, declared_only=True, oftener=factor)):
+            yield f"a replay every {format_duration(round(every_s / factor, 3))} would notice it"
+            break
+
+
+def _all_noticed(notices: Sequence[Notice]) -> bool:
+    return all(notice.replays is not None for notice in notices)
+
+
+def _ask(
+    assignment: Assignment, workers: Workers, *, declared_only: bool, copies: int = 1, oftener: int = 1
+) -> list[Notice]:
+    settings = dict(assignment.settings)
+    # The budget is one of a year: replays that are twice as many have half as much each.
+    settings["alphas"] = {name: alpha and alpha / oftener for name, alpha in settings["alphas"].items()}
+    argument = assignment.golden.place | {
+        "settings": settings,
+        "requests": max(assignment.golden.examples // assignment.watch.load.samples, 1),
+        "most": horizon(mean_interval_s(assignment.watch.every) / oftener),
+        "declared_only": declared_only,
+        "copies": copies,
+    }
+    try:
+        found = workers.call(JUDGES, "goldwatch.judging.sensitivity:sensitivity", argument)
+    except (JobFailed, WorkerDied) as error:
+        raise UnusableSet(str(error)) from None
+    return [Notice(**notice) for notice in found["notices"]]
+
+
+def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str:
+    if notice.monitor == COSTLY.name:
+        return _after(notice.replays, settings["measured_every_s"], "measurement")
+    if notice.monitor == DRIFT.name:
+        return _after(notice.replays, every_s, "full window")
+    return _after(notice.replays, every_s)
+
+
+def _after(replays: int | None, every_s: float, what: str = "replay") -> str:
+    if replays is None:
+        most = horizon(every_s)
+        return f"not within {most:,} {what}s ({_span(most, every_s)})"
+    return f"{replays:,} {what}{'' if replays == 1 else 's'} ({_span(replays, every_s)})"
+
+
+def _span(replays: int, every_s: float) -> str:
+    return _short(replays * every_s)
+
+
+def _short(seconds: float) -> str:
+    """Write a time without what does not matter at its size."""
+    unit = next((unit for unit in (86_400, 3_600, 60) if seconds >= 10 * unit), 1)
+    return format_duration(round(seconds / unit) * unit if unit > 1 else round(seconds, 3))

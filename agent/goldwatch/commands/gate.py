@@ -1,0 +1,136 @@
+"""The gate: every watch once, judged for a pipeline that waits. One look, so an exact test rather than a monitor.
+
+A watch is a *regression* if what was observed could hardly come from a model that keeps its objectives, at 1 % for each
+objective. It *could not be measured* if the replay is not valid or an objective cannot be certified from so few
+examples. docs/gate.md states the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from goldwatch.config import format_duration, format_points
+from goldwatch.judgement import Judgement, Validity
+from goldwatch.monitor.bounds import lower, upper, upper_clustered
+from goldwatch.monitor.figures import figures
+from goldwatch.pipeline.in_force import Assignment
+
+ERROR = 0.01
+"""The probability, for each objective, of calling a model that just keeps it a regression."""
+
+
+class Result(StrEnum):
+    """What the gate says of a watch or of an objective."""
+
+    PASS = "pass"  # noqa: S105 - a verdict
+    REGRESSION = "regression"
+    UNMEASURED = "could not measure"
+
+
+EXIT_CODES = {Result.PASS: 0, Result.REGRESSION: 1, Result.UNMEASURED: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the gate says of one objective, and why, in one line."""
+
+    objective: str
+    result: Result
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The gate's answer for one watch and target."""
+
+    assignment: Assignment
+    judgement: Judgement
+    findings: tuple[Finding, ...]
+
+    @property
+    def result(self) -> Result:
+        """A regression is one whatever else could not be measured."""
+        return worst(finding.result for finding in self.findings)
+
+
+def worst(results: Iterable[Result]) -> Result:
+    """Return the result that decides: a regression before what could not be measured before a pass."""
+    found = set(results)
+    for result in (Result.REGRESSION, Result.UNMEASURED):
+        if result in found:
+            return result
+    return Result.PASS
+
+
+def examine(assignment: Assignment, judgement: Judgement) -> Report:
+    """Judge one replay by the objectives of its watch."""
+    if judgement.validity is not Validity.VALID:
+        reason = "; ".join(judgement.reasons)
+        return Report(assignment, judgement, (Finding("replay", Result.UNMEASURED, reason),))
+    findings = [_accuracy(assignment, judgement), _errors(assignment, judgement)]
+    if assignment.watch.objectives.latency is not None:
+        findings.append(_latency(assignment, judgement))
+    findings += _costs(assignment, judgement)
+    return Report(assignment, judgement, tuple(findings))
+
+
+def _accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
+    """Compare with the reference, example by example where it is deterministic: then a loss is a fact, not a sample."""
+    allowed = assignment.watch.objectives.accuracy_loss
+    difference = judgement.difference
+    accuracy = judgement.headline
+    if difference is None or accuracy is None or accuracy.reference is None:
+        return Finding("accuracy", Result.UNMEASURED, "no example has both an answer and a reference")
+    lost = difference.harmful - difference.helpful
+    words = f"{accuracy.reference:.4f} -> {accuracy.value:.4f}, {format_points(allowed)}"
+    if assignment.golden.deterministic:
+        regressed = lost > round(allowed * difference.compared, 9)
+        return Finding("accuracy", Result.REGRESSION if regressed else Result.PASS, words)
+    # The reference answers vary too, so the two accuracies are compared as samples, at half the error each.
+    n = accuracy.n
+    cluster = assignment.golden.cluster
+    high = upper_clustered(round(accuracy.value * n), n, ERROR / 2, cluster)
+    low = 1 - upper_clustered(n - round(accuracy.reference * n), n, ERROR / 2, cluster)
+    return Finding("accuracy", Result.REGRESSION if high < low - allowed else Result.PASS, words)
+
+
+def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
+    allowed = assignment.watch.objectives.error_rate
+    sent = sum(n for outcome, n in judgement.outcomes.items() if outcome != "not_sent")
+    failed = sent - judgement.outcomes.get("ok", 0)
+    words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
+    return Finding("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
+
+
+def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
+    """Hold each stated limit against the 95 % interval of what was measured. What is usual, one look cannot know."""
+    found = figures(assignment.ceilings, judgement.energy, judgement.footprint, judgement.energy_missing)
+    for ceiling in assignment.ceilings:
+        if ceiling.limit is None:
+            continue
+        figure, words = found.of[ceiling.name], f"at most {ceiling.limit:.4g} {ceiling.unit} per {ceiling.per}"
+        if isinstance(figure, str):
+            yield Finding(ceiling.quantity, Result.UNMEASURED, f"{words}: {figure}")
+        elif figure.low > ceiling.limit:
+            yield Finding(ceiling.quantity, Result.REGRESSION, f"{figure}, {words}")
+        elif figure.high > ceiling.limit:
+            yield Finding(ceiling.quantity, Result.UNMEASURED, f"{figure}, {words}: not certain")
+        else:
+            yield Finding(ceiling.quantity, Result.PASS, f"{figure}, {words}")
+
+
+def _latency(assignment: Assignment, judgement: Judgement) -> Finding:
+    objective = assignment.watch.objectives.latency
+    assert objective is not None  # noqa: S101 - the caller has looked
+    n = sum(count for outcome, count in judgement.outcomes.items() if outcome != "not_sent")
+    late = sum(latency_s > objective.limit_s for latency_s in judgement.latencies_s)
+    late += judgement.outcomes.get("timeout", 0) + judgement.outcomes.get("crashed", 0)  # over any limit
+    allowed = 1 - objective.quantile
+    words = f"{late:,} of {n:,} requests over {format_duration(objective.limit_s)}, {100 * allowed:.4g}% allowed"
+    if lower(late, n, ERROR) > allowed:
+        return Finding("latency", Result.REGRESSION, words)
+    if upper(late, n, ERROR) > allowed:
+        return Finding("latency", Result.UNMEASURED, f"{words}: not certifiable from {n:,} requests")
+    return Finding("latency", Result.PASS, f"{words}: certified")

@@ -1,0 +1,203 @@
+"""What the gate prints: a table for people, JSON for programs, JUnit for pipelines, Markdown for pull requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from goldwatch.commands.gate import EXIT_CODES, Finding, Report, Result, worst
+from goldwatch.energy.attribution import Interval
+from goldwatch.judgement import Judgement, Passed, Quantile, Score
+from goldwatch.score.latency import quantile, quantiles
+
+
+def overall(reports: Sequence[Report]) -> Result:
+    """Return the result of the whole gate."""
+    return worst(report.result for report in reports)
+
+
+def as_table(reports: Sequence[Report]) -> str:
+    """Write a block of lines for each watch and target."""
+    return "\n\n".join("\n".join(_block(report)) for report in reports) + "\n"
+
+
+def as_json(reports: Sequence[Report]) -> str:
+    """Write everything that was measured, and the exit code."""
+    result = overall(reports)
+    whole = {"result": result, "exit_code": EXIT_CODES[result], "watches": [_plain(report) for report in reports]}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def as_junit(reports: Sequence[Report]) -> str:
+    """Write a test suite for each watch and target, with a test case for each objective."""
+    root = ET.Element("testsuites", name="goldwatch")
+    for report in reports:
+        results = [finding.result for finding in report.findings]
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=_name(report),
+            tests=str(len(results)),
+            failures=str(results.count(Result.REGRESSION)),
+            errors=str(results.count(Result.UNMEASURED)),
+            time=f"{report.judgement.duration_s:.3f}",
+        )
+        for finding in report.findings:
+            case = ET.SubElement(suite, "testcase", classname=_name(report), name=finding.objective)
+            if finding.result is not Result.PASS:
+                tag = "failure" if finding.result is Result.REGRESSION else "error"
+                ET.SubElement(case, tag, message=finding.reason, type=finding.result)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def as_markdown(reports: Sequence[Report]) -> str:
+    """Write one table with a row for each objective."""
+    lines = [f"### goldwatch: {overall(reports)}", "", "| watch | objective | result | |", "|---|---|---|---|"]
+    for report in reports:
+        for finding in report.findings:
+            reason = finding.reason.replace("|", "\\|").replace("\n", " ")
+            lines.append(f"| {_name(report)} | {finding.objective} | {finding.result} | {reason} |")
+    return "\n".join(lines) + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Report]], str]] = {
+    "table": as_table,
+    "json": as_json,
+    "junit": as_junit,
+    "markdown": as_markdown,
+}
+
+
+def _name(report: Report) -> str:
+    watch, target = report.assignment.key
+    return watch if watch == target else f"{watch} {target}"
+
+
+def _block(report: Report) -> list[str]:
+    judgement, golden = report.judgement, report.assignment.golden
+    model = judgement.description
+    head = [_name(report), f"golden {golden} ({golden.examples:,} examples)", judgement.probe]
+    if model is not None:
+        head.append(f"model {model.model}{' ' + model.version if model.version else ''}")
+    lines = ["  ".join(head)]
+    lines += [_line(score.name, _score(score)) for score in judgement.scores]
+    if (difference := judgement.difference) is not None:
+        same = f"{difference.compared - difference.moved:,} of {difference.compared:,} within tolerance"
+        flips = f"{difference.harmful:,} turned wrong, {difference.helpful:,} right"
+        lines.append(_line("outputs", f"{same}   {flips}   largest difference {difference.largest:.2g}"))
+    if judgement.quantiles:
+        lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles) + _requests(judgement)))
+    if judgement.late_s:
+        ordered = sorted(judgement.late_s)
+        late = "   ".join(f"p{100 * q:g} {_milliseconds(quantile(ordered, q))}" for q in (0.5, 0.99))
+        lines.append(_line("sent late", f"{late}   by goldwatch itself"))
+    lines += _tokens(judgement)
+    if judgement.throughput is not None:
+        lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   {_load(judgement)}"))
+    lines += _courtesy(judgement)
+    lines += _energy(judgement)
+    lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.checks if c.passed is Passed.NO]
+    lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
+    return [*lines, _line("verdict", str(report.result))]
+
+
+def _tokens(judgement: Judgement) -> list[str]:
+    """Say what the answers of a language model were made of, and how soon they began."""
+    found = judgement.tokens
+    if found is None:
+        return []
+    counts = [f"{n:,} {kind}" for kind, n in (("in", found.input), ("out", found.output)) if n is not None]
+    counts += [f"{n:,} ended by {why}" for why, n in sorted(found.finish.items())]
+    lines = [_line("tokens", "   ".join(counts))] if counts else []
+    for name, times in (("first token", found.first_s), ("next tokens", found.per_token_s)):
+        if times:
+            lines.append(_line(name, "   ".join(_quantile(q) for q in quantiles(times))))
+    return lines
+
+
+def _courtesy(judgement: Judgement) -> list[str]:
+    """Say how busy the target was, where that is looked at, and whether goldwatch stepped back."""
+    if (seen := judgement.server_load) is None:
+        return []
+    if seen.most is None:
+        return [_line("busy", f"not known: {seen.unreadable}")]
+    told = [f"at most {seen.most:.4g} of {seen.limit:g}", seen.what]
+    told += [f"{what} {s:.1f} s" for what, s in (("waited", seen.waited_s), ("held", seen.held_s)) if s >= 1]
+    return [_line("busy", "   ".join(told))]
+
+
+def _energy(judgement: Judgement) -> list[str]:
+    """Say what an inference takes, or why that is not known; nothing where nobody asked."""
+    lines = []
+    if (energy := judgement.energy) is not None:
+        gross, net = (_joules(x) for x in (energy.gross_per_inference_j, energy.net_per_inference_j))
+        source = f"{'ESTIMATE, ' if energy.estimated else ''}{energy.source}, {energy.attribution}"
+        lines.append(_line("energy", f"{gross} gross   {net} net per inference   {source}"))
+    elif judgement.energy_missing:
+        missing = judgement.energy_missing
+        how = missing if missing.startswith("insufficient") else f"not measurable here: {missing} (`goldwatch doctor`)"
+        lines.append(_line("energy", how))
+    if (found := judgement.footprint) is not None:
+        each = (("per inference", found.inference), ("right answer", found.right_answer), ("output token", found.token))
+        for name, per in each:
+            joules = f"{_joules(per.gross_j)} gross" if per and per.gross_j and per is not found.inference else ""
+            carbon = f"{per.grams.value:.3g} g CO2e" if per and per.grams else ""
+            cost = f"{per.money:.3g} {found.currency}" if per and per.money is not None else ""
+            if words := "   ".join(filter(None, (joules, carbon, cost))):
+                lines.append(_line(name, words))
+    return lines
+
+
+def _joules(interval: Interval) -> str:
+    return f"{interval.value:.3g} J [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def _worth_a_line(finding: Finding) -> bool:
+    return finding.result is not Result.PASS or finding.objective == "latency"
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<14} {text}"
+
+
+def _score(score: Score) -> str:
+    reference = "" if score.reference is None else f"   reference {score.reference:.4f}"
+    return f"{score.value:.4f}  [{score.low:.4f}, {score.high:.4f}]{reference}"
+
+
+def _quantile(quantile: Quantile) -> str:
+    known = "not certifiable" if quantile.latency_s is None else _milliseconds(quantile.latency_s)
+    return f"p{quantile.q * 100:g} {known}"
+
+
+def _requests(judgement: Judgement) -> str:
+    return f"   of {len(judgement.latencies_s):,} requests"
+
+
+def _load(judgement: Judgement) -> str:
+    """Say what the throughput is that of."""
+    budgets = ((judgement.most_per_s, "{:g} /s"), (judgement.most_tokens_per_s, "{:g} tokens/s"))
+    kept = [words.format(most) for most, words in (*budgets, (judgement.most_cpu, "{:.0%} of a core")) if most]
+    slowed = f", slowed to {' and '.join(kept)}" if kept else ""
+    if judgement.scenario == "single-stream":
+        return f"one request at a time{slowed}"
+    rate = "" if judgement.rate_per_s is None else f" at {judgement.rate_per_s:g} /s"
+    return f"{judgement.scenario}{rate}, at most {judgement.in_flight} in flight{slowed}"
+
+
+def _milliseconds(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
+
+
+def _plain(report: Report) -> dict[str, Any]:
+    watch, target = report.assignment.key
+    values = report.judgement.to_json() | {"watch": watch, "target": target}
+    for left_out in ("latencies_s", "verdicts", "lateness_s"):
+        del values[left_out]
+    findings = [{"objective": f.objective, "result": f.result, "reason": f.reason} for f in report.findings]
+    return {"result": report.result, "findings": findings} | values

@@ -1,0 +1,209 @@
+"""`goldwatch mlperf`: MLPerf's own LoadGen over any probe, with its logs, and its verdict as the exit code.
+
+The test runs in a worker process (`goldwatch.replay.loadgen`). Whether it is VALID is read from the summary that
+LoadGen writes. Added to it is only what LoadGen cannot know: requests that failed, and answers that are wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goldwatch.commands.gate import Result
+from goldwatch.config import format_request_rate
+from goldwatch.config.busy import Busy
+from goldwatch.judgement import Score
+from goldwatch.pipeline.courtesy import Courtesy
+from goldwatch.pipeline.in_force import Assignment
+from goldwatch.pipeline.pipeline import plan_of
+from goldwatch.replay.engine import STEPPED_BACK
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+
+SUMMARY = "mlperf_log_summary.txt"
+ACCURACY = "mlperf_log_accuracy.json"
+LOADGENS_QPS = 1.0
+"""LoadGen's own `server_target_qps`."""
+
+NOTHING = "nothing"
+"""What LoadGen says of a test of accuracy, of which it only keeps the answers, and of one that it could not end."""
+
+_LINE = re.compile(r"^([A-Za-z0-9][^:\n]*?)\s*:\s*(\S.*)$", re.MULTILINE)
+_REASON = re.compile(r"^  (.+?)\s*: NO$", re.MULTILINE)
+_ADVICE = re.compile(r"^ \* (.+(?:\n .+)*)", re.MULTILINE)
+_LATE_S = 600.0
+"""LoadGen ends by itself; a worker that has not, so long after ten times the shortest duration, hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to run. Times are seconds; see `goldwatch.replay.loadgen.Settings`."""
+
+    scenario: str
+    mode: str
+    min_duration_s: float
+    min_queries: int
+    batch: int = 1
+    target_qps: float | None = None
+    target_latency_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One test: the result as of the gate, LoadGen's own word, the figures of its summary, and reasons and advice."""
+
+    assignment: Assignment
+    result: Result
+    said: str
+    figures: Mapping[str, str]
+    reasons: tuple[str, ...]
+    logs: Path
+    accuracy: Score | None = None
+
+
+def test(assignment: Assignment, workers: Workers, wanted: Wanted, output: Path) -> Tested:
+    """Run LoadGen once against a target, with its logs in a folder. Raises OSError if that cannot be made."""
+    logs = output.absolute() / assignment.watch.name / assignment.target.name
+    logs.mkdir(parents=True, exist_ok=True)
+    if (forbidden := _over_budget(assignment, wanted)) is not None:
+        return Tested(assignment, Result.UNMEASURED, NOTHING, {}, (forbidden,), logs)
+    try:
+        done = _run(assignment, workers, wanted, logs)
+        summary = (logs / SUMMARY).read_text()
+        accuracy = _accuracy(assignment, workers, logs) if wanted.mode == "accuracy" else None
+    except (JobFailed, WorkerDied, OSError) as error:
+        return Tested(assignment, Result.UNMEASURED, NOTHING, {}, (str(error),), logs)
+    failed = sum(done["errors"].values())
+    reasons = [f"{failed:,} of {done['requests']:,} requests failed: {why}" for why in list(done["errors"])[:1]]
+    if wanted.mode == "accuracy":
+        return _of_accuracy(assignment, accuracy, reasons, logs)
+    said, figures, why = read(summary)
+    result = Result.PASS if said == "VALID" and not failed else Result.REGRESSION
+    return Tested(assignment, result, said, figures, (*reasons, *why), logs)
+
+
+def _over_budget(assignment: Assignment, wanted: Wanted) -> str | None:
+    """Say why the budgets of watch or target forbid the test: LoadGen alone decides when it sends.
+
+    What it sends is held up by nobody, since that would be in its times.
+    """
+    load = plan_of(assignment).load
+    if load.tokens_per_s is not None or load.cpu_share is not None:
+        return "LoadGen keeps to no budget of tokens or CPU: leave out `tokens_at_most` and `cpu_at_most` for the test"
+    if assignment.target.most_energy is not None or assignment.watch.load.most_energy is not None:
+        return "nobody knows beforehand what LoadGen takes: leave out `energy_at_most` for the test"
+    if load.most_per_s is None:
+        return None
+    allowed = f"`at_most` allows {format_request_rate(load.most_per_s)}"
+    if wanted.scenario != "Server":
+        return f"{allowed}, and in {wanted.scenario} LoadGen sends as fast as it is answered; take the scenario Server"
+    rate = wanted.target_qps or LOADGENS_QPS
+    return f"{allowed}, --target-qps is {rate:g}; lower it" if rate > load.most_per_s else None
+
+
+def _run(assignment: Assignment, workers: Workers, wanted: Wanted, logs: Path) -> dict[str, Any]:
+    target = assignment.target
+    if target.python:
+        raise WorkerDied(f"`python: {target.python}` is an interpreter of its own, and LoadGen runs in goldwatch's")
+    argument = {
+        "factory": target.factory,
+        "options": dict(target.options),
+        "time_limit_s": assignment.watch.load.time_limit_s,
+        "path": assignment.golden.path,
+        "settings": dataclasses.asdict(wanted) | {"output": str(logs)},
+        "most_per_s": plan_of(assignment).load.most_per_s,
+    }
+    for log in logs.glob("mlperf_log_*"):
+        log.unlink()  # an old summary is not taken for that of a test that failed
+    try:
+        return _driven(target.busy, workers, argument, 10 * wanted.min_duration_s + _LATE_S)
+    except (JobFailed, WorkerDied) as error:
+        text = str(error)
+        for secret in target.secrets():
+            text = text.replace(secret, "***")
+        raise WorkerDied(text) from None
+
+
+def _driven(busy: Busy | None, workers: Workers, argument: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    """Run LoadGen. A target that says that it is busy is waited for before; becoming busy ends the test."""
+    job = ("mlperf", "goldwatch.replay.loadgen:run", argument)
+    if busy is None:
+        return workers.call(*job, limit_s=limit_s)
+    courtesy = Courtesy(busy)
+    if (why := courtesy.wait(threading.Event())) is None:
+        with courtesy:
+            return workers.call(*job, limit_s=limit_s, why_not=lambda: _stepped_back(courtesy.why_not()))
+    raise WorkerDied(f"{STEPPED_BACK}{why}")
+
+
+def _stepped_back(why: str | None) -> str | None:
+    return None if why is None else f"{STEPPED_BACK}{why}"
+
+
+def read(summary: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    """Return what LoadGen says in its summary: VALID or INVALID, all its figures, and why and what it recommends."""
+    figures = {name.strip(): value.strip() for name, value in _LINE.findall(summary)}
+    unsatisfied = [f"{what.strip()}: NO" for what in _REASON.findall(summary)]
+    head = summary.partition("Early Stopping Result:")[0]
+    advice = [" ".join(text.split()) for text in _ADVICE.findall(head)]
+    said = figures.get("Result is", NOTHING)
+    return said, figures, tuple([*unsatisfied, *advice] if said != "VALID" else [])
+
+
+def _of_accuracy(assignment: Assignment, accuracy: Score | None, reasons: list[str], logs: Path) -> Tested:
+    """Judge an accuracy test, of which LoadGen only keeps the answers, by the objective of the watch."""
+    if accuracy is None or accuracy.reference is None:
+        return Tested(assignment, Result.UNMEASURED, NOTHING, {}, (*reasons, "no answer has a reference"), logs)
+    allowed = assignment.watch.objectives.accuracy_loss
+    worse = round(accuracy.reference - accuracy.value, 9) > allowed
+    result = Result.REGRESSION if worse or reasons else Result.PASS
+    return Tested(assignment, result, NOTHING, {}, tuple(reasons), logs, accuracy)
+
+
+def _accuracy(assignment: Assignment, workers: Workers, logs: Path) -> Score | None:
+    argument = {"path": assignment.golden.path, "log": str(logs / ACCURACY)}
+    found = workers.call(JUDGES, "goldwatch.commands.mlperf:accuracy", argument)["scores"]
+    return next((Score(**score) for score in found if score["name"] == "accuracy"), None)
+
+
+def accuracy(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Score the answers in LoadGen's accuracy log at `log` by the golden set at `path`: a job for a worker."""
+    import numpy as np  # noqa: PLC0415 - the command itself needs none
+
+    from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
+    from goldwatch.score.classification import scores  # noqa: PLC0415
+
+    golden = GoldenSet.open(Path(argument["path"]))
+    then = golden.tensor(f"outputs.{golden.manifest.decision}")
+    now, answered = np.zeros_like(then), np.zeros(golden.examples, bool)
+    for entry in json.loads(Path(argument["log"]).read_text()):
+        if entry["data"]:
+            now[entry["qsl_idx"]] = np.frombuffer(bytes.fromhex(entry["data"]), then.dtype).reshape(then.shape[1:])
+            answered[entry["qsl_idx"]] = True
+    found = scores(now, then, golden.tensor("labels"), answered) if answered.any() else ()
+    return {"scores": [dataclasses.asdict(score) for score in found]}
+
+
+def as_text(tested: Tested, wanted: Wanted) -> str:
+    """Write what a test found, for people: LoadGen's word, the figures that the scenario is about, and the reasons."""
+    assignment = tested.assignment
+    lines = [f"{assignment.watch.name}  golden {assignment.golden}  {assignment.target.probe} {assignment.target.name}"]
+    duration = f"at least {wanted.min_duration_s:g} s and {wanted.min_queries:,} queries"
+    rows = [("scenario", f"{wanted.scenario}, {wanted.mode}" + (f", {duration}" if wanted.mode != "accuracy" else ""))]
+    rows += [(name, value) for name, value in tested.figures.items() if _is_told(name)]
+    if (score := tested.accuracy) is not None and score.reference is not None:
+        rows.append(("accuracy", f"{score.value:.4f}, reference {score.reference:.4f}, {score.n:,} answers"))
+    rows += [("because", reason) for reason in tested.reasons]
+    rows += [("LoadGen says", tested.said)] if tested.said != NOTHING else []
+    rows += [("verdict", tested.result), ("logs", str(tested.logs))]
+    return "\n".join([lines[0], *(f"  {name:<32}{value}" for name, value in rows)]) + "\n"
+
+
+def _is_told(name: str) -> bool:
+    told = ("percentile latency", "amples per second", "QPS w/o")
+    return any(part in name for part in told)

@@ -1,0 +1,135 @@
+"""`goldwatch check --engine ray`: one replay in shards over a Ray cluster, merged into one replay.
+
+Each shard is a replay of some of the examples, by the same engine, in worker processes of the node that it lands on.
+Its columns come back whole, so that the judge sees every example as if it had been replayed here: nothing is averaged.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from goldwatch.config.busy import Busy
+from goldwatch.pipeline.in_force import Assignment, CannotStart
+from goldwatch.pipeline.pipeline import considerate, plan_of
+from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.workers import Workers
+
+_OUR_OWN = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def start() -> int:
+    """Join the cluster at RAY_ADDRESS, or one that runs on this machine, or start one; return its number of CPUs.
+
+    Raises CannotStart if Ray is missing or the cluster cannot be reached.
+    """
+    try:
+        import ray  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise CannotStart("Ray is not installed; pip install 'goldwatch[ray]'") from None
+    for name, value in _OUR_OWN.items():
+        os.environ.setdefault(name, value)
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise CannotStart(f"the Ray cluster cannot be used: {error}") from None
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def replay(assignment: Assignment, shards: int) -> Replay:
+    """Replay once, in shards. The caller closes the columns. Raises CannotStart if the cluster loses a shard."""
+    import ray  # noqa: PLC0415
+
+    whole = plan_of(assignment)
+    whole = replace(whole, options=dict(whole.options))
+    plans = shared(whole, shards)
+    began, at = time.monotonic(), time.time()
+    work = ray.remote(num_cpus=1, max_retries=0)(run_shard)
+    try:
+        parts: list[dict[str, Any]] = ray.get([work.remote(plan, assignment.target.busy) for plan in plans])
+    except ray.exceptions.RayError as error:
+        raise CannotStart(f"a shard was lost: {str(error).strip().splitlines()[-1]}") from None
+    return merged(whole, parts, at, time.monotonic() - began)
+
+
+def split(examples: int, shards: int) -> list[range]:
+    """Return that many ranges of examples (fewer if there are too few), of sizes that differ by one at most."""
+    count = max(1, min(shards, examples))
+    return [range(a, b) for a, b in pairwise(examples * i // count for i in range(count + 1))]
+
+
+def shared(whole: Plan, shards: int) -> list[Plan]:
+    """Return a plan for each shard: its examples, and its share of the rate and of the budgets.
+
+    Poisson arrivals of several at a share of the rate are, together, Poisson arrivals at the rate. The budget of CPU is
+    that of one worker, and so each has it.
+    """
+    parts = split(len(whole.examples), shards)
+    load, count = whole.load, len(parts)
+    share = replace(
+        load,
+        rate_per_s=load.rate_per_s / count,
+        most_per_s=None if load.most_per_s is None else load.most_per_s / count,
+        tokens_per_s=None if load.tokens_per_s is None else load.tokens_per_s / count,
+    )
+    return [
+        replace(whole, examples=part, load=replace(share, seed=load.seed + number)) for number, part in enumerate(parts)
+    ]
+
+
+def run_shard(plan: Plan, busy: Busy | None = None) -> dict[str, Any]:
+    """Replay one shard where it lands, and return all that is known of it as plain values.
+
+    It steps back by itself from a target that says that it is `busy`.
+    """
+    workers = Workers()
+    try:
+        found = considerate(plan, busy, workers)
+        # Each node has a monotonic clock of its own; what they share is the wall clock, as far as it is kept right.
+        clock_ns = time.time_ns() - time.monotonic_ns()
+        columns = {name: found.columns.array(name).tobytes() for name in found.columns.layout.columns()}
+        found.columns.close()
+    finally:
+        workers.close()
+    kept = ("description", "open_s", "first_request_s", "failure", "given_up", "ended", "restarts")
+    facts = {name: getattr(found, name) for name in kept}
+    return facts | {"errors": dict(found.errors), "columns": columns, "clock_ns": clock_ns}
+
+
+def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_s: float) -> Replay:
+    """Put the shards of a plan together in the order of the examples."""
+    import numpy as np  # noqa: PLC0415 - the agent has no shards
+
+    columns = Columns.create(Layout(len(plan.examples), plan.outputs, plan.tokens), plan.examples)
+    for name in columns.layout.columns():
+        column = columns.array(name)
+        rows = [np.frombuffer(part["columns"][name], column.dtype) for part in parts]
+        if name == "sent_ns":
+            rows = [np.where(ns > 0, ns + part["clock_ns"], ns) for ns, part in zip(rows, parts, strict=True)]
+        column[:] = np.concatenate(rows).reshape(column.shape)
+    found = Replay(columns, started_at, duration_s=duration_s, samples=plan.load.samples, open_load=plan.load.is_open)
+    described = [part["description"] for part in parts if part["description"] is not None]
+    found.description = described[0] if described else None
+    found.open_s = _most(parts, "open_s")
+    found.first_request_s = _most(parts, "first_request_s")
+    found.failure = _first(parts, "failure")
+    found.given_up = _first(parts, "given_up")
+    found.ended = _first(parts, "ended")
+    found.restarts = sum(part["restarts"] for part in parts)
+    for part in parts:
+        found.errors.update(part["errors"])
+    if any(other != described[0] for other in described):
+        found.ended = found.ended or "the shards met different models: the target says other things of itself to each"
+    return found
+
+
+def _first(parts: list[dict[str, Any]], name: str) -> str | None:
+    return next((part[name] for part in parts if part[name] is not None), None)
+
+
+def _most(parts: list[dict[str, Any]], name: str) -> float | None:
+    return max((part[name] for part in parts if part[name] is not None), default=None)

@@ -1,0 +1,360 @@
+"""`goldwatch sweep`: the highest rate of arrivals at which a target still keeps its latency objective.
+
+Each *step* replays the golden set at one rate, as the scenario `server` does (Poisson arrivals, latency from the
+scheduled time), until the rate is shown, with 99 % confidence, to keep the objective or not to. A rate at which the
+target fails or answers otherwise than it was validated is not kept, however fast it is: as MLPerf has it, accuracy that
+is sampled while performance is measured must agree. Rates rise until one is not kept; bisection follows. What goldwatch
+itself could not send in time says nothing of the target.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+
+from goldwatch.config import LatencyObjective, format_points, format_request_rate
+from goldwatch.config.traffic import NO_BUDGET
+from goldwatch.monitor.bounds import lower, upper
+from goldwatch.pipeline.in_force import Assignment, CannotStart
+from goldwatch.pipeline.pipeline import considerate, plan_of
+from goldwatch.replay.columns import MOST_IN_FLIGHT
+from goldwatch.replay.disturbances import Found as Disturbances
+from goldwatch.replay.engine import STEPPED_BACK, Plan, Replay
+from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.validity import disturbed
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.score.histogram import Histogram
+from goldwatch.score.latency import needed
+
+ERROR = 0.01
+"""The probability of taking a rate for one that keeps the objective, or for one that does not, over all its looks."""
+
+LOOKS = 3
+"""So often at most a rate is replayed, until it is known what it is."""
+
+MOST_INVALID = 3
+"""After so many invalid replays of a rate, goldwatch cannot send at it."""
+
+RISE = 2.0
+_PLANNED_OVER = 5
+"""A step is long enough to show that the objective is kept even if so many of its requests are over the limit."""
+
+_BUSY_CLIENT = 0.8
+"""The share of one core from which the sending process of a served target is taken to be its own bottleneck."""
+
+_SPARE_S = 30.0
+"""So much longer than twice its schedule a step may take."""
+
+
+class Word(StrEnum):
+    """What a step says of its rate."""
+
+    MET = "met"
+    MISSED = "missed"
+    UNSURE = "not certifiable"
+    INVALID = "invalid"
+    NO_ROOM = "no room"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to try: rates in requests a second, the tolerance as a ratio, the shortest step and the rest after it."""
+
+    lowest_per_s: float
+    highest_per_s: float
+    within: float = 0.05
+    step_s: float = 10.0
+    rest_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What valid replays at one rate have shown, added up: requests, those over the limit, those that failed.
+
+    A request that failed is over the limit, and so is one that was due and not sent any more. Of the `compared` answers
+    `harmful` are wrong where the reference is right, `helpful` the other way round.
+    """
+
+    requests: int = 0
+    over: int = 0
+    failed: int = 0
+    compared: int = 0
+    harmful: int = 0
+    helpful: int = 0
+    latencies: Histogram = field(default_factory=Histogram)
+
+    def __add__(self, other: Seen) -> Seen:
+        return Seen(
+            self.requests + other.requests,
+            self.over + other.over,
+            self.failed + other.failed,
+            self.compared + other.compared,
+            self.harmful + other.harmful,
+            self.helpful + other.helpful,
+            self.latencies + other.latencies,
+        )
+
+    def word(self, q: float) -> Word:
+        """Say whether quantile `q` is shown to be within the limit, or beyond it, by exact bounds."""
+        if upper(self.over, self.requests, ERROR / LOOKS) <= 1 - q:
+            return Word.MET
+        return Word.MISSED if lower(self.over, self.requests, ERROR / LOOKS) > 1 - q else Word.UNSURE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rate, what was seen at it, what follows, and why that is not only a matter of latency."""
+
+    rate_per_s: float
+    word: Word
+    seen: Seen
+    in_flight: int
+    replays: int
+    reasons: tuple[str, ...] = ()
+    spoilt: str = ""
+    """Why the rate is not kept whatever the latency: failures, or answers that are wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The steps in the order in which they were taken, and what they say together."""
+
+    assignment: Assignment
+    objective: LatencyObjective
+    wanted: Wanted
+    steps: tuple[Step, ...]
+    rate_per_s: float | None
+    """The highest rate that was shown to keep the objective; None if none was."""
+
+    bound: Step | None
+    """The lowest step above that which was not; None if the highest rate kept the objective."""
+
+
+def search(
+    take: Callable[[float], Word], lowest: float, highest: float, within: float
+) -> tuple[float | None, float | None]:
+    """Return the highest rate that is met and the lowest rate above it that is not, None for one that there is not.
+
+    Rates double from `lowest` up to `highest`, until one is not met; then the geometric middle is tried until the two
+    are within a ratio of `1 + within`, of at least 1.01. Nothing that is not met is tried again, and nothing above it.
+    """
+    met: float | None = None
+    not_met: float | None = None
+    rate = lowest
+    while (word := take(rate)) is not Word.STOPPED:
+        if word is Word.MET:
+            met = rate
+        else:
+            not_met = rate
+        if met is None or met >= highest:
+            break
+        if not_met is None:
+            rate = min(RISE * met, highest)
+        elif not_met <= (1 + within) * met:
+            break
+        else:
+            rate = float(f"{math.sqrt(met * not_met):.4g}")  # a number that people can repeat
+    return met, not_met
+
+
+def sweep(
+    assignment: Assignment,
+    workers: Workers,
+    wanted: Wanted,
+    stop: threading.Event | None = None,
+    tell: Callable[[Step], None] = lambda _: None,
+) -> Found:
+    """Find the rate. `tell` is told of each step as it ends. Raises CannotStart for what may not or cannot be swept."""
+    objective = assignment.watch.objectives.latency
+    where = f"watches.{assignment.watch.name}"
+    if objective is None:
+        raise CannotStart(f"{where}.objectives has no `latency` to find a rate for; write one, such as 50ms at p99")
+    load = plan_of(assignment).load
+    if load.tokens_per_s is not None or load.cpu_share is not None:
+        raise CannotStart(
+            f"{where}: {NO_BUDGET.format('server')}: a sweep needs a target without `tokens_at_most` and `cpu_at_most`"
+        )
+    if assignment.target.most_energy is not None or assignment.watch.load.most_energy is not None:
+        raise CannotStart(
+            f"{where}: nobody knows beforehand what a sweep takes: it needs a target without `energy_at_most`"
+        )
+    if (allowed := load.most_per_s) is not None and wanted.highest_per_s > allowed:
+        raise CannotStart(
+            f"{where}: a sweep up to {format_request_rate(wanted.highest_per_s)} is more than `at_most` allows, "
+            f"{format_request_rate(allowed)}; lower the one, or raise the other for as long as the sweep takes"
+        )
+    sweeper = _Sweeper(assignment, objective, workers, wanted, stop or threading.Event())
+    steps: list[Step] = []
+
+    def take(rate: float) -> Word:
+        steps.append(step := sweeper.step(rate))
+        tell(step)
+        return step.word
+
+    met, not_met = search(take, wanted.lowest_per_s, wanted.highest_per_s, wanted.within)
+    by_rate = {step.rate_per_s: step for step in steps}
+    bound = by_rate[not_met] if not_met is not None else None
+    if steps[-1].word is Word.STOPPED:
+        bound = steps[-1]
+    return Found(assignment, objective, wanted, tuple(steps), met, bound)
+
+
+class _Sweeper:
+    """Takes steps."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        objective: LatencyObjective,
+        workers: Workers,
+        wanted: Wanted,
+        stop: threading.Event,
+    ) -> None:
+        self._assignment, self._objective = assignment, objective
+        self._workers, self._wanted, self._stop = workers, wanted, stop
+        self._plan = plan_of(assignment)
+
+    def step(self, rate: float) -> Step:
+        """Replay at a rate until it is known what it is, or known that this will not be known."""
+        flight, enough = self._in_flight(rate)
+        seen, reasons, invalid, valid, spoilt = Seen(), [], 0, 0, ""
+        word = Word.UNSURE
+        while word is Word.UNSURE and valid < LOOKS:
+            word, found, why = self._replayed(rate, flight, enough=enough, seed=valid + invalid)
+            reasons += why
+            if word is Word.INVALID and (invalid := invalid + 1) < MOST_INVALID:
+                word = Word.UNSURE
+            elif found is not None:
+                valid, seen = valid + 1, seen + found
+                spoilt = self._spoilt(seen)
+                word = Word.MISSED if spoilt else seen.word(self._objective.quantile)
+            self._stop.wait(self._wanted.rest_s)  # what is still queued at the target is not to meet the next replay
+        return Step(
+            rate, word, seen, flight, valid + invalid, tuple(dict.fromkeys(filter(None, [*reasons, spoilt]))), spoilt
+        )
+
+    def _in_flight(self, rate: float) -> tuple[int, bool]:
+        """Return how many requests may be under way, and whether these are enough.
+
+        They are if hardly ever more than so many arrive within the limit of the objective: then one that waits for a
+        free connection waits behind one that is over the limit itself.
+        """
+        mean = rate * self._objective.limit_s
+        most = math.ceil(mean + 4 * math.sqrt(mean)) + 1
+        allowed = self._assignment.watch.load.in_flight or MOST_IN_FLIGHT
+        return min(most, allowed), most <= allowed
+
+    def _replayed(self, rate: float, flight: int, *, enough: bool, seed: int) -> tuple[Word, Seen | None, list[str]]:
+        """Replay once. Returns what was seen only if it is of the target."""
+        result = considerate(
+            self._step_plan(rate, flight, seed), self._assignment.target.busy, self._workers, self._stop
+        )
+        try:
+            word, seen, reasons = self._judged(result, flight, enough=enough)
+            if seen is not None:
+                seen += self._agreement(result)
+        except (JobFailed, WorkerDied) as error:
+            return Word.STOPPED, None, [f"the answers could not be compared: {error}"]
+        finally:
+            result.columns.close()
+        return word, seen, reasons
+
+    def _agreement(self, result: Replay) -> Seen:
+        argument = self._assignment.golden.place | {"rows": result.columns.layout.rows}
+        return Seen(**self._workers.call(JUDGES, "goldwatch.judging.parity:agreement", argument, (result.columns.fd,)))
+
+    def _spoilt(self, seen: Seen) -> str:
+        """Say why a rate is not kept, however short its latencies are; "" if nothing says so."""
+        objectives = self._assignment.watch.objectives
+        if seen.requests and lower(seen.failed, seen.requests, ERROR / LOOKS) > objectives.error_rate:
+            return f"{seen.failed:,} of {seen.requests:,} requests failed, {100 * objectives.error_rate:.4g}% allowed"
+        lost, flips = seen.harmful - seen.helpful, seen.harmful + seen.helpful
+        if lost <= round(objectives.accuracy_loss * seen.compared, 9):
+            return ""
+        # Where the reference varies by itself, flips one way must be more than those of a fair coin.
+        if not self._assignment.golden.deterministic and lower(seen.harmful, flips, ERROR / LOOKS) <= 1 / 2:
+            return ""
+        told = f"{seen.harmful:,} of {seen.compared:,} answers are wrong where the reference is right"
+        return f"{told} ({seen.helpful:,} the other way), {format_points(objectives.accuracy_loss)}"
+
+    def _step_plan(self, rate: float, flight: int, seed: int) -> Plan:
+        requests = max(needed(_PLANNED_OVER, self._objective.quantile), math.ceil(rate * self._wanted.step_s))
+        load = LoadPlan("server", rate, in_flight=flight, seed=self._plan.load.seed + seed)
+        examples = len(self._plan.examples)
+        return replace(
+            self._plan,
+            load=replace(load, most_per_s=self._plan.load.most_per_s),
+            examples=[i % examples for i in range(requests)],
+            warm=True,  # a model in process is not loaded anew at each step
+            trace=None,
+            deadline_s=self._plan.start_limit_s + 2 * requests / rate + _SPARE_S,
+        )
+
+    def _judged(self, result: Replay, flight: int, *, enough: bool) -> tuple[Word, Seen | None, list[str]]:
+        if result.ended is not None and result.ended.startswith(STEPPED_BACK):
+            return Word.NO_ROOM, None, [result.ended.removeprefix(STEPPED_BACK)]
+        if (why := result.ended or result.failure) is not None:
+            return Word.STOPPED, None, [why]
+        before, after = (asdict(d) if d is not None else None for d in (result.description, result.described_after))
+        limit_s = self._objective.limit_s
+        reasons = [*disturbed(result.late_s(), result.disturbances, before, after, limit_s)]
+        seen, by_sending = _counted(result, limit_s)
+        if not reasons and seen.word(self._objective.quantile) is not Word.MET:
+            reasons = self._own_limits(result, by_sending, flight, enough=enough)
+        if reasons:
+            return Word.INVALID, None, reasons
+        errors = [f"{n:,} requests failed: {why}" for why, n in result.errors.most_common(1)]
+        return Word.UNSURE, seen, errors + ([result.given_up] if result.given_up else [])
+
+    def _own_limits(self, result: Replay, by_sending: Seen, flight: int, *, enough: bool) -> list[str]:
+        """Say why an objective that was not met may be goldwatch's doing rather than the target's."""
+        found, served = result.disturbances, self._assignment.target.served
+        if served and client_busy(found):
+            return [f"goldwatch's own process took {100 * found.cpu_s / found.seconds:.0f} % of a core to send them"]
+        if by_sending.word(self._objective.quantile) is not Word.MET:
+            return []  # what was sent took too long, however long it had waited before
+        late_s, busy_s = math.fsum(result.late_s()), math.fsum(result.columns.latency_ns) / 1e9
+        if late_s > self._wanted.within * (late_s + busy_s):
+            share = 100 * late_s / (late_s + busy_s)
+            return [f"goldwatch itself took {share:.0f} % of the time in which requests were due"]
+        if not enough and _most_at_once(result) >= flight:
+            why = f"all {flight} requests that may be in flight were, and the others waited in goldwatch"
+            return [f"{why}; counted from sending, the objective is met"]
+        return []
+
+
+def client_busy(found: Disturbances) -> bool:
+    """Say whether the process that sent the requests may have been its own bottleneck."""
+    return found.cpu_s > _BUSY_CLIENT * found.seconds
+
+
+def _counted(result: Replay, limit_s: float) -> tuple[Seen, Seen]:
+    """Count the requests of a replay from when they were due, and from when they were sent."""
+    columns = result.columns
+    requests, latencies_s = columns.layout.rows, result.latencies_s()
+    failed = requests - len(latencies_s)
+    over = sum(s > limit_s for s in latencies_s)
+    rows = zip(columns.latency_ns, columns.outcome, strict=True)
+    by_sending = sum(o == Outcome.OK and ns > 1e9 * limit_s for ns, o in rows)
+    seen = Seen(requests, over + failed, failed, latencies=Histogram.of(latencies_s))
+    return seen, Seen(requests, by_sending + failed, failed)
+
+
+def _most_at_once(result: Replay) -> int:
+    """Return the most requests that were under way at a time."""
+    columns, ends_ns, most = result.columns, list[int](), 0
+    rows = zip(columns.sent_ns, columns.latency_ns, columns.outcome, strict=True)
+    for sent_ns, latency_ns, outcome in sorted(rows):
+        if outcome == Outcome.NOT_SENT:
+            continue
+        while ends_ns and ends_ns[0] <= sent_ns:
+            heapq.heappop(ends_ns)
+        heapq.heappush(ends_ns, sent_ns + latency_ns)
+        most = max(most, len(ends_ns))
+    return most

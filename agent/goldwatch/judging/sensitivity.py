@@ -1,0 +1,212 @@
+"""What the monitors of a watch can notice, and how soon: the monitors themselves, shown made-up replays.
+
+Runs in a worker process, beside numpy.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.config import format_percentage
+from goldwatch.drift.reference import compared
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.judgement import State
+from goldwatch.judging.judge import open_as
+from goldwatch.monitor import kinds
+from goldwatch.monitor.build import Reference, Settings, build
+from goldwatch.monitor.contract import Monitor
+from goldwatch.monitor.figures import Ceiling, Figure, Figures
+from goldwatch.monitor.live import Live
+from goldwatch.monitor.means import Means, Said, Values
+from goldwatch.monitor.share import Requests
+from goldwatch.monitor.strata import Strata
+from goldwatch.monitor.worse import Worse
+from goldwatch.scratch import column
+
+_RUNS = 21
+_SEED = 20_261_125
+_LEAST_LOSS = 0.01
+_LEAST_DRIFT = 0.1
+_LOSSES = (0.02, 0.05, 0.1, 0.2, 0.4)
+_SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)
+
+Draw = Callable[[np.random.Generator], Any]
+Monitors = Mapping[str, Monitor[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that a monitor might notice, in words, and how a replay that shows it is drawn.
+
+    `declared` effects are what the watch's own objectives say is too much: twice what they allow. One that is `fixed`
+    looks the same in each replay.
+    """
+
+    monitor: str
+    words: str
+    draw: Draw
+    declared: bool = False
+    fixed: bool = False
+
+
+def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Say how many replays each effect takes to be noticed: a job for a worker.
+
+    Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look
+    at. With `declared_only` only the declared effects are looked at; the set is taken `copies` times as large. Returns
+    `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays`, None for more than
+    `most`. Raises GoldenError.
+    """
+    for descriptor in descriptors:
+        os.close(descriptor)
+    golden, settings = open_as(Path(argument["path"]), argument["digest"]), Settings(**argument["settings"])
+    reference = Reference.of(golden).copied(argument["copies"])
+    monitors = build(reference, settings)
+    notices = [
+        {
+            "monitor": effect.monitor,
+            "effect": effect.words,
+            "declared": effect.declared,
+            "threshold": -math.log10(settings.alpha(kinds.of(effect.monitor))),
+            "replays": _replays(monitors[effect.monitor], effect, argument["most"]),
+        }
+        for effect in _effects(reference, monitors, settings, argument["requests"] * argument["copies"])
+        if effect.declared or not argument["declared_only"]
+    ]
+    return {"notices": notices}
+
+
+def _effects(reference: Reference, monitors: Monitors, settings: Settings, requests: int) -> Iterator[Effect]:
+    yield from _losses(reference, monitors[kinds.WORSE.name], settings.accuracy_loss)
+    yield from _shares(kinds.FAILING.name, settings.error_rate, requests, "fail")
+    if settings.latency_limit_s is not None:
+        over = f"take over {settings.latency_limit_s * 1000:g} ms"
+        yield from _shares(kinds.SLOW.name, round(1 - settings.latency_quantile, 12), requests, over)
+    if settings.output_distance is not None and isinstance(moved := monitors[kinds.MOVED.name], Means):
+        yield _distances(reference, moved, settings.output_distance)
+    for ceiling in settings.most:
+        if ceiling.limit is not None:
+            yield _too_much(ceiling, ceiling.limit)
+    if settings.live is not None and reference.golden is not None:
+        yield from _drifts(reference.golden, settings.live)
+
+
+def _too_much(ceiling: Ceiling, limit: float) -> Effect:
+    figures = Figures({ceiling.name: Figure.exact(2 * limit, ceiling.unit)})
+    verb = "takes" if ceiling.quantity == "energy" else "costs"
+    words = f"{ceiling.one} {verb} over {limit:.4g} {ceiling.unit}"
+    return Effect(kinds.COSTLY.name, words, lambda _: figures, declared=True, fixed=True)
+
+
+def _losses(reference: Reference, monitor: Monitor[Any, Any], tolerance: float) -> Iterator[Effect]:
+    declared = round(tolerance + max(tolerance, _LEAST_LOSS), 6)
+    losses = [declared, *(loss for loss in _LOSSES if loss > declared)][:2]
+    if isinstance(monitor, Means) and reference.scores is not None:
+        for loss in losses:
+            words = f"scores lose {loss * 100:g} points"
+            yield _shifted(monitor, reference.scores, -loss, words, declared=loss == declared)
+    elif isinstance(monitor, Worse):
+        usual = Strata.of(reference, monitor)
+        for loss in losses:
+            if loss >= usual.accuracy:
+                return
+            points = f"{loss * 100:g} points of accuracy"
+            if loss == declared:
+                same = Strata.without(reference, monitor, math.ceil(loss * reference.examples))
+                words = f"{points}, the same examples"
+                yield Effect(monitor.name, words, same.draw, declared=True, fixed=same.fixed)
+            yield Effect(monitor.name, f"{points}, at random", usual.losing(loss).draw)
+
+
+def _drifts(golden: GoldenSet, live: Mapping[str, Any]) -> Iterator[Effect]:
+    """Yield shifts of one column of live rows, in percentiles of the reference, and nothing else of them changed."""
+    table = compared(golden, live["reference"], live["inputs"]).table
+    name = next((name for name, values in table.items() if values.dtype.kind == "f"), None)
+    if name is None:
+        return
+    declared = round(2 * live["tolerance"], 6) or _LEAST_DRIFT
+    for shift in [declared, *(share for share in _SHARES if share > declared)][:2]:
+        if shift < 1:
+            words = f"{name} of live rows lies {shift * 100:g} percentiles higher"
+            yield Effect("drift", words, _moved(table, name, shift, live["requests"]), declared=shift == declared)
+
+
+def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int) -> Draw:
+    """Draw windows of so many rows like the reference's, of which one column lies higher by a share of its values."""
+    ordered, examples = np.sort(table[name]), len(table[name])
+
+    def draw(rng: np.random.Generator) -> Live:
+        drawn = rng.integers(examples, size=rows)
+        found = {column: values[drawn] for column, values in table.items()}
+        ranks = np.minimum((rng.random(rows) + shift) * examples, examples - 1).astype(np.int64)
+        return Live({**found, name: ordered[ranks]}, 0.0)
+
+    return draw
+
+
+def _distances(reference: Reference, monitor: Means, allowed: float) -> Effect:
+    nothing = np.broadcast_to(np.float64(0), (1, reference.examples))
+    usual = nothing if reference.distances is None else reference.distances
+    words = f"outputs are {format_percentage(round(2 * allowed, 6))} from the reference"
+    return _shifted(monitor, usual, 2 * allowed, words, declared=True)
+
+
+def _shifted(monitor: Means, usual: NDArray[np.float64], by: float, words: str, *, declared: bool) -> Effect:
+    """Return the effect that a replay is one of the usual ones [replays, n], shifted; it stays between 0 and 1.
+
+    There are only so many, each of which says the same whenever it is drawn.
+    """
+    replays, n = usual.shape
+
+    @cache
+    def said(replay: int) -> Said:
+        of = column(n, np.float64, lambda rows: np.clip(usual[replay, rows] + by, 0, 1))
+        return monitor.read(Values(of, np.broadcast_to(np.True_, n)))
+
+    def draw(rng: np.random.Generator) -> Said:
+        return said(int(rng.integers(replays)))
+
+    return Effect(monitor.name, words, draw, declared=declared, fixed=replays == 1)
+
+
+def _shares(monitor: str, allowed: float, requests: int, what: str) -> Iterator[Effect]:
+    declared = 2 * allowed
+    if declared < 1:
+        words = f"{format_percentage(declared)} of requests {what}"
+        yield Effect(monitor, words, _missing(declared, requests), declared=True)
+    for share in [share for share in _SHARES if share > declared][:1]:
+        yield Effect(monitor, f"{format_percentage(share)} of requests {what}", _missing(share, requests))
+    yield Effect(monitor, f"all requests {what}", _missing(1.0, requests), fixed=True)
+
+
+def _missing(share: float, requests: int) -> Draw:
+    return lambda rng: Requests(int(rng.binomial(requests, share)), requests)
+
+
+def _replays(monitor: Monitor[Any, Any], effect: Effect, most: int) -> int | None:
+    """Return the median number of replays to an alert; None if it is more than `most`."""
+    runs = 1 if effect.fixed else _RUNS
+    found: list[float] = []
+    for run in range(runs):
+        found.append(_one_run(monitor, effect.draw, most, np.random.default_rng((_SEED, run))))
+        if sum(map(math.isinf, found)) > runs // 2:
+            return None
+    return int(sorted(found)[runs // 2])
+
+
+def _one_run(monitor: Monitor[Any, Any], draw: Draw, most: int, rng: np.random.Generator) -> float:
+    state = monitor.fresh()
+    for replay in range(1, most + 1):
+        state, verdict = monitor.update(draw(rng), state, float(replay))
+        if verdict.state is State.ALERTING:
+            return replay
+    return math.inf

@@ -1,0 +1,289 @@
+"""The ledger: the history of replays, verdicts, alerts and events, and the evidence of each monitor, in SQLite.
+
+All that follows from one replay is written in one transaction, in WAL mode and synced, so that a kill at any instant
+loses at most the replay in flight, and no evidence.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from goldwatch.alerting.alert import Alert
+from goldwatch.alerting.event import Event
+from goldwatch.alerting.silence import Silence
+from goldwatch.energy.allowance import Charge
+from goldwatch.judgement import Judgement
+from goldwatch.ledger.history import FORMAT, History, LedgerError
+
+__all__ = ["Ledger", "LedgerError", "add_silence", "end_silences", "forget"]
+
+_KEPT_S = 90 * 86_400.0
+"""Replays, with what hangs on them, are kept for so long; alerts, events and evidence for ever."""
+
+_CHARGES_KEPT_S = 2 * 86_400.0
+"""The longest time of a budget of energy is a day, and a charge is made at most a deadline before it ends."""
+
+_SCHEMA = """
+CREATE TABLE replays (
+    id INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, started_at REAL NOT NULL,
+    validity TEXT NOT NULL, judgement TEXT NOT NULL, observed TEXT
+) STRICT;
+CREATE INDEX replays_by_time ON replays (started_at);
+CREATE INDEX replays_by_watch ON replays (watch, target, started_at);
+CREATE TABLE scores (
+    replay INTEGER NOT NULL REFERENCES replays ON DELETE CASCADE, name TEXT NOT NULL,
+    value REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL, n INTEGER NOT NULL, reference REAL,
+    PRIMARY KEY (replay, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE verdicts (
+    replay INTEGER NOT NULL REFERENCES replays ON DELETE CASCADE, monitor TEXT NOT NULL,
+    state TEXT NOT NULL, evidence REAL, threshold REAL,
+    PRIMARY KEY (replay, monitor)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE monitors (
+    watch TEXT NOT NULL, target TEXT NOT NULL, monitor TEXT NOT NULL, golden_digest TEXT NOT NULL, state TEXT NOT NULL,
+    PRIMARY KEY (watch, target, monitor)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE alerts (
+    number INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, severity TEXT NOT NULL,
+    monitors TEXT NOT NULL, opened_at REAL NOT NULL, closed_at REAL, text TEXT NOT NULL,
+    silenced_why TEXT NOT NULL DEFAULT '', silenced_until REAL, explanation TEXT
+) STRICT;
+CREATE TABLE events (
+    at REAL NOT NULL, target TEXT NOT NULL, field TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_by_target ON events (target, at);
+"""
+_SINCE_2 = """
+CREATE INDEX alerts_open ON alerts (number) WHERE closed_at IS NULL;
+CREATE TABLE silences (
+    begins_at REAL NOT NULL, ends_at REAL NOT NULL, why TEXT NOT NULL, watch TEXT NOT NULL
+) STRICT;
+CREATE TABLE circumstances (
+    watch TEXT NOT NULL, target TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (watch, target, field)
+) STRICT, WITHOUT ROWID;
+"""
+_SINCE_3 = """
+CREATE TABLE charges (
+    id INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, golden_digest TEXT NOT NULL,
+    measuring INTEGER NOT NULL, ended_at REAL NOT NULL, examples INTEGER NOT NULL, joules REAL
+) STRICT;
+CREATE INDEX charges_by_watch ON charges (watch, ended_at);
+CREATE INDEX charges_by_target ON charges (target, ended_at);
+CREATE INDEX charges_of_replays ON charges (ended_at) WHERE NOT measuring;
+CREATE INDEX charges_of_measurements ON charges (watch, target, id) WHERE measuring;
+CREATE INDEX charges_without_price ON charges (watch, target) WHERE joules IS NULL;
+"""
+_MIGRATIONS = {
+    1: """
+ALTER TABLE replays ADD COLUMN observed TEXT;
+ALTER TABLE alerts ADD COLUMN silenced_why TEXT NOT NULL DEFAULT '';
+ALTER TABLE alerts ADD COLUMN silenced_until REAL;
+ALTER TABLE alerts ADD COLUMN explanation TEXT;
+"""
+    + _SINCE_2,
+    2: _SINCE_3,
+}
+"""What turns a ledger of each older format into one of the next."""
+
+
+class Ledger(History):
+    """One open ledger, of which this process is the only writer. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the ledger. Raises LedgerError."""
+        try:
+            self._guard = path.with_name(path.name + ".lock").open("w")
+        except OSError as error:
+            raise LedgerError(
+                f"{path}: cannot be written: {error.strerror}; set `ledger:` to a file that can"
+            ) from None
+        try:
+            fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._guard.close()
+            raise LedgerError(f"{path}: another goldwatch is using this ledger; give each its own `ledger:`") from None
+        try:
+            super().__init__(path, _connect(path))
+        except (sqlite3.Error, LedgerError) as error:
+            self._guard.close()
+            if isinstance(error, LedgerError):
+                raise
+            raise LedgerError(f"{path}: not a usable ledger: {error}; move it away to start a new one") from None
+
+    def close(self) -> None:
+        """Close the file; another process may open it then."""
+        with self._lock:
+            self._db.close()
+            self._guard.close()
+
+    def record(
+        self,
+        judgement: Judgement,
+        states: Mapping[str, Any],
+        alert: Alert | None = None,
+        events: Iterable[Event] = (),
+        observed: Mapping[str, Any] | None = None,
+        circumstances: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write what follows from one replay, all of it or nothing.
+
+        `states` maps a monitor to its JSON-able state, `observed` is what a backtest needs of the replay, and
+        `circumstances` what is known now of what might explain a change.
+        """
+        j = judgement
+        seen = None if observed is None else _json(observed)
+        with self._lock, self._db:
+            self._db.execute("DELETE FROM replays WHERE started_at < ?", (j.started_at - _KEPT_S,))
+            self._db.execute("DELETE FROM silences WHERE ends_at < ?", (j.started_at - _KEPT_S,))
+            row = (j.watch, j.target, j.started_at, j.validity, _dump(j), seen)
+            replay = self._db.execute("INSERT INTO replays VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid
+            scores = [(replay, s.name, s.value, s.low, s.high, s.n, s.reference) for s in j.scores]
+            self._db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", scores)
+            verdicts = [(replay, v.monitor, v.state, v.evidence, v.threshold) for v in j.verdicts]
+            self._db.executemany("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", verdicts)
+            kept = [(j.watch, j.target, name, j.golden_digest, json.dumps(s)) for name, s in states.items()]
+            self._db.executemany("INSERT OR REPLACE INTO monitors VALUES (?, ?, ?, ?, ?)", kept)
+            self._db.executemany(
+                "INSERT INTO events VALUES (:at, :target, :field, :before, :after)", [asdict(e) for e in events]
+            )
+            known = [(j.watch, j.target, name, value) for name, value in (circumstances or {}).items()]
+            self._db.executemany("INSERT OR REPLACE INTO circumstances VALUES (?, ?, ?, ?)", known)
+            if alert is not None:
+                self._keep(alert)
+
+    def keep_alert(self, alert: Alert) -> None:
+        """Write an alert that follows from no replay: from its absence, or from the end of a silence."""
+        with self._lock, self._db:
+            self._keep(alert)
+
+    def charge(self, charges: Iterable[Charge]) -> list[int]:
+        """Write charges before what they are for begins, and return their numbers."""
+        with self._lock, self._db:
+            found = []
+            for c in charges:
+                old = "DELETE FROM charges WHERE NOT measuring AND ended_at < ?"
+                self._db.execute(old, (c.ended_at - _CHARGES_KEPT_S,))
+                if c.measuring:
+                    old = "DELETE FROM charges WHERE measuring AND watch = ? AND target = ? AND ended_at < ?"
+                    self._db.execute(old, (c.watch, c.target, c.ended_at - _KEPT_S))
+                row = (c.watch, c.target, c.golden_digest, c.measuring, c.ended_at, c.examples, c.joules)
+                found.append(self._db.execute("INSERT INTO charges VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid)
+            return [number for number in found if number is not None]
+
+    def settle_charges(self, settled: Mapping[int, Charge], joules_each: float | None) -> None:
+        """Put what came of charges in their place, by number; those of nothing are taken back.
+
+        What had no price before, of the same watch, target and golden set, is given that of `joules_each`, if any.
+        """
+        with self._lock, self._db:
+            for number, c in settled.items():
+                row = (c.ended_at, c.examples, c.joules, number)
+                self._db.execute("UPDATE charges SET ended_at = ?, examples = ?, joules = ? WHERE id = ?", row)
+                self._db.execute("DELETE FROM charges WHERE id = ? AND examples = 0", (number,))
+                about = (joules_each, c.watch, c.target, c.golden_digest)
+                self._db.execute(
+                    "UPDATE charges SET joules = examples * ?1 WHERE ?1 IS NOT NULL AND joules IS NULL"
+                    " AND watch = ?2 AND target = ?3 AND golden_digest = ?4",
+                    about,
+                )
+
+    def _keep(self, alert: Alert) -> None:
+        told = None if alert.explanation is None else _json(alert.explanation.to_json())
+        values = {
+            "number": alert.number,
+            "watch": alert.watch,
+            "target": alert.target,
+            "severity": alert.severity,
+            "monitors": json.dumps(alert.monitors),
+            "opened_at": alert.opened_at,
+            "closed_at": alert.closed_at,
+            "text": alert.text,
+            "silenced_why": alert.silenced_why,
+            "silenced_until": alert.silenced_until,
+            "explanation": told,
+        }
+        names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        self._db.execute(f"INSERT OR REPLACE INTO alerts ({names}) VALUES ({places})", values)  # noqa: S608 - the names are ours
+
+
+def add_silence(path: Path, silence: Silence) -> None:
+    """Write a silence into a ledger, which an agent may be using; it is in force from then on. Raises LedgerError."""
+    with History.open(path):
+        pass  # it is there, and of this format
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            row = (silence.begins_at, silence.ends_at, silence.why, silence.watch)
+            db.execute("INSERT INTO silences VALUES (?, ?, ?, ?)", row)
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: cannot be written: {error}") from None
+
+
+def end_silences(path: Path, at: float) -> int:
+    """End at Unix time `at` all silences that were asked for by command, and return how many. Raises LedgerError."""
+    with History.open(path):
+        pass
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            return db.execute("UPDATE silences SET ends_at = ? WHERE ends_at > ?", (at, at)).rowcount
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: cannot be written: {error}") from None
+
+
+def forget(path: Path, monitor: str, watch: str, target: str) -> bool:
+    """Let a monitor of a watch and target begin anew, and say whether it knew anything. Raises LedgerError."""
+    with History.open(path):
+        pass
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as db, db:
+            sql = "DELETE FROM monitors WHERE monitor = ? AND watch = ? AND target = ?"
+            return db.execute(sql, (monitor, watch, target)).rowcount > 0
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: cannot be written: {error}") from None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False, timeout=10)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")  # evidence survives a power failure too; one sync a replay is cheap
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA cache_size = -256")  # KiB; the agent is small, and each row is read about once
+    _bring_up_to_date(path, db)
+    return db
+
+
+def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
+    """Make the tables of a new ledger, or turn an older one into today's format: whole, or not at all."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found == 0:
+        script = _SCHEMA + _SINCE_2 + _SINCE_3
+    elif found in range(1, FORMAT):
+        script = "".join(_MIGRATIONS[step] for step in range(found, FORMAT))
+    elif found == FORMAT:
+        return
+    else:
+        raise LedgerError(
+            f"{path}: ledger format {found}, this goldwatch writes format {FORMAT}; move it away to start a new one"
+        )
+    try:
+        db.executescript(f"BEGIN; {script} PRAGMA user_version = {FORMAT}; COMMIT;")
+    except sqlite3.Error:
+        db.rollback()
+        raise
+
+
+def _dump(judgement: Judgement) -> str:
+    tokens = judgement.tokens and replace(judgement.tokens, first_s=(), per_token_s=())
+    return _json(replace(judgement, latencies_s=(), late_s=(), tokens=tokens, slices=()).to_json())
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,247 @@
+"""Who is called, and when: from a judgement to its alert, with silences, and from silence to an alert of its own.
+
+A watch without a valid replay for three of its intervals says so by itself: *silent* is a monitor of the agent and not
+of the model, states a fact, and spends nothing of the budget.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from goldwatch import __version__
+from goldwatch.alerting.alert import Alert, advance, hushed
+from goldwatch.alerting.event import Event, RolloutOf, changes, circumstances
+from goldwatch.alerting.explanation import Surroundings
+from goldwatch.alerting.silence import Silence, in_force, of_rollout, rollouts
+from goldwatch.config import Config, format_duration, format_points
+from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
+from goldwatch.ledger.ledger import Ledger
+from goldwatch.monitor.kinds import FAILING, SILENT
+from goldwatch.pipeline.in_force import Assignment
+from goldwatch.schedule import SILENT_AFTER, mean_interval_s
+
+_INTERVALS_HALF_HEARD = 9
+"""A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
+_SHORTEST_INTERVAL_S = 5.0
+"""A watch of every second is not silent because a busy machine took four for a replay."""
+
+_EVENTS_BEFORE_S = 3600.0
+"""Changes so long before an alert's onset are named in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What follows from a judgement: itself with the verdict *silent*, the alert before and after, and events."""
+
+    judgement: Judgement
+    before: Alert | None
+    alert: Alert | None
+    events: tuple[Event, ...] = ()
+    circumstances: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told_anew(self) -> bool:
+        """Whether the alert is new, or explains itself in another way than before."""
+        told = None if self.before is None else self.before.explanation
+        return self.alert is not None and self.alert.explanation is not None and self.alert.explanation is not told
+
+
+class Alarms:
+    """Keeps the alerts of a ledger. Hold `lock` from a settlement until it has been recorded."""
+
+    def __init__(self, ledger: Ledger, rollout: RolloutOf = lambda _: None) -> None:
+        """Keep them; `rollout` returns what is known of the Deployment of a target."""
+        self._rollout = rollout
+        self.lock = threading.Lock()
+        self._ledger = ledger
+        self._last_heard: dict[tuple[str, str], dict[Validity, float]] = {}
+
+    def settle(self, assignment: Assignment, judgement: Judgement, config: Config) -> Settled:
+        """Say what follows from a judgement."""
+        now = judgement.started_at + judgement.duration_s
+        judgement = replace(judgement, verdicts=(*judgement.verdicts, self._silent(assignment, judgement, now)))
+        known = self._known(assignment.key)
+        rollout = self._rollout(assignment.target.name)
+        facts = _own_facts(assignment) | (rollout.facts() if rollout is not None else {})
+        found = circumstances(judgement, facts)
+        events = changes(known, found, judgement.target, judgement.started_at)
+        before = self._ledger.open_alert(*assignment.key)
+        around = self._around(assignment, judgement, config, events, known)
+        alert = advance(before, judgement, around, self._ledger.next_alert_number())
+        if alert is not None and alert.closed_at is None:
+            alert = self._hushed(alert, config, events, now)
+        return Settled(judgement, before, alert, tuple(events), known | found)
+
+    def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> list[Settled]:
+        """Return what changed though nothing was replayed: silences that began or ended, and watches gone silent.
+
+        The alerts are kept; there is nothing else to record.
+        """
+        found = []
+        with self.lock:
+            opened = {(alert.watch, alert.target): alert for alert in self._ledger.open_alerts()}
+            for assignment in assignments:
+                before = opened.get(assignment.key)
+                verdict = self._overdue(assignment, now)
+                if before is None and verdict is None:
+                    continue
+                settled = self._settle_nothing(assignment, config, before, verdict, now)
+                if settled.alert is not None and settled.alert != before:
+                    self._ledger.keep_alert(settled.alert)
+                    found.append(settled)
+        return found
+
+    def _settle_nothing(
+        self, assignment: Assignment, config: Config, before: Alert | None, verdict: Verdict | None, now: float
+    ) -> Settled:
+        judgement, alert = self._nothing(assignment, verdict, now), before
+        if verdict is not None and (before is None or not {SILENT.name, FAILING.name} & set(before.monitors)):
+            around = self._around(assignment, judgement, config, [], {})
+            alert = advance(before, judgement, around, self._ledger.next_alert_number())
+        return Settled(judgement, before, None if alert is None else self._hushed(alert, config, [], now))
+
+    def _hushed(self, alert: Alert, config: Config, events: Iterable[Event], now: float) -> Alert:
+        lasts_s = config.alerts.rollout_s
+        recent = [*self._ledger.events(alert.target, now - lasts_s), *events]
+        written = [Silence(s.begins_at, s.ends_at, s.why, s.watch) for s in config.alerts.silences]
+        silences = [*written, *self._ledger.silences(now), *rollouts(recent, lasts_s)]
+        silences += of_rollout(self._rollout(alert.target), lasts_s)
+        others = [a for a in self._ledger.open_alerts() if (a.watch, a.target) != (alert.watch, alert.target)]
+        return hushed(alert, in_force(silences, alert.watch, now), others)
+
+    def _known(self, key: tuple[str, str]) -> dict[str, str]:
+        """Return what was known before; a ledger of an older format has it in its judgements only."""
+        if found := self._ledger.circumstances(*key):
+            return found
+        last = self._ledger.last_judgement(*key, described=True)
+        return circumstances(last, {}) if last is not None else {}
+
+    def _silent(self, assignment: Assignment, judgement: Judgement, now: float) -> Verdict:
+        """Say after a replay whether the watch is silent. Only a valid replay ends it.
+
+        A target that is failing is known to be: that is the cause, and one alert says it.
+        """
+        if judgement.validity is not Validity.INVALID:
+            self._heard(assignment.key, now)[judgement.validity] = judgement.started_at
+        if judgement.validity is Validity.VALID:
+            return _verdict(State.STEADY, None, "the last replay was valid")
+        failing = any(v.monitor == FAILING.name and v.state is State.ALERTING for v in judgement.verdicts)
+        overdue = None if failing else self._overdue(assignment, now)
+        return overdue or _verdict(State.UNKNOWN, None, "the last replay was not valid")
+
+    def _heard(self, key: tuple[str, str], now: float) -> dict[Validity, float]:
+        """Return when something was last heard of a watch, by what it was. No silence is older than this agent."""
+        if key not in self._last_heard:
+            self._last_heard[key] = {Validity.VALID: now, Validity.INSUFFICIENT: now}
+        return self._last_heard[key]
+
+    def _overdue(self, assignment: Assignment, now: float) -> Verdict | None:
+        """Return the verdict of a watch that has been silent for too long; None for another."""
+        every_s, heard = mean_interval_s(assignment.watch.every), self._heard(assignment.key, now)
+        quiet_s, half_quiet_s = now - max(heard.values()), now - heard[Validity.VALID]
+        interval_s = max(every_s, _SHORTEST_INTERVAL_S)
+        late_s = assignment.watch.jitter_s
+        if quiet_s < SILENT_AFTER * interval_s + late_s and half_quiet_s < _INTERVALS_HALF_HEARD * interval_s + late_s:
+            return None
+        what = f"no valid replay for {format_duration(round(half_quiet_s))}"
+        due = f"one is due every {format_duration(round(every_s, 3))}"
+        return _verdict(State.ALERTING, heard[Validity.VALID], f"{what}, and {due}: the model is not watched")
+
+    def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:
+        """Return the judgement of no replay: who alerted does so still, and nobody else knows anything."""
+        last = self._ledger.last_judgement(*assignment.key)
+        others = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
+        if verdict is not None:
+            others = [no_longer_known(v, verdict.summary) for v in others]
+        facts = {"watch": assignment.watch.name, "target": assignment.target.name, "golden": assignment.golden.name}
+        rest = {
+            "golden_digest": assignment.golden.digest,
+            "task": assignment.golden.task,
+            "examples": assignment.golden.examples,
+            "probe": assignment.target.probe,
+            "started_at": now,
+            "duration_s": 0.0,
+            "lateness_s": 0.0,
+            "validity": Validity.INVALID,
+            "reasons": last.reasons if last is not None else (),
+            "description": None,
+            "outcomes": {},
+            "errors": {},
+            "open_s": None,
+            "first_request_s": None,
+            "latencies_s": (),
+            "throughput": None,
+            "quantiles": (),
+            "scores": (),
+            "difference": None,
+            "verdicts": (*others, verdict) if verdict is not None else tuple(others),
+        }
+        return Judgement.from_json(facts | rest)
+
+    def _around(
+        self,
+        assignment: Assignment,
+        judgement: Judgement,
+        config: Config,
+        events: Iterable[Event],
+        known: Mapping[str, str],
+    ) -> Surroundings:
+        since = min([v.since for v in judgement.verdicts if v.since is not None], default=judgement.started_at)
+        earlier = self._ledger.events(assignment.target.name, since - _EVENTS_BEFORE_S)
+        told = [*earlier, *events]
+        changed = {event.field for event in told}
+        budget = config.alerts.false_alarms_per_year
+        return Surroundings(
+            last_good_at=self._ledger.last_valid_at(*assignment.key, before=since),
+            events=told,
+            tolerance=format_points(assignment.watch.objectives.accuracy_loss).removeprefix("no worse than "),
+            budget=f"{budget:g} false alarm{'' if budget == 1 else 's'} a year",
+            unchanged=[name for name in known if name not in changed],
+            runbooks=config.alerts.runbooks,
+            page=_page(config, self._number(assignment.key)),
+            config=str(config.source),
+        )
+
+    def _number(self, key: tuple[str, str]) -> int:
+        before = self._ledger.open_alert(*key)
+        return before.number if before is not None else self._ledger.next_alert_number()
+
+
+def no_longer_known(verdict: Verdict, why: str) -> Verdict:
+    """Return a verdict as it stands when there is nothing new to judge by: one that was alerting still is."""
+    state = State.ALERTING if verdict.state is State.ALERTING else State.UNKNOWN
+    return replace(verdict, state=state, confirm=False, summary=f"not known: {why}")
+
+
+def _verdict(state: State, since: float | None, summary: str) -> Verdict:
+    return Verdict(SILENT.name, state, Severity.TICKET, None, None, since, confirm=False, summary=summary)
+
+
+def _own_facts(assignment: Assignment) -> dict[str, str]:
+    """Return what goldwatch itself knows that might explain a change: where it runs, and what it was told to do.
+
+    In Kubernetes the name of the node comes from the downward API, as NODE_NAME.
+    """
+    watch = assignment.watch.model_dump(mode="json")
+    target = assignment.target.model_dump(mode="json")  # secrets are masked
+    digest = hashlib.sha256(json.dumps([watch, target], sort_keys=True, default=str).encode()).hexdigest()
+    return {
+        "node": os.environ.get("NODE_NAME") or platform.node(),
+        "goldwatch": __version__,
+        "config": f"sha256:{digest[:12]}",
+    }
+
+
+def _page(config: Config, number: int) -> str:
+    """Return the address of an alert's page, as far as it can be known from the config."""
+    listen = config.exporters.prometheus.listen
+    if not listen.port:
+        return ""
+    host = platform.node() if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104 - it is compared
+    return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/alerts/{number}"

@@ -1,0 +1,44 @@
+"""Pictures of golden examples, drawn in a worker process, for whoever explains what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from goldwatch.alerting.alert import Alert
+from goldwatch.alerting.explanation import Explanation, Picture, flips
+from goldwatch.golden.error import GoldenError
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+
+_DRAWN = 6
+
+
+def illustrated(alert: Alert, path: str, digest: str, workers: Workers) -> Explanation | None:
+    """Return what an alert says, with pictures of the first of its flipped examples, if they can be drawn."""
+    told = alert.explanation
+    if told is None or not flips(told):
+        return told
+    wanted = [flip.example for flip in flips(told)[:_DRAWN]]
+    try:
+        return told.with_pictures(pictures(path, digest, wanted, workers))
+    except (JobFailed, WorkerDied):  # the alert says what it can
+        return told
+
+
+def pictures(path: str, digest: str, examples: Sequence[int], workers: Workers) -> list[Picture]:
+    """Draw some examples of a golden set. Raises JobFailed, WorkerDied."""
+    argument = {"path": path, "digest": digest, "examples": list(examples)}
+    found = workers.call(JUDGES, "goldwatch.service.pictures:draw", argument)
+    return [Picture(example, tuple(lines)) for example, lines in found["pictures"]]
+
+
+def draw(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Draw examples: a job for a worker. Takes `path`, `digest` and `examples`. Raises GoldenError."""
+    from goldwatch.golden import picture  # noqa: PLC0415 - it imports numpy
+
+    golden = GoldenSet.open(Path(argument["path"]))
+    if golden.digest != argument["digest"]:
+        raise GoldenError(golden.path, "it is another set than the one that was replayed")
+    return {"pictures": [[example, picture.draw(golden, example)] for example in argument["examples"]]}

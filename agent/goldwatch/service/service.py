@@ -1,0 +1,406 @@
+"""The agent as a service: loads the config, keeps the schedule, serves the endpoints, reloads and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from goldwatch import __version__
+from goldwatch.config import Config
+from goldwatch.drift.tap import Taps
+from goldwatch.export import cardinality, measurement, standing
+from goldwatch.export.exporter import Exporter
+from goldwatch.export.metric import Kind
+from goldwatch.export.prometheus import PrometheusExporter
+from goldwatch.golden import kept
+from goldwatch.ledger.ledger import Ledger, LedgerError
+from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce, prepare
+from goldwatch.pipeline.pipeline import worker_key
+from goldwatch.replay.fence import Halt
+from goldwatch.replay.workers import Workers
+from goldwatch.schedule import Timetable
+from goldwatch.service.agenda import Agenda, Key, Missed, Turn
+from goldwatch.service.runner import Observer, Runner, of_open_alert
+from goldwatch.web.http import Endpoints
+from goldwatch.web.status import Status
+
+if TYPE_CHECKING:
+    from goldwatch.alerting.event import Rollout
+    from goldwatch.cluster.membership import Membership
+    from goldwatch.cluster.rollouts import Rollouts
+
+log = logging.getLogger("goldwatch")
+
+_REAP_EVERY_S = 10
+_LOOK_EVERY_S = 5
+_SWEEP_EVERY_S = 3600
+_READ_EVERY_S = 2
+_STOP_LIMIT_S = 4.0
+_MOST_CONCURRENT = 32
+_LONGEST_WAIT_S = 10.0
+"""The wall clock may be set; the schedule follows it within this."""
+
+_MISSED = {
+    Missed.STILL_RUNNING: "skipped: the replay before is still running",
+    Missed.WAITING: "skipped: the one before has not had its turn yet; see `replays.concurrent`, or replay less often",
+}
+
+
+class Service:
+    """One running agent. Made, started and stopped in one event loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        observer: Observer | None = None,
+        on_config: Callable[[Config], None] | None = None,
+        workers: Workers | None = None,
+    ) -> None:
+        """Make an agent for a config file. `on_config` is told of the first config, before anything is logged.
+
+        It ends the workers with itself, its own or those that are given.
+        """
+        self.port: int | None = None
+        self._path = path
+        self._observer = observer
+        self._on_config = on_config
+        self._workers = Workers() if workers is None else workers
+        self._prometheus = PrometheusExporter()
+        self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
+        self._status: Status | None = None
+        self._taps = Taps()
+        self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because, lambda: self._status, self._taps)
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._replays = ThreadPoolExecutor(_MOST_CONCURRENT, "replays")  # a thread is started when it is needed
+        self._stopping = threading.Event()
+        self._in_force: InForce | None = None
+        self._ledger: Ledger | None = None
+        self._runner: Runner | None = None
+        self._membership: Membership | None = None
+        self._rollouts: Rollouts | None = None
+        self._assignments: dict[Key, Assignment] = {}
+        self._agenda = Agenda(wants_machine=self._wants_machine)
+        self._awake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Put the config in force. Raises CannotStart; what had been started is stopped then."""
+        try:
+            wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
+            if self._on_config is not None:
+                self._on_config(wanted.config)
+            self._ledger = Ledger(wanted.config.ledger)
+            self._status = Status(wanted.config.ledger, lambda: self._in_force)
+            self._exporters |= self._pushers(wanted.config)
+            self._membership = _membership(wanted.config, self._replay_all_now)
+            await self._listen(wanted.config)
+        except (CannotStart, LedgerError, OSError) as error:
+            await self.stop()
+            raise CannotStart(str(error)) from None
+        halt = Halt(self._stopping, self._may_replay)
+        self._runner = Runner(
+            self._workers, self._ledger, self._exporters, halt, self._observer, self._rollout, self._taps
+        )
+        self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
+        self._scheduler.add_job(self._read_logs, "interval", seconds=_READ_EVERY_S, id="read", max_instances=1)
+        self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
+        self._scheduler.add_job(self._sweep, "interval", seconds=_SWEEP_EVERY_S, id="sweep")
+        self._scheduler.start()
+        self._introduce(wanted.config)
+        self._enforce(wanted)
+        self._start_task(self._dispatch())
+        if self._membership is not None:
+            await self._membership.start()
+
+    async def reload(self) -> None:
+        """Read the config again; a bad one changes nothing and says so."""
+        try:
+            wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
+            self._check_fixed(wanted.config)
+            pushers = self._new_pushers(wanted.config)
+        except Exception as error:
+            # What is wrong with a config is for people; anything else is for us, and no reason to stop watching.
+            trace = None if isinstance(error, CannotStart) else error
+            told = str(error).replace("; nothing was started.", "; the config before stays in force.")
+            log.error("the new config is not in force\n%s", told, exc_info=trace)  # noqa: TRY400
+            self._publish(measurement.of_reload(ok=False, at=time.time()))
+            return
+        if pushers is not None:
+            if otlp := self._exporters.pop("otlp", None):
+                await asyncio.to_thread(otlp.close)
+            self._exporters |= pushers
+            self._introduce(wanted.config)
+        self._enforce(wanted)
+
+    def abort(self) -> None:
+        """Let whatever start or reload is waiting for in a worker process fail at once."""
+        self._stopping.set()
+        self._workers.close()
+
+    async def stop(self) -> None:
+        """End everything within five seconds; a replay in flight is given up."""
+        self._stopping.set()
+        self._awake.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        await self._endpoints.stop()
+        if self._status is not None:
+            self._status.close()
+        ended = asyncio.get_running_loop().run_in_executor(None, self._replays.shutdown)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(ended), _STOP_LIMIT_S / 2)
+        self._workers.close()  # whatever is still replaying sees its worker die
+        await ended
+        if self._membership is not None:
+            await self._membership.stop()
+        if self._rollouts is not None:
+            await self._rollouts.stop()
+        self._taps.close()
+        for exporter in self._exporters.values():
+            await asyncio.to_thread(exporter.close)
+        if self._ledger is not None:
+            self._ledger.close()
+
+    async def _listen(self, config: Config) -> None:
+        listen = config.exporters.prometheus.listen
+        try:
+            self.port = await self._endpoints.start(listen.host, listen.port)
+        except OSError as error:
+            where = f"{listen.host}:{listen.port}"
+            why = str(error.strerror or error).rpartition(": ")[2]  # asyncio puts the address before it once more
+            raise CannotStart(
+                f"{self._path}: exporters.prometheus.listen: cannot listen on {where}: {why}; "
+                "choose another port, or end what uses it"
+            ) from None
+
+    def _new_pushers(self, config: Config) -> dict[str, Exporter] | None:
+        """Return exporters for changed sections, None for ones that are as they were: a new one loses its counters."""
+        assert self._in_force is not None  # noqa: S101 - reload comes after start
+        now = self._in_force.config
+        same = (now.exporters.otlp, now.energy) == (config.exporters.otlp, config.energy)
+        return None if same else self._pushers(config)
+
+    def _check_fixed(self, config: Config) -> None:
+        assert self._in_force is not None  # noqa: S101 - reload comes after start
+        now = self._in_force.config
+        fixed: dict[str, tuple[object, object]] = {
+            "cluster": (now.cluster, config.cluster),
+            "ledger": (now.ledger, config.ledger),
+            "exporters.prometheus": (now.exporters.prometheus, config.exporters.prometheus),
+            "log": (now.log, config.log),
+        }
+        changed = [name for name, (before, after) in fixed.items() if before != after]
+        if changed:
+            raise CannotStart(f"{self._path}: {', '.join(changed)} cannot change while goldwatch runs; restart it")
+
+    def _enforce(self, wanted: InForce) -> None:
+        """Schedule what is new, end what is gone, and leave alone what is as it was."""
+        before, after = self._assignments, {a.key: a for a in wanted.assignments}
+        for key in before.keys() - after.keys():
+            self._agenda.remove(key)
+            self._retire(key)
+        self._in_force, self._assignments = wanted, after
+        self._taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
+        self._agenda.concurrent = wanted.config.replays.concurrent
+        for key, assignment in after.items():
+            if key not in before:
+                self._publish(measurement.of_watch(*key))
+                self._publish_open_alert(key)
+            if before.get(key) != assignment:
+                self._publish(standing.of_promises(assignment.watch, assignment.target.name))
+                self._schedule(assignment, anew=key in before)
+        self._awake.set()
+        self._start_task(self._sweep())
+        self._see_rollouts(wanted.config)
+        self._publish(measurement.of_reload(ok=True, at=time.time()))
+        log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
+
+    def _see_rollouts(self, config: Config) -> None:
+        """Ask about the Deployments of the targets, from the first config on that names one."""
+        deployments = {name: target.deployment for name, target in config.targets.items() if target.deployment}
+        if self._rollouts is None and deployments:
+            from goldwatch.cluster.rollouts import Rollouts  # noqa: PLC0415 - only who is in a cluster pays for it
+
+            self._rollouts = Rollouts()
+        if self._rollouts is not None:
+            self._rollouts.watch(deployments)
+
+    def _rollout(self, target: str) -> Rollout | None:
+        return None if self._rollouts is None else self._rollouts(target)
+
+    def _introduce(self, config: Config) -> None:
+        """Tell exporters, old and new, what runs."""
+        self._publish(measurement.of_build(__version__))
+        if (otlp := config.exporters.otlp) is not None:
+            self._publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))
+
+    def _publish_open_alert(self, key: Key) -> None:
+        """Say at once that an alert of the past is open yet: the next replay may be a day away."""
+        alert = self._ledger.open_alert(*key) if self._ledger is not None else None
+        self._publish(of_open_alert(*key, alert))
+
+    def _schedule(self, assignment: Assignment, *, anew: bool) -> None:
+        """Enter a watch into the agenda; one that was given other settings is replayed with them at once."""
+        key, watch = assignment.key, assignment.watch
+        timetable = Timetable(watch.every, watch.jitter_s, " ".join([platform.node(), *key]))
+        now, last = time.time(), None
+        if self._ledger is not None and not anew:
+            last = self._ledger.last_started_at(*key, assignment.golden.digest)
+        due_at = timetable.first(now, last)
+        if last is not None and due_at > now:
+            self._publish_last(key)
+        self._agenda.put(key, timetable, assignment.target.server, due_at)
+        self._publish(standing.of_due(*key, due_at))
+
+    def _wants_machine(self, key: Key) -> bool:
+        return self._runner is not None and self._runner.is_metering_due(self._assignments[key])
+
+    def _may_replay(self) -> bool:
+        return self._membership is None or self._membership.may_replay()
+
+    def _replay_all_now(self) -> None:
+        """Take over from a replica that is gone: its last replays may be a whole interval ago."""
+        for assignment in self._assignments.values():
+            self._schedule(assignment, anew=True)
+        self._awake.set()
+
+    def _publish_last(self, key: Key) -> None:
+        """Say what was found by the last replay before this start: the next one may be a day away.
+
+        What counts, counts from the start.
+        """
+        judgement = self._ledger.last_judgement(*key) if self._ledger is not None else None
+        found = () if judgement is None else measurement.of_judgement(judgement)
+        self._publish(m for m in found if m.metric.kind in (Kind.GAUGE, Kind.INFO))
+
+    async def _dispatch(self) -> None:
+        """Start each replay when it is its turn, until the agent stops."""
+        while not self._stopping.is_set():
+            self._awake.clear()
+            for key, why in self._agenda.tick(time.time()):
+                log.warning(_MISSED[why], extra=dict(zip(("watch", "target"), key, strict=True)))
+                self._publish(measurement.of_skip(*key, reason=why))
+            while (turn := self._agenda.take()) is not None:
+                self._start_task(self._replay(turn, self._assignments[turn.key]))
+            wait_s = min(max(self._agenda.next_at() - time.time(), 0), _LONGEST_WAIT_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), wait_s)
+
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+    async def _replay(self, turn: Turn, assignment: Assignment) -> None:
+        assert self._in_force is not None  # noqa: S101 - it is somebody's turn
+        assert self._runner is not None  # noqa: S101
+        key, config = turn.key, self._in_force.config
+        loop = asyncio.get_running_loop()
+        later_s = None
+        try:
+            if self._may_replay():
+                tick = partial(self._runner.tick, assignment, config, turn.due_at, alone=turn.alone)
+                later_s = await loop.run_in_executor(self._replays, tick)
+        except Exception:
+            if not self._stopping.is_set():
+                watch, target = key
+                log.exception("a replay failed in goldwatch itself", extra={"watch": watch, "target": target})
+                self._publish(measurement.of_skip(watch, target, reason="internal_error"))
+        now = time.time()
+        if later_s is None:
+            self._agenda.done(key, now)
+        else:
+            self._agenda.defer(key, now, now + later_s)
+        self._awake.set()
+        if key in self._assignments:
+            self._publish(standing.of_due(*key, self._agenda.due_at(key)))
+        elif not self._stopping.is_set():
+            self._retire(key)  # the config was reloaded without this watch while it replayed
+
+    async def _reap(self) -> None:
+        warm = {worker_key(a.target) for a in self._in_force.assignments if a.target.warm} if self._in_force else set()
+        await asyncio.to_thread(self._workers.reap, keep=frozenset(warm))
+
+    async def _read_logs(self) -> None:
+        """Read what model servers have written into the logs that are followed."""
+        await asyncio.to_thread(self._taps.read)
+
+    async def _look(self) -> None:
+        """Notice what does not happen: watches without a valid replay, and silences that have ended."""
+        if self._runner is not None and self._in_force is not None and self._may_replay():
+            wanted = self._in_force
+            await asyncio.to_thread(self._runner.look, wanted.assignments, wanted.config, time.time())
+
+    async def _sweep(self) -> None:
+        """Delete fetched golden sets that no config names any more."""
+        if self._in_force is not None:
+            config = self._in_force.config
+            named = {golden.path for golden in config.golden.values()}
+            if swept := await asyncio.to_thread(kept.sweep, config.fetched, named, time.time()):
+                log.info(
+                    "fetched golden sets that nobody named for a week are deleted", extra={"sets": ", ".join(swept)}
+                )
+
+    def _publish(self, measurements: Iterable[measurement.Measurement]) -> None:
+        found = list(measurements)
+        for exporter in self._exporters.values():
+            exporter.publish(found)
+
+    def _failed_push(self, signal: str) -> None:
+        self._publish(measurement.of_failed_push(signal))
+
+    def _lost_records(self, signal: str, count: int) -> None:
+        self._publish(measurement.of_lost_records(signal, count))
+
+    def _pushers(self, config: Config) -> dict[str, Exporter]:
+        if config.exporters.otlp is None:
+            return {}
+        from goldwatch.export import pushers  # noqa: PLC0415 - only who pushes pays for the SDK
+
+        try:
+            return {"otlp": pushers.otlp(config.exporters.otlp, config.energy, self._failed_push, self._lost_records)}
+        except pushers.NotInstalled as error:
+            raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
+
+    def _retire(self, key: Key) -> None:
+        for exporter in self._exporters.values():
+            exporter.retire(*key)
+
+    def _not_ready_because(self) -> str | None:
+        if self._stopping.is_set():
+            return "goldwatch is stopping"
+        return None if self._in_force is not None else "no config is in force yet"
+
+
+def _prepared(path: Path, workers: Workers) -> InForce:
+    """Load a config and verify its golden sets. Raises CannotStart, also for one that would make too many series."""
+    wanted = prepare(path, workers)
+    try:
+        cardinality.check(wanted.config, {a.watch.golden: a.golden.slices for a in wanted.assignments})
+    except cardinality.TooManySeries as error:
+        raise CannotStart(str(error)) from None
+    return wanted
+
+
+def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | None:
+    if config.cluster.lease is None:
+        return None
+    from goldwatch.cluster.api import NotInCluster  # noqa: PLC0415 - only who is one of several pays for it
+    from goldwatch.cluster.membership import Membership  # noqa: PLC0415
+
+    try:
+        return Membership(config.cluster.lease, on_lead)
+    except NotInCluster as error:
+        raise CannotStart(f"{config.source}: cluster.lease: {error}") from None

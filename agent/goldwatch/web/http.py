@@ -1,0 +1,188 @@
+"""The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes, an API and a page.
+
+They change nothing, take nothing but a number, and show nothing that is secret. The ledger is read in a thread, by a
+connection of its own. What is posted to /live goes into the tap of a watch that has one, which answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+from aiohttp import web
+
+from goldwatch.drift.events import NoEvent, marks
+from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
+from goldwatch.ledger.history import LedgerError
+from goldwatch.web.page import alert_page, status_page
+from goldwatch.web.status import MOST, Status
+
+Render: TypeAlias = Callable[[str], tuple[bytes, str]]
+"""Takes the Accept header and returns the exposition and its content type."""
+
+_ON_PAGE = 200
+MOST_EVENTS_PER_S = 100.0
+"""So many live requests a second are read, of all watches together; the others are counted."""
+_AT_ONCE = 2
+"""So many readers of the ledger at a time; the others wait, and scrapes do not."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+T = TypeVar("T")
+
+
+class Endpoints:
+    """The HTTP server of the agent."""
+
+    def __init__(
+        self,
+        render: Render,
+        not_ready_because: Callable[[], str | None],
+        status: Callable[[], Status | None],
+        taps: Taps | None = None,
+    ) -> None:
+        """Serve; `status` returns None as long as there is no ledger, `taps` take live traffic in."""
+        self._render = render
+        self._taps = taps or Taps()
+        self._pace = Pace(MOST_EVENTS_PER_S)
+        self._not_ready_because = not_ready_because
+        self._status = status
+        self._reading = asyncio.Semaphore(_AT_ONCE)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen and return the port, which is a free one if 0 was asked for. Raises OSError."""
+        app = web.Application(client_max_size=MOST_REQUEST_BYTES)
+        app.router.add_get("/", self._page)
+        app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
+        app.router.add_get("/api/v1/watches", self._watches)
+        app.router.add_get("/api/v1/alerts", self._alerts)
+        app.router.add_get(r"/api/v1/alerts/{number:\d{1,9}}", self._alert)
+        app.router.add_post("/live/{watch}", self._live)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError:
+            await self.stop()
+            raise
+        address: tuple[str, int] = self._runner.addresses[0]
+        return address[1]
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        # A thousand watches take a second to write, for which no replay should be late.
+        body, content_type = await asyncio.to_thread(self._render, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        why = self._not_ready_because()
+        return web.Response(text="ok\n") if why is None else web.Response(text=f"{why}\n", status=503)
+
+    async def _live(self, request: web.Request) -> web.Response:
+        """Take in one CloudEvent. What is too much is counted, and not even read."""
+        tap = self._taps.of(request.match_info["watch"])
+        if tap is None or tap.from_a_log:
+            raise web.HTTPNotFound(text="no watch of this name takes live traffic here: it has no section `live`\n")
+        try:
+            found = marks(request.headers, request.content_type)
+        except NoEvent as error:
+            tap.refuse()
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        if found is None:
+            return web.Response(text="an answer: only requests are looked at\n")
+        if (request.content_length or 0) > MOST_REQUEST_BYTES or not self._pace.allows(time.monotonic()):
+            tap.refuse()
+            return web.Response(text="counted, not taken: too large, or too many a second\n")
+        try:
+            tap.offer(await request.read(), *found)
+        except web.HTTPRequestEntityTooLarge:
+            tap.refuse()
+            raise
+        return web.Response(text="taken\n")
+
+    async def _page(self, _: web.Request) -> web.Response:
+        def page(status: Status) -> str:
+            return status_page(status.watches(_ON_PAGE), status.alerts()["alerts"])
+
+        return _html(await self._read(page))
+
+    async def _alert_page(self, request: web.Request) -> web.Response:
+        alert = await self._found(request)
+        return _html(alert_page(alert, time.time()))
+
+    async def _watches(self, request: web.Request) -> web.Response:
+        limit = _limit(request, MOST)
+        return _json(await self._read(lambda status: status.watches(limit)))
+
+    async def _alerts(self, request: web.Request) -> web.Response:
+        limit = _limit(request, 100)
+        return _json(await self._read(lambda status: status.alerts(limit)))
+
+    async def _alert(self, request: web.Request) -> web.Response:
+        return _json(await self._found(request))
+
+    async def _found(self, request: web.Request) -> dict[str, Any]:
+        number = int(request.match_info["number"])
+        alert = await self._read(lambda status: status.alert(number))
+        if alert is None:
+            raise web.HTTPNotFound(text=f"there is no alert {number}\n")
+        return alert
+
+    async def _read(self, question: Callable[[Status], T]) -> T:
+        """Ask the ledger, in a thread."""
+        status = self._status()
+        if status is None:
+            raise web.HTTPServiceUnavailable(text="goldwatch is starting\n")
+        async with self._reading:
+            try:
+                return await asyncio.to_thread(question, status)
+            except (LedgerError, sqlite3.Error) as error:
+                raise web.HTTPServiceUnavailable(text=f"the ledger cannot be read: {error}\n") from None
+
+
+def _limit(request: web.Request, default: int) -> int:
+    text = request.query.get("limit", str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST:
+        raise web.HTTPBadRequest(text=f"limit is a number from 1 to {MOST}\n")
+    return int(text)
+
+
+def _json(value: object) -> web.Response:
+    text = json.dumps(_finite(value), allow_nan=False) + "\n"
+    return web.Response(text=text, content_type="application/json", headers=_HEADERS)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return the value with null for each number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_HEADERS)

@@ -1,0 +1,184 @@
+"""A first golden set from a file of examples and the model as it is deployed: the digits again, and text."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from goldwatch import scratch
+from goldwatch.cli.app import app
+from goldwatch.commands.building import Examples, frozen
+from goldwatch.golden.opened import GoldenSet
+
+from tests.language_server import CAPITALS, language_server
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "agent/goldwatch/demo/digits"
+CONFIG = """\
+targets: {{digits: {target}}}
+golden: {{digits: ./golden/digits}}
+watches: {{digits: {{every: 5m}}}}
+"""
+ONNX = f"{{probe: onnx-runtime, file: {DIGITS}/digits.onnx, threads: 1}}"
+WHO = ("--name", "digits", "--licence", "CC-BY-4.0", "--source", "scikit-learn")
+
+
+def config(folder: Path, target: str = ONNX) -> Path:
+    file = folder / "goldwatch.yaml"
+    file.write_text(CONFIG.format(target=target))
+    (folder / "golden").mkdir(exist_ok=True)
+    return file
+
+
+def arrays(folder: Path, **changes: Any) -> Path:
+    shipped = GoldenSet.open(DIGITS / "golden")
+    inks = np.array(shipped.manifest.slices["ink"].values)[shipped.tensor("slices.ink")]
+    found = {"image": shipped.tensor("inputs.image"), "labels": shipped.tensor("labels"), "slice.ink": inks}
+    file = folder / "examples.npz"
+    np.savez(file, **{name: values for name, values in (found | changes).items() if values is not None})
+    return file
+
+
+def build(file: Path, examples: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["golden", "build", str(file), str(examples), *WHO, "--replays", "2", *options])
+
+
+def test_the_digits_are_frozen_as_they_were_shipped(tmp_path: Path) -> None:
+    result = build(config(tmp_path), arrays(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "accuracy 0.9517 over 2 replays, the same in all of them" in result.stdout
+    built, shipped = GoldenSet.open(tmp_path / "golden/digits"), GoldenSet.open(DIGITS / "golden")
+    built.check_values()
+    assert built.manifest.labels == shipped.manifest.labels
+    assert built.manifest.slices["ink"].values == ("heavy", "light", "medium")
+    assert built.manifest.reference.made_with["framework"] == "onnxruntime"
+    for name in ("inputs.image", "labels"):
+        assert np.array_equal(built.tensor(name), shipped.tensor(name)), name
+    assert np.allclose(built.tensor("outputs.probabilities"), shipped.tensor("outputs.probabilities"), atol=1e-5)
+    right = shipped.tensor("outputs.probabilities").argmax(axis=1) == shipped.tensor("labels")
+    assert np.array_equal(built.tensor("reference.right"), np.stack([right, right]))
+    checked = CliRunner().invoke(app, ["check", str(tmp_path / "goldwatch.yaml")])
+    assert (checked.exit_code, "600 of 600 within tolerance" in checked.stdout) == (0, True)
+
+
+def test_examples_that_stand_or_fall_together_are_clusters(tmp_path: Path) -> None:
+    writers = np.array([f"writer {i}" for i in range(60)]).repeat(10)
+    file = config(tmp_path)
+    result = build(file, arrays(tmp_path, **{"cluster.writer": writers}))
+    assert result.exit_code == 0, result.output
+    golden = GoldenSet.open(tmp_path / "golden/digits")
+    assert golden.manifest.clusters is not None
+    assert (golden.manifest.clusters.by, golden.clusters) == ("writer", (60, 10))
+    assert len(set(golden.tensor("clusters")[:10].tolist())) == 1
+    shown = CliRunner().invoke(app, ["golden", "show", str(golden.path)]).stdout
+    assert "clusters    by writer: 60, of at most 10 examples" in shown
+    explained = CliRunner().invoke(app, ["explain-budget", str(file), "--json"])
+    notices = {n["effect"]: n["replays"] for n in json.loads(explained.stdout)["watches"][0]["notices"]}
+    assert (
+        notices["2 points of accuracy, the same examples"] is None
+        or notices["2 points of accuracy, the same examples"] > 9
+    )  # it takes 9 where each example is one by itself
+    twice = arrays(tmp_path, **{"cluster.writer": writers, "cluster.sheet": writers})
+    assert "has clusters by sheet and writer; write those by one name" in build(file, twice, "--to", "other").stderr
+
+
+def test_labels_may_be_names(tmp_path: Path) -> None:
+    names = np.array([f"digit {i}" for i in range(10)])[GoldenSet.open(DIGITS / "golden").tensor("labels")]
+    result = build(config(tmp_path), arrays(tmp_path, labels=names))
+    assert result.exit_code == 0, result.output
+    labels = GoldenSet.open(tmp_path / "golden/digits").manifest.labels
+    assert labels is not None
+    assert labels.classes == tuple(f"digit {i}" for i in range(10))
+
+
+def test_a_target_that_does_not_say_what_its_outputs_are_is_told_how(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\n\ndef answer(request):\n    return np.eye(10, dtype=np.float32)[request['labels_in']]\n"
+    )
+    target = f"{{probe: python, path: {tmp_path}, callable: 'mine:answer', outputs: [scores]}}"
+    labels = GoldenSet.open(DIGITS / "golden").tensor("labels")
+    examples = arrays(tmp_path, image=None, labels_in=labels)
+    silent = build(config(tmp_path, target), examples)
+    assert silent.exit_code == 2
+    assert "does not say what its outputs are; write each as --output NAME:DTYPE:SHAPE" in silent.stderr
+    told = build(config(tmp_path, target), examples, "--output", "scores:float32:10")
+    assert told.exit_code == 0, told.output
+    assert "accuracy 1.0000" in told.stdout
+    wrong = build(config(tmp_path, target), examples, "--output", "scores")
+    assert '"scores" is not NAME:DTYPE:SHAPE' in wrong.stderr
+
+
+@pytest.mark.parametrize("suffix", ["npz", "jsonl"])
+def test_examples_frozen_some_rows_at_a_time_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    rng = np.random.default_rng(5)
+    kind, who = rng.choice(["one", "two", "three"], 50), rng.choice(["", "Ann", "Bob", "-1", "Eve"], 50)
+    file = tmp_path / f"examples.{suffix}"
+    if suffix == "npz":
+        told: dict[str, Any] = {"labels": rng.choice(["no", "yes"], 50), "slice.kind": kind, "cluster.who": who}
+        np.savez(file, x=np.asfortranarray(rng.normal(size=(50, 4)).astype(np.float32)), **told)
+    else:
+        lines = [
+            {"inputs": {"prompt": f"{i}?"}, "answers": ["yes"], "slices": {"kind": k}, "cluster": {"who": w}}
+            for i, (k, w) in enumerate(zip(kind.tolist(), who.tolist(), strict=True))
+        ]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    argument = asdict(Examples(file, "set", "CC0-1.0", "made up")) | {"file": str(file)}
+    frozen(argument | {"folder": str(tmp_path / "whole")}, [], None)
+    monkeypatch.setattr(scratch, "OWN_BYTES", 0)
+    monkeypatch.setattr(scratch, "_VALUES_AT_ONCE", 7)
+    frozen(argument | {"folder": str(tmp_path / "parts")}, [], None)
+    whole, parts = (GoldenSet.open(tmp_path / name) for name in ("whole", "parts"))
+    assert whole.digest == parts.digest
+    names = np.array(parts.manifest.slices["kind"].values)
+    assert names[parts.tensor("slices.kind")].tolist() == kind.tolist()
+    codes = parts.tensor("clusters")
+    assert [code < 0 for code in codes.tolist()] == [name in ("", "-1") for name in who.tolist()]
+    assert len({*zip(codes.tolist(), who.tolist(), strict=True)} - {(-1, ""), (-1, "-1")}) == 3
+
+
+def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
+    file = config(tmp_path)
+    (tmp_path / "examples.csv").write_text("a,b\n")
+    assert "expected .npz, .safetensors or .jsonl" in build(file, tmp_path / "examples.csv").stderr
+    assert "cannot be read" in build(file, tmp_path / "missing.npz").stderr
+    short = arrays(tmp_path, labels=np.zeros(5, np.int64))
+    assert 'tensor "labels" is int64 [5]' in build(file, short).stderr
+    assert "class numbers" not in build(file, arrays(tmp_path), "--classes", "a,b").stdout
+    square = arrays(tmp_path, labels=np.zeros((600, 2), np.int64))
+    assert "labels has the shape [600, 2]; expected one value an example" in build(file, square).stderr
+    lines = tmp_path / "examples.jsonl"
+    lines.write_text('{"prompt": "?"}\n')
+    assert 'examples.jsonl:1: expected an object with "inputs" by name' in build(file, lines).stderr
+    assert not (tmp_path / "golden/digits").exists()
+
+
+def test_prompts_are_frozen_with_what_the_language_model_says(tmp_path: Path) -> None:
+    lines = [
+        {
+            "inputs": {"prompt": f"Capital of {country}?"},
+            "answers": [city],
+            "slices": {"half": half},
+            "cluster": {"conversation": half} if half == "north" else {},
+        }
+        for (country, city), half in zip(CAPITALS.items(), ["north", "south", "north", "south"], strict=True)
+    ]
+    examples = tmp_path / "prompts.jsonl"
+    examples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with language_server() as server:
+        result = build(config(tmp_path, f"{{probe: openai, url: '{server.url}', stream: false}}"), examples)
+    assert result.exit_code == 0, result.output
+    assert "accuracy 1.0000 over 2 replays, the same in all of them" in result.stdout
+    built = GoldenSet.open(tmp_path / "golden/digits")
+    assert [line["outputs"]["text"] for line in built.lines()] == [f"It is {city}." for city in CAPITALS.values()]
+    assert built.manifest.slices["half"].values == ("north", "south")
+    assert built.tensor("slices.half").tolist() == [0, 1, 0, 1]
+    assert built.clusters == (3, 2)
+    assert built.tensor("clusters").tolist() == [1, -1, 1, -1]

@@ -1,0 +1,136 @@
+"""The gate on the digits, in process: what it measures, says and returns."""
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from goldwatch.cli.app import app
+from goldwatch.golden.opened import GoldenSet
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "agent/goldwatch/demo/digits"
+
+CONFIG = """\
+targets:
+  digits: {{probe: onnx-runtime, file: {model}, threads: 1}}
+golden:
+  digits: {golden}
+watches:
+  digits:
+    every: 5m
+    objectives: {{accuracy: {accuracy}, errors: 0.1%, latency: {latency}}}
+"""
+
+
+def check(folder: Path, *arguments: str, **values: object) -> Result:
+    defaults = {
+        "model": DIGITS / "digits.onnx",
+        "golden": DIGITS / "golden",
+        "accuracy": "no worse than 1 point",
+        "latency": "1s at p99",
+    }
+    config = folder / "goldwatch.yaml"
+    config.write_text(CONFIG.format(**(defaults | values)))
+    return CliRunner().invoke(app, ["check", str(config), *arguments])
+
+
+@pytest.mark.slow
+def test_a_sound_model_passes(tmp_path: Path) -> None:
+    result = check(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "accuracy       0.9517" in result.stdout
+    assert "600 of 600 within tolerance" in result.stdout
+    assert result.stdout.splitlines()[-1] == "  verdict        pass"
+
+
+@pytest.mark.slow
+def test_the_accuracy_is_that_of_a_plain_loop_to_the_last_digit() -> None:
+    import onnxruntime
+
+    result = CliRunner().invoke(app, ["check", str(ROOT / "examples/digits.yaml"), "--format", "json"])
+    (watch,) = json.loads(result.stdout)["watches"]
+    scores = {s["name"]: s["value"] for s in watch["scores"]}
+    golden = GoldenSet.open(DIGITS / "golden")
+    session = onnxruntime.InferenceSession(DIGITS / "digits.onnx")
+    right = 0
+    for image, label in zip(golden.tensor("inputs.image"), golden.tensor("labels"), strict=True):
+        (probabilities,) = session.run(None, {"image": image[np.newaxis]})
+        right += int(probabilities.argmax() == label)
+    assert scores["accuracy"] == right / golden.examples
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    return Path(shutil.copy(DIGITS / "digits-quantised.onnx", tmp_path / "digits.onnx"))
+
+
+@pytest.mark.slow
+def test_a_damaged_model_is_a_regression(tmp_path: Path, damaged: Path) -> None:
+    result = check(tmp_path, "--format", "json", model=damaged)
+    assert result.exit_code == 1
+    whole = json.loads(result.stdout)
+    assert (whole["result"], whole["exit_code"]) == ("regression", 1)
+    (watch,) = whole["watches"]
+    assert watch["findings"][0] == {
+        "objective": "accuracy",
+        "result": "regression",
+        "reason": "0.9517 -> 0.7850, no worse than 1 point",
+    }
+    assert watch["difference"]["harmful"] == 109
+    assert watch["difference"]["where"][0] == {"slice": "digit", "value": "8", "flips": 46, "examples": 56}
+
+
+def test_a_loss_within_the_tolerance_passes(tmp_path: Path, damaged: Path) -> None:
+    assert check(tmp_path, model=damaged, accuracy="no worse than 17 points").exit_code == 0
+
+
+def test_a_model_that_is_too_slow_is_a_regression(tmp_path: Path) -> None:
+    result = check(tmp_path, "--format", "json", latency="1ms at p50".replace("1ms", "0.001ms"))
+    assert result.exit_code in (1, 2), result.output
+
+
+@pytest.mark.parametrize(("model", "says"), [("missing.onnx", "missing.onnx"), ("goldwatch.yaml", "goldwatch.yaml")])
+def test_a_model_that_cannot_be_loaded_could_not_be_measured(tmp_path: Path, model: str, says: str) -> None:
+    result = check(tmp_path, "--format", "markdown", model=tmp_path / model)
+    assert result.exit_code == 2
+    row = result.stdout.splitlines()[4]
+    assert row.startswith("| digits | replay | could not measure |")
+    assert says in row
+
+
+def test_junit_has_a_case_for_each_objective(tmp_path: Path, damaged: Path) -> None:
+    result = check(tmp_path, "--format", "junit", model=damaged)
+    (suite,) = ET.fromstring(result.stdout)
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")
+    cases = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert cases == {"accuracy": ["failure"], "errors": [], "latency": []}
+
+
+def test_a_broken_golden_set_measures_nothing(tmp_path: Path) -> None:
+    golden = Path(shutil.copytree(DIGITS / "golden", tmp_path / "golden"))
+    with (golden / "tensors.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x07")
+    result = check(tmp_path, golden=golden)
+    assert result.exit_code == 2
+    assert "tensors.safetensors has sha256" in result.stderr
+    assert result.stderr.endswith("1 unusable golden set; nothing was started.\n")
+    assert "Traceback" not in result.output
+
+
+def test_a_broken_config_measures_nothing(tmp_path: Path) -> None:
+    result = check(tmp_path, accuracy="much")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("1 problem; nothing was started.\n")
+    assert "Traceback" not in result.output
+
+
+def test_config_only_measures_nothing(tmp_path: Path) -> None:
+    result = check(tmp_path, "--config-only", model=tmp_path / "missing.onnx")
+    assert result.exit_code == 0
+    assert result.stdout == f"{tmp_path}/goldwatch.yaml: no problems; targets: 1, golden sets: 1, watches: 1\n"

@@ -1,0 +1,188 @@
+"""`goldwatch mlperf`: the real LoadGen over real models."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from goldwatch.cli.app import app
+from goldwatch.commands import mlperf
+from goldwatch.replay import loadgen
+
+from tests.digits_server import digits, target
+
+pytestmark = pytest.mark.slow
+
+DIGITS = Path(__file__).parents[2] / "agent/goldwatch/demo/digits"
+SOUND = f"{{probe: onnx-runtime, file: {DIGITS}/digits.onnx, threads: 1}}"
+SHORT = ["--min-duration", "200ms", "--min-queries", "100"]
+
+SUMMARY = """\
+================================================
+MLPerf Results Summary
+================================================
+SUT name : PySUT
+Scenario : SingleStream
+Mode     : PerformanceOnly
+90.0th percentile latency (ns) : 12543
+Result is : INVALID
+  Min duration satisfied : NO
+  Min queries satisfied : Yes
+  Early stopping satisfied: Yes
+Recommendations:
+ * Decrease the expected latency so the loadgen pre-generates more queries.
+Early Stopping Result:
+ * Processed at least 64 queries (601).
+
+================================================
+Additional Stats
+================================================
+QPS w/o loadgen overhead        : 21793.14
+"""
+
+
+def config(folder: Path, section: str) -> Path:
+    file = folder / "goldwatch.yaml"
+    rest = f"golden: {{digits: {DIGITS}/golden}}\nwatches: {{digits: {{}}}}\n"
+    file.write_text(f"targets:\n  digits: {section}\n{rest}")
+    return file
+
+
+def run(folder: Path, target: str, scenario: str, *options: str) -> tuple[int, str, Path]:
+    """Run the command; return its exit code, what it printed, and the folder of LoadGen's logs."""
+    command = [
+        "mlperf",
+        str(config(folder, target)),
+        "--scenario",
+        scenario,
+        "--output",
+        str(folder / "logs"),
+        *options,
+    ]
+    done = CliRunner().invoke(app, command)
+    return done.exit_code, done.output, folder / "logs/digits/digits"
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream", "Server", "Offline"])
+def test_the_verdict_is_that_of_loadgens_own_summary(tmp_path: Path, scenario: str) -> None:
+    code, said, logs = run(tmp_path, SOUND, scenario, *SHORT, "--target-qps", "200", "--batch", "4")
+    summary = (logs / "mlperf_log_summary.txt").read_text()
+    assert f"Scenario : {scenario}" in summary
+    assert code == (0 if "Result is : VALID" in summary else 1), said
+    assert ("VALID" if code == 0 else "INVALID") in said.split()
+    assert (logs / "mlperf_log_detail.txt").stat().st_size > 0
+    assert str(logs) in said
+
+
+def test_a_latency_that_cannot_be_met_is_invalid(tmp_path: Path) -> None:
+    code, said, _ = run(tmp_path, SOUND, "Server", *SHORT, "--target-qps", "500", "--target-latency", "1us")
+    assert code == 1
+    assert "LoadGen says                    INVALID" in said
+    assert "because                         Performance constraints satisfied: NO" in said
+
+
+def test_a_budget_bounds_the_rate_that_may_be_asked_for(tmp_path: Path) -> None:
+    target = SOUND[:-1] + ", at_most: 2000 per second}"
+    code, said, _ = run(tmp_path, target, "Server", *SHORT, "--target-qps", "2001")
+    assert code == 2
+    assert "`at_most` allows 2000 per second, --target-qps is 2001; lower it" in said
+    code, said, _ = run(tmp_path, target, "Server", *SHORT, "--target-qps", "1000")
+    assert code in (0, 1)
+    assert "LoadGen says" in said
+
+
+def test_a_busy_target_is_not_tested(tmp_path: Path) -> None:
+    (tmp_path / "cpu.pressure").write_text("some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n")
+    target = SOUND[:-1] + f", busy: {{pressure: {tmp_path}/cpu.pressure, above: 20%, wait: 0s}}}}"
+    code, said, logs = run(tmp_path, target, "SingleStream", *SHORT)
+    assert code == 2
+    assert f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2" in said
+    assert not list(logs.iterdir())
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "Server"])
+def test_a_target_that_becomes_busy_in_the_middle_ends_the_test(tmp_path: Path, scenario: str) -> None:
+    with digits() as server:
+        server.busy_after = 300  # the warm-up before the test is 100
+        busy = f"busy: {{metrics: {server.url}/metrics, metric: pending_requests, above: 5, wait: 0s}}"
+        options = ["--min-duration", "10m", "--min-queries", "1", "--target-qps", "200"]
+        code, said, logs = run(tmp_path, f"\n{target(server.url, busy)}", scenario, *options)
+        assert server.answered >= 300
+    assert code == 2, said
+    assert "goldwatch stepped back: pending_requests is 10, above 5" in said
+    assert "VALID" not in said
+    summary = logs / mlperf.SUMMARY
+    assert not summary.exists() or "Result is" not in summary.read_text()
+
+
+def test_accuracy_is_that_of_every_example_as_loadgen_logged_it(tmp_path: Path) -> None:
+    code, said, logs = run(tmp_path, SOUND, "Offline", "--mode", "accuracy", "--batch", "7")
+    assert code == 0
+    assert "accuracy                        0.9517, reference 0.9517, 600 answers" in said
+    assert {entry["qsl_idx"] for entry in json.loads((logs / mlperf.ACCURACY).read_text())} == set(range(600))
+
+
+def test_a_damaged_model_is_a_regression(tmp_path: Path) -> None:
+    damaged = SOUND.replace("digits.onnx", "digits-quantised.onnx")
+    code, said, _ = run(tmp_path, damaged, "SingleStream", "--mode", "accuracy")
+    assert code == 1
+    assert "verdict                         regression" in said
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ('{probe: open-inference, url: "http://127.0.0.1:1", model: digits}', "/v2/health/ready: Connection refused"),
+        (
+            SOUND[:-1] + ", at_most: 20/s}",
+            "`at_most` allows 20 per second, and in SingleStream LoadGen sends",
+        ),
+        (SOUND[:-1] + ", cpu_at_most: 50%}", "LoadGen keeps to no budget of tokens or CPU"),
+        (SOUND[:-1] + ", energy_at_most: 1 kJ per hour}\nenergy: {}", "nobody knows beforehand what LoadGen takes"),
+        (SOUND[:-1] + ", python: /usr/bin/python3}", "is an interpreter of its own, and LoadGen runs in goldwatch's"),
+    ],
+)
+def test_what_cannot_be_measured_has_exit_code_2(tmp_path: Path, target: str, why: str) -> None:
+    code, said, _ = run(tmp_path, target, "SingleStream", *SHORT)
+    assert code == 2
+    assert why in said
+    assert "Traceback" not in said
+
+
+def test_a_target_that_only_fails_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def digits(inputs):\n    raise ValueError('no weights')\n")
+    target = f'{{probe: python, path: {tmp_path}, callable: "broken:digits"}}'
+    code, said, _ = run(tmp_path, target, "Server", *SHORT, "--target-qps", "500")
+    assert code == 2
+    assert "10 requests in a row failed, the last with: " in said
+    assert "no weights" in said
+
+
+def test_a_bad_duration_is_one_clear_message(tmp_path: Path) -> None:
+    code, said, _ = run(tmp_path, SOUND, "SingleStream", "--min-duration", "soon")
+    assert code == 2
+    assert '"soon" is not a duration' in said
+
+
+def test_the_summary_is_read_as_it_is_written() -> None:
+    said, figures, why = mlperf.read(SUMMARY)
+    assert said == "INVALID"
+    assert figures["90.0th percentile latency (ns)"] == "12543"
+    assert figures["QPS w/o loadgen overhead"] == "21793.14"
+    assert why == (
+        "Min duration satisfied: NO",
+        "Decrease the expected latency so the loadgen pre-generates more queries.",
+    )
+    assert mlperf.read(SUMMARY.replace("INVALID", "VALID"))[::2] == ("VALID", ())
+    assert mlperf.read("") == (mlperf.NOTHING, {}, ())
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)
+    loadgen._loadgen.cache_clear()
+    with pytest.raises(loadgen.MissingLoadGen, match=r"pip install 'goldwatch\[mlperf\]'"):
+        loadgen._loadgen()

@@ -1,0 +1,106 @@
+"""Shards of a replay: how they are cut, and that merging them loses nothing. Ray itself is driven in tests/real."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldwatch.commands.ray_shards import merged, run_shard, shared, split
+from goldwatch.config.busy import Busy
+from goldwatch.judgement import Validity
+from goldwatch.pipeline.in_force import prepare
+from goldwatch.pipeline.pipeline import judge, plan_of
+from goldwatch.replay.engine import Plan
+from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.workers import Workers
+
+pytestmark = pytest.mark.slow
+
+EXAMPLE = Path(__file__).parents[2] / "examples/digits.yaml"
+
+
+@given(st.integers(1, 10_000), st.integers(1, 200))
+def test_every_example_is_in_one_shard_and_no_shard_is_much_larger(examples: int, shards: int) -> None:
+    parts = split(examples, shards)
+    assert [i for part in parts for i in part] == list(range(examples))
+    sizes = {len(part) for part in parts}
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= 1
+    assert len(parts) == min(shards, examples)
+
+
+@given(st.integers(1, 200), st.floats(0.01, 1e4), st.none() | st.floats(0.01, 1e4))
+def test_the_shards_share_the_rate_and_the_budgets(shards: int, rate: float, most: float | None) -> None:
+    load = LoadPlan("server", rate, seed=7, most_per_s=most, tokens_per_s=most, cpu_share=0.5)
+    whole = Plan("", {}, True, False, "", (), (), range(150), load=load)
+    parts = shared(whole, shards)
+    assert [i for part in parts for i in part.examples] == list(range(150))
+    assert sum(part.load.rate_per_s for part in parts) == pytest.approx(rate)
+    if most is None:
+        assert all(part.load.most_per_s is part.load.tokens_per_s is None for part in parts)
+    else:
+        assert sum(part.load.most_per_s or 0 for part in parts) == pytest.approx(most)
+        assert sum(part.load.tokens_per_s or 0 for part in parts) == pytest.approx(most)
+    assert len({part.load.seed for part in parts}) == len(parts)  # else all would send at the same times
+    assert {part.load.cpu_share for part in parts} == {0.5}
+
+
+def test_a_shard_steps_back_from_a_busy_target(tmp_path: Path) -> None:
+    (tmp_path / "cpu.pressure").write_text("some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n")
+    busy = Busy.model_validate({"pressure": f"{tmp_path}/cpu.pressure", "above": "20%", "wait": "0s"})
+    workers = Workers()
+    try:
+        (assignment,) = prepare(EXAMPLE, workers).assignments
+        plan = dataclasses.replace(plan_of(assignment), options=dict(assignment.target.options))
+        result = merged(plan, [run_shard(plan, busy)], 1.8e9, 1.0)
+        judgement = judge(assignment, result, workers, {}).judgement
+        result.columns.close()
+    finally:
+        workers.close()
+    assert judgement.validity is Validity.INVALID
+    assert judgement.reasons == (f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2",)
+    assert judgement.outcomes == {"not_sent": 600}
+
+
+def test_shards_are_judged_as_the_whole_is() -> None:
+    workers = Workers()
+    try:
+        (assignment,) = prepare(EXAMPLE, workers).assignments
+        plan = dataclasses.replace(plan_of(assignment), options=dict(assignment.target.options))
+        whole = run_shard(plan)
+        parts = [run_shard(dataclasses.replace(plan, examples=part)) for part in split(len(plan.examples), 7)]
+        found = []
+        for shards in ([whole], parts):
+            result = merged(plan, shards, 1.8e9, 1.0)
+            assert list(result.columns.example) == list(range(600))
+            assert len(result.latencies_s()) == 600
+            found.append(judge(assignment, result, workers, {}).judgement)
+            result.columns.close()
+    finally:
+        workers.close()
+    one, seven = found
+    assert seven.validity == one.validity
+    assert (seven.scores, seven.difference, seven.outcomes) == (one.scores, one.difference, one.outcomes)
+    assert [(v.monitor, v.evidence) for v in seven.verdicts if v.monitor != "slow"] == [
+        (v.monitor, v.evidence) for v in one.verdicts if v.monitor != "slow"
+    ]
+
+
+def test_failures_add_up_and_what_differs_between_shards_is_told() -> None:
+    workers = Workers()
+    try:
+        (assignment,) = prepare(EXAMPLE, workers).assignments
+    finally:
+        workers.close()
+    plan = dataclasses.replace(plan_of(assignment), options=dict(assignment.target.options))
+    first, second = (run_shard(dataclasses.replace(plan, examples=part)) for part in split(600, 2))
+    first["errors"], second["errors"] = {"no": 1, "other": 1}, {"no": 2}
+    second["description"] = dataclasses.replace(second["description"], version="another")
+    result = merged(plan, [first, second], 1.8e9, 1.0)
+    assert dict(result.errors) == {"no": 3, "other": 1}
+    assert (result.ended or "").startswith("the shards met different models")
+    result.columns.close()

@@ -1,0 +1,247 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from goldwatch.alerting.alert import Alert
+from goldwatch.alerting.event import Event
+from goldwatch.alerting.silence import Silence
+from goldwatch.energy.allowance import Charge
+from goldwatch.judgement import Severity, Validity
+from goldwatch.ledger.history import History
+from goldwatch.ledger.ledger import Ledger, LedgerError, add_silence, end_silences
+
+from tests.builders import difference, judgement
+
+KEY = ("digits", "served")
+DIGEST = judgement().golden_digest
+ALERT = Alert(1, *KEY, Severity.PAGE, ("worse",), 1_800_000_001.5, "it is worse")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "goldwatch.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger(path) as opened:
+        yield opened
+
+
+def test_what_was_recorded_is_there_after_a_restart(path: Path) -> None:
+    told = judgement(difference=difference())
+    event = Event(told.started_at, "served", "version", "1", "2")
+    with Ledger(path) as ledger:
+        ledger.record(told, {"worse": {"log_m": [0.1, None]}}, ALERT, [event])
+    with Ledger(path) as ledger:
+        assert ledger.last_judgement(*KEY) == told
+        assert ledger.states(*KEY, DIGEST) == {"worse": {"log_m": [0.1, None]}}
+        assert ledger.open_alert(*KEY) == ALERT
+        assert ledger.events("served", since=0) == [event]
+        assert ledger.next_alert_number() == 2
+
+
+def test_a_closed_alert_is_kept_but_not_open(ledger: Ledger) -> None:
+    ledger.record(judgement(), {}, ALERT)
+    closed = Alert(1, *KEY, Severity.PAGE, ("worse",), 1_800_000_001.5, "it is worse", closed_at=1_800_000_100.0)
+    ledger.record(judgement(started_at=1_800_000_090.0), {}, closed)
+    assert ledger.open_alert(*KEY) is None
+    assert ledger.alerts() == [closed]
+
+
+def test_the_last_valid_replay_is_found_behind_invalid_ones(ledger: Ledger) -> None:
+    ledger.record(judgement(started_at=100.0), {})
+    ledger.record(judgement(started_at=200.0, validity=Validity.INVALID, description=None), {})
+    assert ledger.last_valid_at(*KEY, before=300.0) == 100.0
+    assert ledger.last_valid_at(*KEY, before=100.0) is None
+    assert ledger.last_judgement(*KEY) is not None
+    described = ledger.last_judgement(*KEY, described=True)
+    assert described is not None
+    assert described.started_at == 100.0
+
+
+def test_a_record_is_written_whole_or_not_at_all(ledger: Ledger) -> None:
+    ledger.record(judgement(started_at=1.0), {"worse": {"n": 1}})
+    with pytest.raises(TypeError):
+        ledger.record(judgement(started_at=2.0), {"worse": object()})
+    assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
+    last = ledger.last_judgement(*KEY)
+    assert last is not None
+    assert last.started_at == 1.0
+
+
+def test_history_is_bounded_but_evidence_and_alerts_are_not_forgotten(ledger: Ledger) -> None:
+    ledger.record(judgement(started_at=0.0), {"worse": {"n": 1}}, ALERT)
+    ledger.record(judgement(watch="other", started_at=91 * 86_400.0), {})
+    assert ledger.last_judgement(*KEY) is None
+    assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
+    assert ledger.alerts() == [ALERT]
+
+
+def test_two_agents_do_not_share_a_ledger(path: Path, ledger: Ledger) -> None:
+    with pytest.raises(LedgerError) as error:
+        Ledger(path)
+    assert str(error.value) == f"{path}: another goldwatch is using this ledger; give each its own `ledger:`"
+
+
+def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(path: Path) -> None:
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerError) as error:
+        Ledger(path)
+    assert str(error.value) == f"{path}: not a usable ledger: file is not a database; move it away to start a new one"
+    assert path.read_bytes() == b"not a database" * 100
+
+
+def test_a_ledger_of_another_format_is_refused(path: Path) -> None:
+    with Ledger(path):
+        pass
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 7")
+    db.close()
+    with pytest.raises(LedgerError) as error:
+        Ledger(path)
+    expected = f"{path}: ledger format 7, this goldwatch writes format 3; move it away to start a new one"
+    assert str(error.value) == expected
+
+
+def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "goldwatch.db"
+    with pytest.raises(LedgerError) as error:
+        Ledger(path)
+    expected = f"{path}: cannot be written: No such file or directory; set `ledger:` to a file that can"
+    assert str(error.value) == expected
+
+
+def test_evidence_about_one_golden_set_says_nothing_of_another(ledger: Ledger) -> None:
+    ledger.record(judgement(), {"worse": {"n": 1}})
+    assert ledger.states(*KEY, "sha256:other") == {}
+    ledger.record(judgement(golden_digest="sha256:other"), {"worse": {"n": 2}})
+    assert ledger.states(*KEY, "sha256:other") == {"worse": {"n": 2}}
+    assert ledger.states(*KEY, DIGEST) == {}
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """Return a ledger as the code of format 1 has written it."""
+    db = sqlite3.connect(path)
+    db.executescript((Path(__file__).parent / "format-1.sql").read_text())
+    db.close()
+    return path
+
+
+def test_a_ledger_of_format_1_keeps_its_history_evidence_and_open_alert(old: Path) -> None:
+    with Ledger(old) as ledger:
+        assert ledger.states(*KEY, DIGEST) == {
+            "worse": {"n": 2},
+        }
+        assert ledger.states("other", "served", DIGEST) == {"failing": {"n": 1}}
+        opened = ledger.open_alert(*KEY)
+        assert opened is not None
+        assert (opened.number, opened.monitors, opened.calls, opened.explanation) == (1, ("worse",), True, None)
+        assert opened.text.startswith("[page] served is worse: 50 of 600")
+        assert [alert.number for alert in ledger.alerts()] == [1, 2]
+        assert ledger.next_alert_number() == 3
+        last = ledger.last_judgement(*KEY)
+        assert last is not None
+        assert last.started_at == 1_800_000_300.0
+        assert [e.after for e in ledger.events("served", since=0)] == ["2"]
+        assert [observed for _, observed in ledger.replays(*KEY)] == [None, None]
+        ledger.record(judgement(started_at=1_800_000_600.0), {"worse": {"n": 3}}, observed={"sent": 1})
+    with Ledger(old) as again:
+        assert again.states(*KEY, DIGEST) == {"worse": {"n": 3}}
+        assert [observed for _, observed in again.replays(*KEY)] == [None, None, {"sent": 1}]
+
+
+def test_a_converted_ledger_is_like_a_new_one(old: Path, tmp_path: Path) -> None:
+    with Ledger(old), Ledger(tmp_path / "new.db"):
+        pass
+    assert columns(old) == columns(tmp_path / "new.db")
+
+
+def columns(path: Path) -> dict[str, list[tuple[str, str, int]]]:
+    """Return name, type and whether it may be null of each column of each table."""
+    db = sqlite3.connect(path)
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    found = {t: [(row[1], row[2], row[3]) for row in db.execute(f"PRAGMA table_info({t})")] for t in tables}
+    db.close()
+    return found
+
+
+def test_a_conversion_that_fails_changes_nothing(old: Path) -> None:
+    db = sqlite3.connect(old)
+    db.execute("CREATE TABLE circumstances (x)")  # what the conversion is about to make
+    db.close()
+    with pytest.raises(LedgerError, match="not a usable ledger: table circumstances already exists"):
+        Ledger(old)
+    db = sqlite3.connect(old)
+    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert "observed" not in [row[1] for row in db.execute("PRAGMA table_info(replays)")]
+    db.close()
+
+
+def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -> None:
+    ledger.record(judgement(), {}, ALERT)
+    with History.open(path) as history:
+        assert history.alerts() == [ALERT]
+        ledger.record(judgement(started_at=1_800_000_500.0), {})
+        last = history.last_judgement(*KEY)
+        assert last is not None
+        assert last.started_at == 1_800_000_500.0
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            history._db.execute("DELETE FROM alerts")
+
+
+def test_an_old_ledger_and_one_that_is_not_there_are_not_read(old: Path, tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 3; `goldwatch run` of this"):
+        History.open(old)
+    with pytest.raises(LedgerError, match=r"none\.db: no such ledger; it is made by `goldwatch run`"):
+        History.open(tmp_path / "none.db")
+
+
+def test_a_silence_is_asked_for_and_ended_from_outside_while_an_agent_runs(ledger: Ledger, path: Path) -> None:
+    wanted = Silence(100.0, 200.0, "moving the database", "digits")
+    add_silence(path, wanted)
+    assert ledger.silences(after=150.0) == [wanted]
+    assert ledger.silences(after=200.0) == []
+    assert end_silences(path, 160.0) == 1
+    assert ledger.silences(after=160.0) == []
+
+
+def test_what_was_known_is_overwritten_field_by_field(ledger: Ledger) -> None:
+    ledger.record(judgement(), {}, circumstances={"version": "1", "node": "a"})
+    ledger.record(judgement(), {}, circumstances={"version": "2"})
+    assert ledger.circumstances(*KEY) == {"version": "2", "node": "a"}
+    assert ledger.circumstances("other", "served") == {}
+
+
+def charged(ended_at: float, joules: float | None, *, measuring: bool = False, examples: int = 10) -> Charge:
+    return Charge(*KEY, DIGEST, measuring, ended_at, examples, joules)
+
+
+def test_charges_are_settled_priced_and_taken_back(ledger: Ledger) -> None:
+    begun = [charged(100.0, None), charged(100.0, None, measuring=True)]
+    first, second = ledger.charge(begun)
+    assert ledger.charges(99.0, target="served") == ledger.charges(99.0, watch="digits") == begun
+    assert ledger.charges(100.0, target="served") == ledger.charges(0.0, watch="other") == []
+    assert ledger.measured_charge(*KEY, DIGEST) is None
+    (third,) = ledger.charge([charged(200.0, None)])
+    measured = charged(150.0, 60.0, measuring=True, examples=30)
+    ledger.settle_charges({first: charged(150.0, None), second: measured}, 2.0)
+    ledger.settle_charges({third: charged(210.0, 0.0, examples=0)}, 2.0)
+    assert ledger.charges(0.0, target="served") == [charged(150.0, 20.0), measured]
+    assert ledger.measured_charge(*KEY, DIGEST) == measured
+    assert ledger.measured_charge(*KEY, "sha256:other") is None
+
+
+def test_charges_that_count_no_more_are_forgotten_but_for_what_was_measured(ledger: Ledger) -> None:
+    day_s = 86_400.0
+    ledger.charge([charged(0.0, 1.0), charged(0.0, 2.0, measuring=True)])
+    ledger.charge([charged(3 * day_s, 3.0)])
+    assert [c.joules for c in ledger.charges(-1.0, target="served")] == [2.0, 3.0]
+    ledger.charge([charged(91 * day_s, 4.0, measuring=True)])
+    assert [c.joules for c in ledger.charges(-1.0, target="served")] == [4.0]
+    measured = ledger.measured_charge(*KEY, DIGEST)
+    assert measured is not None
+    assert measured.joules == 4.0

@@ -1,0 +1,276 @@
+"""Who is called, and when, by a fake clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldwatch.alerting.alert import Alert
+from goldwatch.alerting.event import Rollout
+from goldwatch.alerting.silence import Silence
+from goldwatch.config import Config, load
+from goldwatch.judgement import State, Validity, Verdict
+from goldwatch.ledger.ledger import Ledger
+from goldwatch.pipeline.in_force import Assignment, GoldenFacts, assignments
+from goldwatch.service.alarms import Alarms, Settled
+from goldwatch.testing.clock import FakeClock
+
+from tests.builders import description, difference, judgement, verdict
+
+FACTS = GoldenFacts("somewhere", "digits", "sha256:00", "00", "classification", 600, True, (), ())
+CONFIG = """\
+targets: {served: {probe: open-inference, url: "http://localhost:8000", model: digits}}
+golden: {digits: golden}
+watches:
+  digits: {every: 5m, jitter: 0s}
+  other: {every: 1h, jitter: 0s}
+exporters: {prometheus: {listen: "127.0.0.1:9870"}}
+"""
+EVERY_S = 300.0
+
+
+class Desk:
+    """An agent without replays: time passes, judgements come in, and somebody is called or is not."""
+
+    def __init__(self, ledger: Ledger, load_more: Callable[[str], Config]) -> None:
+        self.clock = FakeClock(1_800_000_000.0)
+        self.ledger = ledger
+        self.alarms = Alarms(ledger)
+        self._load = load_more
+        self.configure("")
+        self.look()  # the agent starts
+
+    def configure(self, alerts: str) -> None:
+        self.config = self._load(CONFIG + alerts)
+        self.assignments = {a.watch.name: a for a in assignments(self.config, {"digits": FACTS})}
+
+    def replay(self, *verdicts: Verdict, watch: str = "digits", **values: Any) -> Settled:
+        told = judgement(
+            watch=watch, started_at=self.clock.time(), duration_s=0.0, verdicts=verdicts or (verdict(),), **values
+        )
+        settled = self.alarms.settle(self.assignments[watch], told, self.config)
+        changed = settled.alert if settled.alert != settled.before else None
+        self.ledger.record(settled.judgement, {}, changed, settled.events, None, settled.circumstances)
+        return settled
+
+    def look(self) -> list[Alert]:
+        found = self.alarms.look(self.assignments.values(), self.config, self.clock.time())
+        return [settled.alert for settled in found if settled.alert is not None]
+
+    def alert(self, watch: str = "digits") -> Alert | None:
+        return self.ledger.open_alert(watch, "served")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    def load_text(text: str) -> Config:
+        (tmp_path / "goldwatch.yaml").write_text(text)
+        return load(tmp_path / "goldwatch.yaml")
+
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        yield Desk(ledger, load_text)
+
+
+def worse(**values: Any) -> Verdict:
+    return verdict("worse", State.ALERTING, evidence=7.9, since=1_800_000_000.0, **values)
+
+
+def invalid(desk: Desk, **values: Any) -> Settled:
+    return desk.replay(verdict(state=State.UNKNOWN), validity=Validity.INVALID, reasons=("no worker",), **values)
+
+
+def silent(settled: Settled) -> Verdict:
+    return next(v for v in settled.judgement.verdicts if v.monitor == "silent")
+
+
+def test_a_watch_that_does_not_run_says_so_after_three_intervals(desk: Desk) -> None:
+    assert silent(desk.replay()).state is State.STEADY
+    desk.clock.advance(3 * EVERY_S - 1)
+    assert desk.look() == []
+    desk.clock.advance(1)
+    (alert,) = desk.look()
+    assert (alert.watch, alert.monitors, alert.severity, alert.calls) == ("digits", ("silent",), "ticket", True)
+    assert alert.text.splitlines()[0] == (
+        "[ticket] served is silent: no valid replay for 15m, and one is due every 5m: the model is not watched"
+    )
+    assert desk.look() == []  # said once
+    desk.clock.advance(EVERY_S)
+    assert desk.look() == []
+    settled = desk.replay()
+    assert silent(settled).state is State.STEADY
+    assert settled.alert is not None
+    assert settled.alert.closed_at == desk.clock.time()
+    assert desk.alert() is None
+
+
+def test_a_watch_that_never_ran_says_so_too(desk: Desk) -> None:
+    desk.clock.advance(3 * EVERY_S)
+    assert [alert.watch for alert in desk.look()] == ["digits"]
+    desk.clock.advance(3 * 3600)
+    assert [alert.watch for alert in desk.look()] == ["other"]
+
+
+def test_replays_that_are_not_valid_are_no_news(desk: Desk) -> None:
+    desk.replay()
+    states = []
+    for _ in range(4):
+        desk.clock.advance(EVERY_S)
+        desk.look()
+        states.append(silent(invalid(desk)).state)
+    assert states == [State.UNKNOWN, State.UNKNOWN, State.ALERTING, State.ALERTING]
+    alert = desk.alert()
+    assert alert is not None
+    assert alert.monitors == ("silent",)
+
+
+def test_the_verdicts_of_a_silent_watch_are_unknown_but_for_those_that_alert(desk: Desk) -> None:
+    desk.replay(verdict("failing"), verdict("changed", State.ALERTING))
+    desk.clock.advance(3 * EVERY_S)
+    (settled,) = desk.alarms.look(desk.assignments.values(), desk.config, desk.clock.time())
+    assert {v.monitor: v.state for v in settled.judgement.verdicts} == {
+        "failing": State.UNKNOWN,
+        "changed": State.ALERTING,
+        "silent": State.ALERTING,
+    }
+
+
+def test_replays_that_are_cut_short_are_left_to_failing_for_a_while(desk: Desk) -> None:
+    desk.replay()
+    states = []
+    for _ in range(9):
+        desk.clock.advance(EVERY_S)
+        desk.look()
+        states.append(silent(desk.replay(verdict("failing"), validity=Validity.INSUFFICIENT)).state)
+    assert states == [State.UNKNOWN] * 8 + [State.ALERTING]
+
+
+def test_a_dead_server_is_failing_and_nothing_else(desk: Desk) -> None:
+    failing = verdict("failing", State.ALERTING, summary="600 of 600 requests failed")
+    desk.replay()
+    for _ in range(5):
+        desk.clock.advance(EVERY_S)
+        settled = desk.replay(failing, validity=Validity.INSUFFICIENT)
+        desk.look()
+    assert silent(settled).state is State.UNKNOWN
+    assert [alert.monitors for alert in desk.ledger.alerts()] == [("failing",)]
+
+
+def test_what_was_before_the_agent_started_is_not_its_silence(desk: Desk) -> None:
+    desk.replay()
+    desk.clock.advance(86_400)
+    desk.alarms = Alarms(desk.ledger)
+    assert desk.look() == []
+    desk.clock.advance(3 * EVERY_S)
+    assert [alert.watch for alert in desk.look()] == ["digits"]
+
+
+def test_a_silence_of_the_config_gathers_evidence_and_is_raised_at_its_end(desk: Desk) -> None:
+    desk.configure('alerts: {silences: [{from: "2027-01-15 08:00", until: "2027-01-15 08:10", why: maintenance}]}')
+    settled = desk.replay(worse(), difference=difference())
+    assert settled.alert is not None
+    assert (settled.alert.calls, settled.alert.silenced_why) == (False, "maintenance")
+    desk.clock.advance(EVERY_S)
+    assert desk.replay(worse()).alert == settled.alert
+    desk.clock.advance(EVERY_S - 1)
+    assert desk.look() == []
+    desk.clock.advance(1)
+    (alert,) = desk.look()
+    assert alert == replace(settled.alert, silenced_why="", silenced_until=None)
+    assert alert.calls
+
+
+def test_an_alert_that_ends_within_its_silence_never_calls(desk: Desk) -> None:
+    desk.ledger._db.execute("INSERT INTO silences VALUES (0, 1800000600, 'a command', 'digits')")
+    assert desk.ledger.silences(desk.clock.time()) == [Silence(0, 1_800_000_600, "a command", "digits")]
+    desk.replay(worse())
+    desk.clock.advance(EVERY_S)
+    settled = desk.replay(verdict(state=State.RECOVERED))
+    assert settled.alert is not None
+    assert settled.alert.closed_at is not None
+    desk.clock.advance(EVERY_S)
+    desk.look()
+    (alert,) = desk.ledger.alerts()
+    assert (alert.silenced_why, alert.calls) == ("a command", False)
+
+
+def test_a_rollout_that_is_seen_silences_for_a_while(desk: Desk) -> None:
+    desk.replay()
+    desk.clock.advance(EVERY_S)
+    settled = desk.replay(worse(), description=description(version="2"))
+    assert settled.alert is not None
+    assert settled.alert.silenced_why == "rollout: version 1 -> 2"
+    desk.clock.advance(299)
+    assert desk.look() == []
+    desk.clock.advance(1)
+    (alert,) = desk.look()
+    assert alert.calls
+    assert "changed  08:05:00 version 1 -> 2" in alert.text
+    same = next(line for line in alert.text.splitlines() if line.startswith("the same")).split(None, 2)[2]
+    assert {"model", "device", "golden set", "node", "goldwatch", "config"} <= set(same.split(", "))
+    assert "version" not in same.split(", ")
+
+
+def test_a_rollout_of_the_deployment_silences_and_is_an_event(desk: Desk) -> None:
+    seen: dict[str, Rollout] = {"served": Rollout("fraud", "17", "")}
+    desk.alarms = Alarms(desk.ledger, seen.get)
+    desk.replay()
+    desk.clock.advance(EVERY_S)
+    seen["served"] = Rollout("fraud", "18", "1 of 3 replicas updated")
+    settled = desk.replay(worse())
+    assert settled.alert is not None
+    assert not settled.alert.calls
+    assert settled.alert.silenced_why == "rollout of the Deployment fraud"
+    assert settled.alert.silenced_until is None
+    assert ("deployment revision", "17", "18") in [(e.field, e.before, e.after) for e in settled.events]
+    desk.clock.advance(60)
+    assert desk.look() == [], "it is not told again and again while the rollout goes on"
+    seen["served"] = Rollout("fraud", "18", "", ended_at=desk.clock.time())
+    desk.clock.advance(301)
+    (alert,) = [alert for alert in desk.look() if alert.calls]
+    assert alert.number == settled.alert.number
+
+
+def test_rollouts_can_be_told_to_silence_nothing(desk: Desk) -> None:
+    desk.configure("alerts: {rollout: 0s}")
+    desk.replay()
+    settled = desk.replay(worse(), description=description(version="2"))
+    assert settled.alert is not None
+    assert settled.alert.calls
+
+
+def test_two_watches_of_a_dead_server_call_once_and_the_second_when_the_first_is_over(desk: Desk) -> None:
+    failing = verdict("failing", State.ALERTING, summary="600 of 600 requests failed")
+    first = desk.replay(failing).alert
+    second = desk.replay(failing, watch="other").alert
+    assert first is not None
+    assert second is not None
+    assert (first.calls, second.calls, second.silenced_why) == (True, False, "the same cause as alert 1")
+    desk.clock.advance(EVERY_S)
+    desk.replay(verdict("failing", State.RECOVERED))
+    (raised,) = desk.look()
+    assert (raised.number, raised.calls) == (2, True)
+
+
+def test_an_alert_names_its_page_and_the_config_that_replays_it(desk: Desk) -> None:
+    settled = desk.replay(worse(), difference=difference())
+    assert settled.alert is not None
+    assert "page     http://127.0.0.1:9870/alerts/1" in settled.alert.text
+    assert f"goldwatch replay {desk.config.source} --watch digits --examples 0,1,2" in settled.alert.text
+
+
+def test_another_config_is_a_change_that_an_alert_names(desk: Desk) -> None:
+    desk.replay()
+    before: Assignment = desk.assignments["digits"]
+    desk.assignments["digits"] = replace(before, watch=before.watch.model_copy(update={"jitter_s": 1.0}))
+    settled = desk.replay(worse())
+    assert [event.field for event in settled.events] == ["config"]
+
+
+def test_the_first_replay_after_an_upgrade_compares_with_the_judgement_before(desk: Desk) -> None:
+    desk.ledger.record(judgement(started_at=desk.clock.time() - 300), {})
+    settled = desk.replay(description=description(version="2"))
+    assert [(event.field, event.before, event.after) for event in settled.events] == [("version", "1", "2")]

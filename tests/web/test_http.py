@@ -1,0 +1,185 @@
+"""The agent's endpoints, asked over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from goldwatch.alerting.alert import advance
+from goldwatch.alerting.explanation import Surroundings
+from goldwatch.config import load
+from goldwatch.judgement import State
+from goldwatch.ledger.ledger import Ledger
+from goldwatch.pipeline.in_force import GoldenFacts, InForce, assignments
+from goldwatch.web.http import Endpoints
+from goldwatch.web.status import Status
+
+from tests.builders import description, difference, judgement, verdict
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def ready() -> None:
+    return None
+
+
+def ask(
+    path: str,
+    method: str = "GET",
+    accept: str = "*/*",
+    render: Callable[[str], tuple[bytes, str]] = lambda _: (b"up 1\n", TEXT),
+    not_ready_because: Callable[[], str | None] = ready,
+    status: Status | None = None,
+) -> tuple[int, str, str]:
+    """Serve, ask once, and return the status, the content type and the body."""
+
+    async def served() -> tuple[int, str, str]:
+        endpoints = Endpoints(render, not_ready_because, lambda: status)
+        port = await endpoints.start("127.0.0.1", 0)
+        try:
+            async with (
+                aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Accept": accept}) as session,
+                session.request(method, path) as answer,
+            ):
+                return answer.status, answer.headers["Content-Type"], await answer.text()
+        finally:
+            await endpoints.stop()
+
+    return asyncio.run(served())
+
+
+def test_metrics_are_as_they_were_rendered() -> None:
+    assert ask("/metrics") == (200, TEXT, "up 1\n")
+
+
+def test_metrics_are_rendered_as_the_scraper_wants_them() -> None:
+    openmetrics = "application/openmetrics-text; version=1.0.0"
+    found = ask("/metrics", accept=openmetrics, render=lambda accept: (accept.encode(), openmetrics))
+    assert found == (200, openmetrics, openmetrics)
+
+
+def test_it_is_alive_even_when_it_is_not_ready() -> None:
+    status, _, body = ask("/healthz", not_ready_because=lambda: "no config is in force yet")
+    assert (status, body) == (200, "ok\n")
+
+
+def test_it_is_ready() -> None:
+    status, _, body = ask("/readyz")
+    assert (status, body) == (200, "ok\n")
+
+
+def test_it_says_why_it_is_not_ready() -> None:
+    status, _, body = ask("/readyz", not_ready_because=lambda: "no config is in force yet")
+    assert (status, body) == (503, "no config is in force yet\n")
+
+
+def test_before_there_is_a_ledger_it_says_so() -> None:
+    for path in ("/", "/api/v1/watches", "/api/v1/alerts", "/api/v1/alerts/1"):
+        assert ask(path)[0] == 503
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/admin", 404), ("POST", "/metrics", 405)])
+def test_it_serves_nothing_else_and_changes_nothing(method: str, path: str, status: int) -> None:
+    assert ask(path, method)[0] == status
+
+
+def test_a_port_in_use_is_an_error_and_nothing_stays_open() -> None:
+    async def start(port: int) -> None:
+        endpoints = Endpoints(lambda _: (b"", TEXT), ready, lambda: None)
+        with pytest.raises(OSError, match="address already in use"):
+            await endpoints.start("127.0.0.1", port)
+        await endpoints.stop()
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        asyncio.run(start(taken.getsockname()[1]))
+
+
+def test_the_api_and_the_page_tell_what_the_ledger_holds(status: Status) -> None:
+    code, kind, body = ask("/api/v1/watches", status=status)
+    assert (code, kind) == (200, "application/json; charset=utf-8")
+    told = json.loads(body)
+    assert told["states"] == {"alerting": 1, "unknown": 1, "suspect": 0, "recovered": 0, "steady": 0}
+    assert [(w["watch"], w["state"], w["alert"]) for w in told["watches"]] == [
+        ("digits", "alerting", 1),
+        ("other", "unknown", None),
+    ]
+    (alert,) = json.loads(ask("/api/v1/alerts", status=status)[2])["alerts"]
+    assert (alert["number"], alert["calls"], alert["monitors"]) == (1, True, ["worse"])
+    whole = json.loads(ask("/api/v1/alerts/1", status=status)[2])
+    assert whole["explanation"]["difference"]["flips"][0]["example"] == 0
+    assert ask("/api/v1/alerts/2", status=status)[::2] == (404, "there is no alert 2\n")
+    code, kind, page = ask("/", status=status)
+    assert (code, kind) == (200, "text/html; charset=utf-8")
+    assert page.index("alerting") < page.index("alert 1") < page.index("other")
+    assert "50 of 600 golden examples now wrong" in ask("/alerts/1", status=status)[2]
+
+
+def test_whatever_comes_from_outside_is_escaped(status: Status) -> None:
+    for path in ("/", "/alerts/1"):
+        page = ask(path, status=status)[2]
+        assert "&lt;script&gt;" in page
+        assert "<script" not in page
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "1e2", "x", "99999999999", ""])
+def test_a_limit_that_is_none_is_refused(status: Status, limit: str) -> None:
+    assert ask(f"/api/v1/alerts?limit={limit}", status=status)[0] == 400
+
+
+def test_a_number_that_json_cannot_hold_is_null(status: Status) -> None:
+    assert json.loads(ask("/api/v1/watches", status=status)[2])["watches"][0]["throughput"] is None
+
+
+def test_a_ledger_that_is_gone_is_one_clear_answer(tmp_path: Path) -> None:
+    code, _, body = ask("/", status=Status(tmp_path / "none.db", lambda: IN_FORCE))
+    assert (code, "no such ledger" in body) == (503, True)
+
+
+def test_fewer_are_told_where_fewer_are_asked_for(status: Status) -> None:
+    told = json.loads(ask("/api/v1/watches?limit=1", status=status)[2])
+    assert (told["total"], [w["watch"] for w in told["watches"]]) == (2, ["digits"])
+
+
+FACTS = GoldenFacts("somewhere", "digits", "sha256:00", "00", "classification", 600, True, (), ())
+CONFIG = """\
+targets: {served: {probe: open-inference, url: "http://localhost:8000", model: digits}}
+golden: {digits: golden}
+watches: {digits: {every: 5m}, other: {every: 5m}}
+"""
+
+
+def in_force() -> InForce:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "goldwatch.yaml"
+        path.write_text(CONFIG)
+        config = load(path)
+    return InForce(config, tuple(assignments(config, {"digits": FACTS})))
+
+
+IN_FORCE = in_force()
+
+
+@pytest.fixture
+def status(tmp_path: Path) -> Iterator[Status]:
+    """A ledger of one alerting watch, of a model with an unfriendly name, and one that has never replayed."""
+    worse = verdict("worse", State.ALERTING, evidence=7.9, since=1_800_000_000.0)
+    told = judgement(
+        verdicts=(worse,),
+        difference=difference(),
+        description=description(model="<script>alert(1)</script>"),
+        errors={"<script>alert(2)</script>": 3},
+        throughput=float("nan"),
+    )
+    alert = advance(None, told, Surroundings(None, [], "1 point", "1 false alarm a year"), 1)
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        ledger.record(told, {}, alert)
+        status = Status(tmp_path / "goldwatch.db", lambda: IN_FORCE, lambda: 1_800_000_060.0)
+        yield status
+        status.close()
