@@ -25,7 +25,7 @@ from benchmarks.bare import _bodies
 from benchmarks.client import bare_facts, ours_facts
 from benchmarks.figures import Figure
 
-ROUNDS = 5
+ROUNDS = 11
 COUNT = 2000
 WRK_S = 2
 CLIENTS = Path(".venv-clients/bin/python")

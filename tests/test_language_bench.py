@@ -24,7 +24,7 @@ def _post(url: str) -> bytes:
 
 
 def _completion(body: bytes) -> tuple[str, str, object]:
-    found = completion(Answer(200, {}, body, 0))
+    found = completion(Answer(200, {}, body, 0, 0))
     return found.text, found.finish, found.usage
 
 

@@ -215,16 +215,17 @@ class EncodesEach(Protocol):
 
 
 @runtime_checkable
-class KnowsArrival(Protocol):
-    """An ability that a probe may have: to know when an answer had come to this machine, however late it was read.
+class KnowsTimes(Protocol):
+    """An ability that a probe may have: to know when a request left, and when its answer had come to this machine.
 
-    Then goldwatch's own wait for a processor is not taken for the server's time.
+    Then goldwatch's own wait for a processor, before and after, is not taken for the server's time.
     """
 
-    def arrived_ns(self, response: Any) -> int:  # noqa: ANN401 - what `predict` returned
-        """Return when the last byte of one raw answer had come, by `time.monotonic_ns`. Not timed, does not raise.
+    def times_ns(self, response: Any) -> tuple[int, int]:  # noqa: ANN401 - what `predict` returned
+        """Return when the request of one raw answer was sent, and when the last byte of the answer had come.
 
-        What lies before the call of `predict`, or after it, is not believed.
+        Both by `time.monotonic_ns`. If it had to connect first, it was sent when that began. Not timed, does not raise.
+        Times that do not lie within the call of `predict`, one after the other, are not believed.
         """
 
 

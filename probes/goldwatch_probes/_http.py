@@ -35,13 +35,15 @@ _MOST_ARRIVALS = 2**16
 class Answer(NamedTuple):
     """A whole response. The names of `headers` are in lower case. The body is as it came, of any status.
 
-    `arrived_ns` is when the last of it had come, by `time.monotonic_ns`. Of a streamed one, `arrivals` says how many
-    bytes of the body had come by when, in seconds since it was asked for.
+    `sent_ns` is when the request was sent, or before connecting for it, and `arrived_ns` when the last of the answer
+    had come, by `time.monotonic_ns`. Of a streamed one, `arrivals` says how many bytes of the body had come by when, in
+    seconds since it was sent.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    sent_ns: int
     arrived_ns: int
     arrivals: tuple[tuple[float, int], ...] = ()
 
@@ -104,18 +106,19 @@ class Connection:
         connection, so that the next request starts clean.
         """
         self._budget.start()
-        sent_ns = time.monotonic_ns() if streamed else None
+        began_ns = time.monotonic_ns()
         try:
             line, kept = self._opened()
+            reading = _Reading(self._budget.max_bytes, time.monotonic_ns() if kept else began_ns, streamed=streamed)
             try:
-                return self._exchange(line, request, sent_ns)
+                return self._exchange(line, request, reading)
             except _Disconnected:
                 if not (kept and (streamed or request.method == "GET")):
                     raise
                 # Some servers close a kept connection after a stream, llama.cpp's now and then: no byte of an answer
                 # has come, so the request is sent once more, within the same deadline and counted from the first time.
                 self.close()
-                return self._exchange(self._opened()[0], request, sent_ns)
+                return self._exchange(self._opened()[0], request, reading)
         except BaseException as error:
             self.close()
             if isinstance(error, (OSError, httptools.HttpParserError)):
@@ -140,10 +143,9 @@ class Connection:
             self._line = _Line(self._server.connected(self._budget), self._budget)
         return self._line, kept
 
-    def _exchange(self, line: _Line, request: Written, sent_ns: int | None) -> Answer:
+    def _exchange(self, line: _Line, request: Written, reading: _Reading) -> Answer:
         for piece in request.pieces:
             line.send(piece)
-        reading = _Reading(self._budget.max_bytes, sent_ns)
         while not reading.whole:
             piece, arrived_ns = line.receive()
             if piece:
@@ -204,13 +206,14 @@ class _Budget:
 class _Reading:
     """One answer as it comes: what httptools calls back, and what follows from it."""
 
-    def __init__(self, max_bytes: int, sent_ns: int | None) -> None:
+    def __init__(self, max_bytes: int, sent_ns: int, *, streamed: bool) -> None:
         self.whole = False
         self.keeps_open = False
         """Whether another request may follow: neither side closes, and nothing came that was not asked for."""
 
         self._max_bytes = max_bytes
         self._sent_ns = sent_ns
+        self._streamed = streamed
         self._arrived_ns = 0
         self._parser = httptools.HttpResponseParser(self)
         self._begun = False
@@ -237,7 +240,7 @@ class _Reading:
                 raise self._refused from None
             else:
                 raise
-        if self._sent_ns is not None and len(self._body) > before and len(self._arrivals) < _MOST_ARRIVALS:
+        if self._streamed and len(self._body) > before and len(self._arrivals) < _MOST_ARRIVALS:
             self._arrivals.append(((arrived_ns - self._sent_ns) / 1e9, len(self._body)))
 
     def end(self) -> None:
@@ -250,7 +253,9 @@ class _Reading:
 
     def answer(self) -> Answer:
         """Return the answer when it is whole."""
-        return Answer(self._status, self._headers, bytes(self._body), self._arrived_ns, tuple(self._arrivals))
+        return Answer(
+            self._status, self._headers, bytes(self._body), self._sent_ns, self._arrived_ns, tuple(self._arrivals)
+        )
 
     # The names below are those that httptools calls.
 

@@ -127,9 +127,9 @@ class HttpProbe(RemoteProbe[Client]):
         """Send the request and read the whole answer. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         return self._opened().send(request)
 
-    def arrived_ns(self, response: Answer) -> int:
-        """Return when the last byte of the answer had come to this machine."""
-        return response.arrived_ns
+    def times_ns(self, response: Answer) -> tuple[int, int]:
+        """Return when the request was sent, and when the last byte of the answer had come to this machine."""
+        return response.sent_ns, response.arrived_ns
 
     def _connect(self) -> Client:
         """Make the client that the other methods use. Raises CannotLoad."""

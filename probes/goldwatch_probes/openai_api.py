@@ -95,9 +95,9 @@ class OpenAI(HttpProbe):
         client = self._opened()
         return _Answers(tuple(client.send(each) for each in request))
 
-    def arrived_ns(self, response: _Answers) -> int:  # type: ignore[override]
-        """Return when the last byte of the last answer had come to this machine."""
-        return response.answers[-1].arrived_ns
+    def times_ns(self, response: _Answers) -> tuple[int, int]:  # type: ignore[override]
+        """Return when the first request was sent, and when the last byte of the last answer had come."""
+        return response.answers[0].sent_ns, response.answers[-1].arrived_ns
 
     def decode(self, response: _Answers) -> dict[str, NDArray[Any]]:
         """Return the texts, or the vectors. Raises BadAnswer."""

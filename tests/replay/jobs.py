@@ -21,19 +21,22 @@ class CountingProbe(FakeProbe):
         return Tokens(input=7, output=3)
 
 
-class ArrivingProbe(FakeProbe):
-    """A model that reads its answers 50 ms late, and knows it; of two answers in three it says what cannot be."""
+class LateProbe(FakeProbe):
+    """A model that sends and reads 50 ms late, and knows it; of two answers in three it says what cannot be."""
 
-    _arrived_ns = 0
+    _times_ns = (0, 0)
 
     def predict(self, request: NDArray[np.float64]) -> Response:
+        time.sleep(0.05)
+        sent_ns = time.monotonic_ns()
         response = super().predict(request)
-        self._arrived_ns = (0, time.monotonic_ns(), 2**62)[response.number % 3]
+        came_ns = time.monotonic_ns()
+        self._times_ns = ((came_ns, sent_ns), (sent_ns, came_ns), (sent_ns, 2**62))[response.number % 3]
         time.sleep(0.05)
         return response
 
-    def arrived_ns(self, response: Response) -> int:
-        return self._arrived_ns
+    def times_ns(self, response: Response) -> tuple[int, int]:
+        return self._times_ns
 
 
 class PickyProbe(FakeProbe):

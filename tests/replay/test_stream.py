@@ -105,13 +105,14 @@ def test_what_cannot_be_encoded_ends_a_replay_once_those_before_were_sent(
     assert found.outcomes() == {"not_sent": N - 499, "ok": 499}
 
 
-def test_latency_ends_when_an_answer_had_come_if_that_may_be_believed(
+def test_latency_is_what_a_probe_knows_of_it_if_that_may_be_believed(
     workers: Workers, examples: TensorLocation
 ) -> None:
-    found = run(workers, examples, factory="tests.replay.jobs:ArrivingProbe", examples=range(60))
-    latencies_s = found.latencies_s()
+    found = run(workers, examples, factory="tests.replay.jobs:LateProbe", examples=range(60))
+    latencies_s, sent_ns = found.latencies_s(), found.columns.array("sent_ns")
     assert min(latencies_s[0::3]) < 0.05  # those of the requests 1, 4, 7: a machine that stalls makes a few longer
-    assert min(*latencies_s[1::3], *latencies_s[2::3]) >= 0.05
+    assert min(*latencies_s[1::3], *latencies_s[2::3]) >= 0.1
+    assert (sent_ns[1:] > sent_ns[:-1]).all()
 
 
 VALUES = st.one_of(

@@ -19,7 +19,7 @@ from goldwatch.probe import (
     CURRENT_TRACE,
     BadAnswer,
     EncodesEach,
-    KnowsArrival,
+    KnowsTimes,
     Probe,
     ProbeError,
     Tensors,
@@ -62,18 +62,19 @@ def batch(inputs: Tensors, indices: list[int]) -> Tensors:
     return {name: np.concatenate([array[i : i + 1] for i in indices]) for name, array in inputs.items()}
 
 
-def arrivals(probe: Probe) -> Callable[[Any, int, int], int]:
-    """Return what tells when a response had come, of when it was sent and when it was read.
+Times = Callable[[Any, int, int], tuple[int, int]]
+"""Of a response, and when `predict` was called and had returned: when it was sent, and when the answer had come."""
 
-    That is when the probe says, if it lies between the two, else when it was read.
-    """
-    if not isinstance(probe, KnowsArrival):
-        return lambda _response, _sent_ns, read_ns: read_ns
-    arrived_ns = probe.arrived_ns
 
-    def told(response: Any, sent_ns: int, read_ns: int) -> int:  # noqa: ANN401
-        told_ns = arrived_ns(response)
-        return told_ns if sent_ns < told_ns < read_ns else read_ns
+def times_of(probe: Probe) -> Times:
+    """Return what tells when requests were sent and answers came: the probe if it knows, and is to be believed."""
+    if not isinstance(probe, KnowsTimes):
+        return lambda _response, called_ns, returned_ns: (called_ns, returned_ns)
+    times_ns = probe.times_ns
+
+    def told(response: Any, called_ns: int, returned_ns: int) -> tuple[int, int]:  # noqa: ANN401
+        sent_ns, came_ns = times_ns(response)
+        return (sent_ns, came_ns) if called_ns <= sent_ns < came_ns <= returned_ns else (called_ns, returned_ns)
 
     return told
 
@@ -91,7 +92,7 @@ class Asking:
         self.errors: Counter[str] = Counter()
         self._probe = probe
         self._predict = probe.predict
-        self._arrival_ns = arrivals(probe)
+        self._times = times_of(probe)
         self._inputs = inputs
         self._columns = columns
         self._pace = pace
@@ -177,7 +178,8 @@ class Asking:
     ) -> tuple[int, Any, Exception | None]:
         """Send a request. Returns when the answer was read, and the answer or what went wrong.
 
-        Its latency counts until it had come to this machine, if the probe knows when that was, else until it was read.
+        Its latency is from sending until it had come to this machine, as the probe knows these times, else the time
+        that `predict` took.
 
         The request is under way, for who looks from outside, until the answer is kept.
         """
@@ -190,11 +192,12 @@ class Asking:
             response = predict(request)
         except Exception as error:  # a failure is an observation, whatever its class
             failure = error
-        ended_ns = clock_ns()
-        arrived_ns = self._arrival_ns(response, sent_ns, ended_ns) if failure is None else ended_ns
+        came_ns = ended_ns = clock_ns()
+        if failure is None:
+            sent_ns, came_ns = self._times(response, sent_ns, ended_ns)
         for each in self._rows(row):
             columns.sent_ns[each] = sent_ns
-            columns.latency_ns[each] = arrived_ns - sent_ns
+            columns.latency_ns[each] = came_ns - sent_ns
             if due_ns:
                 columns.dispatch_delay_ns[each] = sent_ns - due_ns
                 columns.late_ns[each] = sent_ns - max(due_ns, free_ns)

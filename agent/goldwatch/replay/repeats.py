@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.probe import Probe, Tensors
-from goldwatch.replay.asking import arrivals, clock_ns, example
+from goldwatch.replay.asking import clock_ns, example, times_of
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.pace import Pace
 
@@ -30,7 +30,7 @@ def ask_twice(
     `pairs` examples are spread evenly over the replay's. Nothing comes of one that fails, or cannot be altered. Raises
     what the probe raises while it encodes.
     """
-    rows, arrival_ns = columns.layout.rows, arrivals(probe)
+    rows, times = columns.layout.rows, times_of(probe)
     found: list[tuple[int, int]] = []
     for row in sorted({i * rows // pairs for i in range(pairs)}):
         new = altered(example(inputs, columns.example[row]), chance)
@@ -44,7 +44,8 @@ def ask_twice(
             sent_ns = clock_ns()
             try:
                 response = probe.predict(request)
-                taken.append(arrival_ns(response, sent_ns, clock_ns()) - sent_ns)
+                sent_ns, came_ns = times(response, sent_ns, clock_ns())
+                taken.append(came_ns - sent_ns)
             except Exception:  # the replay before has counted what ails the target
                 break
             finally:

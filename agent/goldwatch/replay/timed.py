@@ -16,7 +16,7 @@ import numpy as np
 
 from goldwatch.golden import lines
 from goldwatch.probe import Context, Probe, Tensors, TensorSpec, is_concurrent
-from goldwatch.replay.asking import Asking, arrivals, clock_ns, example
+from goldwatch.replay.asking import Asking, clock_ns, example, times_of
 from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances
@@ -146,7 +146,7 @@ def make_probe(factory: str, options: dict[str, Any], context: Context) -> Probe
 
 def _warm_up(probe: Probe, inputs: Tensors, columns: Columns, count: int, pace: Pace, emit: Emit) -> None:
     """Send `count` requests whose answers are dropped; the first is timed and reported by itself."""
-    arrival_ns = arrivals(probe)
+    times = times_of(probe)
     for i in range(count):
         request = probe.encode(example(inputs, columns.example[i % columns.layout.rows]))
         pace.wait_warming_up(columns)
@@ -156,6 +156,6 @@ def _warm_up(probe: Probe, inputs: Tensors, columns: Columns, count: int, pace: 
         except Exception:  # what ails the target will show, and be counted, in the replay itself
             return
         if i == 0:
-            first_ns = arrival_ns(response, sent_ns, clock_ns()) - sent_ns
-            emit({"event": "first", "first_request_s": first_ns / 1e9})
+            sent_ns, came_ns = times(response, sent_ns, clock_ns())
+            emit({"event": "first", "first_request_s": (came_ns - sent_ns) / 1e9})
         pace.answered(response)
