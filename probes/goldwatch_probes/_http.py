@@ -106,10 +106,12 @@ class Connection:
         connection, so that the next request starts clean.
         """
         self._budget.start()
-        began_ns = time.monotonic_ns()
+        reading = _Reading(self._budget.max_bytes, streamed=streamed)
+        reading.sent_ns = time.monotonic_ns()
         try:
             line, kept = self._opened()
-            reading = _Reading(self._budget.max_bytes, time.monotonic_ns() if kept else began_ns, streamed=streamed)
+            if kept:
+                reading.sent_ns = time.monotonic_ns()
             try:
                 return self._exchange(line, request, reading)
             except _Disconnected:
@@ -206,13 +208,15 @@ class _Budget:
 class _Reading:
     """One answer as it comes: what httptools calls back, and what follows from it."""
 
-    def __init__(self, max_bytes: int, sent_ns: int, *, streamed: bool) -> None:
+    def __init__(self, max_bytes: int, *, streamed: bool) -> None:
         self.whole = False
         self.keeps_open = False
         """Whether another request may follow: neither side closes, and nothing came that was not asked for."""
 
+        self.sent_ns = 0
+        """When its request was sent."""
+
         self._max_bytes = max_bytes
-        self._sent_ns = sent_ns
         self._streamed = streamed
         self._arrived_ns = 0
         self._parser = httptools.HttpResponseParser(self)
@@ -241,7 +245,7 @@ class _Reading:
             else:
                 raise
         if self._streamed and len(self._body) > before and len(self._arrivals) < _MOST_ARRIVALS:
-            self._arrivals.append(((arrived_ns - self._sent_ns) / 1e9, len(self._body)))
+            self._arrivals.append(((arrived_ns - self.sent_ns) / 1e9, len(self._body)))
 
     def end(self) -> None:
         """Take in the end of the connection. Raises OSError unless that is the end of the answer too."""
@@ -254,7 +258,7 @@ class _Reading:
     def answer(self) -> Answer:
         """Return the answer when it is whole."""
         return Answer(
-            self._status, self._headers, bytes(self._body), self._sent_ns, self._arrived_ns, tuple(self._arrivals)
+            self._status, self._headers, bytes(self._body), self.sent_ns, self._arrived_ns, tuple(self._arrivals)
         )
 
     # The names below are those that httptools calls.
