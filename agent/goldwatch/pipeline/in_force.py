@@ -72,6 +72,11 @@ class Assignment:
         return self.watch.name, self.target.name
 
     @property
+    def energy_has_budget(self) -> bool:
+        """Whether there is an `energy_at_most` of its watch or its target."""
+        return self.watch.load.most_energy is not None or self.target.most_energy is not None
+
+    @property
     def ceilings(self) -> tuple[Ceiling, ...]:
         """The objectives of energy and cost."""
         return tuple(Ceiling(**ceiling) for ceiling in self.settings.get("ceilings", ()))

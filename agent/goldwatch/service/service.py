@@ -219,7 +219,8 @@ class Service:
                 self._publish(measurement.of_watch(*key))
                 self._publish_open_alert(key)
             if before.get(key) != assignment:
-                self._publish(standing.of_promises(assignment.watch, assignment.target.name))
+                watch, target, charged = assignment.watch, assignment.target.name, assignment.energy_has_budget
+                self._publish(standing.of_promises(watch, target, charged=charged))
                 self._schedule(assignment, anew=key in before)
         self._awake.set()
         self._start_task(self._sweep())
