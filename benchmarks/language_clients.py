@@ -141,6 +141,8 @@ def _pieces(sock: socket.socket) -> Iterable[tuple[str | None, int | None]]:
     ended = False
     while not ended:
         piece = sock.recv(2**16)
+        if not piece:
+            raise ConnectionResetError("the server ended within an answer")
         ended = piece.endswith(b"0\r\n\r\n")
         found = re.search(rb'"completion_tokens": (\d+)', piece)
         yield "." if b'"content": "' in piece else None, int(found[1]) if found else None

@@ -158,6 +158,27 @@ def test_a_converted_ledger_is_like_a_new_one(old: Path, tmp_path: Path) -> None
     with Ledger(old), Ledger(tmp_path / "new.db"):
         pass
     assert columns(old) == columns(tmp_path / "new.db")
+    assert indexes(old) == indexes(tmp_path / "new.db")
+
+
+def test_a_ledger_of_the_format_before_is_converted(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "old.db"), Ledger(tmp_path / "new.db"):
+        pass
+    db = sqlite3.connect(tmp_path / "old.db")
+    db.executescript("DROP TABLE charges; PRAGMA user_version = 2")
+    db.close()
+    with Ledger(tmp_path / "old.db"):
+        pass
+    assert columns(tmp_path / "old.db") == columns(tmp_path / "new.db")
+    assert indexes(tmp_path / "old.db") == indexes(tmp_path / "new.db")
+
+
+def indexes(path: Path) -> list[tuple[str, str]]:
+    """Return the name and the table of each index."""
+    db = sqlite3.connect(path)
+    found = db.execute("SELECT name, tbl_name FROM sqlite_schema WHERE type = 'index' ORDER BY name").fetchall()
+    db.close()
+    return found
 
 
 def columns(path: Path) -> dict[str, list[tuple[str, str, int]]]:
@@ -217,7 +238,7 @@ def test_what_was_known_is_overwritten_field_by_field(ledger: Ledger) -> None:
 
 
 def charged(ended_at: float, joules: float | None, *, measuring: bool = False, examples: int = 10) -> Charge:
-    return Charge(*KEY, DIGEST, measuring, ended_at, examples, joules)
+    return Charge(*KEY, DIGEST, measuring, ended_at, examples, joules, priced=measuring and joules is not None)
 
 
 def test_charges_are_settled_priced_and_taken_back(ledger: Ledger) -> None:

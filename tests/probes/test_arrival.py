@@ -149,7 +149,7 @@ class Slowly(BaseHTTPRequestHandler):
     """Answers in two parts, the second when it is told."""
 
     protocol_version = "HTTP/1.1"
-    go_on = threading.Event()
+    go_on: threading.Event
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -165,10 +165,11 @@ class Slowly(BaseHTTPRequestHandler):
 
 
 def test_an_answer_is_there_with_its_last_byte() -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slowly)
+    go_on = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Slowly,), {"go_on": go_on}))
     with server, serving(server):
         connection = Connection(f"http://127.0.0.1:{server.server_port}", time_limit_s=WAIT_S, max_bytes=1000)
-        timer = threading.Timer(0.05, Slowly.go_on.set)
+        timer = threading.Timer(0.05, go_on.set)
         began_ns = time.monotonic_ns()
         timer.start()
         answer = connection.send(connection.written("POST", "", b"{}"), streamed=True)

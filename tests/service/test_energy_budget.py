@@ -207,6 +207,37 @@ def test_a_measurement_without_a_figure_is_charged_by_the_one_before(tmp_path: P
         assert charged.joules == 6200.0
 
 
+def test_a_measurement_that_was_cut_off_is_not_what_the_next_one_will_take(tmp_path: Path) -> None:
+    watched = assigned(tmp_path, "3 kJ per hour")["a", "one"]
+    with Agent(tmp_path) as agent:
+        agent.replay(watched, found(1.5))
+        agent.clock.advance(3700)
+        admitted = agent.budgets.admit(watched, metered=True)
+        assert isinstance(admitted, Admitted)
+        agent.budgets.settle(watched, admitted, Asked(100, 20), None)
+        agent.clock.advance(1000)
+        again = agent.replay(watched, found(1.5))
+        assert isinstance(again, Admitted)
+        assert again.metered
+        agent.clock.advance(1000)
+        admitted = agent.replay(watched, found(1.5))
+        assert not (isinstance(admitted, Admitted) and admitted.metered)
+        assert agent.taken_j() - 1650.0 <= 3000.0
+
+
+def test_a_measurement_that_never_has_room_says_so(tmp_path: Path) -> None:
+    watched = assigned(tmp_path, "1.05 kJ per hour")["a", "one"]
+    with Agent(tmp_path) as agent:
+        agent.replay(watched, found(1.0))
+        agent.clock.advance(7200)
+        admitted = agent.replay(watched, found(1.0))
+        assert isinstance(admitted, Admitted)
+        assert (admitted.metered, admitted.wait_s) == (False, math.inf)
+        assert admitted.unmeasured.endswith(
+            "1,000 J of a measurement, which is with a replay more than all of it; raise it"
+        )
+
+
 def test_the_budget_of_a_target_holds_over_watches_and_that_of_a_watch_over_targets(tmp_path: Path) -> None:
     by_target = assigned(tmp_path, "150 J per hour")
     with Agent(tmp_path) as agent:
@@ -307,8 +338,8 @@ def test_check_warns_of_a_budget_that_is_too_small_or_cannot_be_kept(tmp_path: P
     assert list(of_energy(pairs)) == [
         "targets.one.energy_at_most: could not be kept, for the energy of watch b is not known: rapl: there is none",
         (
-            "targets.one.energy_at_most: 1500 J per hour is less than what is due takes, up to 2200 J per hour: "
-            "a replay of a takes 100 J, every 5m, and a measurement of its energy 1,000 J, every 1h. "
+            "targets.one.energy_at_most: 1500 J per hour is less than what is due takes, some 2200 J per hour: "
+            "a replay of a takes 100 J, every 5m, and a measurement of its energy 1,000 J at least, every 1h. "
             "Replays would be skipped: replay less often, or raise it"
         ),
     ]

@@ -105,7 +105,7 @@ def of_energy(measured: Sequence[tuple[Assignment, Judgement]]) -> Iterator[str]
         if needed_j > most.joules:
             needed = format_energy_budget(replace(most, joules=float(f"{needed_j:.3g}")))
             yield (
-                f"{where}: {format_energy_budget(most)} is less than what is due takes, up to {needed}: "
+                f"{where}: {format_energy_budget(most)} is less than what is due takes, some {needed}: "
                 f"{'; '.join(parts)}. Replays would be skipped: replay less often, or raise it"
             )
 
@@ -120,7 +120,8 @@ def _due(assignment: Assignment, judgement: Judgement, per_s: float) -> tuple[fl
     replay_j, measuring_j = each_j * plan.asked(len(plan.examples)), each_j * judgement.energy.inferences
     words = (
         f"a replay of {assignment.watch.name} takes {in_words(replay_j)}, every {format_duration(round(every_s, 3))}, "
-        f"and a measurement of its energy {in_words(measuring_j)}, every {format_duration(round(measured_every_s, 3))}"
+        f"and a measurement of its energy {in_words(measuring_j)} at least, "
+        f"every {format_duration(round(measured_every_s, 3))}"
     )
     return per_s * (replay_j / every_s + measuring_j / measured_every_s), words
 

@@ -13,7 +13,7 @@ class Charge:
     """What a replay, or the measurement of energy after it, is charged with.
 
     It asked for `examples`, and had ended by Unix time `ended_at`. `joules` is None as long as no measurement has told
-    what an example takes.
+    what an example takes. `priced` is a measurement that has told it.
     """
 
     watch: str
@@ -23,6 +23,7 @@ class Charge:
     ended_at: float
     examples: int
     joules: float | None
+    priced: bool = False
 
 
 def in_words(joules: float) -> str:

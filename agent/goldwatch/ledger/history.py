@@ -24,7 +24,7 @@ FORMAT = 3
 """The format of the ledger, which SQLite keeps as its user_version."""
 
 _MOST_EVENTS = 10
-_CHARGE = "watch, target, golden_digest, measuring, ended_at, examples, joules"
+_CHARGE = "watch, target, golden_digest, measuring, ended_at, examples, joules, priced"
 
 
 class LedgerError(Exception):
@@ -176,7 +176,7 @@ class History:
         """Return the charge of the newest measurement that has told what an example of a golden set takes."""
         sql = (
             f"SELECT {_CHARGE} FROM charges WHERE watch = ? AND target = ? AND golden_digest = ? AND measuring"  # noqa: S608
-            " AND joules IS NOT NULL AND examples > 0 ORDER BY id DESC LIMIT 1"
+            " AND priced AND examples > 0 ORDER BY id DESC LIMIT 1"
         )
         rows = self._all(sql, watch, target, golden_digest)
         return _charge(rows[0]) if rows else None
@@ -188,7 +188,7 @@ class History:
 
 
 def _charge(row: dict[str, Any]) -> Charge:
-    return Charge(**row | {"measuring": bool(row["measuring"])})
+    return Charge(**row | {name: bool(row[name]) for name in ("measuring", "priced")})
 
 
 def _alert(row: dict[str, Any]) -> Alert:

@@ -74,7 +74,7 @@ CREATE TABLE circumstances (
 _SINCE_3 = """
 CREATE TABLE charges (
     id INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, golden_digest TEXT NOT NULL,
-    measuring INTEGER NOT NULL, ended_at REAL NOT NULL, examples INTEGER NOT NULL, joules REAL
+    measuring INTEGER NOT NULL, ended_at REAL NOT NULL, examples INTEGER NOT NULL, joules REAL, priced INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX charges_by_watch ON charges (watch, ended_at);
 CREATE INDEX charges_by_target ON charges (target, ended_at);
@@ -175,8 +175,9 @@ class Ledger(History):
                 if c.measuring:
                     old = "DELETE FROM charges WHERE measuring AND watch = ? AND target = ? AND ended_at < ?"
                     self._db.execute(old, (c.watch, c.target, c.ended_at - _KEPT_S))
-                row = (c.watch, c.target, c.golden_digest, c.measuring, c.ended_at, c.examples, c.joules)
-                found.append(self._db.execute("INSERT INTO charges VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid)
+                row = (c.watch, c.target, c.golden_digest, c.measuring, c.ended_at, c.examples, c.joules, c.priced)
+                sql = "INSERT INTO charges VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+                found.append(self._db.execute(sql, row).lastrowid)
             return [number for number in found if number is not None]
 
     def settle_charges(self, settled: Mapping[int, Charge], joules_each: float | None) -> None:
@@ -186,8 +187,9 @@ class Ledger(History):
         """
         with self._lock, self._db:
             for number, c in settled.items():
-                row = (c.ended_at, c.examples, c.joules, number)
-                self._db.execute("UPDATE charges SET ended_at = ?, examples = ?, joules = ? WHERE id = ?", row)
+                row = (c.ended_at, c.examples, c.joules, c.priced, number)
+                sql = "UPDATE charges SET ended_at = ?, examples = ?, joules = ?, priced = ? WHERE id = ?"
+                self._db.execute(sql, row)
                 self._db.execute("DELETE FROM charges WHERE id = ? AND examples = 0", (number,))
                 about = (joules_each, c.watch, c.target, c.golden_digest)
                 self._db.execute(

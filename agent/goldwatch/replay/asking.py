@@ -190,11 +190,11 @@ class Asking:
         sent_ns = clock_ns()
         try:
             response = predict(request)
+            came_ns = ended_ns = clock_ns()
+            sent_ns, came_ns = self._times(response, sent_ns, ended_ns)
         except Exception as error:  # a failure is an observation, whatever its class
             failure = error
-        came_ns = ended_ns = clock_ns()
-        if failure is None:
-            sent_ns, came_ns = self._times(response, sent_ns, ended_ns)
+            came_ns = ended_ns = clock_ns()
         for each in self._rows(row):
             columns.sent_ns[each] = sent_ns
             columns.latency_ns[each] = came_ns - sent_ns

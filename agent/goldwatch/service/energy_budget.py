@@ -35,10 +35,14 @@ class NoRoom:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """There is room for a replay; `charges` are written for it, by number. `unmeasured` says why energy has none."""
+    """There is room for a replay; `charges` are written for it, by number.
+
+    `unmeasured` says why energy has none; it has in `wait_s` seconds, or never (infinity).
+    """
 
     charges: dict[int, Charge]
     unmeasured: str = ""
+    wait_s: float = 0.0
 
     @property
     def metered(self) -> bool:
@@ -111,16 +115,17 @@ class EnergyBudgets:
             if at > now:
                 why = _why(assignment, tightest, (wanted_j, held_j), at, now)
                 return NoRoom(at - now, why, _state(budgets, 0.0, now))
-            charges, unmeasured = [replay], ""
+            charges, unmeasured, wait_s = [replay], "", 0.0
             if metered:
                 measurement = _charge(assignment, measured.examples if measured else 0, each_j, now, measuring=True)
                 both_j = wanted_j + (measurement.joules or 0.0)
-                full = next((b for b in budgets if b.allowance.room_at(b.charges, both_j, now) > now), None)
-                if full is None:
+                at, full = max(((b.allowance.room_at(b.charges, both_j, now), b) for b in budgets), key=lambda b: b[0])
+                wait_s = at - now
+                if not wait_s:
                     charges.append(measurement)
                 else:
-                    unmeasured = f"{full.words} has no room for the {in_words(both_j - wanted_j)} of a measurement"
-            return Admitted(dict(zip(self._ledger.charge(charges), charges, strict=True)), unmeasured)
+                    unmeasured = _why_unmeasured(full, both_j - wanted_j, wait_s)
+            return Admitted(dict(zip(self._ledger.charge(charges), charges, strict=True)), unmeasured, wait_s)
 
     def settle(
         self, assignment: Assignment, admitted: Admitted, asked: Asked, energy: Energy | None
@@ -140,7 +145,10 @@ class EnergyBudgets:
             for number, before in admitted.charges.items():
                 examples = asked.measuring if before.measuring else asked.replaying
                 joules = None if each_j is None else examples * each_j
-                settled[number] = dataclasses.replace(before, ended_at=now, examples=examples, joules=joules)
+                priced = before.measuring and energy is not None
+                settled[number] = dataclasses.replace(
+                    before, ended_at=now, examples=examples, joules=joules, priced=priced
+                )
             self._ledger.settle_charges(settled, each_j)
             total_j = None if each_j is None else each_j * (asked.replaying + asked.measuring)
             return _state(list(self._budgets(assignment, now)), total_j, now)
@@ -166,14 +174,22 @@ def _each_j(measured: Charge | None) -> float | None:
 def _charge(
     assignment: Assignment, examples: int, each_j: float | None, now: float, *, measuring: bool = False
 ) -> Charge:
-    """Return what is expected. When it will end is not known: it counts as if it took all the time that it may."""
-    ends_at = now + assignment.watch.deadline_s
+    """Return what is expected. When it will end is not known: it counts as if it took all the time that it may.
+
+    A measurement follows its replay.
+    """
+    ends_at = now + assignment.watch.deadline_s * (2 if measuring else 1)
     joules = None if each_j is None else examples * each_j
     return Charge(*assignment.key, assignment.golden.digest, measuring, ends_at, examples, joules)
 
 
 def _sum_j(charges: Iterable[Charge]) -> float:
     return math.fsum(charge.joules or 0.0 for charge in charges)
+
+
+def _why_unmeasured(budget: _Budget, joules: float, wait_s: float) -> str:
+    told = f"{budget.words} has no room for the {in_words(joules)} of a measurement"
+    return told if wait_s < math.inf else f"{told}, which is with a replay more than all of it; raise it"
 
 
 def _why(assignment: Assignment, budget: _Budget, wanted_j: tuple[float, float], at: float, now: float) -> str:

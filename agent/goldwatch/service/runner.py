@@ -129,7 +129,7 @@ class Runner:
         courtesy: Courtesy | None = None,
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        if metered and admitted.metered:
+        if metered and (admitted.metered or admitted.wait_s == math.inf):  # or it would ask for the machine each time
             self._metered_s[assignment.key] = time.monotonic()
         referee = not confirming and self._is_referee_due(assignment)
         if referee:
