@@ -176,7 +176,7 @@ class Prometheus(Section):
         description="Where to serve /metrics, /healthz and /readyz; without a host, on all addresses.",
     )
     most_series: int = Field(
-        default=300_000, ge=100, le=10_000_000, description="A config that would make more series is refused."
+        default=400_000, ge=100, le=10_000_000, description="A config that would make more series is refused."
     )
 
 
