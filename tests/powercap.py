@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from goldwatch.energy import attribution, rapl
+from goldwatch.pipeline import metering
 
 
 class Processor:
@@ -35,3 +42,16 @@ class Processor:
             joules, last = joules + self.watts * (now - last), now
             new.write_text(str(int(joules * 1e6) % self._range_uj))
             new.replace(counter)
+
+
+@contextlib.contextmanager
+def steady(folder: Path, watts: float, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processor]:
+    """Give the one processor that there is, on a machine whose steadiness is not what is tested."""
+    found = Processor(folder, watts, 10**12)
+    monkeypatch.setattr(rapl, "TREE", found.tree)
+    monkeypatch.setattr(attribution, "COARSEST", 10.0)
+    monkeypatch.setattr(metering, "_SETTLE_S", 0.1)
+    try:
+        yield found
+    finally:
+        found.end()

@@ -277,6 +277,11 @@ def looks(tensors: Tensors) -> Looks:
     return tuple([(name, array.dtype, array.shape) for name, array in tensors.items()])
 
 
+def example(inputs: Tensors, index: int) -> Tensors:
+    """Return one example as a batch."""
+    return {name: array[index : index + 1] for name, array in inputs.items()}
+
+
 def has_shape(found: Sequence[int], expected: Sequence[int]) -> bool:
     """Say whether a shape is as expected; -1 stands for any length."""
     return len(found) == len(expected) and all(e in (-1, n) for n, e in zip(found, expected, strict=True))

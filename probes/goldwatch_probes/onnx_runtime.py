@@ -9,7 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import (
+    BadAnswer,
+    CannotLoad,
+    Context,
+    Description,
+    Tensors,
+    TensorSpec,
+    check_inputs,
+    example,
+    option,
+)
 from goldwatch_probes._local import LocalProbe, check_batch, check_threads, digest, framework, readable, told
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
@@ -109,7 +119,7 @@ class OnnxRuntime(LocalProbe):
 
     def encode_each(self, inputs: Tensors, examples: Sequence[int]) -> list[Any]:
         """Make a request of each example. Raises CannotLoad as `encode` does."""
-        each = ({name: array[i : i + 1] for name, array in inputs.items()} for i in examples)
+        each = (example(inputs, index) for index in examples)
         first = next(each, None)
         if first is None:
             return []

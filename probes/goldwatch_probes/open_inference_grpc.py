@@ -18,6 +18,7 @@ from goldwatch.probe import (
     TensorSpec,
     check_inputs,
     dtype_name,
+    example,
     looks,
     option,
 )
@@ -99,7 +100,7 @@ class OpenInferenceGrpc(GrpcProbe):
         """Make a request of each example. Raises CannotLoad as `encode` does."""
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
-        each = ({name: array[i : i + 1] for name, array in inputs.items()} for i in examples)
+        each = (example(inputs, index) for index in examples)
         first = next(each, None)
         if first is None:
             return []
@@ -108,7 +109,7 @@ class OpenInferenceGrpc(GrpcProbe):
         if mould is None or any(dtype_name(array) == "bytes" for array in first.values()):  # texts differ in length
             return [request, *map(self.encode, each)]
         client = self._opened()
-        bodies = (mould.filled([tensors.pack(array) for array in example.values()]) for example in each)
+        bodies = (mould.filled([tensors.pack(array) for array in one.values()]) for one in each)
         return [request, *(client.request(request.method, body) for body in bodies)]
 
     def _head_of(self, alike: Looks, inputs: Tensors) -> bytes:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.energy import attribution, rapl
 from goldwatch.judgement import Judgement, State, Verdict
 from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline import metering
 from goldwatch.pipeline.in_force import InForce, prepare
 from goldwatch.replay.workers import Workers
 from goldwatch.service.runner import Runner
 
-from tests.powercap import Processor
+from tests.powercap import Processor, steady
 
 pytestmark = pytest.mark.real
 
@@ -38,12 +36,8 @@ MOST = 12
 
 @pytest.fixture
 def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processor]:
-    found = Processor(tmp_path, CHEAP_W, 10**12)
-    monkeypatch.setattr(rapl, "TREE", found.tree)
-    monkeypatch.setattr(attribution, "COARSEST", 10.0)  # how steady the machine of the tests is, is not tested
-    monkeypatch.setattr(metering, "_SETTLE_S", 0.1)
-    yield found
-    found.end()
+    with steady(tmp_path, CHEAP_W, monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from goldwatch.config import format_energy_budget
-from goldwatch.energy import attribution, rapl
 from goldwatch.energy.allowance import Allowance
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.judgement import Judgement, State, Validity
@@ -24,7 +23,7 @@ from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 from goldwatch.web.status import Status
 
-from tests.powercap import Processor
+from tests.powercap import Processor, steady
 
 pytestmark = pytest.mark.real
 
@@ -43,7 +42,6 @@ EVERY_S = 600.0
 @pytest.fixture
 def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processor]:
     """One that draws more under the load of a measurement, as real ones do."""
-    found = Processor(tmp_path, IDLE_W, 10**12)
     run = metering._Job.run
 
     def loaded(job: Any, examples: Any) -> Any:
@@ -54,11 +52,8 @@ def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proce
             found.watts = IDLE_W
 
     monkeypatch.setattr(metering._Job, "run", loaded)
-    monkeypatch.setattr(rapl, "TREE", found.tree)
-    monkeypatch.setattr(attribution, "COARSEST", 10.0)  # how steady the machine of the tests is, is not tested
-    monkeypatch.setattr(metering, "_SETTLE_S", 0.1)
-    yield found
-    found.end()
+    with steady(tmp_path, IDLE_W, monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture

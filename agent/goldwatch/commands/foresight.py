@@ -85,13 +85,9 @@ def of_energy(measured: Sequence[tuple[Assignment, Judgement]]) -> Iterator[str]
     """Yield which budgets of energy are too small for all that is due, by what was measured, or could not be kept."""
     budgets: dict[tuple[str, Allowance], list[tuple[Assignment, Judgement]]] = {}
     for assignment, judgement in measured:
-        watch, target = assignment.watch, assignment.target
-        if target.most_energy is not None:
-            key = (f"targets.{target.name}.energy_at_most", target.most_energy)
-            budgets.setdefault(key, []).append((assignment, judgement))
-        if watch.load.most_energy is not None:
-            key = (f"watches.{watch.name}.load.energy_at_most", watch.load.most_energy)
-            budgets.setdefault(key, []).append((assignment, judgement))
+        written = {"target": f"targets.{assignment.target.name}", "watch": f"watches.{assignment.watch.name}.load"}
+        for of, most in assignment.energy_budgets.items():
+            budgets.setdefault((f"{written[of]}.energy_at_most", most), []).append((assignment, judgement))
     for (where, most), pairs in budgets.items():
         needed_j, parts = 0.0, []
         for assignment, judgement in pairs:

@@ -180,7 +180,7 @@ def sweep(
         raise CannotStart(
             f"{where}: {NO_BUDGET.format('server')}: a sweep needs a target without `tokens_at_most` and `cpu_at_most`"
         )
-    if assignment.energy_has_budget:
+    if assignment.energy_budgets:
         raise CannotStart(
             f"{where}: nobody knows beforehand what a sweep takes: it needs a target without `energy_at_most`"
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from goldwatch.config import Config, ConfigError, CostObjective, Golden, Target, Watch, load
 from goldwatch.config.energy import Energy as EnergySection
+from goldwatch.energy.allowance import Allowance
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.monitor.budget import Budget
 from goldwatch.monitor.figures import Ceiling
@@ -72,9 +73,10 @@ class Assignment:
         return self.watch.name, self.target.name
 
     @property
-    def energy_has_budget(self) -> bool:
-        """Whether there is an `energy_at_most` of its watch or its target."""
-        return self.watch.load.most_energy is not None or self.target.most_energy is not None
+    def energy_budgets(self) -> dict[str, Allowance]:
+        """The `energy_at_most` of its "target" and of its "watch", as far as there are."""
+        found = {"target": self.target.most_energy, "watch": self.watch.load.most_energy}
+        return {of: budget for of, budget in found.items() if budget is not None}
 
     @property
     def ceilings(self) -> tuple[Ceiling, ...]:

@@ -24,6 +24,7 @@ from goldwatch.probe import (
     ProbeError,
     Tensors,
     Unreachable,
+    example,
 )
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.keeping import Keeper
@@ -47,11 +48,6 @@ _OK = bytes([Outcome.OK])
 _NO_ANSWER = frozenset({Outcome.TIMEOUT, Outcome.UNREACHABLE})
 
 clock_ns = time.monotonic_ns
-
-
-def example(inputs: Tensors, index: int) -> Tensors:
-    """Return one example as a batch."""
-    return {name: array[index : index + 1] for name, array in inputs.items()}
 
 
 def batch(inputs: Tensors, indices: list[int]) -> Tensors:

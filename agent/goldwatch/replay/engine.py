@@ -198,7 +198,7 @@ class _Supervision:
     def _asked(self, *, whole: bool) -> int:
         if self.replay.description is None:  # it did not open
             return 0
-        rows = sum(outcome != Outcome.NOT_SENT for outcome in self._columns.outcome)
+        rows = self._columns.layout.rows - self._columns.outcome.tobytes().count(Outcome.NOT_SENT)
         rows += self._plan.load.samples * len(self._columns.flights())  # those of which nobody knows what became
         return self._plan.asked(rows, self.replay.restarts + 1, whole=whole)
 

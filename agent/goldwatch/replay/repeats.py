@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.probe import Probe, Tensors
-from goldwatch.replay.asking import clock_ns, example, times_of
+from goldwatch.probe import Probe, Tensors, example
+from goldwatch.replay.asking import clock_ns, times_of
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.pace import Pace
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from goldwatch.golden import lines
-from goldwatch.probe import Context, Probe, Tensors, TensorSpec, is_concurrent
-from goldwatch.replay.asking import Asking, clock_ns, example, times_of
+from goldwatch.probe import Context, Probe, Tensors, TensorSpec, example, is_concurrent
+from goldwatch.replay.asking import Asking, clock_ns, times_of
 from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances

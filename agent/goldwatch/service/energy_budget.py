@@ -154,17 +154,10 @@ class EnergyBudgets:
             return _state(list(self._budgets(assignment, now)), total_j, now)
 
     def _budgets(self, assignment: Assignment, now: float) -> Iterator[_Budget]:
-        watch, target = assignment.watch, assignment.target
-        if (most := target.most_energy) is not None:
-            charges = self._ledger.charges(now - most.per_s, target=target.name)
-            yield _Budget(_words("target", target.name, most), most, charges)
-        if (most := watch.load.most_energy) is not None:
-            charges = self._ledger.charges(now - most.per_s, watch=watch.name)
-            yield _Budget(_words("watch", watch.name, most), most, charges)
-
-
-def _words(kind: str, name: str, most: Allowance) -> str:
-    return f"`energy_at_most` of {kind} {name} ({format_energy_budget(most)})"
+        names = {"target": assignment.target.name, "watch": assignment.watch.name}
+        for of, most in assignment.energy_budgets.items():
+            words = f"`energy_at_most` of {of} {names[of]} ({format_energy_budget(most)})"
+            yield _Budget(words, most, self._ledger.charges(now - most.per_s, **{of: names[of]}))
 
 
 def _each_j(measured: Charge | None) -> float | None:

@@ -219,7 +219,7 @@ class Service:
                 self._publish(measurement.of_watch(*key))
                 self._publish_open_alert(key)
             if before.get(key) != assignment:
-                watch, target, charged = assignment.watch, assignment.target.name, assignment.energy_has_budget
+                watch, target, charged = assignment.watch, assignment.target.name, bool(assignment.energy_budgets)
                 self._publish(standing.of_promises(watch, target, charged=charged))
                 self._schedule(assignment, anew=key in before)
         self._awake.set()

@@ -33,6 +33,7 @@ from goldwatch.probe import (
     Tensors,
     Unreachable,
     dtype_name,
+    example,
 )
 
 FRAMEWORKS = frozenset(
@@ -92,7 +93,7 @@ class ProbeConformance:
         size = len(next(iter(inputs.values())))
         assert size >= 2, "inputs() must return two examples or more"
         with _opened(self.make_probe()) as probe:
-            alone = [_answer(probe, {name: array[i : i + 1] for name, array in inputs.items()}) for i in range(size)]
+            alone = [_answer(probe, example(inputs, i)) for i in range(size)]
         joined = {name: np.concatenate([outputs[name] for outputs in alone]) for name in alone[0]}
         self.assert_equal(joined, self.expected())
 
