@@ -45,6 +45,9 @@ _REFEREE_OF_TOKENS_EVERY_S = 86_400.0
 _PATIENCE = 0.5
 """A replay waits for room in a budget of energy for so large a part of its interval; then the next one is near."""
 
+_HAIR_S = 1e-3
+"""Added to a wait for room: floats of Unix time are rounded, and who is back too early by that waits again."""
+
 Observer = Callable[[Assignment, Judgement, Alert | None], None]
 
 
@@ -96,7 +99,7 @@ class Runner:
         admitted = self._budgets.admit(assignment, metered=metered, referee=self._is_referee_due(assignment))
         if isinstance(admitted, NoRoom):
             if lateness_s + admitted.wait_s < _PATIENCE * mean_interval_s(assignment.watch.every):
-                return max(admitted.wait_s, LOOK_EVERY_S)
+                return max(admitted.wait_s + _HAIR_S, LOOK_EVERY_S)
             self._skip(assignment, config, lateness_s, admitted)
             return None
         judged = self._once(assignment, config, lateness_s, admitted, metered=metered, courtesy=courtesy)
