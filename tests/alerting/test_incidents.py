@@ -20,6 +20,7 @@ from goldwatch.monitor.worse import Answers, Worse
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.replay import engine
 from goldwatch.replay.workers import Workers
+from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
@@ -53,7 +54,7 @@ class Incidents:
         wanted = prepare(folder / "goldwatch.yaml", workers)
         (self._assignment,) = wanted.assignments
         self._config = wanted.config
-        self._runner = Runner(workers, ledger, {}, threading.Event())
+        self._runner = Runner(workers, ledger, Exports(), threading.Event())
 
     def replay(self, times: int) -> None:
         for _ in range(times):

@@ -15,6 +15,7 @@ from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import CannotStart, prepare
 from goldwatch.replay import engine
 from goldwatch.replay.workers import Workers
+from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
@@ -39,7 +40,7 @@ class Agent:
         self.taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
         self.taps.read()
         observer: Callable[..., None] = lambda _, judgement, __: self.seen.append(judgement)  # noqa: E731
-        self._runner = Runner(workers, self.ledger, {}, threading.Event(), observer, taps=self.taps)
+        self._runner = Runner(workers, self.ledger, Exports(), threading.Event(), observer, taps=self.taps)
 
     def replay(self, written: str = "") -> Verdict:
         """Write to the log, replay, and return what *drift* says."""

@@ -27,6 +27,7 @@ from goldwatch.pipeline.courtesy import Courtesy, Seen, read, total
 from goldwatch.pipeline.in_force import Assignment, prepare
 from goldwatch.pipeline.pipeline import replay, run
 from goldwatch.replay.workers import Workers
+from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
@@ -223,7 +224,7 @@ def test_a_watch_that_is_skipped_again_and_again_is_silent(
     clock = FakeClock(time.time())
     monkeypatch.setattr(pipeline, "time", clock)  # by which a replay that was skipped says when that was
     with Ledger(tmp_path / "goldwatch.db") as ledger:
-        runner = Runner(workers, ledger, {}, threading.Event())
+        runner = Runner(workers, ledger, Exports(), threading.Event())
         runner.tick(assignment, config, clock.time())
         pressure(tmp_path / "cpu.pressure", 50)
         for skipped in range(1, 5):
@@ -259,7 +260,7 @@ def test_the_agent_comes_back_later_and_then_skips(tmp_path: Path, workers: Work
     patient = prepared(tmp_path, workers, wait="1h")
     config = prepare(tmp_path / "goldwatch.yaml", workers).config
     with Ledger(tmp_path / "goldwatch.db") as ledger:
-        runner = Runner(workers, ledger, {}, threading.Event())
+        runner = Runner(workers, ledger, Exports(), threading.Event())
         assert runner.tick(patient, config, 0.0) == 1.0
         assert ledger.last_judgement(*patient.key) is None
         assert runner.tick(prepared(tmp_path, workers), config, 0.0) is None

@@ -13,6 +13,7 @@ from goldwatch.judgement import Judgement, State, Verdict
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import InForce, prepare
 from goldwatch.replay.workers import Workers
+from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 
 from tests.powercap import Processor, steady
@@ -55,7 +56,7 @@ def test_a_model_that_takes_more_is_a_ticket_that_explains_itself_and_closes(
     (assignment,) = in_force.assignments
     seen: list[Judgement] = []
     with Ledger(tmp_path / "goldwatch.db") as ledger:
-        runner = Runner(workers, ledger, {}, threading.Event(), lambda _, judgement, __: seen.append(judgement))
+        runner = Runner(workers, ledger, Exports(), threading.Event(), lambda _, judgement, __: seen.append(judgement))
 
         def costly() -> Verdict:
             return next(v for v in seen[-1].verdicts if v.monitor == "costly")

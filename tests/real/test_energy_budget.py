@@ -12,13 +12,13 @@ import pytest
 
 from goldwatch.config import format_energy_budget
 from goldwatch.energy.allowance import Allowance
-from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.judgement import Judgement, State, Validity
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline import metering, pipeline
 from goldwatch.pipeline.in_force import InForce, prepare
 from goldwatch.replay.workers import Workers
 from goldwatch.service import energy_budget
+from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 from goldwatch.web.status import Status
@@ -68,7 +68,7 @@ class Agent:
 
     def __init__(self, folder: Path, workers: Workers, clock: FakeClock) -> None:
         self.folder, self.workers, self.clock = folder, workers, clock
-        self.exporter = PrometheusExporter()
+        self.exports = Exports()
         self.seen: list[Judgement] = []
 
     def config(self, budget: Allowance) -> InForce:
@@ -77,8 +77,8 @@ class Agent:
         return prepare(file, self.workers)
 
     def start(self, ledger: Ledger) -> Runner:
-        exporters, stop = {"prometheus": self.exporter}, threading.Event()
-        return Runner(self.workers, ledger, exporters, stop, lambda _, judgement, __: self.seen.append(judgement))
+        stop = threading.Event()
+        return Runner(self.workers, ledger, self.exports, stop, lambda _, judgement, __: self.seen.append(judgement))
 
     @property
     def last(self) -> Judgement:
@@ -130,7 +130,7 @@ def test_replays_wait_are_skipped_and_go_on_as_the_budget_has_room(
             ") is spread over the time, and the replay before has not had its share of it: a replay takes up to " in why
         )
         assert all(v.state is State.UNKNOWN for v in skipped.verdicts)
-        page = agent.exporter.render()[0].decode()
+        page = agent.exports.page.render()[0].decode()
         assert 'goldwatch_replays_skipped_total{watch="digits",target="digits",reason="energy"} 1' in page
         assert agent.reasons(in_force) == [why]
 

@@ -18,7 +18,7 @@ from goldwatch.config import Config, format_moment
 from goldwatch.drift.tap import Taps
 from goldwatch.energy.allowance import in_words
 from goldwatch.export import measurement
-from goldwatch.export.exporter import Exporter, Follows, Replayed
+from goldwatch.export.exporter import Replayed
 from goldwatch.export.measurement import Measurement, exemplars
 from goldwatch.judgement import Judgement, Passed, Validity
 from goldwatch.ledger.ledger import Ledger
@@ -32,6 +32,7 @@ from goldwatch.replay.workers import Workers
 from goldwatch.schedule import mean_interval_s
 from goldwatch.service.alarms import Alarms, Settled, no_longer_known
 from goldwatch.service.energy_budget import Admitted, EnergyBudgets, NoRoom
+from goldwatch.service.exports import Exports
 from goldwatch.service.pictures import illustrated
 
 log = logging.getLogger("goldwatch")
@@ -58,13 +59,13 @@ class Runner:
         self,
         workers: Workers,
         ledger: Ledger,
-        exporters: Mapping[str, Exporter],
+        exports: Exports,
         stop: threading.Event,
         observer: Observer | None = None,
         rollout: RolloutOf = lambda _: None,
         taps: Taps | None = None,
     ) -> None:
-        """Make a runner; `exporters` is read anew at each replay, `observer` is told of each judgement.
+        """Make a runner; `observer` is told of each judgement.
 
         `rollout` returns what is known of the Deployment of a target, `taps` have the live traffic of the watches.
         """
@@ -74,7 +75,7 @@ class Runner:
         self._ledger = ledger
         self._alarms = Alarms(ledger, rollout)
         self._budgets = EnergyBudgets(ledger)
-        self._exporters = exporters
+        self._exports = exports
         self._stop = stop
         self._observer = observer
         self._metered_s: dict[tuple[str, str], float] = {}
@@ -206,10 +207,7 @@ class Runner:
         if traced is None:
             return
         target = assignment.target
-        replayed = Replayed(judgement, traced, target.address, str(target.options.get("api", "")))
-        for exporter in list(self._exporters.values()):
-            if isinstance(exporter, Follows):
-                exporter.follow(replayed)
+        self._exports.follow(Replayed(judgement, traced, target.address, str(target.options.get("api", ""))))
 
     def _illustrate(self, alert: Alert, assignment: Assignment) -> None:
         """Add pictures of the flipped examples to what an alert says, once somebody has been called."""
@@ -229,9 +227,7 @@ class Runner:
         return replace(judgement, verdicts=tuple(no_longer_known(v, why) for v in verdicts))
 
     def _export(self, found: Iterable[Measurement], judgement: Judgement, alert: Alert | None) -> None:
-        told = [*found, *of_open_alert(judgement.watch, judgement.target, alert)]
-        for exporter in list(self._exporters.values()):
-            exporter.publish(told)
+        self._exports.publish([*found, *of_open_alert(judgement.watch, judgement.target, alert)])
 
 
 def _trace(assignment: Assignment, config: Config) -> Trace | None:

@@ -8,7 +8,7 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from functools import partial
@@ -17,13 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from goldwatch import __version__
 from goldwatch.config import Config
 from goldwatch.drift.tap import Taps
 from goldwatch.export import cardinality, measurement, standing
-from goldwatch.export.exporter import Exporter
 from goldwatch.export.metric import Kind
-from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.golden import kept
 from goldwatch.ledger.ledger import Ledger, LedgerError
 from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce, prepare
@@ -32,6 +29,7 @@ from goldwatch.replay.fence import Halt
 from goldwatch.replay.workers import Workers
 from goldwatch.schedule import Timetable
 from goldwatch.service.agenda import Agenda, Key, Missed, Turn
+from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Observer, Runner, of_open_alert
 from goldwatch.web.http import Endpoints
 from goldwatch.web.status import Status
@@ -77,11 +75,12 @@ class Service:
         self._observer = observer
         self._on_config = on_config
         self._workers = Workers() if workers is None else workers
-        self._prometheus = PrometheusExporter()
-        self._exporters: dict[str, Exporter] = {"prometheus": self._prometheus}
+        self._exports = Exports()
         self._status: Status | None = None
         self._taps = Taps()
-        self._endpoints = Endpoints(self._prometheus.render, self._not_ready_because, lambda: self._status, self._taps)
+        self._endpoints = Endpoints(
+            self._exports.page.render, self._not_ready_because, lambda: self._status, self._taps
+        )
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._replays = ThreadPoolExecutor(_MOST_CONCURRENT, "replays")  # a thread is started when it is needed
         self._stopping = threading.Event()
@@ -103,7 +102,7 @@ class Service:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
             self._status = Status(wanted.config.ledger, lambda: self._in_force)
-            self._exporters |= self._pushers(wanted.config)
+            self._exports.put_in_force(wanted.config)
             self._membership = _membership(wanted.config, self._replay_all_now)
             await self._listen(wanted.config)
         except (CannotStart, LedgerError, OSError) as error:
@@ -111,14 +110,13 @@ class Service:
             raise CannotStart(str(error)) from None
         halt = Halt(self._stopping, self._may_replay)
         self._runner = Runner(
-            self._workers, self._ledger, self._exporters, halt, self._observer, self._rollout, self._taps
+            self._workers, self._ledger, self._exports, halt, self._observer, self._rollout, self._taps
         )
         self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
         self._scheduler.add_job(self._read_logs, "interval", seconds=_READ_EVERY_S, id="read", max_instances=1)
         self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
         self._scheduler.add_job(self._sweep, "interval", seconds=_SWEEP_EVERY_S, id="sweep")
         self._scheduler.start()
-        self._introduce(wanted.config)
         self._enforce(wanted)
         self._start_task(self._dispatch())
         if self._membership is not None:
@@ -129,19 +127,14 @@ class Service:
         try:
             wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
             self._check_fixed(wanted.config)
-            pushers = self._new_pushers(wanted.config)
+            await asyncio.to_thread(self._exports.put_in_force, wanted.config)
         except Exception as error:
             # What is wrong with a config is for people; anything else is for us, and no reason to stop watching.
             trace = None if isinstance(error, CannotStart) else error
             told = str(error).replace("; nothing was started.", "; the config before stays in force.")
             log.error("the new config is not in force\n%s", told, exc_info=trace)  # noqa: TRY400
-            self._publish(measurement.of_reload(ok=False, at=time.time()))
+            self._exports.publish(measurement.of_reload(ok=False, at=time.time()))
             return
-        if pushers is not None:
-            if otlp := self._exporters.pop("otlp", None):
-                await asyncio.to_thread(otlp.close)
-            self._exporters |= pushers
-            self._introduce(wanted.config)
         self._enforce(wanted)
 
     def abort(self) -> None:
@@ -168,8 +161,7 @@ class Service:
         if self._rollouts is not None:
             await self._rollouts.stop()
         self._taps.close()
-        for exporter in self._exporters.values():
-            await asyncio.to_thread(exporter.close)
+        await asyncio.to_thread(self._exports.close)
         if self._ledger is not None:
             self._ledger.close()
 
@@ -184,13 +176,6 @@ class Service:
                 f"{self._path}: exporters.prometheus.listen: cannot listen on {where}: {why}; "
                 "choose another port, or end what uses it"
             ) from None
-
-    def _new_pushers(self, config: Config) -> dict[str, Exporter] | None:
-        """Return exporters for changed sections, None for ones that are as they were: a new one loses its counters."""
-        assert self._in_force is not None  # noqa: S101 - reload comes after start
-        now = self._in_force.config
-        same = (now.exporters.otlp, now.energy) == (config.exporters.otlp, config.energy)
-        return None if same else self._pushers(config)
 
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
@@ -210,22 +195,22 @@ class Service:
         before, after = self._assignments, {a.key: a for a in wanted.assignments}
         for key in before.keys() - after.keys():
             self._agenda.remove(key)
-            self._retire(key)
+            self._exports.retire(*key)
         self._in_force, self._assignments = wanted, after
         self._taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
         self._agenda.concurrent = wanted.config.replays.concurrent
         for key, assignment in after.items():
             if key not in before:
-                self._publish(measurement.of_watch(*key))
+                self._exports.publish(measurement.of_watch(*key))
                 self._publish_open_alert(key)
             if before.get(key) != assignment:
                 watch, target, charged = assignment.watch, assignment.target.name, bool(assignment.energy_budgets)
-                self._publish(standing.of_promises(watch, target, charged=charged))
+                self._exports.publish(standing.of_promises(watch, target, charged=charged))
                 self._schedule(assignment, anew=key in before)
         self._awake.set()
         self._start_task(self._sweep())
         self._see_rollouts(wanted.config)
-        self._publish(measurement.of_reload(ok=True, at=time.time()))
+        self._exports.publish(measurement.of_reload(ok=True, at=time.time()))
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
 
     def _see_rollouts(self, config: Config) -> None:
@@ -241,16 +226,10 @@ class Service:
     def _rollout(self, target: str) -> Rollout | None:
         return None if self._rollouts is None else self._rollouts(target)
 
-    def _introduce(self, config: Config) -> None:
-        """Tell exporters, old and new, what runs."""
-        self._publish(measurement.of_build(__version__))
-        if (otlp := config.exporters.otlp) is not None:
-            self._publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))
-
     def _publish_open_alert(self, key: Key) -> None:
         """Say at once that an alert of the past is open yet: the next replay may be a day away."""
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
-        self._publish(of_open_alert(*key, alert))
+        self._exports.publish(of_open_alert(*key, alert))
 
     def _schedule(self, assignment: Assignment, *, anew: bool) -> None:
         """Enter a watch into the agenda; one that was given other settings is replayed with them at once."""
@@ -263,7 +242,7 @@ class Service:
         if last is not None and due_at > now:
             self._publish_last(key)
         self._agenda.put(key, timetable, assignment.target.server, due_at)
-        self._publish(standing.of_due(*key, due_at))
+        self._exports.publish(standing.of_due(*key, due_at))
 
     def _wants_machine(self, key: Key) -> bool:
         return self._runner is not None and self._runner.is_metering_due(self._assignments[key])
@@ -284,7 +263,7 @@ class Service:
         """
         judgement = self._ledger.last_judgement(*key) if self._ledger is not None else None
         found = () if judgement is None else measurement.of_judgement(judgement)
-        self._publish(m for m in found if m.metric.kind in (Kind.GAUGE, Kind.INFO))
+        self._exports.publish(m for m in found if m.metric.kind in (Kind.GAUGE, Kind.INFO))
 
     async def _dispatch(self) -> None:
         """Start each replay when it is its turn, until the agent stops."""
@@ -292,7 +271,7 @@ class Service:
             self._awake.clear()
             for key, why in self._agenda.tick(time.time()):
                 log.warning(_MISSED[why], extra=dict(zip(("watch", "target"), key, strict=True)))
-                self._publish(measurement.of_skip(*key, reason=why))
+                self._exports.publish(measurement.of_skip(*key, reason=why))
             while (turn := self._agenda.take()) is not None:
                 self._start_task(self._replay(turn, self._assignments[turn.key]))
             wait_s = min(max(self._agenda.next_at() - time.time(), 0), _LONGEST_WAIT_S)
@@ -318,7 +297,7 @@ class Service:
             if not self._stopping.is_set():
                 watch, target = key
                 log.exception("a replay failed in goldwatch itself", extra={"watch": watch, "target": target})
-                self._publish(measurement.of_skip(watch, target, reason="internal_error"))
+                self._exports.publish(measurement.of_skip(watch, target, reason="internal_error"))
         now = time.time()
         if later_s is None:
             self._agenda.done(key, now)
@@ -326,9 +305,9 @@ class Service:
             self._agenda.defer(key, now, now + later_s)
         self._awake.set()
         if key in self._assignments:
-            self._publish(standing.of_due(*key, self._agenda.due_at(key)))
+            self._exports.publish(standing.of_due(*key, self._agenda.due_at(key)))
         elif not self._stopping.is_set():
-            self._retire(key)  # the config was reloaded without this watch while it replayed
+            self._exports.retire(*key)  # the config was reloaded without this watch while it replayed
 
     async def _reap(self) -> None:
         warm = {worker_key(a.target) for a in self._in_force.assignments if a.target.warm} if self._in_force else set()
@@ -353,31 +332,6 @@ class Service:
                 log.info(
                     "fetched golden sets that nobody named for a week are deleted", extra={"sets": ", ".join(swept)}
                 )
-
-    def _publish(self, measurements: Iterable[measurement.Measurement]) -> None:
-        found = list(measurements)
-        for exporter in self._exporters.values():
-            exporter.publish(found)
-
-    def _failed_push(self, signal: str) -> None:
-        self._publish(measurement.of_failed_push(signal))
-
-    def _lost_records(self, signal: str, count: int) -> None:
-        self._publish(measurement.of_lost_records(signal, count))
-
-    def _pushers(self, config: Config) -> dict[str, Exporter]:
-        if config.exporters.otlp is None:
-            return {}
-        from goldwatch.export import pushers  # noqa: PLC0415 - only who pushes pays for the SDK
-
-        try:
-            return {"otlp": pushers.otlp(config.exporters.otlp, config.energy, self._failed_push, self._lost_records)}
-        except pushers.NotInstalled as error:
-            raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
-
-    def _retire(self, key: Key) -> None:
-        for exporter in self._exporters.values():
-            exporter.retire(*key)
 
     def _not_ready_because(self) -> str | None:
         if self._stopping.is_set():

@@ -1,0 +1,84 @@
+"""Where the measurements of a service go: the page `/metrics` always, and a collector while the config names one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from goldwatch import __version__
+from goldwatch.config import Config
+from goldwatch.export import measurement
+from goldwatch.export.exporter import Exporter, Follows, Replayed
+from goldwatch.export.prometheus import PrometheusExporter
+from goldwatch.pipeline.in_force import CannotStart
+
+
+class Exports:
+    """All exporters of a service as one. Thread-safe, but for `put_in_force`, which is for one thread at a time."""
+
+    def __init__(self) -> None:
+        """Begin with the page alone."""
+        self.page = PrometheusExporter()
+        self._pusher: Exporter | None = None
+        self._config: Config | None = None
+
+    def publish(self, measurements: Iterable[measurement.Measurement]) -> None:
+        """Take the measurements of one replay or event in. Nobody is waited for."""
+        found = list(measurements)
+        for exporter in self._all():
+            exporter.publish(found)
+
+    def follow(self, replayed: Replayed) -> None:
+        """Take in a replay that has ended, request by request, where an exporter can."""
+        for exporter in self._all():
+            if isinstance(exporter, Follows):
+                exporter.follow(replayed)
+
+    def retire(self, watch: str, target: str) -> None:
+        """Forget all series of a watch and target that are no longer in the config."""
+        for exporter in self._all():
+            exporter.retire(watch, target)
+
+    def put_in_force(self, config: Config) -> None:
+        """Push as a config says. Raises CannotStart, and all is as before.
+
+        What pushes is left alone as long as its sections are as they were: a new one loses its counters.
+        """
+        before = self._config
+        if before is not None and _pushing(before) == _pushing(config):
+            return
+        old, self._pusher, self._config = self._pusher, self._made(config), config
+        if old is not None:
+            old.close()
+        self.publish(measurement.of_build(__version__))
+        if (otlp := config.exporters.otlp) is not None:
+            self.publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))
+
+    def close(self) -> None:
+        """Hand over what is left and let go, within about two seconds."""
+        for exporter in self._all():
+            exporter.close()
+
+    def _all(self) -> tuple[Exporter, ...]:
+        pusher = self._pusher
+        return (self.page,) if pusher is None else (self.page, pusher)
+
+    def _made(self, config: Config) -> Exporter | None:
+        if config.exporters.otlp is None:
+            return None
+        from goldwatch.export import pushers  # noqa: PLC0415 - only who pushes pays for the SDK
+
+        try:
+            return pushers.otlp(config.exporters.otlp, config.energy, self._failed_push, self._lost_records)
+        except pushers.NotInstalled as error:
+            raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
+
+    def _failed_push(self, signal: str) -> None:
+        self.publish(measurement.of_failed_push(signal))
+
+    def _lost_records(self, signal: str, count: int) -> None:
+        self.publish(measurement.of_lost_records(signal, count))
+
+
+def _pushing(config: Config) -> tuple[object, ...]:
+    """Return the sections from which what pushes is made: it also reads the counters of meters."""
+    return config.exporters.otlp, config.energy

@@ -1,0 +1,72 @@
+"""Where measurements go as the config changes: real receivers of OTLP over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from goldwatch.config import Config, load
+from goldwatch.export import measurement
+from goldwatch.service.exports import Exports
+
+from tests.export.spans import Spans, attributes, receiver, until
+
+DIGITS = Path(__file__).parents[2] / "agent/goldwatch/demo/digits"
+CONFIG = """\
+targets: {{digits: {{probe: onnx-runtime, file: {digits}/digits.onnx}}}}
+golden: {{digits: {digits}/golden}}
+watches: {{{watch}: {{every: 5m, target: digits, golden: digits}}}}
+exporters: {{{exporters}}}
+"""
+SKIPPED = "goldwatch.replays.skipped"
+
+
+@pytest.fixture
+def exports() -> Iterator[Exports]:
+    made = Exports()
+    yield made
+    made.close()
+
+
+def config(folder: Path, collector: Spans | None, watch: str = "a") -> Config:
+    file = folder / "goldwatch.yaml"
+    exporters = "" if collector is None else f"otlp: {{endpoint: {collector.url}, protocol: http, every: 1s}}"
+    file.write_text(CONFIG.format(digits=DIGITS, watch=watch, exporters=exporters))
+    return load(file)
+
+
+def skipped(collector: Spans) -> int | None:
+    """Return how many skipped replays the collector was told of last."""
+    if SKIPPED not in collector.metrics:
+        return None
+    (point,) = collector.metrics[SKIPPED].sum.data_points
+    assert attributes(point)["reason"] == "waiting"
+    return int(point.as_int or point.as_double)
+
+
+def skip(exports: Exports) -> None:
+    exports.publish(measurement.of_skip("a", "digits", reason="waiting"))
+
+
+def test_what_pushes_keeps_its_counters_until_its_sections_change(tmp_path: Path, exports: Exports) -> None:
+    with receiver("http") as one, receiver("http") as two:
+        exports.put_in_force(config(tmp_path, one))
+        skip(exports)
+        exports.put_in_force(config(tmp_path, one, watch="b"))  # the watches are others, what pushes is not
+        skip(exports)
+        until(lambda: skipped(one) == 2, "both are counted by the same exporter")
+
+        exports.put_in_force(config(tmp_path, two))
+        skip(exports)
+        until(lambda: skipped(two) == 1, "a new exporter counts from its start")
+        assert skipped(one) == 2
+
+        exports.put_in_force(config(tmp_path, None))
+        skip(exports)
+    exports.close()
+    assert skipped(two) == 1
+    page = exports.page.render()[0].decode()
+    assert 'goldwatch_replays_skipped_total{watch="a",target="digits",reason="waiting"} 4' in page
+    assert "goldwatch_build_info{" in page
