@@ -1,35 +1,14 @@
-"""Real receivers: OTLP over HTTP and gRPC, made from OpenTelemetry's own stubs."""
+"""What is pushed, as a real receiver of OTLP over HTTP and gRPC has it."""
 
-import gzip
 import logging
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
-    ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
-)
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
-    LogsServiceServicer,
-    add_LogsServiceServicer_to_server,
-)
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
-    MetricsServiceServicer,
-    add_MetricsServiceServicer_to_server,
-)
 
 from goldwatch import __version__
 from goldwatch.energy.rapl import Rapl
@@ -43,104 +22,11 @@ from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch
-from tests.loopback import serving
+from tests.otlp import Received, receiver, until
 from tests.powercap import Processor
 
 Make = Callable[..., Judgement]
 EVERY_S = 0.5  # which is also how long a push may take
-
-
-class Receiver:
-    """Keeps the last push, by metric name."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.pushes = 0
-        self.headers: dict[str, str] = {}
-        self.resource: dict[str, str] = {}
-        self.metrics: dict[str, Any] = {}
-        self.logs: list[Any] = []
-        self.of_logs: dict[str, str] = {}
-
-    def take(self, request: ExportMetricsServiceRequest, headers: dict[str, str]) -> None:
-        self.headers = headers
-        (resource,) = request.resource_metrics
-        self.resource = {a.key: a.value.string_value for a in resource.resource.attributes}
-        self.metrics = {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
-        self.pushes += 1
-
-    def take_logs(self, request: ExportLogsServiceRequest, headers: dict[str, str]) -> None:
-        assert headers["x-token"] == "s3cret"
-        for resource in request.resource_logs:
-            self.of_logs = {a.key: a.value.string_value for a in resource.resource.attributes}
-            self.logs += [record for scope in resource.scope_logs for record in scope.log_records]
-
-    def points(self, name: str) -> dict[tuple[str, ...], Any]:
-        """Return the points of a metric by their attributes beside watch and target."""
-        if name not in self.metrics:
-            return {}
-        points = getattr(self.metrics[name], self.metrics[name].WhichOneof("data")).data_points
-        return {
-            tuple(a.value.string_value for a in p.attributes if a.key not in ("watch", "target")): p for p in points
-        }
-
-    def next(self) -> None:
-        """Wait for a push that began after now."""
-        before = self.pushes
-        deadline = time.monotonic() + 60
-        while self.pushes < before + 2:  # the first may have been collected before
-            assert time.monotonic() < deadline, "nothing was pushed"
-            time.sleep(0.01)
-
-
-@pytest.fixture
-def http_receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-            headers = {k.lower(): v for k, v in self.headers.items()}
-            if self.path == "/v1/logs":
-                receiver.take_logs(ExportLogsServiceRequest.FromString(body), headers)
-            else:
-                assert self.path == "/v1/metrics"
-                receiver.take(ExportMetricsServiceRequest.FromString(body), headers)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver.url = f"http://127.0.0.1:{server.server_port}"
-        with serving(server):
-            yield receiver
-
-
-@pytest.fixture
-def grpc_receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Servicer(MetricsServiceServicer):
-        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the stub's name
-            receiver.take(request, dict(context.invocation_metadata()))
-            return ExportMetricsServiceResponse()
-
-    class LogsServicer(LogsServiceServicer):
-        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the stub's name
-            receiver.take_logs(request, dict(context.invocation_metadata()))
-            return ExportLogsServiceResponse()
-
-    server = grpc.server(ThreadPoolExecutor(2))
-    add_MetricsServiceServicer_to_server(Servicer(), server)
-    add_LogsServiceServicer_to_server(LogsServicer(), server)
-    receiver.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    yield receiver
-    server.stop(None).wait()
 
 
 @pytest.fixture(params=["http", "grpc"])
@@ -149,41 +35,42 @@ def protocol(request: pytest.FixtureRequest) -> Protocol:
 
 
 @pytest.fixture
-def receiver(protocol: Protocol, request: pytest.FixtureRequest) -> Receiver:
-    return request.getfixturevalue(f"{protocol}_receiver")  # type: ignore[no-any-return]
+def received(protocol: Protocol) -> Iterator[Received]:
+    with receiver(protocol) as found:
+        yield found
 
 
 @pytest.fixture
-def exporter(receiver: Receiver, protocol: Protocol) -> Iterator[OtlpExporter]:
+def exporter(received: Received, protocol: Protocol) -> Iterator[OtlpExporter]:
     made = OtlpExporter(
-        Collector(receiver.url, protocol, {"X-Token": "s3cret"}), Pushing(EVERY_S, {"k8s.pod.name": "fraud-0"})
+        Collector(received.url, protocol, {"X-Token": "s3cret"}), Pushing(EVERY_S, {"k8s.pod.name": "fraud-0"})
     )
     yield made
     made.close()
 
 
-def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, receiver: Receiver, judgement: Make) -> None:
+def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: Received, judgement: Make) -> None:
     for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics", "logs"]), of_watch()):
         exporter.publish(found)
     exporter.publish(m.of_judgement(judgement()))
     exporter.publish(m.of_judgement(judgement()))
     exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
-    receiver.next()
+    received.next()
 
-    assert receiver.headers["x-token"] == "s3cret"
-    assert receiver.resource["service.name"] == "goldwatch"
-    assert receiver.resource["service.version"] == __version__
-    assert receiver.resource["k8s.pod.name"] == "fraud-0"
+    assert received.headers["metrics"]["x-token"] == "s3cret"
+    assert received.resource["metrics"]["service.name"] == "goldwatch"
+    assert received.resource["metrics"]["service.version"] == __version__
+    assert received.resource["metrics"]["k8s.pod.name"] == "fraud-0"
     expected = {
         x.otel_name: (x.unit, {Kind.COUNTER: "sum", Kind.HISTOGRAM: "exponential_histogram"}.get(x.kind, "gauge"))
         for x in CATALOGUE
     }
-    assert {name: (x.unit, x.WhichOneof("data")) for name, x in receiver.metrics.items()} == expected
+    assert {name: (x.unit, x.WhichOneof("data")) for name, x in received.metrics.items()} == expected
 
-    assert receiver.points("goldwatch.score")["accuracy",].as_double == 0.75
-    assert receiver.points("goldwatch.requests")["ok",].as_double == 16
-    assert receiver.metrics["goldwatch.requests"].sum.is_monotonic
-    (latency,) = receiver.points("goldwatch.request.latency").values()
+    assert received.points("goldwatch.score")["accuracy",].as_double == 0.75
+    assert received.points("goldwatch.requests")["ok",].as_double == 16
+    assert received.metrics["goldwatch.requests"].sum.is_monotonic
+    (latency,) = received.points("goldwatch.request.latency").values()
     assert latency.count == 16 == latency.zero_count + sum(latency.positive.bucket_counts)
     assert latency.sum == pytest.approx(2 * 80.8173)
     assert (latency.min, latency.max) == (0.0001, 80.0)
@@ -192,38 +79,38 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, receiver: R
 
 @pytest.mark.slow
 def test_the_energy_of_the_hardware_arrives_where_a_meter_counts_it(
-    receiver: Receiver, protocol: Protocol, tmp_path: Path
+    received: Received, protocol: Protocol, tmp_path: Path
 ) -> None:
     processor = Processor(tmp_path, watts=2000.0, range_uj=10**12)
-    collector = Collector(receiver.url, protocol, {"X-Token": "s3cret"})
+    collector = Collector(received.url, protocol, {"X-Token": "s3cret"})
     exporter = OtlpExporter(collector, Pushing(EVERY_S, meters=[Rapl(processor.tree)]))
     try:
         deadline = time.monotonic() + 60
-        while not ((found := receiver.points("hw.energy")) and min(p.as_double for p in found.values()) > 0):
+        while not ((found := received.points("hw.energy")) and min(p.as_double for p in found.values()) > 0):
             assert time.monotonic() < deadline, "no energy came"
-            receiver.next()
+            received.next()
     finally:
         exporter.close()
         processor.end()
     assert list(found) == [("intel-rapl:0", "cpu", "package-0")]
-    energy = receiver.metrics["hw.energy"]
+    energy = received.metrics["hw.energy"]
     assert (energy.unit, energy.sum.is_monotonic) == ("J", True)
 
 
 @pytest.mark.slow
-def test_series_end_when_they_should(exporter: OtlpExporter, receiver: Receiver, judgement: Make) -> None:
+def test_series_end_when_they_should(exporter: OtlpExporter, received: Received, judgement: Make) -> None:
     exporter.publish(m.of_judgement(judgement(target="fraud-us")))
     exporter.publish(m.of_judgement(judgement()))
     exporter.publish(m.of_judgement(judgement(description=Description("fraud", "v18"))))
-    receiver.next()
-    versions = {labels[2] for labels in receiver.points("goldwatch.target.info")}
+    received.next()
+    versions = {labels[2] for labels in received.points("goldwatch.target.info")}
     assert versions == {"v17", "v18"}  # one of each target
 
     exporter.retire("fraud", "fraud-eu")
-    receiver.next()
+    received.next()
     targets = {
         attribute.value.string_value
-        for metric in receiver.metrics.values()
+        for metric in received.metrics.values()
         for point in getattr(metric, metric.WhichOneof("data")).data_points
         for attribute in point.attributes
         if attribute.key == "target"
@@ -231,16 +118,16 @@ def test_series_end_when_they_should(exporter: OtlpExporter, receiver: Receiver,
     assert targets == {"fraud-us"}
 
     exporter.publish(m.of_judgement(judgement()))
-    receiver.next()
-    assert len(receiver.metrics["goldwatch.request.latency"].exponential_histogram.data_points) == 2
+    received.next()
+    assert len(received.metrics["goldwatch.request.latency"].exponential_histogram.data_points) == 2
 
 
-def test_closing_hands_over_what_is_left(receiver: Receiver, protocol: Protocol, judgement: Make) -> None:
-    exporter = OtlpExporter(Collector(receiver.url, protocol), Pushing(3600))
+def test_closing_hands_over_what_is_left(received: Received, protocol: Protocol, judgement: Make) -> None:
+    exporter = OtlpExporter(Collector(received.url, protocol), Pushing(3600))
     exporter.publish(m.of_judgement(judgement()))
-    assert receiver.pushes == 0
+    assert received.pushes == 0
     exporter.close()
-    assert receiver.points("goldwatch.replays")["valid",].as_double == 1
+    assert received.points("goldwatch.replays")["valid",].as_double == 1
     exporter.close()
 
 
@@ -288,7 +175,7 @@ def test_a_collector_that_is_down_holds_nobody_up(
 
 
 def test_what_is_said_of_a_watch_arrives_as_log_records(
-    exporter: OtlpExporter, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    exporter: OtlpExporter, received: Received, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = logging.getLogger("goldwatch")
     caplog.set_level(logging.INFO, "goldwatch")
@@ -301,11 +188,8 @@ def test_what_is_said_of_a_watch_arrives_as_log_records(
     )
     log.error("alert 7\n[page] eu is worse", extra=where | {"severity": "page"})
     log.warning("not about any watch")
-    deadline = time.monotonic() + 60
-    while len(receiver.logs) < 2:
-        assert time.monotonic() < deadline, "no log record came"
-        time.sleep(0.01)
-    replay, alert = receiver.logs
+    until(lambda: len(received.logs) >= 2, "no log record came")
+    replay, alert = received.logs
     assert (replay.event_name, replay.body.string_value, replay.severity_text) == (
         "goldwatch.replay",
         "replayed",
@@ -324,8 +208,9 @@ def test_what_is_said_of_a_watch_arrives_as_log_records(
     assert [v.string_value for v in told["reasons"].array_value.values] == ["a", "b"]
     assert (alert.event_name, alert.body.string_value) == ("goldwatch.alert", "alert 7\n[page] eu is worse")
     assert alert.severity_number == 17  # ERROR in OpenTelemetry
-    assert receiver.of_logs["service.name"] == "goldwatch"
-    assert receiver.of_logs["k8s.pod.name"] == "fraud-0"
+    assert received.headers["logs"]["x-token"] == "s3cret"
+    assert received.resource["logs"]["service.name"] == "goldwatch"
+    assert received.resource["logs"]["k8s.pod.name"] == "fraud-0"
 
 
 def test_logging_waits_for_no_collector_and_the_queue_is_bounded(
@@ -339,10 +224,7 @@ def test_logging_waits_for_no_collector_and_the_queue_is_bounded(
     for n in range(5 * QUEUE):
         log.info("replayed", extra={"watch": "fraud", "target": "eu", "n": n})
     assert time.monotonic() - began < 30
-    deadline = time.monotonic() + 60
-    while "logs" not in told:
-        assert time.monotonic() < deadline, "no failed push of logs was told"
-        time.sleep(0.01)
+    until(lambda: "logs" in told, "no failed push of logs was told")
     exporter.close()
     assert not [handler for handler in log.handlers if isinstance(handler, OtlpLogs)], "a closed one hears nothing"
 
@@ -366,14 +248,15 @@ def test_closing_does_not_wait_for_a_collector_that_hangs(silence: str, protocol
     assert time.monotonic() - began < 8
 
 
-def test_a_large_replay_is_taken_in_quickly(http_receiver: Receiver) -> None:
-    exporter = OtlpExporter(Collector(http_receiver.url, "http"), Pushing(3600))
-    latencies = [0.001 + i * 1e-6 for i in range(10_000)]
-    began = time.monotonic()
-    exporter.publish([m.Measurement(REQUEST_LATENCY, {"watch": "w", "target": "t"}, latencies)])
-    assert time.monotonic() - began < 8
-    exporter.close()
-    (point,) = http_receiver.points("goldwatch.request.latency").values()
+def test_a_large_replay_is_taken_in_quickly() -> None:
+    with receiver("http") as received:
+        exporter = OtlpExporter(Collector(received.url, "http"), Pushing(3600))
+        latencies = [0.001 + i * 1e-6 for i in range(10_000)]
+        began = time.monotonic()
+        exporter.publish([m.Measurement(REQUEST_LATENCY, {"watch": "w", "target": "t"}, latencies)])
+        assert time.monotonic() - began < 30
+        exporter.close()
+    (point,) = received.points("goldwatch.request.latency").values()
     assert point.count == 10_000
 
 

@@ -24,7 +24,6 @@ from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import Asked, Traced
 from goldwatch.replay.workers import Workers
 
-from tests.export.spans import Spans, attributes, receiver, until
 from tests.language_server import (
     CAPITALS,
     INPUT_TOKENS,
@@ -33,6 +32,7 @@ from tests.language_server import (
     golden_capitals,
     language_server,
 )
+from tests.otlp import Received, attributes, receiver, until
 
 Make = Callable[..., Judgement]
 CLIENT = 3
@@ -48,7 +48,7 @@ def protocol(request: pytest.FixtureRequest) -> Protocol:
 
 
 @pytest.fixture
-def spans(protocol: Protocol) -> Iterator[Spans]:
+def spans(protocol: Protocol) -> Iterator[Received]:
     with receiver(protocol) as found:
         yield found
 
@@ -60,7 +60,7 @@ def server() -> Iterator[LanguageServer]:
 
 
 @pytest.fixture
-def exporter(spans: Spans, protocol: Protocol) -> Iterator[OtlpExporter]:
+def exporter(spans: Received, protocol: Protocol) -> Iterator[OtlpExporter]:
     made = OtlpExporter(Collector(spans.url, protocol), Pushing(EVERY_S, {"k8s.pod.name": "atlas-0"}, traces=True))
     yield made
     made.close()
@@ -89,7 +89,7 @@ def replayed(folder: Path, server: LanguageServer, share: float) -> tuple[Replay
 
 @pytest.mark.slow
 def test_a_request_and_the_servers_own_spans_are_in_one_trace(
-    exporter: OtlpExporter, spans: Spans, server: LanguageServer, tmp_path: Path
+    exporter: OtlpExporter, spans: Received, server: LanguageServer, tmp_path: Path
 ) -> None:
     found, judged = replayed(tmp_path, server, 1.0)
     exporter.follow(found)
@@ -109,12 +109,12 @@ def test_a_request_and_the_servers_own_spans_are_in_one_trace(
     assert root.start_time_unix_nano == round(judged.judgement.started_at * 1e9)
     durations = sorted((s.end_time_unix_nano - s.start_time_unix_nano) / 1e9 for s in requests)
     assert durations == pytest.approx(sorted(judged.judgement.latencies_s))
-    assert spans.resource["k8s.pod.name"] == "atlas-0"
-    assert spans.resource["service.name"] == "goldwatch"
+    assert spans.resource["traces"]["k8s.pod.name"] == "atlas-0"
+    assert spans.resource["traces"]["service.name"] == "goldwatch"
 
 
 def test_what_the_semantic_conventions_want_is_there(
-    exporter: OtlpExporter, spans: Spans, server: LanguageServer, tmp_path: Path
+    exporter: OtlpExporter, spans: Received, server: LanguageServer, tmp_path: Path
 ) -> None:
     found, _ = replayed(tmp_path, server, 1.0)
     exporter.follow(found)
@@ -152,7 +152,9 @@ def test_what_the_semantic_conventions_want_is_there(
 
 
 @pytest.mark.slow
-def test_a_failed_request_says_so(exporter: OtlpExporter, spans: Spans, server: LanguageServer, tmp_path: Path) -> None:
+def test_a_failed_request_says_so(
+    exporter: OtlpExporter, spans: Received, server: LanguageServer, tmp_path: Path
+) -> None:
     server.status = 503
     found, judged = replayed(tmp_path, server, 0.01)
     assert judged.judgement.validity is not Validity.VALID
@@ -184,7 +186,7 @@ def many(judgement: Judgement, count: int) -> Replayed:
 
 
 def test_a_slow_request_leads_from_the_histogram_to_its_trace(
-    exporter: OtlpExporter, spans: Spans, judgement: Make
+    exporter: OtlpExporter, spans: Received, judgement: Make
 ) -> None:
     found = many(judgement(latencies_s=(0.001, 0.005, 0.001)), 1)
     exporter.publish(m.of_judgement(found.judgement, None, m.exemplars(found.traced)))
@@ -202,7 +204,9 @@ def test_a_slow_request_leads_from_the_histogram_to_its_trace(
     assert exemplar.as_double == 0.005
 
 
-def test_without_traces_there_are_no_spans_and_no_exemplars(spans: Spans, protocol: Protocol, judgement: Make) -> None:
+def test_without_traces_there_are_no_spans_and_no_exemplars(
+    spans: Received, protocol: Protocol, judgement: Make
+) -> None:
     exporter = OtlpExporter(Collector(spans.url, protocol), Pushing(EVERY_S))
     found = many(judgement(latencies_s=(0.005,)), 1)
     exporter.follow(found)

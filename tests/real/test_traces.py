@@ -9,8 +9,8 @@ import pytest
 
 from .agent import running, until
 from .stack import prometheus
-from tests.export.spans import attributes, receiver
 from tests.language_server import CAPITALS, golden_capitals, language_server
+from tests.otlp import attributes, receiver
 
 pytestmark = pytest.mark.real
 

@@ -11,7 +11,7 @@ from goldwatch.config import Config, load
 from goldwatch.export import measurement
 from goldwatch.service.exports import Exports
 
-from tests.export.spans import Spans, attributes, receiver, until
+from tests.otlp import Received, attributes, receiver, until
 
 DIGITS = Path(__file__).parents[2] / "agent/goldwatch/demo/digits"
 CONFIG = """\
@@ -30,14 +30,14 @@ def exports() -> Iterator[Exports]:
     made.close()
 
 
-def config(folder: Path, collector: Spans | None, watch: str = "a") -> Config:
+def config(folder: Path, collector: Received | None, watch: str = "a") -> Config:
     file = folder / "goldwatch.yaml"
     exporters = "" if collector is None else f"otlp: {{endpoint: {collector.url}, protocol: http, every: 1s}}"
     file.write_text(CONFIG.format(digits=DIGITS, watch=watch, exporters=exporters))
     return load(file)
 
 
-def skipped(collector: Spans) -> int | None:
+def skipped(collector: Received) -> int | None:
     """Return how many skipped replays the collector was told of last."""
     if SKIPPED not in collector.metrics:
         return None
