@@ -1,14 +1,10 @@
 """One persistent HTTP/1.1 connection on which every request ends by a deadline and in bounded memory.
 
-Answers are read by httptools, Node's parser in C, which takes microseconds where `http.client` takes tens of them. The
-socket is ours: each wait knows what is left of the whole exchange, so that a server that trickles cannot stretch it,
-and all bytes that come are counted, those around the answer too.
+Answers are read by httptools, Node's parser in C, which takes microseconds where `http.client` takes tens of them.
 """
 
 from __future__ import annotations
 
-import select
-import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -18,10 +14,9 @@ from typing import NamedTuple
 import httptools
 
 from goldwatch.probe import BadAnswer, CannotLoad, Unreachable
-from goldwatch_probes._arrival import Receiver
+from goldwatch_probes._line import BrokeOff, Budget, Line, Server, told
 from goldwatch_probes._remote import split_url
 
-_PIECE = 2**16
 _MOST_JOINED = 2**16
 """Head and body of a request leave in one piece if together they are no longer."""
 
@@ -69,9 +64,9 @@ class Connection:
         """Check `url`; connect later, by `tls` if that is given. Raises CannotLoad."""
         _, host, port, self._prefix = split_url(url)
         self.url = url.rstrip("/")
-        self._budget = _Budget(time_limit_s, max_bytes)
-        self._server = _Server(host, port, tls)
-        self._line: _Line | None = None
+        self._budget = Budget(time_limit_s, max_bytes)
+        self._server = Server(host, port, tls)
+        self._line: Line | None = None
 
     def connect(self) -> None:
         """Connect now, if there is no connection. Raises Unreachable."""
@@ -80,7 +75,7 @@ class Connection:
             self._opened()
         except OSError as error:
             self.close()
-            raise Unreachable(str(_translated(error, self.url, self._budget.time_limit_s))) from error
+            raise Unreachable(str(told(error, self.url, self._budget.time_limit_s))) from error
 
     def written(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Written:
         """Return a request for `path`, relative to the URL.
@@ -123,8 +118,11 @@ class Connection:
                 return self._exchange(self._opened()[0], request, reading)
         except BaseException as error:
             self.close()
-            if isinstance(error, (OSError, httptools.HttpParserError)):
-                raise _translated(error, f"{self.url}/{request.path}", self._budget.time_limit_s) from error
+            where = f"{self.url}/{request.path}"
+            if isinstance(error, OSError):
+                raise told(error, where, self._budget.time_limit_s) from error
+            if isinstance(error, httptools.HttpParserError):
+                raise BadAnswer(f"{where}: the answer is not HTTP ({error})") from error
             raise
 
     def close(self) -> None:
@@ -133,7 +131,7 @@ class Connection:
             self._line.close()
         self._line = None
 
-    def _opened(self) -> tuple[_Line, bool]:
+    def _opened(self) -> tuple[Line, bool]:
         """Return a connection, and whether it was there: one on which something already waits is opened anew.
 
         That is its end, or bytes that nobody asked for.
@@ -142,10 +140,10 @@ class Connection:
             self.close()
         kept = self._line is not None
         if self._line is None:
-            self._line = _Line(self._server.connected(self._budget), self._budget)
+            self._line = Line(self._server.connected(self._budget), self._budget)
         return self._line, kept
 
-    def _exchange(self, line: _Line, request: Written, reading: _Reading) -> Answer:
+    def _exchange(self, line: Line, request: Written, reading: _Reading) -> Answer:
         for piece in request.pieces:
             line.send(piece)
         while not reading.whole:
@@ -161,48 +159,6 @@ class Connection:
 
 class _Disconnected(ConnectionResetError):
     """The server closed the connection before the first byte of an answer."""
-
-
-class _BrokeOff(OSError):
-    """The connection ended within an answer."""
-
-
-def _translated(error: Exception, where: str, time_limit_s: float) -> Exception:
-    if isinstance(error, TimeoutError):
-        return TimeoutError(f"no whole answer from {where} within {time_limit_s:g} s")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Unreachable(f"{where}: certificate not trusted ({error.verify_message}); is `ca_file` right?")
-    if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(error.reason):
-        return Unreachable(f"{where}: the server asks for a certificate; give `client_cert`")
-    if isinstance(error, OSError):
-        return Unreachable(f"{where}: {error.strerror or error}")
-    return BadAnswer(f"{where}: the answer is not HTTP ({error})")
-
-
-class _Budget:
-    """What is left of the time and the bytes of the exchange under way."""
-
-    def __init__(self, time_limit_s: float, max_bytes: int) -> None:
-        self.time_limit_s = time_limit_s
-        self.max_bytes = max_bytes
-        self.start()
-
-    def start(self) -> None:
-        self._deadline_s = time.monotonic() + self.time_limit_s
-        self._bytes_left = self.max_bytes
-
-    def left_s(self) -> float:
-        """Return the seconds left, above 0. Raises TimeoutError."""
-        left = self._deadline_s - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    def take(self, count: int) -> None:
-        """Account for `count` bytes received, framing included. Raises BadAnswer."""
-        self._bytes_left -= count
-        if self._bytes_left < 0:
-            raise BadAnswer(f"the answer is longer than the {self.max_bytes} bytes allowed")
 
 
 class _Reading:
@@ -252,7 +208,7 @@ class _Reading:
         if not self._begun:
             raise _Disconnected("the server closed connection without response")
         if not self._to_the_end:
-            raise _BrokeOff("the answer broke off")
+            raise BrokeOff("the answer broke off")
         self.whole = True
 
     def answer(self) -> Answer:
@@ -300,98 +256,3 @@ class _Reading:
         if self._status >= 200 and not self.whole:  # below, 100 Continue and its like, the answer is still to come
             self.whole = True
             self.keeps_open = self._parser.should_keep_alive()
-
-
-class _Server:
-    """Where to connect to."""
-
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        self._host, self._port, self._tls = host, port, tls
-        bare = f"[{host}]" if ":" in host else host
-        self.name = bare if port == (443 if tls else 80) else f"{bare}:{port}"
-
-    def connected(self, budget: _Budget) -> socket.socket:
-        """Connect, and agree on TLS if that is wanted. Raises OSError."""
-        sock = self._reached(budget)
-        if self._tls is None:
-            return sock
-        try:
-            sock.settimeout(budget.left_s())
-            return self._tls.wrap_socket(sock, server_hostname=self._host)
-        except BaseException:
-            sock.close()
-            raise
-
-    def _reached(self, budget: _Budget) -> socket.socket:
-        """Try each address of the host in turn, each with an equal share of the time left.
-
-        Looking up the name is bounded only by the resolver.
-        """
-        addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(budget.left_s() / left)
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError:
-                sock.close()
-                if left == 1:
-                    raise
-            else:
-                return sock
-        raise OSError(f"{self._host} has no address")
-
-
-class _Line:
-    """A connected socket that never blocks: what waits is a poll, which keeps to a budget."""
-
-    def __init__(self, sock: socket.socket, budget: _Budget) -> None:
-        sock.setblocking(False)
-        self._sock = sock
-        self._budget = budget
-        self._tls = isinstance(sock, ssl.SSLSocket)
-        self._receiver = Receiver(sock)
-        self._readable, self._writable = select.poll(), select.poll()  # unlike select, without a limit on descriptors
-        self._readable.register(sock, select.POLLIN)
-        self._writable.register(sock, select.POLLOUT)
-
-    def send(self, piece: bytes) -> None:
-        """Send all bytes."""
-        view = memoryview(piece)
-        while view:
-            try:
-                view = view[self._sock.send(view) :]
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                self._wait(self._writable)
-            except ssl.SSLWantReadError:
-                self._wait(self._readable)
-
-    def receive(self) -> tuple[bytes, int]:
-        """Return what has come, at least a byte, and when it had, by `time.monotonic_ns`; nothing at the end."""
-        if self._tls:  # what came may have been read from the socket, and lie decrypted
-            self._budget.left_s()
-        else:
-            self._wait(self._readable)
-        while True:
-            try:
-                piece, arrived_ns = self._receiver.receive(_PIECE)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                self._wait(self._readable)
-            except ssl.SSLWantWriteError:
-                self._wait(self._writable)
-            else:
-                self._budget.take(len(piece))
-                return piece, arrived_ns
-
-    def has_input(self) -> bool:
-        """Say whether something waits to be read."""
-        return bool(self._readable.poll(0))
-
-    def close(self) -> None:
-        """Close it."""
-        self._sock.close()
-
-    def _wait(self, poll: select.poll) -> None:
-        if not poll.poll(1e3 * self._budget.left_s()):
-            raise TimeoutError

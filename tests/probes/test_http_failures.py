@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Unreachable
-from goldwatch_probes._http import Connection, _Budget, _Line
+from goldwatch_probes._http import Connection
+from goldwatch_probes._line import Budget, Line
 from goldwatch_probes.http_template import HttpTemplate
 from goldwatch_probes.mlflow_scoring import MlflowScoring
 from goldwatch_probes.open_inference import OpenInference
@@ -216,7 +217,7 @@ def test_a_piece_that_the_server_takes_bit_by_bit_is_sent_whole() -> None:
 
         reader = threading.Thread(target=take)
         reader.start()
-        _Line(ours, _Budget(30.0, MAX_BYTES)).send(piece)
+        Line(ours, Budget(30.0, MAX_BYTES)).send(piece)
         reader.join(30.0)
     assert taken == piece
 

@@ -1,0 +1,152 @@
+"""A socket to a model server on which each wait knows what is left of the whole exchange.
+
+So a server that trickles cannot stretch it, and all bytes that come are counted, those around an answer too.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+
+from goldwatch.probe import BadAnswer, Unreachable
+from goldwatch_probes._arrival import Receiver
+
+_PIECE = 2**16
+
+
+class BrokeOff(OSError):
+    """The connection ended within an answer."""
+
+
+def told(error: OSError, where: str, time_limit_s: float) -> Exception:
+    """Return what an exchange with `where` failed by, as the engine expects it: TimeoutError or Unreachable."""
+    if isinstance(error, TimeoutError):
+        return TimeoutError(f"no whole answer from {where} within {time_limit_s:g} s")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Unreachable(f"{where}: certificate not trusted ({error.verify_message}); is `ca_file` right?")
+    if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(error.reason):
+        return Unreachable(f"{where}: the server asks for a certificate; give `client_cert`")
+    return Unreachable(f"{where}: {error.strerror or error}")
+
+
+class Budget:
+    """What is left of the time and the bytes of the exchange under way."""
+
+    def __init__(self, time_limit_s: float, max_bytes: int) -> None:
+        self.time_limit_s = time_limit_s
+        self.max_bytes = max_bytes
+        self.start()
+
+    def start(self) -> None:
+        self._deadline_s = time.monotonic() + self.time_limit_s
+        self._bytes_left = self.max_bytes
+
+    def left_s(self) -> float:
+        """Return the seconds left, above 0. Raises TimeoutError."""
+        left = self._deadline_s - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def take(self, count: int) -> None:
+        """Account for `count` bytes received, framing included. Raises BadAnswer."""
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            raise BadAnswer(f"the answer is longer than the {self.max_bytes} bytes allowed")
+
+
+class Server:
+    """Where to connect to."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._host, self._port, self._tls = host, port, tls
+        bare = f"[{host}]" if ":" in host else host
+        self.name = bare if port == (443 if tls else 80) else f"{bare}:{port}"
+
+    def connected(self, budget: Budget) -> socket.socket:
+        """Connect, and agree on TLS if that is wanted. Raises OSError."""
+        sock = self._reached(budget)
+        if self._tls is None:
+            return sock
+        try:
+            sock.settimeout(budget.left_s())
+            return self._tls.wrap_socket(sock, server_hostname=self._host)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _reached(self, budget: Budget) -> socket.socket:
+        """Try each address of the host in turn, each with an equal share of the time left.
+
+        Looking up the name is bounded only by the resolver.
+        """
+        addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(budget.left_s() / left)
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                sock.close()
+                if left == 1:
+                    raise
+            else:
+                return sock
+        raise OSError(f"{self._host} has no address")
+
+
+class Line:
+    """A connected socket that never blocks: what waits is a poll, which keeps to a budget."""
+
+    def __init__(self, sock: socket.socket, budget: Budget) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._budget = budget
+        self._tls = isinstance(sock, ssl.SSLSocket)
+        self._receiver = Receiver(sock)
+        self._readable, self._writable = select.poll(), select.poll()  # unlike select, without a limit on descriptors
+        self._readable.register(sock, select.POLLIN)
+        self._writable.register(sock, select.POLLOUT)
+
+    def send(self, piece: bytes) -> None:
+        """Send all bytes."""
+        view = memoryview(piece)
+        while view:
+            try:
+                view = view[self._sock.send(view) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._wait(self._writable)
+            except ssl.SSLWantReadError:
+                self._wait(self._readable)
+
+    def receive(self) -> tuple[bytes, int]:
+        """Return what has come, at least a byte, and when it had, by `time.monotonic_ns`; nothing at the end."""
+        if self._tls:  # what came may have been read from the socket, and lie decrypted
+            self._budget.left_s()
+        else:
+            self._wait(self._readable)
+        while True:
+            try:
+                piece, arrived_ns = self._receiver.receive(_PIECE)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(self._readable)
+            except ssl.SSLWantWriteError:
+                self._wait(self._writable)
+            else:
+                self._budget.take(len(piece))
+                return piece, arrived_ns
+
+    def has_input(self) -> bool:
+        """Say whether something waits to be read."""
+        return bool(self._readable.poll(0))
+
+    def close(self) -> None:
+        """Close it."""
+        self._sock.close()
+
+    def _wait(self, poll: select.poll) -> None:
+        if not poll.poll(1e3 * self._budget.left_s()):
+            raise TimeoutError
