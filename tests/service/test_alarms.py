@@ -44,8 +44,8 @@ class Desk:
         self.configure("")
         self.look()  # the agent starts
 
-    def configure(self, alerts: str) -> None:
-        self.config = self._load(CONFIG + alerts)
+    def configure(self, alerts: str, config: str = CONFIG) -> None:
+        self.config = self._load(config + alerts)
         self.assignments = {a.watch.name: a for a in assignments(self.config, {"digits": FACTS})}
 
     def replay(self, *verdicts: Verdict, watch: str = "digits", **values: Any) -> Settled:
@@ -274,3 +274,13 @@ def test_the_first_replay_after_an_upgrade_compares_with_the_judgement_before(de
     desk.ledger.record(judgement(started_at=desk.clock.time() - 300), {})
     settled = desk.replay(description=description(version="2"))
     assert [(event.field, event.before, event.after) for event in settled.events] == [("version", "1", "2")]
+
+
+def test_an_alert_of_a_watch_that_is_gone_silences_no_other(desk: Desk) -> None:
+    desk.replay(worse())
+    other = desk.replay(worse(), watch="other").alert
+    assert other is not None
+    assert other.silenced_why == "the same cause as alert 1"
+    desk.configure("", CONFIG.replace("  digits: {every: 5m, jitter: 0s}\n", ""))
+    (other,) = desk.look()
+    assert (other.watch, other.calls, other.silenced_why) == ("other", True, "")
