@@ -87,6 +87,8 @@ def test_of_a_request_with_many_rows_so_many_are_taken_whenever_it_came() -> Non
         (text({"inputs": [{"name": "amount", "shape": [1]}]}), "input amount has no data in JSON"),
         (text(EVENT | {"data_base64": "?"}), "the data of the event are not base64 of JSON"),
         (text({"inputs": [{"name": "other", "shape": [1], "data": [1]}]}), "it has no input amount"),
+        (text({"inputs": [{"name": ["amount"], "shape": [1], "data": [1]}]}), "it has no input amount"),
+        (text({"request": "\ud800"}), "it is not JSON"),
     ],
 )
 def test_what_cannot_be_read_is_counted_with_the_reason(body: bytes, why: str) -> None:

@@ -69,6 +69,8 @@ def read(bodies: Iterable[bytes], inputs: Sequence[Input], most: int | None = No
                 found.append({i.name: _fitted(row.get(i.name), i) for i in inputs})
             except Unreadable as error:
                 bad[str(error)] += 1
+            except RecursionError:
+                bad["it is nested too deeply"] += 1
     return Read(_columns(found, inputs), len(found), bad)
 
 
@@ -111,7 +113,7 @@ def _inside(value: Mapping[str, Any]) -> Any:  # noqa: ANN401 - see above
         inner = value.get("data")
     else:
         inner = value.get("request")
-    return _value(inner.encode()) if isinstance(inner, str) else inner
+    return _value(inner.encode("utf-8", "surrogatepass")) if isinstance(inner, str) else inner
 
 
 def _row(instance: Any, inputs: Sequence[Input]) -> Mapping[str, Any]:  # noqa: ANN401 - see above
@@ -132,7 +134,7 @@ def _from_columns(columns: Mapping[str, Any], inputs: Sequence[Input]) -> Iterat
 
 def _from_tensors(tensors: Sequence[Mapping[str, Any]], inputs: Sequence[Input]) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of tensors of the Open Inference Protocol: row-major, flat or nested, rows first."""
-    by_name = {tensor.get("name"): tensor for tensor in tensors}
+    by_name = {name: tensor for tensor in tensors if isinstance(name := tensor.get("name"), str)}
     wanted = {}
     for i in inputs:
         # A model with one input is often asked without its exact name.
