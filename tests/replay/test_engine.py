@@ -238,9 +238,11 @@ def test_an_interpreter_that_cannot_start_is_a_failed_replay(
         ("token s3cret-token is wrong", "token *** is wrong"),
         ("token s3cret-tok", "token ***"),
         ("a plain s", "a plain s"),
+        ("17\n[page] all is well\x1b[2J", "17 [page] all is well\ufffd[2J"),
+        ("17\ud800", "17\ufffd"),
     ],
 )
-def test_a_secret_that_a_server_sends_back_is_taken_out(said: str, shown: str) -> None:
+def test_what_a_server_says_is_without_secrets_and_can_be_written_down(said: str, shown: str) -> None:
     supervision = _Supervision(plan(NOWHERE, secrets=("s3cret-token",)), Workers(), threading.Event(), lambda: 0.0)
     supervision._heard({"done": {"errors": {said: 2}, "disturbances": {}, "description": None}})
     supervision._heard({"failed": said, "kind": "NotReady"})

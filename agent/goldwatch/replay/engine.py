@@ -286,12 +286,15 @@ class _Supervision:
             replay.described_after = self._description(done["description"])
 
     def _redacted(self, text: str) -> str:
-        """Take out secrets: a server may send back what it was sent, and this text goes into log and ledger."""
+        """Take out secrets: a server may send back what it was sent, and this text goes into log and ledger.
+
+        So are line breaks, other control characters, and half characters, which neither of the two could hold.
+        """
         for secret in self._plan.secrets:
             text = text.replace(secret, "***")
             cut = next((n for n in range(len(secret) - 1, _TELLING, -1) if text.endswith(secret[:n])), 0)
             text = text[: len(text) - cut] + ("***" if cut else "")
-        return text
+        return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
     def _description(self, raw: dict[str, Any]) -> Description:
         plain: dict[str, Any] = {k: self._redacted(v) if isinstance(v, str) else v for k, v in raw.items()}
