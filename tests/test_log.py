@@ -32,6 +32,13 @@ def test_a_record_for_people_is_a_line_with_its_fields(capsys: pytest.CaptureFix
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info    replayed  watch=digits  accuracy=0\.785\n", err)
 
 
+def test_a_field_for_people_is_on_the_line_of_its_record(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("human", "info")
+    log.warning("it cannot be read", extra={"reason": "HTTP 500: gone\n2026-01-01 error    alert 1\x1b[2J"})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith('  reason="HTTP 500: gone\\n2026-01-01 error    alert 1\\u001b[2J"')
+
+
 def test_a_record_for_programs_is_one_object_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("json", "info")
     log.error("alert %d\nit is worse", 7, extra={"watch": "digits", "reasons": ["a", "b"], "file": Path("x")})

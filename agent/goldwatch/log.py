@@ -22,7 +22,7 @@ def set_up(style: Literal["human", "json"], level: str) -> None:
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = _time(record).strftime("%Y-%m-%d %H:%M:%S")
-        fields = "".join(f"  {key}={value}" for key, value in _fields(record).items())
+        fields = "".join(f"  {key}={_shown(value)}" for key, value in _fields(record).items())
         return f"{at} {record.levelname.lower():<7} {record.getMessage()}{fields}{self._trace(record)}"
 
     def _trace(self, record: logging.LogRecord) -> str:
@@ -45,6 +45,12 @@ class _Json(logging.Formatter):
 
 def _time(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
+
+
+def _shown(value: object) -> str:
+    """Return a field as text of one line: what a server has said may hold line breaks, or move the cursor."""
+    text = str(value)
+    return text if text.isprintable() else json.dumps(text)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
