@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,6 +56,30 @@ def test_it_waits_for_a_file_that_is_not_there_yet(tmp_path: Path, following: Ca
     assert "cannot be read: No such file" in follower.problem
     append(tmp_path / "log", "first\n")
     assert (read(follower), follower.problem) == (["first"], "")
+
+
+def test_a_log_that_was_away_for_a_moment_is_not_read_twice(
+    tmp_path: Path, following: Callable[[Path], Follower]
+) -> None:
+    log = tmp_path / "log"
+    append(log, "old\n")
+    follower = following(log)
+    assert read(follower) == []
+    append(log, "1\n")
+    log.rename(tmp_path / "away")
+    assert read(follower) == ["1"]
+    assert read(follower) == []
+    assert "cannot be read: No such file" in follower.problem
+    (tmp_path / "away").rename(log)
+    append(log, "2\n")
+    assert (read(follower), follower.problem) == (["2"], "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a file")
+def test_a_log_that_fails_while_it_is_read_is_told_of(following: Callable[[Path], Follower]) -> None:
+    follower = following(Path("/proc/self/mem"))  # to read at its beginning is an error
+    assert read(follower) == []
+    assert follower.problem == "/proc/self/mem cannot be read: Input/output error"
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, following: Callable[[Path], Follower]) -> None:

@@ -7,6 +7,7 @@ is cut short is read from its beginning. Nothing of a file is held but a line th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -58,14 +59,21 @@ class Follower:
     def lines(self) -> Iterator[bytes]:
         """Yield what was appended since the last call, line by line, without the line breaks."""
         self.problem = ""
-        current = self._current()
+        try:
+            current = self._current()
+        except OSError as error:  # for a moment, perhaps: what comes back then is not read once more
+            self._say(self.path, error)
+            current = dict.fromkeys(self._files, self.path)
         for identity, path in current.items():
             if identity not in self._files:
                 self._open(identity, path)
         self._begun = True
         for identity, opened in list(self._files.items()):
             before = opened.stream.tell()
-            yield from self._read(opened)
+            try:
+                yield from self._read(opened)
+            except OSError as error:
+                self._say(self.path, error)
             # Who rotates goes on writing to the file that was renamed, until they open the new one.
             if identity not in current and opened.stream.tell() == before:
                 self._files.pop(identity).stream.close()
@@ -77,20 +85,19 @@ class Follower:
         self._files.clear()
 
     def _current(self) -> dict[_Identity, Path]:
-        """Return the files to follow, the oldest first."""
-        try:
-            if not self.path.is_dir():
-                about = self.path.stat()
-                if stat.S_ISREG(about.st_mode):
-                    return {_identity(about): self.path}
-                self.problem = f"{self.path} is neither a file nor a folder: it cannot be followed"
-                return {}
-            with os.scandir(self.path) as entries:
-                found = [(entry.stat(), Path(entry.path)) for entry in entries if entry.is_file()]
-        except OSError as error:
-            self.problem = f"{self.path} cannot be read: {error.strerror}"
+        """Return the files to follow, the oldest first. Raises OSError."""
+        if not self.path.is_dir():
+            about = self.path.stat()
+            if stat.S_ISREG(about.st_mode):
+                return {_identity(about): self.path}
+            self.problem = f"{self.path} is neither a file nor a folder: it cannot be followed"
             return {}
-        found = [(about, path) for about, path in found if path.suffix not in _COMPRESSED and path.name[0] != "."]
+        found = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # it was deleted since
+                    if entry.is_file() and Path(entry.path).suffix not in _COMPRESSED and entry.name[0] != ".":
+                        found.append((entry.stat(), Path(entry.path)))
         newest = sorted(found, key=lambda pair: pair[0].st_mtime)[-MOST_FILES:]
         return {_identity(about): path for about, path in newest}
 
@@ -98,11 +105,14 @@ class Follower:
         try:
             opened = _Open(FileIO(path))
         except OSError as error:
-            self.problem = f"{path} cannot be read: {error.strerror}"
+            self._say(path, error)
             return
         self._files[identity] = opened
         if not self._begun:
             opened.skip(os.fstat(opened.stream.fileno()).st_size)
+
+    def _say(self, path: Path, error: OSError) -> None:
+        self.problem = f"{path} cannot be read: {error.strerror}"
 
     def _read(self, opened: _Open) -> Iterator[bytes]:
         size, at = os.fstat(opened.stream.fileno()).st_size, opened.stream.tell()

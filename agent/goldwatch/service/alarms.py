@@ -114,7 +114,9 @@ class Alarms:
         silences += of_rollout(self._rollout(alert.target), lasts_s)
         # Of a watch that was taken out of the config nobody hears any more: its alert calls nobody, and ends never.
         watched = {(watch.name, target) for watch in config.watches.values() for target in watch.targets}
-        others = [a for a in self._ledger.open_alerts() if (a.watch, a.target) in watched - {(alert.watch, alert.target)}]
+        others = [
+            a for a in self._ledger.open_alerts() if (a.watch, a.target) in watched - {(alert.watch, alert.target)}
+        ]
         return hushed(alert, in_force(silences, alert.watch, now), others)
 
     def _known(self, key: tuple[str, str]) -> dict[str, str]:
