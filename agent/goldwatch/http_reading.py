@@ -6,14 +6,17 @@ import http.client
 import io
 import json
 import math
+import socket
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from functools import partial
 from typing import IO, Any, BinaryIO
 
-_TIME_LIMIT_S = 5.0
+_SILENCE_S = 5.0
+_LIMIT_S = 10.0
 _MOST_BYTES = 2**20
 _CHUNK_BYTES = 2**16
 
@@ -28,7 +31,7 @@ def fetch(url: str, headers: Mapping[str, str], most_bytes: int = _MOST_BYTES) -
     Only http and https are followed. The text of an error shows neither the headers nor the query.
     """
     into = io.BytesIO()
-    download(url, headers, into, most_bytes)
+    download(url, headers, into, most_bytes, limit_s=_LIMIT_S)
     return into.getvalue()
 
 
@@ -38,8 +41,8 @@ def download(
     into: BinaryIO,
     most_bytes: int,
     *,
-    silence_s: float = _TIME_LIMIT_S,
-    limit_s: float = math.inf,
+    silence_s: float = _SILENCE_S,
+    limit_s: float,
 ) -> None:
     """Write what a server answers with into a file, as `fetch` does; `silence_s` bounds each wait, `limit_s` all of it.
 
@@ -48,24 +51,99 @@ def download(
     shown = url.partition("?")[0]
     if not url.startswith(("http://", "https://")):
         raise Unreadable(f"{shown} is no address of HTTP")
-    deadline, taken = time.monotonic() + limit_s, 0
+    within, taken = _Within(silence_s, limit_s), 0
+    opener = urllib.request.build_opener(_Redirects, _Http(within), _Https(within))
     try:
         request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
-        with _OPENER.open(request, timeout=silence_s) as answer:
+        with _opened(opener, request, silence_s) as answer:
             while chunk := answer.read(min(_CHUNK_BYTES, most_bytes + 1 - taken)):
                 taken += len(chunk)
                 if taken > most_bytes:
                     raise Unreadable(f"{shown} answers with more than {most_bytes:,} bytes")
-                if time.monotonic() > deadline:
-                    raise Unreadable(f"{shown} did not end within {limit_s:g} s")
                 into.write(chunk)
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read(300).decode(errors="replace").strip()
-        raise Unreadable(f"{shown}: HTTP {error.code}: {text[:200]}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise Unreadable(f"{shown}: {reason}") from None
+
+
+def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Request, silence_s: float) -> Any:  # noqa: ANN401 - as urllib says
+    """Return the answer to a request. Raises what urllib does, with the server's words where it refuses."""
+    try:
+        return opener.open(request, timeout=silence_s)
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read(300).decode(errors="replace").strip()
+        raise OSError(f"HTTP {error.code}: {text[:200]}") from None
+
+
+class _Within:
+    """How long each wait may take, and all of them together."""
+
+    def __init__(self, silence_s: float, limit_s: float) -> None:
+        self._silence_s, self._limit_s = silence_s, limit_s
+        self._deadline_s = time.monotonic() + limit_s
+
+    def next_s(self) -> float:
+        """Return how long the next wait may take. Raises TimeoutError if there may be none."""
+        left_s = self._deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError(f"it did not end within {self._limit_s:g} s")
+        return min(self._silence_s, left_s)
+
+    def connected(self, kind: type[http.client.HTTPConnection], host: str, **options: Any) -> Any:  # noqa: ANN401 - as urllib calls it
+        """Return a connection whose answers, headers too, are read within the time."""
+        connection: Any = kind(host, **options)
+        connection.response_class = partial(_Answer, self)
+        return connection
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer of which each byte is waited for no longer than there is time: who trickles is left."""
+
+    def __init__(self, within: _Within, sock: socket.socket, debuglevel: int = 0, method: str | None = None) -> None:
+        super().__init__(sock, debuglevel, method)
+        self.fp = io.BufferedReader(_Waits(self.fp.detach(), sock, within))
+
+
+class _Waits(io.RawIOBase):
+    def __init__(self, raw: Any, sock: socket.socket, within: _Within) -> None:  # noqa: ANN401 - what a socket is read by
+        self._raw, self._sock, self._within = raw, sock, within
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - as io says
+        self._sock.settimeout(self._within.next_s())
+        try:
+            found: int | None = self._raw.readinto(buffer)
+        except TimeoutError:
+            self._within.next_s()  # which tells if all of the time is over
+            raise
+        return found
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, within: _Within) -> None:
+        super().__init__()
+        self._within = within
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask."""
+        return self.do_open(partial(self._within.connected, http.client.HTTPConnection), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, within: _Within) -> None:
+        super().__init__()
+        self._within = within
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask."""
+        return self.do_open(partial(self._within.connected, http.client.HTTPSConnection), req)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -87,15 +165,12 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return following
 
 
-_OPENER = urllib.request.build_opener(_Redirects)
-
-
 def fetch_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever the server says
     """Return the JSON that a server answers with. Raises Unreadable."""
     content = fetch(url, headers)
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unreadable(f"{url.partition('?')[0]} does not answer with JSON") from None
 
 

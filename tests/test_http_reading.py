@@ -1,0 +1,80 @@
+"""What other programs tell over HTTP, and what they may do instead, each on a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from goldwatch import http_reading
+from goldwatch.http_reading import Unreadable, download, fetch, fetch_json
+
+Serve = Callable[..., str]
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start a server that says something, and then, if it is told to, one byte after the other for ever."""
+    over = threading.Event()
+    with contextlib.ExitStack() as stack:
+
+        def start(said: bytes, *, trickles: bool = False) -> str:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def answer() -> None:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(2**16)
+                    connection.sendall(said)
+                    while not over.wait(0.05):
+                        connection.sendall(b"a" if trickles else b"")
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            stack.callback(thread.join)
+            return f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
+
+        yield start
+        over.set()
+
+
+def test_what_a_server_answers(serve: Serve) -> None:
+    assert fetch(serve(WHOLE % (4, b"up 1")), {}) == b"up 1"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Endless: ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+        b"HTTP/1.1 503 Wait\r\nContent-Length: 100000\r\n\r\n",
+    ],
+)
+def test_who_trickles_is_left(serve: Serve, said: bytes) -> None:
+    address = serve(said, trickles=True)
+    with pytest.raises(Unreadable, match=f"^{address}: it did not end within 1 s$"):
+        download(address, {}, io.BytesIO(), 2**20, limit_s=1.0)
+
+
+def test_who_refuses_and_says_no_more_is_left_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_reading, "_LIMIT_S", 1.0)
+    with pytest.raises(Unreadable, match=r"timed out|did not end"):
+        fetch(serve(b"HTTP/1.1 503 Wait\r\nContent-Length: 300\r\n\r\n"), {})
+
+
+def test_a_refusal_is_told_in_the_words_of_the_server(serve: Serve) -> None:
+    address = serve(b"HTTP/1.1 503 Wait\r\nContent-Length: 7\r\n\r\nloading")
+    with pytest.raises(Unreadable, match=f"^{address}: HTTP 503: loading$"):
+        fetch(f"{address}?token=s3cret", {})
+
+
+@pytest.mark.parametrize("said", [b"<html>", b"[" * 100_000])
+def test_what_is_no_json(serve: Serve, said: bytes) -> None:
+    with pytest.raises(Unreadable, match="does not answer with JSON"):
+        fetch_json(serve(WHOLE % (len(said), said)), {})
