@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.replay.workers import JobFailed, Worker, WorkerDied, Workers
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +101,55 @@ def test_idle_workers_end_unless_they_are_kept(workers: Workers) -> None:
     workers.reap(idle_limit_s=0, keep=frozenset({"kept"}))
     assert not psutil.pid_exists(ended.pid)
     assert psutil.pid_exists(kept.pid)
+
+
+def test_one_that_takes_long_to_end_keeps_nobody_waiting(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    tired = workers.take("tired")
+    workers.give_back("tired", tired)
+    ending, may_end, end = threading.Event(), threading.Event(), Worker.end
+
+    def end_late(worker: Worker) -> None:
+        ending.set()
+        may_end.wait(60)
+        end(worker)
+
+    monkeypatch.setattr(Worker, "end", end_late)
+    reaping = threading.Thread(target=workers.reap, args=(0,))
+    reaping.start()
+    try:
+        assert ending.wait(60)
+        workers.give_back("other", workers.take("other"))
+    finally:
+        may_end.set()
+        reaping.join()
+
+
+def test_a_pool_works_in_an_agent_with_many_files_and_a_worker_that_cannot_be_had_costs_none() -> None:
+    """In a process of its own, whose limits are raised and whose folder for temporary files is none."""
+    program = """
+import os, resource, tempfile
+from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard if 0 < hard < 2000 else 2000, hard))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+workers = Workers()
+try:
+    workers.call("k", "json:no_such", {})
+except JobFailed:
+    print("answered")
+workers.close()
+tempfile.tempdir = "/no/such/folder"
+workers, before = Workers(), len(os.listdir("/dev/fd"))
+for _ in range(3):
+    try:
+        workers.take("k")
+    except WorkerDied as error:
+        print(error)
+print(len(os.listdir("/dev/fd")) - before)
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    refused = "a worker process cannot be started: No such file or directory"
+    assert found.stdout.splitlines() == ["answered", *[refused] * 3, "0"], found.stderr
 
 
 def test_a_busy_worker_does_not_outlive_the_agent_even_in_a_call_that_holds_the_gil(tmp_path: Path) -> None:

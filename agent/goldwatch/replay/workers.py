@@ -39,10 +39,10 @@ class Worker:
     """
 
     def __init__(self, python: str = "", path: str = "", modules: Sequence[str] = ()) -> None:
-        ours, theirs = socket.socketpair()
-        lifeline_read, self._lifeline = os.pipe()
         # What runtimes print belongs neither in the agent's log nor lost: the end of it explains a crash.
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the worker
+        ours, theirs = socket.socketpair()
+        lifeline_read, self._lifeline = os.pipe()  # last: nobody would close it if one of the others cannot be had
         inherited = (theirs.fileno(), lifeline_read)
         try:
             self._process = subprocess.Popen(
@@ -95,8 +95,9 @@ class Worker:
 
     def receive(self, timeout_s: float) -> dict[str, Any] | None:
         """Return the next message, or None if none comes within the time. Raises WorkerDied."""
-        readable, _, _ = select.select([self.channel.socket], [], [], max(timeout_s, 0))
-        if not readable:
+        readable = select.poll()  # unlike select, without a limit on descriptors
+        readable.register(self.channel.socket, select.POLLIN)
+        if not readable.poll(1e3 * max(timeout_s, 0)):
             return None
         try:
             return self.channel.receive()[0]
@@ -186,23 +187,27 @@ class Workers:
     def reap(self, idle_limit_s: float = IDLE_LIMIT_S, keep: frozenset[str] = frozenset()) -> None:
         """End all workers that have been idle for longer, except those whose key is in `keep`."""
         oldest = time.monotonic() - idle_limit_s
+        tired: set[Worker] = set()
         with self._lock:
-            for key, workers in self._idle.items():
-                tired = [w for w in workers if key not in keep and w.idle_since_s <= oldest]
+            for key, workers in list(self._idle.items()):
+                tired |= {w for w in workers if key not in keep and w.idle_since_s <= oldest}
                 self._idle[key] = [w for w in workers if w not in tired]
-                for worker in tired:
-                    worker.end()
+                if not self._idle[key]:  # targets come and go
+                    del self._idle[key]
+        for worker in tired:  # without the lock: a process that the kernel cannot end yet is waited for
+            worker.end()
 
     def close(self) -> None:
         """End all workers, the busy ones too: their jobs see WorkerDied, and so does whoever asks for another."""
         with self._lock:
             self._closed = True
-            for worker in [w for workers in self._idle.values() for w in workers]:
-                worker.end()
+            idle = [worker for workers in self._idle.values() for worker in workers]
             self._idle.clear()
             for worker in self._busy:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(worker.pid, signal.SIGKILL)
+        for worker in idle:
+            worker.end()
 
     def call(
         self,
