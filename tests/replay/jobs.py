@@ -21,6 +21,13 @@ class CountingProbe(FakeProbe):
         return Tokens(input=7, output=3)
 
 
+class ForgetfulProbe(CountingProbe):
+    """A language model whose second answer does not say how many tokens it took."""
+
+    def tokens(self, response: Response) -> Tokens:
+        return Tokens() if response.number == 2 else super().tokens(response)
+
+
 class LateProbe(FakeProbe):
     """A model that sends and reads 50 ms late, and knows it; of two answers in three it says what cannot be."""
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import CannotLoad, Context, TensorSpec, Tokens
 from goldwatch.replay import pace, timed
+from goldwatch.replay.asking import Asking
 from goldwatch.replay.columns import Columns, Layout, Phase
+from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.engine import Plan, replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
@@ -162,6 +164,37 @@ def test_a_replay_is_slowed_down_to_its_budget_of_tokens(plan: Plan) -> None:
     assert all(b - a >= 10_000_000 for a, b in pairwise(sent))  # ten tokens each
     result = replayed(replace(plan, load=load))
     assert result.ended == "`tokens_at_most` cannot be kept: the probe counts no tokens"
+
+
+def test_a_connection_that_cannot_be_warmed_up_holds_up_no_other(plan: Plan) -> None:
+    """The first answer of the warm-up says how many tokens it took, the first of the connections' own does not."""
+    load = LoadPlan("offline", in_flight=4, tokens_per_s=1000.0)
+    result = replayed(replace(plan, factory="tests.replay.jobs:ForgetfulProbe", load=load, warmup=1))
+    why = "`tokens_at_most` cannot be kept: an answer does not say how many tokens it took"
+    assert (result.failure, result.ended) == (None, why)
+
+
+def test_where_there_can_be_no_more_threads_those_that_were_started_end(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    started: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    columns = Columns.create(Layout(N, plan.outputs), plan.examples)
+    probe = FakeProbe(FakeProbe.Options(), Context(5.0))
+    probe.open()
+    kept = pace.Pace(plan.load)
+    asking = Asking(probe, {"x": np.zeros((N, 4), np.float32)}, columns, kept, 1)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        Dispatcher(plan.load, asking, columns, kept, concurrent=True, warm=False).run()
+    assert not any(thread.is_alive() for thread in started)
 
 
 def test_waiting_for_a_turn_of_the_warm_up_is_not_hanging(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

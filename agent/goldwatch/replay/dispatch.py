@@ -63,10 +63,16 @@ class Dispatcher:
             return
         with _promptly():
             threads = [threading.Thread(target=self._thread, args=(flight,)) for flight in range(self._threads)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            try:
+                for thread in threads:
+                    thread.start()
+            except RuntimeError:  # there are as many threads as may be: those that were started wait for no more
+                self._ready.abort()
+                raise
+            finally:
+                for thread in threads:
+                    if thread.ident is not None:
+                        thread.join()
         if self._failure is not None:
             raise self._failure
 
@@ -90,8 +96,11 @@ class Dispatcher:
                 self._asking.warm_up(self._left[flight])
             self._ready.wait()
             (self._open if self._load.is_open else self._closed)(flight)
+        except threading.BrokenBarrierError:
+            return
         except BaseException as error:  # raised again by `run`
             self._failure = error
+            self._ready.abort()  # whoever is ready waits for no other any more
 
     def _rows(self) -> Iterator[tuple[int, int]]:
         """Yield the index and first row of each query that is this thread's turn, while it makes sense to go on."""
