@@ -15,6 +15,7 @@ from goldwatch.judgement import (
     Validity,
     Verdict,
 )
+from goldwatch.ledger.ledger import Ledger
 from goldwatch.probe import Description
 
 
@@ -103,3 +104,8 @@ def judgement(**values: Any) -> Judgement:
         "verdicts": (verdict(),),
     }
     return Judgement(**(defaults | values))
+
+
+def fill(ledger: Ledger) -> None:
+    """Leave a ledger no room to grow: SQLite then says what it says on a full disk."""
+    ledger._db.execute("PRAGMA max_page_count = 1").fetchone()

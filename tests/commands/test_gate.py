@@ -130,6 +130,19 @@ def test_a_broken_config_measures_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in result.output
 
 
+def test_config_only_knows_the_monitors(tmp_path: Path) -> None:
+    file = tmp_path / "goldwatch.yaml"
+    target, golden = "{probe: onnx-runtime, file: m.onnx}", "digits"
+    file.write_text(
+        f"targets: {{m: {target}}}\ngolden: {{g: {golden}}}\nwatches: {{w: {{}}}}\nalerts: {{weights: {{wrose: 2}}}}\n"
+    )
+    result = CliRunner().invoke(app, ["check", str(file), "--config-only"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        f"{file}: alerts.weights.wrose: no monitor of this name has a share; there are failing"
+    )
+
+
 def test_config_only_measures_nothing(tmp_path: Path) -> None:
     result = check(tmp_path, "--config-only", model=tmp_path / "missing.onnx")
     assert result.exit_code == 0

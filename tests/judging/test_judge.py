@@ -180,6 +180,7 @@ def test_a_target_that_cannot_be_used_fails_all_its_requests(judged: Scene) -> N
     judgement, _ = judged(outcome=Outcome.NOT_SENT, failure="connection refused")
     assert (judgement.validity, judgement.reasons) == (Validity.INSUFFICIENT, ("connection refused",))
     assert by_monitor(judgement)["failing"].summary.startswith(f"{N} of {N} requests failed (100.00%)")
+    assert judgement.outcomes == {"unreachable": N}  # or the share of failed requests would have nothing to divide by
     assert by_monitor(judgement)["worse"].summary == "not known: connection refused"
     assert judgement.difference is None
     assert judgement.throughput is None

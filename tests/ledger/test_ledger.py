@@ -1,5 +1,6 @@
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from goldwatch.judgement import Severity, Validity
 from goldwatch.ledger.history import History
 from goldwatch.ledger.ledger import Ledger, LedgerError, add_silence, end_silences
 
-from tests.builders import difference, judgement
+from tests.builders import difference, fill, judgement
 
 KEY = ("digits", "served")
 DIGEST = judgement().golden_digest
@@ -92,6 +93,30 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_as_it_is(path: Path) -> No
         Ledger(path)
     assert str(error.value) == f"{path}: not a usable ledger: file is not a database; move it away to start a new one"
     assert path.read_bytes() == b"not a database" * 100
+
+
+def test_a_folder_is_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError) as error:
+        Ledger(tmp_path)
+    assert str(error.value) == f"{tmp_path}: a folder; set `ledger:` to a file"
+    assert not tmp_path.with_name(f"{tmp_path.name}.lock").exists()
+
+
+def test_a_full_disk_is_told_and_what_was_there_stays(path: Path, ledger: Ledger) -> None:
+    ledger.record(judgement(started_at=1.0), {"worse": {"n": 1}})
+    fill(ledger)
+    for write in (
+        lambda: ledger.record(judgement(started_at=2.0), {"worse": {"n": "2" * 100_000}}),
+        lambda: ledger.keep_alert(replace(ALERT, text="it is worse" * 10_000)),
+    ):
+        with pytest.raises(LedgerError) as error:
+            write()
+        told = (
+            f"{path}: cannot be written: database or disk is full; make room there, or set `ledger:` to a file that can"
+        )
+        assert str(error.value) == told
+    assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
+    assert ledger.open_alert(*KEY) is None
 
 
 def test_a_ledger_of_another_format_is_refused(path: Path) -> None:

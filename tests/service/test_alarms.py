@@ -255,6 +255,20 @@ def test_two_watches_of_a_dead_server_call_once_and_the_second_when_the_first_is
     assert (raised.number, raised.calls) == (2, True)
 
 
+def test_an_alert_of_what_is_no_longer_watched_is_closed_and_silences_nobody(desk: Desk) -> None:
+    desk.replay(verdict("failing", State.ALERTING), watch="digits")
+    del desk.assignments["digits"]  # the watch is renamed, and its target still fails
+    second = desk.replay(verdict("failing", State.ALERTING), watch="other").alert
+    assert second is not None
+    assert not second.calls
+    (closed,) = desk.alarms.abandon(desk.assignments.values(), desk.clock.time())
+    assert (closed.number, closed.closed_at) == (1, desk.clock.time())
+    assert desk.alert("digits") is None
+    (raised,) = desk.look()
+    assert (raised.number, raised.calls) == (2, True)
+    assert desk.alarms.abandon(desk.assignments.values(), desk.clock.time()) == []
+
+
 def test_an_alert_names_its_page_and_the_config_that_replays_it(desk: Desk) -> None:
     settled = desk.replay(worse(), difference=difference())
     assert settled.alert is not None

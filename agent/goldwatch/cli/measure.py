@@ -78,13 +78,17 @@ def check(
     """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure."""
     from goldwatch import config as configuration  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
+    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     if config_only:
         try:
             found = configuration.load(config)
             cardinality.check(found)
+            in_force.weights(found)
         except (configuration.ConfigError, cardinality.TooManySeries) as error:
             fail(str(error))
+        except ValueError as error:
+            fail(f"{config}: alerts.{error}")
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
         print(f"{config}: no problems; {counts}")  # noqa: T201

@@ -271,7 +271,7 @@ class _Case:
             validity=validity,
             reasons=reasons,
             description=self.facts.description,  # type: ignore[arg-type] # plain values, on their way into JSON
-            outcomes={o.label: int(self._counts[o]) for o in Outcome if self._counts[o]},
+            outcomes=self._outcomes(),
             errors=self.facts.errors,
             open_s=self.facts.open_s,
             first_request_s=self.facts.first_request_s,
@@ -293,6 +293,18 @@ class _Case:
             footprint=self._footprint,
             live=self._live,
         )
+
+    def _outcomes(self) -> dict[str, int]:
+        """Count the requests by how they ended.
+
+        Those that a target which could not be used at all was never sent are unreachable: *failing* counts them as
+        failed, and a dead server must not look like one that nobody asked.
+        """
+        counts = self._counts.copy()
+        if self.facts.failure is not None:
+            counts[Outcome.UNREACHABLE] += counts[Outcome.NOT_SENT]
+            counts[Outcome.NOT_SENT] = 0
+        return {o.label: int(counts[o]) for o in Outcome if counts[o]}
 
     def _checks(self) -> tuple[Check, ...]:
         found = [referee.repeats(self.facts.pairs_s)] if self.facts.pairs_s else []

@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,8 @@ class Ledger(History):
 
     def __init__(self, path: Path) -> None:
         """Open or create the ledger. Raises LedgerError."""
+        if path.is_dir():
+            raise LedgerError(f"{path}: a folder; set `ledger:` to a file")
         try:
             self._guard = path.with_name(path.name + ".lock").open("w")
         except OSError as error:
@@ -117,6 +119,8 @@ class Ledger(History):
             self._guard.close()
             if isinstance(error, LedgerError):
                 raise
+            if _is_unwritable(error):
+                raise _unwritable(path, error) from None
             raise LedgerError(f"{path}: not a usable ledger: {error}; move it away to start a new one") from None
 
     def close(self) -> None:
@@ -134,14 +138,14 @@ class Ledger(History):
         observed: Mapping[str, Any] | None = None,
         circumstances: Mapping[str, str] | None = None,
     ) -> None:
-        """Write what follows from one replay, all of it or nothing.
+        """Write what follows from one replay, all of it or nothing. Raises LedgerError, as all that writes.
 
         `states` maps a monitor to its JSON-able state, `observed` is what a backtest needs of the replay, and
         `circumstances` what is known now of what might explain a change.
         """
         j = judgement
         seen = None if observed is None else _json(observed)
-        with self._lock, self._db:
+        with self._writing():
             self._db.execute("DELETE FROM replays WHERE started_at < ?", (j.started_at - _KEPT_S,))
             self._db.execute("DELETE FROM silences WHERE ends_at < ?", (j.started_at - _KEPT_S,))
             row = (j.watch, j.target, j.started_at, j.validity, _dump(j), seen)
@@ -162,12 +166,12 @@ class Ledger(History):
 
     def keep_alert(self, alert: Alert) -> None:
         """Write an alert that follows from no replay: from its absence, or from the end of a silence."""
-        with self._lock, self._db:
+        with self._writing():
             self._keep(alert)
 
     def charge(self, charges: Iterable[Charge]) -> list[int]:
         """Write charges before what they are for begins, and return their numbers."""
-        with self._lock, self._db:
+        with self._writing():
             found = []
             for c in charges:
                 old = "DELETE FROM charges WHERE NOT measuring AND ended_at < ?"
@@ -185,7 +189,7 @@ class Ledger(History):
 
         What had no price before, of the same watch, target and golden set, is given that of `joules_each`, if any.
         """
-        with self._lock, self._db:
+        with self._writing():
             for number, c in settled.items():
                 row = (c.ended_at, c.examples, c.joules, c.priced, number)
                 sql = "UPDATE charges SET ended_at = ?, examples = ?, joules = ?, priced = ? WHERE id = ?"
@@ -197,6 +201,17 @@ class Ledger(History):
                     " AND watch = ?2 AND target = ?3 AND golden_digest = ?4",
                     about,
                 )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keep all that is written within, or nothing. Raises LedgerError where the file cannot be written."""
+        try:
+            with self._lock, self._db:
+                yield
+        except sqlite3.OperationalError as error:
+            if _is_unwritable(error):
+                raise _unwritable(self._path, error) from None
+            raise
 
     def _keep(self, alert: Alert) -> None:
         told = None if alert.explanation is None else _json(alert.explanation.to_json())
@@ -250,6 +265,16 @@ def forget(path: Path, monitor: str, watch: str, target: str) -> bool:
             return db.execute(sql, (monitor, watch, target)).rowcount > 0
     except sqlite3.Error as error:
         raise LedgerError(f"{path}: cannot be written: {error}") from None
+
+
+def _is_unwritable(error: sqlite3.Error) -> bool:
+    """Say whether it is the disk or its rights that an error is about, and not what the file holds."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
+
+def _unwritable(path: Path, error: sqlite3.Error) -> LedgerError:
+    return LedgerError(f"{path}: cannot be written: {error}; make room there, or set `ledger:` to a file that can")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -160,12 +160,12 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
     """
     pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
     kinds_of = {w.name: _kinds(w, golden[w.golden]) for w in config.watches.values()}
-    weighted = _weights(config)
+    weighted = weights(config)
     sharers: dict[str, dict[str, float]] = {}
     for watch, target in pairs:
         shares = {_share(watch, kind): weighted.get(kind.name, 1.0) for kind in kinds_of[watch.name] if kind.spends}
         sharers.setdefault(target.name, {}).update(shares)
-    budgets = {name: Budget(config.alerts.false_alarms_per_year, weights) for name, weights in sharers.items()}
+    budgets = {name: Budget(config.alerts.false_alarms_per_year, shares) for name, shares in sharers.items()}
     try:
         settings = [_settings(w, kinds_of[w.name], budgets[t.name], config.energy) for w, t in pairs]
     except ValueError as error:
@@ -174,7 +174,8 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
     return [Assignment(w, t, golden[w.golden], s, energy) for (w, t), s in zip(pairs, settings, strict=True)]
 
 
-def _weights(config: Config) -> Mapping[str, float]:
+def weights(config: Config) -> Mapping[str, float]:
+    """Return what the monitors weigh in the budget. Raises ValueError for a name of no monitor that has a share."""
     spending = [kind.name for kind in KINDS if kind.spends]
     for name in config.alerts.weights:
         if name not in spending:

@@ -97,6 +97,19 @@ class Alarms:
                     found.append(settled)
         return found
 
+    def abandon(self, assignments: Iterable[Assignment], now: float) -> list[Alert]:
+        """Close the alerts of what the config no longer watches, and return them.
+
+        Nobody would ever see these recover, and an open one silences others about the same cause.
+        """
+        watched = {assignment.key for assignment in assignments}
+        with self.lock:
+            gone = [alert for alert in self._ledger.open_alerts() if (alert.watch, alert.target) not in watched]
+            closed = [replace(alert, closed_at=now) for alert in gone]
+            for alert in closed:
+                self._ledger.keep_alert(alert)
+        return closed
+
     def _settle_nothing(
         self, assignment: Assignment, config: Config, before: Alert | None, verdict: Verdict | None, now: float
     ) -> Settled:

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from goldwatch.alerting.alert import Alert
@@ -20,8 +20,8 @@ from goldwatch.energy.allowance import in_words
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.measurement import Measurement, exemplars
-from goldwatch.judgement import Judgement, Passed, Validity
-from goldwatch.ledger.ledger import Ledger
+from goldwatch.judgement import Judgement, Passed, State, Validity
+from goldwatch.ledger.ledger import Ledger, LedgerError
 from goldwatch.monitor.kinds import SILENT
 from goldwatch.pipeline.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.pipeline.in_force import Assignment
@@ -177,8 +177,14 @@ class Runner:
         every_s = _REFEREE_OF_TOKENS_EVERY_S if assignment.golden.tokens else _REFEREE_EVERY_S
         return time.monotonic() - self._refereed_s.get(assignment.key, -math.inf) >= every_s
 
-    def look(self, assignments: Iterable[Assignment], config: Config, now: float) -> None:
-        """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe."""
+    def look(self, assignments: Collection[Assignment], config: Config, now: float) -> None:
+        """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe.
+
+        Alerts of what is no longer among the assignments are closed. Raises LedgerError.
+        """
+        for alert in self._alarms.abandon(assignments, now):
+            where = {"watch": alert.watch, "target": alert.target, "alert": alert.number}
+            log.warning("alert closed", extra=where | {"reason": "the config no longer watches this"})
         for settled in self._alarms.look(assignments, config, now):
             judgement = settled.judgement
             _log_alert(settled, refused={}, span={})
@@ -189,9 +195,13 @@ class Runner:
             settled = self._alarms.settle(assignment, self._with_verdicts(judged.judgement), config)
             judgement, alert = settled.judgement, settled.alert
             changed = alert if alert != settled.before else None
-            self._ledger.record(
-                judgement, judged.states, changed, settled.events, judged.observed, settled.circumstances
-            )
+            try:
+                self._ledger.record(
+                    judgement, judged.states, changed, settled.events, judged.observed, settled.circumstances
+                )
+            except LedgerError as error:
+                self._unkept(judgement, str(error))
+                raise
         _log(settled, judged.refused, _span(judged.traced, config))
         limit_s = assignment.settings.get("latency_limit_s")
         found = measurement.of_judgement(judgement, limit_s, exemplars(judged.traced))
@@ -201,6 +211,11 @@ class Runner:
             self._illustrate(alert, assignment)
         if self._observer is not None:
             self._observer(assignment, judgement, alert)
+
+    def _unkept(self, judgement: Judgement, why: str) -> None:
+        """Say that nothing is known now: evidence that cannot be kept does not accumulate."""
+        unknown = [replace(v, state=State.UNKNOWN, summary=f"not known: {why}") for v in judgement.verdicts]
+        self._exports.publish(measurement.of_verdicts(replace(judgement, verdicts=tuple(unknown))))
 
     def _follow(self, assignment: Assignment, judgement: Judgement, traced: Traced | None) -> None:
         """Tell exporters that can of each request."""

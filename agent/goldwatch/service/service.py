@@ -293,6 +293,10 @@ class Service:
             if self._may_replay():
                 tick = partial(self._runner.tick, assignment, config, turn.due_at, alone=turn.alone)
                 later_s = await loop.run_in_executor(self._replays, tick)
+        except LedgerError as error:
+            watch, target = key
+            log.error("what a replay found is lost", extra={"watch": watch, "target": target, "reason": str(error)})  # noqa: TRY400
+            self._exports.publish(measurement.of_skip(watch, target, reason="internal_error"))
         except Exception:
             if not self._stopping.is_set():
                 watch, target = key
@@ -321,7 +325,10 @@ class Service:
         """Notice what does not happen: watches without a valid replay, and silences that have ended."""
         if self._runner is not None and self._in_force is not None and self._may_replay():
             wanted = self._in_force
-            await asyncio.to_thread(self._runner.look, wanted.assignments, wanted.config, time.time())
+            try:
+                await asyncio.to_thread(self._runner.look, wanted.assignments, wanted.config, time.time())
+            except LedgerError as error:
+                log.error("alerts cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - it is about the disk
 
     async def _sweep(self) -> None:
         """Delete fetched golden sets that no config names any more."""

@@ -10,7 +10,8 @@ REQUESTS = Metric(
     Kind.COUNTER,
     "{request}",
     (*WATCH, "outcome"),
-    "Requests of replays by how they ended; not_sent are those that a replay cut short had still to send.",
+    "Requests of replays by how they ended; not_sent are those that a replay cut short had still to send. Where the "
+    "target could not be opened, all are unreachable.",
 )
 REQUEST_LATENCY = Metric(
     "goldwatch_request_latency_seconds",
