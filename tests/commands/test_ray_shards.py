@@ -14,6 +14,7 @@ from goldwatch.config.busy import Busy
 from goldwatch.judgement import Validity
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import judge, plan_of
+from goldwatch.replay.disturbances import Found
 from goldwatch.replay.engine import Plan
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.workers import Workers
@@ -23,14 +24,15 @@ pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).parents[2] / "examples/digits.yaml"
 
 
-@given(st.integers(1, 10_000), st.integers(1, 200))
-def test_every_example_is_in_one_shard_and_no_shard_is_much_larger(examples: int, shards: int) -> None:
-    parts = split(examples, shards)
+@given(st.integers(1, 10_000), st.integers(1, 200), st.integers(1, 40))
+def test_every_query_is_in_one_shard_and_no_shard_is_much_larger(examples: int, shards: int, samples: int) -> None:
+    parts = split(examples, shards, samples)
     assert [i for part in parts for i in part] == list(range(examples))
-    sizes = {len(part) for part in parts}
+    assert all(part.start % samples == 0 for part in parts)  # the requests are those of one replay of all examples
+    sizes = {-(-len(part) // samples) for part in parts}
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 1
-    assert len(parts) == min(shards, examples)
+    assert len(parts) == min(shards, -(-examples // samples))
 
 
 @given(st.integers(1, 200), st.floats(0.01, 1e4), st.none() | st.floats(0.01, 1e4))
@@ -100,7 +102,27 @@ def test_failures_add_up_and_what_differs_between_shards_is_told() -> None:
     first, second = (run_shard(dataclasses.replace(plan, examples=part)) for part in split(600, 2))
     first["errors"], second["errors"] = {"no": 1, "other": 1}, {"no": 2}
     second["description"] = dataclasses.replace(second["description"], version="another")
+    first["disturbances"] = Found(2.0, None, 0.5, 0.25, 1.0)
+    second["disturbances"] = Found(3.0, 0.5, 0.0, 0.0, 2.0)
     result = merged(plan, [first, second], 1.8e9, 1.0)
+    assert result.disturbances == Found(5.0, 0.5, 0.5, 0.25, 3.0)
     assert dict(result.errors) == {"no": 3, "other": 1}
     assert (result.ended or "").startswith("the shards met different models")
     result.columns.close()
+
+
+def test_a_rollout_within_one_of_the_shards_is_told() -> None:
+    workers = Workers()
+    try:
+        (assignment,) = prepare(EXAMPLE, workers).assignments
+        plan = dataclasses.replace(plan_of(assignment), options=dict(assignment.target.options))
+        parts = [run_shard(dataclasses.replace(plan, examples=part)) for part in split(600, 3)]
+        for part, version in zip(parts, "112", strict=True):
+            part["described_after"] = dataclasses.replace(part["description"], version=version)
+        result = merged(plan, parts, 1.8e9, 1.0)
+        judgement = judge(assignment, result, workers, {}).judgement
+        result.columns.close()
+    finally:
+        workers.close()
+    assert judgement.validity is Validity.INVALID
+    assert judgement.reasons == ("the target changed during the replay: version 1 -> 2",)

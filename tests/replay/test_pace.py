@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,7 @@ from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.engine import Plan, replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.repeats import ask_twice
 from goldwatch.replay.workers import Workers
 from goldwatch.testing.probe import FakeProbe
 
@@ -211,6 +213,33 @@ def test_waiting_for_a_turn_of_the_warm_up_is_not_hanging(plan: Plan, monkeypatc
     inputs = {"x": np.zeros((N, 4), np.float32)}
     timed._warm_up(probe, inputs, columns, 3, pace.Pace(LoadPlan(most_per_s=0.01)), lambda _: None)
     assert [b - a for a, b in pairwise(waited)] == [100_000_000_000] * 2
+    columns.close()
+
+
+def test_warm_up_and_pairs_send_nothing_while_the_target_has_no_room(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = Columns.create(Layout(N, plan.outputs), plan.examples)
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        columns.hold(on=len(naps) % 3 != 0)
+
+    class Sending(FakeProbe):
+        def predict(self, request: Any) -> Any:
+            assert not columns.held
+            columns.hold(on=True)
+            return super().predict(request)
+
+    monkeypatch.setattr(time, "sleep", nap)
+    probe = Sending(FakeProbe.Options(), Context(5.0))
+    probe.open()
+    inputs, kept = {"x": np.ones((N, 4), np.float32)}, pace.Pace(LoadPlan())
+    timed._warm_up(probe, inputs, columns, 3, kept, lambda _: None)
+    assert len(naps) == 2 * 3  # before the second and the third
+    columns.hold(on=False)
+    assert ask_twice(probe, inputs, columns, 5, kept, np.random.default_rng(0)) == []  # there was room for one request
     columns.close()
 
 

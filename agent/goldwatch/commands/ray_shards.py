@@ -6,8 +6,10 @@ Its columns come back whole, so that the judge sees every example as if it had b
 
 from __future__ import annotations
 
+import math
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -16,7 +18,9 @@ from goldwatch.config.busy import Busy
 from goldwatch.pipeline.in_force import Assignment, CannotStart
 from goldwatch.pipeline.pipeline import considerate, plan_of
 from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.disturbances import Found
 from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.workers import Workers
 
 _OUR_OWN = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -56,10 +60,15 @@ def replay(assignment: Assignment, shards: int) -> Replay:
     return merged(whole, parts, at, time.monotonic() - began)
 
 
-def split(examples: int, shards: int) -> list[range]:
-    """Return that many ranges of examples (fewer if there are too few), of sizes that differ by one at most."""
-    count = max(1, min(shards, examples))
-    return [range(a, b) for a, b in pairwise(examples * i // count for i in range(count + 1))]
+def split(examples: int, shards: int, samples: int = 1) -> list[range]:
+    """Return that many ranges of examples, fewer if there are too few.
+
+    Their queries, each of so many `samples`, are those of the whole; the numbers of these differ by one at most.
+    """
+    queries = LoadPlan(samples=samples).queries(examples)
+    count = max(1, min(shards, queries))
+    ends = [min(queries * i // count * samples, examples) for i in range(count + 1)]
+    return [range(a, b) for a, b in pairwise(ends)]
 
 
 def shared(whole: Plan, shards: int) -> list[Plan]:
@@ -68,7 +77,7 @@ def shared(whole: Plan, shards: int) -> list[Plan]:
     Poisson arrivals of several at a share of the rate are, together, Poisson arrivals at the rate. The budget of CPU is
     that of one worker, and so each has it.
     """
-    parts = split(len(whole.examples), shards)
+    parts = split(len(whole.examples), shards, whole.load.samples)
     load, count = whole.load, len(parts)
     share = replace(
         load,
@@ -95,7 +104,10 @@ def run_shard(plan: Plan, busy: Busy | None = None) -> dict[str, Any]:
         found.columns.close()
     finally:
         workers.close()
-    kept = ("description", "open_s", "first_request_s", "failure", "given_up", "ended", "restarts")
+    kept = (
+        *("description", "described_after", "disturbances", "open_s", "first_request_s"),
+        *("failure", "given_up", "ended", "restarts"),
+    )
     facts = {name: getattr(found, name) for name in kept}
     return facts | {"errors": dict(found.errors), "columns": columns, "clock_ns": clock_ns}
 
@@ -114,6 +126,10 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
     found = Replay(columns, started_at, duration_s=duration_s, samples=plan.load.samples, open_load=plan.load.is_open)
     described = [part["description"] for part in parts if part["description"] is not None]
     found.description = described[0] if described else None
+    again = [part["described_after"] for part in parts if part["described_after"] is not None]
+    same = found.description if again else None
+    found.described_after = next((after for after in again if after != found.description), same)
+    found.disturbances = _added([part["disturbances"] for part in parts])
     found.open_s = _most(parts, "open_s")
     found.first_request_s = _most(parts, "first_request_s")
     found.failure = _first(parts, "failure")
@@ -125,6 +141,22 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
     if any(other != described[0] for other in described):
         found.ended = found.ended or "the shards met different models: the target says other things of itself to each"
     return found
+
+
+def _added(found: list[Found]) -> Found:
+    """Add up what disturbed the shards, and for how long they were replayed: shares are those of all of them."""
+    return Found(
+        seconds=math.fsum(each.seconds for each in found),
+        throttled_s=_sum_of_told(each.throttled_s for each in found),
+        memory_stalled_s=_sum_of_told(each.memory_stalled_s for each in found),
+        collecting_s=math.fsum(each.collecting_s for each in found),
+        cpu_s=math.fsum(each.cpu_s for each in found),
+    )
+
+
+def _sum_of_told(values: Iterable[float | None]) -> float | None:
+    told = [value for value in values if value is not None]
+    return math.fsum(told) if told else None
 
 
 def _first(parts: list[dict[str, Any]], name: str) -> str | None:

@@ -17,11 +17,10 @@ from itertools import count
 from goldwatch.replay.asking import Asking, clock_ns
 from goldwatch.replay.columns import Columns, Phase
 from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.pace import Pace, sleep_until
+from goldwatch.replay.pace import HELD_NAP_S, Pace, sleep_until
 from goldwatch.replay.stream import Stream
 
 _NAP_NS = 100_000_000
-_HELD_NAP_S = 0.02
 _LEAD_NS = 20_000_000
 """The first query of an open load is due so long after the start, so that all threads are ready for it."""
 
@@ -112,7 +111,7 @@ class Dispatcher:
 
     def _wait_while_held(self) -> None:
         while self._columns.held:  # the target has no room just now; an open load is ended instead
-            time.sleep(_HELD_NAP_S)
+            time.sleep(HELD_NAP_S)
 
     def _closed(self, flight: int) -> None:
         columns, asking = self._columns, self._asking

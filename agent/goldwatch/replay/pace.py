@@ -14,6 +14,9 @@ from goldwatch.replay.load import LoadPlan
 _SPIN_NS = 150_000
 """So long before the time, sleeping is over: the kernel may wake a thread so much too late."""
 
+HELD_NAP_S = 0.02
+"""Who is held looks so often whether there is room again."""
+
 _SECOND_NS = 1_000_000_000
 
 
@@ -66,7 +69,13 @@ class Pace:
             sleep_until(self.book())
 
     def wait_warming_up(self, columns: Columns) -> None:
-        """Return when it is the caller's turn; the agent is told of that time first, since waiting is not hanging."""
+        """Return when the target has room and it is the caller's turn.
+
+        The agent is told of that time first, since waiting is not hanging.
+        """
+        while columns.held:
+            columns.progress(Phase.WARMING_UP, clock_ns())
+            time.sleep(HELD_NAP_S)
         turn_ns = self.book()
         columns.progress(Phase.WARMING_UP, turn_ns)
         sleep_until(turn_ns)

@@ -27,8 +27,8 @@ def ask_twice(
 ) -> list[tuple[int, int]]:
     """Return the latencies in nanoseconds of the first and the second request of each pair.
 
-    `pairs` examples are spread evenly over the replay's. Nothing comes of one that fails, or cannot be altered. Raises
-    what the probe raises while it encodes.
+    `pairs` examples are spread evenly over the replay's. Nothing comes of one that fails, or cannot be altered, and of
+    those that are left once the target has no room. Raises what the probe raises while it encodes.
     """
     rows, times = columns.layout.rows, times_of(probe)
     found: list[tuple[int, int]] = []
@@ -39,6 +39,8 @@ def ask_twice(
         request = probe.encode(new)
         taken = []
         for _ in range(2):
+            if columns.held:
+                return found
             pace.wait()
             columns.begin(0, row, clock_ns())  # of a row that has its outcome: losing this request changes nothing
             sent_ns = clock_ns()
