@@ -14,7 +14,7 @@ helm = pytest.importorskip("helm_python", reason="helm-python-sdk is not install
 
 from goldwatch.config import load  # noqa: E402
 
-from tests.chart.rendered import BASE, CHART, breaches, of_kind, pod_specs, render, validate  # noqa: E402
+from tests.chart.rendered import BASE, CHART, CONFIG, breaches, of_kind, pod_specs, render, validate  # noqa: E402
 
 SHIPPED = CHART.parents[1] / "dashboards"
 EVERYTHING: dict[str, Any] = {
@@ -124,6 +124,22 @@ def test_only_the_energy_counters_of_the_node_break_it() -> None:
         (BASE | {"golden": [{"name": "A", "configMap": "a"}]}, "at '/golden/0/name'"),
         (BASE | {"env": [{"name": "A"}]}, "at '/env/0': missing property 'value'"),
         (BASE | {"standalone": {"replicas": 0}}, "at '/standalone/replicas': minimum: got 0, want 1"),
+        (
+            BASE | {"standalone": {"replicas": 2, "persistence": {"enabled": True}}},
+            "at '/standalone/replicas': maximum: got 2, want 1",
+        ),
+        (
+            BASE | {"webhook": {"enabled": True, "certManager": {"enabled": True}}},
+            "at '/webhook/certManager/issuer': minLength: got 0, want 1",
+        ),
+        (
+            BASE | {"config": CONFIG | {"exporters": {"prometheus": {"listen": "127.0.0.1:9870"}}}},
+            'config.exporters.prometheus.listen is "127.0.0.1:9870", but the probes of the pod ask port 9870',
+        ),
+        (
+            BASE | {"port": 9999, "config": CONFIG | {"exporters": {"prometheus": {"listen": ":9870"}}}},
+            'is ":9870", but the probes of the pod ask port 9999 on all its addresses; leave it out, and write `port`',
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(values: dict[str, Any], says: str) -> None:
@@ -319,6 +335,36 @@ def test_the_network_policy_lets_in_scrapes_and_nothing_else() -> None:
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert policy["spec"]["ingress"] == [{"ports": [{"port": "goldwatch", "protocol": "TCP"}]}]
     assert policy["spec"]["egress"] == [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}]
+
+
+def test_where_scrapers_are_named_the_pods_of_the_release_may_still_ask() -> None:
+    values = BASE | {"networkPolicy": EVERYTHING["networkPolicy"], "operator": {"enabled": True}}
+    manifests = render(values)
+    (policy,) = of_kind(manifests, "NetworkPolicy")
+    named, ours = policy["spec"]["ingress"][0]["from"]
+    assert named == EVERYTHING["networkPolicy"]["scrapers"][0]
+    wanted = ours["podSelector"]["matchLabels"].items()
+    (ready,) = of_kind(manifests, "Pod")
+    (operator,) = [m for m in of_kind(manifests, "Deployment") if m["metadata"]["name"].endswith("-operator")]
+    for metadata in (ready["metadata"], operator["spec"]["template"]["metadata"]):
+        assert wanted <= metadata["labels"].items()
+
+
+def test_the_ledger_of_a_pod_may_take_what_its_volume_would_have() -> None:
+    (pod, _) = pod_specs(render(BASE))[::-1]
+    state = next(volume for volume in pod["volumes"] if volume["name"] == "goldwatch-state")
+    size = yaml.safe_load((CHART / "values.yaml").read_text())["standalone"]["persistence"]["size"]
+    assert state["emptyDir"] == {"sizeLimit": size}
+
+
+def test_a_sidecar_can_read_its_secrets_whatever_the_group_of_the_pod(parent: Path) -> None:
+    (pod,) = pod_specs(render({"goldwatch": {"secrets": [{"name": "fraud"}]}}, parent))
+    (volume,) = [v for v in pod["volumes"] if v["name"] == "secret-fraud"]
+    assert volume["secret"] == {"secretName": "fraud", "defaultMode": 0o444}
+    mounts = {
+        c["name"]: {m["name"] for m in c.get("volumeMounts", [])} for c in (*pod["initContainers"], *pod["containers"])
+    }
+    assert [name for name, mounted in mounts.items() if "secret-fraud" in mounted] == ["goldwatch"]
 
 
 def test_secrets_are_references() -> None:

@@ -224,6 +224,19 @@ def test_nobody_there_is_one_clear_error() -> None:
     assert TOKEN not in told
 
 
+def test_an_address_that_is_none_and_a_broken_ledger_are_clear_errors(tmp_path: Path) -> None:
+    nowhere = Grafana()
+    nowhere.url = "grafana.example"
+    told = '"grafana.example" is not the address of a Grafana; write http://HOST:PORT as --url or GRAFANA_URL\n'
+    assert push(nowhere, "--yes") == (2, told)
+    (tmp_path / "goldwatch.db").write_text("not a database")
+    config = tmp_path / "goldwatch.yaml"
+    config.write_text("targets: {m: {probe: onnx-runtime, file: m.onnx}}\ngolden: {g: g}\nwatches: {w: {}}\n")
+    found = CliRunner().invoke(app, ["dashboards", "push", str(config)])
+    assert found.exit_code == 2
+    assert found.stderr == f"{tmp_path}/goldwatch.db: not a usable ledger: file is not a database\n"
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grafana_client", None)
     with pytest.raises(grafana.CannotPush, match=r"pip install 'goldwatch\[grafana\]'"):

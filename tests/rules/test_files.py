@@ -147,6 +147,13 @@ def test_a_label_that_is_none_is_refused() -> None:
     assert '--label "team" is not NAME=VALUE, such as team=fraud' in found.output
 
 
+@pytest.mark.parametrize("name", ["severity", "model", "watch", "target", "alertname"])
+def test_a_label_that_alerts_are_routed_by_is_not_replaced(name: str) -> None:
+    found = CliRunner().invoke(app, ["rules", str(ROOT / "examples/digits.yaml"), "--label", f"{name}=page"])
+    assert found.exit_code == 2
+    assert f'--label "{name}=page": the alerts say {name} themselves; take another name' in found.output
+
+
 def test_the_generator_writes_what_is_committed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "goldwatch.rules", str(tmp_path)], check=True, timeout=60)
     for path in tmp_path.iterdir():

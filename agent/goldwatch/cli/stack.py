@@ -22,6 +22,10 @@ Runbooks = Annotated[str, typer.Option(help="Address of the folder of runbooks; 
 Datasource = Annotated[str, typer.Option(help="The uid of the Prometheus that Grafana asks.")]
 
 
+_OUR_LABELS = frozenset({"alertname", "severity", "model", "watch", "target"})
+"""What alerts are routed by: with one value for all of them, pages would go where tickets go."""
+
+
 class RulesFormat(StrEnum):
     """What `goldwatch rules` prints."""
 
@@ -57,6 +61,8 @@ def _labels(written: list[str]) -> dict[str, str]:
     for name, equals, value in pairs:
         if not (equals and value and name.isidentifier() and name.isascii()):
             fail(f'--label "{name}{equals}{value}" is not NAME=VALUE, such as team=fraud')
+        if name in _OUR_LABELS:
+            fail(f'--label "{name}={value}": the alerts say {name} themselves; take another name')
     return {name: value for name, _, value in pairs}
 
 
@@ -85,6 +91,7 @@ def push(
     """
     from goldwatch.commands import grafana  # noqa: PLC0415
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.ledger.history import LedgerError  # noqa: PLC0415
     from goldwatch.rules import Options, grafana_groups, scope_of  # noqa: PLC0415
 
     try:
@@ -100,7 +107,7 @@ def push(
         if changes and not dry_run and (yes or typer.confirm("Make them?")):
             grafana.apply(changes)
             print("made")  # noqa: T201
-    except (ConfigError, grafana.CannotPush) as error:
+    except (ConfigError, LedgerError, grafana.CannotPush) as error:
         fail(str(error))
 
 

@@ -76,7 +76,10 @@ async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: in
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    try:
+        tls.load_cert_chain(certificate, key)
+    except OSError as error:  # it names no file
+        raise OSError(f"{certificate} and {key}: not a certificate and its key in PEM: {error}") from None
     async with contextlib.AsyncExitStack() as ending:
         api = None
         with contextlib.suppress(NotInCluster):

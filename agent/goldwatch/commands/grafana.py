@@ -59,7 +59,9 @@ def shipped(folder: str) -> Path:
 
 
 def connect(url: str, token: str) -> Api:
-    """Return a client. Raises CannotPush if the package is missing."""
+    """Return a client. Raises CannotPush if the package is missing, or the address is none."""
+    if not url.startswith(("http://", "https://")):
+        raise CannotPush(f'"{url}" is not the address of a Grafana; write http://HOST:PORT as --url or GRAFANA_URL')
     try:
         from grafana_client import GrafanaApi, TokenAuth  # noqa: PLC0415 - an extra
     except ImportError as error:

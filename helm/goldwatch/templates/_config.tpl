@@ -6,7 +6,12 @@
       "renew_deadline" .Values.lease.renewDeadline "retry_period" .Values.lease.retryPeriod }}
 {{- $_ := set $config "cluster" (merge (deepCopy (default dict $config.cluster)) (dict "lease" $lease)) }}
 {{- end }}
-{{- $listen := dict "listen" (printf ":%d" (int .Values.port)) }}
+{{- $written := (default dict (default dict $config.exporters).prometheus).listen | default "" }}
+{{- $port := int .Values.port }}
+{{- if and $written (not (has $written (list (printf ":%d" $port) (printf "0.0.0.0:%d" $port) (printf "[::]:%d" $port)))) }}
+{{- fail (printf "config.exporters.prometheus.listen is %q, but the probes of the pod ask port %d on all its addresses; leave it out, and write `port`" $written $port) }}
+{{- end }}
+{{- $listen := dict "listen" (printf ":%d" $port) }}
 {{- $config = merge $config (dict "exporters" (dict "prometheus" $listen)) }}
 {{- toYaml $config }}
 {{- end }}

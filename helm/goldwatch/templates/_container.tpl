@@ -83,13 +83,14 @@ volumeMounts:
 
 {{- define "goldwatch.volumes" -}}
 {{- $values := .root.Values -}}
+{{- $standalone := default false .standalone -}}
 - name: goldwatch-config
   configMap: {name: {{ .config | quote }}, optional: {{ not .standalone }}}
 - name: goldwatch-state
   {{- if .claim }}
   persistentVolumeClaim: {claimName: {{ .claim | quote }}}
   {{- else }}
-  emptyDir: {sizeLimit: 1Gi}
+  emptyDir: {sizeLimit: {{ $standalone | ternary $values.standalone.persistence.size "1Gi" | quote }}}
   {{- end }}
 - name: goldwatch-tmp
   emptyDir: {sizeLimit: 1Gi}
@@ -103,9 +104,12 @@ volumeMounts:
   image: {reference: {{ .image | quote }}, pullPolicy: IfNotPresent}
   {{- end }}
 {{- end }}
+{{- /* 0440 in our own pod, whose fsGroup is the agent's. The pod of a model server has another or none, so there it is
+0444, or the agent could not read it; nobody else mounts the volume. */ -}}
+{{- $mode := $standalone | ternary 288 292 }}
 {{- range $values.secrets }}
 - name: {{ printf "secret-%s" .name }}
-  secret: {secretName: {{ .name | quote }}, defaultMode: 288}
+  secret: {secretName: {{ .name | quote }}, defaultMode: {{ $mode }}}
 {{- end }}
 {{- if $values.access.rapl.enabled }}
 - name: goldwatch-rapl
