@@ -22,8 +22,8 @@ GOLDEN = Path(__file__).parents[1] / "agent/goldwatch/demo/digits/golden"
 class Digits(ThreadingHTTPServer):
     """Answers one request after the other, each in `service_s`: that many a second at the very most.
 
-    Every `wrong`th answer is of another class, every `failing`th is an error. After `busy_after` answers its page of
-    metrics says that ten requests are pending, before that none.
+    An image that is not of the set may be any digit. Every `wrong`th answer is of another class, every `failing`th is
+    an error. After `busy_after` answers its page of metrics says that ten requests are pending, before that none.
     """
 
     daemon_threads = True
@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(server.service_s)
             server.answered += 1
             number = server.answered
-        answer = server.known[image.tobytes()]
+        answer = server.known.get(image.tobytes(), np.full(10, 0.1, np.float32))
         if server.wrong and number % server.wrong == 0:
             answer = np.roll(answer, 1)
         failed = server.failing and number % server.failing == 0

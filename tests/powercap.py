@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -42,6 +43,19 @@ class Processor:
             joules, last = joules + self.watts * (now - last), now
             new.write_text(str(int(joules * 1e6) % self._range_uj))
             new.replace(counter)
+
+
+def environment(folder: Path, processor: Processor) -> dict[str, str]:
+    """Return the environment of Python processes that find the processor, as `steady` has it, on their machine."""
+    site = folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "from pathlib import Path\n"
+        "from goldwatch.energy import attribution, rapl\n"
+        "from goldwatch.pipeline import metering\n"
+        f"rapl.TREE, attribution.COARSEST, metering._SETTLE_S = Path({str(processor.tree)!r}), 10.0, 0.1\n"
+    )
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
 
 
 @contextlib.contextmanager

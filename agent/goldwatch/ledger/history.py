@@ -159,6 +159,26 @@ class History:
         )
         return float(rows[0]["started_at"]) if rows else None
 
+    def last_metered_at(self, watch: str, target: str, since: float) -> float | None:
+        """Return when the newest replay after which energy was measured, or could not be, started, after `since`."""
+        return self._last_at(
+            watch, target, since, "coalesce(json_extract(j, '$.energy'), json_extract(j, '$.energy_missing')) != ''"
+        )
+
+    def last_asked_twice_at(self, watch: str, target: str, since: float) -> float | None:
+        """Return when the newest replay after which examples were asked for twice started, after `since`."""
+        names = "SELECT json_extract(value, '$.name') FROM json_each(j, '$.checks')"
+        return self._last_at(watch, target, since, f"'repeats' IN ({names})")
+
+    def _last_at(self, watch: str, target: str, since: float, where: str) -> float | None:
+        """Return when the newest replay started whose judgement, `j`, is as `where` says."""
+        sql = (
+            "SELECT max(started_at) AS at FROM (SELECT started_at, judgement AS j FROM replays"  # noqa: S608 - it is ours
+            f" WHERE watch = ? AND target = ? AND started_at > ?) WHERE {where}"
+        )
+        (found,) = self._all(sql, watch, target, since)
+        return None if found["at"] is None else float(found["at"])
+
     def replays(self, watch: str, target: str) -> Iterator[tuple[Judgement, dict[str, Any] | None]]:
         """Yield each replay that is kept, oldest first, with what was observed in it, where that was kept too."""
         sql = "SELECT judgement, observed FROM replays WHERE watch = ? AND target = ? ORDER BY started_at, id"
@@ -180,6 +200,12 @@ class History:
         )
         rows = self._all(sql, watch, target, golden_digest)
         return _charge(rows[0]) if rows else None
+
+    def last_measuring_at(self, watch: str, target: str, since: float) -> float | None:
+        """Return when the newest measurement that was charged ended, or was broken off, after a Unix time."""
+        sql = "SELECT max(ended_at) AS at FROM charges WHERE watch = ? AND target = ? AND measuring AND ended_at > ?"
+        (found,) = self._all(sql, watch, target, since)
+        return None if found["at"] is None else float(found["at"])
 
     def _all(self, sql: str, *values: object) -> list[dict[str, Any]]:
         with self._lock, closing(self._db.execute(sql, values)) as cursor:

@@ -184,6 +184,11 @@ class Ledger(History):
                 found.append(self._db.execute(sql, row).lastrowid)
             return [number for number in found if number is not None]
 
+    def end_charges(self, now: float) -> None:
+        """Say that nothing that was charged is under way at Unix time `now`: what might have been has ended by then."""
+        with self._lock, self._db:
+            self._db.execute("UPDATE charges SET ended_at = ?1 WHERE ended_at > ?1", (now,))
+
     def settle_charges(self, settled: Mapping[int, Charge], joules_each: float | None) -> None:
         """Put what came of charges in their place, by number; those of nothing are taken back.
 

@@ -175,22 +175,21 @@ class _Supervision:
     ) -> None:
         self._plan = plan
         self._guard = guard
-        self._held_ns = 0
+        self._held_ns = self._asked_anew = 0
         self._workers = workers
         self._stop = stop
         self._started_ns = time.monotonic_ns()
-        layout = Layout(len(plan.examples), plan.outputs, plan.tokens)
-        columns = Columns.create(layout, plan.examples)
+        columns = Columns.create(Layout(len(plan.examples), plan.outputs, plan.tokens), plan.examples)
         self.replay = Replay(columns, wall(), self._started_ns, samples=plan.load.samples, open_load=plan.load.is_open)
 
     def run(self) -> Replay:
         while True:
             end = self._attempt()
-            if end is not _End.LOST or Outcome.NOT_SENT not in self._columns.outcome.tobytes():
-                break
-            if self.replay.restarts == MOST_RESTARTS:
+            done = Outcome.NOT_SENT not in self._columns.outcome.tobytes()
+            if end is not _End.LOST or done or self.replay.restarts == MOST_RESTARTS:
                 break
             self.replay.restarts += 1
+            self._asked_anew += self._columns.unsettled(self._plan.load.samples)
         self.replay.duration_s = (time.monotonic_ns() - self._started_ns) / 1e9
         self.replay.asked = self._asked(whole=end is _End.FINISHED)
         return self.replay
@@ -199,7 +198,7 @@ class _Supervision:
         if self.replay.description is None:  # it did not open
             return 0
         rows = self._columns.layout.rows - self._columns.outcome.tobytes().count(Outcome.NOT_SENT)
-        rows += self._plan.load.samples * len(self._columns.flights())  # those of which nobody knows what became
+        rows += self._asked_anew + self._columns.unsettled(self._plan.load.samples)
         return self._plan.asked(rows, self.replay.restarts + 1, whole=whole)
 
     @property

@@ -85,9 +85,10 @@ class EnergyBudgets:
     """The budgets of all watches and targets of an agent, kept in its ledger. Thread-safe."""
 
     def __init__(self, ledger: Ledger, wall: Callable[[], float] | None = None) -> None:
-        """Keep them; `wall` returns Unix time in seconds."""
+        """Keep them; `wall` returns Unix time in seconds. What an agent before had begun has ended with it."""
         self._ledger = ledger
         self._wall = wall or time.time
+        ledger.end_charges(self._wall())
         self._lock = threading.Lock()
 
     def admit(

@@ -34,6 +34,7 @@ from goldwatch.service.alarms import Alarms, Settled, no_longer_known
 from goldwatch.service.energy_budget import Admitted, EnergyBudgets, NoRoom
 from goldwatch.service.exports import Exports
 from goldwatch.service.pictures import illustrated
+from goldwatch.service.seldom import Seldom
 
 log = logging.getLogger("goldwatch")
 
@@ -78,8 +79,7 @@ class Runner:
         self._exports = exports
         self._stop = stop
         self._observer = observer
-        self._metered_s: dict[tuple[str, str], float] = {}
-        self._refereed_s: dict[tuple[str, str], float] = {}
+        self._metered, self._refereed = Seldom(), Seldom()
         self._busy_since_s: dict[tuple[str, str], float] = {}
 
     def tick(self, assignment: Assignment, config: Config, due_at: float, *, alone: bool = True) -> float | None:
@@ -134,10 +134,10 @@ class Runner:
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
         if metered and (admitted.metered or admitted.wait_s == math.inf):  # or it would ask for the machine each time
-            self._metered_s[assignment.key] = time.monotonic()
+            self._metered.done(assignment.key)
         referee = not confirming and self._is_referee_due(assignment)
         if referee:
-            self._refereed_s[assignment.key] = time.monotonic()
+            self._refereed.done(assignment.key)
         before = self._rollout(assignment.target.name)
         tap = None if confirming else self._taps.of(assignment.watch.name)
         taken = None if tap is None else tap.take()
@@ -171,11 +171,14 @@ class Runner:
         """Say whether energy is to be measured: it takes more load than a replay, so seldom. Thread-safe."""
         if (section := assignment.energy) is None:
             return False
-        return time.monotonic() - self._metered_s.get(assignment.key, -math.inf) >= section.every_s
+        # With a budget, one that was broken off counts; one from before the budget, which left no price, does not.
+        ledger = self._ledger
+        last_at = ledger.last_measuring_at if assignment.energy_budgets else ledger.last_metered_at
+        return self._metered.is_due(assignment.key, section.every_s, last_at)
 
     def _is_referee_due(self, assignment: Assignment) -> bool:
         every_s = _REFEREE_OF_TOKENS_EVERY_S if assignment.golden.tokens else _REFEREE_EVERY_S
-        return time.monotonic() - self._refereed_s.get(assignment.key, -math.inf) >= every_s
+        return self._refereed.is_due(assignment.key, every_s, self._ledger.last_asked_twice_at)
 
     def look(self, assignments: Collection[Assignment], config: Config, now: float) -> None:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe.
