@@ -115,8 +115,15 @@ WHOLE = [
     (b"[a]", "goldwatch.yaml:1:1  not a mapping; a config begins with `targets:`"),
     (b"targets: {\n", "goldwatch.yaml:2:1  not valid YAML: expected the node content, but found '<stream end>'"),
     (b"a: *b", "goldwatch.yaml:1:4  not valid YAML: found undefined alias 'b'"),
-    (b"a: 1\n---\nb: 2\n", "goldwatch.yaml:2:1  not valid YAML: but found another document"),
+    (
+        b"a: 1\n---\nb: 2\n",
+        "goldwatch.yaml:2:1  not valid YAML: expected a single document in the stream, but found another document",
+    ),
     (b"a: b\nc: \xff", "goldwatch.yaml:2:4  not text in UTF-8"),
+    (
+        b"a: {b: ${C}}",
+        "goldwatch.yaml:1:9  not valid YAML: expected ',' or '}', but got '{'; within { } or [ ] a reference stands in quotes",
+    ),
     (b"a: \x07", "goldwatch.yaml  not valid YAML: special characters are not allowed"),
     (b'a: "\\UFFFFFFFF"', "goldwatch.yaml  not valid YAML: an escape or directive holds a number that is too large"),
     (b"a: " + b"[" * 40, "goldwatch.yaml:1:35  nested deeper than 32 levels"),

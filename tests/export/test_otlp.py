@@ -1,6 +1,7 @@
 """What is pushed, as a real receiver of OTLP over HTTP and gRPC has it."""
 
 import logging
+import math
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from goldwatch import __version__
 from goldwatch.energy.rapl import Rapl
 from goldwatch.export import measurement as m
-from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
+from goldwatch.export.catalogue import CATALOGUE, OBJECTIVE_LATENCY, REQUEST_LATENCY
 from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.metric import Kind
 from goldwatch.export.otlp import OtlpExporter, Pushing, kubernetes
@@ -75,6 +76,19 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: R
     assert latency.sum == pytest.approx(2 * 80.8173)
     assert (latency.min, latency.max) == (0.0001, 80.0)
     assert latency.scale > 2  # at most 9 % from bound to bound, over six decades
+
+
+@pytest.mark.slow
+def test_a_limit_that_is_none_is_left_out_without_a_word(
+    exporter: OtlpExporter, received: Received, caplog: pytest.LogCaptureFixture
+) -> None:
+    where = {"watch": "fraud", "target": "fraud-eu"}
+    exporter.publish([m.Measurement(OBJECTIVE_LATENCY, where, math.inf)])
+    exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
+    received.next()
+    assert "goldwatch.alert.active" in received.metrics
+    assert "goldwatch.objective.latency" not in received.metrics
+    assert not caplog.records
 
 
 @pytest.mark.slow

@@ -56,6 +56,18 @@ def too_many(mark: yaml.Mark) -> Unusable:
     return Unusable(message, mark.line + 1, mark.column + 1)
 
 
+def _told(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Return what PyYAML says, and what it does not know: that the braces of a reference are no mapping here."""
+    told = error.problem or error.context or ""
+    if told.startswith("but "):
+        told = f"{error.context}, {told}"
+    mark = error.problem_mark
+    lines = text.splitlines()
+    if mark and mark.line < len(lines) and "${" in lines[mark.line][: mark.column + 1]:
+        return f"{told}; within {{ }} or [ ] a reference stands in quotes"
+    return told
+
+
 def compose(text: str) -> yaml.MappingNode:
     """Return the root mapping of a YAML document. Raises Unusable with the position."""
     try:
@@ -63,7 +75,7 @@ def compose(text: str) -> yaml.MappingNode:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else ()
-        raise Unusable(f"not valid YAML: {error.problem or error.context}", *place) from None
+        raise Unusable(f"not valid YAML: {_told(error, text)}", *place) from None
     except yaml.YAMLError as error:
         raise Unusable(f"not valid YAML: {getattr(error, 'reason', 'it cannot be read')}") from None
     except (ValueError, OverflowError):  # PyYAML does not check every escape and directive itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -193,7 +194,7 @@ class OtlpExporter:
 
     def _observe(self, metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
         for key, sample in self._store.series(metric).items():
-            if isinstance(sample, float):
+            if isinstance(sample, float) and math.isfinite(sample):  # the SDK warns of another at each push
                 yield Observation(sample, dict(zip(metric.labels, key, strict=True)))
 
 
