@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from goldwatch import scratch
 from goldwatch.cli.app import app
-from goldwatch.commands.building import Examples, frozen
+from goldwatch.commands.examples import Examples, frozen
+from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
 
 from tests.language_server import CAPITALS, language_server
@@ -150,7 +151,7 @@ def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
     assert "expected .npz, .safetensors or .jsonl" in build(file, tmp_path / "examples.csv").stderr
     assert "cannot be read" in build(file, tmp_path / "missing.npz").stderr
     short = arrays(tmp_path, labels=np.zeros(5, np.int64))
-    assert 'tensor "labels" is int64 [5]' in build(file, short).stderr
+    assert "examples.npz: labels has 5 values, and image has 600 examples" in build(file, short).stderr
     assert "class numbers" not in build(file, arrays(tmp_path), "--classes", "a,b").stdout
     square = arrays(tmp_path, labels=np.zeros((600, 2), np.int64))
     assert "labels has the shape [600, 2]; expected one value an example" in build(file, square).stderr
@@ -158,6 +159,130 @@ def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
     lines.write_text('{"prompt": "?"}\n')
     assert 'examples.jsonl:1: expected an object with "inputs" by name' in build(file, lines).stderr
     assert not (tmp_path / "golden/digits").exists()
+
+
+def asked(file: Path, to: Path, **more: Any) -> GoldenSet:
+    """Freeze a file of examples without asking a model."""
+    frozen(
+        asdict(Examples(file, "set", "CC0-1.0", "made up", **more)) | {"file": str(file), "folder": str(to)}, [], None
+    )
+    return GoldenSet.open(to)
+
+
+SCORES = (("scores", "float32", (4,)),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"x": np.zeros((0, 2)), "labels": np.zeros(0, np.int64)}, "examples.npz: holds no example"),
+        ({"labels": np.array([0, np.nan, 2])}, 'the label of example 1, "nan", is no class number'),
+        ({"labels": np.array([0, -1, 2])}, 'the label of example 1, "-1", is no class number'),
+        ({"labels": np.array([0.5, 1, 2])}, 'the label of example 0, "0.5", is no class number'),
+        ({"labels": np.array(["no", "", "yes"])}, 'the label of example 1, "", is empty'),
+        ({"labels": np.array(["no", "yes", "no"])}, "labels has 2 names, and the target gives 4 scores; name all"),
+        ({"labels": np.array([0, 1, 10**9])}, "the class number 1,000,000,000, and the target gives scores for 4"),
+        ({"x": np.array([[1, np.inf], [0, 0], [0, 0]])}, 'examples.npz: cannot be frozen: tensor "inputs.x" holds NaN'),
+        ({"x": np.array(["a", "b", "c"])}, "x is text, which arrays of a golden set do not hold; write lines (.jsonl)"),
+        ({"slice.kind": np.zeros(2)}, "slice.kind has 2 values, and x has 3 examples"),
+    ],
+)
+def test_arrays_that_are_no_examples_are_refused(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    file = tmp_path / "examples.npz"
+    np.savez(file, **({"x": np.zeros((3, 2)), "labels": np.array([0, 1, 2])} | changes))
+    with pytest.raises(GoldenError) as error:
+        asked(file, tmp_path / "set", outputs=SCORES)
+    assert problem in str(error.value)
+    assert str(tmp_path / "set") not in str(error.value)
+
+
+def test_class_numbers_are_those_of_the_scores_even_if_the_last_class_is_not_among_them(tmp_path: Path) -> None:
+    file = tmp_path / "examples.npz"
+    np.savez(file, x=np.zeros((3, 2)), labels=np.array([0.0, 1.0, 0.0]))
+    golden = asked(file, tmp_path / "set", outputs=SCORES)
+    assert golden.manifest.labels is not None
+    assert golden.manifest.labels.classes == ("0", "1", "2", "3")
+    named = asked(file, tmp_path / "named", outputs=SCORES, classes=("a", "b", "c", "d")).manifest.labels
+    assert named is not None
+    assert named.classes == ("a", "b", "c", "d")
+
+
+def test_slices_and_clusters_of_arrays_may_be_numbers_and_may_be_missing(tmp_path: Path) -> None:
+    file = tmp_path / "examples.npz"
+    some = {"slice.year": np.array([2024, 2026, -1, 2024]), "slice.age": np.array([7.0, np.nan, 30.5, 7.0])}
+    who = {"slice.who": np.array(["b", "", "a", "b"]), "cluster.user": np.array([5.0, np.nan, np.nan, 5.0])}
+    np.savez(file, x=np.zeros((4, 2)), **some, **who)
+    golden = asked(file, tmp_path / "set")
+    found = {
+        name: (cut.values, golden.tensor(f"slices.{name}").tolist()) for name, cut in golden.manifest.slices.items()
+    }
+    assert found == {
+        "age": (("7", "30.5"), [0, -1, 1, 0]),
+        "who": (("a", "b"), [1, -1, 0, 1]),
+        "year": (("2024", "2026"), [0, 1, -1, 0]),
+    }
+    assert golden.tensor("clusters").tolist() == [0, -1, -1, 0]
+
+
+def lines_of(file: Path, *changes: dict[str, Any]) -> Path:
+    usual = {"inputs": {"prompt": "?"}, "answers": ["yes"]}
+    file.write_text("".join(json.dumps(usual | change) + "\n" for change in changes))
+    return file
+
+
+def test_slices_and_clusters_of_lines_may_be_on_any_line(tmp_path: Path) -> None:
+    changes: list[dict[str, Any]] = [
+        {"slices": None, "cluster": {"user": None}},
+        {"slices": {"kind": "b"}, "cluster": {"user": 7}},
+        {"slices": {"kind": "a", "year": 2026}, "cluster": {"user": "7"}},
+        {"slices": {"kind": None}},
+    ]
+    golden = asked(lines_of(tmp_path / "examples.jsonl", *changes), tmp_path / "set")
+    found = {
+        name: (cut.values, golden.tensor(f"slices.{name}").tolist()) for name, cut in golden.manifest.slices.items()
+    }
+    assert found == {"kind": (("a", "b"), [-1, 1, 0, -1]), "year": (("2026",), [-1, -1, 0, -1])}
+    assert [code < 0 for code in golden.tensor("clusters").tolist()] == [True, False, False, True]
+    assert golden.clusters == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"answer": ["yes"]}, 'key "answer" is not expected; a line has inputs, answers, slices, cluster'),
+        ({"inputs": {"question": "?"}}, 'inputs has "question", and that of line 1 has "prompt"'),
+        ({"inputs": {"prompt": None}}, "inputs.prompt is null"),
+        ({"inputs": {"prompt": 5}}, "inputs.prompt is no text, and that of line 1 is"),
+        ({"answers": "yes"}, "answers must be a list of one text or more"),
+        ({"answers": [""]}, "answers must be a list of one text or more"),
+        ({"slices": ["short"]}, "slices must be an object with a text for each name"),
+        ({"slices": {"kind": ["short"]}}, "slices must be an object with a text for each name"),
+        ({"cluster": "seven"}, "cluster must be an object with a text for each name"),
+    ],
+)
+def test_lines_that_are_no_examples_are_refused(tmp_path: Path, change: dict[str, Any], problem: str) -> None:
+    with pytest.raises(GoldenError) as error:
+        asked(lines_of(tmp_path / "examples.jsonl", {}, change), tmp_path / "set")
+    assert f"examples.jsonl:2: {problem}" in str(error.value)
+
+
+def test_a_model_that_never_says_the_same_twice_can_be_frozen(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\nDRAW = np.random.default_rng()\n\n\n"
+        "def answer(request):\n    return DRAW.random((len(request['x']), 3)).astype('float32')\n"
+    )
+    examples = tmp_path / "examples.npz"
+    np.savez(examples, x=np.zeros((30, 2)))
+    file = config(tmp_path, f"{{probe: python, path: {tmp_path}, callable: 'mine:answer', outputs: [v]}}")
+    folder = tmp_path / "a folder/that is not there yet"
+    result = build(file, examples, "--output", "v:float32:3", "--to", str(folder))
+    assert result.exit_code == 0, result.output
+    assert "agreement 0.0000 over 2 replays, up to 30 examples differ" in result.stdout
+    refused = build(file, examples, "--output", "v:float32:3", "--to", str(tmp_path / "new"), "--version", "a b")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        '--version: "a b" is no plain name; write letters, digits, dot, _ and -, a letter or digit first\n',
+    )
 
 
 def test_prompts_are_frozen_with_what_the_language_model_says(tmp_path: Path) -> None:

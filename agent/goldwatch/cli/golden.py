@@ -109,8 +109,9 @@ def build(  # noqa: PLR0913 - options, each by its name
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
     """Freeze a first golden set: your examples, with the answers of the validated model as it is deployed."""
-    from goldwatch.commands.building import Examples, build  # noqa: PLC0415
+    from goldwatch.commands.building import build  # noqa: PLC0415
     from goldwatch.commands.calibration import CannotCalibrate, Wanted  # noqa: PLC0415
+    from goldwatch.commands.examples import Examples  # noqa: PLC0415
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
@@ -145,7 +146,8 @@ def _spec(text: str) -> tuple[str, str, tuple[int, ...]]:
 
 def _froze(found: Calibrated, folder: Path, replays: int) -> None:
     repeats = "the same in all of them" if found.deterministic else f"up to {found.moved:,} examples differ"
-    print(f"froze {found.golden} into {folder}: accuracy {found.accuracy:.4f} over {replays} replays, {repeats}")  # noqa: T201
+    share = f"{found.score} {found.accuracy:.4f}"
+    print(f"froze {found.golden} into {folder}: {share} over {replays} replays, {repeats}")  # noqa: T201
     print(f"pin it with digest: {found.digest}")  # noqa: T201
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch import __version__
 from goldwatch.config import Golden, format_points
-from goldwatch.golden.error import GoldenError
-from goldwatch.golden.manifest import KEPT
+from goldwatch.golden.error import GoldenError, reason
+from goldwatch.golden.manifest import KEPT, plain_problem
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.judging.judge import open_as, replayed
@@ -42,7 +42,7 @@ class Calibrated:
     """What was frozen: its name with the short digest, and what the replays of the reference showed.
 
     `accuracy` is the share of right answers over all of them, `moved` the most examples of a replay that differed from
-    the reference outputs beyond the tolerance.
+    the reference outputs beyond the tolerance. `score` is what that share is called: without labels, agreement.
     """
 
     golden: str
@@ -50,6 +50,7 @@ class Calibrated:
     deterministic: bool
     accuracy: float
     moved: int
+    score: str = "accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def calibrate(
         raise CannotCalibrate(f"{wanted.folder}: exists already; a golden set is never changed: name a new folder")
     if wanted.replays < LEAST_REPLAYS:
         raise CannotCalibrate(f"{wanted.replays} replays cannot be halved; make it {LEAST_REPLAYS} or more")
+    _check_place(wanted)
     try:
         with tempfile.TemporaryDirectory(prefix="goldwatch-") as kept:
             if wanted.outputs:
@@ -84,6 +86,19 @@ def calibrate(
             return _calibrated(assignment, wanted, workers, Path(kept), told)
     except (JobFailed, WorkerDied, UnusableSet) as error:
         raise CannotCalibrate(str(error)) from None
+
+
+def _check_place(wanted: Wanted) -> None:
+    """Look at what would otherwise be found out after the last replay."""
+    parent = wanted.folder.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotCalibrate(f"{parent} cannot be made: {reason(error)}") from None
+    if not os.access(parent, os.W_OK):
+        raise CannotCalibrate(f"{parent} cannot be written to; name another folder")
+    if wanted.version and (problem := plain_problem(wanted.version)):
+        raise CannotCalibrate(f"--version: {problem}")
 
 
 def _calibrated(
@@ -94,7 +109,8 @@ def _calibrated(
         judgement = _once(assignment, workers, kept / f"{number}.safetensors")
         told(number, judgement)
         if number == 1:
-            _check_same_model(assignment, judgement)
+            if not wanted.outputs:
+                _check_same_model(assignment, judgement)
             made_with = _made_with(assignment, judgement)
     files = [str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1)]
     facts = {"version": wanted.version, "made_with": made_with}
@@ -224,7 +240,8 @@ def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> di
     lines = _lines(golden, {n: answers[f"outputs.{n}"] for n in texts if answers}) if golden.manifest.has_lines else ()
     found = freeze(Path(argument["folder"]), manifest, tensors, lines)
     accuracy = float(right.sum()) / (len(replays) * golden.examples)
-    return asdict(Calibrated(str(found), found.digest, moved == 0, accuracy, moved))
+    score = "agreement" if golden.manifest.labels is None else "accuracy"
+    return asdict(Calibrated(str(found), found.digest, moved == 0, accuracy, moved, score))
 
 
 def _stacked(replays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -74,6 +75,15 @@ Distinct = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 Size = Annotated[int, Field(ge=1, lt=2**63)]
 Plain = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """A name that can be part of a path, a label and a command without quotes."""
+
+
+def plain_problem(name: str) -> str:
+    """Say what is wrong with a name or version, empty if nothing is."""
+    try:
+        TypeAdapter(Plain).validate_python(name)
+    except ValidationError:
+        return f"{quoted(name)} is no plain name; write letters, digits, dot, _ and -, a letter or digit first"
+    return ""
 
 
 class _Part(BaseModel):

@@ -1,0 +1,359 @@
+"""The examples that somebody brings in a file, frozen with nothing yet where the answers of the model will be.
+
+Runs in a worker, beside numpy; the agent's side of `golden build` knows `Examples` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldwatch.golden.error import GoldenError, quoted
+from goldwatch.golden.lines import LINES, Lines
+from goldwatch.golden.manifest import MANIFEST, TENSORS
+from goldwatch.scratch import blocks, column, distinct
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+TEXT_OUTPUT = ("text", "text", ())
+LABELS, SLICE, CLUSTER = "labels", "slice.", "cluster."
+
+_KEYS = ("inputs", "answers", "slices", "cluster")
+_ALONE = ("", "-1")
+"""The clusters of examples that are in none."""
+
+Spec = tuple[str, str, tuple[int, ...]]
+"""The name, dtype and shape of an output."""
+Parts = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
+"""A part of a manifest, and the tensors that it tells of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Where the examples are, and what a set says of them.
+
+    `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names), any number
+    of `slice.NAME` [n], and one `cluster.NAME` [n], which is alike for examples that stand or fall together; or .jsonl:
+    an object a line with `inputs` and, if there are any, `answers`, `slices` and `cluster`, of one name.
+    `classes` names the class numbers. `outputs` is what the target gives, empty where it says so itself; `decision` is
+    the one that is judged.
+    """
+
+    file: Path
+    name: str
+    licence: str
+    source: str
+    tolerance: float = 0.001
+    classes: tuple[str, ...] = ()
+    outputs: tuple[Spec, ...] = ()
+    decision: str = ""
+
+    @property
+    def scores(self) -> int | None:
+        """How many values the judged output has; None where that is not known, or it is no vector."""
+        judged = [spec for spec in self.outputs if spec[0] == self.decision] or self.outputs
+        return judged[0][2][0] if len(judged) == 1 and len(judged[0][2]) == 1 else None
+
+    def error(self, problem: str) -> GoldenError:
+        """Return the error of the file."""
+        return GoldenError(self.file, problem)
+
+
+def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Freeze a provisional set into `folder`: a job for a worker. Takes Examples. Raises GoldenError."""
+    from goldwatch.golden import arrays  # noqa: PLC0415 - it brings numpy
+    from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - as above
+
+    fields = {name: argument[name] for name in Examples.__dataclass_fields__}
+    examples = Examples(**fields | {"file": Path(argument["file"])})
+    if examples.file.suffix == ".jsonl":
+        given = Lines(examples.file)
+        manifest, tensors = _of_text(examples, given)
+        lines = _unanswered(given, next(iter(manifest["outputs"])))
+    else:
+        found = arrays.read(examples.file)
+        manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found})
+        lines = iter(())
+    try:
+        freeze(Path(argument["folder"]), _about(examples, manifest), tensors, lines)
+    except GoldenError as error:
+        raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
+    return {}
+
+
+def _as_given(problem: str) -> str:
+    """Say a problem of the provisional set, whose files nobody knows, as one of the file that was given."""
+    for own, theirs in ((f"{TENSORS}: ", ""), (f"{MANIFEST}: ", ""), (f"{LINES}:", "line ")):
+        if problem.startswith(own):
+            return f"cannot be frozen: {theirs}{problem.removeprefix(own)}"
+    return f"cannot be frozen: {problem}"
+
+
+def _about(examples: Examples, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": examples.name,
+        "version": "0",
+        "reference": {"replays": [1, 1], "deterministic": False},
+        "provenance": {"source": examples.source},
+        "licence": examples.licence,
+        **({"decision": examples.decision} if examples.decision and examples.outputs else {}),
+        **manifest,
+    }
+
+
+def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]]) -> Parts:
+    """Return manifest and tensors of arrays: a classifier's if there are labels, else vectors'."""
+    import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
+
+    inputs = {n: a for n, a in arrays.items() if n != LABELS and not n.startswith((SLICE, CLUSTER))}
+    n = _length(examples, inputs, arrays)
+    tensors = {f"inputs.{name}": array for name, array in inputs.items()}
+    manifest: dict[str, Any] = {"task": "embedding", "examples": n, "slices": {}}
+    manifest["inputs"] = {name: {"dtype": a.dtype.name, "shape": list(a.shape[1:])} for name, a in inputs.items()}
+    if LABELS in arrays:
+        codes, classes = _labelled(examples, arrays[LABELS])
+        if examples.outputs:
+            tensors[LABELS] = codes
+            manifest |= {"task": "classification", "labels": {"classes": list(classes)}}
+    for name in (name for name in arrays if name.startswith(SLICE)):
+        codes, values = _coded(arrays[name])
+        tensors[f"slices.{name.removeprefix(SLICE)}"] = codes
+        manifest["slices"][name.removeprefix(SLICE)] = {"values": values}
+    clusters = [name for name in arrays if name.startswith(CLUSTER)]
+    if clusters:
+        manifest["clusters"] = {"by": _one(examples, [name.removeprefix(CLUSTER) for name in clusters])}
+        tensors["clusters"] = _numbered(arrays[clusters[0]])
+    outputs = examples.outputs or (("answer", "float32", (1,)),)
+    manifest["outputs"] = {
+        name: {"dtype": dtype, "shape": list(shape), "tolerance": examples.tolerance} for name, dtype, shape in outputs
+    }
+    tensors |= {f"outputs.{name}": _nothing((n, *shape), dtype) for name, dtype, shape in outputs}
+    tensors["reference.right"] = _nothing((2, n), np.int64)
+    return manifest, tensors
+
+
+def _length(examples: Examples, inputs: Mapping[str, NDArray[Any]], arrays: Mapping[str, NDArray[Any]]) -> int:
+    """Return how many examples there are. Raises GoldenError for none, and for arrays that do not fit."""
+    if not inputs or any(not array.ndim for array in arrays.values()):
+        raise examples.error("holds no array of inputs; write one [n, ...] for each input of the model")
+    first, n = next((name, len(array)) for name, array in inputs.items())
+    if not n:
+        raise examples.error("holds no example")
+    for name, array in arrays.items():
+        if name not in inputs and array.ndim != 1:
+            raise examples.error(f"{name} has the shape {list(array.shape)}; expected one value an example")
+        if len(array) != n:
+            raise examples.error(f"{name} has {len(array):,} values, and {first} has {n:,} examples")
+        if name in inputs and array.dtype.kind in "US":
+            raise examples.error(f"{name} is text, which arrays of a golden set do not hold; write lines (.jsonl)")
+    return n
+
+
+def _nothing(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return zeros, which take no room until they are written."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _labelled(examples: Examples, values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return class numbers [n], and the names of the classes once it is known how many scores the target gives."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    width, names = examples.scores, examples.classes
+    if values.dtype.kind in "iuf":
+        _refuse(
+            examples, values, lambda some: ~(np.isfinite(some) & (some >= 0) & (some % 1 == 0)), "is no class number"
+        )
+        numbers = column(len(values), np.int64, values.__getitem__)
+        most = max(width or 2, 2) if not names else len(names)
+        if (names or width) and (highest := int(numbers.max())) >= most:
+            whose = "--classes names" if names else "the target gives scores for"
+            raise examples.error(f"labels has the class number {highest:,}, and {whose} {most:,} classes, from 0")
+        return numbers, names or tuple(map(str, range(most)))
+    codes, known = _coded(values)
+    _refuse(examples, codes, lambda some: some < 0, "is empty", values)
+    if names:
+        order = np.array([names.index(name) if name in names else -1 for name in known], dtype=np.int64)
+        numbers = column(len(codes), np.int64, lambda rows: order[codes[rows]])
+        _refuse(examples, numbers, lambda some: some < 0, "is none of --classes", values)
+        return numbers, names
+    if width not in (None, len(known)):
+        how = "name all classes with --classes, in the order of the scores"
+        raise examples.error(f"labels has {len(known):,} names, and the target gives {width:,} scores; {how}")
+    return codes, tuple(known)
+
+
+def _refuse(
+    examples: Examples,
+    values: NDArray[Any],
+    bad: Callable[[NDArray[Any]], NDArray[Any]],
+    what: str,
+    shown: NDArray[Any] | None = None,
+) -> None:
+    """Raise GoldenError if some labels are `bad`, with the first of them, as it was `shown` in the file."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    for rows in blocks(len(values)):
+        if (found := np.flatnonzero(bad(values[rows]))).size:
+            first = rows.start + int(found[0])
+            given = (values if shown is None else shown)[first]
+            label = _name(given) or str(given)
+            why = "correct it, or leave out examples without a label"
+            raise examples.error(f"the label of example {first}, {quoted(label)}, {what}; {why}")
+
+
+def _coded(values: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """Return numbers [n] and the names that they count, in rising order; -1 is a missing value, see `_name`."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    found = distinct(values)
+    names = [_name(value) for value in found]
+    known = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name))}
+    order = np.array([known.get(name, -1) for name in names], dtype=np.int64)
+    return column(len(values), np.int64, lambda rows: order[np.searchsorted(found, values[rows])]), list(known)
+
+
+def _name(value: Any) -> str:  # noqa: ANN401 - a number or text, as numpy has it
+    """Return what a value is called: empty for a missing one, which is NaN, -1 or the empty text."""
+    if value.dtype.kind == "S":
+        return str(value.decode("utf-8", "replace"))
+    if value.dtype.kind not in "iuf":
+        return str(value)
+    if math.isnan(value) or value == -1:
+        return ""
+    return str(int(value)) if value % 1 == 0 else str(value)
+
+
+def _one(examples: Examples, names: Iterable[str]) -> str:
+    """Return the one name of clusters. Raises GoldenError for several."""
+    if len(found := sorted(set(names))) > 1:
+        raise examples.error(f"has clusters by {' and '.join(found)}; write those by one name")
+    return found[0]
+
+
+def _numbered(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers [n]: what is alike has one, but for a missing value and the text -1, which have -1."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    found = distinct(values)
+
+    def numbers(rows: slice) -> NDArray[Any]:
+        some = values[rows]
+        alone = (some == -1) | np.isnan(some) if some.dtype.kind in "iuf" else np.isin(some.astype(str), _ALONE)
+        return np.where(alone, -1, np.searchsorted(found, some))
+
+    return column(len(values), np.int64, numbers)
+
+
+def _of_text(examples: Examples, lines: Lines) -> Parts:
+    """Return manifest and tensors of lines, whose answers are not known yet. Raises GoldenError with the line."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    if not len(lines):
+        raise examples.error("holds no example")
+    name, n, first = (examples.outputs or (TEXT_OUTPUT,))[0][0], len(lines), _example(lines, 0)
+    cuts: dict[str, tuple[dict[str, int], NDArray[Any]]] = {}
+    by, alike = set[str](), _missing(n)
+    for row in range(n):
+        line = _example(lines, row, first)
+        for cut, value in _named(line, "slices"):
+            known, codes = cuts[cut] if cut in cuts else cuts.setdefault(cut, ({}, _missing(n)))
+            codes[row] = known.setdefault(value, len(known))
+        for cluster, value in _named(line, "cluster"):
+            by.add(cluster)
+            alike[row] = _told_apart(value)
+    manifest: dict[str, Any] = {
+        "task": "generation",
+        "examples": n,
+        "inputs": {
+            k: {"dtype": "text" if isinstance(v, str) else "json", "shape": []} for k, v in first["inputs"].items()
+        },
+        "outputs": {name: {"dtype": "text", "shape": [], "tolerance": 0}},
+        "slices": {cut: {"values": sorted(known)} for cut, (known, _) in cuts.items()},
+        **({"labels": {"match": "contains"}} if "answers" in first else {}),
+        **({"clusters": {"by": _one(examples, by)}} if by else {}),
+    }
+    tensors = {f"slices.{cut}": _in_order(known, codes) for cut, (known, codes) in cuts.items()}
+    tensors["reference.right"] = _nothing((2, n), np.int64)
+    return manifest, tensors | ({"clusters": _numbered(alike)} if by else {})
+
+
+def _missing(n: int) -> NDArray[Any]:
+    return column(n, "int64", lambda _: -1)
+
+
+def _told_apart(name: str) -> int:
+    """Return a number for the name of a cluster: names may be as many as examples, too many to be kept.
+
+    That two of a million names have the same number has a probability of one in ten million.
+    """
+    if name in _ALONE:
+        return -1
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
+
+
+def _in_order(known: Mapping[str, int], codes: NDArray[Any]) -> NDArray[Any]:
+    """Return codes [n] that count values in the order of their names, of such as count them as they came."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    place = np.argsort([known[name] for name in sorted(known)])
+    return column(len(codes), np.int64, lambda rows: np.where(codes[rows] < 0, -1, place[codes[rows]]))
+
+
+def _example(lines: Lines, row: int, first: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return one example, which has the parts that the first one has. Raises GoldenError with the line."""
+    found = lines[row]
+    if problem := _problem(found, found if first is None else first):
+        raise lines.error(row, problem)
+    return found
+
+
+def _problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    if not (isinstance(found.get("inputs"), dict) and found["inputs"]):
+        return 'expected an object with "inputs" by name'
+    if unknown := sorted(found.keys() - set(_KEYS)):
+        return f"key {quoted(unknown[0])} is not expected; a line has {', '.join(_KEYS)}"
+    if ("answers" in found) != ("answers" in first):
+        return "either every line has answers or none; line 1 has " + ("some" if "answers" in first else "none")
+    return _inputs_problem(found["inputs"], first["inputs"]) or _labels_problem(found)
+
+
+def _inputs_problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    if found.keys() != first.keys():
+        has, had = (", ".join(map(quoted, sorted(names))) for names in (found, first))
+        return f"inputs has {has}, and that of line 1 has {had}"
+    for name, value in found.items():
+        if value is None or (isinstance(first[name], str) and not isinstance(value, str)):
+            return f"inputs.{name} is {'null' if value is None else 'no text, and that of line 1 is'}"
+    return ""
+
+
+def _labels_problem(found: Mapping[str, Any]) -> str:
+    answers = found.get("answers", ["none"])
+    if not (isinstance(answers, list) and answers and all(isinstance(answer, str) and answer for answer in answers)):
+        return "answers must be a list of one text or more"
+    for part in ("slices", "cluster"):
+        named = found.get(part) or {}
+        if not isinstance(named, dict) or any(isinstance(value, (list, dict)) for value in named.values()):
+            return f'{part} must be an object with a text for each name, such as {{"kind": "short"}}'
+    return ""
+
+
+def _named(line: Mapping[str, Any], part: str) -> Iterator[tuple[str, str]]:
+    """Yield names and values of slices or clusters, but for missing values: null, and the empty text."""
+    for name, value in (line.get(part) or {}).items():
+        if value is not None and value != "":
+            yield name, value if isinstance(value, str) else json.dumps(value)
+
+
+def _unanswered(lines: Lines, output: str) -> Iterator[dict[str, Any]]:
+    """Yield what a golden set keeps in its lines, with an empty answer each."""
+    for line in lines:
+        yield {key: line[key] for key in ("inputs", "answers") if key in line} | {"outputs": {output: ""}}
