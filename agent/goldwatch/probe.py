@@ -376,7 +376,7 @@ def _text(name: str, value: object, most: int) -> bytes:
         raise BadAnswer(f'output "{name}" is {type(value).__name__}, expected text')
     found = text.encode("utf-8", "replace")
     if len(found) > most:
-        raise BadAnswer(f'output "{name}" has {len(found):,} bytes, more than the {most:,} that the golden set keeps')
+        raise BadAnswer(f'output "{name}" has more than the {most:,} bytes that the golden set keeps')
     if b"\0" in found:
         raise BadAnswer(f'output "{name}" holds the character NUL')
     return found

@@ -14,6 +14,7 @@ import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,6 +70,26 @@ def distinct(values: NDArray[Any]) -> NDArray[Any]:
         ordered[end : end + len(some)] = some
         end += len(some)
     return ordered[:end]
+
+
+class Strings:
+    """Some `count` byte strings in a file without a name, written once in their order. Raises OSError without room."""
+
+    def __init__(self, strings: Iterable[bytes], count: int) -> None:
+        self._ends = zeros(count + 1, "int64")
+        end = 0
+        with tempfile.TemporaryFile(prefix="goldwatch-") as file:
+            for index, string in enumerate(strings, 1):
+                file.write(string)
+                end += len(string)
+                self._ends[index] = end
+            file.flush()
+            self._memory = mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) if end else b""
+
+    def __getitem__(self, rows: slice) -> list[bytes]:
+        """Return those of some rows."""
+        ends = self._ends[rows.start : rows.stop + 1].tolist()
+        return [self._memory[start:end] for start, end in pairwise(ends)]
 
 
 def numbers(values: Iterable[float], most: int) -> Sequence[float]:

@@ -82,8 +82,8 @@ def test_examples_that_stand_or_fall_together_are_clusters(tmp_path: Path) -> No
     explained = CliRunner().invoke(app, ["explain-budget", str(file), "--json"])
     notices = {n["effect"]: n["replays"] for n in json.loads(explained.stdout)["watches"][0]["notices"]}
     assert (
-        notices["2 points of accuracy, the same examples"] is None
-        or notices["2 points of accuracy, the same examples"] > 9
+        notices["2 points of accuracy are lost, the same examples"] is None
+        or notices["2 points of accuracy are lost, the same examples"] > 9
     )  # it takes 9 where each example is one by itself
     twice = arrays(tmp_path, **{"cluster.writer": writers, "cluster.sheet": writers})
     assert "has clusters by sheet and writer; write those by one name" in build(file, twice, "--to", "other").stderr
@@ -209,8 +209,14 @@ def test_class_numbers_are_those_of_the_scores_even_if_the_last_class_is_not_amo
 
 def test_slices_and_clusters_of_arrays_may_be_numbers_and_may_be_missing(tmp_path: Path) -> None:
     file = tmp_path / "examples.npz"
-    some = {"slice.year": np.array([2024, 2026, -1, 2024]), "slice.age": np.array([7.0, np.nan, 30.5, 7.0])}
-    who = {"slice.who": np.array(["b", "", "a", "b"]), "cluster.user": np.array([5.0, np.nan, np.nan, 5.0])}
+    some: dict[str, Any] = {
+        "slice.year": np.array([2024, 2026, -1, 2024]),
+        "slice.age": np.array([7.0, np.nan, 30.5, 7.0]),
+    }
+    who: dict[str, Any] = {
+        "slice.who": np.array(["b", "", "a", "b"]),
+        "cluster.user": np.array([5.0, np.nan, np.nan, 5.0]),
+    }
     np.savez(file, x=np.zeros((4, 2)), **some, **who)
     golden = asked(file, tmp_path / "set")
     found = {

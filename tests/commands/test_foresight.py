@@ -89,7 +89,9 @@ def test_a_person_reads_it_as_a_table() -> None:
     lines = text.splitlines()
     assert lines[0] == "digits: 1 false alarm a year over 3 monitors"
     assert "a replay every 5m (105,120 a year)" in lines[1]
-    assert any(line.startswith("  worse    5.50       2 points of accuracy, the same examples") for line in lines)
+    assert any(
+        line.startswith("  worse    5.50       2 points of accuracy are lost, the same examples") for line in lines
+    )
     assert any("silent   a fact" in line and line.endswith("3 intervals (15m)") for line in lines)
 
 

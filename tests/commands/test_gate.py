@@ -147,3 +147,53 @@ def test_config_only_measures_nothing(tmp_path: Path) -> None:
     result = check(tmp_path, "--config-only", model=tmp_path / "missing.onnx")
     assert result.exit_code == 0
     assert result.stdout == f"{tmp_path}/goldwatch.yaml: no problems; targets: 1, golden sets: 1, watches: 1\n"
+
+
+VARYING = """\
+import numpy as np
+
+DRAW = np.random.default_rng()
+
+
+def price(scale):
+    return lambda request: (scale * 100 * request["x"] + DRAW.normal(size=(len(request["x"]), 1))).astype("float32")
+"""
+
+
+def varying(folder: Path, scale: float) -> Path:
+    """Write the config of a watch of a regression whose answers are never quite the same."""
+    (folder / "mine.py").write_text(VARYING)
+    (folder / f"{scale}.yaml").write_text(
+        f"targets: {{price: {{probe: python, path: ., callable: 'mine:price', factory: true, "
+        f"arguments: {{scale: {scale}}}, outputs: [price]}}}}\ngolden: {{price: ./golden}}\n"
+        "watches: {price: {every: 5m, objectives: {outputs: 2%}}}\n"
+    )
+    return folder / f"{scale}.yaml"
+
+
+@pytest.mark.slow
+def test_answers_that_vary_are_no_regression_and_answers_that_moved_are(tmp_path: Path) -> None:
+    examples, sound = tmp_path / "examples.npz", varying(tmp_path, 1.0)
+    np.savez(examples, x=np.linspace(1, 9, 200, dtype=np.float32)[:, np.newaxis])
+    who = ["--name", "price", "--licence", "CC0-1.0", "--source", "made up", "--replays", "4"]
+    how = ["--output", "price:float32:1", "--tolerance", "1"]
+    built = CliRunner().invoke(app, ["golden", "build", str(sound), str(examples), *who, *how])
+    assert built.exit_code == 0, built.output
+    assert "examples differ" in built.stdout
+    again = CliRunner().invoke(app, ["check", str(sound)])
+    assert again.exit_code == 0, again.output
+    assert "closeness" in again.stdout
+    assert "reference 1.0000" not in next(line for line in again.stdout.splitlines() if "agreement" in line)
+    moved = CliRunner().invoke(app, ["check", str(varying(tmp_path, 1.5))])
+    assert moved.exit_code == 1, moved.output
+    found = [line.split() for line in moved.stdout.splitlines()]
+    assert ["outputs", "regression:", "mean", "distance", "20%"] in [line[:5] for line in found], moved.stdout
+
+
+@pytest.mark.slow
+def test_outputs_that_differ_more_than_allowed_are_a_regression_where_they_never_varied(tmp_path: Path) -> None:
+    config = tmp_path / "goldwatch.yaml"
+    check(tmp_path)
+    config.write_text(config.read_text().replace("errors: 0.1%", "errors: 0.1%, outputs: 2%"))
+    sound = CliRunner().invoke(app, ["check", str(config), "--format", "markdown"])
+    assert "| digits | outputs | pass | mean distance 0% from the reference, 2% allowed |" in sound.stdout, sound.output

@@ -15,7 +15,8 @@ from scipy.spatial.distance import jensenshannon
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Score
-from goldwatch.score.tasks import Judged, cosines, jensen_shannon, judged
+from goldwatch.score.tasks import Judged, judged
+from goldwatch.score.vectors import apart, cosines, jensen_shannon
 
 ALL = np.ones(4, dtype=np.bool_)
 BASE: dict[str, Any] = {
@@ -168,3 +169,30 @@ def test_how_good_and_how_far_a_vector_is(embedding: tuple[GoldenSet, np.ndarray
         assert found is not None
         assert found == pytest.approx(np.full(len(reference), score))
         assert task.distance({"embedding": now}, answered) == pytest.approx(np.full(len(reference), distance))
+
+
+def test_single_numbers_are_apart_by_their_relative_difference_beyond_the_tolerance() -> None:
+    a, b = np.array([0, 1, 2, -1, 3, 0], np.float32), np.array([0, 1.05, 1, 1, 9, 0.05], np.float32)
+    assert apart(a, b, 0.1) == pytest.approx([0, 0, 1 / 3, 1, 0.5, 0])
+
+
+def test_how_often_answers_agreed_in_the_reference_is_what_agreement_is_compared_with(tmp_path: Path) -> None:
+    vectors = np.array([[1.0], [2.0], [3.0], [4.0]], np.float32)
+    manifest = BASE | {
+        "task": "embedding",
+        "inputs": {"x": {"dtype": "float32", "shape": []}},
+        "outputs": {"y": {"dtype": "float32", "shape": [1], "tolerance": 0.01}},
+        "reference": {"replays": [2, 2], "deterministic": False},
+    }
+    tensors = TENSORS | {
+        "inputs.x": np.zeros(4, np.float32),
+        "outputs.y": vectors,
+        "reference.right": np.array([[2, 2, 1, 0], [2, 2, 0, 0]]),
+    }
+    task = judged(freeze(tmp_path / "set", manifest, tensors))
+    answered = np.array([True, True, True, False])
+    scores = by_name(task.scores({"y": vectors * 3}, answered))
+    assert scores["agreement"].value == 0
+    assert scores["agreement"].reference == pytest.approx(2.25 / 3)
+    assert (scores["closeness"].value, scores["closeness"].reference) == (0.5, 1.0)
+    assert task.distance({"y": vectors * 3}, answered).tolist() == [0.5, 0.5, 0.5, 0]

@@ -38,6 +38,13 @@ def test_normalisation_is_that_of_squad() -> None:
         ("Paris.", ["paris"], True, True),
         ("The capital is Paris.", ["Paris", "Lutetia"], False, True),
         ("Parisian", ["Paris"], False, False),
+        ("(A)", ["A"], True, True),
+        ("It is A.", ["a"], False, True),
+        ("The", ["A"], False, False),
+        ("B", ["A"], False, False),
+        ("+", ["+"], True, True),
+        ("- or +", ["+"], False, True),
+        ("-", ["+"], False, False),
         ("", ["Paris"], False, False),
     ],
 )

@@ -7,6 +7,7 @@ examples. docs/gate.md states the rules.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from goldwatch.config import format_duration, format_points
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.monitor.bounds import lower, upper, upper_clustered
 from goldwatch.monitor.figures import figures
+from goldwatch.monitor.kinds import MOVED
 from goldwatch.pipeline.in_force import Assignment
 
 ERROR = 0.01
@@ -72,6 +74,7 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     findings = [_accuracy(assignment, judgement), _errors(assignment, judgement)]
     if assignment.watch.objectives.latency is not None:
         findings.append(_latency(assignment, judgement))
+    findings += _outputs(assignment, judgement)
     findings += _costs(assignment, judgement)
     return Report(assignment, judgement, tuple(findings))
 
@@ -102,6 +105,23 @@ def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
     failed = sent - judgement.outcomes.get("ok", 0)
     words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
     return Finding("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
+
+
+def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
+    """Look at how far outputs are from the reference's: a fact where that is deterministic.
+
+    Elsewhere one replay's e-value of *moved* exceeds 1 / error with a probability of at most the error.
+    """
+    allowed, far = assignment.watch.objectives.output_distance, judgement.output_distance
+    if allowed is None or far is None:
+        return
+    evidence = next((v.evidence for v in judgement.verdicts if v.monitor == MOVED.name), None)
+    words = f"mean distance {100 * far:.3g}% from the reference, {100 * allowed:.4g}% allowed"
+    if assignment.golden.deterministic:
+        regressed = far > allowed
+    else:
+        words, regressed = f"{words} beyond what is usual", evidence is not None and evidence >= -math.log10(ERROR)
+    yield Finding("outputs", Result.REGRESSION if regressed else Result.PASS, words)
 
 
 def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ from goldwatch.judging.judge import layout, open_as, replayed
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.score.agreement import not_a_number
-from goldwatch.score.tasks import cosines, judged
+from goldwatch.score.tasks import judged
+from goldwatch.score.vectors import cosines
 from goldwatch.scratch import blocks
 
 

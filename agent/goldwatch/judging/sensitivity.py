@@ -119,7 +119,7 @@ def _losses(reference: Reference, monitor: Monitor[Any, Any], tolerance: float) 
         for loss in losses:
             if loss >= usual.accuracy:
                 return
-            points = f"{loss * 100:g} points of accuracy"
+            points = f"{loss * 100:g} points of accuracy are lost"
             if loss == declared:
                 same = Strata.without(reference, monitor, math.ceil(loss * reference.examples))
                 words = f"{points}, the same examples"

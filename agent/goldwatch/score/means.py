@@ -33,14 +33,18 @@ class Share:
 
     def __init__(self, name: str, clusters: Clusters | None = None) -> None:
         self.name = name
-        self.n = self.now = self.then = 0
+        self.n = self.now = 0
+        self.then = 0.0
         self._sums = None if clusters is None else Sums(clusters)
 
-    def add(self, rows: slice, answered: BoolArray, now: BoolArray, then: BoolArray) -> None:
-        """Add the `answered` [m] examples of some rows, which are true `now` or not [k], and were `then` [k]."""
+    def add(self, rows: slice, answered: BoolArray, now: BoolArray, then: BoolArray | FloatArray) -> None:
+        """Add the `answered` [m] examples of some rows, which are true `now` or not [k], and were `then` [k].
+
+        What they were may be the share of some replays.
+        """
         self.n += now.size
         self.now += int(np.count_nonzero(now))
-        self.then += int(np.count_nonzero(then))
+        self.then += float(then.sum())
         if self._sums is not None:
             self._sums.add(rows, answered, now)
 

@@ -19,16 +19,14 @@ from goldwatch.score import classification
 from goldwatch.score.agreement import Cuts, Expected, Marks, Outputs, difference, distances, summary
 from goldwatch.score.clusters import Clusters
 from goldwatch.score.means import Share, mean
+from goldwatch.score.references import Reference, References
 from goldwatch.score.slices import Slicing
 from goldwatch.score.text import chrf, matches, token_f1
+from goldwatch.score.vectors import apart, cosines, jensen_shannon
 from goldwatch.scratch import blocks, column
 
 _SHOWN = 80
 _TEXT_WIDTH = 64
-_TEXTS_AT_ONCE = 1 << 12
-"""The texts of so many examples are kept, once they are read; of a larger set they are read some at a time."""
-
-_NEAR_ONE = 1e-3
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -112,9 +110,11 @@ class _Generation:
         self._decision = golden.manifest.decision
         self._labelled, self._within = labels is not None, labels is not None and labels.match == "contains"
         self._slices, self._clusters = slices_of(golden), clusters_of(golden)
-        self._lines, self._examples = golden.lines(), golden.examples
-        self._known = self._read(range(self._examples)) if self._examples <= _TEXTS_AT_ONCE else None
+        self._usually = _usually_right(golden)
+        self._examples = golden.examples
+        self._expected = References(golden.lines(), self._decision, labelled=self._labelled)
         self._was_right = self._column(np.bool_, self._right_reference)
+        self._measured: dict[str, tuple[NDArray[Any], BoolArray, FloatArray]] = {}
 
     def right(self, outputs: Outputs) -> BoolArray:
         kept = outputs[self._decision]
@@ -128,15 +128,19 @@ class _Generation:
         for rows in self._blocks():
             some, was = answered[rows], self._was_right[rows]
             same = np.asarray(_texts(kept[rows]) == self._references(rows), dtype=np.bool_)[some]
-            agreement.add(rows, some, same, np.ones_like(same))
+            agreement.add(rows, some, same, self._usually_same(rows)[some])
             if self._labelled:
                 accuracy.add(rows, some, self._right(kept, rows)[some], was[some])
         likeness = mean("chrf", self._likeness(kept, answered), 1.0, answered, self._clusters)
         found = (agreement.score(), likeness)
         if not self._labelled:
             return found
-        now, then = (self._f1(texts, answered) for texts in (lambda rows: _texts(kept[rows]), self._references))
+        now, then = self._f1_now(kept, answered), self._f1(self._references, answered)
         return (accuracy.score(), mean("token_f1", now, then, answered, self._clusters), *found)
+
+    def _usually_same(self, rows: slice) -> FloatArray:
+        """Return in which share of the reference replays the answer was that of the reference [m]; 1 if not known."""
+        return np.ones(rows.stop - rows.start) if self._labelled else self._usually(rows)
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         kept = outputs[self._decision]
@@ -148,7 +152,7 @@ class _Generation:
             return Marks(self._was_right[rows], self._right(kept, rows), differs, moved, float(moved.any()))
 
         def flip(i: int) -> Flip:
-            [(reference, answers)] = self._read(range(i, i + 1))
+            [(reference, answers)] = self._expected[i : i + 1]
             now = _texts(kept[i : i + 1])[0]
             return Flip(i, answers[0][:_SHOWN] if self._labelled else "", reference[:_SHOWN], now[:_SHOWN])
 
@@ -161,7 +165,7 @@ class _Generation:
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return token F1 where there are answers that count as right, and else chrF against the reference."""
         kept = outputs[self._decision]
-        return self._f1(lambda rows: _texts(kept[rows]), answered) if self._labelled else self._likeness(kept, answered)
+        return (self._f1_now if self._labelled else self._likeness)(kept, answered)
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         found = self._likeness(outputs[self._decision], answered)
@@ -183,36 +187,39 @@ class _Generation:
     def _column(self, dtype: Any, values: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:  # noqa: ANN401 - numpy's
         return column(self._examples, dtype, values, _TEXT_WIDTH)
 
-    def _read(self, indices: range) -> list[tuple[str, list[str]]]:
-        """Return the reference, and the answers that count as right, of some examples."""
-        lines = (self._lines[index] for index in indices)
-        return [(line["outputs"][self._decision], line["answers"] if self._labelled else []) for line in lines]
-
-    def _examples_of(self, rows: slice) -> list[tuple[str, list[str]]]:
-        return self._read(range(rows.start, rows.stop)) if self._known is None else self._known[rows]
-
     def _references(self, rows: slice) -> NDArray[Any]:
-        return _objects([reference for reference, _ in self._examples_of(rows)])
+        return _objects([reference for reference, _ in self._expected[rows]])
 
     def _right_reference(self, rows: slice) -> BoolArray:
-        return np.array([self._matches(reference, (reference, a)) for reference, a in self._examples_of(rows)], bool)
+        return np.array([self._matches(reference, (reference, a)) for reference, a in self._expected[rows]], bool)
 
     def _right(self, kept: NDArray[Any], rows: slice) -> BoolArray:
         """Return which of some rows are right [m]; what equals its reference is right if that is."""
         found, now = self._was_right[rows].copy(), _texts(kept[rows])
-        for i, (text, example) in enumerate(zip(now, self._examples_of(rows), strict=True)):
+        for i, (text, example) in enumerate(zip(now, self._expected[rows], strict=True)):
             if text != example[0]:
                 found[i] = self._matches(text, example)
         return np.asarray(found)
 
-    def _matches(self, text: str, example: tuple[str, list[str]]) -> bool:
+    def _matches(self, text: str, example: Reference) -> bool:
         return matches(text, example[1], within=self._within) if self._labelled else text == example[0]
+
+    def _f1_now(self, kept: NDArray[Any], answered: BoolArray) -> FloatArray:
+        """Return token F1 [n] of the answers of a replay."""
+        return self._once("f1", kept, answered, lambda: self._f1(lambda rows: _texts(kept[rows]), answered))
+
+    def _once(self, name: str, kept: NDArray[Any], answered: BoolArray, values: Callable[[], FloatArray]) -> FloatArray:
+        """Return values [n] that were worked out already if they are of the same replay."""
+        known = self._measured.get(name)
+        if known is None or known[0] is not kept or known[1] is not answered:
+            known = self._measured[name] = kept, answered, values()
+        return known[2]
 
     def _f1(self, texts: Callable[[slice], NDArray[Any]], answered: BoolArray) -> FloatArray:
         """Return token F1 [n] of the answered examples; others have 0."""
 
         def some(rows: slice) -> FloatArray:
-            known = zip(texts(rows), self._examples_of(rows), answered[rows], strict=True)
+            known = zip(texts(rows), self._expected[rows], answered[rows], strict=True)
             return np.array([token_f1(text, answers) if is_so else 0.0 for text, (_, answers), is_so in known])
 
         return self._column(np.float64, some)
@@ -224,7 +231,7 @@ class _Generation:
             pairs = zip(_texts(kept[rows]), self._references(rows), answered[rows], strict=True)
             return np.array([chrf_or_equal(now, then) if is_so else 0.0 for now, then, is_so in pairs])
 
-        return self._column(np.float64, some)
+        return self._once("chrf", kept, answered, lambda: self._column(np.float64, some))
 
 
 class _Embedding:
@@ -235,6 +242,7 @@ class _Embedding:
         self._examples = golden.examples
         self._expected = _expected(golden, np.zeros(0, dtype=np.int64))
         self._slices, self._clusters = slices_of(golden), clusters_of(golden)
+        self._usually = _usually_right(golden)
 
     def right(self, outputs: Outputs) -> BoolArray:
         return self._near(outputs, np.broadcast_to(np.True_, self._examples))
@@ -245,8 +253,9 @@ class _Embedding:
         agreement, near = Share("agreement", self._clusters), self._near(outputs, answered)
         for rows in blocks(self._examples):
             same = near[rows][answered[rows]]
-            agreement.add(rows, answered[rows], same, np.ones_like(same))
-        likeness = mean("cosine_similarity", self.score(outputs, answered), 1.0, answered, self._clusters)
+            agreement.add(rows, answered[rows], same, self._usually(rows)[answered[rows]])
+        name = "closeness" if self._alone else "cosine_similarity"
+        likeness = mean(name, self.score(outputs, answered), 1.0, answered, self._clusters)
         return (agreement.score(), likeness)
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
@@ -272,16 +281,28 @@ class _Embedding:
         return column(self._examples, np.bool_, near, now.shape[1])
 
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
-        """Return the cosine similarity; below 0 is as unlike as a score can say."""
+        """Return the cosine similarity, below 0 is as unlike as a score can say; of a single number its closeness."""
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        if self._alone:
+            return _each(answered, lambda rows: 1 - self._apart(now[rows], then[rows]), 1)
         return _each(answered, lambda rows: np.clip(cosines(now[rows], then[rows]), 0, 1), now.shape[1])
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        if self._alone:
+            return _each(answered, lambda rows: self._apart(now[rows], then[rows]), 1)
         return _each(answered, lambda rows: (1 - cosines(now[rows], then[rows])) / 2, now.shape[1])
 
     def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
         return None
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the answer is a single number, as of a regression, of which a cosine says the sign alone."""
+        return bool(self._expected.outputs[self._decision].shape[1] == 1)
+
+    def _apart(self, now: NDArray[Any], then: NDArray[Any]) -> FloatArray:
+        return apart(now[:, 0], then[:, 0], self._expected.tolerances[self._decision])
 
     def _near(self, outputs: Outputs, answered: BoolArray) -> BoolArray:
         """Return which examples are within the tolerance [n]; those that were not answered are not looked at."""
@@ -301,27 +322,6 @@ def chrf_or_equal(a: str, b: str) -> float:
     return 1.0 if a == b else chrf(a, b)
 
 
-def jensen_shannon(a: NDArray[Any], b: NDArray[Any]) -> FloatArray:
-    """Return the Jensen-Shannon divergence of each pair of rows in bits [n], from 0 to 1 (Lin 1991).
-
-    Rows that are no probabilities are taken for logits.
-    """
-    p, q = _probabilities(a), _probabilities(b)
-    middle = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p > 0, p * np.log2(p / middle), 0.0) + np.where(q > 0, q * np.log2(q / middle), 0.0)
-    return np.asarray(np.clip(terms.sum(axis=1) / 2, 0, 1))
-
-
-def _probabilities(rows: NDArray[Any]) -> FloatArray:
-    found = rows.astype(np.float64)
-    sums = found.sum(axis=1, keepdims=True)
-    if np.all(found >= 0) and np.all(np.abs(sums - 1) < _NEAR_ONE):
-        return np.asarray(found / sums)
-    powers = np.exp(found - found.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 def _each(answered: BoolArray, values: Callable[[NDArray[np.int64]], NDArray[Any]], width: int) -> FloatArray:
     """Return values [n] of the answered examples, some at a time; those of others are 0, and nobody reads them."""
 
@@ -332,15 +332,6 @@ def _each(answered: BoolArray, values: Callable[[NDArray[np.int64]], NDArray[Any
         return found
 
     return column(len(answered), np.float64, some, width)
-
-
-def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the cosine similarity of each pair of rows [n]; rows without length are like only each other."""
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    alike = np.where((a == b).all(axis=1), 1.0, 0.0)
-    found = np.divide(np.einsum("ij,ij->i", a, b), lengths, out=alike, where=lengths > 0)
-    return np.asarray(np.clip(found, -1, 1))
 
 
 def slices_of(golden: GoldenSet) -> dict[str, Slicing]:
@@ -364,6 +355,12 @@ def _expected(golden: GoldenSet, labels: NDArray[np.int64], class_names: Sequenc
         slices=slices_of(golden),
         clusters=golden.tensor("clusters") if manifest.clusters is not None else None,
     )
+
+
+def _usually_right(golden: GoldenSet) -> Callable[[slice], FloatArray]:
+    """Return what says in which share of the reference replays examples of some rows were right [m]."""
+    right, replays = golden.tensor("reference.right"), sum(golden.manifest.reference.replays)
+    return lambda rows: np.asarray(right[:, rows].sum(axis=0) / replays)
 
 
 def _texts(kept: NDArray[Any]) -> NDArray[Any]:

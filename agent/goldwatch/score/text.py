@@ -18,15 +18,34 @@ def normalised(text: str) -> str:
 
     After the evaluation script of Rajpurkar et al. 2016.
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    return " ".join(_ARTICLES.sub(" ", _bare(text)).split())
 
 
 def matches(text: str, answers: Iterable[str], *, within: bool = False) -> bool:
-    """Say whether a text equals one of the answers, or has it `within` as whole words, both normalised."""
-    found = normalised(text)
-    if within:
-        return any(f" {normalised(answer)} " in f" {found} " for answer in answers)
-    return any(normalised(answer) == found for answer in answers)
+    """Say whether a text equals one of the answers, or has it `within` as whole words, both normalised.
+
+    An answer of which that leaves nothing, such as the choice "A", is compared with its articles, or else as it is.
+    """
+    return any(_matches(text, answer, within=within) for answer in answers)
+
+
+def _matches(text: str, answer: str, *, within: bool) -> bool:
+    for form in (normalised, _words, _spaced):
+        if wanted := form(answer):
+            return f" {wanted} " in f" {form(text)} " if within else wanted == form(text)
+    return not form(text)
+
+
+def _bare(text: str) -> str:
+    return text.lower().translate(_PUNCTUATION)
+
+
+def _words(text: str) -> str:
+    return " ".join(_bare(text).split())
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
 
 
 def token_f1(text: str, answers: Iterable[str]) -> float:
