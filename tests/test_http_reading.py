@@ -47,6 +47,12 @@ def test_what_a_server_answers(serve: Serve) -> None:
     assert fetch(serve(WHOLE % (4, b"up 1")), {}) == b"up 1"
 
 
+def test_what_a_server_refuses_with_is_told_in_one_line(serve: Serve) -> None:
+    page = b"<!DOCTYPE HTML>\n<html>\n  <p>none</p>"
+    with pytest.raises(Unreadable, match=r"/metrics: HTTP 404: <!DOCTYPE HTML> <html> <p>none</p>$"):
+        fetch(serve(b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%s" % (len(page), page)), {})
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -72,7 +72,7 @@ def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Reque
         return opener.open(request, timeout=silence_s)
     except urllib.error.HTTPError as error:
         with error:
-            text = error.read(300).decode(errors="replace").strip()
+            text = " ".join(error.read(300).decode(errors="replace").split())  # a page of HTML has many lines
         raise OSError(f"HTTP {error.code}: {text[:200]}") from None
 
 

@@ -29,7 +29,7 @@ def test_the_ten_line_start_has_every_default(load_text: LoadText, tmp_path: Pat
     assert watch.objectives.latency is not None
     assert (watch.objectives.latency.limit_s, watch.objectives.latency.quantile) == (0.05, 0.99)
     assert config.alerts.false_alarms_per_year == 1.0
-    assert config.exporters.prometheus.listen == Listen("0.0.0.0", 9870)
+    assert config.exporters.prometheus.listen == Listen("", 9870)
     assert config.exporters.otlp is None
     assert config.ledger == tmp_path / "goldwatch.db"
     assert (config.log.format, config.log.level) == ("human", "info")

@@ -83,7 +83,7 @@ def test_defaults_are_as_people_write_them() -> None:
     definitions = SCHEMA["$defs"]
     assert definitions["WatchEntry"]["properties"]["every"]["default"] == "5m"
     assert definitions["Load"]["properties"]["time_limit"]["default"] == "2s"
-    assert definitions["Prometheus"]["properties"]["listen"]["default"] == "0.0.0.0:9870"
+    assert definitions["Prometheus"]["properties"]["listen"]["default"] == ":9870"
 
 
 def test_a_probe_that_cannot_be_imported_is_named() -> None:

@@ -18,7 +18,7 @@ from goldwatch.config import load
 from goldwatch.judgement import State
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import GoldenFacts, InForce, assignments
-from goldwatch.web.http import Endpoints
+from goldwatch.web.http import Endpoints, everywhere
 from goldwatch.web.status import Status
 
 from tests.builders import description, difference, judgement, verdict
@@ -53,6 +53,34 @@ def ask(
             await endpoints.stop()
 
     return asyncio.run(served())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_without_a_host_it_listens_on_all_addresses(address: str) -> None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as tried:
+            tried.bind((address, 0))
+    except OSError:
+        pytest.skip(f"this machine has no {address}")
+
+    async def served() -> int:
+        endpoints = Endpoints(lambda _: (b"up 1\n", TEXT), ready, lambda: None)
+        port = await endpoints.start("", 0)
+        try:
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+            return port
+        finally:
+            await endpoints.stop()
+
+    assert asyncio.run(served()) > 0
+
+
+def test_a_port_that_is_taken_on_all_addresses_is_an_error() -> None:
+    with everywhere(0) as taken:
+        taken.listen()
+        with pytest.raises(OSError, match="Address already in use"):
+            asyncio.run(Endpoints(lambda _: (b"", TEXT), ready, lambda: None).start("", taken.getsockname()[1]))
 
 
 def test_metrics_are_as_they_were_rendered() -> None:

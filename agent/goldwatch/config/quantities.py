@@ -83,7 +83,7 @@ class LatencyObjective:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """An address to serve on; port 0 takes any that is free."""
+    """An address to serve on, all addresses if `host` is empty; port 0 takes any that is free."""
 
     host: str
     port: int
@@ -260,12 +260,12 @@ def format_energy_budget(budget: Allowance) -> str:
 
 
 def parse_listen(value: object) -> Listen:
-    """Return the address for `0.0.0.0:9870`, `[::]:9870` or `:9870` (all addresses)."""
+    """Return the address for `0.0.0.0:9870` (IPv4), `[::]:9870` (IPv6) or `:9870` (both)."""
     complaint = "is not an address to listen on; write 0.0.0.0:9870 or :9870"
     host, _, port = _match(LISTEN_PATTERN, value, complaint).rpartition(":")
     if int(port) > 65535:
         raise QuantityError(value, "is not an address to listen on; the last port is 65535")
-    return Listen(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 - metrics are there to be scraped
+    return Listen(host.strip("[]"), int(port))
 
 
 def format_listen(listen: Listen) -> str:

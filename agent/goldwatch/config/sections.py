@@ -54,7 +54,7 @@ CostMost = Annotated[
 ]
 Rate = Annotated[float, Quantity(q.parse_rate, q.format_rate, q.RATE_PATTERN, ("1 per year", "2 per quarter"))]
 Address = Annotated[
-    q.Listen, Quantity(q.parse_listen, q.format_listen, q.LISTEN_PATTERN, ("0.0.0.0:9870", "127.0.0.1:9870", ":9870"))
+    q.Listen, Quantity(q.parse_listen, q.format_listen, q.LISTEN_PATTERN, (":9870", "127.0.0.1:9870", "0.0.0.0:9870"))
 ]
 
 
@@ -172,7 +172,7 @@ class Prometheus(Section):
     """The pull side: /metrics."""
 
     listen: Address = Field(
-        default=q.Listen("0.0.0.0", 9870),  # noqa: S104 - metrics are there to be scraped
+        default=q.Listen("", 9870),
         description="Where to serve /metrics, /healthz and /readyz; without a host, on all addresses.",
     )
     most_series: int = Field(

@@ -260,5 +260,5 @@ def _page(config: Config, number: int) -> str:
     listen = config.exporters.prometheus.listen
     if not listen.port:
         return ""
-    host = platform.node() if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104 - it is compared
+    host = platform.node() if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104 - it is compared
     return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/alerts/{number}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -61,7 +62,10 @@ class Endpoints:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen and return the port, which is a free one if 0 was asked for. Raises OSError."""
+        """Listen and return the port, which is a free one if 0 was asked for. Raises OSError.
+
+        Without a host it is all addresses, of IPv4 and IPv6.
+        """
         app = web.Application(client_max_size=MOST_REQUEST_BYTES)
         app.router.add_get("/", self._page)
         app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
@@ -74,8 +78,8 @@ class Endpoints:
         app.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
         try:
+            site = web.TCPSite(self._runner, host, port) if host else web.SockSite(self._runner, everywhere(port))
             await site.start()
         except OSError:
             await self.stop()
@@ -161,6 +165,21 @@ class Endpoints:
                 return await asyncio.to_thread(question, status)
             except (LedgerError, sqlite3.Error) as error:
                 raise web.HTTPServiceUnavailable(text=f"the ledger cannot be read: {error}\n") from None
+
+
+def everywhere(port: int) -> socket.socket:
+    """Return a socket on all addresses: of IPv6 too, where the machine has it. Raises OSError."""
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    found = socket.socket(family)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        found.bind(("", port))
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 def _limit(request: web.Request, default: int) -> int:
