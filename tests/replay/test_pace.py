@@ -199,6 +199,18 @@ def test_where_there_can_be_no_more_threads_those_that_were_started_end(
     assert not any(thread.is_alive() for thread in started)
 
 
+def test_the_replay_after_keeps_to_the_budget_too(plan: Plan) -> None:
+    load = LoadPlan(tokens_per_s=20.0)
+    few = replace(plan, factory="tests.replay.jobs:CountingProbe", load=load, examples=range(2))
+    workers = Workers()
+    try:
+        first, second = (replay(few, workers) for _ in range(2))
+    finally:
+        workers.close()
+    sent = [*first.columns.sent_ns, *second.columns.sent_ns]
+    assert all(b - a >= 500_000_000 for a, b in pairwise(sent))  # ten tokens each
+
+
 def test_waiting_for_a_turn_of_the_warm_up_is_not_hanging(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = Columns.create(Layout(N, plan.outputs), plan.examples)
     waited: list[int] = []

@@ -175,7 +175,7 @@ class _Supervision:
     ) -> None:
         self._plan = plan
         self._guard = guard
-        self._held_ns = self._asked_anew = 0
+        self._held_ns = self._asked_anew = self._turn_ns = 0
         self._workers = workers
         self._stop = stop
         self._started_ns = time.monotonic_ns()
@@ -192,6 +192,7 @@ class _Supervision:
             self._asked_anew += self._columns.unsettled(self._plan.load.samples)
         self.replay.duration_s = (time.monotonic_ns() - self._started_ns) / 1e9
         self.replay.asked = self._asked(whole=end is _End.FINISHED)
+        self._stop.wait(max(self._turn_ns - time.monotonic_ns(), 0) / 1e9)  # the next replay keeps to the budget too
         return self.replay
 
     def _asked(self, *, whole: bool) -> int:
@@ -208,10 +209,9 @@ class _Supervision:
     def _attempt(self) -> _End:
         self._columns.forget_flights()
         self._columns.progress(Phase.STARTING, time.monotonic_ns())
-        python = self._plan.python
-        path = packages(self._plan.factory) if python else ""
+        path = packages(self._plan.factory) if self._plan.python else ""
         try:
-            worker = self._workers.take(self._plan.key, python, path)
+            worker = self._workers.take(self._plan.key, self._plan.python, path)
         except WorkerDied as error:
             self.replay.ended = str(error)
             return _End.CUT_SHORT
@@ -280,6 +280,7 @@ class _Supervision:
         replay = self.replay
         replay.errors.update({self._redacted(text): n for text, n in done["errors"].items()})
         replay.disturbances = Found(**done["disturbances"])
+        self._turn_ns = done["turn_ns"]
         replay.pairs_s = [(first / 1e9, second / 1e9) for first, second in done.get("pairs", ())]
         if done["description"] is not None:
             replay.described_after = self._description(done["description"])
@@ -393,8 +394,9 @@ def replay(
     wall: Callable[[], float] = time.time,
     guard: Guard | None = None,
 ) -> Replay:
-    """Run one replay to its end and return it. `stop`, set from another thread, cuts it short within 0.1 s.
+    """Run one replay to its end and return it, when its budgets allow the next request.
 
-    With a `guard` it is held, or ended, while the target has no room.
+    `stop`, set from another thread, cuts it short within 0.1 s. With a `guard` it is held, or ended, while the target
+    has no room.
     """
     return _Supervision(plan, workers, stop or threading.Event(), wall, guard).run()

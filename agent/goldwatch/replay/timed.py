@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[str, Any]:
     """Run (the rest of) one replay: the job that the engine sends.
 
-    Returns the latencies of pairs of equal requests, the counts of error messages, what disturbed the timing, and what
-    the target says that it is at the end. Emits `opened` with the target's description and the seconds that it took to
-    open (None if it was open), and `first` with the seconds of the first request. Raises ProbeError if the target
-    cannot be used.
+    Returns the latencies of pairs of equal requests, the counts of error messages, what disturbed the timing, when the
+    budgets allow the next request, by the monotonic clock, and what the target says that it is at the end. Emits
+    `opened` with the target's description and the seconds that it took to open (None if it was open), and `first` with
+    the seconds of the first request. Raises ProbeError if the target cannot be used.
     """
     outputs = tuple(TensorSpec(o["name"], o["dtype"], tuple(o["shape"])) for o in argument["outputs"])
     load = LoadPlan(**argument["load"])
@@ -67,6 +67,7 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
         "pairs": ask_twice(probe, inputs, columns, pairs, pace, np.random.default_rng()),
         "errors": asking.errors,
         "disturbances": asdict(disturbances.found()),
+        "turn_ns": pace.book(),
         "description": _described_again(probe),
     }
 
