@@ -99,7 +99,7 @@ def test_a_collector_is_told_only_if_its_certificate_is_trusted(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate))
     failed: list[str] = []
     ca_file = certificate if trusted == "by its file" else None
-    exporter = OtlpExporter(Collector(url, protocol, ca_file=ca_file), Pushing(3.0, failed=failed.append))
+    exporter = OtlpExporter(Collector(url, protocol, ca_file=ca_file), Pushing(6.0, failed=failed.append))
     exporter.publish(m.of_build("1.2.3"))
     until(lambda: came or failed, "neither arrival nor failure was told")
     exporter.close()

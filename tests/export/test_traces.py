@@ -39,7 +39,7 @@ CLIENT = 3
 ERROR = 2
 
 
-EVERY_S = 2.0  # which is also how long a push may take, and spans are pushed once
+EVERY_S = 6.0  # which is also how long a push may take, and spans are pushed once
 
 
 @pytest.fixture(params=["http", "grpc"])

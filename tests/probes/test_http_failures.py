@@ -21,7 +21,16 @@ from goldwatch_probes.tensorflow_serving import TensorFlowServing
 from goldwatch_probes.torchserve import TorchServe
 
 from tests.probes.conftest import METADATA, RawServer, response
-from tests.probes.misbehaving import FAILURES, LIMIT_S, MAX_BYTES, failures, send, send_then_end, send_then_reset
+from tests.probes.misbehaving import (
+    FAILURES,
+    LIMIT_S,
+    MAX_BYTES,
+    failures,
+    send,
+    send_then_end,
+    send_then_reset,
+    until_ended,
+)
 
 INPUTS = {"x": np.ones((1, 2), dtype=np.float32)}
 Start = Callable[..., RawServer]
@@ -123,7 +132,7 @@ def test_a_connection_closed_between_requests_is_opened_again(raw_server: Start,
     probe.open()
     for _ in range(3):
         np.testing.assert_array_equal(ask(probe), [[0.25, 0.75]])
-        time.sleep(0.5)  # for the end to arrive
+        until_ended(probe)
     assert server.connections == 3
     probe.close()
 
@@ -131,7 +140,7 @@ def test_a_connection_closed_between_requests_is_opened_again(raw_server: Start,
 @pytest.mark.parametrize(
     ("behaviour", "error", "message"),
     [
-        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/.* within 2 s"),
+        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/.* within 5 s"),
         (send_then_reset(b""), Unreachable, "http://"),
         (send(response(b'{"message": "loading"}', "503 Wait")), NotReady, "answered 503: loading"),
         (send(response(b'{"detail": ""}', "503 Wait")), NotReady, "answered 503: {"),

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError
 from goldwatch_probes.open_inference import OpenInference
 
 from tests.probes.conftest import METADATA, RawServer, response
-from tests.probes.misbehaving import LIMIT_S, MAX_BYTES, send, send_then_end, send_then_reset
+from tests.probes.misbehaving import LIMIT_S, MAX_BYTES, send, send_then_end, send_then_reset, until_ended
 
 INPUTS = {"x": np.ones((1, 2), dtype=np.float32)}
 Start = Callable[..., RawServer]
@@ -77,7 +76,7 @@ def test_a_connection_closed_between_requests_is_opened_again(raw_server: Start,
     probe.open()
     for _ in range(3):
         np.testing.assert_array_equal(ask(probe), [[0.25, 0.75]])
-        time.sleep(0.5)  # for the end to arrive
+        until_ended(probe)
     assert server.connections == 3
     probe.close()
 
@@ -114,7 +113,7 @@ def test_what_is_sent(raw_server: Start) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "error", "message"),
     [
-        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/v2/health/ready within 2 s"),
+        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/v2/health/ready within 5 s"),
         (send_then_reset(b""), Unreachable, "/v2/health/ready: "),
         (send(response(b'{"error": "loading"}', "503 Wait")), NotReady, "/v2/health/ready: answered 503: loading"),
         (send(response(b"", "401 Unauthorized")), CannotLoad, "/v2/health/ready: answered 401"),

@@ -166,7 +166,7 @@ def replayed(folder: Path, workers: Workers, name: str, factory: bool = True, **
         outputs=(TensorSpec("y", "float32", (2,)),),
         examples=range(6),
         warmup=0,
-        **{"time_limit_s": 2.0, "start_limit_s": 20, **settings},
+        **{"time_limit_s": 5.0, "start_limit_s": 20, **settings},
     )
     return replay(plan, workers)
 
@@ -177,7 +177,7 @@ def replayed(folder: Path, workers: Workers, name: str, factory: bool = True, **
     [
         ("segfault", "crashed", "the worker process ended by signal SIGSEGV"),
         ("killed", "crashed", "the worker process ended by signal SIGKILL"),  # as the kernel does when memory is short
-        ("endless", "timeout", "no answer within 2 s; the worker was ended"),
+        ("endless", "timeout", "no answer within 5 s; the worker was ended"),
         ("hog", "rejected", "MemoryError: Unable to allocate 8.00 GiB for an array"),
     ],
 )

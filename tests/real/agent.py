@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -46,10 +47,15 @@ def until(condition: Callable[[], Found | None], what: str, limit_s: float = 30.
 
 
 def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+    """Return a port for a process that listens later: none that the kernel may give to anybody else meanwhile."""
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(given.read_text().split()[0]) if given.exists() else 49152
+    assert lowest > 12_000, f"{given} leaves no ports for tests"
+    while True:
+        port = random.randrange(10_000, lowest)
+        with socket.socket() as listening, contextlib.suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port
 
 
 def config(targets: Mapping[str, Any], watches: Mapping[str, Any], **sections: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_warm_up_is_not_observed_and_its_first_request_is_told_apart(
 def test_a_failed_request_is_an_observation(
     workers: Workers, examples: TensorLocation, failure: str, label: str
 ) -> None:
-    result = replay(plan(examples, {"failures": {"3": failure}}, time_limit_s=2.0), workers)
+    result = replay(plan(examples, {"failures": {"3": failure}}, time_limit_s=5.0), workers)
     assert result.outcomes() == {"ok": N - 1, label: 1}
     assert result.columns.outcome[2] == Outcome[label.upper()]
     assert sum(result.errors.values()) == 1
@@ -134,11 +134,11 @@ def test_what_is_asked_for_again_after_a_crash_is_counted_again(
 
 @pytest.mark.slow
 def test_a_hang_costs_one_request_and_the_time_limit(workers: Workers, examples: TensorLocation) -> None:
-    result = replay(plan(examples, {"failures": {"11": "hang"}}, time_limit_s=2.0), workers)
+    result = replay(plan(examples, {"failures": {"11": "hang"}}, time_limit_s=5.0), workers)
     assert result.outcomes() == {"ok": N - 1, "timeout": 1}
     assert result.columns.outcome[10] == Outcome.TIMEOUT
-    assert result.columns.latency_ns[10] >= 2e9
-    assert dict(result.errors) == {"no answer within 2 s; the worker was ended": 1}
+    assert result.columns.latency_ns[10] >= 5e9
+    assert dict(result.errors) == {"no answer within 5 s; the worker was ended": 1}
 
 
 def test_a_model_that_keeps_crashing_is_left_alone(workers: Workers, examples: TensorLocation) -> None:

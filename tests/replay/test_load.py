@@ -138,10 +138,10 @@ def test_several_are_in_flight_at_once(workers: Workers, examples: TensorLocatio
 
 def test_a_hang_of_one_of_several_in_flight_is_its_own(workers: Workers, examples: TensorLocation) -> None:
     options = {"failures": {"5": "hang"}, "latencies_s": [0.05], "version": "hangs"}
-    found = run(workers, examples, LoadPlan("constant", 200.0, in_flight=4), options, time_limit_s=2.0, warm=False)
+    found = run(workers, examples, LoadPlan("constant", 200.0, in_flight=4), options, time_limit_s=5.0, warm=False)
     assert found.outcomes() == {"ok": N - 1, "timeout": 1}  # the other threads went on meanwhile
     hung = found.columns.array("outcome") == Outcome.TIMEOUT
-    assert (found.columns.array("latency_ns")[hung] >= 2e9).all()
+    assert (found.columns.array("latency_ns")[hung] >= 5e9).all()
 
 
 def test_a_crash_takes_all_that_are_in_flight(workers: Workers, examples: TensorLocation) -> None:
