@@ -74,7 +74,7 @@ def test_what_an_agent_says_is_bounded(strange: dict[str, Any]) -> None:
 
 
 def test_agents_are_asked_and_one_that_answers_wrongly_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "_LIMIT_S", 1.0)
+    monkeypatch.setattr(fleet, "_LIMIT_S", 30.0)
 
     async def answer(request: web.Request) -> web.Response:
         kind = request.match_info["kind"]

@@ -24,7 +24,7 @@ from tests.real.agent import Agent, config, serving, until
 
 pytestmark = pytest.mark.cluster
 
-LEASE = {"name": "release-goldwatch", "duration": "5s", "renew_deadline": "3s", "retry_period": "500ms"}
+LEASE = {"name": "release-goldwatch", "duration": "10s", "renew_deadline": "8s", "retry_period": "500ms"}
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/models/leases"
 
 
