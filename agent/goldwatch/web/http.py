@@ -184,7 +184,7 @@ def everywhere(port: int) -> socket.socket:
 
 def _limit(request: web.Request, default: int) -> int:
     text = request.query.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST:
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(MOST)) or not 1 <= int(text) <= MOST:
         raise web.HTTPBadRequest(text=f"limit is a number from 1 to {MOST}\n")
     return int(text)
 
