@@ -63,6 +63,7 @@ def test_nobody_knows(configured: int, says: str) -> None:
         told(at=float("inf")),
         told(alert="x"),
         told(verdicts=[3, {"evidence": "much", "state": []}]),
+        told(verdicts=3, reasons=3),
         {"watch": "fraud"},
         told(last_replay_at=1e300),
     ],
@@ -78,14 +79,20 @@ def test_agents_are_asked_and_one_that_answers_wrongly_says_nothing(monkeypatch:
 
     async def answer(request: web.Request) -> web.Response:
         kind = request.match_info["kind"]
-        texts = {"good": '{"watches": [{"watch": "fraud"}, 3]}', "text": "hello", "list": "[]", "odd": '{"watches": 3}'}
+        texts = {
+            "good": '{"watches": [{"watch": "fraud"}, 3]}',
+            "text": "hello",
+            "list": "[]",
+            "odd": '{"watches": 3}',
+            "deep": "[" * 100_000,
+        }
         return web.Response(text=texts.get(kind, ""), status=500 if kind == "bad" else 200)
 
     async def asked() -> dict[str, dict[str, list[fleet.Told]]]:
         app = web.Application()
         app.router.add_get("/{kind}/api/v1/watches", answer)
         async with TestServer(app) as server, aiohttp.ClientSession() as session:
-            kinds = ("good", "text", "list", "odd", "bad")
+            kinds = ("good", "text", "list", "odd", "deep", "bad")
             found = [Agent(str(server.make_url(f"/{kind}")), kind) for kind in kinds]
             return await ask(session, [*found, Agent("http://127.0.0.1:1", "nobody")])
 

@@ -74,7 +74,7 @@ async def _watches(session: aiohttp.ClientSession, url: str) -> list[Told]:
             while 0 < len(body) <= _MOST_BYTES and (more := await answer.content.read(_MOST_BYTES)):
                 body += more
         found = json.loads(body).get("watches") if len(body) <= _MOST_BYTES else None
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError):
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError, RecursionError):
         return []
     return [watch for watch in found if isinstance(watch, dict)] if isinstance(found, list) else []
 
@@ -88,9 +88,9 @@ def status(told: Sequence[Told], configured: int) -> dict[str, Any]:
         message = "no agent has answered" if configured else "no agent has this Watch's ConfigMap"
         return _status(State.UNKNOWN, message=message, agents=0)
     worst = min(told, key=lambda w: (_rank(w.get("state")), -(_number(w.get("last_replay_at")) or 0)))
-    verdicts = [v for v in worst.get("verdicts") or [] if isinstance(v, dict)]
+    verdicts = [v for v in _list(worst.get("verdicts")) if isinstance(v, dict)]
     verdict = min(verdicts, key=lambda v: (_rank(v.get("state")), -_share(v)), default={})
-    reasons = [str(reason) for reason in worst.get("reasons") or []]
+    reasons = [str(reason) for reason in _list(worst.get("reasons"))]
     state = str(worst.get("state"))
     return _status(
         State(state) if state in _WORST_FIRST else State.UNKNOWN,
@@ -106,6 +106,10 @@ def status(told: Sequence[Told], configured: int) -> dict[str, Any]:
 def _status(verdict: State, **rest: Any) -> dict[str, Any]:  # noqa: ANN401
     empty = dict.fromkeys(("monitor", "evidence", "lastReplay", "message")) | {"alert": 0}
     return {"verdict": str(verdict)} | empty | rest
+
+
+def _list(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 def _rank(state: object) -> int:
