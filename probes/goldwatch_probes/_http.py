@@ -193,6 +193,8 @@ class _Reading:
         before = len(self._body)
         try:
             self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            raise BadAnswer("the server goes over to another protocol, which was not asked for") from None
         except httptools.HttpParserError:
             if self.whole:
                 self.keeps_open = False

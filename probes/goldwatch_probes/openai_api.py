@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _PATHS = {"chat": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
 _MESSAGES = "messages"
+_MOST_TOKENS = 10**9
+"""Of one answer. A budget of tokens would wait for what a server makes up."""
 
 
 @dataclass(slots=True)
@@ -175,5 +177,8 @@ def _vector(answer: Answer) -> list[float]:
 
 
 def _count(usage: object, name: str) -> int | None:
+    """Return a number of tokens, None where the answer does not tell. Raises BadAnswer for one that cannot be."""
     found = usage.get(name) if isinstance(usage, Mapping) else None
+    if type(found) is int and found > _MOST_TOKENS:
+        raise BadAnswer(f"the answer says that it took more than {_MOST_TOKENS:,} {name}")
     return found if type(found) is int and found >= 0 else None

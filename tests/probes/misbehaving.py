@@ -93,6 +93,11 @@ FAILURES = {
     "404": (send(response(b"no page\n", "404 Not Found")), Rejected, "^answered 404: no page$"),
     "400 with nothing": (send(response(b"", "400 Bad Request")), Rejected, "^answered 400$"),
     "500 with a book": (send(response(b"a" * 5000, "500 Oops")), Rejected, "^answered 500: a{200}$"),
+    "101": (
+        send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05Hello"),
+        BadAnswer,
+        "the server goes over to another protocol, which was not asked for",
+    ),
     "204": (send(response(b"", "204 No Content")), Rejected, "^answered 204$"),
     "redirect": (
         send(response(b"", "307 Temporary Redirect", "Location: http://else/\r\n")),

@@ -149,6 +149,13 @@ def test_a_server_that_does_not_stream_is_understood(raw_server: Start, opened: 
     assert tokens == Tokens(first_s=None, input=None, output=1, finish="length")
 
 
+def test_more_tokens_than_can_be_are_no_answer(raw_server: Start, opened: Opened) -> None:
+    whole = {"choices": [{"message": {"content": "Hi"}}], "usage": {"completion_tokens": 10**30}}
+    probe = opened(raw_server({"infer": send(response(json.dumps(whole).encode()))}, page=MODELS))
+    with pytest.raises(BadAnswer, match="the answer says that it took more than 1,000,000,000 completion_tokens"):
+        ask(probe)
+
+
 def test_the_request_is_what_the_options_say(raw_server: Start, opened: Opened) -> None:
     server = raw_server({"infer": echo}, page=MODELS)
     chat = [{"role": "user", "content": "One"}, {"role": "assistant", "content": "Two"}]
