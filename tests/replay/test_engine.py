@@ -1,5 +1,6 @@
 """The replay engine against real worker processes, with the fake probe as the model."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.engine import Plan, Replay, _Supervision, replay
+from goldwatch.replay.foreign import packages
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
 
@@ -239,6 +241,14 @@ def test_a_worker_can_be_another_interpreter_with_another_numpy(
     assert theirs.failure is None
     assert theirs.outcomes() == {"ok": N}
     np.testing.assert_allclose(outputs(theirs), outputs(ours), rtol=1e-6)
+
+
+def test_links_for_another_interpreter_are_made_anew_if_they_were_tidied_up() -> None:
+    factory = "goldwatch.testing.probe:FakeProbe"
+    before = packages(factory)
+    assert packages(factory) == before
+    shutil.rmtree(before)
+    assert (Path(packages(factory)) / "goldwatch/testing/probe.py").is_file()
 
 
 def test_an_interpreter_that_cannot_start_is_a_failed_replay(

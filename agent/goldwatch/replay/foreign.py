@@ -10,16 +10,24 @@ import atexit
 import importlib.util
 import shutil
 import tempfile
-from functools import cache
 from pathlib import Path
 
+_made: dict[str, Path] = {}
 
-@cache
+
 def packages(factory: str) -> str:
     """Return a folder that holds links to goldwatch and to the package of the probe `factory`, for PYTHONPATH.
 
-    It is removed when this process ends. Raises ModuleNotFoundError for a package that is not installed.
+    It is removed when this process ends, and made anew if who tidies up temporary files was quicker. Raises
+    ModuleNotFoundError for a package that is not installed.
     """
+    folder = _made.get(factory)
+    if folder is None or not (folder / "goldwatch").exists():
+        folder = _made[factory] = _linked(factory)
+    return str(folder)
+
+
+def _linked(factory: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="goldwatch-packages-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in {"goldwatch", factory.partition(":")[0].partition(".")[0]}:
@@ -29,4 +37,4 @@ def packages(factory: str) -> str:
         origin = Path(spec.origin)
         source = origin.parent if origin.name == "__init__.py" else origin
         (folder / source.name).symlink_to(source)
-    return str(folder)
+    return folder
