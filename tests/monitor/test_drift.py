@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,16 @@ def test_the_bands_hold_the_shares_that_made_them():
         shares = truth[column.kind.edges.astype(int)]
         missed += bool(np.any((shares < column.low[:-1]) | (shares > column.high[:-1])))
     assert missed <= 200 * 0.03
+
+
+def test_a_long_text_among_categories_costs_its_own_length_and_no_more():
+    values = np.array(["x" * 2**20, *["a"] * 199], dtype=object)
+    tracemalloc.start()
+    counts = Categories(("a", "b")).count(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts.tolist() == [199, 0, 1, 0]
+    assert peak < 2**22
 
 
 def test_cells_of_categories():

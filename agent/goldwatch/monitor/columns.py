@@ -9,6 +9,7 @@ betting) from all others, so they are exact for any column, with ties or without
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,11 +72,9 @@ class Categories:
 
     def count(self, values: Values) -> IntArray:
         """Count the rows [k + 2] in each cell."""
-        found = [str(value) for value in values.tolist() if value is not None and value != ""]
-        names, counts = np.unique(np.array(found, dtype=object).astype(str), return_counts=True)
-        known = dict(zip(names.tolist(), counts.tolist(), strict=True))
-        each = [known.get(name, 0) for name in self.names]
-        return np.array([*each, len(found) - sum(each), len(values) - len(found)], dtype=np.int64)
+        found = _texts(values)
+        each = [found[name] for name in self.names]
+        return np.array([*each, found.total() - sum(each), len(values) - found.total()], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +119,19 @@ def columns(table: Mapping[str, Values], seed: int = 0) -> tuple[Column, ...]:
 
 def _kind(values: Values) -> Numbers | Categories:
     if values.dtype.kind not in "biuf":
-        found = [str(value) for value in values.tolist() if value is not None and value != ""]
-        names, counts = np.unique(np.array(found, dtype=object).astype(str), return_counts=True)
-        common = np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES]
-        return Categories(tuple(sorted(names[common].tolist())))
+        found = _texts(values)
+        common = sorted(found, key=lambda name: (-found[name], name))[:_MOST_CATEGORIES]
+        return Categories(tuple(sorted(common)))
     numbers = values.astype(np.float64)
     numbers = numbers[~np.isnan(numbers)]
     # A quantile that is one of the values: where a column has few values, so do its cells.
     edges = np.quantile(numbers, _DECILES, method="inverted_cdf") if len(numbers) else np.empty(0)
     return Numbers(np.unique(edges))
+
+
+def _texts(values: Values) -> Counter[str]:
+    """Count the texts that are not missing. A numpy array of text would be as wide as the longest, in every row."""
+    return Counter(str(value) for value in values.tolist() if value is not None and value != "")
 
 
 def _column(name: str, kind: Numbers | Categories, values: Values, errors: tuple[float, float]) -> Column:
