@@ -7,6 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def test_prometheus_answers_with_the_values(
     assert float(failed["value"][1]) > 0  # seen since the counter was there at zero before
     until(lambda: ask("rate(goldwatch_request_latency_seconds_count[1m]) > 0"))
     for query in QUERIES.values():
-        until(lambda query=query: ask(query))
+        until(partial(ask, query))
 
     exporter.publish(m.of_judgement(judgement(description=Description("fraud", "v18")), 0.05))
     until(lambda: [s["metric"]["version"] for s in ask("goldwatch_target_info")] == ["v18"])
