@@ -89,6 +89,21 @@ def test_a_model_in_process_runs_alone_and_is_not_overtaken_for_ever() -> None:
     assert turns(made) == ["c"]
 
 
+def test_a_clock_that_was_set_back_leaves_nobody_waiting_for_the_time_that_it_was_wrong_by() -> None:
+    wrong = NOW + 10 * 365 * 86_400
+    made = agenda(a=("one", 0), b=("two", 0))
+    made.tick(wrong)
+    assert turns(made) == ["a"]
+    made.defer(key("a"), wrong, wrong + 1)
+    assert turns(made) == ["b"]
+    assert made.tick(NOW) == []
+    assert turns(made) == []
+    made.done(key("b"), NOW)
+    assert turns(made) == ["a"]
+    assert NOW + 30 <= made.next_at() <= NOW + 90
+    assert NOW + 30 <= made.due_at(key("b")) <= NOW + 90
+
+
 def test_times_that_pass_meanwhile_are_told_and_not_made_up_for() -> None:
     made = agenda(a=("one", 0), b=("two", 1))
     made.tick(NOW + 1)

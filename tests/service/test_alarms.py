@@ -39,7 +39,7 @@ class Desk:
     def __init__(self, ledger: Ledger, load_more: Callable[[str], Config]) -> None:
         self.clock = FakeClock(1_800_000_000.0)
         self.ledger = ledger
-        self.alarms = Alarms(ledger)
+        self.alarms = Alarms(ledger, clock_s=self.clock.monotonic)
         self._load = load_more
         self.configure("")
         self.look()  # the agent starts
@@ -107,6 +107,25 @@ def test_a_watch_that_does_not_run_says_so_after_three_intervals(desk: Desk) -> 
     assert desk.alert() is None
 
 
+@pytest.mark.parametrize("jump_s", [10 * EVERY_S, -10 * EVERY_S])
+def test_a_clock_that_was_set_and_a_machine_that_slept_make_no_watch_silent(desk: Desk, jump_s: float) -> None:
+    desk.replay()
+    desk.clock.advance(EVERY_S)
+    assert desk.look() == []
+    passed, desk.clock = desk.clock, FakeClock(desk.clock.time() + jump_s)
+    assert desk.look() == []
+    for step_s in (2 * EVERY_S - 1, 1.0):  # by the clock of before, three intervals have passed then
+        passed.advance(step_s)
+        desk.clock.advance(step_s)
+        alerts = desk.look()
+        if jump_s > 0:
+            assert [alert.watch for alert in alerts] == ["digits"] * (step_s == 1.0)
+    passed.advance(EVERY_S)  # one that was set back begins to wait anew
+    desk.clock.advance(EVERY_S)
+    desk.look()
+    assert desk.alert() is not None
+
+
 def test_a_watch_that_never_ran_says_so_too(desk: Desk) -> None:
     desk.clock.advance(3 * EVERY_S)
     assert [alert.watch for alert in desk.look()] == ["digits"]
@@ -162,7 +181,7 @@ def test_a_dead_server_is_failing_and_nothing_else(desk: Desk) -> None:
 def test_what_was_before_the_agent_started_is_not_its_silence(desk: Desk) -> None:
     desk.replay()
     desk.clock.advance(86_400)
-    desk.alarms = Alarms(desk.ledger)
+    desk.alarms = Alarms(desk.ledger, clock_s=desk.clock.monotonic)
     assert desk.look() == []
     desk.clock.advance(3 * EVERY_S)
     assert [alert.watch for alert in desk.look()] == ["digits"]
@@ -216,7 +235,7 @@ def test_a_rollout_that_is_seen_silences_for_a_while(desk: Desk) -> None:
 
 def test_a_rollout_of_the_deployment_silences_and_is_an_event(desk: Desk) -> None:
     seen: dict[str, Rollout] = {"served": Rollout("fraud", "17", "")}
-    desk.alarms = Alarms(desk.ledger, seen.get)
+    desk.alarms = Alarms(desk.ledger, seen.get, desk.clock.monotonic)
     desk.replay()
     desk.clock.advance(EVERY_S)
     seen["served"] = Rollout("fraud", "18", "1 of 3 replicas updated")

@@ -24,6 +24,10 @@ IN_PROCESS = ""
 """The server of targets that have none."""
 
 
+_SET_BACK_S = 1.0
+"""A clock that goes back by less than this is only being kept right."""
+
+
 class Missed(StrEnum):
     """Why a time at which a watch was due passed without a replay of its own."""
 
@@ -73,6 +77,7 @@ class Agenda:
     _waiting: dict[str, _Queue] = field(default_factory=dict)
     _busy: list[_Entry] = field(default_factory=list)
     _count: int = 0
+    _now: float = -math.inf
 
     def put(self, key: Key, timetable: Timetable, server: str, due_at: float) -> None:
         """Enter a watch, or give it another timetable. One that is being replayed gets another turn after that."""
@@ -90,6 +95,9 @@ class Agenda:
 
     def tick(self, now: float) -> list[tuple[Key, Missed]]:
         """Let those that have become due wait for their turn; return the due times that came to nothing."""
+        if now < self._now - _SET_BACK_S:
+            self._bring_back(now)
+        self._now = now
         missed = []
         for _, entry in self._popped(self._deferred, now):
             self._wait(entry, entry.due_at)
@@ -152,6 +160,15 @@ class Agenda:
             entry.again = False
             self._wait(entry, now)
         return entry
+
+    def _bring_back(self, now: float) -> None:
+        """Plan anew by a clock that was set back: what was near is not to be as far away as the clock was wrong."""
+        deferred = [entry for _, entry in self._popped(self._deferred, math.inf)]
+        self._upcoming.clear()
+        for entry in self._entries.values():
+            self._plan(entry, min(entry.next_at, entry.timetable.after(now)))
+        for entry in deferred:
+            self._push(self._deferred, now, entry)
 
     def _first(self, queue: _Queue) -> float:
         while queue and not self._is_current(queue[0][2]):

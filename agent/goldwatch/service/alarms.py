@@ -11,7 +11,8 @@ import json
 import os
 import platform
 import threading
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from goldwatch import __version__
@@ -30,6 +31,9 @@ _INTERVALS_HALF_HEARD = 9
 """A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
 _SHORTEST_INTERVAL_S = 5.0
 """A watch of every second is not silent because a busy machine took four for a replay."""
+
+_JUMP_S = 5.0
+"""A clock that is this much further than it should be was set, or its machine slept: nobody was silent meanwhile."""
 
 _EVENTS_BEFORE_S = 3600.0
 """Changes so long before an alert's onset are named in it."""
@@ -55,8 +59,15 @@ class Settled:
 class Alarms:
     """Keeps the alerts of a ledger. Hold `lock` from a settlement until it has been recorded."""
 
-    def __init__(self, ledger: Ledger, rollout: RolloutOf = lambda _: None) -> None:
-        """Keep them; `rollout` returns what is known of the Deployment of a target."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        rollout: RolloutOf = lambda _: None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep them; `rollout` returns what is known of the Deployment of a target, `clock_s` seconds that passed."""
+        self._clock_s = clock_s
+        self._looked: tuple[float, float] | None = None
         self._rollout = rollout
         self.lock = threading.Lock()
         self._ledger = ledger
@@ -83,8 +94,9 @@ class Alarms:
 
         The alerts are kept; there is nothing else to record.
         """
-        found = []
+        found, passed_s = [], self._clock_s()
         with self.lock:
+            self._follow_clock(now, passed_s)
             opened = {(alert.watch, alert.target): alert for alert in self._ledger.open_alerts()}
             for assignment in assignments:
                 before = opened.get(assignment.key)
@@ -109,6 +121,16 @@ class Alarms:
             for alert in closed:
                 self._ledger.keep_alert(alert)
         return closed
+
+    def _follow_clock(self, now: float, passed_s: float) -> None:
+        """Move what was last heard with a clock that was set."""
+        before, self._looked = self._looked, (now, passed_s)
+        jump_s = 0.0 if before is None else (now - before[0]) - (passed_s - before[1])
+        if abs(jump_s) < _JUMP_S:
+            return
+        for heard in self._last_heard.values():
+            for validity, at in heard.items():
+                heard[validity] = min(at + max(jump_s, 0.0), now)
 
     def _settle_nothing(
         self, assignment: Assignment, config: Config, before: Alert | None, verdict: Verdict | None, now: float
