@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from goldwatch.alerting.event import Rollout, mixed
-from goldwatch.cluster.rollouts import rollout
+from goldwatch.cluster.rollouts import Rollouts, rollout
 
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
 from tests.real.agent import config, running, serving
+
+if TYPE_CHECKING:
+    from goldwatch.cluster.api import Api
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/models/deployments"
 DONE = {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
@@ -48,6 +52,40 @@ def test_its_end_is_kept() -> None:
     ended = rollout(deployment(DONE, "18"), begun, 200.0)
     assert (ended.under_way, ended.ended_at, ended.revision) == ("", 200.0, "18")
     assert rollout(deployment(DONE, "18"), ended, 300.0).ended_at == 200.0
+
+
+class Answers:
+    """An API server that answers in turn, and is not always what it should be."""
+
+    namespace = "models"
+
+    def __init__(self, *answers: Any) -> None:
+        self._answers = iter(answers)
+
+    async def get(self, _path: str, _limit_s: float) -> Any:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize("odd", [{}, {"metadata": {"name": "fraud"}, "status": 3}, OSError("too many open files")])
+def test_what_cannot_be_read_silences_nobody_and_ends_no_watch(odd: Any) -> None:
+    rolling = deployment(DONE | {"updatedReplicas": 1})
+
+    async def seen() -> list[Rollout | None]:
+        rollouts = Rollouts()
+        rollouts.watch({"fraud": "fraud"})
+        api = cast("Api", Answers(rolling, odd, rolling))
+        found = []
+        for _ in range(3):
+            await rollouts._look(api)
+            found.append(rollouts("fraud"))
+        await rollouts.stop()
+        return found
+
+    under_way = Rollout("fraud", "17", "1 of 3 replicas updated")
+    assert asyncio.run(seen()) == [under_way, None, under_way]
 
 
 def test_a_replay_is_of_no_version_if_it_saw_two() -> None:

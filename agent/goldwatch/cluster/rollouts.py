@@ -63,17 +63,19 @@ class Rollouts:
 
     async def _ask(self, api: Api, deployment: str) -> None:
         namespace, _, name = deployment.rpartition("/")
-        path = f"/apis/apps/v1/namespaces/{namespace or api.namespace}/deployments/{name}"
         try:
+            path = f"/apis/apps/v1/namespaces/{namespace or api.namespace}/deployments/{name}"
             found = await api.get(path, _LIMIT_S)
-        except ApiError as error:
+            told = rollout(found, self._found.get(deployment), time.time())
+        except (ApiError, OSError, LookupError, TypeError, AttributeError) as error:
             self._found.pop(deployment, None)  # what is not known silences nobody
             if deployment not in self._unknown:
-                log.warning("rollouts are not seen", extra={"deployment": deployment, "why": str(error)})
+                why = str(error) if isinstance(error, ApiError) else f"{type(error).__name__}: {error}"
+                log.warning("rollouts are not seen", extra={"deployment": deployment, "why": why})
             self._unknown.add(deployment)
             return
         self._unknown.discard(deployment)
-        self._found[deployment] = rollout(found, self._found.get(deployment), time.time())
+        self._found[deployment] = told
 
 
 def rollout(deployment: Mapping[str, Any], before: Rollout | None, now: float) -> Rollout:
