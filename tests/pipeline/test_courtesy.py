@@ -246,7 +246,7 @@ def test_a_watch_that_is_skipped_again_and_again_is_silent(
 def test_an_open_load_ends_when_the_target_becomes_busy(tmp_path: Path, workers: Workers) -> None:
     pressure(tmp_path / "cpu.pressure", 10)
     assignment = prepared(tmp_path, workers, ", load: {scenario: constant, rate: 20 per second}")
-    later = threading.Timer(1.0, lambda: pressure(tmp_path / "cpu.pressure", 90))
+    later = threading.Timer(5.0, lambda: pressure(tmp_path / "cpu.pressure", 90))
     later.start()
     judgement = run(assignment, workers, {}).judgement
     assert judgement.validity is Validity.INVALID
