@@ -80,14 +80,15 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: R
     assert latency.scale > 2  # at most 9 % from bound to bound, over six decades
 
 
-@pytest.mark.slow
 def test_a_limit_that_is_none_is_left_out_without_a_word(
-    exporter: OtlpExporter, received: Received, caplog: pytest.LogCaptureFixture
+    received: Received, protocol: Protocol, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    patient(monkeypatch)
+    exporter = OtlpExporter(Collector(received.url, protocol), Pushing(3600))
     where = {"watch": "fraud", "target": "fraud-eu"}
     exporter.publish([m.Measurement(OBJECTIVE_LATENCY, where, math.inf)])
     exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
-    received.next()
+    exporter.close()
     assert "goldwatch.alert.active" in received.metrics
     assert "goldwatch.objective.latency" not in received.metrics
     assert not caplog.records
