@@ -1,68 +1,136 @@
 """A client of one gRPC service: calls end by a deadline and in bounded memory, and fail as the engine expects.
 
-It calls methods by name with bytes, so that no generated stub is needed.
+It calls methods by name with bytes, so that no generated stub is needed. gRPC is HTTP/2 with a few words of its own
+(https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md); grpcio would not say when an answer had come.
 """
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from urllib.parse import unquote
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable
 from goldwatch_probes import _remote
 from goldwatch_probes._proto import parsed
-from goldwatch_probes._remote import RemoteOptions, RemoteProbe
+from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
+
+if TYPE_CHECKING:
+    from goldwatch_probes import _http2
+
+_CODES = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
+_OF_HTTP = {
+    400: "INTERNAL",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "UNIMPLEMENTED",
+    429: "UNAVAILABLE",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "UNAVAILABLE",
+}
+"""What a status of HTTP means where none of gRPC came (grpc/doc/http-grpc-status-mapping.md)."""
+
+_PREFIX = 5
+"""Bytes before a message: whether it is compressed, and its length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call, ready to be made: the method, the serialized message, and the metadata."""
+    """A call, ready to be made: the method, the serialized message with its prefix, and the headers."""
 
     method: str
-    body: bytes
-    metadata: tuple[tuple[str, str], ...] = field(repr=False)  # it holds the token
+    framed: bytes
+    head: bytes = field(repr=False)  # it holds the token
+
+    @property
+    def message(self) -> bytes:
+        """The serialized message."""
+        return self.framed[_PREFIX:]
+
+
+class Reply(NamedTuple):
+    """The message of an answer, and when it was asked for and had come: see `_http2.Answer`."""
+
+    message: bytes
+    sent_ns: int
+    arrived_ns: int
 
 
 class GrpcClient:
-    """Channels to one service of one server, one for each thread that asks; each is made anew after it broke."""
+    """Connections to one service of one server, one for each thread that asks."""
 
     def __init__(self, options: RemoteOptions, context: Context, service: str) -> None:
         """Check the options; connect later. Raises CannotLoad."""
-        self._grpc = _import_grpc()
-        where = _remote.split_url(options.url)
-        if where.path:
+        self._http2 = _import_http2()
+        if _remote.split_url(options.url).path:
             raise CannotLoad(f"`url` is {options.url!r}; with gRPC an address has no path")
         self.url = options.url.rstrip("/")
-        self._target = f"[{where.host}]:{where.port}" if ":" in where.host else f"{where.host}:{where.port}"
         self._service = service
         self._sampled = options.sampled
         self._time_limit_s = context.time_limit_s
-        self._metadata = _metadata(options)
-        self._credentials = _credentials(self._grpc, options)
-        # Retries, and a proxy in the environment, would be timed as if they were the model.
-        self._settings = [
-            ("grpc.max_receive_message_length", context.max_response_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.enable_retries", 0),
-            ("grpc.enable_http_proxy", 0),
-            ("grpc.use_local_subchannel_pool", 1),
+        self._max_bytes = context.max_response_bytes
+        metadata = _metadata(options)
+        tls = _remote.tls_context(options)
+        self._connection = OfThreads(
+            partial(
+                self._http2.Connection,
+                options.url,
+                time_limit_s=context.time_limit_s,
+                max_bytes=context.max_response_bytes,
+                tls=tls,
+            )
+        )
+        self._before = [(":method", "POST"), (":scheme", "https" if tls else "http")]
+        self._after = [
+            (":authority", self._connection().authority),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("grpc-accept-encoding", "identity"),
+            ("grpc-timeout", f"{math.ceil(1e3 * context.time_limit_s)}m"),
+            *metadata,
         ]
-        self._of_thread = threading.local()
-        self._channels: list[Any] = []
+        self._heads: dict[str, bytes] = {}
 
-    def request(self, method: str, body: bytes) -> Request:
+    def request(self, method: str, message: bytes) -> Request:
         """Return a call with a trace context."""
-        trace = (_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))
-        return Request(method, body, (*self._metadata, trace))
+        head = self._heads.get(method)
+        if head is None:
+            path = (
+                method if method.startswith("/") else f"/{self._service}/{method}"
+            )  # of another service of the server
+            head = self._heads[method] = self._http2.block([*self._before, (":path", path), *self._after])
+        trace = self._http2.block([(_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))])
+        return Request(method, b"".join((b"\0", len(message).to_bytes(4), message)), head + trace)
 
-    def call(self, request: Request) -> bytes:
+    def call(self, request: Request) -> Reply:
         """Make the call and return the whole answer. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
-        try:
-            return self._call(request)
-        except self._grpc.RpcError as error:
-            self._fail(error, request.method)
+        answer = self._answer(request)
+        code, details = _status(answer)
+        if code != "OK":
+            self._fail(code, details, request.method)
+        return Reply(self._message(answer.body), answer.sent_ns, answer.arrived_ns)
 
     def ask(self, request: Request, *, missing_allowed: bool = False) -> bytes:
         """Make a call about the server, with every failure told as one of opening.
@@ -70,90 +138,75 @@ class GrpcClient:
         Returns nothing where the server has no such method and `missing_allowed`. Raises CannotLoad, Unreachable or
         NotReady.
         """
-        code, where = self._grpc.StatusCode, f"{self.url} {request.method}"
+        where, code = f"{self.url} {request.method}", ""
         try:
-            return self._call(request)
-        except self._grpc.RpcError as error:
-            if error.code() is code.UNIMPLEMENTED and missing_allowed:
+            answer = self._answer(request)
+            code, details = _status(answer)
+            if code == "UNIMPLEMENTED" and missing_allowed:
                 return b""
-            for_good = (code.UNIMPLEMENTED, code.UNAUTHENTICATED, code.PERMISSION_DENIED)
-            try:
-                self._fail(error, request.method)
-            except Unreachable:
-                raise
-            except TimeoutError as late:
-                raise Unreachable(str(late)) from error
-            except ProbeError as refused:
-                kind = CannotLoad if error.code() in for_good or isinstance(refused, BadAnswer) else NotReady
-                raise kind(f"{where}: {refused}") from error
+            if code != "OK":
+                self._fail(code, details, request.method)
+            return self._message(answer.body)
+        except Unreachable:
+            raise
+        except TimeoutError as late:
+            raise Unreachable(str(late)) from late
+        except ProbeError as refused:
+            for_good = code in ("UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED")
+            kind = CannotLoad if for_good or isinstance(refused, BadAnswer) else NotReady
+            raise kind(f"{where}: {refused}") from refused
 
     def not_ready(self, why: str) -> NotReady:
         """Return the error of a server that says so itself."""
         return NotReady(f"{self.url}: {why}")
 
     def close(self) -> None:
-        """Close all channels that there are; a thread that asks again makes a new one."""
-        channels, self._channels, self._of_thread = self._channels, [], threading.local()
-        for channel in channels:
-            channel.close()
+        """Close all connections that there are."""
+        self._connection.close()
 
-    def _call(self, request: Request) -> bytes:
-        answer: bytes = self._method(request.method)(
-            request.body, timeout=self._time_limit_s, metadata=request.metadata
-        )
+    def _answer(self, request: Request) -> _http2.Answer:
+        where = f"{self.url} {request.method}"
+        answer: _http2.Answer = self._connection().send(request.head, request.framed, where)
         return answer
 
-    def _method(self, name: str) -> Any:  # noqa: ANN401 - grpcio has no types
-        """Return a method of the channel of this thread, which has a connection of its own."""
-        methods: dict[str, Any] | None = getattr(self._of_thread, "methods", None)
-        if methods is None:
-            if self._credentials is None:
-                channel = self._grpc.insecure_channel(self._target, self._settings)
-            else:
-                channel = self._grpc.secure_channel(self._target, self._credentials, self._settings)
-            self._of_thread.channel = channel
-            methods = self._of_thread.methods = {}
-            self._channels = [*self._channels, channel]
-        if name not in methods:
-            # Without serializers, messages are bytes.
-            path = name if name.startswith("/") else f"/{self._service}/{name}"  # of another service of the same server
-            methods[name] = self._of_thread.channel.unary_unary(path)
-        return methods[name]
+    def _message(self, body: bytes) -> bytes:
+        """Return the one message of an answer. Raises BadAnswer."""
+        if len(body) < _PREFIX:
+            raise BadAnswer("the answer has no message")
+        if body[0]:
+            raise BadAnswer("the answer is compressed, which was not asked for")
+        length = int.from_bytes(body[1:_PREFIX])
+        if length != len(body) - _PREFIX:
+            raise BadAnswer(f"the answer has {len(body) - _PREFIX} bytes, its message needs {length}")
+        return body[_PREFIX:]
 
-    def _drop(self) -> None:
-        """Close the channel of this thread: one that failed waits longer each time before it connects again."""
-        channel, self._of_thread.channel, self._of_thread.methods = self._of_thread.channel, None, None
-        self._channels = [each for each in self._channels if each is not channel]
-        channel.close()
-
-    def _fail(self, error: Any, method: str) -> NoReturn:  # noqa: ANN401
-        code, details = error.code(), " ".join(str(error.details() or "").split())[:200]
-        codes = self._grpc.StatusCode
-        if code is codes.DEADLINE_EXCEEDED:
-            raise TimeoutError(f"no whole answer from {self.url} {method} within {self._time_limit_s:g} s") from error
-        if code in (codes.UNAVAILABLE, codes.CANCELLED):
-            self._drop()
-            raise Unreachable(f"{self.url} {method}: {details}") from error
-        if code is codes.RESOURCE_EXHAUSTED and "larger than max" in details:
-            raise BadAnswer(f"the answer is longer than allowed: {details}") from error
-        raise Rejected(f"answered {code.name}: {details}" if details else f"answered {code.name}") from error
+    def _fail(self, code: str, details: str, method: str) -> NoReturn:
+        if code == "DEADLINE_EXCEEDED":
+            raise TimeoutError(f"no whole answer from {self.url} {method} within {self._time_limit_s:g} s")
+        if code in ("UNAVAILABLE", "CANCELLED"):
+            raise Unreachable(f"{self.url} {method}: {details}")
+        raise Rejected(f"answered {code}: {details}" if details else f"answered {code}")
 
 
 class GrpcProbe(RemoteProbe[GrpcClient]):
-    """A probe over gRPC: a channel for each thread, bytes in and out.
+    """A probe over gRPC: a connection for each thread, bytes in and out.
 
     Requests are made into bytes, and answers are kept as bytes, outside of `predict`: what is timed is the call alone.
     """
 
-    needs: ClassVar[tuple[str, str]] = ("grpcio", "grpc")
+    needs: ClassVar[tuple[str, str]] = ("hpack", "hpack")
 
     def __init__(self, options: RemoteOptions, context: Context) -> None:
         super().__init__(options, context)
         self._messages: Mapping[str, Any] = {}
 
-    def predict(self, request: Request) -> bytes:
+    def predict(self, request: Request) -> Reply:
         """Make the call. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         return self._opened().call(request)
+
+    def times_ns(self, response: Reply) -> tuple[int, int]:
+        """Return when the request was sent, and when the last byte of the answer had come to this machine."""
+        return response.sent_ns, response.arrived_ns
 
     def _connect(self, service: str, messages: Callable[[], Mapping[str, Any]]) -> GrpcClient:
         """Make the client and the messages that the other methods use. Raises CannotLoad."""
@@ -180,12 +233,24 @@ class GrpcProbe(RemoteProbe[GrpcClient]):
             raise CannotLoad(f"{client.url} {method}: {error}") from error
 
 
-def _import_grpc() -> Any:  # noqa: ANN401 - a module without types
+def _import_http2() -> Any:  # noqa: ANN401 - a module
     try:
-        import grpc  # noqa: PLC0415
+        from goldwatch_probes import _http2  # noqa: PLC0415
     except ImportError as error:
-        raise CannotLoad(f"grpcio cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
-    return grpc
+        raise CannotLoad(f"hpack cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+    return _http2
+
+
+def _status(answer: _http2.Answer) -> tuple[str, str]:
+    """Return the name of the status of gRPC, and what the server says about it."""
+    said = answer.headers.get("grpc-status", "")
+    if said.isdecimal():
+        code = _CODES[int(said)] if int(said) < len(_CODES) else "UNKNOWN"
+        return code, " ".join(unquote(answer.headers.get("grpc-message", "")).split())[:200]
+    kind = answer.headers.get("content-type", "")
+    if answer.status == 200:
+        raise BadAnswer(f"the answer is not gRPC ({kind[:80]})" if kind else "the answer is not gRPC")
+    return _OF_HTTP.get(answer.status, "UNKNOWN"), f"status {answer.status} of HTTP"
 
 
 def _metadata(options: RemoteOptions) -> tuple[tuple[str, str], ...]:
@@ -195,11 +260,3 @@ def _metadata(options: RemoteOptions) -> tuple[tuple[str, str], ...]:
         if name.lower().startswith("grpc-") or name.lower().endswith("-bin"):
             raise CannotLoad(f"header {name!r} means something else to gRPC")
     return tuple((name.lower(), value) for name, value in headers.items())
-
-
-def _credentials(grpc: Any, options: RemoteOptions) -> Any:  # noqa: ANN401
-    if _remote.tls_context(options) is None:  # which also tells what is wrong with the files; gRPC would not
-        return None
-    certificate = _remote.pem(options, "client_cert")
-    key = _remote.pem(options, "client_key") or certificate
-    return grpc.ssl_channel_credentials(_remote.pem(options, "ca_file"), key, certificate)

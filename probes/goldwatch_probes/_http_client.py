@@ -7,7 +7,6 @@ its failures are told.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Rejected, 
 from goldwatch_probes import _remote
 from goldwatch_probes._answers import parse_object
 from goldwatch_probes._http import Answer, Connection, Written
-from goldwatch_probes._remote import RemoteOptions, RemoteProbe
+from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
 
 JSON = "application/json"
 
@@ -37,30 +36,16 @@ class Client:
         """Check the options; connect later. Raises CannotLoad."""
         self._sampled = options.sampled
         self._headers = _remote.headers(options)
-        self._make = partial(
-            Connection,
-            options.url,
-            time_limit_s=context.time_limit_s,
-            max_bytes=context.max_response_bytes,
-            tls=_remote.tls_context(options),
+        self.url = options.url.rstrip("/")
+        self._connection = OfThreads(
+            partial(
+                Connection,
+                options.url,
+                time_limit_s=context.time_limit_s,
+                max_bytes=context.max_response_bytes,
+                tls=_remote.tls_context(options),
+            )
         )
-        self._of_thread = threading.local()
-        self._all = [self._make()]
-        self._of_thread.connection = self._all[0]
-
-    @property
-    def url(self) -> str:
-        """The address of the server, for messages."""
-        return self._all[0].url
-
-    @property
-    def _connection(self) -> Connection:
-        """The connection of this thread, made when it first asks."""
-        found: Connection | None = getattr(self._of_thread, "connection", None)
-        if found is None:
-            found = self._of_thread.connection = self._make()
-            self._all = [*self._all, found]
-        return found
 
     def request(
         self, path: str, body: bytes, content_type: str, more: Mapping[str, str] = {}, method: str = "POST"
@@ -69,18 +54,18 @@ class Client:
         headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled), **more}
         if not any(name.lower() == "content-type" for name in self._headers):
             headers["Content-Type"] = content_type
-        return Request(self._connection.written(method, path, body, headers))
+        return Request(self._connection().written(method, path, body, headers))
 
     def send(self, request: Request) -> Answer:
         """Send it and read the whole answer. Raises TimeoutError, Unreachable, BadAnswer; Rejected unless it is 200."""
-        answer = self._connection.send(request.written, streamed=request.streamed)
+        answer = self._connection().send(request.written, streamed=request.streamed)
         if answer.status != 200:
             raise Rejected(_refusal(answer))
         return answer
 
     def connect(self) -> None:
         """Make sure that somebody listens. Raises Unreachable."""
-        self._connection.connect()
+        self._connection().connect()
 
     def get(self, path: str, *, missing_allowed: bool = False, method: str = "GET") -> Answer:
         """Return the answer to a question about the server, with every failure told as one of opening.
@@ -90,7 +75,7 @@ class Client:
         headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled)}
         where = f"{self.url}/{path}"
         try:
-            connection = self._connection
+            connection = self._connection()
             answer = connection.send(connection.written(method, path, headers=headers))
         except TimeoutError as error:
             raise Unreachable(str(error)) from error
@@ -116,8 +101,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections that there are."""
-        for connection in self._all:
-            connection.close()
+        self._connection.close()
 
 
 class HttpProbe(RemoteProbe[Client]):

@@ -139,6 +139,15 @@ class Line:
                 self._budget.take(len(piece))
                 return piece, arrived_ns
 
+    def pending(self) -> bytes | None:
+        """Return what has come, without a wait: nothing at the end, and None if there is nothing to be read."""
+        try:
+            piece, _ = self._receiver.receive(_PIECE)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        self._budget.take(len(piece))
+        return piece
+
     def has_input(self) -> bool:
         """Say whether something waits to be read."""
         return bool(self._readable.poll(0))

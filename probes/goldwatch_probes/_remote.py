@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -160,6 +161,31 @@ class Closes(Protocol):
 
 
 ClientT = TypeVar("ClientT", bound=Closes)
+ConnectionT = TypeVar("ConnectionT", bound=Closes)
+
+
+class OfThreads(Generic[ConnectionT]):
+    """A connection for each thread that asks, made when it first does."""
+
+    def __init__(self, make: Callable[[], ConnectionT]) -> None:
+        """Make the first at once: it says what is wrong with the options."""
+        self._make = make
+        self._own = threading.local()
+        self._all = [make()]
+        self._own.connection = self._all[0]
+
+    def __call__(self) -> ConnectionT:
+        """Return that of this thread."""
+        found: ConnectionT | None = getattr(self._own, "connection", None)
+        if found is None:
+            found = self._own.connection = self._make()
+            self._all = [*self._all, found]
+        return found
+
+    def close(self) -> None:
+        """Close all that there are."""
+        for connection in self._all:
+            connection.close()
 
 
 class RemoteProbe(Generic[ClientT]):

@@ -23,7 +23,7 @@ from goldwatch.probe import (
     option,
 )
 from goldwatch_probes._answers import newest, text
-from goldwatch_probes._grpc_client import GrpcProbe, Request
+from goldwatch_probes._grpc_client import GrpcProbe, Reply, Request
 from goldwatch_probes._proto import Mould
 from goldwatch_probes._remote import RemoteOptions
 
@@ -36,7 +36,7 @@ _MOST_HEADS = 256
 
 
 class OpenInferenceGrpc(GrpcProbe):
-    """A model behind the Open Inference Protocol: a channel for each thread, one call at a time in each."""
+    """A model behind the Open Inference Protocol: a connection for each thread, one call at a time in each."""
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
@@ -105,7 +105,7 @@ class OpenInferenceGrpc(GrpcProbe):
         if first is None:
             return []
         request = self.encode(first)
-        mould = Mould.of(self._messages["ModelInferRequest"], "raw_input_contents", request.body)
+        mould = Mould.of(self._messages["ModelInferRequest"], "raw_input_contents", request.message)
         if mould is None or any(dtype_name(array) == "bytes" for array in first.values()):  # texts differ in length
             return [request, *map(self.encode, each)]
         client = self._opened()
@@ -129,11 +129,11 @@ class OpenInferenceGrpc(GrpcProbe):
         self._heads[alike] = head
         return head
 
-    def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
+    def decode(self, response: Reply) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
         if self._answers is None:
             raise CannotLoad("the probe is not open")
-        return self._answers.outputs(response)
+        return self._answers.outputs(response.message)
 
     def _model(self) -> dict[str, str]:
         return {"name": self._options.model, "version": self._options.version}

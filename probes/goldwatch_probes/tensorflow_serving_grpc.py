@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
 from goldwatch_probes import _tf_proto as proto
 from goldwatch_probes._answers import check_outputs
-from goldwatch_probes._grpc_client import GrpcProbe, Request
+from goldwatch_probes._grpc_client import GrpcProbe, Reply, Request
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import RemoteOptions
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TensorFlowServingGrpc(GrpcProbe):
-    """A model behind TensorFlow Serving's gRPC API: a channel for each thread, one call at a time in each."""
+    """A model behind TensorFlow Serving's gRPC API: a connection for each thread, one call at a time in each."""
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
@@ -76,9 +76,9 @@ class TensorFlowServingGrpc(GrpcProbe):
         request = self._messages["PredictRequest"](model_spec=spec, inputs=entries)
         return self._opened().request("Predict", request.SerializeToString())
 
-    def decode(self, response: bytes) -> dict[str, NDArray[Any]]:
+    def decode(self, response: Reply) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
-        answer = parsed(self._messages["PredictResponse"], response)
+        answer = parsed(self._messages["PredictResponse"], response.message)
         outputs = {entry.key: proto.array(entry.key, entry.value) for entry in answer.outputs}
         check_outputs(outputs, self._description.outputs if self._description else ())
         return outputs

@@ -114,7 +114,7 @@ def test_load_swaps_the_model_and_keeps_the_old_one_if_the_new_is_bad(own_addres
     probe = probe_of(own_address)
     probe.open()
     request = probe.encode(INPUTS)
-    load = probe._opened()._connection  # the same connection, for a call that the probe has no need of
+    load = probe._opened()._connection()  # the same connection, for a call that the probe has no need of
 
     own_file.write_bytes(b"damaged")
     assert load.send(load.written("POST", "v2/repository/models/tiny/load")).status == 400

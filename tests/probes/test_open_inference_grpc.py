@@ -62,7 +62,7 @@ def url_without_raw(models: dict[str, OnnxModel]) -> Iterator[str]:
 
 
 class TestRaw(ProbeConformance):
-    frameworks = FRAMEWORKS | {"google", "grpc", "numpy"}
+    frameworks = FRAMEWORKS | {"google", "numpy"}
 
     @pytest.fixture(autouse=True)
     def _address(self, url: str) -> None:
@@ -208,7 +208,7 @@ def answer(raw: list[bytes] | None = None, **changes: Any) -> Any:
         (late, TimeoutError, r"no whole answer from http://127.0.0.1:\d+ ModelInfer within 5 s"),
         (lambda _: b"\xff\xff", BadAnswer, "the answer is no message of the protocol"),
         (lambda _: b"", BadAnswer, 'no output "scores"; the answer has none'),
-        (lambda _: bytes(200_000), BadAnswer, "the answer is longer than allowed: .*200000"),
+        (lambda _: bytes(200_000), BadAnswer, "the answer is longer than the 100000 bytes allowed"),
         (answer([bytes(12)]), BadAnswer, "the answer has 2 outputs, and raw contents of 1"),
         (answer([bytes(8), bytes(8)]), BadAnswer, r'output "scores" has 2 values, its shape \[1, 3\] needs 3'),
         (answer([]), BadAnswer, r'output "scores" has 0 values'),
@@ -260,8 +260,11 @@ def test_a_server_that_tells_nothing_of_itself(service: V2Grpc) -> None:
 
 
 def test_a_server_of_something_else(service: V2Grpc) -> None:
-    with nothing_but((), service) as url, pytest.raises(CannotLoad, match="ServerReady: answered UNIMPLEMENTED"):
-        probe_of(url).open()
+    with nothing_but((), service) as url:
+        probe = probe_of(url)
+        with pytest.raises(CannotLoad, match="ServerReady: answered UNIMPLEMENTED"):
+            probe.open()
+        probe.close()
 
 
 def test_a_restarted_server_is_found_at_once(service: V2Grpc) -> None:

@@ -110,7 +110,7 @@ def probe_of(url: str, **options: Any) -> TensorFlowServingGrpc:
 
 
 class TestRaw(ProbeConformance):
-    frameworks = FRAMEWORKS | {"google", "grpc", "numpy"}
+    frameworks = FRAMEWORKS | {"google", "numpy"}
 
     @pytest.fixture(autouse=True)
     def _address(self, url: str) -> None:
@@ -172,7 +172,7 @@ def test_an_error_of_the_model_is_a_rejection(url: str) -> None:
     with closing(probe_of(url)) as probe:
         probe.open()
         request = probe.encode(IMAGES)
-        renamed = type(request)(request.method, request.body.replace(b"image", b"emagi"), request.metadata)
+        renamed = probe._opened().request(request.method, request.message.replace(b"image", b"emagi"))
         with pytest.raises(Rejected, match="answered INVALID_ARGUMENT"):
             probe.predict(renamed)
 

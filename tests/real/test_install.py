@@ -51,8 +51,8 @@ def install(wheel: Path, folder: Path, extra: str) -> Path:
 
 BROUGHT = {
     "": "aiohttp",
-    "all": "onnxruntime, grpc, jmespath",
-    "grpc": "grpc, google.protobuf",
+    "all": "onnxruntime, hpack, jmespath",
+    "grpc": "hpack, google.protobuf",
     "energy": "pynvml",
     "grafana": "grafana_client",
     "http": "jmespath",
