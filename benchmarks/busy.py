@@ -1,4 +1,4 @@
-"""What a client that is short of a processor says of a server that is not: goldwatch beside a bare loop.
+"""What a client that is short of a processor says of a server that is not: goldwatch beside bare loops.
 
 Server and client have a processor each. Then processes that never rest share the client's: what grows is the client's
 own wait.
@@ -11,7 +11,9 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 from goldwatch.score.latency import quantile
 
@@ -23,36 +25,57 @@ ROUNDS = 5
 COUNT = 2000
 NEIGHBOURS = (0, 1, 3)
 
-_PROBE = "goldwatch_probes.open_inference:OpenInference"
+_PROBES = "goldwatch_probes.open_inference"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """A wire, by its name in `benchmarks.bare`: what a bare loop over it is called, our probe, and a server."""
+
+    kind: str
+    bare: str
+    factory: str
+    server: Callable[[], contextlib.AbstractContextManager[str]]
 
 
 def measure() -> list[Figure]:
     """Take turns with each number of neighbours on the client's processor."""
-    nginx, cpus = wire_servers.nginx(), sorted(os.sched_getaffinity(0))
-    if nginx is None or len(cpus) < 2:
-        print("  left out; it takes two processors, and nginx: apt-get install nginx-light")
+    nginx = wire_servers.nginx()
+    if len(os.sched_getaffinity(0)) < 2:
+        print("  left out; it takes two processors")
         return []
+    wires = [_Wire("grpc", "grpcio", f"{_PROBES}_grpc:OpenInferenceGrpc", wire_servers.grpc)]
+    if nginx is None:
+        print("  HTTP is left out; to have it: apt-get install nginx-light")
+    else:
+        http = partial(wire_servers.http, nginx)
+        wires.insert(0, _Wire("http", "http.client", f"{_PROBES}:OpenInference", http))
+    return [figure for wire in wires for figure in _over(wire)]
+
+
+def _over(wire: _Wire) -> list[Figure]:
+    cpus = sorted(os.sched_getaffinity(0))
     try:
         os.sched_setaffinity(0, cpus[:1])  # who is started from here on has it too
-        with wire_servers.http(nginx) as address:
+        with wire.server() as address:
             os.sched_setaffinity(0, cpus[1:2])
-            return [figure for neighbours in NEIGHBOURS for figure in _beside(address, neighbours)]
+            return [figure for neighbours in NEIGHBOURS for figure in _beside(wire, address, neighbours)]
     finally:
         os.sched_setaffinity(0, cpus)
 
 
-def _beside(address: str, neighbours: int) -> list[Figure]:
-    taken: dict[str, list[list[int]]] = {"http.client": [], "goldwatch": []}
+def _beside(wire: _Wire, address: str, neighbours: int) -> list[Figure]:
+    taken: dict[str, list[list[int]]] = {wire.bare: [], "goldwatch": []}
     with _never_at_rest(neighbours):
         for _ in range(ROUNDS):
-            taken["http.client"].append(bare_facts("http", address, COUNT)["latencies_ns"])
+            taken[wire.bare].append(bare_facts(wire.kind, address, COUNT)["latencies_ns"])
             options = {"url": address, "model": "digits"}
-            taken["goldwatch"].append(ours_facts(_PROBE, options, COUNT, served=True)["latencies_ns"])
+            taken["goldwatch"].append(ours_facts(wire.factory, options, COUNT, served=True)["latencies_ns"])
     found = []
     for name, rounds in taken.items():
         for q in (0.5, 0.99):
             values = [quantile(sorted(latencies), q) / 1e3 for latencies in rounds]
-            title = f"{neighbours} neighbours on the client's processor: {name}, p{100 * q:g}"
+            title = f"{wire.kind}, {neighbours} neighbours on the client's processor: {name}, p{100 * q:g}"
             found.append(Figure(title, statistics.median(values), "µs", raw=values))
     return found
 

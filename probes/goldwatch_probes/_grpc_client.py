@@ -52,6 +52,9 @@ _OF_HTTP = {
 }
 """What a status of HTTP means where none of gRPC came (grpc/doc/http-grpc-status-mapping.md)."""
 
+_NOT_METADATA = ("content-type", "host", "keep-alive", "proxy-connection", "te", "upgrade")
+"""Headers that are ours to set, or that HTTP/2 does not allow."""
+
 _PREFIX = 5
 """Bytes before a message: whether it is compressed, and its length."""
 
@@ -257,6 +260,6 @@ def _metadata(options: RemoteOptions) -> tuple[tuple[str, str], ...]:
     """Return the headers as metadata, whose keys are in lower case. Raises CannotLoad."""
     headers = _remote.headers(options)
     for name in headers:
-        if name.lower().startswith("grpc-") or name.lower().endswith("-bin"):
+        if name.lower() in _NOT_METADATA or name.lower().startswith("grpc-") or name.lower().endswith("-bin"):
             raise CannotLoad(f"header {name!r} means something else to gRPC")
     return tuple((name.lower(), value) for name, value in headers.items())

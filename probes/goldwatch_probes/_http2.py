@@ -38,6 +38,10 @@ _MOST_OF_HEAD = 2**16
 """The headers of an answer are kept whole, so they have a bound of their own."""
 
 
+_MALFORMED = (hpack.HPACKError, struct.error)
+"""What is raised by headers and by frames that are not what they should be."""
+
+
 class Answer(NamedTuple):
     """A whole response. The names of `headers` are in lower case, and those of the trailers among them.
 
@@ -103,7 +107,7 @@ class Connection:
             self.close()
             if isinstance(error, OSError):
                 raise told(error, where, self._budget.time_limit_s) from error
-            if isinstance(error, (hpack.HPACKError, struct.error)):
+            if isinstance(error, _MALFORMED):
                 raise BadAnswer(f"the answer is not HTTP/2 ({error})") from error
             raise
         return answer if kept else answer._replace(sent_ns=sent_ns)
@@ -164,6 +168,7 @@ class _Session:
         self._taken = 0
         self._arrived_ns = 0
         self._ends_stream = 0
+        self._asks = False
         self._greeted = False
         self._ends = False
         self._on: Mapping[int, Callable[[int, int, bytes], None]] = {
@@ -187,18 +192,20 @@ class _Session:
             self._read()
 
     def goes_on(self) -> bool:
-        """Take in what came since the last request, and say whether another may follow. Raises BadAnswer."""
+        """Take in what came since the last request, and say whether another may follow."""
         try:
+            self._feed(b"")
             while (piece := self._line.pending()) is not None:
                 if not piece:
                     return False
                 self._feed(piece)
-        except OSError:
+        except (OSError, BadAnswer, *_MALFORMED):
             return False
         return not self._ends and self._next <= _LAST_STREAM
 
     def ask(self, head: bytes, body: bytes) -> Answer:
         """Send a request and read the whole answer. Raises OSError or BadAnswer."""
+        self._asks = True
         stream = self._stream = _Stream(self._next, self._window_of_streams)
         self._next += 2
         first = self._head(head, ends=not body)
@@ -215,7 +222,10 @@ class _Session:
             self._line.send(piece)
         while not stream.ended:
             self._read()
+        self._asks = False
         self._ends = self._ends or bool(left)  # it has answered before it had heard all
+        if not stream.status:
+            raise BadAnswer("the answer is not HTTP/2 (it has no status)")
         return Answer(stream.status, stream.headers, bytes(stream.body), sent_ns, self._arrived_ns)
 
     def close(self) -> None:
@@ -251,7 +261,8 @@ class _Session:
         come = self._piece
         come += piece
         start = 0
-        while len(come) - start >= _HEAD.size:
+        # What follows a whole answer is not part of it, and is looked at before the next request.
+        while len(come) - start >= _HEAD.size and not (self._asks and self._stream.ended):
             high, low, kind, flags, number = _HEAD.unpack_from(come, start)
             length = high << 16 | low
             if not self._greeted and (kind != _SETTINGS or number):

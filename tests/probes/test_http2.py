@@ -150,7 +150,7 @@ def test_an_answer_may_come_in_many_ways(act: Callable[[Peer, int], None]) -> No
     assert (answer.status, answer.body, answer.headers["grpc-status"]) == (200, b"answer", "0")
 
 
-@pytest.mark.parametrize("end", ["GOAWAY", "closed", "both", "RST"])
+@pytest.mark.parametrize("end", ["GOAWAY", "closed", "both", "RST", "junk"])
 def test_a_connection_that_ended_is_opened_again(end: str) -> None:
     """Nothing was run twice: it was over before the request, or the server says that it did not begin with it."""
 
@@ -160,6 +160,9 @@ def test_a_connection_that_ended_is_opened_again(end: str) -> None:
         peer.send(*peer.answer(number, b"first", GOOD))
         if end in ("GOAWAY", "both"):
             peer.send(GoAwayFrame(0, last_stream_id=number, additional_data=b"max_age"))
+        if end == "junk":
+            raw(8, b"abc")(peer, 0)
+            assert not peer.sock.recv(100), "the client closes"
         if end == "RST":
             number, _, _ = peer.request()
             peer.send(RstStreamFrame(number, 7))
@@ -170,7 +173,7 @@ def test_a_connection_that_ended_is_opened_again(end: str) -> None:
     with serving(first, script(good)) as url:
         client = connection(url)
         assert client.send(HEAD, b"", "here").body == b"first"
-        if end in ("closed", "both"):
+        if end in ("closed", "both", "junk"):
             time.sleep(0.2)  # so that its end is there
         assert client.send(HEAD, b"", "here").body == b"answer"
         client.close()
@@ -226,6 +229,7 @@ def endless_pings(peer: Peer, _: int) -> None:
         (raw(0, b"\x09abc", flags=8, number=1), BadAnswer, r"not HTTP/2 \(more padding than frame\)"),
         (raw(0, b"", flags=8, number=1), BadAnswer, r"not HTTP/2 \(more padding than frame\)"),
         (raw(1, b"\xff\xff\xff\xff\xff", flags=4, number=1), BadAnswer, "the answer is not HTTP/2 "),
+        (raw(0, b"a", flags=1, number=1), BadAnswer, r"not HTTP/2 \(it has no status\)"),
         (raw(3, b"abc", number=1), BadAnswer, "the answer is not HTTP/2 "),
         (raw(4, b"abc"), BadAnswer, "the answer is not HTTP/2 "),
         (raw(7, b"abc"), BadAnswer, "the answer is not HTTP/2 "),

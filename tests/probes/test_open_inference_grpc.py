@@ -143,6 +143,7 @@ def test_a_request_that_the_server_refuses(url: str) -> None:
         ({"model": "no"}, NotReady, r"http://127.0.0.1:\d+ ModelReady: answered NOT_FOUND: unknown model 'no'"),
         ({"version": "8"}, NotReady, "answered NOT_FOUND: unknown model 'tiny' 8"),
         ({"headers": {"X-Thing-bin": "a"}}, CannotLoad, "header 'X-Thing-bin' means something else to gRPC"),
+        ({"headers": {"Host": "a"}}, CannotLoad, "header 'Host' means something else to gRPC"),
     ],
 )
 def test_a_model_that_cannot_be_opened(url: str, options: dict[str, Any], error: type[Exception], message: str) -> None:
