@@ -183,7 +183,10 @@ SCORES = (("scores", "float32", (4,)),)
         ({"labels": np.array(["no", "yes", "no"])}, "labels has 2 names, and the target gives 4 scores; name all"),
         ({"labels": np.array([0, 1, 10**9])}, "the class number 1,000,000,000, and the target gives scores for 4"),
         ({"x": np.array([[1, np.inf], [0, 0], [0, 0]])}, 'examples.npz: cannot be frozen: tensor "inputs.x" holds NaN'),
-        ({"x": np.array(["a", "b", "c"])}, "x is text, which arrays of a golden set do not hold; write lines (.jsonl)"),
+        (
+            {"x": np.array(["a", "b", "c"])},
+            "x is text, which arrays of a golden set do not hold; write lines (.jsonl) for a model",
+        ),
         ({"slice.kind": np.zeros(2)}, "slice.kind has 2 values, and x has 3 examples"),
     ],
 )
@@ -270,6 +273,16 @@ def test_lines_that_are_no_examples_are_refused(tmp_path: Path, change: dict[str
     with pytest.raises(GoldenError) as error:
         asked(lines_of(tmp_path / "examples.jsonl", {}, change), tmp_path / "set")
     assert f"examples.jsonl:2: {problem}" in str(error.value)
+
+
+def test_outputs_that_no_set_of_these_examples_has_are_refused(tmp_path: Path) -> None:
+    lines = lines_of(tmp_path / "examples.jsonl", {})
+    for more in ({"outputs": SCORES}, {"classes": ("no", "yes")}):
+        with pytest.raises(GoldenError, match="lines have one output, text, and no classes; write lines"):
+            asked(lines, tmp_path / "set", **more)
+    np.savez(tmp_path / "examples.npz", x=np.zeros((3, 2)))
+    with pytest.raises(GoldenError, match='an output of dtype "float99"; expected one of bool, float16'):
+        asked(tmp_path / "examples.npz", tmp_path / "set", outputs=(("y", "float99", (1,)),))
 
 
 def test_a_model_that_never_says_the_same_twice_can_be_frozen(tmp_path: Path) -> None:

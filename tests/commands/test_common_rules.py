@@ -51,6 +51,12 @@ def test_adwin_finds_a_loss_and_is_quiet_without_one(accuracy):
     assert 2000 <= found[0] < 2800
 
 
+@pytest.mark.parametrize("accuracy", [0.868, 0.9517, 0.1, 1 / 3])
+def test_adwin_takes_a_model_that_is_always_as_right(accuracy):
+    """The variance of equal values came out below 0 by a rounding error."""
+    assert changes(Adwin().add, [accuracy] * 2000) == []
+
+
 @given(
     st.lists(st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1),
     st.sampled_from([0.0, 0.5, 0.92, 1.0]) | st.floats(0, 1),

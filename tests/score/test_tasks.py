@@ -182,9 +182,10 @@ def test_how_often_answers_agreed_in_the_reference_is_what_agreement_is_compared
         "task": "embedding",
         "inputs": {"x": {"dtype": "float32", "shape": []}},
         "outputs": {"y": {"dtype": "float32", "shape": [1], "tolerance": 0.01}},
-        "reference": {"replays": [2, 2], "deterministic": False},
+        "reference": {"replays": [2, 2], "deterministic": False, "keeps": ["scores"]},
     }
     tensors = TENSORS | {
+        "reference.scores": np.array([[1, 0.5, 1, 0]] * 4, np.float32),
         "inputs.x": np.zeros(4, np.float32),
         "outputs.y": vectors,
         "reference.right": np.array([[2, 2, 1, 0], [2, 2, 0, 0]]),
@@ -194,5 +195,5 @@ def test_how_often_answers_agreed_in_the_reference_is_what_agreement_is_compared
     scores = by_name(task.scores({"y": vectors * 3}, answered))
     assert scores["agreement"].value == 0
     assert scores["agreement"].reference == pytest.approx(2.25 / 3)
-    assert (scores["closeness"].value, scores["closeness"].reference) == (0.5, 1.0)
+    assert (scores["closeness"].value, scores["closeness"].reference) == (0.5, 2.5 / 3)
     assert task.distance({"y": vectors * 3}, answered).tolist() == [0.5, 0.5, 0.5, 0]

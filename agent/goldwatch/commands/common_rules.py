@@ -109,7 +109,7 @@ class Adwin:
         width, whole, squares = (sum(part) for part in zip(*buckets, strict=True))
         if width <= _LEAST_WINDOW:
             return False
-        variance = squares / width - (whole / width) ** 2
+        variance = max(squares / width - (whole / width) ** 2, 0.0)  # of equal values it is nothing, but for rounding
         doubt = math.log(2 * math.log(width) / _CONFIDENCE)
         older, total = 0, 0.0
         for count, part, _ in buckets[:-1]:

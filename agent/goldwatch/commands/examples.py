@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden.error import GoldenError, quoted
-from goldwatch.golden.lines import LINES, Lines
+from goldwatch.golden.lines import LINES, TEXT, Lines
 from goldwatch.golden.manifest import MANIFEST, TENSORS
+from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.scratch import blocks, column, distinct
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ TEXT_OUTPUT = ("text", "text", ())
 LABELS, SLICE, CLUSTER = "labels", "slice.", "cluster."
 
 _KEYS = ("inputs", "answers", "slices", "cluster")
+_FROM_PYTHON = (
+    "write lines (.jsonl) for a model that answers in text, and freeze a set of text for any other from Python "
+    "(docs/golden-sets.md)"
+)
 _ALONE = ("", "-1")
 """The clusters of examples that are in none."""
 
@@ -129,6 +134,10 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]]) -> Parts:
     if clusters:
         manifest["clusters"] = {"by": _one(examples, [name.removeprefix(CLUSTER) for name in clusters])}
         tensors["clusters"] = _numbered(arrays[clusters[0]])
+    if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES]:
+        raise examples.error(
+            f"an output of dtype {quoted(unknown[0])}; expected one of {', '.join(sorted(NUMPY_DTYPES))}"
+        )
     outputs = examples.outputs or (("answer", "float32", (1,)),)
     manifest["outputs"] = {
         name: {"dtype": dtype, "shape": list(shape), "tolerance": examples.tolerance} for name, dtype, shape in outputs
@@ -151,7 +160,7 @@ def _length(examples: Examples, inputs: Mapping[str, NDArray[Any]], arrays: Mapp
         if len(array) != n:
             raise examples.error(f"{name} has {len(array):,} values, and {first} has {n:,} examples")
         if name in inputs and array.dtype.kind in "US":
-            raise examples.error(f"{name} is text, which arrays of a golden set do not hold; write lines (.jsonl)")
+            raise examples.error(f"{name} is text, which arrays of a golden set do not hold; {_FROM_PYTHON}")
     return n
 
 
@@ -258,7 +267,10 @@ def _of_text(examples: Examples, lines: Lines) -> Parts:
 
     if not len(lines):
         raise examples.error("holds no example")
-    name, n, first = (examples.outputs or (TEXT_OUTPUT,))[0][0], len(lines), _example(lines, 0)
+    [(name, dtype, _), *others] = examples.outputs or (TEXT_OUTPUT,)
+    if dtype != TEXT or others or examples.classes:
+        raise examples.error(f"lines have one output, text, and no classes; {_FROM_PYTHON}")
+    n, first = len(lines), _example(lines, 0)
     cuts: dict[str, tuple[dict[str, int], NDArray[Any]]] = {}
     by, alike = set[str](), _missing(n)
     for row in range(n):

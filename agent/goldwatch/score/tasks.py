@@ -110,7 +110,7 @@ class _Generation:
         self._decision = golden.manifest.decision
         self._labelled, self._within = labels is not None, labels is not None and labels.match == "contains"
         self._slices, self._clusters = slices_of(golden), clusters_of(golden)
-        self._usually = _usually_right(golden)
+        self._usually, self._usual_scores = _usually_right(golden), _usual_scores(golden)
         self._examples = golden.examples
         self._expected = References(golden.lines(), self._decision, labelled=self._labelled)
         self._was_right = self._column(np.bool_, self._right_reference)
@@ -131,11 +131,13 @@ class _Generation:
             agreement.add(rows, some, same, self._usually_same(rows)[some])
             if self._labelled:
                 accuracy.add(rows, some, self._right(kept, rows)[some], was[some])
-        likeness = mean("chrf", self._likeness(kept, answered), 1.0, answered, self._clusters)
+        usual = self._usual_scores if not self._labelled and self._usual_scores is not None else 1.0
+        likeness = mean("chrf", self._likeness(kept, answered), usual, answered, self._clusters)
         found = (agreement.score(), likeness)
         if not self._labelled:
             return found
-        now, then = self._f1_now(kept, answered), self._f1(self._references, answered)
+        now, then = self._f1_now(kept, answered), self._usual_scores
+        then = self._f1(self._references, answered) if then is None else then
         return (accuracy.score(), mean("token_f1", now, then, answered, self._clusters), *found)
 
     def _usually_same(self, rows: slice) -> FloatArray:
@@ -242,7 +244,7 @@ class _Embedding:
         self._examples = golden.examples
         self._expected = _expected(golden, np.zeros(0, dtype=np.int64))
         self._slices, self._clusters = slices_of(golden), clusters_of(golden)
-        self._usually = _usually_right(golden)
+        self._usually, self._usual_scores = _usually_right(golden), _usual_scores(golden)
 
     def right(self, outputs: Outputs) -> BoolArray:
         return self._near(outputs, np.broadcast_to(np.True_, self._examples))
@@ -255,7 +257,8 @@ class _Embedding:
             same = near[rows][answered[rows]]
             agreement.add(rows, answered[rows], same, self._usually(rows)[answered[rows]])
         name = "closeness" if self._alone else "cosine_similarity"
-        likeness = mean(name, self.score(outputs, answered), 1.0, answered, self._clusters)
+        usual = 1.0 if self._usual_scores is None else self._usual_scores
+        likeness = mean(name, self.score(outputs, answered), usual, answered, self._clusters)
         return (agreement.score(), likeness)
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
@@ -361,6 +364,14 @@ def _usually_right(golden: GoldenSet) -> Callable[[slice], FloatArray]:
     """Return what says in which share of the reference replays examples of some rows were right [m]."""
     right, replays = golden.tensor("reference.right"), sum(golden.manifest.reference.replays)
     return lambda rows: np.asarray(right[:, rows].sum(axis=0) / replays)
+
+
+def _usual_scores(golden: GoldenSet) -> FloatArray | None:
+    """Return what each example scored in the mean of the reference replays [n]; None where that is not kept."""
+    if "scores" not in (golden.manifest.reference.keeps or ()):
+        return None
+    kept = golden.tensor("reference.scores")
+    return column(golden.examples, np.float64, lambda rows: kept[:, rows].mean(axis=0), len(kept))
 
 
 def _texts(kept: NDArray[Any]) -> NDArray[Any]:
