@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import copy
 import json
+import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from goldwatch.cluster import webhook
 from goldwatch.cluster.injection import BadSidecar, CannotInject, Sidecar, patch, review
+
+from tests.real.agent import free_port
 
 CONFIGURED = {"name": "goldwatch-config", "configMap": {"name": "", "optional": True}}
 NATIVE = Sidecar(
@@ -94,3 +101,46 @@ def test_another_file_is_no_sidecar(text: str, tmp_path: Path) -> None:
     (tmp_path / "sidecar.yaml").write_text(text)
     with pytest.raises(BadSidecar, match=r"sidecar\.yaml"):
         Sidecar.read(tmp_path / "sidecar.yaml")
+
+
+def test_a_certificate_that_cannot_be_used_yet_ends_nothing(
+    tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A key that is renewed after its certificate does not belong to it for a moment."""
+    monkeypatch.setattr(webhook, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    sidecar, key, port = tmp_path / "sidecar.yaml", tmp_path / "key.pem", free_port()
+    sidecar.write_text(json.dumps({"containers": [BESIDE.container], "volumes": [CONFIGURED]}))
+    key.write_bytes(certificate.with_name("key.pem").read_bytes())
+    trust = ssl.create_default_context(cafile=certificate)
+
+    async def ready() -> bool:
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"https://127.0.0.1:{port}/readyz", ssl=trust) as answer,
+            ):
+                return answer.status == 200
+        except aiohttp.ClientConnectorError:
+            return False
+
+    async def told() -> bool:
+        return "the certificate is not renewed" in caplog.messages
+
+    async def becomes(condition: Callable[[], Awaitable[bool]]) -> bool:
+        for _ in range(1200):
+            if await condition():
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def renewed() -> None:
+        serving = asyncio.create_task(webhook.serve(sidecar, certificate, key, "127.0.0.1", port))
+        assert await becomes(ready)
+        key.write_text("half of a key")
+        assert await becomes(told)
+        assert await ready()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(renewed())

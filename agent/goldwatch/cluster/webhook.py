@@ -92,4 +92,13 @@ async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: in
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), _LOOK_EVERY_S)
-            tls.load_cert_chain(certificate, key)  # cert-manager renews it in place
+            _renew(tls, certificate, key)
+
+
+def _renew(tls: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Take what cert-manager has renewed in place; what cannot be used yet leaves what there is."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # a failure would spoil the other
+        tls.load_cert_chain(certificate, key)
+    except OSError as error:
+        log.warning("the certificate is not renewed", extra={"certificate": str(certificate), "reason": str(error)})
