@@ -22,9 +22,13 @@ from goldwatch.export.catalogue import energy as catalogue
 from goldwatch.export.measurement import of_judgement
 from goldwatch.export.metric import Metric
 from goldwatch.judgement import Judgement, Score
+from goldwatch.pipeline import metering
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.metering import Repeated, choose, work
 from goldwatch.pipeline.pipeline import run
+from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.engine import Replay
+from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import Workers
 
 from tests.builders import judgement
@@ -306,6 +310,14 @@ def test_a_window_is_whole_passes_or_an_even_selection(n: int, span_s: float, wi
     else:
         assert len(set(examples)) == len(examples)
         assert len(examples) >= int(n * window_s / span_s)
+
+
+def test_the_span_of_a_replay_does_not_depend_on_the_order_of_its_rows() -> None:
+    columns = Columns.create(Layout(2, ()), range(2))
+    for row, (sent_ns, latency_ns) in enumerate([(5_000_000, 1_000_000), (2_000_000, 1_000_000)]):
+        columns.sent_ns[row], columns.latency_ns[row], columns.outcome[row] = sent_ns, latency_ns, Outcome.OK
+    assert metering._span_s(Replay(columns, 0.0)) == 0.004
+    columns.close()
 
 
 def test_examples_repeat() -> None:

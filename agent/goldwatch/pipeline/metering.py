@@ -262,8 +262,9 @@ def _span_s(result: Replay) -> float:
     sent = [row for row, outcome in enumerate(columns.outcome) if outcome != Outcome.NOT_SENT]
     if reason or not sent:
         raise Insufficient(reason or "the replay sent no request")
-    span_ns = columns.sent_ns[sent[-1]] + columns.latency_ns[sent[-1]] - columns.sent_ns[sent[0]]
-    return max(span_ns, 1) / 1e9
+    # Of several in flight, the one of the first row need not be the first that was sent.
+    ended_ns = max(columns.sent_ns[row] + columns.latency_ns[row] for row in sent)
+    return max(ended_ns - min(columns.sent_ns[row] for row in sent), 1) / 1e9
 
 
 def _quiet(seconds: float, stop: threading.Event) -> Window:
