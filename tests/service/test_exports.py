@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from goldwatch.config import Config, load
 from goldwatch.export import measurement
 from goldwatch.service.exports import Exports
+from goldwatch.service.service import Service
 
 from tests.otlp import Received, attributes, receiver, until
 
@@ -17,10 +19,16 @@ DIGITS = Path(__file__).parents[2] / "agent/goldwatch/demo/digits"
 CONFIG = """\
 targets: {{digits: {{probe: onnx-runtime, file: {digits}/digits.onnx}}}}
 golden: {{digits: {digits}/golden}}
-watches: {{{watch}: {{every: 5m, target: digits, golden: digits}}}}
+watches: {{{watch}: {{every: {every}, target: digits, golden: digits}}}}
 exporters: {{{exporters}}}
 """
 SKIPPED = "goldwatch.replays.skipped"
+PROMISED = {
+    "goldwatch.objective",
+    "goldwatch.watch.interval",
+    "goldwatch.replay.next_timestamp",
+    "goldwatch.alert.active",
+}
 
 
 @pytest.fixture
@@ -30,11 +38,16 @@ def exports() -> Iterator[Exports]:
     made.close()
 
 
-def config(folder: Path, collector: Received | None, watch: str = "a") -> Config:
+def configured(folder: Path, collector: Received | None, watch: str = "a", every: str = "5m") -> Path:
     file = folder / "goldwatch.yaml"
-    exporters = "" if collector is None else f"otlp: {{endpoint: {collector.url}, protocol: http, every: 1s}}"
-    file.write_text(CONFIG.format(digits=DIGITS, watch=watch, exporters=exporters))
-    return load(file)
+    exporters = ['prometheus: {listen: "127.0.0.1:0"}']
+    exporters += [] if collector is None else [f"otlp: {{endpoint: {collector.url}, protocol: http, every: 1s}}"]
+    file.write_text(CONFIG.format(digits=DIGITS, watch=watch, every=every, exporters=", ".join(exporters)))
+    return file
+
+
+def config(folder: Path, collector: Received | None, watch: str = "a") -> Config:
+    return load(configured(folder, collector, watch))
 
 
 def skipped(collector: Received) -> int | None:
@@ -48,6 +61,25 @@ def skipped(collector: Received) -> int | None:
 
 def skip(exports: Exports) -> None:
     exports.publish(measurement.of_skip("a", "digits", reason="waiting"))
+
+
+def test_a_new_collector_is_told_what_each_watch_promises(tmp_path: Path) -> None:
+    """The watches are as they were, and replay once in four years: no replay will tell it."""
+
+    async def moved(one: Received, two: Received) -> None:
+        service = Service(configured(tmp_path, one, every="0 0 29 feb *"))
+        await service.start()
+        try:
+            await asyncio.to_thread(until, lambda: one.metrics.keys() >= PROMISED, "the first is told")
+            await service.reload()
+            configured(tmp_path, two, every="0 0 29 feb *")
+            await service.reload()
+            await asyncio.to_thread(until, lambda: two.metrics.keys() >= PROMISED, "and the second")
+        finally:
+            await service.stop()
+
+    with receiver("http") as one, receiver("http") as two:
+        asyncio.run(moved(one, two))
 
 
 def test_what_pushes_keeps_its_counters_until_its_sections_change(tmp_path: Path, exports: Exports) -> None:

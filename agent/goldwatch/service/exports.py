@@ -38,20 +38,21 @@ class Exports:
         for exporter in self._all():
             exporter.retire(watch, target)
 
-    def put_in_force(self, config: Config) -> None:
-        """Push as a config says. Raises CannotStart, and all is as before.
+    def put_in_force(self, config: Config) -> bool:
+        """Push as a config says, and say whether what pushes is new. Raises CannotStart, and all is as before.
 
         What pushes is left alone as long as its sections are as they were: a new one loses its counters.
         """
         before = self._config
         if before is not None and _pushing(before) == _pushing(config):
-            return
+            return False
         old, self._pusher, self._config = self._pusher, self._made(config), config
         if old is not None:
             old.close()
         self.publish(measurement.of_build(__version__))
         if (otlp := config.exporters.otlp) is not None:
             self.publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))
+        return self._pusher is not None
 
     def close(self) -> None:
         """Hand over what is left and let go, within about two seconds."""

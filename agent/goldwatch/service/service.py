@@ -127,7 +127,7 @@ class Service:
         try:
             wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
             self._check_fixed(wanted.config)
-            await asyncio.to_thread(self._exports.put_in_force, wanted.config)
+            anew = await asyncio.to_thread(self._exports.put_in_force, wanted.config)
         except Exception as error:
             # What is wrong with a config is for people; anything else is for us, and no reason to stop watching.
             trace = None if isinstance(error, CannotStart) else error
@@ -135,7 +135,7 @@ class Service:
             log.error("the new config is not in force\n%s", told, exc_info=trace)  # noqa: TRY400
             self._exports.publish(measurement.of_reload(ok=False, at=time.time()))
             return
-        self._enforce(wanted)
+        self._enforce(wanted, anew=anew)
 
     def abort(self) -> None:
         """Let whatever start or reload is waiting for in a worker process fail at once."""
@@ -190,8 +190,11 @@ class Service:
         if changed:
             raise CannotStart(f"{self._path}: {', '.join(changed)} cannot change while goldwatch runs; restart it")
 
-    def _enforce(self, wanted: InForce) -> None:
-        """Schedule what is new, end what is gone, and leave alone what is as it was."""
+    def _enforce(self, wanted: InForce, *, anew: bool = False) -> None:
+        """Schedule what is new, end what is gone, and leave alone what is as it was.
+
+        With `anew` there is an exporter that knows nothing yet.
+        """
         before, after = self._assignments, {a.key: a for a in wanted.assignments}
         for key in before.keys() - after.keys():
             self._agenda.remove(key)
@@ -200,13 +203,16 @@ class Service:
         self._taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
         self._agenda.concurrent = wanted.config.replays.concurrent
         for key, assignment in after.items():
-            if key not in before:
+            if anew or key not in before:
                 self._exports.publish(measurement.of_watch(*key))
                 self._publish_open_alert(key)
-            if before.get(key) != assignment:
+            if anew or before.get(key) != assignment:
                 watch, target, charged = assignment.watch, assignment.target.name, bool(assignment.energy_budgets)
                 self._exports.publish(standing.of_promises(watch, target, charged=charged))
+            if before.get(key) != assignment:
                 self._schedule(assignment, anew=key in before)
+            elif anew:
+                self._exports.publish(standing.of_due(*key, self._agenda.due_at(key)))
         self._awake.set()
         self._start_task(self._sweep())
         self._see_rollouts(wanted.config)
