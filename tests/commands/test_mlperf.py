@@ -14,6 +14,7 @@ from goldwatch.commands import mlperf
 from goldwatch.replay import loadgen
 
 from tests.digits_server import digits, target
+from tests.language_server import golden_capitals, language_server
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +125,23 @@ def test_accuracy_is_that_of_every_example_as_loadgen_logged_it(tmp_path: Path) 
     assert code == 0
     assert "accuracy                        0.9517, reference 0.9517, 600 answers" in said
     assert {entry["qsl_idx"] for entry in json.loads((logs / mlperf.ACCURACY).read_text())} == set(range(600))
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream", "Server", "Offline"])
+def test_a_language_model_is_driven_too(tmp_path: Path, scenario: str) -> None:
+    golden_capitals(tmp_path / "golden")
+    with language_server() as server:
+        section = f"{{probe: openai, url: '{server.url}', model: atlas}}"
+        (tmp_path / "goldwatch.yaml").write_text(
+            f"targets: {{capitals: {section}}}\ngolden: {{capitals: golden}}\nwatches: {{capitals: {{}}}}\n"
+        )
+        command = ["mlperf", str(tmp_path / "goldwatch.yaml"), "--output", str(tmp_path / "logs"), "--scenario"]
+        measured = CliRunner().invoke(app, [*command, scenario, *SHORT, "--target-qps", "100"])
+        compared = CliRunner().invoke(app, [*command, scenario, "--mode", "accuracy"])
+    assert "LoadGen says                    " in measured.output, measured.output
+    assert "requests failed" not in measured.output
+    assert compared.exit_code == 0, compared.output
+    assert "accuracy                        1.0000, reference 1.0000, 4 answers" in compared.output
 
 
 def test_a_damaged_model_is_a_regression(tmp_path: Path) -> None:

@@ -167,26 +167,30 @@ def _of_accuracy(assignment: Assignment, accuracy: Score | None, reasons: list[s
 
 def _accuracy(assignment: Assignment, workers: Workers, logs: Path) -> Score | None:
     argument = {"path": assignment.golden.path, "log": str(logs / ACCURACY)}
-    found = workers.call(JUDGES, "goldwatch.commands.mlperf:accuracy", argument)["scores"]
-    return next((Score(**score) for score in found if score["name"] == "accuracy"), None)
+    found = workers.call(JUDGES, "goldwatch.commands.mlperf:accuracy", argument)["headline"]
+    return None if found is None else Score(**found)
 
 
 def accuracy(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Score the answers in LoadGen's accuracy log at `log` by the golden set at `path`: a job for a worker."""
+    """Score the answers in LoadGen's accuracy log at `log` by the golden set at `path`: a job for a worker.
+
+    Returns the `headline`: accuracy, or agreement with the validated model where there are no labels.
+    """
     import numpy as np  # noqa: PLC0415 - the command itself needs none
 
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
-    from goldwatch.score.classification import scores  # noqa: PLC0415
+    from goldwatch.judging.judge import output_specs  # noqa: PLC0415
+    from goldwatch.score.tasks import judged  # noqa: PLC0415
 
     golden = GoldenSet.open(Path(argument["path"]))
-    then = golden.tensor(f"outputs.{golden.manifest.decision}")
-    now, answered = np.zeros_like(then), np.zeros(golden.examples, bool)
+    (spec,) = (output for output in output_specs(golden) if output.name == golden.manifest.decision)
+    now, answered = np.zeros((golden.examples, *spec.shape), spec.dtype), np.zeros(golden.examples, bool)
     for entry in json.loads(Path(argument["log"]).read_text()):
         if entry["data"]:
-            now[entry["qsl_idx"]] = np.frombuffer(bytes.fromhex(entry["data"]), then.dtype).reshape(then.shape[1:])
+            now[entry["qsl_idx"]] = np.frombuffer(bytes.fromhex(entry["data"]), now.dtype).reshape(spec.shape)
             answered[entry["qsl_idx"]] = True
-    found = scores(now, then, golden.tensor("labels"), answered) if answered.any() else ()
-    return {"scores": [dataclasses.asdict(score) for score in found]}
+    found = judged(golden).scores({spec.name: now}, answered) if answered.any() else ()
+    return {"headline": dataclasses.asdict(found[0]) if found else None}
 
 
 def as_text(tested: Tested, wanted: Wanted) -> str:
@@ -197,7 +201,7 @@ def as_text(tested: Tested, wanted: Wanted) -> str:
     rows = [("scenario", f"{wanted.scenario}, {wanted.mode}" + (f", {duration}" if wanted.mode != "accuracy" else ""))]
     rows += [(name, value) for name, value in tested.figures.items() if _is_told(name)]
     if (score := tested.accuracy) is not None and score.reference is not None:
-        rows.append(("accuracy", f"{score.value:.4f}, reference {score.reference:.4f}, {score.n:,} answers"))
+        rows.append((score.name, f"{score.value:.4f}, reference {score.reference:.4f}, {score.n:,} answers"))
     rows += [("because", reason) for reason in tested.reasons]
     rows += [("LoadGen says", tested.said)] if tested.said != NOTHING else []
     rows += [("verdict", tested.result), ("logs", str(tested.logs))]

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.golden.tensors import map_tensor
 from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
+from goldwatch.replay.asking import batch
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.pace import Pace
-from goldwatch.replay.timed import make_probe
+from goldwatch.replay.timed import make_probe, mapped
 
 if TYPE_CHECKING:
     from goldwatch.replay.worker import Emit
@@ -75,9 +75,10 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     _loadgen()
     settings = Settings(**argument["settings"])
     golden = GoldenSet.open(Path(argument["path"]))
-    inputs = {location.name: np.asarray(map_tensor(location)) for location in golden.input_locations()}
+    inputs = {location.name: mapped(asdict(location)) for location in golden.input_locations()}
     decision = golden.manifest.decision
-    output = TensorSpec(decision, golden.manifest.outputs[decision].dtype, golden.manifest.outputs[decision].shape)
+    spec = golden.manifest.outputs[decision]
+    output = TensorSpec(decision, f"S{spec.kept_bytes}" if spec.in_lines else spec.dtype, spec.shape)
     probe = make_probe(argument["factory"], argument["options"], Context(argument["time_limit_s"]))
     try:
         probe.open()
@@ -191,7 +192,8 @@ class System:
 
     def _complete(self, samples: Sequence[Any], kept: NDArray[Any] | None) -> None:
         loadgen = _loadgen()
-        rows = [None] * len(samples) if kept is None else [np.ascontiguousarray(row) for row in kept]
+        slices = [slice(i, i + 1) for i in range(len(samples))]
+        rows = [None if kept is None else np.ascontiguousarray(kept[row]) for row in slices]
         responses = [
             loadgen.QuerySampleResponse(sample.id, *((0, 0) if row is None else (row.ctypes.data, row.nbytes)))
             for sample, row in zip(samples, rows, strict=True)
@@ -199,11 +201,7 @@ class System:
         loadgen.QuerySamplesComplete(responses)
 
     def _encode(self, indices: list[int]) -> Any:  # noqa: ANN401 - the probe's own type
-        if len(indices) == 1:
-            return self._probe.encode(
-                {name: array[indices[0] : indices[0] + 1] for name, array in self._inputs.items()}
-            )
-        return self._probe.encode({name: array[indices] for name, array in self._inputs.items()})
+        return self._probe.encode(batch(self._inputs, indices))
 
 
 @cache

@@ -47,7 +47,7 @@ def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict
 
 
 def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Emit) -> dict[str, Any]:
-    inputs = {i["name"]: _mapped(i) for i in argument["inputs"]}
+    inputs = {i["name"]: mapped(i) for i in argument["inputs"]}
     probe = _open(argument, columns, emit)
     columns.progress(Phase.WARMING_UP, clock_ns())
     pace = Pace(load, probe)
@@ -82,7 +82,8 @@ def _described_again(probe: Probe) -> dict[str, Any] | None:
         return None
 
 
-def _mapped(location: dict[str, Any]) -> Any:  # noqa: ANN401 - an array, or what can be sliced like one
+def mapped(location: dict[str, Any]) -> Any:  # noqa: ANN401 - an array, or what can be sliced like one
+    """Map an input of all examples, of which the location is told in plain values. Raises GoldenError, OSError."""
     shape = tuple(location["shape"])
     if location["dtype"] in (lines.TEXT, lines.JSON):
         return lines.column(location["file"], "inputs", location["name"], location["dtype"])
