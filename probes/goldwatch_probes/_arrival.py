@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import struct
 import sys
 import time
@@ -33,12 +32,12 @@ class Receiver:
     def __init__(self, sock: socket.socket) -> None:
         """Ask the kernel for times.
 
-        Without them, which is so by TLS and not on Linux, bytes come when they are read.
+        Without them, which is so where it is not Linux, bytes come when they are read.
         """
         self._sock = sock
         self._stamped = False
         self._out_of_order = 0
-        if sys.platform == "linux" and not isinstance(sock, ssl.SSLSocket):
+        if sys.platform == "linux":
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 self._stamped = True

@@ -140,7 +140,7 @@ class Connection:
             self.close()
         kept = self._line is not None
         if self._line is None:
-            self._line = Line(self._server.connected(self._budget), self._budget)
+            self._line = self._server.connected(self._budget)
         return self._line, kept
 
     def _exchange(self, line: Line, request: Written, reading: _Reading) -> Answer:

@@ -124,9 +124,9 @@ class Connection:
             self.close()
         kept = self._session is not None
         if self._session is None:
-            sock = self._server.connected(self._budget)
-            self._session = _Session(Line(sock, self._budget))
-            if isinstance(sock, ssl.SSLSocket) and sock.selected_alpn_protocol() != "h2":
+            line = self._server.connected(self._budget)
+            self._session = _Session(line)
+            if self._tls and line.protocol != "h2":
                 raise _NotHttp2
             self._session.greet()
         return self._session, kept

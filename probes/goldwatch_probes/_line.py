@@ -65,14 +65,11 @@ class Server:
         bare = f"[{host}]" if ":" in host else host
         self.name = bare if port == (443 if tls else 80) else f"{bare}:{port}"
 
-    def connected(self, budget: Budget) -> socket.socket:
+    def connected(self, budget: Budget) -> Line:
         """Connect, and agree on TLS if that is wanted. Raises OSError."""
         sock = self._reached(budget)
-        if self._tls is None:
-            return sock
         try:
-            sock.settimeout(budget.left_s())
-            return self._tls.wrap_socket(sock, server_hostname=self._host)
+            return Line(sock, budget) if self._tls is None else SecureLine(sock, budget, self._tls, self._host)
         except BaseException:
             sock.close()
             raise
@@ -101,11 +98,13 @@ class Server:
 class Line:
     """A connected socket that never blocks: what waits is a poll, which keeps to a budget."""
 
+    protocol: str | None = None
+    """What both ends have agreed to speak, if they were asked."""
+
     def __init__(self, sock: socket.socket, budget: Budget) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._budget = budget
-        self._tls = isinstance(sock, ssl.SSLSocket)
         self._receiver = Receiver(sock)
         self._readable, self._writable = select.poll(), select.poll()  # unlike select, without a limit on descriptors
         self._readable.register(sock, select.POLLIN)
@@ -117,24 +116,17 @@ class Line:
         while view:
             try:
                 view = view[self._sock.send(view) :]
-            except (BlockingIOError, ssl.SSLWantWriteError):
+            except BlockingIOError:
                 self._wait(self._writable)
-            except ssl.SSLWantReadError:
-                self._wait(self._readable)
 
     def receive(self) -> tuple[bytes, int]:
         """Return what has come, at least a byte, and when it had, by `time.monotonic_ns`; nothing at the end."""
-        if self._tls:  # what came may have been read from the socket, and lie decrypted
-            self._budget.left_s()
-        else:
-            self._wait(self._readable)
+        self._wait(self._readable)
         while True:
             try:
                 piece, arrived_ns = self._receiver.receive(_PIECE)
-            except (BlockingIOError, ssl.SSLWantReadError):
+            except BlockingIOError:
                 self._wait(self._readable)
-            except ssl.SSLWantWriteError:
-                self._wait(self._writable)
             else:
                 self._budget.take(len(piece))
                 return piece, arrived_ns
@@ -143,7 +135,7 @@ class Line:
         """Return what has come, without a wait: nothing at the end, and None if there is nothing to be read."""
         try:
             piece, _ = self._receiver.receive(_PIECE)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except BlockingIOError:
             return None
         self._budget.take(len(piece))
         return piece
@@ -159,3 +151,71 @@ class Line:
     def _wait(self, poll: select.poll) -> None:
         if not poll.poll(1e3 * self._budget.left_s()):
             raise TimeoutError
+
+
+class SecureLine(Line):
+    """A line with TLS between it and who uses it: OpenSSL has the bytes, but not the socket, which keeps its times."""
+
+    def __init__(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext, host: str) -> None:
+        """Shake hands. Raises OSError."""
+        super().__init__(sock, budget)
+        self._come, self._to_go = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = tls.wrap_bio(self._come, self._to_go, server_hostname=host)
+        self._arrived_ns = 0
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._take(*super().receive())
+            else:
+                break
+        self._flush()
+        self.protocol = self._tls.selected_alpn_protocol()
+
+    def send(self, piece: bytes) -> None:
+        """Send all bytes."""
+        view = memoryview(piece)
+        while view:
+            try:
+                view = view[self._tls.write(view) :]
+            except ssl.SSLWantReadError:  # the server wants other keys
+                self._take(*super().receive())
+            self._flush()
+
+    def receive(self) -> tuple[bytes, int]:
+        """Return what has come, at least a byte, and when the last of it had; nothing at the end."""
+        self._budget.left_s()
+        while (piece := self._decrypted()) is None:
+            self._take(*super().receive())
+        return piece, self._arrived_ns
+
+    def pending(self) -> bytes | None:
+        """Return what has come, without a wait: nothing at the end, and None if there is nothing to be read."""
+        while (piece := self._decrypted()) is None:
+            if (come := super().pending()) is None:
+                return None
+            self._take(come)
+        return piece
+
+    def _decrypted(self) -> bytes | None:
+        """Return what lies here, nothing at the end, and None if more has to come first."""
+        try:
+            return self._tls.read(_PIECE)
+        except ssl.SSLWantReadError:
+            self._flush()
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    def _take(self, come: bytes, arrived_ns: int = 0) -> None:
+        self._arrived_ns = arrived_ns
+        if come:
+            self._come.write(come)
+        else:
+            self._come.write_eof()
+
+    def _flush(self) -> None:
+        """Send what OpenSSL has to say."""
+        if self._to_go.pending:
+            super().send(self._to_go.read())

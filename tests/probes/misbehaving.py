@@ -47,7 +47,7 @@ def send_then_end(data: bytes) -> Callable[[socket.socket, bytes], None]:
 def until_ended(probe: Any) -> None:
     """Wait until a probe over HTTP has no connection, or the end of the one on which it has asked has arrived."""
     deadline = time.monotonic() + 60
-    while (line := probe._opened()._connection._line) is not None and not line.has_input():
+    while (line := probe._opened()._connection()._line) is not None and not line.has_input():
         assert time.monotonic() < deadline, "the server did not close the connection"
         time.sleep(0.01)
 

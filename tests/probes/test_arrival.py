@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import select
+import shutil
 import socket
 import ssl
 import struct
@@ -12,13 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from goldwatch_probes import _arrival
 from goldwatch_probes._arrival import Receiver
 from goldwatch_probes._http import Connection
+from goldwatch_probes._line import Budget, SecureLine
 
 from tests.loopback import serving
 
@@ -136,15 +140,30 @@ def test_without_the_kernels_word_bytes_come_when_they_are_read(monkeypatch: pyt
         assert there_ns < arrived_ns <= time.monotonic_ns()
 
 
-def test_by_tls_too() -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with (
-        pair() as (client, _),
-        context.wrap_socket(client, server_hostname="x", do_handshake_on_connect=False) as secret,
-    ):
-        secret.setblocking(False)
-        with pytest.raises((ssl.SSLError, ValueError)):  # of TLS, and not that it cannot be asked for times
-            Receiver(secret).receive(100)
+@LINUX
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_by_tls_too(certificate: Path) -> None:
+    trusting = ssl.create_default_context(cafile=certificate)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    with pair() as (client, server), ThreadPoolExecutor(1) as beside:
+        shaken = beside.submit(ours.wrap_socket, server, server_side=True)
+        line = SecureLine(client, Budget(WAIT_S, 10**6), trusting, "127.0.0.1")
+        with shaken.result(WAIT_S) as secret:
+            line.send(b"x" * 40_000)
+            heard = b""
+            while len(heard) < 40_000:
+                heard += secret.recv(65_536)
+            assert heard == b"x" * 40_000
+            while line.pending() is not None:  # what the server adds to the handshake
+                pass
+            secret.send(b"hello")
+            later(there_ns := readable(client))
+            piece, arrived_ns = line.receive()
+            assert piece == b"hello"
+            assert arrived_ns <= there_ns
+            assert line.pending() is None
+        line.close()
 
 
 class Slowly(BaseHTTPRequestHandler):
