@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 
 from goldwatch.energy.attribution import Energy
-from goldwatch.energy.footprint import Footprint
+from goldwatch.energy.footprint import Footprint, Load, footprint
 from goldwatch.judgement import Judgement, Quantile, Score, Validity
 from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce
 from goldwatch.pipeline.pipeline import judge, replay, run
@@ -147,14 +147,13 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
             result.columns.close()
     metered = [_metered(a, js[0], workers) for a, js in zip(assignments, judged, strict=True)]
     limit = ERROR / max(len(pairs), 1)
-    return tuple(
-        replace(
-            _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit),
-            energy=metered[i].energy,
-            energy_missing=metered[i].energy_missing,
-            footprint=metered[i].footprint,
-        )
+    rows = [
+        _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit)
         for i, (assignment, judgements) in enumerate(zip(assignments, judged, strict=True))
+    ]
+    return tuple(
+        replace(row, energy=found.energy, energy_missing=found.energy_missing, footprint=_comes_to(row, found))
+        for row, found in zip(rows, metered, strict=True)
     )
 
 
@@ -163,6 +162,22 @@ def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> 
     if assignment.energy is None or judgement.validity is not Validity.VALID:
         return judgement
     return run(assignment, workers, {}, metered=True).judgement
+
+
+def _comes_to(row: Row, metered: Judgement) -> Footprint | None:
+    """Work out what one of something comes to; money by the throughput of all rounds, which stands beside it."""
+    section, found, tokens = row.assignment.energy, metered.footprint, metered.tokens
+    if section is None or found is None:
+        return None
+    from goldwatch.pipeline import metering  # noqa: PLC0415 - as in the pipeline
+
+    load = Load(
+        row.throughput,
+        next((score.value for score in row.judgement.scores if score.name == "accuracy"), None),
+        tokens.input_each if tokens is not None else None,
+        tokens.output_each if tokens is not None else None,
+    )
+    return footprint(metered.energy, load, metering.prices(section), found.grams_per_kwh)
 
 
 def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
