@@ -93,6 +93,8 @@ def test_a_secret_must_be_a_reference_here_too() -> None:
 def test_what_all_share_is_nobodys_fault() -> None:
     with pytest.raises(BadDefaults, match=r"alerts\.false_alarms"):
         compose({"fraud": SPEC}, {"alerts": {"false_alarms": "seldom"}})
+    with pytest.raises(BadDefaults, match=r"^alerts\.weights\.wrose: no monitor of this name has a share"):
+        compose({"fraud": SPEC}, {"alerts": {"weights": {"wrose": 2}}})
 
 
 def test_too_much_for_one_config_map_says_what_to_do() -> None:

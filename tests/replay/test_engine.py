@@ -259,6 +259,15 @@ def test_an_interpreter_that_cannot_start_is_a_failed_replay(
     assert result.ended == f"{tmp_path}/python cannot be started: No such file or directory"
 
 
+def test_what_another_interpreter_lacks_is_to_be_installed_there(
+    workers: Workers, examples: TensorLocation, tmp_path: Path
+) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    result = replay(plan(examples, python=str(tmp_path / "bin/python")), workers)
+    lacks = "ModuleNotFoundError: No module named 'numpy'; install it there"
+    assert result.ended == f"{tmp_path}/bin/python, which is this target's `python`: {lacks}"
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [

@@ -18,6 +18,7 @@ import yaml
 
 from goldwatch.config import ConfigError, Problem, load
 from goldwatch.export import cardinality
+from goldwatch.pipeline import in_force
 
 Spec = Mapping[str, Any]
 
@@ -129,9 +130,13 @@ def _problems(specs: Mapping[str, Spec], defaults: Mapping[str, Any]) -> dict[st
         file = Path(folder) / "goldwatch.yaml"
         file.write_text(text)
         try:
-            cardinality.check(load(file, sealed.environ))
+            composed = load(file, sealed.environ)
+            cardinality.check(composed)
+            in_force.weights(composed)
         except cardinality.TooManySeries as error:
             raise BadDefaults(str(error).removeprefix(f"{file}: ")) from None
+        except ValueError as error:
+            raise BadDefaults(f"alerts.{error}") from None
         except ConfigError as error:
             for problem in error.problems:
                 _attribute(problem, sealed, found)

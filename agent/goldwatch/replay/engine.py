@@ -269,10 +269,13 @@ class _Supervision:
             self._take_in(message["done"])
             return True
         elif "failed" in message:
+            why = self._redacted(message["failed"])
             if message["kind"] in _TARGETS_OWN:
-                replay.failure = self._redacted(message["failed"])
+                replay.failure = why
+            elif message["kind"] == "ModuleNotFoundError" and (python := self._plan.python):
+                replay.ended = f"{python}, which is this target's `python`: {why}; install it there"
             else:
-                replay.ended = self._redacted(message["failed"])
+                replay.ended = why
             return True
         return False
 
