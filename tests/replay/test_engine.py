@@ -280,7 +280,7 @@ def test_what_another_interpreter_lacks_is_to_be_installed_there(
 )
 def test_what_a_server_says_is_without_secrets_and_can_be_written_down(said: str, shown: str) -> None:
     supervision = _Supervision(plan(NOWHERE, secrets=("s3cret-token",)), Workers(), threading.Event(), lambda: 0.0)
-    supervision._heard({"done": {"errors": {said: 2}, "disturbances": {}, "description": None}})
+    supervision._heard({"done": {"errors": {said: 2}, "disturbances": {}, "description": None, "turn_ns": 0}})
     supervision._heard({"failed": said, "kind": "NotReady"})
     supervision._heard({"event": "opened", "description": DESCRIBED | {"model": said}, "open_s": None})
     assert supervision.replay.errors == {shown: 2}
