@@ -247,7 +247,7 @@ def _import_http2() -> Any:  # noqa: ANN401 - a module
 def _status(answer: _http2.Answer) -> tuple[str, str]:
     """Return the name of the status of gRPC, and what the server says about it."""
     said = answer.headers.get("grpc-status", "")
-    if said.isdecimal():
+    if said.isdecimal() and len(said) < 10:  # Python refuses to read a number of thousands of digits
         code = _CODES[int(said)] if int(said) < len(_CODES) else "UNKNOWN"
         return code, " ".join(unquote(answer.headers.get("grpc-message", "")).split())[:200]
     kind = answer.headers.get("content-type", "")

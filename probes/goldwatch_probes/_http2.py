@@ -302,7 +302,7 @@ class _Session:
         if number != self._stream.number:
             return
         status = headers.pop(":status", "")
-        if status.isdecimal():
+        if status.isdecimal() and len(status) == 3:
             if int(status) < 200:  # the answer is still to come
                 return
             self._stream.status = int(status)

@@ -93,6 +93,8 @@ STATUS_5 = [("grpc-status", "5"), ("grpc-message", "no%20model%0A%C3%A4")]
         (only(("content-type", "text/html"), status="404"), Rejected, "^answered UNIMPLEMENTED: status 404 of HTTP$"),
         (only(("content-type", "text/html"), status="302"), Rejected, "^answered UNKNOWN: status 302 of HTTP$"),
         (only(("content-type", "text/html")), BadAnswer, r"^the answer is not gRPC \(text/html\)$"),
+        (told(MESSAGE, ("grpc-status", "9" * 5000)), BadAnswer, "^the answer is not gRPC"),
+        (only(status="2" * 5000), BadAnswer, r"^the answer is not HTTP/2 \(it has no status\)$"),
         (told(MESSAGE, ("grpc-status", "fine")), BadAnswer, r"^the answer is not gRPC \(application/grpc\)$"),
         (told(b""), BadAnswer, "^the answer has no message$"),
         (told(MESSAGE[:-1]), BadAnswer, "^the answer has 5 bytes, its message needs 6$"),
