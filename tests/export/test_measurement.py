@@ -135,6 +135,19 @@ def test_requests_over_the_objective_are_counted_with_those_that_were_given_up(j
     assert values(m.of_judgement(judgement()), c.REQUESTS_LATE) == {}
 
 
+def test_the_times_of_an_invalid_replay_are_not_those_of_the_target(judgement: Make) -> None:
+    found = list(m.of_judgement(judgement(validity=Validity.INVALID, latencies_s=(0.25, 0.5)), 0.05))
+    for metric in (c.REQUEST_LATENCY, c.FIRST_TOKEN, c.OUTPUT_TOKEN):
+        (times,) = values(found, metric).values()
+        assert list(cast("Iterable[float]", times)) == []
+    assert values(found, c.REQUESTS_LATE) == {(): 0}
+    assert values(found, c.REPLAYS) == {("invalid",): 1}
+    insufficient = list(m.of_judgement(judgement(validity=Validity.INSUFFICIENT, latencies_s=(0.25, 0.5)), 0.05))
+    (times,) = values(insufficient, c.REQUEST_LATENCY).values()
+    assert list(cast("Iterable[float]", times)) == [0.25, 0.5]
+    assert values(insufficient, c.REQUESTS_LATE) != {(): 0}
+
+
 def test_a_new_watch_starts_at_zero() -> None:
     found = list(m.of_watch("fraud", "fraud-eu"))
     assert {f.metric for f in found} == {c.REPLAYS, c.REPLAYS_SKIPPED, c.STEPPED_BACK, c.REQUESTS}

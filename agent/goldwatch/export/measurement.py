@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from goldwatch.energy.footprint import Footprint
@@ -101,7 +101,7 @@ def exemplars(traced: Traced | None) -> tuple[Exemplar, ...]:
 def of_judgement(
     j: Judgement, latency_limit_s: float | None = None, slow: tuple[Exemplar, ...] = ()
 ) -> Iterator[Measurement]:
-    """Yield all that a replay and its judgement tell.
+    """Yield all that a replay and its judgement tell. The times of an invalid replay are not those of the target.
 
     `latency_limit_s` is the objective, if there is one; `slow` are requests that have a span.
     """
@@ -114,6 +114,8 @@ def of_judgement(
         yield from of_verdicts(j)
         return
     yield from _of_replay(j, where)
+    if j.validity is Validity.INVALID:
+        j, slow = _without_times(j), ()
     yield from _of_requests(j, where, latency_limit_s, slow)
     yield from _of_late(j, where, latency_limit_s)
     yield from _of_tokens(j, where)
@@ -235,6 +237,11 @@ def _of_energy_budget(j: Judgement, where: Mapping[str, str]) -> Iterator[Measur
         yield Measurement(c.ENERGY_BUDGET_UNKNOWN, where, float(found.joules is None))
 
 
+def _without_times(j: Judgement) -> Judgement:
+    tokens = None if j.tokens is None else replace(j.tokens, first_s=(), per_token_s=())
+    return replace(j, latencies_s=(), tokens=tokens)
+
+
 def _of_requests(
     j: Judgement, where: Mapping[str, str], limit_s: float | None, slow: tuple[Exemplar, ...]
 ) -> Iterator[Measurement]:
@@ -249,7 +256,8 @@ def _of_requests(
 def _of_late(j: Judgement, where: Mapping[str, str], limit_s: float | None) -> Iterator[Measurement]:
     if limit_s is not None:
         lost = sum(j.outcomes.get(outcome.label, 0) for outcome in (Outcome.TIMEOUT, Outcome.CRASHED))
-        yield Measurement(c.REQUESTS_LATE, where, lost + sum(latency > limit_s for latency in j.latencies_s))
+        late = lost + sum(latency > limit_s for latency in j.latencies_s)
+        yield Measurement(c.REQUESTS_LATE, where, 0 if j.validity is Validity.INVALID else late)
 
 
 def _of_tokens(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

@@ -19,8 +19,9 @@ REQUEST_LATENCY = Metric(
     Kind.HISTOGRAM,
     "s",
     WATCH,
-    "Latency of answered requests, without warm-up; from the intended time of sending for open loads. With a latency "
-    "objective, that is a bound of a bucket, and so are fixed shares and multiples of it (1/64 to 16).",
+    "Latency of answered requests, without warm-up and invalid replays; from the intended time of sending for open "
+    "loads. With a latency objective, that is a bound of a bucket, and so are fixed shares and multiples of it "
+    "(1/64 to 16).",
     buckets=(1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 DISPATCH_LATENESS = Metric(
@@ -46,7 +47,8 @@ REQUESTS_LATE = Metric(
     Kind.COUNTER,
     "{request}",
     WATCH,
-    "Requests over the latency objective, with those that were given up or took their worker down; absent without one.",
+    "Requests over the latency objective, with those that were given up or took their worker down, and without those "
+    "of invalid replays; absent without one.",
 )
 
 
