@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
+from goldwatch.commands.backtest import from_table
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import Assignment, prepare
 from goldwatch.pipeline.pipeline import run
@@ -119,6 +120,11 @@ def test_what_a_history_does_not_say_is_not_guessed(tmp_path: Path) -> None:
     assert "failing   never" in text
 
 
+def test_a_table_of_a_spreadsheet_may_begin_with_a_mark(tmp_path: Path) -> None:
+    [record] = from_table(table(tmp_path, ["1700000000,590,600"], "\ufeffat,right,answered"), 600)
+    assert (record.at, record.accuracy) == (1_700_000_000, (590, 600))
+
+
 @pytest.mark.parametrize(
     ("heading", "row", "problem"),
     [
@@ -126,6 +132,11 @@ def test_what_a_history_does_not_say_is_not_guessed(tmp_path: Path) -> None:
         ("right,answered", "1,2", ':1: no column "at"; expected the time of each replay'),
         ("at,right", "1,2", ':1: column "right" needs a column "answered"'),
         ("at,right,answered", "yesterday,1,2", ':2: at is "yesterday"; expected a time such as 2026-12-01 22:00'),
+        ("at,right,answered", "inf,1,2", ':2: at is "inf"; expected a time such as 2026-12-01 22:00'),
+        ("at,right,answered", "1e300,1,2", ':2: at is "1e300"; expected a time such as 2026-12-01 22:00'),
+        ("at,right,answered", "nan,1,2", ':2: at is "nan"; expected a time such as 2026-12-01 22:00'),
+        ("at,right,answered", "1,1,000,2", ":2: more values than columns"),
+        ("at;right;answered", "1;1;2", ':1: unknown column "at;right;answered"; there may be at, right, answered'),
         ("at,right,answered", "1,700,700", ":2: right is 700; expected 0 to 600"),
         ("at,right,answered", "1,3,2", ":2: 3 right of 2 answered is impossible"),
         ("at,right,answered", "1,3,x", ':2: answered is "x"; expected a whole number'),

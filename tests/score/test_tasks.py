@@ -144,9 +144,42 @@ def test_the_divergence_is_that_of_scipy_and_a_distance(a: np.ndarray, b: np.nda
 def test_logits_are_compared_as_the_probabilities_that_they_stand_for() -> None:
     logits = np.array([[1.0, -2.0, 3.0], [0.0, 0.0, 0.0]], dtype=np.float32)
     other = logits + np.array([[0.0, 1.0, 0.0], [5.0, 5.0, 5.0]], dtype=np.float32)
-    found = jensen_shannon(logits, other)
+    found = jensen_shannon(logits, other, logits=True)
     assert found[0] > 0.001
     assert found[1] == 0  # a shift of all logits is no other answer
+
+
+def classification(folder: Path, outputs: np.ndarray) -> Judged:
+    n, classes = outputs.shape
+    manifest = BASE | {
+        "task": "classification",
+        "examples": n,
+        "slices": {},
+        "inputs": {"x": {"dtype": "float32", "shape": []}},
+        "labels": {"classes": [str(i) for i in range(classes)]},
+        "outputs": {"p": {"dtype": "float32", "shape": [classes], "tolerance": 0.01}},
+    }
+    tensors: dict[str, Any] = {
+        "inputs.x": np.zeros(n, np.float32),
+        "labels": np.zeros(n, np.int64),
+        "outputs.p": outputs,
+    }
+    return judged(freeze(folder, manifest, tensors | {"reference.right": np.ones((2, n), np.int64)}))
+
+
+def test_probabilities_of_a_quantised_model_are_not_taken_for_logits(tmp_path: Path) -> None:
+    """Its sums are off by more than a float's: each row was then another distribution, and so were those beside it."""
+    exact = np.random.default_rng(1).dirichlet([0.2] * 10, 50).astype(np.float32)
+    rounded = np.round(exact * 256) / 256
+    assert not np.allclose(rounded.sum(axis=1), 1, atol=1e-3)
+    task, all_of_them = classification(tmp_path / "set", exact), np.ones(50, dtype=np.bool_)
+    assert task.distance({"p": rounded}, all_of_them).max() < 0.02
+    one = np.concatenate([rounded[:1], exact[1:]])
+    assert task.distance({"p": one}, all_of_them)[1:].max() == pytest.approx(0, abs=1e-12)
+    with np.errstate(divide="ignore"):
+        logits = np.maximum(np.log(exact), -30)
+    assert task.distance({"p": logits}, all_of_them).max() < 1e-6
+    assert classification(tmp_path / "logits", logits).distance({"p": logits + 3}, all_of_them).max() < 1e-6
 
 
 def test_how_good_and_how_far_a_text_is(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from goldwatch.config import QuantityError, parse_moment
+from goldwatch.golden.error import quoted
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Judgement, Severity, State, Validity
 from goldwatch.judging.observed import Observed, bin_latency_s, bits
@@ -178,8 +179,8 @@ def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[
     Raises NoHistory with the line and what is wrong in it.
     """
     try:
-        with path.open(newline="") as stream:
-            rows = csv.DictReader(stream)
+        with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets begin with a mark of bytes
+            rows = csv.DictReader(stream, restkey="")
             _check_heading(path, rows.fieldnames or ())
             found = [_row(path, rows.line_num, row, examples, most) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -191,7 +192,7 @@ def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[
 
 def _check_heading(path: Path, names: Sequence[str]) -> None:
     if unknown := [name for name in names if name not in COLUMNS]:
-        raise NoHistory(f'{path}:1: unknown column "{unknown[0]}"; there may be {", ".join(COLUMNS)}')
+        raise NoHistory(f"{path}:1: unknown column {quoted(unknown[0])}; there may be {', '.join(COLUMNS)}")
     if "at" not in names:
         raise NoHistory(f'{path}:1: no column "at"; expected the time of each replay')
     for one, other in (("right", "answered"), ("answered", "right"), ("failed", "requests"), ("over", "requests")):
@@ -201,6 +202,8 @@ def _check_heading(path: Path, names: Sequence[str]) -> None:
 
 def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Sequence[Ceiling]) -> Record:
     where = f"{path}:{line}"
+    if "" in row:
+        raise NoHistory(f"{where}: more values than columns; a number is written without commas inside")
     at = _number(where, "at", row["at"], _moment)
     seen: dict[str, object] = {}
     accuracy = None
@@ -243,8 +246,13 @@ def _number(where: str, name: str, text: str, of: Callable[[str], T]) -> T:
     try:
         return of(text)
     except (ValueError, QuantityError):
-        raise NoHistory(f'{where}: {name} is "{text}"; expected {_EXPECTED.get(name, "a whole number")}') from None
+        raise NoHistory(
+            f"{where}: {name} is {quoted(text)}; expected {_EXPECTED.get(name, 'a whole number')}"
+        ) from None
 
+
+_END_OF_TIME = 253_402_300_800.0
+"""The first second of the year 10000, of which no date can be written."""
 
 _EXPECTED = {
     "at": "a time such as 2026-12-01 22:00, or Unix seconds",
@@ -256,9 +264,12 @@ _EXPECTED = {
 
 def _moment(text: str) -> float:
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
         return parse_moment(text)
+    if not 0 <= found < _END_OF_TIME:
+        raise ValueError(text)
+    return found
 
 
 def _positive(text: str) -> float:

@@ -38,7 +38,8 @@ def as_json(title: str, played: Played, rules: Sequence[Fired]) -> str:
 
 def _lines(title: str, played: Played, rules: Sequence[Fired]) -> Iterator[str]:
     first, last = (format_moment(played.records[i].at) for i in (0, -1))
-    yield f"{title}: {len(played.records):,} replays from {first} to {last}, {played.valid:,} of them valid"
+    replays = f"{len(played.records):,} replay{'' if len(played.records) == 1 else 's'}"
+    yield f"{title}: {replays} from {first} to {last}, {played.valid:,} of them valid"
     yield ""
     yield f"  {'monitor':<10}would have alerted"
     for name, episodes in played.episodes.items():

@@ -22,7 +22,7 @@ from goldwatch.score.means import Share, mean
 from goldwatch.score.references import Reference, References
 from goldwatch.score.slices import Slicing
 from goldwatch.score.text import chrf, matches, token_f1
-from goldwatch.score.vectors import apart, cosines, jensen_shannon
+from goldwatch.score.vectors import apart, are_probabilities, cosines, jensen_shannon
 from goldwatch.scratch import blocks, column
 
 _SHOWN = 80
@@ -96,7 +96,9 @@ class _Classification:
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows]), now.shape[1])
+        probable = column(len(then), np.bool_, lambda rows: are_probabilities(then[rows]), now.shape[1])
+        logits = not probable.all()
+        return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows], logits=logits), now.shape[1])
 
     def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
         return None

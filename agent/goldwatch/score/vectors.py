@@ -7,28 +7,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NEAR_ONE = 1e-3
+_LEAST, _FURTHEST_SUM = -0.01, 0.5
 
 FloatArray = NDArray[np.float64]
 
 
-def jensen_shannon(a: NDArray[Any], b: NDArray[Any]) -> FloatArray:
+def are_probabilities(rows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which rows [n] are probabilities but for the rounding of a quantised model, whose sums may be far from 1."""
+    found = rows.astype(np.float64)
+    return np.asarray((found.min(axis=1) >= _LEAST) & (np.abs(found.sum(axis=1) - 1) <= _FURTHEST_SUM))
+
+
+def jensen_shannon(now: NDArray[Any], then: NDArray[Any], *, logits: bool = False) -> FloatArray:
     """Return the Jensen-Shannon divergence of each pair of rows in bits [n], from 0 to 1 (Lin 1991).
 
-    Rows that are no probabilities are taken for logits.
+    `logits` says what all of the reference is, which `then` is of; a row `now` that is no probabilities beside one that
+    is some is taken for logits by itself.
     """
-    p, q = _probabilities(a), _probabilities(b)
+    p, q = _softmax(now), _softmax(then)
+    if not logits:
+        p, q = np.where(are_probabilities(now)[:, np.newaxis], _normalised(now), p), _normalised(then)
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0, p * np.log2(p / middle), 0.0) + np.where(q > 0, q * np.log2(q / middle), 0.0)
     return np.asarray(np.clip(terms.sum(axis=1) / 2, 0, 1))
 
 
-def _probabilities(rows: NDArray[Any]) -> FloatArray:
-    found = rows.astype(np.float64)
+def _normalised(rows: NDArray[Any]) -> FloatArray:
+    """Return probabilities whose sums are 1; what is below 0 is 0, and a row of nothing else stays so."""
+    found = np.maximum(rows.astype(np.float64), 0)
     sums = found.sum(axis=1, keepdims=True)
-    if np.all(found >= 0) and np.all(np.abs(sums - 1) < _NEAR_ONE):
-        return np.asarray(found / sums)
+    return np.asarray(np.divide(found, sums, out=np.zeros_like(found), where=sums > 0))
+
+
+def _softmax(rows: NDArray[Any]) -> FloatArray:
+    found = rows.astype(np.float64)
     powers = np.exp(found - found.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
