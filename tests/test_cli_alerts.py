@@ -7,13 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.alerting.alert import Alert, advance
 from goldwatch.alerting.explanation import Picture, Surroundings
 from goldwatch.cli.app import app
+from goldwatch.golden.freeze import freeze
 from goldwatch.judgement import Severity, State
 from goldwatch.ledger.ledger import Ledger
 
@@ -97,6 +100,34 @@ def test_examples_are_replayed_beside_their_reference(tmp_path: Path) -> None:
     assert said.endswith(" ms")
     assert result.stdout.splitlines()[-1] == "1 of 2 answered as in the reference"
     assert not tmp_path.joinpath("goldwatch.db").exists()
+
+
+@pytest.mark.slow
+def test_a_vector_is_as_in_the_reference_within_its_tolerance(tmp_path: Path) -> None:
+    """A set without labels has no words for its answers: any answer was told to be that of the reference."""
+    x = np.array([[1.0], [2.0]], np.float32)
+    manifest = {
+        "name": "price",
+        "version": "1",
+        "task": "embedding",
+        "examples": 2,
+        "inputs": {"x": {"dtype": "float32", "shape": [1]}},
+        "outputs": {"y": {"dtype": "float32", "shape": [1], "tolerance": 0.5}},
+        "reference": {"replays": [1, 1], "deterministic": True},
+        "provenance": {"source": "made up"},
+        "licence": "CC0-1.0",
+    }
+    tensors: dict[str, Any] = {"inputs.x": x, "outputs.y": 2 * x, "reference.right": np.ones((2, 2), np.int64)}
+    freeze(tmp_path / "golden", manifest, tensors)
+    (tmp_path / "mine.py").write_text("def price(request):\n    return request['x'] ** 2 + 1\n")
+    (tmp_path / "goldwatch.yaml").write_text(
+        "targets: {price: {probe: python, path: ., callable: 'mine:price', outputs: [y]}}\n"
+        "golden: {price: ./golden}\nwatches: {price: {every: 5m}}\n"
+    )
+    result = goldwatch("replay", tmp_path / "goldwatch.yaml", "--examples", "0,1")
+    assert "example 0: reference 2, now 2 · largest difference 0 · " in result.stdout
+    assert "example 1: reference 4, now 5 · largest difference 1 · " in result.stdout
+    assert result.stdout.splitlines()[-1] == "1 of 2 answered as in the reference"
 
 
 @pytest.mark.slow

@@ -93,12 +93,21 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """One golden example whose answer differs from the reference in class."""
+    """One golden example whose answer differs from the reference in class.
+
+    A set without labels knows no `label`; of a vector only `now` says something: how far it is from the reference.
+    """
 
     example: int
     label: str
     reference: str
     now: str
+
+    @property
+    def words(self) -> str:
+        """What became of the answer, in one line."""
+        changed = f"{self.reference} -> {self.now}" if self.reference else self.now
+        return f"{changed}, right is {self.label}" if self.label else changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,3 +197,26 @@ def test_outputs_that_differ_more_than_allowed_are_a_regression_where_they_never
     config.write_text(config.read_text().replace("errors: 0.1%", "errors: 0.1%, outputs: 2%"))
     sound = CliRunner().invoke(app, ["check", str(config), "--format", "markdown"])
     assert "| digits | outputs | pass | mean distance 0% from the reference, 2% allowed |" in sound.stdout, sound.output
+
+
+@pytest.mark.slow
+def test_what_the_failed_requests_were_told_is_said(tmp_path: Path) -> None:
+    examples, sound = tmp_path / "examples.npz", tmp_path / "sound.yaml"
+    (tmp_path / "mine.py").write_text(
+        "def sound(request):\n    return request['x']\n\n\n"
+        "def failing(request):\n    if request['x'][0, 0] < 5:\n        raise ValueError('no such country')\n"
+        "    return request['x']\n"
+    )
+    sound.write_text(
+        "targets: {price: {probe: python, path: ., callable: 'mine:sound', outputs: [price]}}\n"
+        "golden: {price: ./golden}\nwatches: {price: {every: 5m, objectives: {errors: 1%}}}\n"
+    )
+    np.savez(examples, x=np.arange(50, dtype=np.float32)[:, np.newaxis])
+    who = ["--name", "price", "--licence", "CC0-1.0", "--source", "made up", "--replays", "2"]
+    built = CliRunner().invoke(app, ["golden", "build", str(sound), str(examples), *who, "--output", "price:float32:1"])
+    assert built.exit_code == 0, built.output
+    failing = tmp_path / "failing.yaml"
+    failing.write_text(sound.read_text().replace("mine:sound", "mine:failing"))
+    result = CliRunner().invoke(app, ["check", str(failing)])
+    assert result.exit_code == 1, result.output
+    assert "regression: 5 of 50 requests failed, 1% allowed; most often: ValueError: no such country" in result.stdout

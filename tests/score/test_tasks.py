@@ -230,3 +230,8 @@ def test_how_often_answers_agreed_in_the_reference_is_what_agreement_is_compared
     assert scores["agreement"].reference == pytest.approx(2.25 / 3)
     assert (scores["closeness"].value, scores["closeness"].reference) == (0.5, 2.5 / 3)
     assert task.distance({"y": vectors * 3}, answered).tolist() == [0.5, 0.5, 0.5, 0]
+    assert [flip.words for flip in task.difference({"y": vectors * 3}, answered).flips] == [
+        "1 -> 3",
+        "2 -> 6",
+        "3 -> 9",
+    ]

@@ -17,9 +17,7 @@ def alert_text(alert: Alert) -> str:
     """Write an alert, how it stands, and its flipped examples."""
     lines = [f"alert {alert.number} of watch {alert.watch}: {_standing(alert)}", "", alert.text]
     if alert.explanation is not None and alert.explanation.pictures:
-        said = {
-            f.example: f"{f.example}: {f.reference} -> {f.now}, right is {f.label}" for f in flips(alert.explanation)
-        }
+        said = {f.example: f"{f.example}: {f.words}" for f in flips(alert.explanation)}
         shown = alert.explanation.pictures
         lines += ["", *side_by_side([(p.lines, said.get(p.example, str(p.example))) for p in shown])]
     return "\n".join(lines) + "\n"
@@ -30,7 +28,7 @@ def rerun_text(found: Rerun) -> str:
     lines: list[str] = []
     for answer in found.answers:
         lines += [*answer.lines, _answer(answer), ""]
-    same = sum(answer.now == answer.reference for answer in found.answers)
+    same = sum(answer.same for answer in found.answers)
     lines.append(f"{same:,} of {len(found.answers):,} answered as in the reference")
     lines += [f"{count:,} x {message}" for message, count in found.errors.items()]
     return "\n".join(lines) + "\n"
@@ -66,7 +64,8 @@ def _standing(alert: Alert) -> str:
 
 
 def _answer(answer: Answer) -> str:
-    parts = [f"example {answer.example}: right is {answer.label}, reference {answer.reference}, now {answer.now}"]
+    right = f"right is {answer.label}, " if answer.label else ""
+    parts = [f"example {answer.example}: {right}reference {answer.reference}, now {answer.now}"]
     if answer.distance is not None:
         parts.append(f"largest difference {answer.distance:.2g}")
     if answer.latency_s is not None:

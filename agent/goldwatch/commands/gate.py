@@ -104,6 +104,8 @@ def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
     sent = sum(n for outcome, n in judgement.outcomes.items() if outcome != "not_sent")
     failed = sent - judgement.outcomes.get("ok", 0)
     words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
+    if judgement.errors:
+        words += f"; most often: {max(judgement.errors, key=lambda why: judgement.errors[why])}"
     return Finding("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judging.judge import replayed
 from goldwatch.pipeline.in_force import Assignment
@@ -16,6 +17,11 @@ from goldwatch.pipeline.pipeline import replay
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_NUMBERS = 4
 
 
 class CannotRerun(Exception):
@@ -27,7 +33,8 @@ class Answer:
     """One example: how it looks, what is right, what the reference said, and what the model says now.
 
     `now` is the outcome of the request in words if there is no answer; `distance` is the largest absolute difference
-    of any output from the reference, None without an answer.
+    of any output from the reference, None without an answer. `same` says whether the answer is that of the reference:
+    the class, the text, or a vector within the tolerance.
     """
 
     example: int
@@ -37,6 +44,7 @@ class Answer:
     now: str
     distance: float | None
     latency_s: float | None
+    same: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,7 @@ def answers(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
                     "now": now if ok else outcome.label.replace("_", " "),
                     "distance": _distance(golden, columns, row, example) if ok else None,
                     "latency_s": columns.latency_ns[row] / 1e9 if ok else None,
+                    "same": ok and _same(golden, columns, row, example),
                 }
             )
         return {"answers": found}
@@ -101,10 +110,29 @@ def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple
     if manifest.outputs[decision].in_lines:
         answers = golden.lines()[example].get("answers", [""])
         return answers[0], golden.text(f"outputs.{decision}")[example], now.decode("utf-8", "replace")
+    then = golden.tensor(f"outputs.{decision}")[example]
     if manifest.labels is None or manifest.labels.classes is None:
-        return "", "", ""
-    classes, then = manifest.labels.classes, golden.tensor(f"outputs.{decision}")[example]
+        return "", _vector(then), _vector(now)
+    classes = manifest.labels.classes
     return classes[int(golden.tensor("labels")[example])], classes[int(then.argmax())], classes[int(now.argmax())]
+
+
+def _vector(values: NDArray[Any]) -> str:
+    """Write a vector, of a longer one the first numbers."""
+    shown = ", ".join(f"{value:.6g}" for value in values[:_NUMBERS].tolist())
+    return f"{shown}, ..." if len(values) > _NUMBERS else shown
+
+
+def _same(golden: GoldenSet, columns: Columns, row: int, example: int) -> bool:
+    if golden.task is not Task.EMBEDDING:
+        _, then, now = _words(golden, columns, row, example)
+        return then == now
+    import numpy as np  # noqa: PLC0415 - as above
+
+    name = golden.manifest.decision
+    now, then = columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example]
+    far = np.abs(now.astype(np.float64) - then.astype(np.float64)).max()
+    return bool(far <= golden.manifest.outputs[name].tolerance)
 
 
 def _distance(golden: GoldenSet, columns: Columns, row: int, example: int) -> float:

@@ -272,6 +272,8 @@ class _Embedding:
             return Marks(np.ones_like(far), ~far, far, far, furthest)
 
         def flip(i: int) -> Flip:
+            if self._alone:
+                return Flip(i, "", *(f"{values[i, 0]:.6g}" for values in (then, outputs[self._decision])))
             return Flip(i, "", "", f"cosine {cosines(outputs[self._decision][i : i + 1], then[i : i + 1])[0]:.4f}")
 
         return summary(answered, marks, flip, Cuts(self._slices, self._expected.clusters))

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from goldwatch.judgement import Flip
+
 REFRESH_S = 15
 
 _STYLE = """
@@ -164,7 +166,7 @@ def _pictures(told: Mapping[str, Any]) -> list[str]:
     figures = []
     for picture in told["pictures"]:
         flip = flips.get(picture["example"])
-        what = "" if flip is None else f": {flip['reference']} -> {flip['now']}, right is {flip['label']}"
+        what = "" if flip is None else f": {Flip(**flip).words}"
         drawn = escape("\n".join(picture["lines"]))
         figures.append(
             f"<figure><pre>{drawn}</pre><figcaption>{escape(str(picture['example']) + what)}</figcaption></figure>"
