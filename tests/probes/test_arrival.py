@@ -157,11 +157,12 @@ def test_by_tls_too(certificate: Path) -> None:
             assert heard == b"x" * 40_000
             while line.pending() is not None:  # what the server adds to the handshake
                 pass
-            secret.send(b"hello")
-            later(there_ns := readable(client))
-            piece, arrived_ns = line.receive()
-            assert piece == b"hello"
-            assert arrived_ns <= there_ns
+            there_ns, arrived_ns = 0, 1
+            while arrived_ns > there_ns:  # the kernel begins to note times a little after it was asked to
+                secret.send(b"hello")
+                later(there_ns := readable(client))
+                piece, arrived_ns = line.receive()  # which raises when all of the budget is over
+                assert piece == b"hello"
             assert line.pending() is None
         line.close()
 
