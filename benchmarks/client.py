@@ -17,7 +17,8 @@ from typing import Any
 
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Plan, replay
+from goldwatch.replay.engine import replay
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 
 from benchmarks import digits

@@ -17,8 +17,9 @@ import numpy as np
 
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Plan, Replay, replay
+from goldwatch.replay.engine import Replay, replay
 from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 from goldwatch.score.latency import quantile
 

@@ -15,8 +15,8 @@ from goldwatch.judgement import Validity
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import judge, plan_of
 from goldwatch.replay.disturbances import Found
-from goldwatch.replay.engine import Plan
 from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from goldwatch.probe import Description, Probe, Tensors, TensorSpec
-from goldwatch.replay.engine import Plan, replay
+from goldwatch.replay.engine import replay
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 from goldwatch.testing.conformance import ProbeConformance
 

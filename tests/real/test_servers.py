@@ -20,7 +20,8 @@ import pytest
 
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Plan, Replay, replay
+from goldwatch.replay.engine import Replay, replay
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 
 from .agent import DIGITS, GOLDEN, ROOT, free_port

@@ -16,9 +16,10 @@ from goldwatch import scratch
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout
-from goldwatch.replay.engine import Plan, Replay, _Supervision, replay
+from goldwatch.replay.engine import Replay, _Supervision, replay
 from goldwatch.replay.foreign import packages
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 
 N = 20

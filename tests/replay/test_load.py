@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Plan, Replay, replay
+from goldwatch.replay.engine import Replay, replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 
 N = 20

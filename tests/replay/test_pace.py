@@ -20,9 +20,10 @@ from goldwatch.replay import pace, timed
 from goldwatch.replay.asking import Asking
 from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
-from goldwatch.replay.engine import Plan, replay
+from goldwatch.replay.engine import replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.repeats import ask_twice
 from goldwatch.replay.workers import Workers
 from goldwatch.testing.probe import FakeProbe

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import BadAnswer, Context, Probe, TensorSpec
 from goldwatch.replay.columns import Columns, Layout
-from goldwatch.replay.engine import Plan, Replay, replay
+from goldwatch.replay.engine import Replay, replay
 from goldwatch.replay.keeping import Keeper
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 from goldwatch.testing.probe import FakeProbe
 

@@ -19,8 +19,9 @@ from goldwatch.pipeline.in_force import Assignment, CannotStart
 from goldwatch.pipeline.pipeline import considerate, plan_of
 from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.disturbances import Found
-from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.engine import Replay
 from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 
 _OUR_OWN = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}

@@ -23,9 +23,10 @@ from goldwatch.pipeline.in_force import Assignment, CannotStart
 from goldwatch.pipeline.pipeline import considerate, plan_of
 from goldwatch.replay.columns import MOST_IN_FLIGHT
 from goldwatch.replay.disturbances import Found as Disturbances
-from goldwatch.replay.engine import STEPPED_BACK, Plan, Replay
+from goldwatch.replay.engine import STEPPED_BACK, Replay
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.validity import disturbed
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.score.histogram import Histogram

@@ -30,9 +30,10 @@ from goldwatch.energy.sampling import Sampler
 from goldwatch.http_reading import Unreadable
 from goldwatch.replay import engine
 from goldwatch.replay.columns import Columns
-from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.engine import Replay
 from goldwatch.replay.fence import Halt
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.workers import Workers
 
 _SETTLE_S = 1.0

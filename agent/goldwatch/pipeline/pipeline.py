@@ -23,8 +23,9 @@ from goldwatch.judgement import Judgement, Validity
 from goldwatch.pipeline.courtesy import Courtesy
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.replay import engine
-from goldwatch.replay.engine import Plan, Replay
+from goldwatch.replay.engine import Replay
 from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.plan import Plan
 from goldwatch.replay.traced import Traced, traced
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 

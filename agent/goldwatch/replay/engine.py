@@ -9,21 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from itertools import islice, repeat
-from typing import Any, Protocol
+from typing import Any
 
 from goldwatch import scratch
-from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import Description, TensorSpec
 from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.disturbances import Found
 from goldwatch.replay.foreign import packages
-from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.trace import Trace
+from goldwatch.replay.plan import Guard, Plan
 from goldwatch.replay.workers import Worker, WorkerDied, Workers
 
 MOST_RESTARTS = 3
@@ -40,51 +38,6 @@ _TELLING = 3
 """More characters than this of a secret, where a message was cut, are taken out too."""
 _GRACE_S = 0.25
 """A probe that keeps the time limit by itself gets this much longer before its worker is killed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to replay against what: everything that a worker needs, as plain values."""
-
-    factory: str
-    options: Mapping[str, Any] = field(repr=False)  # may hold secrets
-    served: bool
-    warm: bool
-    key: str
-    inputs: tuple[TensorLocation, ...]
-    outputs: tuple[TensorSpec, ...]
-    examples: Sequence[int]
-    tokens: bool = False
-    trace: Trace | None = None
-    load: LoadPlan = field(default_factory=LoadPlan)
-    python: str = ""
-    memory_bytes: int | None = None
-    warmup: int = 10
-    pairs: int = 0
-    time_limit_s: float = 2.0
-    start_limit_s: float = 60.0
-    deadline_s: float = 300.0
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-    def asked(self, rows: int, openings: int = 1, *, whole: bool = True) -> int:
-        """Return how many examples are asked for at most where `rows` are replayed: pairs follow those of a `whole`."""
-        connecting = self.load.in_flight * self.load.samples if self.warmup and self.load.in_flight > 1 else 0
-        return rows + openings * (self.warmup + connecting) + (2 * min(self.pairs, rows) if whole else 0)
-
-
-class Guard(Protocol):
-    """Knows whether the target has room for requests just now, from somebody who looks at it all the time.
-
-    A closed load is held until there is room again, for `patience_s` at most; an open one, whose schedule would be
-    broken, is ended at once.
-    """
-
-    @property
-    def patience_s(self) -> float:
-        """How long a closed load is held at most, in seconds."""
-
-    def why_not(self) -> str | None:
-        """Say why no request is to be sent now; None if there is room. Returns at once."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,57 @@
+"""What a replay is asked to do, and who may hold it up meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from goldwatch.golden.tensors import TensorLocation
+from goldwatch.probe import TensorSpec
+from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to replay against what: everything that a worker needs, as plain values."""
+
+    factory: str
+    options: Mapping[str, Any] = field(repr=False)  # may hold secrets
+    served: bool
+    warm: bool
+    key: str
+    inputs: tuple[TensorLocation, ...]
+    outputs: tuple[TensorSpec, ...]
+    examples: Sequence[int]
+    tokens: bool = False
+    trace: Trace | None = None
+    load: LoadPlan = field(default_factory=LoadPlan)
+    python: str = ""
+    memory_bytes: int | None = None
+    warmup: int = 10
+    pairs: int = 0
+    time_limit_s: float = 2.0
+    start_limit_s: float = 60.0
+    deadline_s: float = 300.0
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def asked(self, rows: int, openings: int = 1, *, whole: bool = True) -> int:
+        """Return how many examples are asked for at most where `rows` are replayed: pairs follow those of a `whole`."""
+        connecting = self.load.in_flight * self.load.samples if self.warmup and self.load.in_flight > 1 else 0
+        return rows + openings * (self.warmup + connecting) + (2 * min(self.pairs, rows) if whole else 0)
+
+
+class Guard(Protocol):
+    """Knows whether the target has room for requests just now, from somebody who looks at it all the time.
+
+    A closed load is held until there is room again, for `patience_s` at most; an open one, whose schedule would be
+    broken, is ended at once.
+    """
+
+    @property
+    def patience_s(self) -> float:
+        """How long a closed load is held at most, in seconds."""
+
+    def why_not(self) -> str | None:
+        """Say why no request is to be sent now; None if there is room. Returns at once."""
