@@ -16,7 +16,8 @@ from goldwatch import scratch
 from goldwatch.commands.calibration import frozen, keep
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judging.judge import inspect, judge, layout
+from goldwatch.judging.judge import inspect, judge
+from goldwatch.judging.opening import layout
 from goldwatch.judging.parity import parity
 from goldwatch.replay import columns as replay_columns
 from goldwatch.replay.columns import Columns

@@ -16,7 +16,8 @@ from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Judgement, State, Validity, Verdict
-from goldwatch.judging.judge import inspect, judge, layout
+from goldwatch.judging.judge import inspect, judge
+from goldwatch.judging.opening import layout
 from goldwatch.monitor.slower import Latency, Learning, Slower
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.columns import Columns, Layout

@@ -11,7 +11,8 @@ import pytest
 
 from goldwatch.golden.freeze import freeze
 from goldwatch.judgement import Judgement, Passed, State, Validity, Verdict
-from goldwatch.judging.judge import judge, layout
+from goldwatch.judging.judge import judge
+from goldwatch.judging.opening import layout
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.score.text import chrf

@@ -18,7 +18,7 @@ from goldwatch.golden.error import GoldenError, reason
 from goldwatch.golden.manifest import KEPT, plain_problem
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.judging.judge import open_as, replayed
+from goldwatch.judging.opening import open_as, replayed
 from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
 from goldwatch.pipeline.pipeline import judge, replay
 from goldwatch.replay.outcome import Outcome

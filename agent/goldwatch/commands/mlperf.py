@@ -179,7 +179,7 @@ def accuracy(argument: dict[str, Any], descriptors: list[int], emit: object) -> 
     import numpy as np  # noqa: PLC0415 - the command itself needs none
 
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
-    from goldwatch.judging.judge import output_specs  # noqa: PLC0415
+    from goldwatch.judging.opening import output_specs  # noqa: PLC0415
     from goldwatch.score.tasks import judged  # noqa: PLC0415
 
     golden = GoldenSet.open(Path(argument["path"]))

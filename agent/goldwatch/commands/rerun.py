@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judging.judge import replayed
+from goldwatch.judging.opening import replayed
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import replay
 from goldwatch.replay.columns import Columns

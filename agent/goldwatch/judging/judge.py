@@ -6,9 +6,7 @@ must know and nobody else can use; *invalid* if it says nothing of the target. A
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,10 @@ from numpy.typing import NDArray
 
 from goldwatch.drift.handover import received
 from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
-from goldwatch.golden.error import GoldenError
-from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Check, Difference, Judgement, LiveWindow, Score, TokenUse, Validity, Verdict
 from goldwatch.judging.observed import Observed, observe
+from goldwatch.judging.opening import layout, open_as, output_specs, replayed
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.changed import Moves
@@ -34,8 +31,7 @@ from goldwatch.monitor.share import Requests
 from goldwatch.monitor.slower import Latency
 from goldwatch.monitor.window import looked_at
 from goldwatch.monitor.worse import Answers
-from goldwatch.probe import TensorSpec
-from goldwatch.replay.columns import Columns, Layout
+from goldwatch.replay.columns import Columns
 from goldwatch.replay.disturbances import Found
 from goldwatch.replay.facts import Facts
 from goldwatch.replay.load import OPEN
@@ -108,37 +104,6 @@ def rehearse(argument: dict[str, Any], descriptors: list[int], emit: object) -> 
     except ValueError as error:
         return {"problem": str(error)}
     return {"problem": ""}
-
-
-@contextlib.contextmanager
-def replayed(
-    argument: Mapping[str, Any], descriptors: Sequence[int], rows: int | None = None
-) -> Iterator[tuple[GoldenSet, Columns]]:
-    """Open the golden set at `path`, of `digest`, and the columns of a replay of all of it, or of some `rows`.
-
-    The descriptor of the columns is closed in any case, and others too if there is no such set. Raises GoldenError.
-    """
-    try:
-        golden = open_as(Path(argument["path"]), argument["digest"])
-    except GoldenError:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise
-    whole = layout(golden)
-    columns = Columns(descriptors[0], whole if rows is None else replace(whole, rows=rows))
-    try:
-        yield golden, columns
-    finally:
-        columns.close()
-
-
-def open_as(path: Path, digest: str) -> GoldenSet:
-    """Open a golden set that must have a digest. Raises GoldenError."""
-    golden = GoldenSet.open(path)
-    if golden.digest != digest:
-        message = f"the set has digest {golden.digest[:19]}..., it was {digest[:19]}... when goldwatch started"
-        raise GoldenError(path, f"{message}; reload the config to watch with another set")
-    return golden
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,16 +361,3 @@ class _Case:
         if not self.columns.layout.tokens:
             return None
         return token_use({name: self.columns.array(name) for name in NAMES}, self._answered)
-
-
-def output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:
-    """Return the outputs that the columns of a replay of this set keep."""
-    return tuple(
-        TensorSpec(name, f"S{spec.kept_bytes}" if spec.in_lines else spec.dtype, spec.shape)
-        for name, spec in golden.manifest.outputs.items()
-    )
-
-
-def layout(golden: GoldenSet) -> Layout:
-    """Return the layout of the columns of a replay of this set."""
-    return Layout(golden.examples, output_specs(golden), golden.task is Task.GENERATION)

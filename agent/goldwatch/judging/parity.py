@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judging.judge import layout, open_as, replayed
+from goldwatch.judging.opening import layout, open_as, replayed
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.score.agreement import not_a_number

@@ -20,7 +20,7 @@ from goldwatch.config import format_percentage
 from goldwatch.drift.reference import compared
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import State
-from goldwatch.judging.judge import open_as
+from goldwatch.judging.opening import open_as
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.contract import Monitor
