@@ -10,16 +10,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 from urllib.parse import unquote
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable
-from goldwatch_probes import _remote
+from goldwatch_probes import _http2, _remote
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
-
-if TYPE_CHECKING:
-    from goldwatch_probes import _http2
 
 _CODES = [
     "OK",
@@ -86,7 +83,7 @@ class GrpcClient:
 
     def __init__(self, options: RemoteOptions, context: Context, service: str) -> None:
         """Check the options; connect later. Raises CannotLoad."""
-        self._http2 = _import_http2()
+        _check_installed()
         if _remote.split_url(options.url).path:
             raise CannotLoad(f"`url` is {options.url!r}; with gRPC an address has no path")
         self.url = options.url.rstrip("/")
@@ -98,7 +95,7 @@ class GrpcClient:
         tls = _remote.tls_context(options)
         self._connection = OfThreads(
             partial(
-                self._http2.Connection,
+                _http2.Connection,
                 options.url,
                 time_limit_s=context.time_limit_s,
                 max_bytes=context.max_response_bytes,
@@ -123,8 +120,8 @@ class GrpcClient:
             path = (
                 method if method.startswith("/") else f"/{self._service}/{method}"
             )  # of another service of the server
-            head = self._heads[method] = self._http2.block([*self._before, (":path", path), *self._after])
-        trace = self._http2.block([(_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))])
+            head = self._heads[method] = _http2.block([*self._before, (":path", path), *self._after])
+        trace = _http2.block([(_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))])
         return Request(method, b"".join((b"\0", len(message).to_bytes(4), message)), head + trace)
 
     def call(self, request: Request) -> Reply:
@@ -169,8 +166,7 @@ class GrpcClient:
 
     def _answer(self, request: Request) -> _http2.Answer:
         where = f"{self.url} {request.method}"
-        answer: _http2.Answer = self._connection().send(request.head, request.framed, where)
-        return answer
+        return self._connection().send(request.head, request.framed, where)
 
     def _message(self, body: bytes) -> bytes:
         """Return the one message of an answer. Raises BadAnswer."""
@@ -236,12 +232,11 @@ class GrpcProbe(RemoteProbe[GrpcClient]):
             raise CannotLoad(f"{client.url} {method}: {error}") from error
 
 
-def _import_http2() -> Any:  # noqa: ANN401 - a module
+def _check_installed() -> None:
     try:
-        from goldwatch_probes import _http2  # noqa: PLC0415
+        import hpack  # noqa: F401, PLC0415
     except ImportError as error:
         raise CannotLoad(f"hpack cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
-    return _http2
 
 
 def _status(answer: _http2.Answer) -> tuple[str, str]:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import hpack
-
 from goldwatch.probe import BadAnswer
 from goldwatch_probes._line import BrokeOff, Budget, Line, Server, told
 from goldwatch_probes._remote import split_url
@@ -38,10 +36,6 @@ _MOST_OF_HEAD = 2**16
 """The headers of an answer are kept whole, so they have a bound of their own."""
 
 
-_MALFORMED = (hpack.HPACKError, struct.error)
-"""What is raised by headers and by frames that are not what they should be."""
-
-
 class Answer(NamedTuple):
     """A whole response. The names of `headers` are in lower case, and those of the trailers among them.
 
@@ -58,6 +52,8 @@ class Answer(NamedTuple):
 
 def block(headers: Iterable[tuple[str, str]]) -> bytes:
     """Return headers as they go over the wire. It stands for itself: it may be sent often, and beside others."""
+    import hpack  # noqa: PLC0415 - of an extra, without which this module can be imported
+
     # What is never indexed leaves no trace in the state that both ends share.
     found: bytes = hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(*each) for each in headers], huffman=False)
     return found
@@ -107,7 +103,7 @@ class Connection:
             self.close()
             if isinstance(error, OSError):
                 raise told(error, where, self._budget.time_limit_s) from error
-            if isinstance(error, _MALFORMED):
+            if isinstance(error, struct.error):
                 raise BadAnswer(f"the answer is not HTTP/2 ({error})") from error
             raise
         return answer if kept else answer._replace(sent_ns=sent_ns)
@@ -157,8 +153,11 @@ class _Session:
     """What both ends of a connection know of each other."""
 
     def __init__(self, line: Line) -> None:
+        import hpack  # noqa: PLC0415 - as above
+
         self._line = line
         self._decoder = hpack.Decoder(_MOST_OF_HEAD)
+        self._undecodable = hpack.HPACKError
         self._piece = bytearray()  # a frame of which the end has not come
         self._block = bytearray()  # headers of which the end has not come
         self._next = 1
@@ -199,7 +198,7 @@ class _Session:
                 if not piece:
                     return False
                 self._feed(piece)
-        except (OSError, BadAnswer, *_MALFORMED):
+        except (OSError, BadAnswer, struct.error):
             return False
         return not self._ends and self._next <= _LAST_STREAM
 
@@ -296,9 +295,11 @@ class _Session:
             raise BadAnswer(f"the answer has headers longer than the {_MOST_OF_HEAD} bytes allowed")
         if not flags & _END_HEADERS:
             return
-        headers = {
-            n.decode("latin-1"): v.decode("latin-1") for n, v in self._decoder.decode(bytes(self._block), raw=True)
-        }
+        try:
+            decoded = self._decoder.decode(bytes(self._block), raw=True)
+        except self._undecodable as error:
+            raise BadAnswer(f"the answer is not HTTP/2 ({error})") from error
+        headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in decoded}
         if number != self._stream.number:
             return
         status = headers.pop(":status", "")
