@@ -200,6 +200,7 @@ def test_a_collector_that_is_down_holds_nobody_up(
     assert warnings[0].startswith("metrics do not reach the OpenTelemetry collector at 127.0.0.1:")
 
 
+@pytest.mark.slow
 def test_what_is_said_of_a_watch_arrives_as_log_records(
     received: Received, protocol: Protocol, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_request_and_the_servers_own_spans_are_in_one_trace(
     assert spans.resource["traces"]["service.name"] == "goldwatch"
 
 
+@pytest.mark.slow
 def test_what_the_semantic_conventions_want_is_there(
     exporter: OtlpExporter, spans: Received, server: LanguageServer, tmp_path: Path
 ) -> None:
@@ -185,6 +186,7 @@ def many(judgement: Judgement, count: int) -> Replayed:
     return Replayed(judgement, Traced(trace, 10**18, 10**18 + 10**9, tuple(asked)))
 
 
+@pytest.mark.slow
 def test_a_slow_request_leads_from_the_histogram_to_its_trace(
     exporter: OtlpExporter, spans: Received, judgement: Make
 ) -> None:
@@ -204,6 +206,7 @@ def test_a_slow_request_leads_from_the_histogram_to_its_trace(
     assert exemplar.as_double == 0.005
 
 
+@pytest.mark.slow
 def test_without_traces_there_are_no_spans_and_no_exemplars(
     spans: Received, protocol: Protocol, judgement: Make
 ) -> None:

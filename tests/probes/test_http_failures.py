@@ -140,7 +140,9 @@ def test_a_connection_closed_between_requests_is_opened_again(raw_server: Start,
 @pytest.mark.parametrize(
     ("behaviour", "error", "message"),
     [
-        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/.* within 5 s"),
+        pytest.param(
+            send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/.* within 5 s", marks=pytest.mark.slow
+        ),
         (send_then_reset(b""), Unreachable, "http://"),
         (send(response(b'{"message": "loading"}', "503 Wait")), NotReady, "answered 503: loading"),
         (send(response(b'{"detail": ""}', "503 Wait")), NotReady, "answered 503: {"),

@@ -113,7 +113,12 @@ def test_what_is_sent(raw_server: Start) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "error", "message"),
     [
-        (send(b""), Unreachable, r"no whole answer from http://127.0.0.1:\d+/v2/health/ready within 5 s"),
+        pytest.param(
+            send(b""),
+            Unreachable,
+            r"no whole answer from http://127.0.0.1:\d+/v2/health/ready within 5 s",
+            marks=pytest.mark.slow,
+        ),
         (send_then_reset(b""), Unreachable, "/v2/health/ready: "),
         (send(response(b'{"error": "loading"}', "503 Wait")), NotReady, "/v2/health/ready: answered 503: loading"),
         (send(response(b"", "401 Unauthorized")), CannotLoad, "/v2/health/ready: answered 401"),
@@ -183,6 +188,7 @@ def test_a_name_that_does_not_resolve() -> None:
         probe_of("http://no-such-host.invalid").open()
 
 
+@pytest.mark.slow
 def test_https_to_a_server_that_speaks_http(raw_server: Start) -> None:
     with pytest.raises(Unreachable, match="/v2/health/ready"):
         probe_of(raw_server().url.replace("http:", "https:")).open()

@@ -206,7 +206,12 @@ def answer(raw: list[bytes] | None = None, **changes: Any) -> Any:
         (abort("NOT_FOUND"), Rejected, "^answered NOT_FOUND: as told$"),
         (abort("RESOURCE_EXHAUSTED"), Rejected, "^answered RESOURCE_EXHAUSTED: as told$"),
         (abort("INTERNAL"), Rejected, "^answered INTERNAL: as told$"),
-        (late, TimeoutError, r"no whole answer from http://127.0.0.1:\d+ ModelInfer within 5 s"),
+        pytest.param(
+            late,
+            TimeoutError,
+            r"no whole answer from http://127.0.0.1:\d+ ModelInfer within 5 s",
+            marks=pytest.mark.slow,
+        ),
         (lambda _: b"\xff\xff", BadAnswer, "the answer is no message of the protocol"),
         (lambda _: b"", BadAnswer, 'no output "scores"; the answer has none'),
         (lambda _: bytes(200_000), BadAnswer, "the answer is longer than the 100000 bytes allowed"),

@@ -95,7 +95,7 @@ def test_warm_up_is_not_observed_and_its_first_request_is_told_apart(
     ("failure", "label"),
     [
         ("rejected", "rejected"),
-        ("timeout", "timeout"),
+        pytest.param("timeout", "timeout", marks=pytest.mark.slow),
         ("unreachable", "unreachable"),
         ("bad_answer", "bad_answer"),
         ("nan", "bad_answer"),

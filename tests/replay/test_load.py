@@ -137,6 +137,7 @@ def test_several_are_in_flight_at_once(workers: Workers, examples: TensorLocatio
     assert max(sent) < min(sent + latency)
 
 
+@pytest.mark.slow
 def test_a_hang_of_one_of_several_in_flight_is_its_own(workers: Workers, examples: TensorLocation) -> None:
     options = {"failures": {"5": "hang"}, "latencies_s": [0.05], "version": "hangs"}
     found = run(workers, examples, LoadPlan("constant", 200.0, in_flight=4), options, time_limit_s=5.0, warm=False)

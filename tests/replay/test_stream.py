@@ -106,6 +106,7 @@ def test_what_cannot_be_encoded_ends_a_replay_once_those_before_were_sent(
     assert found.outcomes() == {"not_sent": N - 499, "ok": 499}
 
 
+@pytest.mark.slow
 def test_latency_is_what_a_probe_knows_of_it_if_that_may_be_believed(
     workers: Workers, examples: TensorLocation
 ) -> None:
