@@ -90,7 +90,6 @@ class GrpcClient:
         self._service = service
         self._sampled = options.sampled
         self._time_limit_s = context.time_limit_s
-        self._max_bytes = context.max_response_bytes
         metadata = _metadata(options)
         tls = _remote.tls_context(options)
         self._connection = OfThreads(
@@ -130,7 +129,7 @@ class GrpcClient:
         code, details = _status(answer)
         if code != "OK":
             self._fail(code, details, request.method)
-        return Reply(self._message(answer.body), answer.sent_ns, answer.arrived_ns)
+        return Reply(_message(answer.body), answer.sent_ns, answer.arrived_ns)
 
     def ask(self, request: Request, *, missing_allowed: bool = False) -> bytes:
         """Make a call about the server, with every failure told as one of opening.
@@ -146,7 +145,7 @@ class GrpcClient:
                 return b""
             if code != "OK":
                 self._fail(code, details, request.method)
-            return self._message(answer.body)
+            return _message(answer.body)
         except Unreachable:
             raise
         except TimeoutError as late:
@@ -167,17 +166,6 @@ class GrpcClient:
     def _answer(self, request: Request) -> _http2.Answer:
         where = f"{self.url} {request.method}"
         return self._connection().send(request.head, request.framed, where)
-
-    def _message(self, body: bytes) -> bytes:
-        """Return the one message of an answer. Raises BadAnswer."""
-        if len(body) < _PREFIX:
-            raise BadAnswer("the answer has no message")
-        if body[0]:
-            raise BadAnswer("the answer is compressed, which was not asked for")
-        length = int.from_bytes(body[1:_PREFIX])
-        if length != len(body) - _PREFIX:
-            raise BadAnswer(f"the answer has {len(body) - _PREFIX} bytes, its message needs {length}")
-        return body[_PREFIX:]
 
     def _fail(self, code: str, details: str, method: str) -> NoReturn:
         if code == "DEADLINE_EXCEEDED":
@@ -237,6 +225,18 @@ def _check_installed() -> None:
         import hpack  # noqa: F401, PLC0415
     except ImportError as error:
         raise CannotLoad(f"hpack cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+
+
+def _message(body: bytes) -> bytes:
+    """Return the one message of an answer. Raises BadAnswer."""
+    if len(body) < _PREFIX:
+        raise BadAnswer("the answer has no message")
+    if body[0]:
+        raise BadAnswer("the answer is compressed, which was not asked for")
+    length = int.from_bytes(body[1:_PREFIX])
+    if length != len(body) - _PREFIX:
+        raise BadAnswer(f"the answer has {len(body) - _PREFIX} bytes, its message needs {length}")
+    return body[_PREFIX:]
 
 
 def _status(answer: _http2.Answer) -> tuple[str, str]:

@@ -167,9 +167,9 @@ class Columns:
         Their requests are under way, or their answers went with the worker before they were looked at.
         """
         under_way = {row + i for row, _ in self.flights() for i in range(samples)}
-        found = 0
-        for row, outcome in enumerate(self.outcome):
-            if not outcome and (self.sent_ns[row] or row in under_way):
+        outcomes, found, row = self.outcome.tobytes(), 0, -1
+        while (row := outcomes.find(0, row + 1)) >= 0:  # in C: of a million rows, nearly all have an outcome
+            if self.sent_ns[row] or row in under_way:
                 self.sent_ns[row] = 0
                 found += 1
         return found
