@@ -140,6 +140,11 @@ class Output(Input):
         return found
 
     @property
+    def kept_dtype(self) -> str:
+        """The dtype in which the columns of a replay keep an output: texts have room for so many bytes."""
+        return f"S{self.kept_bytes}" if self.in_lines else self.dtype
+
+    @property
     def kept_bytes(self) -> int:
         """How many bytes of an answer in text are kept."""
         return self.max_bytes or MAX_BYTES

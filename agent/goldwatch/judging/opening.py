@@ -49,10 +49,7 @@ def open_as(path: Path, digest: str) -> GoldenSet:
 
 def output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:
     """Return the outputs that the columns of a replay of this set keep."""
-    return tuple(
-        TensorSpec(name, f"S{spec.kept_bytes}" if spec.in_lines else spec.dtype, spec.shape)
-        for name, spec in golden.manifest.outputs.items()
-    )
+    return tuple(TensorSpec(name, spec.kept_dtype, spec.shape) for name, spec in golden.manifest.outputs.items())
 
 
 def layout(golden: GoldenSet) -> Layout:

@@ -78,7 +78,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     inputs = {location.name: mapped(asdict(location)) for location in golden.input_locations()}
     decision = golden.manifest.decision
     spec = golden.manifest.outputs[decision]
-    output = TensorSpec(decision, f"S{spec.kept_bytes}" if spec.in_lines else spec.dtype, spec.shape)
+    output = TensorSpec(decision, spec.kept_dtype, spec.shape)
     probe = make_probe(argument["factory"], argument["options"], Context(argument["time_limit_s"]))
     try:
         probe.open()
