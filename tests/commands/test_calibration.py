@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
-from goldwatch.config import load
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import run
 from goldwatch.replay.workers import Workers
+
+from tests.commands.test_foresight import small_set
 
 pytestmark = pytest.mark.slow
 
@@ -125,13 +126,15 @@ def test_nothing_is_overwritten_and_an_unusable_target_is_told(tmp_path: Path) -
     assert (result.exit_code, "out of paper" in result.stderr) == (2, True)
 
 
-def test_an_objective_that_leaves_nothing_to_bet_on_is_told_before_anything_runs(tmp_path: Path) -> None:
-    file = config(tmp_path / "c", DIGITS / "golden")
-    file.write_text(file.read_text().replace("0.5%", "30%"))
-    assert load(file).watches["digits"].objectives.output_distance == 0.3
+def test_a_distance_from_outputs_that_vary_by_nobody_knows_how_much_is_refused_before_anything_runs(
+    tmp_path: Path,
+) -> None:
+    file = small_set(tmp_path, 30)
+    file.write_text(file.read_text().replace("every: 1h", "every: 1h, objectives: {outputs: 2%}"))
     result = CliRunner().invoke(app, ["check", str(file)])
     assert result.exit_code == 2
-    assert "watches.digits: 'moved' cannot be tested with a tolerance of 0.3" in result.stderr
+    assert "watches.model: objectives.outputs: the outputs of the validated model vary" in result.stderr
+    assert "goldwatch golden calibrate" in result.stderr
 
 
 def test_a_set_is_shown_and_verified(tmp_path: Path) -> None:

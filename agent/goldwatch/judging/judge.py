@@ -295,7 +295,7 @@ class _Case:
         }
 
     def _quality(self) -> Answers | Values:
-        """Return scores where the reference has them too."""
+        """Return scores where *worse* bets on them, and else which answers are right."""
         scores = None if self._reference.scores is None else self._task.score(self._outputs, self._answered)
         return self._answers if scores is None else Values(scores, self._answered)
 

@@ -36,6 +36,7 @@ _RUNS = 21
 _SEED = 20_261_125
 _LEAST_LOSS = 0.01
 _LEAST_DRIFT = 0.1
+_HALF = 0.5
 _LOSSES = (0.02, 0.05, 0.1, 0.2, 0.4)
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)
 
@@ -111,9 +112,16 @@ def _losses(reference: Reference, monitor: Monitor[Any, Any], tolerance: float) 
     declared = round(tolerance + max(tolerance, _LEAST_LOSS), 6)
     losses = [declared, *(loss for loss in _LOSSES if loss > declared)][:2]
     if isinstance(monitor, Means) and reference.scores is not None:
+        scores = reference.scores
         for loss in losses:
             words = f"scores lose {loss * 100:g} points"
-            yield _shifted(monitor, reference.scores, -loss, words, declared=loss == declared)
+            yield _changed(monitor, scores, _shift(-loss), words, declared=loss == declared)
+        # The share of the answers whose whole score makes up the declared loss, in whole percent, and half of them.
+        share = math.ceil(100 * round(declared / max(float(scores.mean()), 1e-9), 6)) / 100
+        for worthless in sorted({share, _HALF}):
+            if share <= worthless <= 1:
+                words = f"{format_percentage(worthless)} of answers become worthless"
+                yield _changed(monitor, scores, _lose(worthless), words, declared=worthless == share)
     elif isinstance(monitor, Worse):
         usual = Strata.of(reference, monitor)
         for loss in losses:
@@ -156,20 +164,38 @@ def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int
 def _distances(reference: Reference, monitor: Means, allowed: float) -> Effect:
     nothing = np.broadcast_to(np.float64(0), (1, reference.examples))
     usual = nothing if reference.distances is None else reference.distances
-    words = f"outputs are {format_percentage(round(2 * allowed, 6))} from the reference"
-    return _shifted(monitor, usual, 2 * allowed, words, declared=True)
+    further = "from" if reference.distances is None else "further from"
+    words = f"outputs are {format_percentage(round(2 * allowed, 6))} {further} the reference"
+    return _changed(monitor, usual, _shift(2 * allowed), words, declared=True)
 
 
-def _shifted(monitor: Means, usual: NDArray[np.float64], by: float, words: str, *, declared: bool) -> Effect:
-    """Return the effect that a replay is one of the usual ones [replays, n], shifted; it stays between 0 and 1.
+def _shift(by: float) -> Callable[[NDArray[np.float64], slice], NDArray[np.float64]]:
+    """Change values [m] all alike; they stay between 0 and 1."""
+    return lambda values, _: np.clip(values + by, 0, 1)
 
-    There are only so many, each of which says the same whenever it is drawn.
+
+def _lose(share: float) -> Callable[[NDArray[np.float64], slice], NDArray[np.float64]]:
+    """Change a share of the values [m] of some rows to 0, spread evenly over the examples."""
+    return lambda values, rows: np.where(np.arange(rows.start, rows.stop) * share % 1 < share, 0.0, values)
+
+
+def _changed(
+    monitor: Means,
+    usual: NDArray[np.float64],
+    change: Callable[[NDArray[np.float64], slice], NDArray[np.float64]],
+    words: str,
+    *,
+    declared: bool,
+) -> Effect:
+    """Return the effect that a replay is one of the usual ones [replays, n], changed.
+
+    The evidence of each is worked out once, however often it is drawn.
     """
     replays, n = usual.shape
 
     @cache
     def said(replay: int) -> Said:
-        of = column(n, np.float64, lambda rows: np.clip(usual[replay, rows] + by, 0, 1))
+        of = column(n, np.float64, lambda rows: change(usual[replay, rows], rows))
         return monitor.read(Values(of, np.broadcast_to(np.True_, n)))
 
     def draw(rng: np.random.Generator) -> Said:

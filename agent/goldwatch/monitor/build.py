@@ -68,9 +68,10 @@ class Settings:
 class Reference:
     """What the replays of the validated model were like, over n examples.
 
-    `right` int64 [2, n] counts how often each example was right in either half of the `replays`; `scores` and
-    `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept. Up to
-    `cluster` examples stand or fall together. `golden` is the set that it is of, where there is one.
+    `right` int64 [2, n] counts how often each example was right in either half of the `replays`. `scores` and
+    `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept. `scores` are
+    None too where the golden set has labels: right and wrong win over a softer score. Up to `cluster` examples stand or
+    fall together. `golden` is the set that it is of, where there is one.
     """
 
     replays: tuple[int, int]
@@ -83,7 +84,9 @@ class Reference:
     @classmethod
     def of(cls, golden: GoldenSet) -> Reference:
         """Read it from a golden set. Raises GoldenError."""
-        keeps = golden.manifest.reference.keeps or ()
+        keeps = set(golden.manifest.reference.keeps or ())
+        if golden.manifest.labels is not None:
+            keeps -= {"scores"}
         kept = {name: _as_float64(golden.tensor(f"reference.{name}")) for name in keeps}
         right, largest = golden.tensor("reference.right"), golden.clusters[1]
         return cls(golden.manifest.reference.replays, right, cluster=largest, golden=golden, **kept)
@@ -131,7 +134,7 @@ def _tiled(part: NDArray[Any], times: int) -> NDArray[Any]:
 
 
 def _worse(reference: Reference, settings: Settings) -> Worse | Means:
-    """Bet on scores where the reference keeps them, and else on what is right and wrong.
+    """Bet on what is right and wrong, or, without labels, on scores where the reference keeps them.
 
     What an example usually scores is taken from the first half of the reference, how much that varies from the second.
     """
@@ -157,14 +160,21 @@ def _slow(_: Reference, settings: Settings) -> ShareMonitor:
 
 
 def _moved(reference: Reference, settings: Settings) -> Means:
+    """Watch how far outputs are from the reference outputs, beyond how far the reference's own replays were."""
     if settings.output_distance is None:
         raise ValueError("moved needs a distance")
-    alpha = settings.alpha(kinds.MOVED)
+    distances, golden = reference.distances, reference.golden
+    if distances is None and golden is not None and not golden.manifest.reference.deterministic:
+        raise ValueError(
+            "objectives.outputs: the outputs of the validated model vary, and the golden set does not keep by how "
+            "much; make a new version of the set with `goldwatch golden calibrate`, or leave the objective out"
+        )
     try:
-        distances, cluster = reference.distances, reference.cluster
-        return moved(reference.examples, settings.output_distance, alpha, distances, cluster)
+        alpha = settings.alpha(kinds.MOVED)
+        return moved(reference.examples, settings.output_distance, alpha, distances, reference.cluster)
     except ValueError as error:
-        raise ValueError(f"{error}; write a smaller share as `objectives.outputs`, well below 20%") from None
+        own = f": its own outputs are {distances.mean():.0%} apart" if distances is not None else ""
+        raise ValueError(f"{error}{own}; write another share as `objectives.outputs`, or leave it out") from None
 
 
 def _slower(_: Reference, settings: Settings) -> Slower:

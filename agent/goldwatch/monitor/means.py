@@ -1,13 +1,17 @@
 """Monitors of the mean of a quantity in [0, 1], example by example: *worse* for scores, and *moved* for outputs.
 
-Each example i of a replay gives a value y_i, high if all is well. While the mean of their expectations keeps to a floor
+Each example i of a replay gives a value y_i, high if all is well. If the mean of their expectations is at least a floor
 m, prod (1 + lambda (m - y_i)) has a mean of at most 1 for independent examples of unequal expectations, by the means'
 inequality (Waudby-Smith and Ramdas 2023). Clusters of c examples that depend on each other take the root of order c.
+
+Changes are bet on at two scales, with half of the weight each. The small scale clips a change at 0.2, so small changes
+of many examples show soon. The large scale clips nothing, so a few examples that lose everything show too: clipped at
+0.2 alone, a tenth of all answers could become worthless within a tolerance of 2 points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,18 +21,18 @@ from goldwatch.judgement import Severity, Verdict
 from goldwatch.monitor.bounds import lower_mean
 from goldwatch.monitor.detector import Detector, FloatArray
 from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
-from goldwatch.scratch import blocks, column, zeros
+from goldwatch.scratch import blocks, zeros
 
 BOUND_ERROR = 0.01
-"""The bound from the reference replays holds with at least 99 % probability over them."""
+"""The bounds from the reference replays, one a scale, hold together with at least 99 % probability over them."""
 
-LARGEST_CHANGE = 0.2
-"""The largest plausible change of an example's score, or distance; a larger one counts as this, so small ones show."""
+WIDTHS = (0.2, 1.0)
+"""The scales: the largest change of a score or distance that each tells apart. A larger one counts as this."""
 
 _AT_ONCE = 16
 _FRACTIONS = np.geomspace(0.02, 0.9, 8)
 _MILDEST = 0.005
-"""A score is back if it lost less than the tolerance and this."""
+"""A mean is back if it is less than this beyond what is allowed; of distances, less than the tolerance if more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,40 +50,37 @@ class Values:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """What a replay's values say to a monitor: the log e-values [bets] in both directions, and the summary."""
+    """The evidence of a replay: its log e-values [bets], and one line for people.
+
+    `log_back` [scales] holds the log e-values of the test turned round at each scale.
+    """
 
     log_e: FloatArray
-    log_back: FloatArray
+    log_back: Sequence[FloatArray]
     summary: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scale:
-    """How a value becomes y in [0, 1], high if all is well: the value at which y is 0 and that at which it is 1 [n].
+    """How a value becomes y in [0, 1], high if all is well: y is `usual` at the `centre` [n].
 
-    `best` [n] is the largest y that an example can have. `usual` is y where nothing has changed.
+    `span` is the change of the value that raises y by 1, below 0 where low values are good. `best` is the best value.
     """
 
-    at_zero: FloatArray
-    at_one: FloatArray
-    best: FloatArray
+    centre: FloatArray
+    span: float
     usual: float
+    best: float
 
-    @property
-    def width(self) -> float:
-        """Return by how much the value changes if y changes by 1."""
-        return float(abs(self.at_one[0] - self.at_zero[0]))
-
-    def y(self, values: FloatArray, rows: slice = slice(None)) -> FloatArray:
+    def y(self, values: FloatArray | float, rows: slice = slice(None)) -> FloatArray:
         """Return y of values [..., m], which are those of some rows."""
-        at_zero, at_one = self.at_zero[rows], self.at_one[rows]
-        found = np.clip((values - at_zero) / (at_one - at_zero), 0, 1)
+        found = np.clip(self.usual + (values - self.centre[rows]) / self.span, 0, 1)
         return np.asarray(found, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much the mean may change, how much more counts as no better yet, and how many examples depend on each other.
+    """How much the mean may change, how much more counts as still broken, and how many examples depend on each other.
 
     Raises ValueError for a negative tolerance, or clusters of less than one.
     """
@@ -95,63 +96,108 @@ class Limits:
             raise ValueError(f"a cluster has at least one example, not {self.cluster}")
 
 
-class Means:
-    """A mean of y that must keep to a floor, from exact bounds and a tolerance.
+class _Bets:
+    """The bets at one scale: the mean of y must be at least `floor`, and has recovered above `back_at`.
 
-    `usual` is the lowest mean of y that the reference leaves possible (see `lowest`); `limits.tolerance` is the change
-    of the mean value that is allowed beyond it. Raises ValueError if nothing is left to bet on.
+    `lowest_mean` is the lowest mean of y that the reference leaves possible; `limits.tolerance` is the change of the
+    mean value that is allowed beyond it. `possible` is false if that leaves nothing to bet on.
     """
 
-    def __init__(self, watching: Watching, scale: Scale, usual: float, limits: Limits, alpha: float) -> None:
+    def __init__(self, scale: Scale, lowest_mean: float, limits: Limits) -> None:
+        self._scale, self._cluster = scale, limits.cluster
+        self.floor = lowest_mean - limits.tolerance / abs(scale.span)
+        self.back_at = self.floor - min(limits.mildest / abs(scale.span), 1 - self.floor, self.floor / 2)
+        self.possible = 0 < self.floor < 1
+        if self.possible:
+            self.stakes, self.back_stakes = _FRACTIONS / (1 - self.floor), _FRACTIONS / self.back_at
+
+    def log_e(self, observation: Values) -> FloatArray:
+        """Return the log e-values [bets] of a replay; an unanswered example counts as the best that it can be."""
+
+        def gains(rows: slice) -> FloatArray:
+            return self.floor - self._y(observation, rows, self._scale.y(self._scale.best, rows))
+
+        return _log_product(self.stakes, len(observation.of), gains) / self._cluster
+
+    def log_back(self, observation: Values) -> FloatArray:
+        """Return those of the test turned round [bets]; an unanswered example counts as the worst."""
+
+        def gains(rows: slice) -> FloatArray:
+            return self._y(observation, rows, 0.0) - self.back_at
+
+        return _log_product(self.back_stakes, len(observation.of), gains) / self._cluster
+
+    def limit(self, answered: NDArray[np.bool_]) -> float:
+        """Return the mean value of the answered examples [n] at which the mean of y is the floor."""
+        scale = self._scale
+        return _mean(len(answered), lambda rows: scale.centre[rows][answered[rows]]) + scale.span * (
+            self.floor - scale.usual
+        )
+
+    def _y(self, observation: Values, rows: slice, unanswered: FloatArray | float) -> FloatArray:
+        """Return y of some rows [m]."""
+        answered = observation.answered[rows]
+        values = np.where(answered, observation.of[rows], 0.0)
+        if not np.all(np.isfinite(values)):
+            raise ValueError("an answered example has no finite value")
+        return np.where(answered, self._scale.y(values, rows), unanswered)
+
+
+class Means:
+    """Test that the mean of values stays within a limit at every scale, from exact bounds and a tolerance.
+
+    `reference` [replays, n] are values of replays of the validated model other than the one that made the scales'
+    centres. Without any, the model is taken to repeat itself exactly. A scale has no bets if a larger loss is allowed
+    than it can show. Raises ValueError if no scale has bets, or for another shape.
+    """
+
+    def __init__(
+        self, watching: Watching, scales: Sequence[Scale], reference: FloatArray | None, limits: Limits, alpha: float
+    ) -> None:
         self.name = watching.monitor
-        self._scale = scale
-        self._cluster = limits.cluster
-        self.floor = usual - limits.tolerance / scale.width
-        self._back_at = self.floor - limits.mildest / scale.width
-        if not 0 < self._back_at < self.floor < 1:
+        self._examples = len(scales[0].centre)
+        self._low_is_good = scales[0].span < 0
+        every = [_Bets(scale, _lowest(scale, reference, limits.cluster), limits) for scale in scales]
+        self._bets = [bets for bets in every if bets.possible]
+        if not self._bets:
             raise ValueError(
                 f"{self.name!r} cannot be tested with a tolerance of {limits.tolerance:g} and this reference: "
-                f"the least mean would be {self.floor:.3g} on a scale from 0 to 1"
+                f"the least mean would be {every[-1].floor:.3g} on a scale from 0 to 1"
             )
-        self._lambda = _FRACTIONS / (1 - self.floor)
-        self._back_lambda = _FRACTIONS / self._back_at
-        identity = [self.floor, len(scale.best), limits.cluster, *self._lambda]
-        backward = turned_round(len(self._back_lambda), self._back_lambda.tolist())
-        self._episodes = Episodes(watching, Detector([1] * len(_FRACTIONS), alpha, identity), lambda _: backward)
+        stakes = [stake for bets in self._bets for stake in (bets.floor, *bets.stakes)]
+        forward = Detector([1] * len(_FRACTIONS) * len(self._bets), alpha, [self._examples, limits.cluster, *stakes])
+        backward = [turned_round(len(_FRACTIONS), bets.back_stakes.tolist()) for bets in self._bets]
+        self._episodes = Episodes(watching, forward, lambda best: backward[best // len(_FRACTIONS)])
 
     def fresh(self) -> Standing:
         """Return the state before the first replay."""
         return self._episodes.fresh()
 
     def read(self, values: Values) -> Said:
-        """Read all that a replay says, for those who show it again and again. Raises ValueError as `update`."""
-        return Said(self.log_e(values), self.log_back(values), self._summary(values))
+        """Work out the evidence of a replay once, to `update` with it many times. Raises ValueError as `update`."""
+        return Said(self.log_e(values), [bets.log_back(values) for bets in self._bets], self._summary(values))
 
     def update(self, observation: Values | Said, state: Standing, at: float) -> tuple[Standing, Verdict]:
         """Add one valid replay that started at Unix time `at`. Raises ValueError for values that do not fit."""
         if isinstance(observation, Said):
-            said = observation
-            return self._episodes.update(state, said.log_e, lambda _: said.log_back, at, said.summary)
-        values, summary = observation, self._summary(observation)
-        return self._episodes.update(state, self.log_e(values), lambda _: self.log_back(values), at, summary)
+            log_e, summary = observation.log_e, observation.summary
+        else:
+            log_e, summary = self.log_e(observation), self._summary(observation)
+
+        def back(best: int) -> FloatArray:
+            scale = best // len(_FRACTIONS)
+            if isinstance(observation, Said):
+                return observation.log_back[scale]
+            return self._bets[scale].log_back(observation)
+
+        return self._episodes.update(state, log_e, back, at, summary)
 
     def log_e(self, observation: Values) -> FloatArray:
-        """Return the log e-values [bets] of a replay; an unanswered example counts as the best that it can be."""
-        self._check(observation)
-
-        def gains(rows: slice) -> FloatArray:
-            return self.floor - self._y(observation, rows, self._scale.best[rows])
-
-        return _log_product(self._lambda, len(observation.of), gains) / self._cluster
-
-    def log_back(self, observation: Values) -> FloatArray:
-        """Return those of the test turned round [bets]; an unanswered example counts as the worst."""
-        self._check(observation)
-
-        def gains(rows: slice) -> FloatArray:
-            return self._y(observation, rows, 0.0) - self._back_at
-
-        return _log_product(self._back_lambda, len(observation.of), gains) / self._cluster
+        """Return the log e-values [bets] of a replay, those of one scale after those of the other."""
+        if observation.of.shape != (self._examples,) or observation.answered.shape != (self._examples,):
+            shape = observation.of.shape
+            raise ValueError(f"the replay has values of shape {shape}, the reference of {(self._examples,)}")
+        return np.concatenate([bets.log_e(observation) for bets in self._bets])
 
     def standing(self, state: Standing) -> Verdict:
         """Say again what is known, without a new replay."""
@@ -165,49 +211,13 @@ class Means:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
         return self._episodes.restore(saved)
 
-    def _check(self, observation: Values) -> None:
-        n = self._scale.best.shape
-        if observation.of.shape != n or observation.answered.shape != n:
-            raise ValueError(f"the replay has values of shape {observation.of.shape}, the reference of {n}")
-
-    def _y(self, observation: Values, rows: slice, unanswered: FloatArray | float) -> FloatArray:
-        """Return y of some rows [m]."""
-        answered = observation.answered[rows]
-        values = np.where(answered, observation.of[rows], self._scale.at_one[rows])
-        if not np.all(np.isfinite(values)):
-            raise ValueError("an answered example has no finite value")
-        return np.where(answered, self._scale.y(values, rows), unanswered)
-
     def _summary(self, observation: Values) -> str:
         if not observation.answered.any():
             return "no example was answered"
-        scale = self._scale
-
-        def baseline(rows: slice) -> FloatArray:
-            usual = scale.at_zero[rows] + (scale.at_one[rows] - scale.at_zero[rows]) * scale.usual
-            return np.asarray(usual[observation.answered[rows]])
-
-        now, then = observation.mean, _mean(len(scale.best), baseline)
-        allowed = (self._scale.usual - self.floor) * self._scale.width
-        if self._scale.usual == 1:
-            return f"mean distance {now:.2g} from the reference, {allowed:.2g} allowed"
-        return f"mean score {now:.4f}, that of the reference {then:.4f}, a loss of {allowed:.2g} allowed"
-
-
-def lowest(scale: Scale, reference: FloatArray | None, cluster: int = 1) -> float:
-    """Return the lowest mean of y that `reference` [replays, n] leaves possible, with at least 99 % probability.
-
-    They are values of replays of the validated model other than the one that made the baseline. Without any, it is
-    taken to repeat itself exactly. Raises ValueError for another shape.
-    """
-    if reference is None or reference.size == 0:
-        return scale.usual
-    if reference.ndim != 2 or reference.shape[1] != len(scale.best):
-        raise ValueError(f"the reference has shape {reference.shape}, not [replays, {len(scale.best)}]")
-    y = zeros(reference.shape, np.float64)
-    for rows in blocks(reference.shape[1], len(reference)):
-        y[:, rows] = scale.y(reference[:, rows], rows)
-    return lower_mean(y.ravel(), BOUND_ERROR, cluster=cluster)
+        now, limit = observation.mean, self._bets[-1].limit(observation.answered)
+        if self._low_is_good:
+            return f"mean distance {now:.2g} from the reference, {limit:.2g} allowed"
+        return f"mean score {now:.4f}, at least {limit:.4f} expected"
 
 
 def worse_score(
@@ -215,18 +225,13 @@ def worse_score(
 ) -> Means:
     """Watch scores in [0, 1] against each example's own `baseline` [n]; the mean may lose `tolerance`. Pages.
 
-    `reference` [replays, n] are scores of other replays of the validated model, see `lowest`. Raises ValueError.
+    `reference` [replays, n] are scores of other replays of the validated model, see `Means`. Raises ValueError.
     """
-    _check(baseline)
-    n = len(baseline)
-    scale = Scale(
-        column(n, np.float64, lambda rows: baseline[rows] - LARGEST_CHANGE),
-        column(n, np.float64, lambda rows: baseline[rows] + LARGEST_CHANGE),
-        column(n, np.float64, lambda rows: np.minimum((1 - baseline[rows]) / LARGEST_CHANGE, 1) / 2 + 0.5),
-        0.5,
-    )
+    if baseline.ndim != 1 or baseline.size == 0 or not 0 <= baseline.min() <= baseline.max() <= 1:
+        raise ValueError("a baseline is one score between 0 and 1 for each example, and there is at least one")
+    scales = [Scale(baseline, 2 * width, 0.5, best=1.0) for width in WIDTHS]
     watching = Watching("worse", Severity.PAGE, "the model is worse")
-    return Means(watching, scale, lowest(scale, reference, cluster), Limits(tolerance, _MILDEST, cluster), alpha)
+    return Means(watching, scales, reference, Limits(tolerance, _MILDEST, cluster), alpha)
 
 
 def moved(
@@ -239,18 +244,21 @@ def moved(
     """
     if examples < 1:
         raise ValueError("a mean needs at least one example")
-    at_zero, at_one, best = (np.broadcast_to(np.float64(y), examples) for y in (LARGEST_CHANGE, 0.0, 1.0))
-    scale = Scale(at_zero, at_one, best, 1.0)
-    usual = lowest(scale, reference, cluster)
-    allowed = tolerance + LARGEST_CHANGE * (1 - usual)
+    scales = [Scale(np.broadcast_to(np.float64(0), examples), -width, 1.0, best=0.0) for width in WIDTHS]
     watching = Watching("moved", Severity.TICKET, "outputs have moved from the reference")
-    mildest = min(allowed, max(LARGEST_CHANGE - allowed, 0) / 2)  # twice what is allowed, if distances reach so far
-    return Means(watching, scale, usual, Limits(tolerance, mildest, cluster), alpha)
+    return Means(watching, scales, reference, Limits(tolerance, max(tolerance, _MILDEST), cluster), alpha)
 
 
-def _check(baseline: FloatArray) -> None:
-    if baseline.ndim != 1 or baseline.size == 0 or not 0 <= baseline.min() <= baseline.max() <= 1:
-        raise ValueError("a baseline is one score between 0 and 1 for each example, and there is at least one")
+def _lowest(scale: Scale, reference: FloatArray | None, cluster: int) -> float:
+    """Return the lowest mean of y that `reference` [replays, n] leaves possible, at this scale's part of the error."""
+    if reference is None or reference.size == 0:
+        return scale.usual
+    if reference.ndim != 2 or reference.shape[1] != len(scale.centre):
+        raise ValueError(f"the reference has shape {reference.shape}, not [replays, {len(scale.centre)}]")
+    y = zeros(reference.shape, np.float64)
+    for rows in blocks(reference.shape[1], len(reference)):
+        y[:, rows] = scale.y(reference[:, rows], rows)
+    return lower_mean(y.ravel(), BOUND_ERROR / len(WIDTHS), cluster=cluster)
 
 
 def _mean(n: int, values: Callable[[slice], FloatArray]) -> float:

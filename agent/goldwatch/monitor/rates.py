@@ -71,7 +71,10 @@ def groups(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float,
         found.append(_group("stable", stable, missed, replays[1], tolerance, cluster))
     usable = tuple(group for group in found if group is not None)
     if not usable:
-        raise ValueError("the reference is right so rarely that no loss of accuracy could be told from it")
+        raise ValueError(
+            "the reference is right so rarely that no loss of accuracy could be told from it; check the labels and "
+            "how answers are matched, or leave the labels out, so that answers are compared with the reference's"
+        )
     return usable
 
 
