@@ -31,8 +31,8 @@ class Validity(StrEnum):
 class Score:
     """One number from a replay, with the bounds of its 95 % interval over examples.
 
-    `reference` is the same score of the reference outputs, or its mean over the replays of the reference where that is
-    kept; None where it has no meaning. `n` is the number of examples that the value rests on.
+    `reference` is the mean of the same score over all replays of the reference, on the same examples; None where the
+    golden set does not keep it. `n` is the number of examples that the value rests on.
     """
 
     name: str

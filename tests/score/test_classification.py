@@ -108,3 +108,13 @@ def test_a_thousand_classes_take_no_table_of_a_million_cells():
 def test_refuses_shapes_that_do_not_fit(outputs):
     with pytest.raises(ValueError, match="do not fit"):
         scores(outputs, np.zeros((2, 2)), np.zeros(2, dtype=int), np.ones(2, dtype=bool))
+
+
+def test_a_model_whose_outputs_vary_has_the_mean_accuracy_of_its_replays_for_reference_and_no_other() -> None:
+    outputs = np.eye(6)[[0, 1, 2, 3]]
+    labels, answered = np.array([0, 1, 2, 4]), np.array([True, True, False, True])
+    usually = np.array([1.0, 0.5, 0.0, 0.25])
+    found = {s.name: s.reference for s in scores(outputs, None, labels, answered, usually=usually)}
+    assert found == {"accuracy": 1.75 / 3, "top5_accuracy": None, "macro_f1": None}
+    found = {s.name: s.reference for s in scores(outputs, outputs, labels, answered, usually=usually)}
+    assert (found["accuracy"], found["top5_accuracy"]) == (1.75 / 3, 1)

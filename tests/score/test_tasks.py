@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import jensenshannon
@@ -33,7 +33,7 @@ REFERENCE = ["It is Paris.", "It is Lima.", "The sky is blue", "Grass is red"]
 ANSWERS = [["Paris"], ["Lima", "Ciudad de los Reyes"], ["blue"], ["green"]]
 
 
-def generation(folder: Path, **changes: Any) -> Judged:
+def generation(folder: Path, *kept: np.ndarray, **changes: Any) -> Judged:
     manifest = BASE | {
         "task": "generation",
         "inputs": {"prompt": {"dtype": "text", "shape": []}},
@@ -44,7 +44,10 @@ def generation(folder: Path, **changes: Any) -> Judged:
         {"inputs": {"prompt": "?"}, "outputs": {"text": text}} | ({"answers": a} if "labels" not in changes else {})
         for text, a in zip(REFERENCE, ANSWERS, strict=True)
     ]
-    return judged(freeze(folder / "set", manifest | changes, TENSORS, lines))
+    tensors: dict[str, Any] = TENSORS | dict(zip(("reference.scores", "reference.distances"), kept, strict=False))
+    if "labels" not in changes:
+        tensors["reference.right"] = np.array([[1, 1, 1, 0]] * 2)
+    return judged(freeze(folder / "set", manifest | changes, tensors, lines))
 
 
 def texts(*found: str) -> dict[str, np.ndarray]:
@@ -235,3 +238,36 @@ def test_how_often_answers_agreed_in_the_reference_is_what_agreement_is_compared
         "2 -> 6",
         "3 -> 9",
     ]
+
+
+KEPT = arrays(np.float32, (4, 4), elements=st.sampled_from([0.0, 2.0**-20, 0.25, 0.5, 1.0]))
+
+
+@given(scores=KEPT, distances=KEPT)
+@settings(max_examples=20, deadline=None)
+def test_the_reference_of_every_score_is_its_mean_over_all_reference_replays(
+    tmp_path_factory: pytest.TempPathFactory, scores: np.ndarray, distances: np.ndarray
+) -> None:
+    reference = {"replays": [2, 2], "deterministic": False, "keeps": ["scores", "distances"]}
+    task = generation(tmp_path_factory.mktemp("kept"), scores, distances, reference=reference)
+    answered = np.array([True, True, False, True])
+    found = {name: s.reference for name, s in by_name(task.scores(texts(*REFERENCE), answered)).items()}
+    assert found == {
+        "accuracy": pytest.approx(2 / 3 / 2),  # right in 2 of the 4 replays, but for the last example
+        "token_f1": pytest.approx(scores[:, answered].mean()),
+        "agreement": pytest.approx((distances[:, answered] == 0).mean()),
+        "chrf": pytest.approx(1 - distances[:, answered].mean()),
+    }
+
+
+def test_what_is_not_kept_of_a_reference_that_varies_is_absent(tmp_path: Path) -> None:
+    """One draw of the answers is no reference."""
+    task = generation(tmp_path, reference={"replays": [2, 2], "deterministic": False})
+    found = {name: score.reference for name, score in by_name(task.scores(texts(*REFERENCE), ALL)).items()}
+    assert found == {"accuracy": 0.375, "token_f1": None, "agreement": None, "chrf": None}
+
+
+def test_only_equal_texts_have_no_distance(tmp_path: Path) -> None:
+    task = generation(tmp_path)
+    far = task.distance(texts("It is Paris.", "It  is Lima.", "Itis", "x"), ALL)
+    assert (far[0], 0 < far[1] < 1e-5, far[3]) == (0, True, 1)

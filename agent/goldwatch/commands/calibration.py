@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch import __version__
-from goldwatch.config import Golden, format_points
+from goldwatch.commands.gate import Result, accuracy
+from goldwatch.config import Golden
 from goldwatch.golden.error import GoldenError, reason
 from goldwatch.golden.manifest import KEPT, plain_problem
 from goldwatch.golden.opened import GoldenSet
@@ -71,8 +72,8 @@ def calibrate(
 ) -> Calibrated:
     """Replay the model and freeze; `told` hears of each replay, counted from 1. Raises CannotCalibrate.
 
-    A replay that is not valid, or an example without an answer, ends it: they are no reference. So does a model that is
-    worse than the set's own reference by more than the watch tolerates, unless its answers are to be the new one.
+    A replay that is not valid, or an example without an answer, ends it: they are no reference. So does a first replay
+    that the gate would call a regression in accuracy, unless the model's answers are to be the new reference.
     """
     if os.path.lexists(wanted.folder):
         raise CannotCalibrate(f"{wanted.folder}: exists already; a golden set is never changed: name a new folder")
@@ -153,15 +154,12 @@ def _made_with(assignment: Assignment, judgement: Judgement) -> dict[str, str]:
 
 
 def _check_same_model(assignment: Assignment, judgement: Judgement) -> None:
-    found = judgement.difference
-    allowed = assignment.watch.objectives.accuracy_loss
-    if found is None or found.harmful - found.helpful <= allowed * found.compared:
-        return
-    raise CannotCalibrate(
-        f"this is not the model of {assignment.golden}: {found.harmful:,} of {found.compared:,} examples turned wrong "
-        f"and {found.helpful:,} right, and it may be {format_points(allowed)}; calibrate with the validated model, or "
-        "take the answers of this one for the new reference with --outputs"
-    )
+    found = accuracy(assignment, judgement)
+    if found.result is Result.REGRESSION:
+        raise CannotCalibrate(
+            f"this is not the model of {assignment.golden}: {found.reason}; calibrate with the validated model, or "
+            "take the answers of this one for the new reference with --outputs"
+        )
 
 
 def keep(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job

@@ -16,7 +16,7 @@ from goldwatch.config import format_duration, format_points
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.monitor.bounds import lower, upper, upper_clustered
 from goldwatch.monitor.figures import figures
-from goldwatch.monitor.kinds import MOVED
+from goldwatch.monitor.kinds import MOVED, WORSE
 from goldwatch.pipeline.in_force import Assignment
 
 ERROR = 0.01
@@ -71,7 +71,7 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     if judgement.validity is not Validity.VALID:
         reason = "; ".join(judgement.reasons)
         return Report(assignment, judgement, (Finding("replay", Result.UNMEASURED, reason),))
-    findings = [_accuracy(assignment, judgement), _errors(assignment, judgement)]
+    findings = [accuracy(assignment, judgement), _errors(assignment, judgement)]
     if assignment.watch.objectives.latency is not None:
         findings.append(_latency(assignment, judgement))
     findings += _outputs(assignment, judgement)
@@ -79,24 +79,32 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     return Report(assignment, judgement, tuple(findings))
 
 
-def _accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
-    """Compare with the reference, example by example where it is deterministic: then a loss is a fact, not a sample."""
+def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
+    """Compare a valid replay with the reference. `golden calibrate` refuses a model by the same test.
+
+    With a deterministic reference, compare example by example: a loss is a fact. Otherwise compare this replay and all
+    replays of the reference as samples.
+    """
     allowed = assignment.watch.objectives.accuracy_loss
-    difference = judgement.difference
-    accuracy = judgement.headline
-    if difference is None or accuracy is None or accuracy.reference is None:
+    difference, score = judgement.difference, judgement.headline
+    if difference is None or score is None or score.reference is None:
         return Finding("accuracy", Result.UNMEASURED, "no example has both an answer and a reference")
-    lost = difference.harmful - difference.helpful
-    words = f"{accuracy.reference:.4f} -> {accuracy.value:.4f}, {format_points(allowed)}"
+    words = f"{score.reference:.4f} -> {score.value:.4f}, {format_points(allowed)}"
     if assignment.golden.deterministic:
+        lost = difference.harmful - difference.helpful
         regressed = lost > round(allowed * difference.compared, 9)
         return Finding("accuracy", Result.REGRESSION if regressed else Result.PASS, words)
-    # The reference answers vary too, so the two accuracies are compared as samples, at half the error each.
-    n = accuracy.n
-    cluster = assignment.golden.cluster
-    high = upper_clustered(round(accuracy.value * n), n, ERROR / 2, cluster)
-    low = 1 - upper_clustered(n - round(accuracy.reference * n), n, ERROR / 2, cluster)
-    return Finding("accuracy", Result.REGRESSION if high < low - allowed else Result.PASS, words)
+    error, n, replays, cluster = ERROR, score.n, assignment.golden.replays, assignment.golden.cluster
+    if scored := score.name != "accuracy":  # there are no labels
+        # One draw may hardly ever equal another, so the scores of *worse* decide too, at half the error.
+        error, verdict = ERROR / 2, next((v for v in judgement.verdicts if v.monitor == WORSE.name), None)
+        scored = verdict is not None and verdict.evidence is not None and verdict.evidence >= -math.log10(error)
+        words += f"; {verdict.summary}" if verdict is not None else ""
+    # Each bound has the part of the error that the other one has of the trials.
+    high = upper_clustered(round(score.value * n), n, error * replays / (replays + 1), cluster)
+    missed = round((1 - score.reference) * n * replays)
+    low = 1 - upper_clustered(missed, n * replays, error / (replays + 1), cluster)
+    return Finding("accuracy", Result.REGRESSION if scored or high < low - allowed else Result.PASS, words)
 
 
 def _errors(assignment: Assignment, judgement: Judgement) -> Finding:

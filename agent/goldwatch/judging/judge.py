@@ -89,6 +89,7 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         "outputs": [asdict(spec) for spec in output_specs(golden)],
         "tokens": layout(golden).tokens,
         "slices": sum(len(cut.values) for cut in golden.manifest.slices.values()),
+        "replays": sum(golden.manifest.reference.replays),
     }
 
 

@@ -45,6 +45,8 @@ class GoldenFacts:
     cluster: int = 1
     """How many examples stand or fall together, at most."""
     slices: int = 0
+    replays: int = 1
+    """How many replays of the validated model the reference is made of."""
 
     @property
     def place(self) -> dict[str, Any]:

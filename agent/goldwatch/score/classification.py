@@ -30,32 +30,40 @@ BoolArray = NDArray[np.bool_]
 
 def scores(
     outputs: NDArray[np.floating],
-    reference: NDArray[np.floating],
+    reference: NDArray[np.floating] | None,
     labels: IntArray,
     answered: BoolArray,
     clusters: Clusters | None = None,
+    usually: NDArray[np.float64] | None = None,
 ) -> tuple[Score, ...]:
     """Return the scores over the answered examples; none if there is no such example.
 
     `outputs` and `reference` [n, classes] rank the classes of each example, `labels` [n] and `answered` [n]. A score's
-    reference is taken over the same examples, so that the two are comparable. Equal outputs rank by the lower index.
-    Intervals are wider where examples come in `clusters`. Raises ValueError for shapes that do not fit.
+    reference is taken over the same examples, so that the two are comparable. A `reference` of None is that of a model
+    whose outputs vary: one draw of them is no reference. `usually` [n] is the share of the reference replays in which
+    each example was right, for the reference of the accuracy; without it that comes from `reference`. Equal outputs
+    rank by the lower index. Intervals are wider where examples come in `clusters`. Raises ValueError for shapes that do
+    not fit.
     """
-    if outputs.ndim != 2 or outputs.shape != reference.shape or not labels.shape == answered.shape == outputs.shape[:1]:
-        raise ValueError(f"outputs {outputs.shape}, reference {reference.shape} and labels {labels.shape} do not fit")
+    like = outputs if reference is None else reference
+    if outputs.ndim != 2 or outputs.shape != like.shape or not labels.shape == answered.shape == outputs.shape[:1]:
+        raise ValueError(f"outputs {outputs.shape}, reference {like.shape} and labels {labels.shape} do not fit")
     n, classes = outputs.shape
     right = Share("accuracy", clusters)
     near = Share(f"top{_K}_accuracy", clusters) if classes > _K else None
-    ours, theirs = _Cells(clusters), _Cells()
+    ours, theirs = _Cells(clusters), None if reference is None else _Cells()
     for rows in blocks(n, classes):
         some = answered[rows]
-        now, then, truth = outputs[rows][some], reference[rows][some], labels[rows][some]
-        first, first_then = now.argmax(axis=1), then.argmax(axis=1)
-        right.add(rows, some, first == truth, first_then == truth)
+        now, truth = outputs[rows][some], labels[rows][some]
+        then = None if reference is None else reference[rows][some]
+        first, first_then = now.argmax(axis=1), None if then is None else then.argmax(axis=1)
+        was_right = None if first_then is None else first_then == truth
+        right.add(rows, some, first == truth, was_right if usually is None else usually[rows][some])
         if near is not None:
-            near.add(rows, some, _within(now, truth, _K), _within(then, truth, _K))
+            near.add(rows, some, _within(now, truth, _K), None if then is None else _within(then, truth, _K))
         ours.add(truth, first, rows, some)
-        theirs.add(truth, first_then)
+        if theirs is not None and first_then is not None:
+            theirs.add(truth, first_then)
     if right.n == 0:
         return ()
     found = [right.score(), *([near.score()] if near is not None else [])]
@@ -78,7 +86,7 @@ def _within(outputs: NDArray[np.floating], labels: IntArray, k: int) -> BoolArra
     return np.asarray(ahead < k)
 
 
-def _macro_f1(ours: _Cells, theirs: _Cells, right: Share) -> Score:
+def _macro_f1(ours: _Cells, theirs: _Cells | None, right: Share) -> Score:
     table = ours.table()
     value = table.macro_f1()
     if right.now in (0, right.n):
@@ -86,7 +94,8 @@ def _macro_f1(ours: _Cells, theirs: _Cells, right: Share) -> Score:
         low, high = right.interval()
     else:
         low, high = table.interval(right.n) if ours.clusters is None else table.clustered(*ours.by_cluster())
-    return Score("macro_f1", value, min(low, value), max(high, value), right.n, theirs.table().macro_f1())
+    reference = None if theirs is None else theirs.table().macro_f1()
+    return Score("macro_f1", value, min(low, value), max(high, value), right.n, reference)
 
 
 class _Cells:

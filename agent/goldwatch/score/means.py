@@ -34,17 +34,17 @@ class Share:
     def __init__(self, name: str, clusters: Clusters | None = None) -> None:
         self.name = name
         self.n = self.now = 0
-        self.then = 0.0
+        self.then: float | None = 0.0
         self._sums = None if clusters is None else Sums(clusters)
 
-    def add(self, rows: slice, answered: BoolArray, now: BoolArray, then: BoolArray | FloatArray) -> None:
+    def add(self, rows: slice, answered: BoolArray, now: BoolArray, then: BoolArray | FloatArray | None) -> None:
         """Add the `answered` [m] examples of some rows, which are true `now` or not [k], and were `then` [k].
 
-        What they were may be the share of some replays.
+        `then` may be the share of the reference replays, or None if it is not known: then the score has no reference.
         """
         self.n += now.size
         self.now += int(np.count_nonzero(now))
-        self.then += float(then.sum())
+        self.then = None if then is None or self.then is None else self.then + float(then.sum())
         if self._sums is not None:
             self._sums.add(rows, answered, now)
 
@@ -57,11 +57,16 @@ class Share:
 
     def score(self) -> Score:
         """Return the score of what was added, of which there is some."""
-        return Score(self.name, self.now / self.n, *self.interval(), self.n, self.then / self.n)
+        reference = None if self.then is None else self.then / self.n
+        return Score(self.name, self.now / self.n, *self.interval(), self.n, reference)
 
 
-def mean(name: str, now: FloatArray, then: FloatArray | float, answered: BoolArray, clusters: Clusters | None) -> Score:
-    """Return the mean of `now` [n] over the answered examples, with its interval, and that of `then` [n], or it itself.
+def mean(
+    name: str, now: FloatArray, then: FloatArray | float | None, answered: BoolArray, clusters: Clusters | None
+) -> Score:
+    """Return the mean of `now` [n] over the answered examples, with its interval.
+
+    Its reference is the mean of `then` [n] over the same examples, or `then` itself if it is a number or None.
 
     It is the percentile interval of the bootstrap. Values that are all the same show no spread when they are drawn
     again; a proportion's exact bounds are wider than those of any mean in [0, 1], and stand in for it.
@@ -81,7 +86,7 @@ def mean(name: str, now: FloatArray, then: FloatArray | float, answered: BoolArr
         low, high = _interval(values)
     else:
         low, high = _clustered(now, answered, _summed(now, answered, clusters), clusters)
-    usual = then if isinstance(then, float) else _mean(_chosen(then, answered))
+    usual = _mean(_chosen(then, answered)) if isinstance(then, np.ndarray) else then
     return Score(name, value, min(low, value), max(high, value), n, usual)
 
 

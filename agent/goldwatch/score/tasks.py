@@ -22,11 +22,14 @@ from goldwatch.score.means import Share, mean
 from goldwatch.score.references import Reference, References
 from goldwatch.score.slices import Slicing
 from goldwatch.score.text import chrf, matches, token_f1
+from goldwatch.score.usual import Usual
 from goldwatch.score.vectors import apart, are_probabilities, cosines, jensen_shannon
 from goldwatch.scratch import blocks, column
 
 _SHOWN = 80
 _TEXT_WIDTH = 64
+_LEAST_APART = 2.0**-20
+"""The distance of texts that differ in nothing but what chrF does not see."""
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -73,14 +76,16 @@ class _Classification:
             golden, self._labels, class_names=(manifest.labels.classes if manifest.labels else None) or ()
         )
         self._clusters = clusters_of(golden)
+        self._usual = Usual(golden)
 
     def right(self, outputs: Outputs) -> BoolArray:
         now, labels = outputs[self._decision], self._labels
         return column(len(labels), np.bool_, lambda rows: now[rows].argmax(axis=1) == labels[rows], now.shape[1])
 
     def scores(self, outputs: Outputs, answered: BoolArray) -> tuple[Score, ...]:
-        now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        return classification.scores(now, then, self._labels, answered, self._clusters)  # type: ignore[arg-type] # numbers, by manifest
+        now, then = outputs[self._decision], self._expected.outputs[self._decision] if self._usual.repeats else None
+        usually = column(len(self._labels), np.float64, self._usual.right)
+        return classification.scores(now, then, self._labels, answered, self._clusters, usually)  # type: ignore[arg-type] # numbers, by manifest
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         return difference(outputs, answered, self._expected)
@@ -112,7 +117,7 @@ class _Generation:
         self._decision = golden.manifest.decision
         self._labelled, self._within = labels is not None, labels is not None and labels.match == "contains"
         self._slices, self._clusters = slices_of(golden), clusters_of(golden)
-        self._usually, self._usual_scores = _usually_right(golden), _usual_scores(golden)
+        self._usual = Usual(golden)
         self._examples = golden.examples
         self._expected = References(golden.lines(), self._decision, labelled=self._labelled)
         self._was_right = self._column(np.bool_, self._right_reference)
@@ -128,23 +133,22 @@ class _Generation:
         kept = outputs[self._decision]
         agreement, accuracy = (Share(name, self._clusters) for name in ("agreement", "accuracy"))
         for rows in self._blocks():
-            some, was = answered[rows], self._was_right[rows]
+            some = answered[rows]
             same = np.asarray(_texts(kept[rows]) == self._references(rows), dtype=np.bool_)[some]
-            agreement.add(rows, some, same, self._usually_same(rows)[some])
+            usually = self._usual.same(rows)
+            agreement.add(rows, some, same, None if usually is None else usually[some])
             if self._labelled:
-                accuracy.add(rows, some, self._right(kept, rows)[some], was[some])
-        usual = self._usual_scores if not self._labelled and self._usual_scores is not None else 1.0
+                accuracy.add(rows, some, self._right(kept, rows)[some], self._usual.right(rows)[some])
+        usual = self._usual.closeness()
+        usual = self._usual.score() if usual is None and not self._labelled else usual
         likeness = mean("chrf", self._likeness(kept, answered), usual, answered, self._clusters)
         found = (agreement.score(), likeness)
         if not self._labelled:
             return found
-        now, then = self._f1_now(kept, answered), self._usual_scores
-        then = self._f1(self._references, answered) if then is None else then
+        now, then = self._f1_now(kept, answered), self._usual.score()
+        if then is None and self._usual.repeats:
+            then = self._f1(self._references, answered)
         return (accuracy.score(), mean("token_f1", now, then, answered, self._clusters), *found)
-
-    def _usually_same(self, rows: slice) -> FloatArray:
-        """Return in which share of the reference replays the answer was that of the reference [m]; 1 if not known."""
-        return np.ones(rows.stop - rows.start) if self._labelled else self._usually(rows)
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         kept = outputs[self._decision]
@@ -172,8 +176,16 @@ class _Generation:
         return (self._f1_now if self._labelled else self._likeness)(kept, answered)
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
-        found = self._likeness(outputs[self._decision], answered)
-        return self._column(np.float64, lambda rows: np.where(answered[rows], 1 - found[rows], 0.0))
+        """Return 1 - chrF; it is 0 only for equal texts, though chrF does not see spaces."""
+        kept = outputs[self._decision]
+        found = self._likeness(kept, answered)
+
+        def some(rows: slice) -> FloatArray:
+            differs = np.asarray(_texts(kept[rows]) != self._references(rows), dtype=np.bool_)
+            far = np.maximum(1 - found[rows], np.where(differs, _LEAST_APART, 0.0))
+            return np.where(answered[rows], far, 0.0)
+
+        return self._column(np.float64, some)
 
     def lengths(self, outputs: Outputs, answered: BoolArray) -> Iterator[tuple[int, int]]:
         kept = outputs[self._decision]
@@ -246,7 +258,7 @@ class _Embedding:
         self._examples = golden.examples
         self._expected = _expected(golden, np.zeros(0, dtype=np.int64))
         self._slices, self._clusters = slices_of(golden), clusters_of(golden)
-        self._usually, self._usual_scores = _usually_right(golden), _usual_scores(golden)
+        self._usual = Usual(golden)
 
     def right(self, outputs: Outputs) -> BoolArray:
         return self._near(outputs, np.broadcast_to(np.True_, self._examples))
@@ -257,9 +269,9 @@ class _Embedding:
         agreement, near = Share("agreement", self._clusters), self._near(outputs, answered)
         for rows in blocks(self._examples):
             same = near[rows][answered[rows]]
-            agreement.add(rows, answered[rows], same, self._usually(rows)[answered[rows]])
+            agreement.add(rows, answered[rows], same, self._usual.right(rows)[answered[rows]])
         name = "closeness" if self._alone else "cosine_similarity"
-        usual = 1.0 if self._usual_scores is None else self._usual_scores
+        usual = 1.0 if self._usual.repeats else self._usual.score()
         likeness = mean(name, self.score(outputs, answered), usual, answered, self._clusters)
         return (agreement.score(), likeness)
 
@@ -362,20 +374,6 @@ def _expected(golden: GoldenSet, labels: NDArray[np.int64], class_names: Sequenc
         slices=slices_of(golden),
         clusters=golden.tensor("clusters") if manifest.clusters is not None else None,
     )
-
-
-def _usually_right(golden: GoldenSet) -> Callable[[slice], FloatArray]:
-    """Return what says in which share of the reference replays examples of some rows were right [m]."""
-    right, replays = golden.tensor("reference.right"), sum(golden.manifest.reference.replays)
-    return lambda rows: np.asarray(right[:, rows].sum(axis=0) / replays)
-
-
-def _usual_scores(golden: GoldenSet) -> FloatArray | None:
-    """Return what each example scored in the mean of the reference replays [n]; None where that is not kept."""
-    if "scores" not in (golden.manifest.reference.keeps or ()):
-        return None
-    kept = golden.tensor("reference.scores")
-    return column(golden.examples, np.float64, lambda rows: kept[:, rows].mean(axis=0), len(kept))
 
 
 def _texts(kept: NDArray[Any]) -> NDArray[Any]:

@@ -37,7 +37,7 @@ SCORE_REFERENCE = Metric(
     Kind.GAUGE,
     "1",
     (*WATCH, "score"),
-    "The same score of the reference outputs, where it has a meaning.",
+    "The mean of the same score over all replays of the reference, where the golden set keeps it.",
     group=WATCH,
 )
 SCORE_EXAMPLES = Metric(
