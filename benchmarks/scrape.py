@@ -79,7 +79,7 @@ def _watch(to: Store | PrometheusExporter, name: str) -> None:
     )
     to.publish(measurement.of_watch(name, "t"))
     to.publish(standing.of_promises(watch, "t"))
-    to.publish(measurement.of_alert(name, "t", None))
+    to.publish(measurement.of_alert(name, "t", None, ()))
 
 
 def _copy(store: Store, registry: CollectorRegistry) -> None:

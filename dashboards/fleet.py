@@ -21,7 +21,7 @@ _STATES = {
 }
 """The verdicts, the one that most needs somebody first."""
 
-_FAILED = f"1 - {rate(c.REQUESTS, outcome='ok')} / {rate(c.REQUESTS, outcome_not='not_sent')}"
+_FAILED = f"1 - {rate(c.REQUESTS, outcome='ok')} / {rate(c.REQUESTS, outcome_not='withheld')}"
 
 
 def build() -> dashboard.Dashboard:

@@ -80,7 +80,7 @@ def _latency() -> AnyPanel:
 
 def _failed() -> AnyPanel:
     text = "Golden requests without a good answer, by how they ended."
-    expr = rate(c.REQUESTS, "outcome", outcome_not="ok")
+    expr = rate(c.REQUESTS, "outcome", outcome_not=("ok", "withheld"))
     return series(About("Failures", text, "reqps", 8, ((None, "green"), (0.001, "red"))), Query(expr, "{{outcome}}"))
 
 

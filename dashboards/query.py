@@ -21,7 +21,7 @@ class Query:
     heatmap: bool = False
 
 
-def of(metric: Metric, window: str = "", **labels: str) -> str:
+def of(metric: Metric, window: str = "", **labels: str | tuple[str, ...]) -> str:
     """Return a selector of the chosen watches and targets."""
     return select(metric, _CHOSEN if "watch" in metric.labels else (), window, **labels)
 
@@ -42,7 +42,7 @@ def moved() -> str:
     return f"{worst(c.EXAMPLES_MOVED)} / {worst(c.EXAMPLES_COMPARED)}"
 
 
-def rate(metric: Metric, by: str = "watch, target", **labels: str) -> str:
+def rate(metric: Metric, by: str = "watch, target", **labels: str | tuple[str, ...]) -> str:
     """Return the increase a second, by labels. Replays come minutes apart, so the window is never short."""
     return f"sum by ({by}) (rate({of(metric, '$__rate_interval', **labels)}))"
 

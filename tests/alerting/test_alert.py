@@ -219,3 +219,25 @@ def test_a_drift_says_which_columns_moved_how_they_lay_and_what_rows_those_are()
     other = advance(None, judgement(live=live, verdicts=(verdict(state=State.ALERTING),)), AROUND, 1)
     assert other is not None
     assert "live requests" not in other.text
+
+
+def test_people_are_called_by_the_monitors_that_give_the_severity() -> None:
+    ticket = alerting("moved", severity=Severity.TICKET)
+    both = advance(None, damaged(alerting("worse"), alerting("slow"), ticket), AROUND, 1)
+    assert both is not None
+    assert both.callers == ("worse", "slow")
+
+
+def test_a_page_of_changed_calls_as_worse_so_that_it_pages_once() -> None:
+    first = advance(None, damaged(alerting("changed")), AROUND, 1)
+    assert first is not None
+    assert first.callers == ("worse",)
+    then = advance(first, damaged(alerting("changed"), alerting("worse")), AROUND, 1)
+    assert then is not None
+    assert then.callers == ("worse",)
+
+
+def test_a_ticket_of_changed_calls_by_its_own_name() -> None:
+    alert = advance(None, damaged(alerting("changed", severity=Severity.TICKET)), AROUND, 1)
+    assert alert is not None
+    assert alert.callers == ("changed",)

@@ -163,7 +163,8 @@ def test_all_of_it_is_brought_there_and_the_second_time_nothing(server: Grafana)
     assert code == 0, told
     assert set(server.folders) == {"goldwatch"}
     assert set(server.dashboards) == {path.stem for path in (ROOT / "dashboards/json").glob("*.json")}
-    assert set(server.groups) == {"goldwatch-verdicts", "goldwatch-agent", "goldwatch-latency"}
+    groups = {f"digits-goldwatch-{name}" for name in ("verdicts", "agent", "latency")}
+    assert set(server.groups) == groups, "named after the config"
     rules = [rule for group in server.groups.values() for rule in group["rules"]]
     assert all(rule["labels"]["team"] == "digits" and rule["folderUID"] == "goldwatch" for rule in rules)
     assert "create dashboard goldwatch / Fleet" in told
@@ -172,6 +173,29 @@ def test_all_of_it_is_brought_there_and_the_second_time_nothing(server: Grafana)
     code, told = push(server, "--yes", "--label", "team=digits")
     assert (code, told) == (0, "0 changes: all is there\n")
     assert server.writes == writes
+
+
+def test_rules_of_another_config_are_not_replaced_unasked(server: Grafana, tmp_path: Path) -> None:
+    other = tmp_path / "fraud.yaml"
+    text = (ROOT / "examples/digits.yaml").read_text().replace("../agent", f"{ROOT}/agent")
+    named = "watches:\n  fraud:\n    target: digits\n    golden: digits\n"
+    other.write_text(text.replace("watches:\n  digits:\n", named))
+    assert push(server, "--yes", "--name", "ours")[0] == 0
+    writes = list(server.writes)
+    again = ["dashboards", "push", str(other), "--url", server.url, "--yes", "--name", "ours"]
+    refused = CliRunner().invoke(app, again, env={"GRAFANA_TOKEN": TOKEN})
+    assert refused.exit_code == 2, refused.output
+    assert (
+        'the rules "ours-goldwatch-verdicts" at this Grafana watch digits, not fraud: they belong to another config; '
+        "give these another --name, or write --replace"
+    ) in refused.output
+    assert server.writes == writes
+    assert CliRunner().invoke(app, [*again, "--replace"], env={"GRAFANA_TOKEN": TOKEN}).exit_code == 0
+    assert push(server, "--yes")[0] == 0, "another name is another set of rules"
+    assert {name.removesuffix("-goldwatch-agent") for name in server.groups if name.endswith("agent")} == {
+        "ours",
+        "digits",
+    }
 
 
 def test_a_dry_run_and_a_no_change_nothing(server: Grafana) -> None:
@@ -185,7 +209,7 @@ def test_a_dry_run_and_a_no_change_nothing(server: Grafana) -> None:
 def test_what_somebody_changed_is_shown_and_mended(server: Grafana) -> None:
     push(server, "--yes")
     server.dashboards["goldwatch-fleet"]["panels"][0]["title"] = "Mine"
-    server.groups["goldwatch-verdicts"]["rules"][0]["for"] = "1h"
+    server.groups["digits-goldwatch-verdicts"]["rules"][0]["for"] = "1h"
     code, told = push(server, "--yes")
     assert code == 0
     assert '-   "title": "Mine"' in told

@@ -65,7 +65,7 @@ def test_a_shard_steps_back_from_a_busy_target(tmp_path: Path) -> None:
         workers.close()
     assert judgement.validity is Validity.INVALID
     assert judgement.reasons == (f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2",)
-    assert judgement.outcomes == {"not_sent": 600}
+    assert judgement.outcomes == {"withheld": 600}
 
 
 def test_shards_are_judged_as_the_whole_is() -> None:

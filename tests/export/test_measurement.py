@@ -27,7 +27,7 @@ def values(found: Iterable[Measurement], metric: Metric) -> dict[tuple[str, ...]
 
 def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> None:
     found = list(m.of_judgement(judgement(), 0.05))
-    events = {c.BUILD_INFO, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED}
+    events = {c.BUILD_INFO, c.CLOCK, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED}
     events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED, c.ALERT_NUMBER, c.PUSHES_FAILED, c.RECORDS_LOST}
     events |= {c.WATCH_INTERVAL, c.OBJECTIVE, c.OBJECTIVE_LATENCY, c.REPLAY_NEXT}
     events |= {c.OBJECTIVE_ENERGY, c.OBJECTIVE_COST}
@@ -156,13 +156,16 @@ def test_a_new_watch_starts_at_zero() -> None:
 
 def test_events() -> None:
     assert values(m.of_skip("w", "t", "still_running"), c.REPLAYS_SKIPPED) == {("still_running",): 1}
-    assert values(m.of_alert("w", "t", "page"), c.ALERT_ACTIVE) == {("page",): 1.0, ("ticket",): 0.0}
-    assert values(m.of_alert("w", "t", "page"), c.ALERT_SILENCED) == {("page",): 0.0, ("ticket",): 0.0}
-    assert values(m.of_alert("w", "t", "page", silenced=True), c.ALERT_ACTIVE) == {("page",): 0.0, ("ticket",): 0.0}
-    assert values(m.of_alert("w", "t", "page", silenced=True), c.ALERT_SILENCED) == {("page",): 1.0, ("ticket",): 0.0}
-    assert values(m.of_alert("w", "t", None), c.ALERT_ACTIVE) == {("page",): 0.0, ("ticket",): 0.0}
-    assert values(m.of_alert("w", "t", "page", number=42), c.ALERT_NUMBER) == {(): 42}
-    assert values(m.of_alert("w", "t", None, number=42), c.ALERT_NUMBER) == {(): 0}
+    paging = list(m.of_alert("w", "t", "page", ("worse", "slow"), number=42))
+    assert values(paging, c.ALERT_ACTIVE) == {("page", "worse"): 1.0, ("page", "slow"): 1.0, ("ticket", ""): 0.0}
+    assert values(paging, c.ALERT_SILENCED) == {("page",): 0.0, ("ticket",): 0.0}
+    assert values(paging, c.ALERT_NUMBER) == {(): 42}
+    silenced = list(m.of_alert("w", "t", "page", ("worse",), silenced=True))
+    assert values(silenced, c.ALERT_ACTIVE) == {("page", ""): 0.0, ("ticket", ""): 0.0}
+    assert values(silenced, c.ALERT_SILENCED) == {("page",): 1.0, ("ticket",): 0.0}
+    none = list(m.of_alert("w", "t", None, (), number=42))
+    assert values(none, c.ALERT_ACTIVE) == {("page", ""): 0.0, ("ticket", ""): 0.0}
+    assert values(none, c.ALERT_NUMBER) == {(): 0}
     assert values(m.of_pusher(["metrics"]), c.PUSHES_FAILED) == {("metrics",): 0}
     assert values(m.of_pusher(["metrics"]), c.RECORDS_LOST) == {}, "what is counted up is pushed again"
     assert values(m.of_pusher(["logs", "traces"]), c.RECORDS_LOST) == {("logs",): 0, ("traces",): 0}
@@ -177,7 +180,7 @@ def test_label_values_that_nothing_bounds_are_refused() -> None:
     with pytest.raises(ValueError, match="the cat did it"):
         list(m.of_skip("w", "t", "the cat did it"))
     with pytest.raises(ValueError, match="sms"):
-        list(m.of_alert("w", "t", "sms"))
+        list(m.of_alert("w", "t", "sms", ()))
 
 
 @pytest.mark.parametrize(

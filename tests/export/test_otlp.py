@@ -57,7 +57,7 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: R
         exporter.publish(found)
     exporter.publish(m.of_judgement(judgement()))
     exporter.publish(m.of_judgement(judgement()))
-    exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
+    exporter.publish(m.of_alert("fraud", "fraud-eu", "page", ("worse",)))
     received.next()
 
     assert received.headers["metrics"]["x-token"] == "s3cret"
@@ -87,7 +87,7 @@ def test_a_limit_that_is_none_is_left_out_without_a_word(
     exporter = OtlpExporter(Collector(received.url, protocol), Pushing(3600))
     where = {"watch": "fraud", "target": "fraud-eu"}
     exporter.publish([m.Measurement(OBJECTIVE_LATENCY, where, math.inf)])
-    exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
+    exporter.publish(m.of_alert("fraud", "fraud-eu", "page", ("worse",)))
     exporter.close()
     assert "goldwatch.alert.active" in received.metrics
     assert "goldwatch.objective.latency" not in received.metrics

@@ -42,11 +42,11 @@ def named(found: Series, name: str) -> list[dict[str, str]]:
 
 @pytest.fixture
 def exporter(judgement: Make) -> PrometheusExporter:
-    made = PrometheusExporter()
+    made = PrometheusExporter(lambda: 1000.0)
     for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics", "logs"]), of_watch()):
         made.publish(found)
     made.publish(m.of_judgement(judgement(), 0.05))
-    made.publish(m.of_alert("fraud", "fraud-eu", "page"))
+    made.publish(m.of_alert("fraud", "fraud-eu", "page", ("worse",)))
     return made
 
 
@@ -58,7 +58,7 @@ def test_text_and_openmetrics_say_the_same(exporter: PrometheusExporter) -> None
 
 
 def test_a_slow_request_leads_to_its_trace_in_openmetrics_only(judgement: Make) -> None:
-    exporter = PrometheusExporter()
+    exporter = PrometheusExporter(lambda: 1000.0)
     slow = m.Exemplar(0.05, "ab" * 16, "cd" * 8, 1.79e9)
     exporter.publish(m.of_judgement(judgement(), None, (slow, m.Exemplar(99.0, "ef" * 16, "01" * 8, 1.79e9))))
     exporter.publish(m.of_judgement(judgement(), None, (m.Exemplar(0.04, "12" * 16, "cd" * 8, 1.8e9),)))
@@ -105,7 +105,7 @@ def test_the_histogram_is_cumulative_with_its_bounds_inclusive(exporter: Prometh
 
 @given(batches=st.lists(st.lists(st.floats(0, 100)), min_size=1, max_size=4))
 def test_a_histogram_counts_each_value_once(batches: list[list[float]]) -> None:
-    exporter = PrometheusExporter()
+    exporter = PrometheusExporter(lambda: 1000.0)
     for batch in batches:
         exporter.publish([m.Measurement(REQUEST_LATENCY, {"watch": "w", "target": "t"}, batch)])
     everything = [value for batch in batches for value in batch]
@@ -157,12 +157,12 @@ def test_retiring_ends_one_target_and_no_other(exporter: PrometheusExporter, jud
     exporter.retire("fraud", "fraud-us")
     exporter.publish(of_watch())
     exporter.publish(m.of_judgement(judgement(), 0.05))
-    exporter.publish(m.of_alert("fraud", "fraud-eu", "page"))
+    exporter.publish(m.of_alert("fraud", "fraud-eu", "page", ("worse",)))
     assert series(exporter) == before  # the counters start again from zero
 
 
 def test_a_scrape_sees_a_publication_whole(judgement: Make) -> None:
-    exporter = PrometheusExporter()
+    exporter = PrometheusExporter(lambda: 1000.0)
     stop = threading.Event()
 
     def publish() -> None:
@@ -189,7 +189,7 @@ def test_a_scrape_sees_a_publication_whole(judgement: Make) -> None:
 
 
 def test_a_hostile_version_cannot_break_a_scrape(judgement: Make) -> None:
-    exporter = PrometheusExporter()
+    exporter = PrometheusExporter(lambda: 1000.0)
     exporter.publish(m.of_judgement(judgement(description=Description("m", 'v"}\n{1} \\ \ud800'))))
     (labels,) = named(series(exporter, OPENMETRICS), "goldwatch_target_info")
     assert labels["version"] == 'v"}\n{1} \\ ?'
@@ -207,7 +207,7 @@ def test_promtool_has_no_complaint(exporter: PrometheusExporter, tool: Callable[
 
 def test_the_agent_exports_without_numpy_or_the_otlp_packages() -> None:
     script = (
-        "import sys; import goldwatch.export.prometheus as p; p.PrometheusExporter().render('');"
+        "import sys; import goldwatch.export.prometheus as p; p.PrometheusExporter(lambda: 1000.0).render('');"
         "print([n for n in ('numpy', 'scipy', 'opentelemetry', 'grpc', 'requests') if n in sys.modules])"
     )
     env = {"PYTHONPATH": ":".join(sys.path)}

@@ -191,6 +191,7 @@ def test_a_replay_cut_short_teaches_nobody(judged: Scene) -> None:
     _, before = judged()
     outcome = np.where(np.arange(N) < 5, Outcome.REJECTED, Outcome.NOT_SENT)
     judgement, after = judged(outcome=outcome, states=before, ended="goldwatch was stopped")
+    assert judgement.outcomes == {"rejected": 5, "withheld": N - 5}
     assert (judgement.validity, judgement.reasons) == (Validity.INVALID, ("goldwatch was stopped",))
     assert after == before
     assert {v.state for v in judgement.verdicts} == {State.UNKNOWN}

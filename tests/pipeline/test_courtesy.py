@@ -251,7 +251,7 @@ def test_an_open_load_ends_when_the_target_becomes_busy(tmp_path: Path, workers:
     judgement = run(assignment, workers, {}).judgement
     assert judgement.validity is Validity.INVALID
     assert judgement.reasons == (f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.9, above 0.2",)
-    assert judgement.outcomes["not_sent"] > 0
+    assert judgement.outcomes["withheld"] > 0
     assert all(v.state is State.UNKNOWN for v in judgement.verdicts)
 
 

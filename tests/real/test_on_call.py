@@ -69,13 +69,12 @@ def test_a_damaged_model_calls_somebody_once_and_its_repair_is_told(tmp_path: Pa
 def fired(path: str, told: dict[str, Any]) -> None:
     assert (path, told["status"]) == ("/on-call", "firing")
     (alert,) = told["alerts"]
-    wanted = {"alertname": "GoldwatchPage", "severity": "page", "model": "digits", "team": "digits", "watch": "digits"}
-    assert wanted.items() <= alert["labels"].items()
-    assert alert["annotations"]["runbook_url"] == "https://wiki.example/runbooks/page.md"
-    explanation = alert["annotations"]["explanation"]
+    labels = {"alertname": "GoldwatchPage", "severity": "page", "model": "digits", "team": "digits", "watch": "digits"}
+    assert (labels | {"monitor": "worse"}).items() <= alert["labels"].items()
+    assert "instance" not in alert["labels"], "a page keeps its identity when the pod is replaced"
+    assert alert["annotations"]["runbook_url"] == "https://wiki.example/runbooks/worse.md"
+    explanation = alert["annotations"]["description"]
     assert re.search(r"\nAlerting: (changed, )?worse\. ", explanation)
-    assert re.fullmatch(
-        r"digits needs somebody now \(watch digits\): (changed, )?worse", alert["annotations"]["summary"]
-    )
+    assert alert["annotations"]["summary"] == "digits needs somebody now (watch digits): worse"
     assert "golden examples are wrong that were right. Accuracy 0.785. Reference" in explanation
     assert re.search(r"Alert \d+: http://127\.0\.0\.1:\d+/alerts/\d+$", explanation)

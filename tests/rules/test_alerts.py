@@ -18,8 +18,9 @@ from goldwatch.rules.rule import Alert
 from tests.programs import program
 
 W = 'watch="fraud", target="eu"'
-ON = f'{W}, job="goldwatch", instance="a:9870"'
-HERE = {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x6000"}
+AGENT = 'namespace="ml", job="goldwatch", instance="a:9870"'
+ON = f"{W}, {AGENT}"
+HERE = {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x12000"}
 
 NAMES = {rule.name for group in groups(Scope()) for rule in group.rules if isinstance(rule, Alert)}
 
@@ -70,18 +71,48 @@ def skipped(reason: str) -> dict[str, str]:
     return {f'goldwatch_replays_skipped_total{{{ON}, reason="{reason}"}}': "0x5 1x60"}
 
 
+def clock(values: str) -> dict[str, str]:
+    return {f"goldwatch_clock_timestamp_seconds{{{AGENT}}}": values}
+
+
 def pushes(values: str) -> dict[str, str]:
-    return {'goldwatch_pushes_failed_total{instance="a:9870", signal="metrics"}': values}
+    return {f'goldwatch_pushes_failed_total{{{AGENT}, signal="metrics"}}': values}
 
 
-def up(values: str) -> dict[str, str]:
-    return {'up{job="goldwatch", instance="a:9870"}': values}
+def up(values: str, agent: str = AGENT) -> dict[str, str]:
+    return {f"up{{{agent}}}": values}
 
+
+def at(agent: str, series: Mapping[str, str]) -> dict[str, str]:
+    """Return the same series of another agent, such as b in another namespace."""
+    return {name.replace(AGENT, agent): values for name, values in series.items()}
+
+
+B = 'namespace="ml", job="goldwatch", instance="b:9870"'
+ELSEWHERE = 'namespace="other", job="goldwatch", instance="b:9870"'
+
+
+def silenced() -> dict[str, str]:
+    return {f'goldwatch_alert_silenced{{{ON}, severity="ticket"}}': "1x600"}
+
+
+HERE_ONCE = {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x10 stale"}
+OTHER = {f'goldwatch_watch_interval_seconds{{watch="other", target="eu", {AGENT}}}': "300x12000"}
+CLOSED = HERE | {
+    f'goldwatch_alert_active{{{ON}, severity="page", monitor="worse"}}': "1x10 stale",
+    f'goldwatch_alert_active{{{ON}, severity="page"}}': "_x11 0x10 stale",
+    f'goldwatch_alert_active{{{ON}, severity="ticket"}}': "0x21 stale",
+}
 
 FAST, SLOW = "GoldwatchLatencyBurnFast", "GoldwatchLatencyBurnSlow"
 CASES = [
     Case("GoldwatchPage", True, active("page", "0x10 1x60"), 11),
-    Case("GoldwatchPage", True, active("page", "0x10 1x40 _x100"), 58),  # the agent is restarted
+    Case("GoldwatchPage", True, HERE | active("page", "0x10 1x40 _x100"), 58),  # the agent is restarted
+    Case("GoldwatchPage", True, HERE | active("page", "1x10 stale"), 600),  # it died, and no other agent knows better
+    Case("GoldwatchPage", False, HERE | active("page", "1x10 stale") | at(B, active("page", "_x20 0x600"))),  # b does
+    Case("GoldwatchPage", True, HERE | active("page", "1x10 stale") | at(ELSEWHERE, active("page", "0x600"))),
+    Case("GoldwatchPage", False, HERE | active("page", "1x10 0x10 stale"), 60),  # closed, and then it died
+    Case("GoldwatchPage", False, CLOSED, 60),  # the same, and its monitor's series ended with the alert
     Case("GoldwatchPage", False, active("page", "0x10 1x40 0x20")),
     Case("GoldwatchPage", False, active("ticket", "1x60")),
     Case("GoldwatchTicket", True, active("ticket", "0x10 1x60"), 17),
@@ -90,20 +121,32 @@ CASES = [
     Case("GoldwatchAgentGone", True, HERE | up("1x10 0x100"), 16),
     Case("GoldwatchAgentGone", False, HERE | up("1x10 0x100"), 13),
     Case("GoldwatchAgentGone", False, {'up{job="another", instance="b:80"}': "0x100"}),
+    Case("GoldwatchAgentGone", True, HERE | up("1x100") | up("0x100", B)),  # never answered, in a job of agents
+    Case("GoldwatchAgentGone", False, HERE | up("1x100") | up("0x100", B) | up("1x100", B.replace("b:", "c:"))),
     Case("GoldwatchWatchMissing", True, {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x10 _x100"}, 40),
     Case("GoldwatchWatchMissing", False, HERE),
+    Case("GoldwatchWatchMissing", True, HERE_ONCE | up("1x10 stale") | at(B, OTHER) | up("1x100", B)),  # pod deleted
+    Case("GoldwatchWatchMissing", False, HERE_ONCE | up("1x10 stale") | at(B, HERE) | up("1x100", B)),  # pod replaced
+    Case("GoldwatchWatchMissing", False, HERE_ONCE | up("1x100") | OTHER),  # dropped from the config
     Case("GoldwatchNotReplaying", True, due("300x100"), 20),  # due at minute 5, and now more than 10 minutes late
     Case("GoldwatchNotReplaying", False, due("300x100"), 14),
     Case("GoldwatchNotReplaying", False, due("300x100") | said("alerting"), 20),
     Case("GoldwatchNotReplaying", False, due("300+60x100")),
+    Case("GoldwatchNotReplaying", True, due("300x100") | at(B, due("300+60x100")), 20),  # a sidecar beside a sound one
+    Case("GoldwatchNotReplaying", True, due("300x100") | at(ELSEWHERE, said("alerting")), 20),
+    Case("GoldwatchNotReplaying", True, due("300x100") | at(ELSEWHERE, silenced()), 20),
+    Case("GoldwatchNotReplaying", False, due("300x100") | silenced(), 20),
+    Case("GoldwatchNotReplaying", False, due("-600+60x100") | clock("-900+60x100")),  # its clock is 15 minutes slow
+    Case("GoldwatchNotReplaying", True, due("900x100") | clock("600+60x100"), 20),  # ... and here fast, and stuck
     Case("GoldwatchInvalidReplays", True, replays(invalid=0.2, valid=0.05), 400),
     Case("GoldwatchInvalidReplays", False, replays(invalid=0.05, valid=0.2), 400),
+    Case("GoldwatchInvalidReplays", True, replays(invalid=0.2) | at(B, replays(valid=1)), 400),
     Case("GoldwatchInvalidReplays", False, replays(invalid=0.2, valid=0.05) | said("alerting"), 400),
-    Case("GoldwatchConfigRejected", True, {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x60"}, 20),
+    Case("GoldwatchConfigRejected", True, HERE | {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x60"}, 20),
     Case("GoldwatchConfigRejected", False, {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x3 1x60"}, 20),
     Case("GoldwatchInternalErrors", True, skipped("internal_error"), 10),
     Case("GoldwatchInternalErrors", False, skipped("still_running"), 10),
-    Case("GoldwatchPushesFail", True, pushes("0+1x100"), 50),
+    Case("GoldwatchPushesFail", True, HERE | pushes("0+1x100"), 50),
     Case("GoldwatchPushesFail", False, pushes("0x10 1x100"), 50),
     Case(FAST, True, late(0.2, 120), 90),
     Case(FAST, False, late(0.05, 120), 90),
@@ -115,17 +158,34 @@ CASES = [
 ]  # fmt: skip
 
 
+LONG = [
+    Case("GoldwatchAgentGone", True, HERE_ONCE | up("1x10 0x4000"), 3000),  # for two days
+    Case("GoldwatchWatchMissing", True, HERE_ONCE | up("1x10 stale") | at(B, OTHER), 9000),  # for six days
+    Case("GoldwatchWatchMissing", False, HERE_ONCE | up("1x10 stale") | at(B, OTHER), 11000),  # forgotten after a week
+]
+"""Cases of days: their rules are evaluated every half an hour."""
+
+
 def test_each_alert_is_seen_to_fire_and_not_to() -> None:
     assert {case.alert for case in CASES if case.fires} == {case.alert for case in CASES if not case.fires} == NAMES
 
 
 @pytest.mark.slow
-def test_the_alerts_fire_when_they_should(tmp_path: Path, promtool: str) -> None:
-    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), [played(case) for case in CASES])
+@pytest.mark.parametrize("scope", [Scope(), Scope((("fraud", "eu"),))], ids=["any config", "one config"])
+def test_the_alerts_fire_when_they_should(scope: Scope, tmp_path: Path, promtool: str) -> None:
+    cases = [case for case in CASES if not (scope.pairs and B in str(case.series) and "up{" in str(case.series))]
+    run(tmp_path, promtool, FORMATS["prometheus"](scope, Options()), [played(case) for case in cases])
+
+
+@pytest.mark.slow
+def test_an_agent_that_left_is_remembered_for_a_week(tmp_path: Path, promtool: str) -> None:
+    rules = FORMATS["prometheus"](Scope(), Options())
+    run(tmp_path, promtool, rules, [played(case) for case in LONG], evaluation_interval="30m")
 
 
 def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
-    series = active("page", "1x10") | {
+    series = {
+        f'goldwatch_alert_active{{{ON}, severity="page", monitor="worse"}}': "1x10",
         f'goldwatch_examples_flipped{{{ON}, effect="harmful"}}': "41234x10",
         f'goldwatch_score_ratio{{{ON}, score="accuracy"}}': "0.903x10",
         f'goldwatch_score_reference_ratio{{{ON}, score="accuracy"}}': "0.922x10",
@@ -138,15 +198,15 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
     }
     labels = {"severity": "page", "model": "eu", "team": "fraud", "watch": "fraud", "target": "eu"}
     expected = {
-        "exp_labels": labels | {"job": "goldwatch", "instance": "a:9870"},
+        "exp_labels": labels | {"namespace": "ml", "job": "goldwatch", "monitor": "worse"},
         "exp_annotations": {
-            "summary": "eu needs somebody now (watch fraud): changed, worse",
-            "explanation": (
-                "A monitor of goldwatch alerts. Which one, since when, on which examples and what else changed then: "
-                "http://a:9870/\nAlerting: changed, worse. 41234 golden examples are wrong that were right. Accuracy "
-                "0.903. Reference 0.922. Evidence 1.5 times what is needed. Alert 123456: http://a:9870/alerts/123456"
+            "summary": "eu needs somebody now (watch fraud): worse",
+            "description": (
+                "A monitor of goldwatch alerts. The alert's page shows which examples, since when, and what else "
+                "changed.\nAlerting: changed, worse. 41234 golden examples are wrong that were right. Accuracy 0.903. "
+                "Reference 0.922. Evidence 1.5 times the threshold. Alert 123456: http://a:9870/alerts/123456"
             ),
-            "runbook_url": "https://wiki/runbooks/page.md",
+            "runbook_url": "https://wiki/runbooks/worse.md",
         },
     }
     told = {"eval_time": "5m", "alertname": "GoldwatchPage", "exp_alerts": [expected]}
@@ -162,33 +222,50 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("severity", ["page", "ticket"])
-def test_an_alert_of_each_kind_of_monitor_is_handed_on_by_its_name(
-    severity: str, tmp_path: Path, promtool: str
-) -> None:
-    """It fires with the alert of the agent and not without: a monitor may alert that is silenced."""
+def test_each_monitor_can_be_routed_and_has_its_runbook(severity: str, tmp_path: Path, promtool: str) -> None:
     name = f"Goldwatch{severity.title()}"
-    what = {"page": "needs somebody now", "ticket": "needs a look in working hours"}[severity]
-    said = (
-        "A monitor of goldwatch alerts. Which one, since when, on which examples and what else changed then: "
-        "http://a:9870/\n"
-    )
+    need = {"page": "needs somebody now", "ticket": "needs a look in working hours"}[severity]
     tests = []
     for kind in KINDS:
-        for fires in (True, False):
-            series = active(severity, f"{fires:d}x30")
-            series[f'goldwatch_verdict{{{ON}, monitor="{kind.name}", state="alerting"}}'] = "1x30"
-            labels = {"severity": severity, "model": "eu", "watch": "fraud", "target": "eu"}
-            expected = {
-                "exp_labels": labels | {"job": "goldwatch", "instance": "a:9870"},
-                "exp_annotations": {
-                    "summary": f"eu {what} (watch fraud): {kind.name}",
-                    "explanation": f"{said}Alerting: {kind.name}. ",
-                    "runbook": f"{severity}.md",
-                },
-            }
-            told = {"eval_time": "20m", "alertname": name, "exp_alerts": [expected] if fires else []}
-            tests.append({"interval": "1m", "input_series": written(series), "alert_rule_test": [told]})
+        series = {
+            f'goldwatch_alert_active{{{ON}, severity="{severity}", monitor="{kind.name}"}}': "1x30",
+            f"goldwatch_alert_number{{{ON}}}": "7x30",
+        }
+        labels = {"severity": severity, "model": "eu", "watch": "fraud", "target": "eu", "monitor": kind.name}
+        expected = {
+            "exp_labels": labels | {"namespace": "ml", "job": "goldwatch"},
+            "exp_annotations": {
+                "summary": f"eu {need} (watch fraud): {kind.name}",
+                "description": (
+                    "A monitor of goldwatch alerts. The alert's page shows which examples, since when, and what else "
+                    "changed.\nAlert 7: http://a:9870/alerts/7"
+                ),
+                "runbook_url": f"http://a:9870/runbooks/{kind.name}",
+            },
+        }
+        due = {"eval_time": "20m", "alertname": name, "exp_alerts": [expected]}
+        tests.append({"interval": "1m", "input_series": written(series), "alert_rule_test": [due]})
     run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), tests)
+
+
+@pytest.mark.parametrize(
+    ("unsent", "share"), [("not_sent", 0.5), ("withheld", 60 / 3660)], ids=["a dead server", "goldwatch held back"]
+)
+def test_requests_that_a_dead_server_was_not_sent_have_failed(
+    unsent: str, share: float, tmp_path: Path, promtool: str
+) -> None:
+    series = {
+        f'goldwatch_requests_total{{{ON}, outcome="ok"}}': "0+600x6 3600x6",
+        f'goldwatch_requests_total{{{ON}, outcome="unreachable"}}': "0x6 10+10x6",
+        f'goldwatch_requests_total{{{ON}, outcome="{unsent}"}}': "0x6 590+590x6",
+    }
+    asked = {
+        "expr": f"abs(watch_target:goldwatch_requests_failed:ratio_rate1h - {share}) < bool 0.001",
+        "eval_time": "60m",
+        "exp_samples": [{"labels": f'{{{W}, namespace="ml", job="goldwatch"}}', "value": 1}],
+    }
+    test = {"interval": "5m", "input_series": written(series), "promql_expr_test": [asked]}
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), [test])
 
 
 @pytest.mark.slow
@@ -220,9 +297,10 @@ def written(series: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{"series": name, "values": values} for name, values in series.items()]
 
 
-def run(folder: Path, promtool: str, rules: str, tests: list[dict[str, Any]]) -> None:
+def run(folder: Path, promtool: str, rules: str, tests: list[dict[str, Any]], evaluation_interval: str = "1m") -> None:
     (folder / "rules.yaml").write_text(rules)
-    (folder / "tests.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": tests}))
+    about = {"rule_files": ["rules.yaml"], "evaluation_interval": evaluation_interval}
+    (folder / "tests.yaml").write_text(yaml.safe_dump({**about, "tests": tests}))
     command = [promtool, "test", "rules", "tests.yaml"]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert found.returncode == 0, found.stdout + found.stderr

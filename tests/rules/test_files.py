@@ -111,7 +111,7 @@ def test_grafana_gets_the_same_alerts() -> None:
         assert "| query" not in told, "Grafana's templates cannot ask for other series"
         assert "$value" not in told, "the value is always 1"
     assert [group.name for group in groups(SCOPES[2], recorded=False)] == [
-        group["name"].removeprefix("fraud ") for group in file["groups"]
+        group["name"].removeprefix("fraud-") for group in file["groups"]
     ]
 
 
@@ -138,7 +138,7 @@ def test_the_command_writes_the_rules_of_a_config(style: str) -> None:
     found = CliRunner().invoke(app, arguments)
     assert found.exit_code == 0, found.output
     (pair,) = {(watch, target) for watch in ("digits",) for target in ("digits",)}
-    assert found.output == FORMATS[style](Scope((pair,)), Options("goldwatch", "https://wiki/r", {"team": "fraud"}))
+    assert found.output == FORMATS[style](Scope((pair,)), Options("digits", "https://wiki/r", {"team": "fraud"}))
 
 
 def test_a_label_that_is_none_is_refused() -> None:
@@ -147,11 +147,25 @@ def test_a_label_that_is_none_is_refused() -> None:
     assert '--label "team" is not NAME=VALUE, such as team=fraud' in found.output
 
 
-@pytest.mark.parametrize("name", ["severity", "model", "watch", "target", "alertname"])
+@pytest.mark.parametrize("name", ["severity", "model", "watch", "target", "alertname", "monitor"])
 def test_a_label_that_alerts_are_routed_by_is_not_replaced(name: str) -> None:
     found = CliRunner().invoke(app, ["rules", str(ROOT / "examples/digits.yaml"), "--label", f"{name}=page"])
     assert found.exit_code == 2
-    assert f'--label "{name}=page": the alerts say {name} themselves; take another name' in found.output
+    assert f'--label "{name}=page": the alerts set {name} themselves; choose another name' in found.output
+
+
+def test_severities_are_renamed_for_the_receiver() -> None:
+    arguments = ["rules", str(ROOT / "examples/digits.yaml"), "--severity", "page=critical"]
+    found = CliRunner().invoke(app, arguments)
+    rules = [rule for group in yaml.safe_load(found.output)["groups"] for rule in group["rules"] if "alert" in rule]
+    assert {rule["alert"]: rule["labels"]["severity"] for rule in rules}["GoldwatchPage"] == "critical"
+    assert {rule["labels"]["severity"] for rule in rules} == {"critical", "ticket"}
+
+
+def test_a_severity_that_is_none_of_ours_is_refused() -> None:
+    found = CliRunner().invoke(app, ["rules", str(ROOT / "examples/digits.yaml"), "--severity", "info=low"])
+    assert found.exit_code == 2
+    assert '--severity "info=low": the severities are page and ticket; write page=critical' in found.output
 
 
 def test_the_generator_writes_what_is_committed(tmp_path: Path) -> None:

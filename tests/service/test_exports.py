@@ -27,7 +27,6 @@ PROMISED = {
     "goldwatch.objective",
     "goldwatch.watch.interval",
     "goldwatch.replay.next_timestamp",
-    "goldwatch.alert.active",
 }
 
 

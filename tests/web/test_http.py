@@ -17,6 +17,7 @@ from goldwatch.alerting.explanation import Surroundings
 from goldwatch.config import load
 from goldwatch.judgement import State
 from goldwatch.ledger.ledger import Ledger
+from goldwatch.monitor.kinds import KINDS, Kind
 from goldwatch.pipeline.in_force import GoldenFacts, InForce, assignments
 from goldwatch.web.http import Endpoints, everywhere
 from goldwatch.web.status import Status
@@ -96,6 +97,18 @@ def test_metrics_are_rendered_as_the_scraper_wants_them() -> None:
 def test_it_is_alive_even_when_it_is_not_ready() -> None:
     status, _, body = ask("/healthz", not_ready_because=lambda: "no config is in force yet")
     assert (status, body) == (200, "ok\n")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, Kind("page"), Kind("ticket")], ids=lambda kind: kind.name)
+def test_the_runbook_of_every_monitor_is_served(kind: Kind) -> None:
+    status, content_type, body = ask(f"/runbooks/{kind.name}")
+    assert (status, content_type) == (200, "text/plain; charset=utf-8")
+    assert "**Look here first.**" in body
+
+
+@pytest.mark.parametrize("name", ["../README", "%2e%2e%2fREADME", "nothing", "a" * 41])
+def test_nothing_else_is_served_as_a_runbook(name: str) -> None:
+    assert ask(f"/runbooks/{name}")[0] == 404
 
 
 def test_it_is_ready() -> None:

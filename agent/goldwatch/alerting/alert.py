@@ -44,6 +44,19 @@ class Alert:
         return min(self.monitors, key=kinds.rank)
 
     @property
+    def callers(self) -> tuple[str, ...]:
+        """The monitors that give the alert its severity; people silence and route it by them.
+
+        A page of *changed* counts as *worse*: both mean that accuracy fell, and they join within a replay or two. One
+        name keeps that from paging twice.
+        """
+        verdicts = self.explanation.verdicts if self.explanation is not None else ()
+        names = [v.monitor for v in verdicts if v.severity is self.severity] or [self.name]
+        if self.severity is Severity.PAGE:
+            names = [kinds.WORSE.name if name == kinds.CHANGED.name else name for name in names]
+        return tuple(dict.fromkeys(names))
+
+    @property
     def calls(self) -> bool:
         """Whether somebody is to be called: it is open and not silenced."""
         return self.closed_at is None and not self.silenced_why

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from enum import StrEnum
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 Labels = Annotated[list[str], typer.Option("--label", help="Added to each alert, such as team=fraud; may be repeated.")]
 Runbooks = Annotated[str, typer.Option(help="Address of the folder of runbooks; by default alerts.runbooks.")]
 Datasource = Annotated[str, typer.Option(help="The uid of the Prometheus that Grafana asks.")]
+Name = Annotated[str, typer.Option(help="Tells these rules from those of other configs; by default the config's name.")]
+Severities = Annotated[
+    list[str], typer.Option("--severity", help="Renames a severity, such as page=critical; may be repeated.")
+]
 
 
-_OUR_LABELS = frozenset({"alertname", "severity", "model", "watch", "target"})
-"""What alerts are routed by: with one value for all of them, pages would go where tickets go."""
+_OUR_LABELS = frozenset({"alertname", "severity", "model", "watch", "target", "monitor"})
+"""Alerts are routed by these: with one value for all of them, pages would go where tickets go."""
 
 
 class RulesFormat(StrEnum):
@@ -38,8 +43,9 @@ class RulesFormat(StrEnum):
 def rules(
     config: ConfigFile,
     style: Annotated[RulesFormat, typer.Option("--format", help="What to print.")] = RulesFormat.PROMETHEUS,
-    name: Annotated[str, typer.Option(help="Tells these rules from those of other configs.")] = "goldwatch",
+    name: Name = "",
     label: Labels = [],  # noqa: B006 - typer copies it
+    severity: Severities = [],  # noqa: B006 - typer copies it
     runbooks: Runbooks = "",
     datasource: Datasource = "prometheus",
 ) -> None:
@@ -51,18 +57,40 @@ def rules(
         found = load(config)
     except ConfigError as error:
         fail(str(error))
-    options = Options(name, runbooks or found.alerts.runbooks, _labels(label), datasource)
+    options = Options(
+        name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
+    )
     sys.stdout.write(FORMATS[style](scope_of(found), options))
+
+
+def _name(config: Path) -> str:
+    """Return the name of a config's rules: that of its file, in the letters that Kubernetes takes for a name."""
+    return re.sub(r"[^a-z0-9]+", "-", config.stem.lower()).strip("-") or "goldwatch"
 
 
 def _labels(written: list[str]) -> dict[str, str]:
     """Return labels written as NAME=VALUE."""
+    labels = _pairs("--label", written, "team=fraud")
+    for name in labels:
+        if name in _OUR_LABELS:
+            fail(f'--label "{name}={labels[name]}": the alerts set {name} themselves; choose another name')
+    return labels
+
+
+def _severities(written: list[str]) -> dict[str, str]:
+    """Return the receiver's names of our severities, written as OURS=THEIRS."""
+    renamed = _pairs("--severity", written, "page=critical")
+    for ours in renamed:
+        if ours not in ("page", "ticket"):
+            fail(f'--severity "{ours}={renamed[ours]}": the severities are page and ticket; write page=critical')
+    return renamed
+
+
+def _pairs(option: str, written: list[str], example: str) -> dict[str, str]:
     pairs = [text.partition("=") for text in written]
     for name, equals, value in pairs:
         if not (equals and value and name.isidentifier() and name.isascii()):
-            fail(f'--label "{name}{equals}{value}" is not NAME=VALUE, such as team=fraud')
-        if name in _OUR_LABELS:
-            fail(f'--label "{name}={value}": the alerts say {name} themselves; take another name')
+            fail(f'{option} "{name}{equals}{value}" is not NAME=VALUE, such as {example}')
     return {name: value for name, _, value in pairs}
 
 
@@ -76,12 +104,17 @@ def _dashboards() -> None:
 
 
 @dashboards_app.command()
-def push(
+def push(  # noqa: PLR0913, PLR0917 - the options of a command
     config: ConfigFile,
     url: Annotated[str, typer.Option(envvar="GRAFANA_URL", help="The address of Grafana.")] = "http://localhost:3000",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before changing anything.")] = False,
+    name: Name = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace rules of another config that have the name.")
+    ] = False,
     label: Labels = [],  # noqa: B006 - typer copies it
+    severity: Severities = [],  # noqa: B006 - typer copies it
     runbooks: Runbooks = "",
     datasource: Datasource = "prometheus",
 ) -> None:
@@ -93,14 +126,17 @@ def push(
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
     from goldwatch.ledger.history import LedgerError  # noqa: PLC0415
     from goldwatch.rules import Options, grafana_groups, scope_of  # noqa: PLC0415
+    from goldwatch.shipped import shipped  # noqa: PLC0415
 
     try:
         found = load(config)
-        options = Options("goldwatch", runbooks or found.alerts.runbooks, _labels(label), datasource)
-        boards = [json.loads(path.read_text()) for path in sorted(grafana.shipped("json").glob("*.json"))]
+        options = Options(
+            name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
+        )
+        boards = [json.loads(path.read_text()) for path in sorted(shipped("json").glob("*.json"))]
         api = grafana.connect(url, os.environ.get("GRAFANA_TOKEN", ""))
         marks = _marks(found.ledger, sorted(found.targets))
-        changes = grafana.differences(api, boards, grafana_groups(scope_of(found), options), marks)
+        changes = grafana.differences(api, boards, grafana_groups(scope_of(found), options), marks, replace=replace)
         for change in changes:
             print("\n  ".join([change.what, *change.lines]))  # noqa: T201
         print(f"{len(changes)} change{'' if len(changes) == 1 else 's'}{' to make' if changes else ': all is there'}")  # noqa: T201

@@ -18,6 +18,7 @@ from goldwatch.monitor.bounds import lower, upper, upper_clustered
 from goldwatch.monitor.figures import figures
 from goldwatch.monitor.kinds import MOVED, WORSE
 from goldwatch.pipeline.in_force import Assignment
+from goldwatch.replay.outcome import UNSENT
 
 ERROR = 0.01
 """The probability, for each objective, of calling a model that just keeps it a regression."""
@@ -109,7 +110,7 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
 
 def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
     allowed = assignment.watch.objectives.error_rate
-    sent = sum(n for outcome, n in judgement.outcomes.items() if outcome != "not_sent")
+    sent = sum(n for outcome, n in judgement.outcomes.items() if outcome not in UNSENT)
     failed = sent - judgement.outcomes.get("ok", 0)
     words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
     if judgement.errors:
@@ -154,7 +155,7 @@ def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
 def _latency(assignment: Assignment, judgement: Judgement) -> Finding:
     objective = assignment.watch.objectives.latency
     assert objective is not None  # noqa: S101 - the caller has looked
-    n = sum(count for outcome, count in judgement.outcomes.items() if outcome != "not_sent")
+    n = sum(count for outcome, count in judgement.outcomes.items() if outcome not in UNSENT)
     late = sum(latency_s > objective.limit_s for latency_s in judgement.latencies_s)
     late += judgement.outcomes.get("timeout", 0) + judgement.outcomes.get("crashed", 0)  # over any limit
     allowed = 1 - objective.quantile

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from goldwatch import __version__
@@ -52,12 +52,6 @@ class Change:
     make: Callable[[], object] = field(repr=False)
 
 
-def shipped(folder: str) -> Path:
-    """Return a folder of what ships beside the code: `json`, `rules` or `runbooks`."""
-    inside = Path(__file__).parents[1] / "shipped" / folder
-    return inside if inside.exists() else Path(__file__).parents[3] / "dashboards" / folder
-
-
 def connect(url: str, token: str) -> Api:
     """Return a client. Raises CannotPush if the package is missing, or the address is none."""
     if not url.startswith(("http://", "https://")):
@@ -70,16 +64,27 @@ def connect(url: str, token: str) -> Api:
 
 
 def differences(
-    api: Api, dashboards: Iterable[Mapping[str, Any]], groups: Iterable[Mapping[str, Any]], marks: Sequence[Mark]
+    api: Api,
+    dashboards: Iterable[Mapping[str, Any]],
+    groups: Iterable[Mapping[str, Any]],
+    marks: Sequence[Mark],
+    *,
+    replace: bool = False,
 ) -> list[Change]:
-    """Return what must be done so that Grafana has what is given. Changes nothing. Raises CannotPush."""
+    """Return the changes that make Grafana match what is given. Changes nothing.
+
+    Raises CannotPush, also for a group of rules about other watches alone unless `replace` is set: it belongs to
+    another config.
+    """
     try:
         found = list(_folder(api))
         for board in dashboards:
             found += _dashboard(api, board)
         for group in groups:
-            found += _group(api, group)
+            found += _group(api, group, replace=replace)
         return [*found, *_marks(api, marks)]
+    except CannotPush:
+        raise
     except Exception as error:
         raise _explained(error) from None
 
@@ -125,15 +130,31 @@ def _dashboard(api: Api, wanted: Mapping[str, Any]) -> Iterator[Change]:
     yield _change(f"dashboard {wanted['title']}", before, after, lambda: api.dashboard.update_dashboard(sent))
 
 
-def _group(api: Api, group: Mapping[str, Any]) -> Iterator[Change]:
+def _group(api: Api, group: Mapping[str, Any], *, replace: bool) -> Iterator[Change]:
     name, seconds = group["name"], int(str(group["interval"]).removesuffix("s"))
     about = {"orgID": 1, "folderUID": FOLDER, "ruleGroup": name}
     after = {"title": name, "folderUid": FOLDER, "interval": seconds, "rules": [about | r for r in group["rules"]]}
     there = _found(lambda: api.alertingprovisioning.get_rule_group(FOLDER, name))
+    theirs, ours = _watches_in(there), _watches_in(after)
+    if theirs and ours and not theirs & ours and not replace:
+        raise CannotPush(
+            f'the rules "{name}" at this Grafana watch {_names(theirs)}, not {_names(ours)}: they belong to another '
+            "config; give these another --name, or write --replace"
+        )
     before = _like(there, after) if there else None
     if before != after:
         provisioning = api.alertingprovisioning
         yield _change(f"rules {name}", before, after, lambda: provisioning.update_rule_group(FOLDER, name, after))
+
+
+def _watches_in(group: object) -> set[str]:
+    """Return the watches that the queries of a group of rules select by name."""
+    selected = re.findall(r'\bwatch=~?\\"(.*?)\\"', json.dumps(group))
+    return {name.replace("\\", "") for names in selected for name in names.split("|")}
+
+
+def _names(watches: set[str]) -> str:
+    return ", ".join(sorted(watches)[:5]) + (", ..." if len(watches) > 5 else "")
 
 
 def _marks(api: Api, marks: Sequence[Mark]) -> Iterator[Change]:

@@ -156,17 +156,19 @@ def of_verdicts(j: Judgement) -> Iterator[Measurement]:
 
 
 def of_alert(
-    watch: str, target: str, severity: str | None, *, silenced: bool = False, number: int = 0
+    watch: str, target: str, severity: str | None, monitors: Iterable[str], *, silenced: bool = False, number: int = 0
 ) -> Iterator[Measurement]:
-    """Yield the alert that is open, by its severity, or that none is. Raises ValueError if there is no such one.
+    """Yield the open alert by severity and monitor, or zeros if `severity` is None.
 
-    One that is silenced calls nobody, so it is not active.
+    A silenced alert calls nobody, so it is not active. Raises ValueError for an unknown severity.
     """
     opened = None if severity is None else Severity(severity)
     yield Measurement(c.ALERT_NUMBER, {"watch": watch, "target": target}, number if opened is not None else 0)
     for each in Severity:
         labels = {"watch": watch, "target": target, "severity": each}
-        yield Measurement(c.ALERT_ACTIVE, labels, float(each is opened and not silenced))
+        active = each is opened and not silenced
+        for monitor in monitors if active else ("",):
+            yield Measurement(c.ALERT_ACTIVE, labels | {"monitor": monitor}, float(active))
         yield Measurement(c.ALERT_SILENCED, labels, float(each is opened and silenced))
 
 

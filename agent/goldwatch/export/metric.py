@@ -66,7 +66,7 @@ LABELS = {
     "framework_version": "one at a time: the old series ends when it changes",
     "device": "one at a time: the old series ends when it changes",
     "validity": "valid, insufficient, invalid",
-    "outcome": "the seven ends of a request",
+    "outcome": "the eight ends of a request",
     "reason": "the reasons to skip a replay",
     "step": "waited, held, skipped",
     "check": "repeats, lengths",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -16,8 +17,9 @@ from goldwatch.export.store import Store
 class PrometheusExporter:
     """Keeps what was published and renders it, beside `process_*` of the agent itself."""
 
-    def __init__(self) -> None:
-        self._store = Store()
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        """Start without series; `wall` gives Unix seconds."""
+        self._store = Store(wall)
         self._exposition = Exposition(_unit)
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)

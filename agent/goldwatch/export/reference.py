@@ -27,8 +27,8 @@ QUERIES = {
     "p99 latency over the last hour": "histogram_quantile(0.99, sum by (watch, target, le)"
     " (rate(goldwatch_request_latency_seconds_bucket[1h])))",
     "share of requests that failed": "sum by (watch, target)"
-    ' (rate(goldwatch_requests_total{outcome!~"ok|not_sent"}[1h]))'
-    ' / sum by (watch, target) (rate(goldwatch_requests_total{outcome!="not_sent"}[1h]))',
+    ' (rate(goldwatch_requests_total{outcome!~"ok|withheld"}[1h]))'
+    ' / sum by (watch, target) (rate(goldwatch_requests_total{outcome!="withheld"}[1h]))',
     "monitors that do not say steady": 'goldwatch_verdict{state!="steady"} == 1',
     "how near a monitor is to an alert": "goldwatch_evidence_log10 / goldwatch_evidence_threshold_log10",
     "scores with the model's version": "goldwatch_score_ratio"

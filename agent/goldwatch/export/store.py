@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeAlias
 
-from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.catalogue import CATALOGUE, CLOCK
 from goldwatch.export.measurement import Exemplar, Measurement
 from goldwatch.export.metric import Kind, Metric
 
@@ -57,9 +58,11 @@ Sample: TypeAlias = float | Distribution
 
 
 class Store:
-    """The last values of the metrics of the catalogue. Any thread may use it."""
+    """The last values of the metrics of the catalogue, and the time at which they are read. Any thread may use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        """Keep no series yet, but the clock; `wall` gives Unix seconds."""
+        self._wall = wall
         self._lock = threading.Lock()
         self._series: dict[str, dict[Key, Sample]] = {metric.name: {} for metric in CATALOGUE}
         # What is replaced whole is found without a look at the series of all other watches.
@@ -92,12 +95,16 @@ class Store:
     def series(self, metric: Metric) -> Mapping[Key, Sample]:
         """Return the series of one metric as they are now."""
         with self._lock:
-            return dict(self._series[metric.name])
+            return self._read(metric)
 
     def snapshot(self) -> list[tuple[Metric, Mapping[Key, Sample]]]:
         """Return all metrics that have series, as they are at one instant, in the order of the catalogue."""
         with self._lock:
-            return [(m, dict(self._series[m.name])) for m in CATALOGUE if self._series[m.name]]
+            every = [(metric, self._read(metric)) for metric in CATALOGUE]
+        return [(metric, series) for metric, series in every if series]
+
+    def _read(self, metric: Metric) -> dict[Key, Sample]:
+        return {(): self._wall()} if metric is CLOCK else dict(self._series[metric.name])
 
 
 def _sample(measurement: Measurement) -> Sample:

@@ -263,12 +263,17 @@ class _Case:
     def _outcomes(self) -> dict[str, int]:
         """Count the requests by how they ended.
 
-        Those that a target which could not be used at all was never sent are unreachable: *failing* counts them as
-        failed, and a dead server must not look like one that nobody asked.
+        If the target could not be used at all, its unsent requests are unreachable: *failing* counts them as failed, so
+        that a dead server does not look idle. If goldwatch itself ended the replay, they are withheld: no failure.
         """
         counts = self._counts.copy()
-        if self.facts.failure is not None:
-            counts[Outcome.UNREACHABLE] += counts[Outcome.NOT_SENT]
+        unsent = Outcome.NOT_SENT
+        if self.facts.ended is not None:
+            unsent = Outcome.WITHHELD
+        elif self.facts.failure is not None:
+            unsent = Outcome.UNREACHABLE
+        if unsent is not Outcome.NOT_SENT:
+            counts[unsent] += counts[Outcome.NOT_SENT]
             counts[Outcome.NOT_SENT] = 0
         return {o.label: int(counts[o]) for o in Outcome if counts[o]}
 

@@ -4,7 +4,12 @@ from enum import IntEnum
 
 
 class Outcome(IntEnum):
-    """The end of one request. A failure is an observation like any other."""
+    """The end of one request. A failure is an observation like any other.
+
+    Two kinds were never sent. NOT_SENT is the target's doing: it failed or was too slow, so the replay gave up.
+    WITHHELD is goldwatch's own: it was stopped, or stepped back. Columns hold NOT_SENT for both; the judge tells them
+    apart.
+    """
 
     NOT_SENT = 0
     OK = 1
@@ -13,8 +18,13 @@ class Outcome(IntEnum):
     UNREACHABLE = 4
     BAD_ANSWER = 5
     CRASHED = 6
+    WITHHELD = 7
 
     @property
     def label(self) -> str:
         """The name as metrics and reports show it."""
         return self.name.lower()
+
+
+UNSENT = frozenset({Outcome.NOT_SENT.label, Outcome.WITHHELD.label})
+"""The labels of requests that no server saw."""

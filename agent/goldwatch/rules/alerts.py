@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from goldwatch.export import catalogue as c
-from goldwatch.rules.rule import PAIR, Alert, Scope, listed, templated
+from goldwatch.rules.rule import AGENT, CALLED, JOB, PAIR, Alert, Record, Scope, listed, templated
 
+_SEEN = "agent_watch_target:goldwatch_watch_seen:timestamp"
+_ACTIVE = "watch_target:goldwatch_alert_active:max"
+_MEMORY = "1w"
+_MEMORY_S = 604_800
+_RULES_DOWN = "1h"
+"""Records remember over a restart of Prometheus up to this long."""
 _BLIP = "10m"
-"""For so long a restart of the agent, in which it is not scraped, ends no alert."""
+"""Without recording rules, an alert survives scrape gaps up to this long."""
 
 _ALERTING = f'max by (monitor) ({c.VERDICT.name}{{WHERE, state="alerting"}}) == 1'
 _DETAILS = listed(_ALERTING, "monitor", "Alerting: %s. ") + templated(
@@ -14,108 +20,178 @@ _DETAILS = listed(_ALERTING, "monitor", "Alerting: %s. ") + templated(
         "%d golden examples are wrong that were right. ": f'{c.EXAMPLES_FLIPPED.name}{{WHERE, effect="harmful"}} > 0',
         "Accuracy %s. ": f'{c.SCORE.name}{{WHERE, score="accuracy"}}',
         "Reference %s. ": f'{c.SCORE_REFERENCE.name}{{WHERE, score="accuracy"}}',
-        "Evidence %s times what is needed. ": f"max({c.EVIDENCE.name}{{WHERE}} / {c.EVIDENCE_THRESHOLD.name})",
-        "Alert %d: http://{{ $labels.instance }}/alerts/%d": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0",
+        "Evidence %s times the threshold. ": f"max({c.EVIDENCE.name}{{WHERE}} / {c.EVIDENCE_THRESHOLD.name})",
+        "Alert %d: http://%i/alerts/%d": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0",
     }
 )
+_RUNBOOKS = "http://{{ $labels.instance }}/runbooks/"
+_RUNBOOKS_OF_ALERT = templated({"http://%i/runbooks/": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0"})
 
 
-def of_verdicts(scope: Scope) -> list[Alert]:
-    """Return the alerts that hand on what the agent has found. The evidence is enough, so a page need not hold.
+def records(scope: Scope) -> list[Record]:
+    """Return what alerts must remember: the watches of the last week, and alerts whose agent has gone since.
 
-    A ticket can wait for five minutes, in which more evidence may make a page of it: then nobody is told twice.
+    Both records repeat their own last value, so a look back over a week costs one sample a series.
     """
+    where = scope.matchers()
+    interval, active = scope.of(c.WATCH_INTERVAL), scope.of(c.ALERT_ACTIVE)
+    remembered = f"last_over_time({_SEEN}{where}[{_RULES_DOWN}]) > time() - {_MEMORY_S}"
+    held = f"last_over_time({_ACTIVE}{where}[{_RULES_DOWN}]) unless on {PAIR} {active} and on {PAIR} {_SEEN}"
     return [
-        _handed_on(scope, "page", "needs somebody now", 0),
-        _handed_on(scope, "ticket", "needs a look in working hours", 300),
+        Record(_SEEN, f"timestamp({interval}) or {remembered}"),
+        # A monitor that left an alert is 0, not absent, so that an agent which dies later cannot bring it back.
+        Record(
+            _ACTIVE,
+            f"max by {CALLED} ({active})\nor 0 * ({_ACTIVE}{where} and on {PAIR} {active})\nor ({held})",
+        ),
     ]
 
 
-def _handed_on(scope: Scope, severity: str, what: str, hold_s: int) -> Alert:
+def of_verdicts(scope: Scope, *, recorded: bool) -> list[Alert]:
+    """Return the alerts that hand on what the agent has found. The evidence is enough, so a page need not hold.
+
+    A ticket waits for five minutes, in which more evidence may make a page of it.
+    """
+    return [
+        _handed_on(scope, "page", "needs somebody now", 0, recorded=recorded),
+        _handed_on(scope, "ticket", "needs a look in working hours", 300, recorded=recorded),
+    ]
+
+
+def _handed_on(scope: Scope, severity: str, need: str, hold_s: int, *, recorded: bool) -> Alert:
+    """Return the alert of one severity. It stays open until an agent reports otherwise, whoever the agent is."""
+    if recorded:
+        expr = f"{_ACTIVE}{scope.matchers(severity=severity)} == 1"
+    else:
+        live = scope.of(c.ALERT_ACTIVE, severity=severity)
+        recent = scope.of(c.ALERT_ACTIVE, _BLIP, severity=severity)
+        expr = (
+            f"max by {CALLED} ({live}) == 1\n"
+            f"or max by {CALLED} (last_over_time({recent})) == 1 unless on {PAIR} {scope.of(c.ALERT_ACTIVE)}"
+        )
     return Alert(
         name=f"Goldwatch{severity.title()}",
-        expr=f"last_over_time({scope.of(c.ALERT_ACTIVE, _BLIP, severity=severity)}) == 1",
+        expr=expr,
         hold_s=hold_s,
         severity=severity,
         runbook=severity,
-        summary=f"{{{{ $labels.target }}}} {what} (watch {{{{ $labels.watch }}}})",
-        explanation=(
-            "A monitor of goldwatch alerts. Which one, since when, on which examples and what else changed then: "
-            "http://{{ $labels.instance }}/"
+        by_monitor=True,
+        summary=(
+            f"{{{{ $labels.target }}}} {need} (watch {{{{ $labels.watch }}}})"
+            "{{ with $labels.monitor }}: {{ . }}{{ end }}"
+        ),
+        description=(
+            "A monitor of goldwatch alerts. The alert's page shows which examples, since when, and what else changed."
         ),
         details=_DETAILS,
-        finding=listed(_ALERTING, "monitor", ": %s"),
+        served_at=_RUNBOOKS_OF_ALERT,
     )
 
 
-def of_agent(scope: Scope) -> list[Alert]:
+def of_agent(scope: Scope, *, recorded: bool) -> list[Alert]:
     """Return the alerts about agents and watches that do not do their work."""
-    return [_gone(scope), _missing(scope), _not_replaying(scope), _invalid(scope), *_ailing(scope)]
+    return [
+        _gone(scope, recorded=recorded),
+        _missing(scope, recorded=recorded),
+        _not_replaying(scope),
+        _invalid(scope),
+        *_ailing(scope),
+    ]
 
 
-def _gone(scope: Scope) -> Alert:
+def _seen(scope: Scope, *, recorded: bool) -> str:
+    """Return the watches that an agent has reported within a week, with all labels of that agent."""
+    if recorded:
+        return f"{_SEEN}{scope.matchers()}"
+    return f"last_over_time({scope.of(c.WATCH_INTERVAL, _MEMORY)})"
+
+
+def _gone(scope: Scope, *, recorded: bool) -> Alert:
+    """Return the alert for agents that Prometheus discovers but cannot scrape.
+
+    An agent that never answered is known by its job: every other target there is an agent.
+    """
+    seen = f"up == 0 and on {AGENT} {_seen(scope, recorded=recorded)}"
+    agents = f'{{__name__=~"{c.BUILD_INFO.name}|{c.WATCH_INTERVAL.name}"}}'
+    alike = f"count by {JOB} (up == 1) == count by {JOB} (up == 1 and on {AGENT} {agents})"
     return Alert(
         name="GoldwatchAgentGone",
-        expr=f"up == 0 and on (job, instance) last_over_time({scope.of(c.WATCH_INTERVAL, '1d')})",
+        expr=seen if scope.pairs else f"{seen}\nor up == 0 and on {JOB} ({alike})",
         hold_s=300,
         severity="ticket",
         runbook="agent-gone",
         summary="the goldwatch agent {{ $labels.instance }} does not answer",
-        explanation="Prometheus could not scrape it for five minutes: nobody watches its models.",
+        description="Prometheus could not scrape it for five minutes: its models are not watched.",
     )
 
 
-def _missing(scope: Scope) -> Alert:
-    """Return the alert for each watch and target that must be there, or for any at all."""
-    each = [Scope((pair,)).of(c.WATCH_INTERVAL) for pair in scope.pairs] or [c.WATCH_INTERVAL.name]
-    nobody = "nobody watches {{ $labels.target }} (watch {{ $labels.watch }})"
+def _missing(scope: Scope, *, recorded: bool) -> Alert:
+    """Return the alert for watches that were reported within a week and are no more, or never were.
+
+    If their agent can still be discovered, GoldwatchAgentGone covers it, or its config has dropped them.
+    """
+    seen = _seen(scope, recorded=recorded)
+    lost = f"max by {PAIR} ({seen} unless on {AGENT} up) unless on {PAIR} {scope.of(c.WATCH_INTERVAL)}"
+    never = [
+        f"absent({Scope((pair,)).of(c.WATCH_INTERVAL)}) unless on (watch, target) {seen}" for pair in scope.pairs
+    ] or [f"absent({c.WATCH_INTERVAL.name}) unless on () {seen}"]
     return Alert(
         name="GoldwatchWatchMissing",
-        expr="\nor ".join(f"absent({selector})" for selector in each),
+        expr="\nor ".join([lost, *never]),
         hold_s=900,
         severity="ticket",
         runbook="watch-missing",
-        summary=nobody if scope.pairs else "no goldwatch agent is there at all",
-        explanation="No agent has reported it for 15 minutes: not started, not scraped, or not in the config.",
+        summary=(
+            "{{ with $labels.watch }}no agent watches {{ $labels.target }} (watch {{ . }})"
+            "{{ else }}there is no goldwatch agent at all{{ end }}"
+        ),
+        description="No agent has reported it for 15 minutes: not started, not scraped, or not in the config.",
     )
 
 
 def _not_replaying(scope: Scope) -> Alert:
-    overdue = f"time() - max by {PAIR} ({scope.of(c.REPLAY_NEXT)}) > 2 * max by {PAIR} ({scope.of(c.WATCH_INTERVAL)})"
+    """Return the alert for a watch that is overdue, agent by agent and by the agent's own clock where that is known."""
+    due = scope.of(c.REPLAY_NEXT)
+    overdue = f"({c.CLOCK.name} - on {AGENT} group_right () {due} or time() - {due})"
     return Alert(
         name="GoldwatchNotReplaying",
-        expr=f"{overdue}\n{_unless_said(scope)}",
+        expr=f"{overdue} > 2 * {scope.of(c.WATCH_INTERVAL)}\n{_unless_reported(scope)}",
         hold_s=60,
         severity="ticket",
         runbook="not-replaying",
         summary="{{ $labels.watch }} has not replayed against {{ $labels.target }} for three intervals",
-        explanation="The agent answers, but the watch stands still: its verdicts are old. A stuck worker or schedule.",
+        description="The agent answers, but the watch is stuck and its verdicts are old: a stuck worker or schedule.",
+        served_at=_RUNBOOKS,
     )
 
 
 def _invalid(scope: Scope) -> Alert:
-    ended = f"sum by {PAIR} (increase({scope.of(c.REPLAYS, '6h')}))"
-    invalid = f"sum by {PAIR} (increase({scope.of(c.REPLAYS, '6h', validity='invalid')}))"
+    ended = f"sum without (validity) (increase({scope.of(c.REPLAYS, '6h')}))"
+    invalid = f"sum without (validity) (increase({scope.of(c.REPLAYS, '6h', validity='invalid')}))"
     return Alert(
         name="GoldwatchInvalidReplays",
-        expr=f"{invalid} / {ended} > 0.5\nand on {PAIR} {ended} >= 3\n{_unless_said(scope)}",
+        expr=f"{invalid} / {ended} > 0.5\nand {ended} >= 3\n{_unless_reported(scope)}",
         hold_s=1800,
         severity="ticket",
         runbook="invalid-replays",
-        summary="most replays of {{ $labels.watch }} against {{ $labels.target }} say nothing",
-        explanation="{{ $value | humanizePercentage }} of the replays of six hours were invalid: they add no evidence.",
+        summary="most replays of {{ $labels.watch }} against {{ $labels.target }} are invalid",
+        description="{{ $value | humanizePercentage }} of the replays of six hours were invalid: they add no evidence.",
+        served_at=_RUNBOOKS,
     )
 
 
-def _unless_said(scope: Scope) -> str:
-    """Leave out what the agent has found itself, by its monitor *silent*, or is told to be quiet about."""
-    said = scope.of(c.VERDICT, monitor="silent", state="alerting")
-    return f"unless on {PAIR} max by {PAIR} ({said} == 1 or {scope.of(c.ALERT_SILENCED)} == 1)"
+def _unless_reported(scope: Scope) -> str:
+    """Leave out what this very agent reports by its monitor *silent*, or has been asked to be quiet about."""
+    silent = scope.of(c.VERDICT, monitor="silent", state="alerting")
+    return (
+        f"unless ignoring (monitor, state) {silent} == 1\n"
+        f"unless ignoring (severity) max without (severity) ({scope.of(c.ALERT_SILENCED)}) == 1"
+    )
 
 
 def _ailing(scope: Scope) -> list[Alert]:
-    within = f"\nand on (job, instance) {scope.of(c.WATCH_INTERVAL)}" if scope.pairs else ""
-    errors = f"sum by {PAIR} (increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason='internal_error')}))"
+    within = f"\nand on {AGENT} {scope.of(c.WATCH_INTERVAL)}" if scope.pairs else ""
+    errors = f"sum without (reason) (increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason='internal_error')}))"
     return [
         Alert(
             name="GoldwatchConfigRejected",
@@ -124,24 +200,28 @@ def _ailing(scope: Scope) -> list[Alert]:
             severity="ticket",
             runbook="config-rejected",
             summary="the goldwatch agent {{ $labels.instance }} has refused its new config",
-            explanation="The config before is still in force: what was changed since is not watched.",
+            description="The agent runs with the config before it: what was added since is not watched.",
+            served_at=_RUNBOOKS,
         ),
         Alert(
             name="GoldwatchInternalErrors",
             expr=f"{errors} > 0",
             hold_s=0,
+            keep_s=900,
             severity="ticket",
             runbook="internal-errors",
             summary="replays of {{ $labels.watch }} against {{ $labels.target }} fail in goldwatch itself",
-            explanation="{{ $value | humanize }} in the last hour. That is a bug, or a full disk.",
+            description="{{ $value | humanize }} in the last hour. That is a bug, or a full disk.",
+            served_at=_RUNBOOKS,
         ),
         Alert(
             name="GoldwatchPushesFail",
-            expr=f"sum by (job, instance, signal) (increase({c.PUSHES_FAILED.name}[15m])) > 0{within}",
+            expr=f"increase({c.PUSHES_FAILED.name}[15m]) > 0{within}",
             hold_s=1800,
             severity="ticket",
             runbook="pushes-fail",
             summary="{{ $labels.signal }} of {{ $labels.instance }} do not reach the OpenTelemetry collector",
-            explanation="{{ $value | humanize }} pushes failed in 15 minutes. Replays and /metrics go on unharmed.",
+            description="{{ $value | humanize }} pushes failed in 15 minutes. Replays and /metrics go on unharmed.",
+            served_at=_RUNBOOKS,
         ),
     ]

@@ -15,14 +15,16 @@ from goldwatch.rules.rule import PAIR, Group, Record, Scope
 class Options:
     """How rules are written.
 
-    `name` tells one set of rules from another, `runbooks` is the address of their folder (empty: not known), `labels`
-    are added to each alert, and `datasource` is the uid of the Prometheus that Grafana asks.
+    `name` tells one set of rules from another, `runbooks` is the address of their folder (empty: the agent's own),
+    `labels` are added to each alert, `severities` maps page and ticket to the names used by the receiver, and
+    `datasource` is the uid of the Prometheus that Grafana queries.
     """
 
     name: str = "goldwatch"
     runbooks: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     datasource: str = "prometheus"
+    severities: Mapping[str, str] = field(default_factory=dict)
 
 
 def scope_of(config: Config) -> Scope:
@@ -32,23 +34,24 @@ def scope_of(config: Config) -> Scope:
 
 def groups(scope: Scope, *, recorded: bool = True) -> list[Group]:
     """Return the rules about the watches of a scope. Without `recorded`, alerts need no recording rules."""
-    found = [
-        Group("goldwatch-verdicts", tuple(alerts.of_verdicts(scope))),
-        Group("goldwatch-agent", tuple(alerts.of_agent(scope))),
+    remembered = alerts.records(scope) if recorded else ()
+    every = [
+        Group("goldwatch-verdicts", (*remembered, *alerts.of_verdicts(scope, recorded=recorded))),
+        Group("goldwatch-agent", tuple(alerts.of_agent(scope, recorded=recorded))),
         Group("goldwatch-latency", tuple(latency.alerts(scope, recorded=recorded))),
     ]
-    return [Group("goldwatch-records", tuple(_records(scope))), *found] if recorded else found
+    return [Group("goldwatch-records", tuple(_records(scope))), *every] if recorded else every
 
 
 def _records(scope: Scope) -> Iterable[Record]:
     evidence, threshold = scope.of(c.EVIDENCE), scope.of(c.EVIDENCE_THRESHOLD)
     yield Record("watch_target:goldwatch_evidence:ratio", f"max by {PAIR} ({evidence} / {threshold})")
     for quantile in (0.5, 0.99):
-        rate = f"sum by (watch, target, le) (rate({scope.of(c.REQUEST_LATENCY, '1h')}))"
+        rate = f"sum by ({PAIR[1:-1]}, le) (rate({scope.of(c.REQUEST_LATENCY, '1h')}))"
         name = f"watch_target:goldwatch_request_latency_seconds:p{quantile * 100:g}_rate1h"
         yield Record(name, f"histogram_quantile({quantile:g}, {rate})")
-    all_of_them = f"sum by {PAIR} (rate({scope.of(c.REQUESTS, '1h')}))"
+    # A dead server is given up after a few requests; those that it then is not sent have failed all the same.
+    meant = f"sum by {PAIR} (rate({scope.of(c.REQUESTS, '1h', outcome_not='withheld')}))"
     good = f"sum by {PAIR} (rate({scope.of(c.REQUESTS, '1h', outcome='ok')}))"
-    unsent = f"sum by {PAIR} (rate({scope.of(c.REQUESTS, '1h', outcome='not_sent')}))"
-    yield Record("watch_target:goldwatch_requests_failed:ratio_rate1h", f"1 - {good} / ({all_of_them} - {unsent})")
+    yield Record("watch_target:goldwatch_requests_failed:ratio_rate1h", f"1 - {good} / {meant}")
     yield from latency.records(scope)

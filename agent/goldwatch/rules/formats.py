@@ -40,7 +40,10 @@ def prometheus_rule(scope: Scope, options: Options) -> str:
         {
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PrometheusRule",
-            "metadata": {"name": options.name, "labels": {"app.kubernetes.io/name": "goldwatch"}},
+            "metadata": {
+                "name": "-".join(dict.fromkeys(["goldwatch", options.name])),
+                "labels": {"app.kubernetes.io/name": "goldwatch"},
+            },
             "spec": {"groups": [_group(group, options) for group in groups(scope)]},
         }
     )
@@ -55,7 +58,7 @@ def grafana_groups(scope: Scope, options: Options) -> list[dict[str, Any]]:
     """Return the groups as Grafana's API and its files have them: name, folder, interval and rules."""
     return [
         {
-            "name": group.name if options.name == "goldwatch" else f"{options.name} {group.name}",
+            "name": _group_name(group, options),
             "folder": FOLDER,
             "interval": f"{_INTERVAL_S}s",
             "rules": [_grafana_rule(rule, options) for rule in group.rules if isinstance(rule, Alert)],
@@ -73,8 +76,11 @@ FORMATS: Mapping[str, Callable[[Scope, Options], str]] = {
 
 def _group(group: Group, options: Options) -> dict[str, Any]:
     rules = [_record(r) if isinstance(r, Record) else _alert(r, options) for r in group.rules]
-    name = group.name if options.name == "goldwatch" else f"{options.name}-{group.name}"
-    return {"name": name, "rules": rules}
+    return {"name": _group_name(group, options), "rules": rules}
+
+
+def _group_name(group: Group, options: Options) -> str:
+    return group.name if options.name == "goldwatch" else f"{options.name}-{group.name}"
 
 
 def _record(record: Record) -> dict[str, Any]:
@@ -85,21 +91,33 @@ def _alert(alert: Alert, options: Options) -> dict[str, Any]:
     found: dict[str, Any] = {"alert": alert.name, "expr": alert.expr}
     if alert.hold_s:
         found["for"] = f"{alert.hold_s}s"
-    annotations = _annotations(alert, options, alert.finding, alert.details)
-    return found | {"labels": _labels(alert, options), "annotations": annotations}
+    if alert.keep_s:
+        found["keep_firing_for"] = f"{alert.keep_s}s"
+    return found | {
+        "labels": _labels(alert, options),
+        "annotations": _annotations(alert, options, alert.details, alert.served_at),
+    }
 
 
 def _labels(alert: Alert, options: Options) -> dict[str, str]:
     """Return what alerts are routed by. `model` is the target, by which its owners know the deployed model."""
     model = {"model": "{{ $labels.target }}"} if "$labels.target" in alert.summary else {}
-    return {"severity": alert.severity, **model, **options.labels}
+    severity = options.severities.get(alert.severity, alert.severity)
+    return {"severity": severity, **model, **options.labels}
 
 
-def _annotations(alert: Alert, options: Options, finding: str = "", details: str = "") -> dict[str, str]:
-    base = options.runbooks.rstrip("/")
-    link = {"runbook_url": f"{base}/{alert.runbook}.md"} if base else {"runbook": f"{alert.runbook}.md"}
-    explanation = f"{alert.explanation}\n{details}" if details else alert.explanation
-    return {"summary": alert.summary + finding, "explanation": explanation, **link}
+def _annotations(alert: Alert, options: Options, details: str = "", served_at: str = "") -> dict[str, str]:
+    base, runbook = options.runbooks.rstrip("/"), alert.runbook
+    if alert.by_monitor:
+        runbook = f"{{{{ with $labels.monitor }}}}{{{{ . }}}}{{{{ else }}}}{runbook}{{{{ end }}}}"
+    if base:
+        link = {"runbook_url": f"{base}/{runbook}.md"}
+    elif served_at:
+        link = {"runbook_url": f"{served_at}{runbook}"}
+    else:
+        link = {"runbook": f"{runbook}.md"}
+    description = f"{alert.description}\n{details}" if details else alert.description
+    return {"summary": alert.summary, "description": description, **link}
 
 
 def _grafana_rule(alert: Alert, options: Options) -> dict[str, Any]:
@@ -132,8 +150,8 @@ def _grafana_rule(alert: Alert, options: Options) -> dict[str, Any]:
 
 def _without_value(alert: Alert) -> Alert:
     """Take out what speaks of the value, which is always 1 in Grafana."""
-    told = re.sub(r"\{\{ \$value \| humanizePercentage \}\}", "Too large a share", alert.explanation)
-    return replace(alert, explanation=re.sub(r"\{\{ \$value \| humanize \}\}", "Some", told))
+    text = re.sub(r"\{\{ \$value \| humanizePercentage \}\}", "Too large a share", alert.description)
+    return replace(alert, description=re.sub(r"\{\{ \$value \| humanize \}\}", "Some", text))
 
 
 def _uid(name: str) -> str:

@@ -34,25 +34,27 @@ def alerts(scope: Scope, *, recorded: bool) -> list[Alert]:
         return _name(window) if recorded else f"({late_share(scope, window)})"
 
     share = "{{ $value | humanizePercentage }}"
-    explanation = f"{share} of the golden requests of {{{{ $labels.target }}}} were slower than its objective"
+    description = f"{share} of the golden requests of {{{{ $labels.target }}}} were slower than its objective"
     return [
         Alert(
             name="GoldwatchLatencyBurnFast",
             expr=_burning(scope, late, _FAST),
             hold_s=0,
+            keep_s=900,
             severity="ticket",
             runbook="latency-burn-fast",
             summary="{{ $labels.target }} uses up its latency objective fast",
-            explanation=f"{explanation} over the last hours: at this rate a month's allowance is gone within days.",
+            description=f"{description} over the last hours: at this rate a month's allowance is gone within days.",
         ),
         Alert(
             name="GoldwatchLatencyBurnSlow",
             expr=_burning(scope, late, _SLOW),
             hold_s=0,
+            keep_s=900,
             severity="ticket",
             runbook="latency-burn-slow",
             summary="{{ $labels.target }} uses up its latency objective slowly",
-            explanation=f"{explanation} over the last days: more than is allowed, if not by much.",
+            description=f"{description} over the last days: more than is allowed, if not by much.",
         ),
     ]
 
@@ -60,7 +62,7 @@ def alerts(scope: Scope, *, recorded: bool) -> list[Alert]:
 def late_share(scope: Scope, window: str) -> str:
     """Return the share of requests over the objective in a window."""
     late = scope.of(c.REQUESTS_LATE, window)
-    sent = scope.of(c.REQUESTS, window, outcome_not="not_sent")
+    sent = scope.of(c.REQUESTS, window, outcome_not=("not_sent", "withheld"))
     return f"sum by {PAIR} (rate({late})) / sum by {PAIR} (rate({sent}))"
 
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from goldwatch.export.metric import Kind, Metric
 
-PAIR = "(watch, target)"
-"""What alerts are about. Replicas of an agent are one: whichever of them replays speaks for all."""
+_WHERE = "cluster, namespace, job"
+"""Labels that a scrape adds. They tell teams and clusters apart, and Alertmanager routes by `namespace`."""
+PAIR = f"({_WHERE}, watch, target)"
+"""A model as its owners know it. Replicas of an agent, and the pods that replace each other, are one."""
+CALLED = f"({_WHERE}, watch, target, severity, monitor)"
+"""An alert about a model."""
+AGENT = f"({_WHERE}, instance)"
+"""One agent, as `up` knows it."""
+JOB = f"({_WHERE})"
+_MODEL_LABELS = ("cluster", "namespace", "job", "watch", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +31,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert. `hold_s` is how long it must hold; `runbook` names a file in the folder of runbooks, without .md.
+    """An alert. It fires after `hold_s` seconds and goes on for `keep_s` after its expression ends.
 
-    `summary` and `explanation` are templates that both Prometheus and Grafana know; `finding` and `details` go on with
-    them where Prometheus fills them in, since they ask for other series.
+    `runbook` names a file in the folder of runbooks, without .md; `by_monitor` prefers that of the label `monitor`.
+    `summary` and `description` are templates that both Prometheus and Grafana know. `details` continue the description
+    and `served_at` is the folder of runbooks at a live agent; only Prometheus fills these in, since they query series.
     """
 
     name: str
@@ -34,9 +44,11 @@ class Alert:
     severity: str
     runbook: str
     summary: str
-    explanation: str
+    description: str
     details: str = ""
-    finding: str = ""
+    served_at: str = ""
+    keep_s: int = 0
+    by_monitor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +71,31 @@ class Scope:
         found = tuple(_matcher(label, tuple(dict.fromkeys(values))) for label, values in names)
         object.__setattr__(self, "_matchers", found)
 
-    def of(self, metric: Metric, window: str = "", **labels: str) -> str:
+    def of(self, metric: Metric, window: str = "", **labels: str | tuple[str, ...]) -> str:
         """Return a selector of the series of a metric within the scope: see `select`."""
         return select(metric, self._matchers if "watch" in metric.labels else (), window, **labels)
 
+    def matchers(self, **labels: str) -> str:
+        """Return the label matchers of the scope and of `labels`, in braces, for a recorded series."""
+        written = [*self._matchers, *(f"{name}={_quoted(value)}" for name, value in labels.items())]
+        return f"{{{', '.join(written)}}}" if written else ""
 
-def select(metric: Metric, matchers: Sequence[str] = (), window: str = "", **labels: str) -> str:
-    """Return a selector of the series of a metric, with label matchers as they are; a label `x_not` must differ.
 
-    Raises KeyError for a label that the metric does not have.
+def select(metric: Metric, matchers: Sequence[str] = (), window: str = "", **labels: str | tuple[str, ...]) -> str:
+    """Return a selector of the series of a metric, with label matchers as they are.
+
+    A label `x_not` must differ from its value, or from each of several. Raises KeyError for a label that the metric
+    does not have.
     """
     written = list(matchers)
     for label, value in labels.items():
         name = label.removesuffix("_not")
         if name not in metric.labels:
             raise KeyError(f"{metric.name} has no label {name}")
-        written.append(f"{name}{'!=' if name != label else '='}{_quoted(value)}")
+        equal, among = ("=", "=~") if name == label else ("!=", "!~")
+        written.append(
+            f"{name}{equal}{_quoted(value)}" if isinstance(value, str) else f"{name}{among}{_quoted('|'.join(value))}"
+        )
     name = metric.name + ("_bucket" if metric.kind is Kind.HISTOGRAM else "")
     selector = f"{name}{{{', '.join(written)}}}" if written else name
     return f"{selector}[{window}]" if window else selector
@@ -83,26 +104,29 @@ def select(metric: Metric, matchers: Sequence[str] = (), window: str = "", **lab
 def templated(queries: Mapping[str, str]) -> str:
     """Return text with the answers to instant queries of one series each, for Prometheus's templates.
 
-    Keys are text with `%s` where the value goes, or `%d` for a whole number; a text whose query has no answer is left
-    out. In a query `WHERE` stands for the watch and target of the alert.
+    Keys are text with `%s` for the value, `%d` for a whole number and `%i` for the instance of the series; a text whose
+    query has no answer is left out. In a query `WHERE` means the labels of the alert's model.
     """
     value = "{{ . | first | value | printf `%s` }}"
-    where = "watch=%q, target=%q"
-    return "".join(
-        f"{{{{ with printf `{query.replace('WHERE', where)}` $labels.watch $labels.target | query }}}}"
-        f"{text.replace('%s', value % '%.4g').replace('%d', value % '%.0f')}{{{{ end }}}}"
-        for text, query in queries.items()
-    )
+    marks = {"%s": value % "%.4g", "%d": value % "%.0f", "%i": "{{ . | first | label `instance` }}"}
+    return "".join(_with(query, _replaced(text, marks)) for text, query in queries.items())
 
 
 def listed(query: str, label: str, text: str) -> str:
     """Return text with the values of a label in the answer to an instant query as its `%s`; see `templated`."""
-    asked = query.replace("WHERE", "watch=%q, target=%q")
     each = f"{{{{ if $i }}}}, {{{{ end }}}}{{{{ $each.Labels.{label} }}}}"
     values = f'{{{{ range $i, $each := . | sortByLabel "{label}" }}}}{each}{{{{ end }}}}'
-    return (
-        f"{{{{ with printf `{asked}` $labels.watch $labels.target | query }}}}{text.replace('%s', values)}{{{{ end }}}}"
-    )
+    return _with(query, text.replace("%s", values))
+
+
+def _with(query: str, text: str) -> str:
+    asked = query.replace("WHERE", ", ".join(f"{label}=%q" for label in _MODEL_LABELS))
+    values = " ".join(f"$labels.{label}" for label in _MODEL_LABELS)
+    return f"{{{{ with printf `{asked}` {values} | query }}}}{text}{{{{ end }}}}"
+
+
+def _replaced(text: str, marks: Mapping[str, str]) -> str:
+    return re.sub("|".join(marks), lambda match: marks[match[0]], text)
 
 
 def _matcher(label: str, values: Sequence[str]) -> str:

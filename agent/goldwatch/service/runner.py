@@ -263,12 +263,12 @@ def _of_no_version(judgement: Judgement, why: str) -> Judgement:
 
 
 def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Measurement]:
-    """Yield whether somebody is to be called because of an alert, or would be if it were not silenced."""
-    opened = alert is not None and alert.closed_at is None
-    severity = str(alert.severity) if alert is not None and opened else None
-    hushed = opened and not (alert is not None and alert.calls)
-    number = alert.number if alert is not None else 0
-    yield from measurement.of_alert(watch, target, severity, silenced=hushed, number=number)
+    """Yield whether an alert calls people, and through which monitors; or that it is silenced, or that none is open."""
+    if alert is None or alert.closed_at is not None:
+        return measurement.of_alert(watch, target, None, ())
+    return measurement.of_alert(
+        watch, target, alert.severity, alert.callers, silenced=not alert.calls, number=alert.number
+    )
 
 
 def _span(traced: Traced | None, config: Config) -> dict[str, str]:

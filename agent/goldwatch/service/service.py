@@ -233,9 +233,14 @@ class Service:
         return None if self._rollouts is None else self._rollouts(target)
 
     def _publish_open_alert(self, key: Key) -> None:
-        """Say at once that an alert of the past is open yet: the next replay may be a day away."""
+        """Export the open alert of an earlier run at once: the next replay may be a day away.
+
+        Without a ledger from an earlier run nothing is known, not even that there is no alert. Prometheus then holds
+        what the last agent reported.
+        """
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
-        self._exports.publish(of_open_alert(*key, alert))
+        if alert is not None or (self._ledger is not None and self._ledger.last_judgement(*key) is not None):
+            self._exports.publish(of_open_alert(*key, alert))
 
     def _schedule(self, assignment: Assignment, *, anew: bool) -> None:
         """Enter a watch into the agenda; one that was given other settings is replayed with them at once."""

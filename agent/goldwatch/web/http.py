@@ -20,6 +20,7 @@ from aiohttp import web
 from goldwatch.drift.events import NoEvent, marks
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
 from goldwatch.ledger.history import LedgerError
+from goldwatch.shipped import shipped
 from goldwatch.web.page import alert_page, status_page
 from goldwatch.web.status import MOST, Status
 
@@ -74,6 +75,7 @@ class Endpoints:
         app.router.add_get(r"/api/v1/alerts/{number:\d{1,9}}", self._alert)
         app.router.add_post("/live/{watch}", self._live)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get(r"/runbooks/{name:[a-z-]{1,40}}", self._runbook)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
@@ -97,6 +99,12 @@ class Endpoints:
         # A thousand watches take a second to write, for which no replay should be late.
         body, content_type = await asyncio.to_thread(self._render, request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _runbook(self, request: web.Request) -> web.Response:
+        path = shipped("runbooks") / f"{request.match_info['name']}.md"
+        if not path.is_file():
+            raise web.HTTPNotFound(text="there is no such runbook\n")
+        return web.Response(text=await asyncio.to_thread(path.read_text), headers=_HEADERS)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -29,6 +29,14 @@ RELOAD_SUCCESS_TIMESTAMP = Metric(
     (),
     "Unix time at which the config in force was loaded.",
 )
+CLOCK = Metric(
+    "goldwatch_clock_timestamp_seconds",
+    "goldwatch.clock.timestamp",
+    Kind.GAUGE,
+    "s",
+    (),
+    "Unix time of the agent's own clock at the scrape. Compare timestamps with it, not with time(): clocks differ.",
+)
 PUSHES_FAILED = Metric(
     "goldwatch_pushes_failed_total",
     "goldwatch.pushes.failed",

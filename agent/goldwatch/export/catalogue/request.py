@@ -10,8 +10,8 @@ REQUESTS = Metric(
     Kind.COUNTER,
     "{request}",
     (*WATCH, "outcome"),
-    "Requests of replays by how they ended; not_sent are those that a replay cut short had still to send. Where the "
-    "target could not be opened, all are unreachable.",
+    "Requests of replays by how they ended. not_sent: the target failed or was too slow, so the replay gave up. "
+    "withheld: goldwatch ended the replay itself. If the target cannot be opened, all are unreachable.",
 )
 REQUEST_LATENCY = Metric(
     "goldwatch_request_latency_seconds",

@@ -36,8 +36,9 @@ ALERT_ACTIVE = Metric(
     "goldwatch.alert.active",
     Kind.GAUGE,
     "",
-    (*WATCH, "severity"),
-    "Whether an alert of this severity is open and calls somebody (1) or not (0).",
+    (*WATCH, "severity", "monitor"),
+    "1 for each monitor of an open alert that calls people with this severity; 0, without a monitor, if there is none.",
+    group=WATCH,
 )
 ALERT_SILENCED = Metric(
     "goldwatch_alert_silenced",
