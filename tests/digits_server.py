@@ -6,15 +6,18 @@ import contextlib
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from goldwatch.golden.opened import GoldenSet
 
 from tests.loopback import serving
+from tests.real.agent import until
 
 GOLDEN = Path(__file__).parents[1] / "agent/goldwatch/demo/digits/golden"
 
@@ -34,6 +37,8 @@ class Digits(ThreadingHTTPServer):
         self.known = {image.tobytes(): answer for image, answer in zip(images, answers, strict=True)}
         self.turn = threading.Lock()
         self.answered = 0
+        self._counting = threading.Lock()
+        self._connections = 0
         self.service_s, self.wrong, self.failing, self.busy_after = 0.0, 0, 0, 1 << 60
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -41,6 +46,23 @@ class Digits(ThreadingHTTPServer):
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self.server_port}"
+
+    def wait_idle(self) -> None:
+        """Wait until no connection is open: all requests of clients that have ended are in `answered` then."""
+        urllib.request.urlopen(self.url, timeout=30).close()  # connections are accepted in order: those before it are
+        until(lambda: not self._connections, "every connection to the digits is closed")
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count the connection, and answer its requests in a thread."""
+        with self._counting:
+            self._connections += 1
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End the connection, after its last request."""
+        super().shutdown_request(request)
+        with self._counting:
+            self._connections -= 1
 
 
 class _Handler(BaseHTTPRequestHandler):

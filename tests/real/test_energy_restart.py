@@ -12,7 +12,7 @@ import yaml
 
 from tests.digits_server import Digits, digits, target
 from tests.powercap import Processor, environment
-from tests.real.agent import Agent, config
+from tests.real.agent import Agent, config, until
 
 pytestmark = [pytest.mark.real, pytest.mark.servers]
 
@@ -68,7 +68,9 @@ def test_an_agent_that_is_killed_forgets_neither_what_was_taken_nor_when_it_meas
     agent.wait_ready()
     agent.until(lambda: agent.rows("SELECT 1 FROM charges WHERE priced"), "energy was measured", limit_s=60)
     agent.until(lambda: len(charged_j(agent, measuring=False)) > 1, "it is replayed again", limit_s=60)
-    agent.kill()
+    agent.kill()  # within a replay, since that is charged before it begins
+    until(agent.gone, "no worker is left")
+    server.wait_idle()
     (measuring_j,), replays_j = charged_j(agent, measuring=True), charged_j(agent, measuring=False)
     assert measuring_j > IDLE_W
     taken_j, answered = measuring_j + sum(replays_j), server.answered
