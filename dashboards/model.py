@@ -52,7 +52,7 @@ def _evidence() -> AnyPanel:
 
 
 def _scores() -> AnyPanel:
-    text = "Each score with its 95 % interval over examples, and the same score of the reference outputs."
+    text = "Each score with its 95 % interval over examples, and its mean over the replays of the reference."
     named = {"": c.SCORE, " low": c.SCORE_LOW, " high": c.SCORE_HIGH, " reference": c.SCORE_REFERENCE}
     return series(About("Scores", text, "percentunit"), *_each("score", named))
 

@@ -104,11 +104,28 @@ def _paired_score(random: Random) -> tuple[Means, Callable[[float, float], Float
     return worse_score(reference[:144].mean(axis=0), 0.0, alpha(), reference[144:]), draw
 
 
+def _worthless_score(random: Random) -> tuple[Means, Callable[[float, float], FloatArray]]:
+    """Return the same with 40 reference replays and a point tolerated; a change is a share that score 0."""
+    means = random.beta(8, 2, EXAMPLES)
+
+    def draw(level: float, change: float) -> FloatArray:
+        kept = np.arange(EXAMPLES) >= round(change * EXAMPLES)
+        return np.asarray(np.clip(means * kept + random.normal(0, 0.03, EXAMPLES), 0, 1))
+
+    reference = np.array([draw(0, 0) for _ in range(40)])
+    return worse_score(reference[:20].mean(axis=0), 0.01, alpha(), reference[20:]), draw
+
+
 _LOSSES = (0.005, 0.01, 0.1)
+_WORTHLESS = (0.02, 0.05, 0.1)
 
 
 def _scores(streams: int, random: Random) -> Source:
     return Pools(_paired_score, steady(streams, random), random, (20, 400), (0.0, *_LOSSES))
+
+
+def _worthless(streams: int, random: Random) -> Source:
+    return Pools(_worthless_score, steady(streams, random), random, (20, 400), (0.0, *_WORTHLESS))
 
 
 ACCURACY = (("0.90", 0.02), ("0.85", 0.07), ("0.50", 0.42))
@@ -150,6 +167,13 @@ STREAMS: Sequence[Stream] = (
     Stream("latency again, one p99 a replay", partial(_latency, p99=True), 400, SLOWER, (0.010, 177, 15, 3)),
     Stream(
         "accuracy at random, incidents again and again", partial(_outcomes, paired=False), 400, INCIDENTS, (None,) * 4
+    ),
+    Stream(
+        "bounded score, a share of answers becomes worthless",
+        _worthless,
+        400,
+        tuple((f"{x:.0%}", x) for x in _WORTHLESS),
+        (0.0, 134, 6, 2),
     ),
 )
 

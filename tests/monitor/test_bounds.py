@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import bdtr, bdtrc
 
-from goldwatch.monitor.bounds import lower, lower_mean, upper, upper_clustered
+from goldwatch.monitor.bounds import loss_p_value, lower, lower_mean, upper, upper_clustered
 from goldwatch.monitor.rates import BOUND_ERRORS
 
 
@@ -83,3 +83,31 @@ def test_a_cluster_of_nothing_is_refused():
         upper_clustered(1, 2, 0.01, 0)
     with pytest.raises(ValueError, match="a cluster has at least one value"):
         lower_mean(np.ones(3), 0.01, cluster=0)
+
+
+@given(st.integers(1, 60), st.integers(1, 5), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.3), st.integers(1, 3))
+def test_a_larger_loss_is_less_probable_and_a_larger_tolerance_makes_it_more_so(n, replays, now, then, tolerance, c):
+    trials = n * replays
+    now, then = round(now * n) / n, round(then * trials) / trials
+    chance = loss_p_value(now, n, then, trials, tolerance, c)
+    assert 0 < chance <= 1
+    assert loss_p_value(min(now + 1 / n, 1), n, then, trials, tolerance, c) >= chance - 1e-9
+    assert loss_p_value(now, n, then, trials, tolerance + 0.1, c) >= chance - 1e-4
+
+
+@pytest.mark.parametrize(("rate", "lost", "cluster"), [(0.69, 0.05, 1), (0.98, 0.02, 1), (0.5, 0, 1), (0.69, 0.05, 4)])
+def test_a_loss_of_no_more_than_is_tolerated_is_improbable_as_rarely_as_it_says(rate, lost, cluster):
+    random, n, replays = np.random.default_rng(12), 60, 5
+    then = random.binomial(n // cluster * replays, rate, 400) / (n // cluster * replays)
+    now = random.binomial(n // cluster, rate - lost, 400) / (n // cluster)
+    wrong = sum(
+        loss_p_value(a, n, b, n * replays, lost, cluster) < 0.05
+        for a, b in zip(now.tolist(), then.tolist(), strict=True)
+    )
+    assert wrong <= 400 * 0.05 + 2 * np.sqrt(400 * 0.05)
+
+
+def test_a_loss_of_a_quarter_of_the_answers_is_seen_in_a_single_replay():
+    """Answers that vary: 0.69 of them right in 20 replays of the reference, 0.43 now, 5 points tolerated."""
+    assert loss_p_value(0.43, 100, 0.69, 2000, 0.05) < 0.001
+    assert loss_p_value(0.64, 100, 0.69, 2000, 0.05) > 0.3

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from goldwatch.config import format_duration, format_points
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.monitor.bounds import lower, upper, upper_clustered
+from goldwatch.monitor.bounds import loss_p_value, lower, upper
 from goldwatch.monitor.figures import figures
 from goldwatch.monitor.kinds import MOVED, WORSE
 from goldwatch.pipeline.in_force import Assignment
@@ -95,17 +95,15 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
         lost = difference.harmful - difference.helpful
         regressed = lost > round(allowed * difference.compared, 9)
         return Finding("accuracy", Result.REGRESSION if regressed else Result.PASS, words)
-    error, n, replays, cluster = ERROR, score.n, assignment.golden.replays, assignment.golden.cluster
+    error = ERROR
     if scored := score.name != "accuracy":  # there are no labels
         # One draw may hardly ever equal another, so the scores of *worse* decide too, at half the error.
         error, verdict = ERROR / 2, next((v for v in judgement.verdicts if v.monitor == WORSE.name), None)
         scored = verdict is not None and verdict.evidence is not None and verdict.evidence >= -math.log10(error)
         words += f"; {verdict.summary}" if verdict is not None else ""
-    # Each bound has the part of the error that the other one has of the trials.
-    high = upper_clustered(round(score.value * n), n, error * replays / (replays + 1), cluster)
-    missed = round((1 - score.reference) * n * replays)
-    low = 1 - upper_clustered(missed, n * replays, error / (replays + 1), cluster)
-    return Finding("accuracy", Result.REGRESSION if scored or high < low - allowed else Result.PASS, words)
+    trials = score.n * assignment.golden.replays
+    chance = loss_p_value(score.value, score.n, score.reference, trials, allowed, assignment.golden.cluster)
+    return Finding("accuracy", Result.REGRESSION if scored or chance < error else Result.PASS, words)
 
 
 def _errors(assignment: Assignment, judgement: Judgement) -> Finding:

@@ -16,6 +16,8 @@ from goldwatch.scratch import blocks
 
 _STAKES = tuple(np.geomspace(0.003, 0.9, 9).tolist())
 _GRID = 1 << 16
+_INTERVAL_ERROR = 0.0005
+_RATES = 11
 _MOST_KNOWN = 1024
 _KNOWN: dict[tuple[bytes, float, tuple[float, ...]], float] = {}
 """Lower bounds on means, by the digest of the values, the error, the stakes and the size of clusters."""
@@ -71,6 +73,29 @@ def _divergence(share: float, rate: float) -> float:
     """Return Kullback's and Leibler's divergence of Bernoulli laws, in nats; `rate` lies inside (0, 1)."""
     hit = share * math.log(share / rate) if share else 0.0
     return hit + ((1 - share) * math.log((1 - share) / (1 - rate)) if share < 1 else 0.0)
+
+
+def loss_p_value(now: float, n: int, then: float, trials: int, tolerance: float, cluster: int = 1) -> float:
+    """Bound the probability of a loss of at least `then - now`, if the rate fell by no more than `tolerance`.
+
+    `now` is the success rate of n trials, `then` that of `trials` earlier ones. The bound is the largest probability
+    over the earlier rates inside their exact interval, plus the error of that interval (Berger and Boos 1994). If up
+    to `cluster` trials depend on each other, each cluster counts as one trial: no law of the same mean is wider.
+    """
+    from scipy.special import bdtr, bdtrc  # noqa: PLC0415 - as above
+
+    n, trials = max(n // cluster, 1), max(trials // cluster, 1)
+    before = round(then * trials)
+    low, high = (bound(before, trials, _INTERVAL_ERROR / 2) for bound in (lower, upper))
+    successes = np.arange(n + 1)
+    # The earlier successes with which the loss is as large, for each number of later ones.
+    needed = np.ceil(trials * (then - now + successes / n) - 1e-9)
+    largest = 0.0
+    for rate in np.linspace(low, high, _RATES).tolist():
+        chances = np.diff(bdtr(successes, n, max(rate - tolerance, 0.0)), prepend=0.0)
+        reached = np.where(needed <= 0, 1.0, bdtrc(np.clip(needed - 1, 0, trials), trials, rate))
+        largest = max(largest, float(chances @ reached))
+    return min(largest + _INTERVAL_ERROR, 1.0)
 
 
 def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float] = _STAKES, cluster: int = 1) -> float:
