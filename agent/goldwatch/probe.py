@@ -68,7 +68,8 @@ class Description:
     """What a target says that it is. An empty string or tuple means that it does not say.
 
     Any change of `model`, `version`, `framework`, `framework_version`, `device` or `digest` is recorded as an event of
-    the target. `digest` is "sha256:..." of the model file where it can be had.
+    the target. `digest` is "sha256:..." of the model file where it can be had. `batch` is the number of examples that
+    every request must have, 0 if the model takes any number: goldwatch fills smaller batches.
     """
 
     model: str
@@ -79,6 +80,7 @@ class Description:
     digest: str = ""
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +40,16 @@ def _check_outputs(found: Looks, specs: tuple[TensorSpec, ...]) -> None:
         if spec.name not in known:
             raise BadAnswer(f'no output "{spec.name}"; the answer has {", ".join(sorted(known)) or "none"}')
         _check_output(spec, *known[spec.name])
+
+
+def declared_batch(sizes: Iterable[object]) -> int:
+    """Return the one size of batch that a model takes, from the first axis of each input as the metadata declares it.
+
+    0, for any, unless all inputs declare the same positive number: metadata are often written by hand.
+    """
+    found = set(sizes)
+    size = found.pop() if len(found) == 1 else 0
+    return size if type(size) is int and size > 0 else 0
 
 
 def newest(versions: object) -> str:

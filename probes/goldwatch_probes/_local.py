@@ -116,10 +116,20 @@ def check_threads(threads: int) -> None:
         raise CannotLoad(f"`threads` is {threads}, expected 0 or more")
 
 
-def check_batch(fixed: int | None, batch: int) -> None:
-    """Raise CannotLoad if the model takes batches of another size only."""
-    if fixed not in (None, batch):
-        raise CannotLoad(f"the model takes batches of {fixed} only, this one has {batch} examples")
+def fixed_batch(sizes: Iterable[object]) -> int:
+    """Return the one size of batch that a model takes, 0 for any, from the first axis of each input as it declares it.
+
+    A size that is not a positive whole number stands for any.
+    """
+    return next((size for size in sizes if isinstance(size, int) and size > 0), 0)
+
+
+def check_batch(fixed: int, batch: int) -> None:
+    """Raise CannotLoad if the model takes batches of another size only; 0 is any size."""
+    if fixed not in (0, batch):
+        raise CannotLoad(
+            f"the model takes batches of {fixed} only, this one has {batch} examples; send {fixed} or fewer"
+        )
 
 
 def ordered(inputs: Tensors, names: Sequence[str]) -> list[NDArray[Any]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.probe import CannotLoad, TensorSpec
-from goldwatch_probes._local import framework, imported, named, told
+from goldwatch_probes._local import fixed_batch, framework, imported, named, told
 
 HOW_TO_EXPORT = (
     "export it by torch.export.save(torch.export.export(model, examples), 'model.pt2'), "
@@ -39,7 +39,7 @@ class Loaded:
     """A model on its device. `inputs` and `outputs` are empty where the file does not tell them.
 
     `call` takes the tensors in the order of `names`. `dtypes` are what floating inputs are turned into, by position;
-    empty for no change. `fixed_batch` is the one size of batch that it takes, if there is one.
+    empty for no change. `fixed_batch` is the one size of batch that it takes, 0 for any.
     """
 
     call: Callable[..., Any]
@@ -47,7 +47,7 @@ class Loaded:
     dtypes: tuple[Any, ...] = ()
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
-    fixed_batch: int | None = None
+    fixed_batch: int = 0
 
 
 def kind_of(file: Path) -> Kind:
@@ -135,14 +135,13 @@ def load_exported(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN4
     if len(names) != len(found):
         raise CannotLoad(f"`inputs` names {len(names)}, the program takes {len(found)}: {', '.join(found)}")
     values = [taken[name] for name in found]
-    sizes = [value.shape[0] for value in values if value.ndim]
     return Loaded(
         call=_flat(torch, program),
         names=names,
         dtypes=tuple(value.dtype if value.dtype.is_floating_point else None for value in values),
         inputs=tuple(_spec(name, value) for name, value in zip(names, values, strict=True)),
         outputs=_outputs(torch, program, options.outputs),
-        fixed_batch=next((size for size in sizes if isinstance(size, int)), None),
+        fixed_batch=fixed_batch(value.shape[0] for value in values if value.ndim),
     )
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
-from goldwatch_probes._local import LocalProbe, check_batch, digest, framework, named, ordered, readable, told
+from goldwatch_probes._local import (
+    LocalProbe,
+    check_batch,
+    digest,
+    fixed_batch,
+    framework,
+    named,
+    ordered,
+    readable,
+    told,
+)
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
@@ -31,7 +41,6 @@ class Jax(LocalProbe):
     def __init__(self, options: Options, context: Context) -> None:
         super().__init__(options, context)
         self._names: tuple[str, ...] = ()
-        self._fixed_batch: int | None = None
 
     def open(self) -> None:
         """Read the function. Raises CannotLoad, also if it was exported for another kind of device."""
@@ -49,8 +58,6 @@ class Jax(LocalProbe):
         self._names = _names(jax, function, options.inputs, file)
         inputs = tuple(_spec(name, aval) for name, aval in zip(self._names, function.in_avals, strict=True))
         returned = jax.tree_util.tree_unflatten(function.out_tree, function.out_avals)
-        sizes = [aval.shape[0] for aval in function.in_avals if aval.shape]
-        self._fixed_batch = next((size for size in sizes if isinstance(size, int)), None)
         self._run = _runner(jax, function, options.outputs)
         self._description = Description(
             model=options.model or file.stem,
@@ -60,11 +67,13 @@ class Jax(LocalProbe):
             digest=digest(file),
             inputs=inputs,
             outputs=tuple(_spec(name, aval) for name, aval in named(returned, options.outputs).items()),
+            batch=fixed_batch(aval.shape[0] for aval in function.in_avals if aval.shape),
         )
 
     def encode(self, inputs: Tensors) -> list[NDArray[Any]]:
         """Return the arguments in order. Raises CannotLoad with what was found and what the function takes."""
-        check_batch(self._fixed_batch, check_inputs(inputs, self.describe().inputs))
+        description = self.describe()
+        check_batch(description.batch, check_inputs(inputs, description.inputs))
         return ordered(inputs, self._names)
 
     def decode(self, response: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

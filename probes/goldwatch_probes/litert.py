@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
-from goldwatch_probes._local import LocalProbe, check_threads, digest, framework, readable, told
+from goldwatch_probes._local import LocalProbe, check_threads, digest, fixed_batch, framework, readable, told
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
@@ -18,10 +18,14 @@ _REMEDY = "pip install 'goldwatch[litert]'"
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of the model: value = (integer - zero_point) x scale. A scale of 0: it is not quantised."""
+    """An input or output of the model: value = (integer - zero_point) x scale. A scale of 0: it is not quantised.
+
+    `batch` is its first axis as the model declares it, -1 for any.
+    """
 
     index: int
     dtype: str
+    batch: int
     shape: tuple[int, ...]
     scale: float
     zero_point: int
@@ -69,6 +73,7 @@ class LiteRT(LocalProbe):
             digest=digest(file),
             inputs=tuple(tensor.spec(name) for name, tensor in self._inputs.items()),
             outputs=tuple(tensor.spec(name) for name, tensor in self._outputs.items()),
+            batch=fixed_batch(tensor.batch for tensor in self._inputs.values()),
         )
 
     def encode(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
@@ -152,11 +157,12 @@ def _tensor(detail: Mapping[str, Any]) -> Tensor:
 
     dtype = np.dtype(detail["dtype"])
     scale, zero_point = detail["quantization"]
-    shape = tuple(int(size) for size in detail["shape_signature"])[1:]
+    batch, *shape = map(int, detail["shape_signature"]) if len(detail["shape_signature"]) else (-1,)
     return Tensor(
         index=int(detail["index"]),
         dtype="bytes" if dtype.kind in "SUO" else dtype.name,
-        shape=shape,
+        batch=batch,
+        shape=tuple(shape),
         scale=float(scale) if dtype.kind in "iu" else 0.0,
         zero_point=int(zero_point),
     )

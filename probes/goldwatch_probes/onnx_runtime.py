@@ -20,7 +20,16 @@ from goldwatch.probe import (
     example,
     option,
 )
-from goldwatch_probes._local import LocalProbe, check_batch, check_threads, digest, framework, readable, told
+from goldwatch_probes._local import (
+    LocalProbe,
+    check_batch,
+    check_threads,
+    digest,
+    fixed_batch,
+    framework,
+    readable,
+    told,
+)
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     import numpy as np
@@ -81,7 +90,6 @@ class OnnxRuntime(LocalProbe):
     def __init__(self, options: Options, context: Context) -> None:
         super().__init__(options, context)
         self._bind: Callable[[Mapping[str, Any]], Any] | None = None
-        self._fixed_batch: int | None = None
 
     def open(self) -> None:
         """Read the file and make a session. Raises CannotLoad."""
@@ -100,6 +108,7 @@ class OnnxRuntime(LocalProbe):
             digest=digest(file),
             inputs=tuple(_spec(tensor, "input") for tensor in inputs),
             outputs=_outputs(session),
+            batch=fixed_batch(tensor.shape[0] for tensor in inputs if tensor.shape),
         )
         names = [spec.name for spec in description.outputs]
         if self._options.io_binding:
@@ -107,12 +116,12 @@ class OnnxRuntime(LocalProbe):
             self._run = _run_bound(session)
         else:
             self._run = partial(session.run, names)  # timed: it adds no frame of Python
-        self._fixed_batch = next((t.shape[0] for t in inputs if t.shape and isinstance(t.shape[0], int)), None)
         self._description = description
 
     def encode(self, inputs: Tensors) -> Any:  # noqa: ANN401 - arrays by name, or what is bound to them
         """Check `inputs` against the model. Raises CannotLoad with what was found and what it takes."""
-        check_batch(self._fixed_batch, check_inputs(inputs, self.describe().inputs))
+        description = self.describe()
+        check_batch(description.batch, check_inputs(inputs, description.inputs))
         if self._bind is not None:
             return self._bind(inputs)
         return {name: _as_text(name, array) if array.dtype.kind in "SUO" else array for name, array in inputs.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
-from goldwatch_probes._answers import check_outputs, newest, text
+from goldwatch_probes._answers import check_outputs, declared_batch, newest, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
 from goldwatch_probes._remote import RemoteOptions
@@ -65,6 +65,7 @@ class OpenInference(HttpProbe):
             framework_version=text(server.get("version")),
             inputs=_specs(model.get("inputs")),
             outputs=_specs(model.get("outputs")),
+            batch=_batch(model.get("inputs")),
         )
         return self._description
 
@@ -97,3 +98,12 @@ def _specs(declared: object) -> tuple[TensorSpec, ...]:
     from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
     return tuple(tensors.spec_of(tensor) for tensor in declared) if isinstance(declared, list) else ()
+
+
+def _batch(declared: object) -> int:
+    """Return the one size of batch that inputs declare, which `_specs` has checked; 0 for any."""
+    return (
+        declared_batch(tensor["shape"][0] for tensor in declared if tensor["shape"])
+        if isinstance(declared, list)
+        else 0
+    )

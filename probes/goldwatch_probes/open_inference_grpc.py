@@ -22,7 +22,7 @@ from goldwatch.probe import (
     looks,
     option,
 )
-from goldwatch_probes._answers import newest, text
+from goldwatch_probes._answers import declared_batch, newest, text
 from goldwatch_probes._grpc_client import GrpcProbe, Reply, Request
 from goldwatch_probes._proto import Mould
 from goldwatch_probes._remote import RemoteOptions
@@ -82,6 +82,7 @@ class OpenInferenceGrpc(GrpcProbe):
             framework_version=text(server.version),
             inputs=_specs(model.inputs),
             outputs=_specs(model.outputs),
+            batch=declared_batch(tensor.shape[0] for tensor in model.inputs if tensor.shape),
         )
         self._answers = Answers(self._messages["ModelInferResponse"], self._description.outputs)
         return self._description

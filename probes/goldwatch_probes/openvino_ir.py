@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
-from goldwatch_probes._local import LocalProbe, check_batch, check_threads, digest, framework, readable, told
+from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch_probes._local import (
+    LocalProbe,
+    check_batch,
+    check_threads,
+    digest,
+    fixed_batch,
+    framework,
+    readable,
+    told,
+)
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
@@ -31,10 +40,6 @@ class OpenVINO(LocalProbe):
         threads: int = option("Threads of one inference on the CPU; 0 leaves it to OpenVINO", default=0)
         model: str = option("Name to show for the model; the stem of the file if empty", default="")
 
-    def __init__(self, options: Options, context: Context) -> None:
-        super().__init__(options, context)
-        self._fixed_batch: int | None = None
-
     def open(self) -> None:
         """Read and compile the model. Raises CannotLoad."""
         options = self._options
@@ -49,7 +54,6 @@ class OpenVINO(LocalProbe):
             compiled = core.compile_model(core.read_model(str(file)), options.device, _settings(options))
         except Exception as error:  # OpenVINO raises RuntimeError for everything, and others
             raise CannotLoad(f"{file}: {told(error)}") from error
-        self._fixed_batch = next((b for port in compiled.inputs if (b := _batch(port)) is not None), None)
         self._run = _runner(compiled)
         self._description = Description(
             model=options.model or file.stem,
@@ -59,11 +63,13 @@ class OpenVINO(LocalProbe):
             digest=digest(file, weights) if file.suffix == ".xml" and weights.is_file() else digest(file),
             inputs=_specs(compiled.inputs),
             outputs=_specs(compiled.outputs),
+            batch=fixed_batch(map(_batch, compiled.inputs)),
         )
 
     def encode(self, inputs: Tensors) -> Tensors:
         """Check `inputs` against the model. Raises CannotLoad with what was found and what it takes."""
-        check_batch(self._fixed_batch, check_inputs(inputs, self.describe().inputs))
+        description = self.describe()
+        check_batch(description.batch, check_inputs(inputs, description.inputs))
         return dict(inputs)
 
     def decode(self, response: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -87,15 +87,16 @@ class PyTorch(LocalProbe):
             digest=digest(file),
             inputs=loaded.inputs,
             outputs=loaded.outputs,
+            batch=loaded.fixed_batch,
         )
 
     def encode(self, inputs: Tensors) -> list[Any]:
         """Return tensors in the order of the arguments. Raises CannotLoad if they are not what the model takes."""
-        specs = self.describe().inputs
+        description = self.describe()
         if self._loaded is None or self._to_tensor is None:
             raise CannotLoad(NOT_OPEN)
-        if specs:
-            check_batch(self._loaded.fixed_batch, check_inputs(inputs, specs))
+        if description.inputs:
+            check_batch(description.batch, check_inputs(inputs, description.inputs))
         arrays = ordered(inputs, self._loaded.names)
         dtypes = self._loaded.dtypes or (None,) * len(arrays)
         # A copy, since arrays of a golden set are read-only and PyTorch knows no such thing.

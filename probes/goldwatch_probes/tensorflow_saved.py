@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
-from goldwatch_probes._local import LocalProbe, check_batch, check_threads, digest, framework, readable, told
+from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch_probes._local import (
+    LocalProbe,
+    check_batch,
+    check_threads,
+    digest,
+    fixed_batch,
+    framework,
+    readable,
+    told,
+)
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
@@ -40,10 +49,6 @@ class TensorFlow(LocalProbe):
         threads: int = option("Threads inside one operator; 0 leaves it to TensorFlow", default=0)
         model: str = option("Name to show for the model; the stem of the file if empty", default="")
 
-    def __init__(self, options: Options, context: Context) -> None:
-        super().__init__(options, context)
-        self._fixed_batch: int | None = None
-
     def open(self) -> None:
         """Load the model. Raises CannotLoad."""
         options = self._options
@@ -64,7 +69,6 @@ class TensorFlow(LocalProbe):
             raise
         except Exception as error:  # TensorFlow raises all kinds
             raise CannotLoad(f"{path}: {told(error)}") from error
-        self._fixed_batch = next((s.shape[0] for s in inputs.values() if s.shape.rank and s.shape[0]), None)
         self._run = _runner(tensorflow, call, options.device)
         self._description = Description(
             model=options.model or path.stem,
@@ -74,11 +78,13 @@ class TensorFlow(LocalProbe):
             digest=digest(path),
             inputs=tuple(_spec(name, spec) for name, spec in inputs.items()),
             outputs=tuple(_spec(name, spec) for name, spec in outputs.items()),
+            batch=fixed_batch(spec.shape[0] for spec in inputs.values() if spec.shape.rank),
         )
 
     def encode(self, inputs: Tensors) -> Tensors:
         """Check `inputs` against the model. Raises CannotLoad with what was found and what it takes."""
-        check_batch(self._fixed_batch, check_inputs(inputs, self.describe().inputs))
+        description = self.describe()
+        check_batch(description.batch, check_inputs(inputs, description.inputs))
         return dict(inputs)
 
     def decode(self, response: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -23,7 +23,7 @@ from goldwatch.probe import (
     check_inputs,
     option,
 )
-from goldwatch_probes._answers import check_outputs, newest, parse_object, text
+from goldwatch_probes._answers import check_outputs, declared_batch, newest, parse_object, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
 from goldwatch_probes._remote import RemoteOptions
@@ -90,8 +90,9 @@ class TensorFlowServing(HttpProbe):
             model=self._options.model,
             version=self._options.version or version,
             framework="tensorflow-serving" if "model_version_status" in status else "",
-            inputs=_specs(signature.get("inputs")),
+            inputs=(inputs := _specs(signature.get("inputs"))),
             outputs=_specs(signature.get("outputs")),
+            batch=_batch(signature["inputs"]) if inputs else 0,
         )
         return self._description
 
@@ -170,6 +171,12 @@ def _specs(declared: object) -> tuple[TensorSpec, ...]:
     tensors = declared.items() if isinstance(declared, dict) else ()
     specs = [_spec(name, tensor) for name, tensor in sorted(tensors)]
     return tuple(spec for spec in specs if spec) if all(specs) else ()
+
+
+def _batch(declared: Mapping[str, Any]) -> int:
+    """Return the one size of batch that inputs declare, which `_specs` has checked; 0 for any."""
+    dims = [tensor["tensor_shape"]["dim"] for tensor in declared.values()]
+    return declared_batch(int(each[0]["size"]) for each in dims if each)
 
 
 def _spec(name: str, tensor: object) -> TensorSpec | None:

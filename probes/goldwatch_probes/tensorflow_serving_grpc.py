@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
 from goldwatch_probes import _tf_proto as proto
-from goldwatch_probes._answers import check_outputs
+from goldwatch_probes._answers import check_outputs, declared_batch
 from goldwatch_probes._grpc_client import GrpcProbe, Reply, Request
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import RemoteOptions
@@ -65,6 +65,9 @@ class TensorFlowServingGrpc(GrpcProbe):
             framework="tensorflow-serving",
             inputs=_specs(signature.inputs),
             outputs=_specs(signature.outputs),
+            batch=declared_batch(
+                e.value.tensor_shape.dim[0].size for e in signature.inputs if e.value.tensor_shape.dim
+            ),
         )
         return self._description
 

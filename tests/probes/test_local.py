@@ -133,4 +133,4 @@ def test_numbers_that_cannot_be() -> None:
         check_threads(-1)
     with pytest.raises(CannotLoad, match="batches of 1 only, this one has 2 examples"):
         check_batch(1, 2)
-    check_batch(None, 2)
+    check_batch(0, 2)

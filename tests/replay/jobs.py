@@ -4,13 +4,14 @@ import ctypes
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.probe import Tensors, Tokens
+from goldwatch.probe import CannotLoad, Description, Tensors, Tokens
 from goldwatch.testing.probe import FakeProbe, Response
 
 
@@ -84,3 +85,29 @@ def hold_the_gil(argument: dict[str, Any], descriptors: list[int], emit: object)
     Path(argument["file"]).touch()
     ctypes.PyDLL(None).sleep(60)  # PyDLL, unlike CDLL, keeps the GIL during the call
     return {}
+
+
+class OfBatches(FakeProbe):
+    """A model that writes the size of each request into the file that its version names; it takes batches of 8 only."""
+
+    batch = 8
+
+    def describe(self) -> Description:
+        return replace(super().describe(), batch=self.batch)
+
+    def encode(self, inputs: Tensors) -> NDArray[np.float64]:
+        request = super().encode(inputs)
+        if self.batch not in (0, len(request)):
+            raise CannotLoad(f"the model takes batches of {self.batch} only, this one has {len(request)} examples")
+        return request
+
+    def predict(self, request: NDArray[np.float64]) -> Response:
+        with Path(self._options.version).open("a") as file:
+            file.write(f"{len(request)}\n")
+        return super().predict(request)
+
+
+class OfAnyBatch(OfBatches):
+    """The same model; it takes batches of any size."""
+
+    batch = 0

@@ -224,7 +224,8 @@ def test_waiting_for_a_turn_of_the_warm_up_is_not_hanging(plan: Plan, monkeypatc
     probe = FakeProbe(FakeProbe.Options(), Context(5.0))
     probe.open()
     inputs = {"x": np.zeros((N, 4), np.float32)}
-    timed._warm_up(probe, inputs, columns, 3, pace.Pace(LoadPlan(most_per_s=0.01)), lambda _: None)
+    kept = pace.Pace(LoadPlan(most_per_s=0.01))
+    timed._warm_up(Asking(probe, inputs, columns, kept, 1), columns, range(3), kept, lambda _: None)
     assert [b - a for a, b in pairwise(waited)] == [100_000_000_000] * 2
     columns.close()
 
@@ -249,7 +250,7 @@ def test_warm_up_and_pairs_send_nothing_while_the_target_has_no_room(
     probe = Sending(FakeProbe.Options(), Context(5.0))
     probe.open()
     inputs, kept = {"x": np.ones((N, 4), np.float32)}, pace.Pace(LoadPlan())
-    timed._warm_up(probe, inputs, columns, 3, kept, lambda _: None)
+    timed._warm_up(Asking(probe, inputs, columns, kept, 1), columns, range(3), kept, lambda _: None)
     assert len(naps) == 2 * 3  # before the second and the third
     columns.hold(on=False)
     assert ask_twice(probe, inputs, columns, 5, kept, np.random.default_rng(0)) == []  # there was room for one request

@@ -19,6 +19,7 @@ from goldwatch.replay.keeping import Keeper
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Plan
+from goldwatch.replay.requests import Requests
 from goldwatch.replay.workers import Workers
 from goldwatch.testing.probe import FakeProbe
 
@@ -150,7 +151,7 @@ def answer(kind: str, index: int) -> Any:
 def kept(answers: list[Any], *, at_once: bool) -> tuple[dict[str, Any], list[str]]:
     columns = Columns.create(Layout(len(answers), SPECS), range(len(answers)))
     probe: Probe = FakeProbe(FakeProbe.Options(), Context(5.0))
-    keeper = Keeper(probe, columns)
+    keeper = Keeper(probe, columns, Requests(probe, {}))
     wrong: list[str] = []
     if not (at_once and keeper.keep_all(0, len(answers), answers)):
         for row, found in enumerate(answers):

@@ -97,6 +97,7 @@ def _block(report: Report) -> list[str]:
     lines += _tokens(judgement)
     if judgement.throughput is not None:
         lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   {_load(judgement)}"))
+    lines += _filling(report)
     lines += _courtesy(judgement)
     lines += _energy(judgement)
     lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.checks if c.passed is Passed.NO]
@@ -116,6 +117,17 @@ def _tokens(judgement: Judgement) -> list[str]:
         if times:
             lines.append(_line(name, "   ".join(_quantile(q) for q in quantiles(times))))
     return lines
+
+
+def _filling(report: Report) -> list[str]:
+    """Say that requests were filled, where the model takes larger batches than the load sends."""
+    model, load = report.judgement.description, report.assignment.watch.load
+    sizes = {min(load.samples, report.assignment.golden.examples), report.assignment.golden.examples % load.samples}
+    smaller = sorted(size for size in sizes if model is not None and 0 < size < model.batch)
+    if model is None or not smaller:
+        return []
+    filled = " and ".join(f"{size:,}" for size in smaller)
+    return [_line("filled", f"requests of {filled} to the model's batch of {model.batch:,}; the copies do not count")]
 
 
 def _courtesy(judgement: Judgement) -> list[str]:

@@ -5,15 +5,12 @@ Nothing but the probe's `predict` is between the two readings of the clock.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from goldwatch.probe import (
     CURRENT_TRACE,
@@ -24,11 +21,11 @@ from goldwatch.probe import (
     ProbeError,
     Tensors,
     Unreachable,
-    example,
 )
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.keeping import Keeper
 from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.requests import Requests
 from goldwatch.replay.trace import Trace
 
 if TYPE_CHECKING:
@@ -48,14 +45,6 @@ _OK = bytes([Outcome.OK])
 _NO_ANSWER = frozenset({Outcome.TIMEOUT, Outcome.UNREACHABLE})
 
 clock_ns = time.monotonic_ns
-
-
-def batch(inputs: Tensors, indices: list[int]) -> Tensors:
-    """Return several examples as a batch."""
-    first, size = indices[0], len(indices)
-    if indices == list(range(first, first + size)):
-        return {name: array[first : first + size] for name, array in inputs.items()}
-    return {name: np.concatenate([array[i : i + 1] for i in indices]) for name, array in inputs.items()}
 
 
 Times = Callable[[Any, int, int], tuple[int, int]]
@@ -79,11 +68,19 @@ class Asking:
     """Asks one probe for the rows of one replay. As thread-safe as the probe."""
 
     def __init__(
-        self, probe: Probe, inputs: Tensors, columns: Columns, pace: Pace, samples: int, trace: Trace | None = None
+        self,
+        probe: Probe,
+        inputs: Tensors,
+        columns: Columns,
+        pace: Pace,
+        samples: int,
+        trace: Trace | None = None,
+        *,
+        batch: int = 0,
     ) -> None:
         """Make ready; `samples` is the number of examples of a query, each of which carries the ids of `trace`.
 
-        `pace` is told of each answer.
+        `pace` hears of each answer. `batch` is the one size of batch that the model takes, 0 for any.
         """
         self.errors: Counter[str] = Counter()
         self._probe = probe
@@ -94,7 +91,8 @@ class Asking:
         self._pace = pace
         self._samples = samples
         self._trace = trace if trace is not None and trace.every else None
-        self.keeper = Keeper(probe, columns)
+        self.requests = Requests(probe, inputs, batch)
+        self.keeper = Keeper(probe, columns, self.requests)
         self._lock = threading.Lock()
         self._in_a_row = 0
 
@@ -132,7 +130,8 @@ class Asking:
     @property
     def encodes_each(self) -> bool:
         """Whether `encode_each` may be used: the probe can, and the requests do not differ in their traces."""
-        return self._trace is None and self._samples == 1 and isinstance(self._probe, EncodesEach)
+        alone = self._samples == 1 and not self.requests.fills_each
+        return self._trace is None and alone and isinstance(self._probe, EncodesEach)
 
     def encode_each(self, rows: Sequence[int]) -> list[Any]:
         """Make the requests of queries of one example each. Raises what the probe raises."""
@@ -140,17 +139,24 @@ class Asking:
         return list(probe.encode_each(self._inputs, [self._columns.example[row] for row in rows]))
 
     def _encode_row(self, row: int) -> Any:  # noqa: ANN401
-        if self._samples == 1:
-            return self._probe.encode(example(self._inputs, self._columns.example[row]))
-        return self._probe.encode(batch(self._inputs, list(self._columns.example[row : self._end(row)])))
+        return self.requests.encode(self._columns.example[row : self._end(row)])
 
-    def warm_up(self, row: int) -> None:
-        """Send the query of a row and forget the answer: what ails the target will be counted in the replay itself."""
-        response = None
-        with contextlib.suppress(Exception):
-            response = self._probe.predict(self._encode_row(row))
-        if response is not None:
-            self._pace.answered(response)
+    def warm_up(self, row: int) -> tuple[int, int] | None:
+        """Send the query that begins at a row, and forget the answer.
+
+        Returns when it was sent and when the answer came, by the monotonic clock in nanoseconds; None if it failed: the
+        replay itself counts failures. Raises what the probe raises while it encodes, and CannotLoad if the tokens of
+        the answer are to be counted and cannot be.
+        """
+        request = self._encode_row(row)
+        sent_ns = clock_ns()
+        try:
+            response = self._probe.predict(request)
+        except Exception:
+            return None
+        times = self._times(response, sent_ns, clock_ns())
+        self._pace.answered(response)
+        return times
 
     def send(self, flight: int, row: int, request: Any, due_ns: int = 0, free_ns: int = 0) -> int:  # noqa: ANN401
         """Send a request and keep what comes of it. Returns when the answer was read, by the monotonic clock.
@@ -159,7 +165,8 @@ class Asking:
         CannotLoad if the tokens of the answer are to be counted and cannot be.
         """
         ended_ns, response, failure = self.ask(flight, row, request, due_ns, free_ns)
-        self.keep(flight, row, response, self.keeper.decoded(response) if failure is None else failure)
+        examples = len(self._rows(row))
+        self.keep(flight, row, response, self.keeper.decoded(response, examples) if failure is None else failure)
         if response is not None:
             self._pace.answered(response)
         return ended_ns

@@ -14,22 +14,23 @@ from numpy.typing import NDArray
 
 from goldwatch.probe import BadAnswer, CountsTokens, Probe, Tensors, TensorSpec, single_output
 from goldwatch.replay.columns import Columns
+from goldwatch.replay.requests import Requests
 
 
 class Keeper:
     """Keeps the answers to one replay in its columns."""
 
-    def __init__(self, probe: Probe, columns: Columns) -> None:
-        self._decode = probe.decode
+    def __init__(self, probe: Probe, columns: Columns, requests: Requests) -> None:
+        self._decode = requests.decode
         self._outputs = [(spec, columns.array(f"output.{spec.name}")) for spec in columns.layout.outputs]
         self._tokens = (
             _TokenColumns(probe, columns) if columns.layout.tokens and isinstance(probe, CountsTokens) else None
         )
 
-    def decoded(self, response: Any) -> Tensors | BadAnswer:  # noqa: ANN401 - the probe's own type
-        """Return the outputs of an answer, or what is wrong with it."""
+    def decoded(self, response: Any, examples: int = 1) -> Tensors | BadAnswer:  # noqa: ANN401 - the probe's own type
+        """Return the outputs of the answer to a request of that many examples, or what is wrong with it."""
         try:
-            return self._decode(response)
+            return self._decode(response, examples)
         except Exception as error:  # decoding what a server sent may fail in any way
             return _bad(error)
 

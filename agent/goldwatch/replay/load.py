@@ -45,6 +45,23 @@ class LoadPlan:
         """Return how many queries the rows of a replay make; the last may be smaller."""
         return -(-rows // self.samples)
 
+    def query_examples(self, rows: int, first: int) -> int:
+        """Return how many examples the query has that begins at the row `first` of a replay of so many rows."""
+        return min(self.samples, rows - first)
+
+    def warm_up(self, rows: int, requests: int) -> list[int]:
+        """Return the first row of each query to warm up with: they have all the sizes that those of a replay have.
+
+        A runtime prepares itself for each size of batch by itself. Where the last query is smaller, every second
+        request is that query; then there are at least two requests, unless there are to be none.
+        """
+        last, whole = (self.queries(rows) - 1) * self.samples, max(rows // self.samples, 1)
+        if not requests or not rows:
+            return []
+        if self.query_examples(rows, last) == self.query_examples(rows, 0):
+            return [i % whole * self.samples for i in range(requests)]
+        return [last if i % 2 else i // 2 % whole * self.samples for i in range(max(requests, 2))]
+
     def schedule_ns(self, queries: int) -> list[int]:
         """Return when each query of an open load is due, in nanoseconds from the first, which is due at 0.
 

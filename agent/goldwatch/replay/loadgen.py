@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
-from goldwatch.replay.asking import batch
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.pace import Pace
+from goldwatch.replay.requests import Requests
 from goldwatch.replay.timed import make_probe, mapped
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ LOADED = 1024
 """So many samples, or all if there are fewer, are in memory at a time and make up a performance test."""
 
 _WARM_UP = 100
+_SAMPLES = {"SingleStream": 1, "MultiStream": 8, "Server": 1}
+"""The samples of one query, as LoadGen has them by default; in Offline all samples are one query."""
+
 _MESSAGE_LENGTH = 200
 
 
@@ -83,7 +86,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     try:
         probe.open()
         description = probe.describe()
-        system = System(probe, inputs, output, settings)
+        system = System(probe, inputs, output, settings, description.batch)
         expected_s = system.warm_up(Pace(LoadPlan(most_per_s=argument["most_per_s"])))
         gc.collect()
         gc.disable()
@@ -99,12 +102,20 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
 class System:
     """The system under test and its library of samples."""
 
-    def __init__(self, probe: Probe, inputs: Tensors, output: TensorSpec, settings: Settings) -> None:
+    def __init__(
+        self, probe: Probe, inputs: Tensors, output: TensorSpec, settings: Settings, fixed_batch: int = 0
+    ) -> None:
+        """`fixed_batch` is the one size of batch that the model takes, 0 for any."""
         self.errors: Counter[str] = Counter()
         self.requests = 0
         self.given_up: str | None = None
         self.examples = len(next(iter(inputs.values())))
-        self._probe, self._inputs, self._settings = probe, inputs, settings
+        self._probe, self._settings = probe, settings
+        offline = settings.scenario == "Offline"
+        # Only LoadGen knows how many samples Offline has, and so how many the last batch lacks.
+        self._batches = Requests(probe, inputs, max(fixed_batch, settings.batch if offline else 0))
+        in_query = settings.batch if offline else _SAMPLES[settings.scenario]
+        self._load, self._in_query = LoadPlan(samples=min(settings.batch, in_query)), in_query
         self._output = (output.name, output.dtype, output.shape)
         self._keeps = settings.mode == "accuracy"
         self._encoded: dict[int, Any] = {}
@@ -114,26 +125,27 @@ class System:
         self._asynchronous = settings.scenario in ("Server", "Offline")
 
     def warm_up(self, pace: Pace) -> float:
-        """Send a few requests, as far apart as `pace` asks, and return the seconds of the fastest.
+        """Send batches of each size that the test sends, as far apart as `pace` asks.
 
-        What ails the target shows in the test itself.
+        Returns the fewest seconds that a sample took. What ails the target shows in the test itself.
         """
         taken = []
-        for i in range(_WARM_UP):
-            request = self._encode([i % self.examples])
+        for i, row in enumerate(self._load.warm_up(self._in_query, _WARM_UP)):
+            size = self._load.query_examples(self._in_query, row)
+            request = self._batches.encode([(i * size + k) % self.examples for k in range(size)])
             pace.wait()
             began = time.perf_counter()
             try:
                 self._probe.predict(request)
             except Exception:
                 break
-            taken.append(time.perf_counter() - began)
+            taken.append((time.perf_counter() - began) / size)
         return min(taken, default=1e-3)
 
     def load(self, samples: Sequence[int]) -> None:
         """Encode samples: outside of what is timed."""
         if self._settings.batch == 1:
-            self._encoded = {index: self._encode([index]) for index in samples}
+            self._encoded = {index: self._batches.encode([index]) for index in samples}
 
     def unload(self, samples: Sequence[int]) -> None:
         """Forget samples."""
@@ -172,11 +184,11 @@ class System:
         kept = None
         try:
             indices = [sample.index for sample in samples]
-            request = self._encoded[indices[0]] if self._settings.batch == 1 else self._encode(indices)
+            request = self._encoded[indices[0]] if self._settings.batch == 1 else self._batches.encode(indices)
             response = self._probe.predict(request)
             if not self._keeps:
                 self._complete(samples, None)  # the clock stops here; looking at the answer is not timed
-            kept = single_output(self._probe.decode(response), *self._output, len(samples))
+            kept = single_output(self._batches.decode(response, len(samples)), *self._output, len(samples))
             self._in_a_row = 0
         except Exception as error:  # a failure is an observation, whatever its class
             self._failed(error)
@@ -199,9 +211,6 @@ class System:
             for sample, row in zip(samples, rows, strict=True)
         ]
         loadgen.QuerySamplesComplete(responses)
-
-    def _encode(self, indices: list[int]) -> Any:  # noqa: ANN401 - the probe's own type
-        return self._probe.encode(batch(self._inputs, indices))
 
 
 @cache
@@ -240,6 +249,7 @@ def _settings(loadgen: Any, wanted: Settings, expected_s: float) -> Any:  # noqa
     made.min_query_count = wanted.min_queries
     # From these LoadGen makes its queries beforehand; if the target is faster, it runs short of them: INVALID.
     made.single_stream_expected_latency_ns = round(5e8 * expected_s)
+    made.multi_stream_samples_per_query = _SAMPLES["MultiStream"]
     made.multi_stream_expected_latency_ns = round(5e8 * expected_s * made.multi_stream_samples_per_query)
     made.offline_expected_qps = wanted.target_qps or 1.5 / expected_s
     if wanted.target_qps is not None:

@@ -38,8 +38,10 @@ class Plan:
 
     def asked(self, rows: int, openings: int = 1, *, whole: bool = True) -> int:
         """Return how many examples are asked for at most where `rows` are replayed: pairs follow those of a `whole`."""
-        connecting = self.load.in_flight * self.load.samples if self.warmup and self.load.in_flight > 1 else 0
-        return rows + openings * (self.warmup + connecting) + (2 * min(self.pairs, rows) if whole else 0)
+        load, all_rows = self.load, len(self.examples)
+        warming = sum(load.query_examples(all_rows, row) for row in load.warm_up(all_rows, self.warmup))
+        connecting = load.in_flight * load.samples if self.warmup and load.in_flight > 1 else 0
+        return rows + openings * (warming + connecting) + (2 * min(self.pairs, rows) if whole else 0)
 
 
 class Guard(Protocol):

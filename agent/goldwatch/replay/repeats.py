@@ -17,26 +17,29 @@ from goldwatch.probe import Probe, Tensors, example
 from goldwatch.replay.asking import clock_ns, times_of
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.pace import Pace
+from goldwatch.replay.requests import Requests
 
 _NOISE = 1e-3
 _NONCE = 2**40
 
 
 def ask_twice(
-    probe: Probe, inputs: Tensors, columns: Columns, pairs: int, pace: Pace, chance: np.random.Generator
+    probe: Probe, inputs: Tensors, columns: Columns, pairs: int, pace: Pace, chance: np.random.Generator, batch: int = 0
 ) -> list[tuple[int, int]]:
     """Return the latencies in nanoseconds of the first and the second request of each pair.
 
     `pairs` examples are spread evenly over the replay's. Nothing comes of one that fails, or cannot be altered, and of
-    those that are left once the target has no room. Raises what the probe raises while it encodes.
+    those that are left once the target has no room. `batch` is the one size of batch that the model takes, 0 for any.
+    Raises what the probe raises while it encodes.
     """
     rows, times = columns.layout.rows, times_of(probe)
+    requests = Requests(probe, inputs, batch)
     found: list[tuple[int, int]] = []
     for row in sorted({i * rows // pairs for i in range(pairs)}):
         new = altered(example(inputs, columns.example[row]), chance)
         if new is None:
             return found
-        request = probe.encode(new)
+        request = requests.encode_batch(new)
         taken = []
         for _ in range(2):
             if columns.held:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from goldwatch.golden import lines
-from goldwatch.probe import Context, Probe, Tensors, TensorSpec, example, is_concurrent
-from goldwatch.replay.asking import Asking, clock_ns, times_of
+from goldwatch.probe import Context, Probe, TensorSpec, is_concurrent
+from goldwatch.replay.asking import Asking, clock_ns
 from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances
@@ -48,12 +49,12 @@ def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict
 
 def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Emit) -> dict[str, Any]:
     inputs = {i["name"]: mapped(i) for i in argument["inputs"]}
-    probe = _open(argument, columns, emit)
+    probe, batch = _open(argument, columns, emit)
     columns.progress(Phase.WARMING_UP, clock_ns())
     pace = Pace(load, probe)
-    _warm_up(probe, inputs, columns, argument["warmup"], pace, emit)
     trace = Trace(**argument["trace"]) if argument["trace"] is not None else None
-    asking = Asking(probe, inputs, columns, pace, load.samples, trace)
+    asking = Asking(probe, inputs, columns, pace, load.samples, trace, batch=batch)
+    _warm_up(asking, columns, load.warm_up(columns.layout.rows, argument["warmup"]), pace, emit)
     dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
     gc.collect()
     gc.disable()
@@ -64,7 +65,7 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
         gc.enable()
     pairs = 0 if asking.hopeless else argument.get("pairs", 0)
     return {
-        "pairs": ask_twice(probe, inputs, columns, pairs, pace, np.random.default_rng()),
+        "pairs": ask_twice(probe, inputs, columns, pairs, pace, np.random.default_rng(), batch),
         "errors": asking.errors,
         "disturbances": asdict(disturbances.found()),
         "turn_ns": pace.book(),
@@ -93,8 +94,11 @@ def mapped(location: dict[str, Any]) -> Any:  # noqa: ANN401 - an array, or what
     return np.asarray(mapped)  # the same memory as a plain array: a memmap runs Python code at each slice
 
 
-def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> Probe:
-    """Return the target's probe, opened now or by the job before, and tell the agent what the target is."""
+def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> tuple[Probe, int]:
+    """Return the target's probe, opened now or by the job before, and the one size of batch that it takes, 0 for any.
+
+    Emits what the target is.
+    """
     key = json.dumps([argument["factory"], argument["options"], argument["time_limit_s"]], sort_keys=True)
     open_s = None
     probe = _held.take(key)
@@ -112,7 +116,7 @@ def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> Probe:
         raise
     _held.put(key, probe)
     emit({"event": "opened", "description": asdict(description), "open_s": open_s})
-    return probe
+    return probe, description.batch
 
 
 class _Held:
@@ -146,18 +150,15 @@ def make_probe(factory: str, options: dict[str, Any], context: Context) -> Probe
     return probe
 
 
-def _warm_up(probe: Probe, inputs: Tensors, columns: Columns, count: int, pace: Pace, emit: Emit) -> None:
-    """Send `count` requests whose answers are dropped; the first is timed and reported by itself."""
-    times = times_of(probe)
-    for i in range(count):
-        request = probe.encode(example(inputs, columns.example[i % columns.layout.rows]))
+def _warm_up(asking: Asking, columns: Columns, rows: Sequence[int], pace: Pace, emit: Emit) -> None:
+    """Send the queries that begin at these rows and drop the answers; the first is timed and reported by itself.
+
+    One that fails ends the warm-up: the replay itself counts what ails the target.
+    """
+    for i, row in enumerate(rows):
         pace.wait_warming_up(columns)
-        sent_ns = clock_ns()
-        try:
-            response = probe.predict(request)
-        except Exception:  # what ails the target will show, and be counted, in the replay itself
+        times = asking.warm_up(row)
+        if times is None:
             return
         if i == 0:
-            sent_ns, came_ns = times(response, sent_ns, clock_ns())
-            emit({"event": "first", "first_request_s": (came_ns - sent_ns) / 1e9})
-        pace.answered(response)
+            emit({"event": "first", "first_request_s": (times[1] - times[0]) / 1e9})
