@@ -16,10 +16,13 @@ from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing
 
-from benchmarks.alerts.fleet import DAY, Source, alpha
+from benchmarks.alerts.fleet import DAY, INTERVAL_S, Source, alpha
 from benchmarks.alerts.sources import (
+    BLOCK,
     EXAMPLES,
+    LEARNED,
     Costs,
+    Extra,
     Outcomes,
     Pools,
     Random,
@@ -37,7 +40,6 @@ from benchmarks.alerts.sources import (
 
 Make = Callable[[int, Random], Source]
 MakeMeans = Callable[[Random], tuple[Means, Callable[[float, float], FloatArray]]]
-Extra = Callable[[int], FloatArray | float]
 Extras = Callable[[int, Random], Extra]
 
 
@@ -114,32 +116,40 @@ def _pools(streams: int, random: Random, make: MakeMeans, wander: Wandering) -> 
 
 
 def _nothing(streams: int, random: Random) -> Extra:
-    return lambda replay: 0.0
+    return lambda replays: 0.0
 
 
-def _slowness(streams: int, random: Random, memory: float = 0.9, extra: Extras = _nothing, lost: float = 0.0) -> Source:
-    return Slowness(latencies(streams, random, memory, extra(streams, random)), lost, random)
+def _slowness(
+    streams: int,
+    random: Random,
+    memory: float = 0.9,
+    extra: Extras = _nothing,
+    lost: float = 0.0,
+    later: float | None = None,
+    *,
+    heavy: bool = False,
+) -> Source:
+    return Slowness(latencies(streams, random, memory, extra(streams, random), heavy=heavy), lost, random, later)
 
 
 def _spikes(streams: int, random: Random) -> Extra:
     """Return spikes in one replay of a hundred, of a heavy tail: the factor of latency has index 2."""
-    return lambda replay: np.where(random.random(streams) < 0.01, np.log1p(random.pareto(2, streams)), 0.0)
+
+    def at(replays: NDArray[np.int64]) -> FloatArray:
+        shape = (len(replays), streams)
+        return np.where(random.random(shape) < 0.01, np.log1p(random.pareto(2, shape)), 0.0)
+
+    return at
 
 
 def _weekly(streams: int, random: Random) -> Extra:
-    return lambda replay: 0.05 * math.sin(2 * math.pi * replay / (7 * DAY))
+    return lambda replays: 0.05 * np.sin(2 * math.pi * replays / (7 * DAY))
 
 
-def _bursts(streams: int, random: Random) -> Extra:
-    """Return half an hour of half as slow again, every two days at a time of each stream's own, and some days none."""
+def _bursts(streams: int, random: Random, replays: int = 6, begin_at: int = 0) -> Extra:
+    """Return so many replays of half as slow again, every two days at a time of each stream's own."""
     begin = random.integers(0, 2 * DAY, streams)
-    return lambda replay: np.where((replay - begin) % (2 * DAY) < 6, math.log(1.5), 0.0)
-
-
-def _new_bursts(streams: int, random: Random) -> Extra:
-    """Return the same, but none in the 14 days of the baseline."""
-    burst = _bursts(streams, random)
-    return lambda replay: burst(replay) if replay >= 14 * DAY else 0.0
+    return lambda at: np.where(((at - begin) % (2 * DAY) < replays) & (at >= begin_at), math.log(1.5), 0.0)
 
 
 def table(random: Random) -> Table:
@@ -230,28 +240,29 @@ CELLS: Sequence[Cell] = (
         partial(_pools, make=partial(distance, noise="flaky"), wander=steady),
     ),
     Cell("moved", "heavy-tailed", partial(_pools, make=partial(distance, noise="heavy"), wander=steady)),
-    Cell("slower", "independent, daily cycle", partial(_slowness, memory=0.0), promised=False),
-    Cell("slower", "autocorrelated (0.9), daily cycle", _slowness, promised=False),
-    Cell("slower", "autocorrelated (0.98), daily cycle", partial(_slowness, memory=0.98), promised=False),
-    Cell("slower", "as the second, a week of ±5 % too", partial(_slowness, extra=_weekly), promised=False),
-    Cell(
-        "slower",
-        "as the second, heavy-tailed spikes in 1 % of replays",
-        partial(_slowness, extra=_spikes),
-        promised=False,
-    ),
-    Cell("slower", "as the second, 30 % of replays missing", partial(_slowness, lost=0.3), promised=False),
-    Cell(
-        "slower",
-        "as the second, bursts every two days, in the baseline too",
-        partial(_slowness, extra=_bursts),
-        promised=False,
-    ),
-    Cell(
-        "slower",
-        "as the second, such bursts, none in the baseline",
-        partial(_slowness, extra=_new_bursts),
-        promised=False,
+    *(
+        Cell("slower", noise, make, promised=False, interval_s=BLOCK * INTERVAL_S)
+        for noise, make in (
+            ("independent, daily cycle", partial(_slowness, memory=0.0)),
+            ("autocorrelated (0.9), daily cycle", _slowness),
+            ("autocorrelated (0.98), daily cycle", partial(_slowness, memory=0.98)),
+            ("autocorrelated (0.995), daily cycle", partial(_slowness, memory=0.995)),
+            ("as the second, a week of ±5 % too", partial(_slowness, extra=_weekly)),
+            ("as the second, heavy-tailed spikes in 1 % of replays", partial(_slowness, extra=_spikes)),
+            ("as the second, 30 % of replays missing", partial(_slowness, lost=0.3)),
+            ("as the first, 80 % of replays missing after the baseline", partial(_slowness, memory=0.0, later=0.8)),
+            ("as the second, bursts every two days, in the baseline too", partial(_slowness, extra=_bursts)),
+            (
+                "as the second, such bursts, none in the baseline",
+                partial(_slowness, extra=partial(_bursts, begin_at=LEARNED)),
+            ),
+            (
+                "as the second, bursts of two hours, none in the baseline",
+                partial(_slowness, extra=partial(_bursts, replays=24, begin_at=LEARNED)),
+            ),
+            ("as the second, a level of heavy tails (t, 3 degrees)", partial(_slowness, heavy=True)),
+            ("as the third, a level of heavy tails (t, 3 degrees)", partial(_slowness, memory=0.98, heavy=True)),
+        )
     ),
     Cell("drift", "independent rows", _windows, interval_s=HOUR_S),
     Cell("drift", "rows in clusters of 5", partial(_windows, copies=5), interval_s=HOUR_S),

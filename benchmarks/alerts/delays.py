@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.means import Means, worse_score
 
-from benchmarks.alerts.fleet import DAY, QUARTER, Source, alpha, delays, pages
+from benchmarks.alerts.fleet import DAY, INTERVAL_S, QUARTER, Source, alpha, delays, pages
 from benchmarks.alerts.parallel import Jobs
 from benchmarks.alerts.sources import (
+    BLOCK,
     EXAMPLES,
     Outcomes,
     Pools,
@@ -41,7 +42,8 @@ Change = float | Sequence[float]
 class Stream:
     """Streams with a change: how they are drawn, how many of them, and the changes with their names.
 
-    `prototype` are the prototype's figures: false pages in 90 days, then the median delay of each change.
+    The monitor looks once in `looks_every` replays. `prototype` are the prototype's figures: false pages in 90 days,
+    then the median delay of each change.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Stream:
     streams: int
     changes: tuple[tuple[str, Change], ...]
     prototype: tuple[float | None, ...]
+    looks_every: int = 1
 
 
 def _outcomes(streams: int, random: Random, paired: bool) -> Source:
@@ -152,9 +155,9 @@ INCIDENTS = (
 STREAMS: Sequence[Stream] = (
     Stream("accuracy 0.92 to, at random", partial(_outcomes, paired=False), 400, ACCURACY, (0.0025, 33.5, 4, 1)),
     Stream("accuracy 0.92 to, same examples", partial(_outcomes, paired=True), 400, ACCURACY, (0.0, 2, 1, 1)),
-    Stream("latency, AR(1) and daily", _latency, 400, SLOWER, (0.010, 177, 15, 3)),
-    Stream("the same, 30 % of replays missing", partial(_latency, lost=0.3), 400, SLOWER, (None,) * 4),
-    Stream("the same, a slow trend", _latency, 400, TREND, (None,) * 4),
+    Stream("latency, AR(1) and daily", _latency, 400, SLOWER, (0.010, 177, 15, 3), BLOCK),
+    Stream("the same, 30 % of replays missing", partial(_latency, lost=0.3), 400, SLOWER, (None,) * 4, BLOCK),
+    Stream("the same, a slow trend", _latency, 400, TREND, (None,) * 4, BLOCK),
     Stream("one of ten features", partial(_windows, table=features), 40, SHIFTS, (0.0, 78.5, 7, 2)),
     Stream(
         "the same, a share of a category of 20 %",
@@ -164,7 +167,7 @@ STREAMS: Sequence[Stream] = (
         (None,) * 4,
     ),
     Stream("bounded score, loss of, paired", _scores, 400, tuple((f"{x:g}", x) for x in _LOSSES), (0.0, 9, 3, 1)),
-    Stream("latency again, one p99 a replay", partial(_latency, p99=True), 400, SLOWER, (0.010, 177, 15, 3)),
+    Stream("latency again, one p99 a replay", partial(_latency, p99=True), 400, SLOWER, (0.010, 177, 15, 3), BLOCK),
     Stream(
         "accuracy at random, incidents again and again", partial(_outcomes, paired=False), 400, INCIDENTS, (None,) * 4
     ),
@@ -196,9 +199,12 @@ def _one(work: tuple[int, int, bool]) -> float | None:
     """Return the false pages of a stream in 90 days (change -1), or the median delay, None for more than LONGEST."""
     index, change, quick = work
     stream = STREAMS[index]
+    spend = alpha(INTERVAL_S * stream.looks_every)
     streams = max(20, stream.streams // 20) if quick else stream.streams
     source = stream.make(streams, np.random.default_rng((3, index, change + 1)))
     if change < 0:
-        return float(pages(source, QUARTER // 20 if quick else QUARTER, alpha()).sum()) / streams
-    median = float(np.median(delays(source, stream.changes[change][1], LONGEST, alpha())))
+        looks = QUARTER // stream.looks_every
+        return float(pages(source, looks // 20 if quick else looks, spend).sum()) / streams
+    found = delays(source, stream.changes[change][1], LONGEST, spend, stream.looks_every)
+    median = float(np.median(found))
     return median if math.isfinite(median) else None

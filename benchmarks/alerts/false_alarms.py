@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.alerts.cells import CELLS
-from benchmarks.alerts.fleet import MONTH, SHARE, YEAR, Fleet, alpha, pages
+from benchmarks.alerts.fleet import INTERVAL_S, MONTH, SHARE, YEAR, alpha, pages
 from benchmarks.alerts.parallel import Jobs
 
 _CHUNK = 250  # streams of a job
@@ -63,7 +63,7 @@ def _chunk(work: tuple[int, int, int]) -> Any:  # noqa: ANN401 - an array, throu
     index, chunk, streams = work
     cell = CELLS[index]
     source = cell.make(streams, np.random.default_rng((1, index, chunk)))
-    replays = round(YEAR * 300 / cell.interval_s)
+    replays = round(YEAR * INTERVAL_S / cell.interval_s)
     return pages(source, replays, alpha(cell.interval_s))
 
 
@@ -94,11 +94,10 @@ _POD = (
 def _pods(work: tuple[int, int]) -> Any:  # noqa: ANN401 - as above
     chunk, streams = work
     random = np.random.default_rng((2, chunk))
-    fleets = [Fleet(cell.make(streams, random), alpha()) for cell in _cells()]
     paged = np.zeros(streams, dtype=np.bool_)
-    for replay in range(MONTH):
-        for fleet in fleets:
-            paged |= fleet.replay(replay)
+    for cell in _cells():
+        looks = round(MONTH * INTERVAL_S / cell.interval_s)
+        paged |= pages(cell.make(streams, random), looks, alpha(cell.interval_s)) > 0
     return paged
 
 

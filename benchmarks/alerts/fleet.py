@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,8 @@ class Source(Protocol):
 
     log_weights: FloatArray
 
-    def log_e(self, replay: int, change: float) -> FloatArray:
-        """Draw one replay of all streams and return its log e-values [streams, bets]; `change` 0 is none."""
+    def log_e(self, replay: int, change: Any) -> FloatArray:  # noqa: ANN401 - see `delays`
+        """Draw one look at all streams and return its log e-values [streams, bets]; `change` 0 is none."""
 
 
 class Fleet:
@@ -40,7 +40,7 @@ class Fleet:
         self._threshold = -np.log(alpha)
         self._log_m: FloatArray | None = None
 
-    def replay(self, replay: int, change: float = 0.0) -> NDArray[np.bool_]:
+    def replay(self, replay: int, change: float | FloatArray = 0.0) -> NDArray[np.bool_]:
         """Replay once and return which streams page [streams]; those start again."""
         log_e = self._source.log_e(replay, change)
         if self._log_m is None:
@@ -65,22 +65,24 @@ def pages(source: Source, replays: int, alpha: float) -> NDArray[np.int64]:
     return found
 
 
-def delays(source: Source, change: float | Sequence[float], longest: int, alpha: float) -> FloatArray:
+def delays(source: Source, change: float | Sequence[float], longest: int, alpha: float, replays: int = 1) -> FloatArray:
     """Return the replays from a change to the page of each stream [streams], inf for more than `longest`.
 
-    A quiet day comes first; a page of it does not count. A `change` by replay is the change after so many of them.
+    A quiet day comes first; a page of it does not count. A `change` by replay is the change after so many of them. A
+    source that looks once in so many `replays` is given the change of each of them [replays, streams], which begins at
+    any of the first; `alpha` is one for each look.
     """
-    fleet, quiet = Fleet(source, alpha), DAY
-    for replay in range(quiet):
-        fleet.replay(replay)
-    first: FloatArray | None = None
-    for after in range(1, longest + 1):
-        now = change if isinstance(change, float) else change[min(after, len(change)) - 1]
-        paged = fleet.replay(quiet + after - 1, now)
-        if first is None:
-            first = np.full(len(paged), np.inf)
-        first[paged & np.isinf(first)] = after
+    fleet, quiet = Fleet(source, alpha), DAY // replays
+    for look in range(quiet):
+        paged = fleet.replay(look)
+    course = np.array([change] if isinstance(change, float) else change)
+    late = np.random.default_rng(len(paged)).integers(0, replays, len(paged))
+    first = np.full(len(paged), np.inf)
+    for look in range(-(-longest // replays)):
+        after = np.arange(look * replays, (look + 1) * replays)[:, np.newaxis] - late
+        now = np.where(after >= 0, course[np.clip(after, 0, len(course) - 1)], 0.0)
+        paged = fleet.replay(quiet + look, now if replays > 1 else float(now[0, 0]))
+        first[paged & np.isinf(first)] = (after[-1] + 1)[paged & np.isinf(first)]
         if np.isfinite(first).all():
             break
-    assert first is not None
     return first

@@ -72,8 +72,8 @@ def _accuracy(random: Random, streams: int, replays: int, change: float) -> Floa
 def _p99(random: Random, streams: int, replays: int, change: float) -> FloatArray:
     """Return the p99 of each replay in seconds [streams, replays]."""
     draw = latencies(streams, random, p99=True)
-    logs = np.array([draw(replay) + change * (replay >= DAY) for replay in range(replays)]).T
-    return np.asarray(np.exp(logs))
+    logs = draw(0, replays) + change * (np.arange(replays) >= DAY)[:, np.newaxis]
+    return np.asarray(np.exp(logs.T))
 
 
 def _played(rule: Rule, draw: Any, changes: Sequence[tuple[str, float]], quick: bool) -> dict[str, Any]:  # noqa: ANN401

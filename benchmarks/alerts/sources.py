@@ -13,11 +13,11 @@ from goldwatch.monitor.columns import Column, Numbers, columns
 from goldwatch.monitor.costly import Usual
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
-from goldwatch.monitor.forecast import Belief, Course, Noise, surprise
+from goldwatch.monitor.forecast import MIN_REPLAYS, surprise
 from goldwatch.monitor.means import Means, Values
 from goldwatch.monitor.rates import log_ratios
 from goldwatch.monitor.share import ShareMonitor
-from goldwatch.monitor.slower import SHIFTS, Baseline, learn
+from goldwatch.monitor.slower import SHIFTS, learn, log_e
 from goldwatch.monitor.worse import Worse
 
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, alpha
@@ -153,64 +153,70 @@ class Pools:
         return np.asarray(self._pools[streams % len(self._pools), which, drawn])
 
 
-class Slowness:
-    """*Slower*: a baseline of 14 days for each stream, then replays at five minutes. `lost` of them are missing."""
+BLOCK = 36
+"""Replays in a block of *slower*: three hours of them."""
 
-    def __init__(self, draw: Callable[[int], FloatArray], lost: float, random: Random) -> None:
-        self._draw, self._lost, self._random = draw, lost, random
+Latencies = Callable[[int, int], FloatArray]
+"""Draws the mean logs [replays, streams] of the replays from the first, as many as the second says."""
+Extra = Callable[[NDArray[np.int64]], FloatArray | float]
+"""What comes on top of them at these replays [replays, 1], as [replays, streams]."""
+
+
+class Slowness:
+    """*Slower*: a baseline of 14 days for each stream, then blocks of three hours, each of 36 replays.
+
+    `lost` of the replays are missing, of those after the baseline `later` if it is given.
+    """
+
+    def __init__(self, draw: Latencies, lost: float, random: Random, later: float | None = None) -> None:
+        self._draw, self._random, self._lost = draw, random, lost if later is None else later
         at = np.asarray(np.arange(LEARNED) * INTERVAL_S, dtype=np.float64)
         kept = random.random(LEARNED) >= lost
-        values = np.array([draw(replay) for replay in range(LEARNED)])
-        baselines = learn(at[kept], values[kept], INTERVAL_S)
-        self._noise = _stacked(baselines)
-        coefficients = np.concatenate([each.course.coefficients for each in baselines])
-        self._course = Course(baselines[0].course.periods_s, coefficients)
-        streams = len(baselines)
-        self._cuts = np.array([each.up.cuts for each in baselines])
-        self._payoffs = np.array([each.up.log_e for each in baselines])
-        self._belief = Belief(float(at[-1]), np.zeros(streams), self._noise.level)
-        self._nothing = np.zeros((streams, len(SHIFTS)))
+        self._baseline, self._memory = learn(at[kept], draw(0, LEARNED)[kept], BLOCK * INTERVAL_S)
         self.log_weights: FloatArray = np.full(len(SHIFTS), -math.log(len(SHIFTS)))
 
-    def log_e(self, replay: int, change: float) -> FloatArray:
-        """Return those of one replay; `change` is that of the log latency."""
-        found = self._draw(LEARNED + replay) + change
-        if self._random.random() < self._lost:
-            return self._nothing
-        at = (LEARNED + replay) * INTERVAL_S
-        usual = self._course.at(at)
-        missed, self._belief = surprise(self._noise, self._belief, at, found - usual)
-        bins = (missed[:, np.newaxis] > self._cuts).sum(axis=1)
-        return np.asarray(self._payoffs[np.arange(len(bins)), bins])
-
-
-def _stacked(baselines: Sequence[Baseline]) -> Noise:
-    arrays = ([getattr(each.noise, name)[0] for each in baselines] for name in ("memory", "level", "white"))
-    return Noise(INTERVAL_S, *(np.array(array) for array in arrays))
+    def log_e(self, replay: int, change: float | FloatArray) -> FloatArray:
+        """Return those of one block, the number `replay`; `change` is that of the log latencies [replays, streams]."""
+        block = LEARNED // BLOCK + replay
+        at = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.float64) * INTERVAL_S
+        rest = self._draw(block * BLOCK, BLOCK) + change - self._baseline.course.at(at)
+        kept = self._random.random(BLOCK) >= self._lost
+        if (replays := int(kept.sum())) < MIN_REPLAYS:
+            return np.zeros((rest.shape[1], len(SHIFTS)))
+        median = np.median(rest[kept], axis=0)
+        missed, self._memory = surprise(self._baseline.noise, self._memory, block, median, replays)
+        return log_e(missed)
 
 
 def latencies(
     streams: int,
     random: Random,
     memory: float = 0.9,
-    extra: Callable[[int], FloatArray | float] = lambda replay: 0.0,
+    extra: Extra = lambda replays: 0.0,
     spread: float = 0.05,
+    *,
+    heavy: bool = False,
     p99: bool = False,
-) -> Callable[[int], FloatArray]:
+) -> Latencies:
     """Return a stream of mean logs: 200 log-normal requests of sigma .35 around 100 ms, a daily ±10 %, an AR(1) level.
 
-    `p99` gives the log of the 198th of the 200 latencies in their place.
+    The level moves by a t-distribution with 3 degrees of freedom if `heavy`. `p99` gives the log of the 198th of the
+    200 latencies in place of the mean. Replays are drawn in order.
     """
+    from scipy.signal import lfilter  # noqa: PLC0415 - only here
     from scipy.special import ndtri  # noqa: PLC0415 - only here
 
-    level = random.normal(0, spread, streams)
+    state = memory * random.normal(0, spread, (1, streams))
 
-    def draw(replay: int) -> FloatArray:
-        nonlocal level
-        level = memory * level + random.normal(0, spread * math.sqrt(1 - memory**2), streams)
-        course = math.log(0.1) + math.log1p(0.1 * math.sin(2 * math.pi * replay / DAY))
-        own = ndtri(random.beta(198, 3, streams)) if p99 else random.normal(0, 1 / math.sqrt(200), streams)
-        return np.asarray(course + level + 0.35 * own + extra(replay))
+    def draw(first: int, replays: int) -> FloatArray:
+        nonlocal state
+        shape = (replays, streams)
+        moves = random.standard_t(3, shape) / math.sqrt(3) if heavy else random.normal(size=shape)
+        level, state = lfilter([1.0], [1.0, -memory], moves * (spread * math.sqrt(1 - memory**2)), axis=0, zi=state)
+        which = np.arange(first, first + replays)[:, np.newaxis]
+        course = math.log(0.1) + np.log1p(0.1 * np.sin(2 * math.pi * which / DAY))
+        own = ndtri(random.beta(198, 3, shape)) if p99 else random.normal(0, 1 / math.sqrt(200), shape)
+        return np.asarray(course + level + 0.35 * own + extra(which))
 
     return draw
 

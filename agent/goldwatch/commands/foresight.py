@@ -13,7 +13,7 @@ from goldwatch.config import Config, format_duration, format_energy_budget, form
 from goldwatch.energy.allowance import Allowance, in_words
 from goldwatch.judgement import Judgement
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
-from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, SILENT, SLOWER
+from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, SILENT, SLOWER, block_s
 from goldwatch.pipeline.in_force import Assignment, UnusableSet
 from goldwatch.pipeline.pipeline import plan_of
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
@@ -34,7 +34,8 @@ class Notice:
     """After how many replays, in the median, a monitor notices an effect; None if that is not soon.
 
     `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10. *Costly*
-    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay.
+    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay, and
+    *slower* blocks of replays.
     """
 
     monitor: str
@@ -166,9 +167,6 @@ def _watch(found: Outlook) -> Iterator[str]:
     settings = found.assignment.settings
     rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _noticed(n, settings, every_s)) for n in found.notices]
     alphas = settings["alphas"]
-    if (alpha := alphas.get(SLOWER.name)) is not None and watch.objectives.slowdown is not None:
-        words = f"it takes lastingly over {format_percentage(watch.objectives.slowdown)} longer than usual"
-        rows.append((SLOWER.name, f"{threshold_log10(alpha):.2f}", words, "two weeks of learning what is usual"))
     for most in found.assignment.ceilings:
         if most.above_usual is not None:
             words = f"{most.quantity} of {most.one} is over {format_percentage(most.above_usual)} above usual"
@@ -230,6 +228,9 @@ def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str
         return _after(notice.replays, settings["measured_every_s"], "measurement")
     if notice.monitor == DRIFT.name:
         return _after(notice.replays, every_s, "full window")
+    if notice.monitor == SLOWER.name:
+        block = block_s(every_s)
+        return f"{_after(notice.replays, block, f'block of {_short(block)}')}, after two weeks of learning"
     return _after(notice.replays, every_s)
 
 
@@ -237,7 +238,9 @@ def _after(replays: int | None, every_s: float, what: str = "replay") -> str:
     if replays is None:
         most = horizon(every_s)
         return f"not within {most:,} {what}s ({_span(most, every_s)})"
-    return f"{replays:,} {what}{'' if replays == 1 else 's'} ({_span(replays, every_s)})"
+    noun, _, rest = what.partition(" of ")
+    counted = what if replays == 1 else f"{noun}s of {rest}" if rest else f"{noun}s"
+    return f"{replays:,} {counted} ({_span(replays, every_s)})"
 
 
 def _span(replays: int, every_s: float) -> str:

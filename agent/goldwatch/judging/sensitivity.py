@@ -28,6 +28,7 @@ from goldwatch.monitor.figures import Ceiling, Figure, Figures
 from goldwatch.monitor.live import Live
 from goldwatch.monitor.means import Means, Said, Values
 from goldwatch.monitor.share import Requests
+from goldwatch.monitor.slower import fewest_blocks
 from goldwatch.monitor.strata import Strata
 from goldwatch.monitor.worse import Worse
 from goldwatch.scratch import column
@@ -64,8 +65,8 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
 
     Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look
     at. With `declared_only` only the declared effects are looked at; the set is taken `copies` times as large. Returns
-    `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays`, None for more than
-    `most`. Raises GoldenError.
+    `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays` (of *slower*, the least
+    number of blocks), None for more than `most`. Raises GoldenError.
     """
     for descriptor in descriptors:
         os.close(descriptor)
@@ -83,7 +84,20 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
         for effect in _effects(reference, monitors, settings, argument["requests"] * argument["copies"])
         if effect.declared or not argument["declared_only"]
     ]
+    if settings.slowdown is not None and not argument["declared_only"]:
+        notices.append(_slowdown(settings.slowdown, settings.alpha(kinds.SLOWER)))
     return {"notices": notices}
+
+
+def _slowdown(tolerance: float, alpha: float) -> dict[str, Any]:
+    """Return what *slower* notices: with no baseline yet, the fewest blocks that can make it alert."""
+    return {
+        "monitor": kinds.SLOWER.name,
+        "effect": f"it takes lastingly far more than {format_percentage(tolerance)} longer than usual",
+        "declared": False,
+        "threshold": -math.log10(alpha),
+        "replays": fewest_blocks(alpha),
+    }
 
 
 def _effects(reference: Reference, monitors: Monitors, settings: Settings, requests: int) -> Iterator[Effect]:

@@ -28,7 +28,7 @@ from goldwatch.scratch import blocks, column, zeros
 class Settings:
     """What a watch asks of its monitors.
 
-    `alphas` has the false pages per replay that each of them may spend, None for one that states facts.
+    `alphas` has the false pages per look (see `kinds.interval_s`) that each may spend, None for one that states facts.
     `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved* and
     `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
@@ -182,7 +182,7 @@ def _slower(_: Reference, settings: Settings) -> Slower:
     if settings.slowdown is None:
         raise ValueError("slower needs a slowdown")
     alpha = settings.alpha(kinds.SLOWER)
-    return Slower(settings.interval_s, alpha, settings.slowdown, Learning(owner=settings.load))
+    return Slower(kinds.block_s(settings.interval_s), alpha, settings.slowdown, Learning(owner=settings.load))
 
 
 def _costly(_: Reference, settings: Settings) -> Costly:

@@ -11,6 +11,7 @@ from goldwatch.judgement import Validity
 if TYPE_CHECKING:
     from goldwatch.config import Objectives  # the worker that judges has no use for the config
 
+_BLOCK_S, _BLOCK_REPLAYS = 3 * 3600.0, 4
 _RISING = (Validity.INVALID, Validity.INSUFFICIENT, Validity.VALID)
 
 
@@ -85,5 +86,15 @@ def watching(objectives: Objectives, *, deterministic: bool, live: bool = False)
 
 
 def interval_s(kind: Kind, every_s: float, measured_every_s: float) -> float:
-    """Return the mean seconds between two looks of a monitor: *costly* looks only where something was measured."""
+    """Return the mean seconds between two looks of a monitor.
+
+    *Costly* looks only where something was measured, *slower* once a block.
+    """
+    if kind is SLOWER:
+        return block_s(every_s)
     return max(every_s, measured_every_s) if kind is COSTLY else every_s
+
+
+def block_s(every_s: float) -> float:
+    """Return the seconds of replays that *slower* judges as one: three hours, or four replays if these take longer."""
+    return max(_BLOCK_S, _BLOCK_REPLAYS * every_s)

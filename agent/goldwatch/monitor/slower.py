@@ -1,9 +1,10 @@
-"""The monitor *slower*: whether replays take longer than they usually do at this hour. A ticket.
+"""The monitor *slower*: whether replays take lastingly longer than they usually do at this hour. A ticket.
 
-It learns what is usual from the first replays that it is shown, then never again: the baseline is frozen in its state,
-and says of itself from when it is. Each replay is the mean of the logs of its latencies; what a forecast from the
-baseline misses it by is bet on (see `forecast` and `tails`). Its rate of false alarms is calibrated, not guaranteed:
-the bounds hold if the surprises are like those of the baseline, which bursts of load are not.
+It learns what is usual from its first two weeks of replays, then never again: the baseline is frozen in its state, with
+the times that it is from. Replays are judged in blocks of three hours (`kinds.block_s`), each against a forecast from
+the baseline and the block before (`forecast`). A block's surprise counts at most three standard deviations, and three
+such blocks are needed for an alert, so slow stretches of an hour or two raise none. The rate of false alarms is
+calibrated, not guaranteed: it holds if surprises keep to the mean and spread that the baseline bounds.
 """
 
 from __future__ import annotations
@@ -12,30 +13,41 @@ import base64
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from goldwatch.judgement import Severity, State, Verdict
 from goldwatch.monitor.budget import threshold_log10
-from goldwatch.monitor.detector import Detector, FloatArray, grown, total
+from goldwatch.monitor.detector import Detector, FloatArray
 from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
-from goldwatch.monitor.forecast import DAY_S, Belief, Course, Noise, fit, initial, lasting, surprise, surprises
-from goldwatch.monitor.tails import Tails, tails
+from goldwatch.monitor.forecast import (
+    DAY_S,
+    MIN_BLOCKS,
+    MIN_REPLAYS,
+    Course,
+    Memory,
+    Noise,
+    fit_course,
+    fit_noise,
+    in_blocks,
+    surprise,
+    trend,
+)
 
-SHIFTS = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""What is bet on: surprises that are higher by so many standard deviations."""
+SHIFTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Bets are on surprises that are higher by this many standard deviations."""
+MAX_SURPRISE = 3.0
+"""No block pays more than exp(4.5): of an unforeseen burst, one or two blocks raise no alert."""
 
-BOUND_ERROR = 0.01
 LEARNED_S = 14 * DAY_S
-LEAST_REPLAYS = 400
+LEARNED_BLOCKS = 100
 
-_VERSION = 1
-_TICKS = 10_000  # latencies are learned in steps of 0.01 %, so that what is saved is what is known
-_SETTLING = 20
-_HIGH_LEVEL = 2.0
-_POWERS = (1.0, 0.8, 0.6, 0.45, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)
+_VERSION = 2
+_TICKS = 10_000  # latencies are kept in steps of 0.01 %, so that saving loses nothing
+_SLOW = 2.0  # standard deviations of the level above the usual: until a block is below, nothing has recovered
+_MIN_TREND = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,61 +59,73 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
-    """What is usual, learned from `replays` between two Unix times; it never changes."""
+    """What is usual, learned from `replays` between two Unix times; it never changes.
+
+    `trend` is the rise of the log latency while it was learned, 0 where none was noticed.
+    """
 
     course: Course
     noise: Noise
-    up: Tails
-    down: Tails
     replays: int
     learned: tuple[float, float]
+    trend: float = 0.0
 
     def __post_init__(self) -> None:
-        parts = (self.up, self.down)
-        arrays = (self.course.coefficients, *(array for part in parts for array in (part.cuts, part.log_e)))
-        for array in arrays:
+        for array in (self.course.coefficients, self.noise.memory, self.noise.mean, self.noise.spread):
             array.setflags(write=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """Where the monitor stands: its baseline, what blocks have shown, and the block that is not complete yet.
+
+    `ticks` are how far the replays of block number `block` lie above the course; `memory` is of values less the
+    tolerance.
+    """
+
+    baseline: Baseline
+    memory: Memory
+    standing: Standing
+    block: int
+    ticks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SlowerState:
-    """What *slower* remembers: what it learned so far, as seconds and ticks, or the baseline and where it stands."""
+    """What *slower* remembers: the replays to learn from, as seconds and ticks, or a baseline and where it stands."""
 
     seconds: tuple[int, ...] = ()
     ticks: tuple[int, ...] = ()
-    baseline: Baseline | None = None
-    belief: Belief | None = None
-    standing: Standing | None = None
+    watched: Watched | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """From how long and how many replays the baseline is learned, and whose it is: another owner's is refused."""
+    """How long, and from how many blocks, the baseline is learned, and whose it is: another owner's is refused."""
 
-    least_s: float = LEARNED_S
-    least_replays: int = LEAST_REPLAYS
+    min_s: float = LEARNED_S
+    min_blocks: int = LEARNED_BLOCKS
     owner: str = ""
 
     def __post_init__(self) -> None:
-        if not (self.least_s > 0 and self.least_replays >= 100):
-            raise ValueError("a baseline needs some time, and at least 100 replays")
+        if not (self.min_s > 0 and self.min_blocks >= MIN_BLOCKS + 4):
+            raise ValueError(f"a baseline needs some time, and at least {MIN_BLOCKS + 4} blocks")
 
 
 class Slower:
-    """Log latency against a forecast from a learned baseline.
+    """Log latency, in blocks of `block_s` seconds, against a forecast from a learned baseline.
 
-    `interval_s` is that of the schedule; `tolerance` the lasting slowdown that is allowed (0.05 for 5 %); `alpha` the
-    false tickets per replay that may be spent. Raises ValueError for a negative tolerance or no interval.
+    `tolerance` is the lasting slowdown that is allowed (0.05 for 5 %); `alpha` the false tickets per block that may be
+    spent. Raises ValueError for a negative tolerance or a block of no length.
     """
 
     name = "slower"
 
-    def __init__(
-        self, interval_s: float, alpha: float, tolerance: float = 0.0, learning: Learning | None = None
-    ) -> None:
-        if not (interval_s > 0 and 0 <= tolerance < math.inf):
-            raise ValueError(f"{tolerance} slower every {interval_s} seconds cannot be watched")
-        self._interval_s = interval_s
+    def __init__(self, block_s: float, alpha: float, tolerance: float = 0.0, learning: Learning | None = None) -> None:
+        if not (0 < block_s < math.inf and 0 <= tolerance < math.inf):
+            raise ValueError(f"{tolerance} slower in blocks of {block_s} seconds cannot be watched")
+        self._block_s = block_s
+        self._block = f"{block_s / 3600:g} hours"
         self._alpha = alpha
         self._tolerance = math.log1p(tolerance)
         self._learning = Learning() if learning is None else learning
@@ -114,148 +138,197 @@ class Slower:
         """Add one valid replay that started at Unix time `at`. Raises ValueError for what is no number."""
         if not math.isfinite(observation.log_s):
             raise ValueError(f"{observation.log_s} is not the mean of logs of latencies")
-        if state.baseline is None or state.belief is None or state.standing is None:
-            return self._learn(observation, state, at)
-        return self._judge(observation, (state.baseline, state.belief, state.standing), at)
+        block = math.floor(at / self._block_s)
+        if state.watched is None:
+            return self._learn(observation, state, at, block)
+        watched, verdict = self._watch(observation, state.watched, at, block)
+        return SlowerState(watched=watched), verdict
 
     def standing(self, state: SlowerState) -> Verdict:
         """Say again what is known, without a new replay."""
-        if state.baseline is None or state.standing is None:
+        if state.watched is None:
             return self._unknown(self._progress(state))
-        return self._episodes(state.baseline).standing(state.standing)
+        return self._episodes(state.watched.baseline).standing(state.watched.standing)
 
     def save(self, state: SlowerState) -> dict[str, object]:
         """Return the state as a value that JSON can hold without loss."""
-        saved: dict[str, object] = {"version": _VERSION, "owner": self._learning.owner}
-        if state.baseline is None or state.belief is None or state.standing is None:
+        saved: dict[str, object] = {"version": _VERSION, "owner": self._learning.owner, "block_s": self._block_s}
+        if (watched := state.watched) is None:
             return saved | {"seconds": _packed(state.seconds), "ticks": _packed(state.ticks)}
-        belief = {"at": state.belief.at, "mean": state.belief.mean.item(), "variance": state.belief.variance.item()}
-        standing = self._episodes(state.baseline).save(state.standing)
-        return saved | {"baseline": _plain(state.baseline), "belief": belief, "standing": standing}
+        return saved | {
+            "baseline": _plain(watched.baseline),
+            "memory": [watched.memory.block, watched.memory.value.item()],
+            "standing": self._episodes(watched.baseline).save(watched.standing),
+            "block": watched.block,
+            "ticks": _packed(watched.ticks),
+        }
 
     def restore(self, saved: object) -> tuple[SlowerState, str | None]:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
         if not isinstance(saved, Mapping) or saved.get("version") != _VERSION:
-            return self.fresh(), f"the saved baseline is not of version {_VERSION}; learning anew"
+            return self.fresh(), f"the saved baseline is not of version {_VERSION}; learning starts again"
         if saved.get("owner") != self._learning.owner:
-            return self.fresh(), "the saved baseline belongs to another golden set, load or model; learning anew"
+            return (
+                self.fresh(),
+                "the saved baseline belongs to another golden set, load or model; learning starts again",
+            )
         try:
             return self._restored(saved)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return self.fresh(), "the saved baseline is damaged; learning anew"
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return self.fresh(), "the saved baseline is damaged; learning starts again"
 
     def _restored(self, saved: Mapping[str, Any]) -> tuple[SlowerState, str | None]:
+        ticks = _unpacked(saved["ticks"])
         if "baseline" not in saved:
-            seconds, ticks = (_unpacked(saved[name]) for name in ("seconds", "ticks"))
+            seconds = _unpacked(saved["seconds"])
             if len(seconds) != len(ticks):
                 raise ValueError("times without latencies")
             return SlowerState(seconds, ticks), None
+        if saved["block_s"] != self._block_s:
+            return self.fresh(), "the saved baseline is of blocks of another length; learning starts again"
         baseline = _baseline(saved["baseline"])
-        mean, variance = (np.array([float(saved["belief"][name])]) for name in ("mean", "variance"))
-        belief = Belief(float(saved["belief"]["at"]), mean, variance)
+        block, value = saved["memory"]
+        memory = Memory(int(block), _numbers([value]))
         standing, refused = self._episodes(baseline).restore(saved["standing"])
-        return SlowerState((), (), baseline, belief, standing), refused
+        return SlowerState(watched=Watched(baseline, memory, standing, int(saved["block"]), ticks)), refused
 
-    def _learn(self, observation: Latency, state: SlowerState, at: float) -> tuple[SlowerState, Verdict]:
+    def _learn(self, observation: Latency, state: SlowerState, at: float, block: int) -> tuple[SlowerState, Verdict]:
         if state.seconds and at <= state.seconds[-1]:
             return state, self._unknown(self._progress(state))  # the clock was set back
-        state = SlowerState((*state.seconds, round(at)), (*state.ticks, round(observation.log_s * _TICKS)))
-        learning = self._learning
-        enough = state.seconds[-1] - state.seconds[0] >= learning.least_s and len(state.ticks) >= learning.least_replays
-        if not enough:
+        tick = round(observation.log_s * _TICKS)
+        learned = self._learned(state) if self._is_enough(state, at, block) else None
+        if learned is None:
+            state = SlowerState((*state.seconds, round(at)), (*state.ticks, tick))
             return state, self._unknown(self._progress(state))
-        times = np.array(state.seconds, dtype=np.float64)
-        baseline = learn(times, np.array(state.ticks)[:, np.newaxis] / _TICKS, self._interval_s)[0]
-        belief = initial(baseline.noise, at)
-        return SlowerState((), (), baseline, belief, self._episodes(baseline).fresh()), self._unknown(
-            f"learned what is usual from {baseline.replays:,} replays; watching from now on"
-        )
+        baseline, memory = learned
+        memory = replace(memory, value=memory.value - self._tolerance)
+        watched = Watched(baseline, memory, self._episodes(baseline).fresh(), block)
+        watched, _ = self._watch(observation, watched, at, block)
+        summary = f"learned what is usual from {baseline.replays:,} replays; watching from now on"
+        return SlowerState(watched=watched), self._unknown(summary + _trend(baseline))
 
-    def _judge(
-        self, observation: Latency, known: tuple[Baseline, Belief, Standing], at: float
-    ) -> tuple[SlowerState, Verdict]:
-        baseline, belief, standing = known
-        usual = baseline.course.at(at)
-        missed, belief = surprise(baseline.noise, belief, at, observation.log_s - usual)
-        found = float(missed[0] - lasting(baseline.noise, self._tolerance)[0])
-        log_back = baseline.down.of(SHIFTS[0] - found)
-        if observation.log_s - usual[0] > _HIGH_LEVEL * math.sqrt(float(baseline.noise.level[0])):
-            log_back = np.minimum(log_back, 0.0)  # a forecast gets used to a slow server; that is no recovery
-        now, then = (math.exp(log_s) * 1000 for log_s in (observation.log_s, usual.item()))
+    def _is_enough(self, state: SlowerState, at: float, block: int) -> bool:
+        """Say whether a replay that begins a new block ends the learning."""
+        learning = self._learning
+        if not state.seconds or at - state.seconds[0] < learning.min_s or block == self._numbers(state.seconds)[-1]:
+            return False
+        return self._blocks(state) >= learning.min_blocks
+
+    def _learned(self, state: SlowerState) -> tuple[Baseline, Memory] | None:
+        try:
+            at = np.array(state.seconds, dtype=np.float64)
+            return learn(at, np.array(state.ticks)[:, np.newaxis] / _TICKS, self._block_s)
+        except ValueError:  # too few blocks follow another without a gap: more replays are needed
+            return None
+
+    def _watch(self, observation: Latency, before: Watched, at: float, block: int) -> tuple[Watched, Verdict]:
+        """Add a replay to its block; the first one of a later block ends the block before."""
+        usual = before.baseline.course.at(np.array([at])).item()
+        now, then = (math.exp(log_s) * 1000 for log_s in (observation.log_s, usual))
         summary = f"{now:.3g} ms a request (geometric mean), {then:.3g} ms is usual at this hour"
-        episodes = self._episodes(baseline)
-        standing, verdict = episodes.update(standing, baseline.up.of(found), lambda _: log_back, at, summary)
-        return SlowerState((), (), baseline, belief, standing), verdict
+        summary += _trend(before.baseline)
+        watched, verdict = before, replace(self.standing(SlowerState(watched=before)), summary=summary)
+        if block > before.block:
+            if len(before.ticks) >= MIN_REPLAYS:
+                watched, verdict = self._judge(before, at, summary)
+            watched = replace(watched, block=block, ticks=())
+        if block == watched.block:  # else the clock was set back
+            watched = replace(watched, ticks=(*watched.ticks, round((observation.log_s - usual) * _TICKS)))
+        return watched, verdict
+
+    def _judge(self, watched: Watched, at: float, summary: str) -> tuple[Watched, Verdict]:
+        """Bet on the block that has ended."""
+        noise, above = watched.baseline.noise, float(np.median(watched.ticks)) / _TICKS
+        replays = len(watched.ticks)
+        missed, memory = surprise(noise, watched.memory, watched.block, np.array([above - self._tolerance]), replays)
+        # The recovery looks at the level: a forecast gets used to a slow server.
+        slow = max(_SLOW * noise.level.item(), self._tolerance)
+        log_back = log_e((slow - above) / noise.level)[0]
+        summary += f"; {math.expm1(above):+.0%} in the median of {replays} replays over {self._block}"
+        episodes = self._episodes(watched.baseline)
+        standing, verdict = episodes.update(watched.standing, log_e(missed)[0], lambda _: log_back, at, summary)
+        return replace(watched, memory=memory, standing=standing), verdict
 
     def _episodes(self, baseline: Baseline) -> Episodes:
-        parameters = [*baseline.up.cuts, *baseline.up.log_e.ravel(), self._tolerance]
-        forward = Detector([1] * len(SHIFTS), self._alpha, parameters)
+        noise = baseline.noise
+        numbers = [noise.memory.item(), noise.mean.item(), noise.spread.item(), noise.replays, self._tolerance]
+        forward = Detector([1] * len(SHIFTS), self._alpha, [*SHIFTS, MAX_SURPRISE, *numbers])
         watching = Watching(self.name, Severity.TICKET, "replays take longer than usual")
-        backward = turned_round(len(SHIFTS), baseline.down.log_e.T.ravel().tolist())
+        backward = turned_round(len(SHIFTS), [*SHIFTS, MAX_SURPRISE, *numbers])
         return Episodes(watching, forward, lambda _: backward)
 
     def _progress(self, state: SlowerState) -> str:
         days = (state.seconds[-1] - state.seconds[0]) / DAY_S if state.seconds else 0.0
-        learning = self._learning
+        learning, blocks = self._learning, self._blocks(state)
         return (
             f"learning what is usual: {len(state.ticks):,} replay{'' if len(state.ticks) == 1 else 's'} over "
-            f"{days:.1f} of {learning.least_s / DAY_S:g} days"
-            + ("" if len(state.ticks) >= learning.least_replays else f", at least {learning.least_replays:,} needed")
+            f"{days:.1f} of {learning.min_s / DAY_S:g} days, "
+            f"{blocks:,} of {learning.min_blocks:,} blocks of {self._block}"
         )
+
+    def _numbers(self, seconds: Sequence[int]) -> Any:  # noqa: ANN401 - an array
+        return np.floor(np.array(seconds, dtype=np.float64) / self._block_s)
+
+    def _blocks(self, state: SlowerState) -> int:
+        """Count the blocks that have enough replays."""
+        return int((np.unique(self._numbers(state.seconds), return_counts=True)[1] >= MIN_REPLAYS).sum())
 
     def _unknown(self, summary: str) -> Verdict:
         threshold = threshold_log10(self._alpha)
         return Verdict(self.name, State.UNKNOWN, Severity.TICKET, 0.0, threshold, None, confirm=False, summary=summary)
 
 
-def _tempered(bets: Sequence[Tails], found: FloatArray) -> list[Tails]:
-    """Make bets smaller until the baseline's own surprises [n, streams] would nearly never have paged.
+def log_e(missed: FloatArray) -> FloatArray:
+    """Return the logs of what the bets pay [..., bets] for surprises [...] in standard deviations.
 
-    A power under 1 of an e-value is one. Where surprises come in bursts, the bets of a burst multiply as if each came
-    alone; the power is the largest with which no sum of the baseline reached ten times its length, as one in ten
-    baselines without bursts may.
+    Of a surprise whose mean is at most 0 and whose law is sub-Gaussian with variance 1, exp(l z - l^2 / 2) has a mean
+    of at most 1 for every l > 0; capping z only lowers it.
     """
-    powers = np.array(_POWERS)[:, np.newaxis]
-    payoffs = np.array([each.log_e for each in bets])
-    bins = np.array([np.searchsorted(each.cuts, column) for each, column in zip(bets, found.T, strict=True)])
-    streams = np.arange(len(bets))
-    log_m = np.full((len(bets), len(_POWERS), len(SHIFTS)), -np.inf)
-    highest = np.full((len(bets), len(_POWERS)), -np.inf)
-    for row in bins.T:
-        log_m = grown(log_m, powers * payoffs[streams, row][:, np.newaxis])
-        highest = np.maximum(highest, total(log_m, np.full(len(SHIFTS), -math.log(len(SHIFTS)))))
-    fits = highest <= math.log(10 * len(found))
-    chosen = np.where(fits.any(axis=1), np.argmax(fits, axis=1), len(_POWERS) - 1)
-    return [Tails(each.cuts, _POWERS[power] * each.log_e) for each, power in zip(bets, chosen.tolist(), strict=True)]
+    shifts = np.array(SHIFTS)
+    return np.asarray(np.minimum(missed, MAX_SURPRISE)[..., np.newaxis] * shifts - shifts**2 / 2)
 
 
-def learn(at: FloatArray, log_s: FloatArray, interval_s: float) -> list[Baseline]:
-    """Learn the baseline of each stream from `log_s` [n, streams] at the Unix times `at` [n].
+def fewest_blocks(alpha: float) -> int:
+    """Return after how many blocks in a row a slowdown of any size alerts, at `alpha` false tickets a block."""
+    detector, best, blocks = Detector([1] * len(SHIFTS), alpha, []), log_e(np.array(MAX_SURPRISE)), 0
+    sums, paged = detector.fresh(), False
+    while not paged:
+        step = detector.update(sums, best, 0.0)
+        sums, paged, blocks = step.sums, step.paged, blocks + 1
+    return blocks
 
-    Each half is forecast by what was fitted to the other; those surprises bound the tails, and the fit to both halves
-    is what forecasts from then on. Raises ValueError for fewer than 200 replays.
+
+def learn(at: FloatArray, log_s: FloatArray, block_s: float) -> tuple[Baseline, Memory]:
+    """Learn the baseline of `log_s` [n, streams] at the Unix times `at` [n], rising, and what its last block says.
+
+    Each half is cut into blocks around the course of the other half; the surprises of these blocks bound the mean and
+    spread. The course of both halves is the one in use from then on. Raises ValueError for too few blocks.
     """
-    if len(at) < 200:
+    if len(at) < 2 * MIN_REPLAYS:
         raise ValueError(f"{len(at)} replays are too few to learn from")
-    halves = slice(None, len(at) // 2), slice(len(at) // 2, None)
-    crossed = []
-    for ours, theirs in (halves, halves[::-1]):
-        course, noise = fit(at[theirs], log_s[theirs], interval_s)
-        crossed.append(surprises(course, noise, at[ours], log_s[ours])[_SETTLING:])
-    found = np.concatenate(crossed)
-    course, noise = fit(at, log_s, interval_s)
-    up = _tempered([tails(column, SHIFTS, BOUND_ERROR) for column in found.T], found)
-    return [
-        Baseline(
-            Course(course.periods_s, course.coefficients[i : i + 1]),
-            Noise(interval_s, *(array[i : i + 1] for array in (noise.memory, noise.level, noise.white))),
-            up[i],
-            tails(-found[:, i], SHIFTS, BOUND_ERROR),
-            len(at),
-            (float(at[0]), float(at[-1])),
-        )
-        for i in range(found.shape[1])
-    ]
+    middle = int(np.searchsorted(at, (at[0] + at[-1]) / 2))
+    parts = slice(None, middle), slice(middle, None)
+    courses = [fit_course(at[part], log_s[part]) for part in parts]
+    first, second = (
+        in_blocks(at[part], log_s[part] - course.at(at[part]), block_s)
+        for part, course in zip(parts, reversed(courses), strict=True)
+    )
+    noise, course = fit_noise((first, second)), fit_course(at, log_s)
+    blocks = in_blocks(at, log_s - course.at(at), block_s)
+    rise = trend(blocks)
+    baseline = Baseline(course, noise, len(at), (float(at[0]), float(at[-1])), float(rise[0]))
+    return baseline, Memory(int(blocks.numbers[-1]), blocks.medians[-1])
+
+
+def _trend(baseline: Baseline) -> str:
+    """Warn of a baseline that was learned while the latency rose or fell."""
+    if abs(baseline.trend) < _MIN_TREND:
+        return ""
+    change, days = math.expm1(baseline.trend), (baseline.learned[1] - baseline.learned[0]) / DAY_S
+    return (
+        f"; warning: latency {'rose' if change > 0 else 'fell'} by {abs(change):.0%} in the {days:.0f} days from which "
+        "the usual was learned; relearn once it is steady"
+    )
 
 
 def _plain(baseline: Baseline) -> dict[str, object]:
@@ -264,11 +337,11 @@ def _plain(baseline: Baseline) -> dict[str, object]:
     return {
         "periods_s": list(baseline.course.periods_s),
         "coefficients": baseline.course.coefficients[0].tolist(),
-        "interval_s": noise.interval_s,
-        "noise": [noise.memory.item(), noise.level.item(), noise.white.item()],
-        "tails": [[part.cuts.tolist(), part.log_e.tolist()] for part in (baseline.up, baseline.down)],
+        "noise": [noise.memory.item(), noise.mean.item(), noise.spread.item()],
+        "block_replays": noise.replays,
         "replays": baseline.replays,
         "learned": list(baseline.learned),
+        "trend": baseline.trend,
     }
 
 
@@ -278,21 +351,20 @@ def _baseline(saved: Mapping[str, Any]) -> Baseline:
     periods = tuple(float(period) for period in saved["periods_s"])
     if coefficients.shape != (1, 1 + 2 * len(periods)):
         raise ValueError("the course does not fit its periods")
-    up, down = (Tails(_numbers(cuts), _numbers(log_e)) for cuts, log_e in saved["tails"])
-    for part in (up, down):
-        if part.log_e.shape != (len(part.cuts) + 1, len(SHIFTS)):
-            raise ValueError("the tails do not fit the bets")
-    memory, level, white = (_numbers([number]) for number in saved["noise"])
-    noise = Noise(float(saved["interval_s"]), memory, level, white)
+    memory, mean, spread = (_numbers([number]) for number in saved["noise"])
+    replays, rise = _numbers([saved["block_replays"], saved["trend"]]).tolist()
+    if not (0 <= memory < 1 and spread > 0 and replays >= 1):
+        raise ValueError("this noise cannot be")
     first, last = (float(when) for when in saved["learned"])
-    return Baseline(Course(periods, coefficients), noise, up, down, int(saved["replays"]), (first, last))
+    noise = Noise(memory, mean, spread, replays)
+    return Baseline(Course(periods, coefficients), noise, int(saved["replays"]), (first, last), rise)
 
 
 def _numbers(values: object) -> FloatArray:
-    found = np.array(values, dtype=np.float64)
-    if not np.all(np.isfinite(found)):
+    numbers = np.array(values, dtype=np.float64)
+    if not np.all(np.isfinite(numbers)):
         raise ValueError("a number is not finite")
-    return found
+    return numbers
 
 
 def _packed(numbers: Sequence[int]) -> str:
