@@ -296,12 +296,14 @@ def _counts(column: Column, values: NDArray[Any]) -> NDArray[np.int64]:
     """Count [streams, cells] as the column does, in one go where it is cut at edges."""
     kind = column.kind
     if isinstance(kind, Numbers):
-        # Between which edges, a cell more for those above the last and one for the missing; the cells are nested.
-        streams, bins = len(values), len(kind.edges) + 2
-        between = np.where(np.isnan(values), bins - 1, np.searchsorted(kind.edges, values))
+        # Below the first edge, at it, above it and below the next, and so on; the last bin is for missing values.
+        streams, bins = len(values), 2 * len(kind.edges) + 2
+        between = np.searchsorted(kind.edges, values) + np.searchsorted(kind.edges, values, side="right")
+        between[np.isnan(values)] = bins - 1
         between += bins * np.arange(streams)[:, np.newaxis]
         counts = np.bincount(between.ravel(), minlength=bins * streams).reshape(streams, bins)
-        return np.concatenate([counts[:, :-2].cumsum(axis=1), counts[:, -1:]], axis=1)
+        up_to = counts.cumsum(axis=1)
+        return kind.of_nested(up_to[:, 1:-1:2], up_to[:, :-2:2], counts[:, -1])
     codes = [(values == name).sum(axis=1) for name in kind.names]
     other = values.shape[1] - np.sum(codes, axis=0)
     return np.stack([*codes, other, np.zeros_like(other)], axis=1)

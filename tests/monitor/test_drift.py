@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from goldwatch.judgement import Severity, State
 from goldwatch.monitor.columns import Categories, Numbers, columns
-from goldwatch.monitor.drift import Drift, Window
+from goldwatch.monitor.drift import Drift, Window, scaled_tolerance
 from goldwatch.monitor.places import place_bets
 
 ALPHA = 1 / (105_120 * 4)
@@ -83,7 +83,7 @@ def test_the_mean_is_at_most_one_wherever_the_rows_are(drift, pairs):
         inside = np.bincount(outcome, minlength=11)
         counts = np.zeros(drift._offsets[-1])
         counts[offset : offset + 9] = np.cumsum(inside[:9])
-        counts[offset + 9] = inside[10]
+        counts[offset + len(column.usual) - 1] = inside[10]
         total += np.exp(bets.log_e(len(pairs), counts)) / 2 ** len(pairs)
     assert np.all(total <= 1 + 1e-9)
 
@@ -94,7 +94,7 @@ def test_the_band_of_the_mean_place_holds_it():
         (column,) = columns({"normal": random.normal(0, 1, 1000)}, seed)
         assert isinstance(column.kind, Numbers)
         assert column.place is not None
-        truth = np.mean([math.erfc(-edge / math.sqrt(2)) / 2 for edge in column.kind.edges])
+        truth = np.mean([math.erfc(-edge / math.sqrt(2)) / 2 for edge in column.kind.deciles])
         missed += not column.place.low <= truth <= column.place.high
         assert column.place.high - column.place.low < 0.12
     assert missed <= 200 * 0.03
@@ -127,10 +127,9 @@ def test_the_mean_is_at_most_one_for_rows_of_unequal_shares_within_the_band(drif
         for p in chances:
             pmf = np.convolve(pmf, [1 - p, p])
         counts = np.zeros((len(pmf), monitor._offsets[-1]))
-        # A row is in the cell or not; or, where the bet is on places, at or below all edges or above them.
+        # A row is in the cell or not; or, where the bet is on places, at or below all deciles or above them.
         cell, offset = monitor._bets[bet].cell, monitor._offsets[monitor._bets[bet].column]
-        edges = len(drift.columns[monitor._bets[bet].column].usual) - 1
-        inside = slice(offset, offset + edges) if cell is None else slice(offset + cell, offset + cell + 1)
+        inside = slice(offset, offset + 9) if cell is None else slice(offset + cell, offset + cell + 1)
         counts[:, inside] = np.arange(len(pmf))[:, np.newaxis] * cluster
         e = np.exp(monitor.log_e(len(shares) * cluster, counts)[:, bet])
         assert pmf @ e <= 1 + 1e-9
@@ -170,8 +169,9 @@ def test_the_bands_hold_the_shares_that_made_them():
     for seed in range(200):
         (column,) = columns({"visits": random.poisson(1.5, 600)}, seed)
         assert isinstance(column.kind, Numbers)
-        shares = truth[column.kind.edges.astype(int)]
-        missed += bool(np.any((shares < column.low[:-1]) | (shares > column.high[:-1])))
+        deciles = len(column.kind.deciles)
+        shares = truth[column.kind.deciles.astype(int)]
+        missed += bool(np.any((shares < column.low[:deciles]) | (shares > column.high[:deciles])))
     assert missed <= 200 * 0.03
 
 
@@ -189,7 +189,97 @@ def test_cells_of_categories():
     kind = Categories(("a", "b"))
     assert kind.count(np.array(["a", "c", None, "", "a"], dtype=object)).tolist() == [2, 0, 1, 2]
     assert kind.cells == ("equal to 'a'", "equal to 'b'", "of another category", "missing")
-    assert Numbers(np.array([1.0, 2.0])).count(np.array([0, 1, 1.5, 3, np.nan])).tolist() == [2, 3, 1]
+    numbers = Numbers.of(np.repeat([1.0, 2.0, 5.0], [200, 100, 1]))
+    assert numbers.cells == (
+        *("at most 1", "at most 2", "at most 5", "below 1", "below 2", "equal to 1", "equal to 2"),
+        *("above 1 and at most 2", "above 2 and at most 5", "missing"),
+    )
+    assert numbers.count(np.array([0, 1, 1.5, 3, np.nan])).tolist() == [2, 3, 4, 1, 3, 1, 0, 1, 1, 1]
+
+
+def test_a_whole_number_is_one_category_in_any_notation():
+    kind = columns({"code": np.array([1, 2.0, "3", "007", "1.10"] * 100, dtype=object)})[0].kind
+    assert isinstance(kind, Categories)
+    assert kind.names == ("007", "1", "1.10", "2", "3")
+    live = np.array(["1", 1.0, 1, "1.0", "2.00", 7, "1.1", True], dtype=object)
+    assert kind.count(live).tolist() == [0, 4, 0, 1, 0, 3, 0]
+
+
+@st.composite
+def references(draw):
+    """Draw a column [2000] of any kind: a part of it continuous, and up to six values that many rows share."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    atoms = draw(st.lists(st.integers(-50, 50), max_size=6, unique=True))
+    loose = 0 if len(atoms) and draw(st.booleans()) else draw(st.integers(1, 2000))
+    values = random.lognormal(0, draw(st.floats(0.1, 3)), 2000)
+    if atoms:
+        values = np.where(np.arange(2000) < loose, values, random.choice(atoms, 2000, p=weights_of(random, len(atoms))))
+    return random.permutation(values)
+
+
+def weights_of(random, count):
+    weights = random.random(count) + 0.02
+    return weights / weights.sum()
+
+
+def moves_of(kind, values):
+    """Yield what may happen to a column: rows [n] that may move, where to, and the cell that gains or loses them."""
+    cells = {words: cell for cell, words in enumerate(kind.cells)}
+    deciles, outer = len(kind.deciles), len(kind.outer)
+    below, equal = deciles + outer, deciles + outer + len(kind.lowest)
+    everything = np.full(len(values), True)
+    nested = np.concatenate([kind.deciles, kind.outer])
+    yield everything, kind.edges[0] - 1e6, below + int(np.argmin(kind.lowest))
+    yield everything, kind.edges[-1] + 1e6, int(np.argmax(nested))
+    yield everything, np.nan, cells["missing"]
+    for number, atom in enumerate(kind.atoms):
+        yield values == atom, np.nextafter(atom, -np.inf), below + kind.lowest.tolist().index(atom)
+        yield values == atom, np.nextafter(atom, np.inf), nested.tolist().index(atom)
+        yield values != atom, atom, equal + number
+    for number, edge in enumerate(nested):
+        yield values <= edge, np.nextafter(edge, np.inf), number
+        yield values > edge, edge, number
+    for number, (low, high) in enumerate(itertools.pairwise(kind.edges)):
+        inside = (values > low) & (values <= high)
+        yield ~inside, (low + high) / 2 if (low + high) / 2 > low else high, equal + len(kind.atoms) + number
+
+
+@given(references(), st.data(), st.sampled_from([0.0, 0.02, 0.05]), st.floats(0.005, 0.3))
+@settings(max_examples=40, deadline=None)
+def test_whatever_moves_more_than_the_band_and_the_tolerance_is_noticed(values, data, tolerance, more):
+    """Proposition (i) to (iv): to beyond the smallest or largest value, off or onto an atom, over an edge, between."""
+    (column,) = columns({"c": values})
+    monitor = Drift([column], ALPHA, tolerance)
+    movable, to, cell = data.draw(st.sampled_from(list(moves_of(column.kind, values))))
+    usual = float(column.kind.count(values)[cell]) / len(values)
+    band = max(column.high[cell] - usual, usual - column.low[cell])
+    least = band + scaled_tolerance(float(column.usual[cell]), tolerance)
+    # A bet on the mildest alternative grows from halfway to it on.
+    count = math.ceil((least + 0.011 + more) * len(values))
+    (rows,) = np.nonzero(movable)
+    if count > len(rows):
+        return  # there is not so much to move
+    live = values.copy()
+    live[rows[:count]] = to
+    state = monitor.fresh()
+    for window in range(2000):
+        state, verdict = monitor.update(monitor.count({"c": live}), state, float(window))
+        if verdict.state is State.ALERTING:
+            return
+    raise AssertionError(f"{count} of {len(values)} rows moved to {to}: {column.kind.cells[cell]}")
+
+
+@pytest.mark.parametrize("constant", [1.0, "BR", 0.0, -1.5])
+def test_a_constant_column_is_watched(constant):
+    """A few rows of any other value are a change, on either side of it."""
+    text = isinstance(constant, str)
+    values = np.full(2000, constant, dtype=object if text else np.float64)
+    monitor = Drift(columns({"c": values}), ALPHA, tolerance=0.05)
+    for other in ("DE", None) if text else (constant - 1e9, constant + 1e-9, math.nan, math.inf, -math.inf):
+        live = values[:200].copy()
+        live[:10] = other
+        _, verdicts = run(monitor, [monitor.count({"c": live})] * 12)
+        assert verdicts[-1].state is State.ALERTING, other
 
 
 def test_a_column_that_is_all_missing_can_be_watched():

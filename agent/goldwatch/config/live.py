@@ -37,7 +37,8 @@ class Live(Section):
         default=(), description="The inputs of the golden set that are watched; if not written, all of them."
     )
     tolerance: Percentage = Field(
-        default=0.05, description="By how much the share of rows below any quantile may move and nobody minds."
+        default=0.05,
+        description="How far the share of rows below the median may move without a ticket; rarer values may move less.",
     )
     requests: int = Field(
         default=200, ge=20, le=10_000, description="How many requests make a window, before its time has come."

@@ -7,6 +7,7 @@ text is a category where the reference has few different ones, and else its leng
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -25,6 +26,8 @@ MOST_GOLDEN_ROWS = 20_000
 """Bands are narrow enough with so many."""
 MOST_CATEGORIES = 50
 """Texts of more different values are watched by their length."""
+
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]*)(\.0+)?")
 
 Values = NDArray[np.generic]
 Rows = Mapping[str, Values]
@@ -94,7 +97,7 @@ class Features:
     def of(cls, inputs: Sequence[Input], reference: Rows) -> Features:
         """Decide by the reference which texts are categories."""
         texts = [i.name for i in inputs if i.text]
-        many = [name for name in texts if len({str(text) for text in reference[name].tolist()}) > MOST_CATEGORIES]
+        many = [name for name in texts if len({canonical(text) for text in reference[name].tolist()}) > MOST_CATEGORIES]
         return cls(tuple(inputs), frozenset(many))
 
     def table(self, rows: Rows) -> dict[str, Values]:
@@ -115,7 +118,24 @@ class Features:
 
 
 def _length(text: Any) -> float:  # noqa: ANN401 - whatever the row holds
-    return float("nan") if text is None else float(len(text))
+    return float("nan") if text is None else float(len(canonical(text)))
+
+
+def canonical(value: object) -> str:
+    """Return the text of a category, the same for a whole number in any notation: "1" for 1, 1.0, "1" and "1.0".
+
+    Serializers differ in how they write whole numbers. Texts that no serializer makes of the same number stay apart:
+    "007" and "7" may be two codes, "1.10" and "1.1" two versions.
+    """
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and np.isfinite(value):
+        value = repr(int(value)) if float(value).is_integer() else repr(float(value))
+    text = str(value)
+    if _WHOLE.fullmatch(text):
+        whole = text.partition(".")[0]
+        return "0" if whole == "-0" else whole
+    return text
 
 
 def _summaries(name: str, values: NDArray[np.float64]) -> Iterator[tuple[str, Values]]:

@@ -163,6 +163,8 @@ def _fitted(value: Any, of: Input) -> Any:  # noqa: ANN401 - see above
     if of.text:
         if value is None or isinstance(value, str):
             return value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # the same text in any notation, 1e16 too
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
     flat = [None] * of.values if value is None else list(_flat(value))
     if len(flat) != of.values:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.drift.reference import compared
+from goldwatch.drift.reference import Compared, compared
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.monitor import kinds
 from goldwatch.monitor.changed import Changed
@@ -194,8 +195,14 @@ def _drift(reference: Reference, settings: Settings) -> LiveDrift:
     if settings.live is None or reference.golden is None:
         raise ValueError("drift needs live rows, and a golden set")
     live = settings.live
-    table = compared(reference.golden, live["reference"], live["inputs"]).table
-    return LiveDrift(table, settings.alpha(kinds.DRIFT), live["tolerance"], live["rows"], live["longest_s"])
+    with_what = compared(reference.golden, live["reference"], live["inputs"])
+    return _live_drift(with_what, settings.alpha(kinds.DRIFT), live["tolerance"], live["rows"], live["longest_s"])
+
+
+@lru_cache(maxsize=4)
+def _live_drift(reference: Compared, alpha: float, tolerance: float, cluster: int, longest_s: float) -> LiveDrift:
+    """Make the monitor once for all replays of a watch: the bands of 200 columns take seconds."""
+    return LiveDrift(reference.table, alpha, tolerance, cluster, longest_s)
 
 
 _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {

@@ -1,9 +1,12 @@
 """The reference of live values: how the rows of a column fall into cells, and the exact band of each cell's share.
 
-A numeric column has a cell for each decile, the rows at or below it; a column of text one for each category; and both
-have one for missing values. A row's *place* in a numeric column is the share of the deciles that it is not above. The
-deciles and categories come from a few of the rows, the bands of shares (Clopper and Pearson) and of the mean place (by
-betting) from all others, so they are exact for any column, with ties or without.
+A numeric column has edges: its deciles, 1 % and 99 %, its smallest and largest value, and its *atoms*, values that many
+rows share. Its cells are the rows at or below each edge, below each atom and the smallest value, at each atom, and
+between neighbouring edges. A column of text has a cell for each category and one for all others. Both have a cell for
+missing values. The *place* of a row is the share of the deciles that it is not above.
+
+A few of the rows choose the cells. All other rows give the bands of the shares (Clopper and Pearson) and of the mean
+place (by betting), so the bands are exact for any column, with ties or without.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.drift.features import canonical
 from goldwatch.monitor.bounds import lower, lower_mean, upper
 from goldwatch.monitor.detector import FloatArray
 
@@ -29,6 +34,8 @@ _CHOOSING = 50  # one row of so many chooses the cells
 _LEAST_ROWS = 400
 _MOST_CATEGORIES = 50
 _DECILES = np.arange(1, 10) / 10
+_OUTER = np.array([0.0, 0.01, 0.99, 1.0])  # no shift of the deciles shows what happens in the tails
+_MIN_ATOM_SHARE, _MIN_ATOM_ROWS, _MAX_ATOMS = 0.01, 3, 20
 _PLACE_VARIANCE = 0.1  # of ten places that are equally likely, which the stake of their bound is chosen for
 
 Values = NDArray[np.generic]
@@ -37,31 +44,77 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
-    """A numeric column, cut at `edges` [k], rising. NaN is missing."""
+    """A numeric column. NaN is missing. All arrays rise, and hold values of the choosing rows.
 
-    edges: FloatArray
+    `deciles` [k] define the places. `outer` has the other edges; `lowest` the edges below which rows are counted, and
+    `atoms` the values at which they are, both edges too. The first k cells are those at or below the deciles, the last
+    is *missing*.
+    """
+
+    deciles: FloatArray
+    outer: FloatArray = field(default_factory=lambda: np.empty(0))
+    lowest: FloatArray = field(default_factory=lambda: np.empty(0))
+    atoms: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def of(cls, numbers: FloatArray) -> Numbers:
+        """Choose the cells by `numbers` [rows], none of them NaN."""
+        if not len(numbers):
+            return cls(np.empty(0))
+        # A quantile that is one of the values: where a column has few values, so do its cells.
+        deciles, outer = (np.unique(np.quantile(numbers, q, method="inverted_cdf")) for q in (_DECILES, _OUTER))
+        values, counts = np.unique(numbers, return_counts=True)
+        common = np.argsort(-counts, kind="stable")[:_MAX_ATOMS]
+        least = max(_MIN_ATOM_SHARE * len(numbers), _MIN_ATOM_ROWS)
+        atoms = np.sort(values[common[counts[common] >= least]])
+        return cls(deciles, np.setdiff1d(np.union1d(outer, atoms), deciles), np.union1d(atoms, values[:1]), atoms)
+
+    @property
+    def edges(self) -> FloatArray:
+        """All edges, rising."""
+        return np.union1d(self.deciles, self.outer)
 
     @property
     def cells(self) -> tuple[str, ...]:
         """Return what each cell holds, in words."""
-        return (*(f"at most {edge:.4g}" for edge in self.edges.tolist()), "missing")
+        edges = self.edges.tolist()
+        return (
+            *(f"at most {edge:.4g}" for edge in [*self.deciles.tolist(), *self.outer.tolist()]),
+            *(f"below {edge:.4g}" for edge in self.lowest.tolist()),
+            *(f"equal to {atom:.4g}" for atom in self.atoms.tolist()),
+            *(f"above {low:.4g} and at most {high:.4g}" for low, high in pairwise(edges)),
+            "missing",
+        )
 
     @property
     def places(self) -> FloatArray:
-        """Return the places [k + 2] of a row: up to the first edge, the next ones, above the last, and missing."""
-        edges = len(self.edges)
-        return np.append(np.arange(edges, -1, -1) / max(edges, 1), 0.5)
+        """Return the places [k + 2] of a row: up to the first decile, the next ones, above the last, and missing."""
+        deciles = len(self.deciles)
+        return np.append(np.arange(deciles, -1, -1) / max(deciles, 1), 0.5)
 
     def count(self, values: Values) -> IntArray:
-        """Count the rows [k + 1] in each cell."""
+        """Count the rows in each cell [cells]."""
         numbers = values.astype(np.float64)
         there = np.sort(numbers[~np.isnan(numbers)])
-        return np.append(np.searchsorted(there, self.edges, side="right"), len(numbers) - len(there))
+        at_most, below = (np.searchsorted(there, self.edges, side=side) for side in ("right", "left"))
+        return self.of_nested(at_most, below, np.array(len(numbers) - len(there)))
+
+    def of_nested(self, at_most: IntArray, below: IntArray, missing: IntArray) -> IntArray:
+        """Count the rows in each cell [..., cells], from how many are at most and below each edge [..., edges]."""
+        deciles, outer, lowest, atoms = (
+            np.searchsorted(self.edges, part) for part in (self.deciles, self.outer, self.lowest, self.atoms)
+        )
+        nested = at_most[..., deciles], at_most[..., outer], below[..., lowest]
+        inside = at_most[..., atoms] - below[..., atoms], np.diff(at_most, axis=-1)
+        return np.concatenate([*nested, *inside, missing[..., np.newaxis]], axis=-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Categories:
-    """A column of categories; what is none of them is *other*. None, and the text "", are missing."""
+    """A column of categories; what is none of them is *other*. None, and the text "", are missing.
+
+    A number is the same category in any notation: 1, 1.0, "1" and "1.0" (see `canonical`).
+    """
 
     names: tuple[str, ...]
 
@@ -119,32 +172,29 @@ def columns(table: Mapping[str, Values], seed: int = 0) -> tuple[Column, ...]:
 
 def _kind(values: Values) -> Numbers | Categories:
     if values.dtype.kind not in "biuf":
-        found = _texts(values)
-        common = sorted(found, key=lambda name: (-found[name], name))[:_MOST_CATEGORIES]
+        counts = _texts(values)
+        common = sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_CATEGORIES]
         return Categories(tuple(sorted(common)))
     numbers = values.astype(np.float64)
-    numbers = numbers[~np.isnan(numbers)]
-    # A quantile that is one of the values: where a column has few values, so do its cells.
-    edges = np.quantile(numbers, _DECILES, method="inverted_cdf") if len(numbers) else np.empty(0)
-    return Numbers(np.unique(edges))
+    return Numbers.of(numbers[~np.isnan(numbers)])
 
 
 def _texts(values: Values) -> Counter[str]:
     """Count the texts that are not missing. A numpy array of text would be as wide as the longest, in every row."""
-    return Counter(str(value) for value in values.tolist() if value is not None and value != "")
+    return Counter(canonical(value) for value in values.tolist() if value is not None and value != "")
 
 
 def _column(name: str, kind: Numbers | Categories, values: Values, errors: tuple[float, float]) -> Column:
     counts, rows = kind.count(values), len(values)
     low = np.array([lower(count, rows, errors[0]) for count in counts.tolist()])
     high = np.array([upper(count, rows, errors[0]) for count in counts.tolist()])
-    place = _place(kind, counts, rows, errors[1]) if isinstance(kind, Numbers) and kind.edges.size else None
+    place = _place(kind, counts, rows, errors[1]) if isinstance(kind, Numbers) and kind.deciles.size else None
     return Column(name, kind, low, (counts + 0.5) / (rows + 1), high, place)
 
 
 def _place(kind: Numbers, counts: IntArray, rows: int, error: float) -> Band:
-    """Bound the mean place of `rows` with these counts [k + 1]; each side errs with at most `error`."""
-    below, missing = counts[:-1], counts[-1:]
+    """Bound the mean place of `rows` with these counts [cells]; each side errs with at most `error`."""
+    below, missing = counts[: len(kind.deciles)], counts[-1:]
     between = np.concatenate([np.diff(below, prepend=0, append=rows - missing[0]), missing])
     values = np.repeat(kind.places, between)
     stake = min(math.sqrt(2 * math.log(1 / error) / (rows * _PLACE_VARIANCE)) / 2, 0.5)

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Severity, Verdict
-from goldwatch.monitor.columns import Band, Column, Values
+from goldwatch.monitor.columns import Band, Column, Numbers, Values
 from goldwatch.monitor.detector import Detector, FloatArray
 from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.monitor.places import place_bets
 from goldwatch.monitor.rates import log_ratios
 
 _STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
+_RARE, _FACTORS = 0.05, (4, 16)
+_MIN_TOLERANCE = 0.002
 _BOTH = ("null", "alternative")
 
 
@@ -50,7 +52,7 @@ class _Bet:
 
 
 class Drift:
-    """Shares of cells against their bands plus the `tolerance` (0.02 for two points of every share).
+    """Shares of cells against their bands plus the `tolerance` (0.02: two points of a share of one half).
 
     `alpha` is the false tickets per window that may be spent, `cluster` how many rows depend on each other. Raises
     ValueError if nothing is left to bet on, or for a tolerance outside [0, 1).
@@ -163,9 +165,9 @@ class Drift:
         bet = self._bets[best]
         column, offset = self.columns[bet.column], self._offsets[bet.column]
         own = counts[offset : offset + len(column.usual)]
-        if bet.cell is None and column.place is not None:
-            # The places of the edges of k cells, of the missing rows one half: a mean is that of the shares.
-            place = (own[:-1].mean() + own[-1] / 2) / rows
+        if bet.cell is None and column.place is not None and isinstance(column.kind, Numbers):
+            # A place is the share of the deciles that a row is not above, one half for a missing row.
+            place = (own[: len(column.kind.places) - 2].mean() + own[-1] / 2) / rows
             now, low, high = (100 * (1 - share) for share in (place, column.place.high, column.place.low))
             return (
                 f"{column.name}: the {rows:,} rows are at percentile {now:.1f} of the reference on average, "
@@ -180,7 +182,8 @@ class Drift:
 
 def _share_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
     for cell, (low, usual, high) in enumerate(zip(column.low, column.usual, column.high, strict=True)):
-        yield from _bets(index, cell, Band(float(low), float(usual), float(high)), tolerance)
+        band = Band(float(low), float(usual), float(high))
+        yield from _bets(index, cell, band, scaled_tolerance(band.usual, tolerance))
 
 
 def _place_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
@@ -189,10 +192,24 @@ def _place_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
         yield from _bets(index, None, column.place, tolerance)
 
 
+def scaled_tolerance(share: float, tolerance: float) -> float:
+    """Return how far the share of a cell may move: the `tolerance` at one half, less for rarer and commoner cells.
+
+    A shift of a whole normal column by tolerance/0.4 standard deviations moves shares by about as much, so what is rare
+    is not hidden by what shifts of the middle are tolerated. It is at least 0.002, or the tolerance if that is less.
+    """
+    return max(4 * tolerance * share * (1 - share), min(tolerance, _MIN_TOLERANCE))
+
+
 def _bets(column: int, cell: int | None, band: Band, tolerance: float) -> Iterator[_Bet]:
     for limit, sign in ((band.high + tolerance, 1), (band.low - tolerance, -1)):
         if 0 < limit < 1:
             means = [_shifted(limit, sign * step) for step in _STEPS]
+            # A cell that is rare, or lacks few rows, changes by large factors.
+            rare = limit if sign == 1 else 1 - limit
+            if cell is not None and rare < _RARE:
+                large = [*(rare * factor for factor in _FACTORS), 0.5]
+                means += large if sign == 1 else [1 - share for share in large]
             yield from (_Bet(column, cell, limit, mean, means[0], band.usual) for mean in means)
 
 

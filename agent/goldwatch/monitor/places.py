@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goldwatch.monitor.columns import Column, Numbers
 from goldwatch.monitor.detector import FloatArray
@@ -20,10 +21,11 @@ from goldwatch.monitor.detector import FloatArray
 class PlaceBets:
     """Bets on one column: what each row adds to their logs, `of_row` [bets], and what one in a cell does, `of_cell`.
 
-    `of_cell` is [k, bets], and `cells` says where the column's cells are among those of all columns.
+    `of_cell` is [k + 1, bets], for the cells at or below the k deciles and for *missing*; `cells` [k + 1] are their
+    indices among the cells of all columns.
     """
 
-    cells: slice
+    cells: NDArray[np.int64]
     of_row: FloatArray
     of_cell: FloatArray
 
@@ -41,7 +43,8 @@ def place_bets(column: Column, offset: int, null: FloatArray, alternative: Float
         raise ValueError(f"the rows of column {column.name!r} have no places")
     stakes = (alternative - null) / (null * (1 - null))
     gains = np.log1p(stakes * (column.kind.places[:, np.newaxis] - null))
-    # Cells are nested: a row between two edges is in all cells from the upper edge on; one above the last, in none.
+    # These cells are nested: a row between two deciles is in all cells from the upper one on; above the last, in none.
     above, missing = gains[-2], gains[-1]
     of_cell = np.concatenate([gains[:-2] - gains[1:-1], [missing - above]])
-    return PlaceBets(slice(offset, offset + len(of_cell)), above, of_cell)
+    cells = np.append(np.arange(len(column.kind.deciles)), len(column.usual) - 1)
+    return PlaceBets(offset + cells, above, of_cell)
