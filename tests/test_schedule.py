@@ -42,6 +42,14 @@ def test_a_cron_line_is_read_in_utc() -> None:
     assert fires(made, 1, friday) == [datetime(2027, 6, 7, 2, 30, tzinfo=UTC)]
 
 
+def test_a_cron_line_that_restricts_both_day_fields_fires_on_either() -> None:
+    """As cron(5): the first and fifteenth of the month, and every Friday; a day that is both counts once."""
+    start = datetime(2027, 1, 1, tzinfo=UTC)
+    days = [start + timedelta(days=i) for i in range(365)]
+    expected = [day + timedelta(hours=8) for day in days if day.day in (1, 15) or day.weekday() == 4]
+    assert fires(trigger(Schedule(cron="0 8 1,15 * fri")), len(expected), start) == expected
+
+
 @pytest.mark.parametrize(
     ("schedule", "seconds"),
     [
@@ -54,6 +62,7 @@ def test_a_cron_line_is_read_in_utc() -> None:
         (Schedule(cron="0 9,21 * * *"), DAY_S / 2),
         (Schedule(cron="0 0 1 * *"), 365 / 12 * DAY_S),
         (Schedule(cron="0 0 1 jan *"), 365 * DAY_S),
+        (Schedule(cron="0 8 1,15 * fri"), 365 * DAY_S / 73),
         (Schedule(cron="* * 31 dec *"), 365 * DAY_S / 1440),
         (Schedule(cron="*/10 8-17 * * mon-fri"), 7 / 5 * DAY_S / 60),
     ],

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -22,8 +23,21 @@ _YEAR = timedelta(days=365)
 def trigger(schedule: Schedule) -> BaseTrigger:
     """Return the trigger of a schedule, in UTC."""
     if schedule.cron is not None:
-        return CronTrigger.from_crontab(schedule.cron, timezone=UTC)
+        return _cron(schedule.cron)
     return IntervalTrigger(seconds=schedule.interval_s, timezone=UTC)
+
+
+def _cron(line: str) -> BaseTrigger:
+    """Return the trigger of a cron line.
+
+    As cron(5) has it, a line that restricts both the day of the month and the weekday fires when either matches; a
+    field with a star restricts nothing.
+    """
+    minute, hour, day, month, weekday = line.split()
+    if "*" in day or "*" in weekday:
+        return CronTrigger.from_crontab(line, timezone=UTC)
+    either = (f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}")
+    return OrTrigger([CronTrigger.from_crontab(each, timezone=UTC) for each in either])
 
 
 @cache
@@ -41,7 +55,7 @@ def mean_interval_s(schedule: Schedule) -> float:
 
 def _fires(line: str, span: timedelta) -> int:
     """Count the fires of a cron line from the beginning of 2027 on, within a time."""
-    cron = CronTrigger.from_crontab(line, timezone=UTC)
+    cron = _cron(line)
     start = datetime(2027, 1, 1, tzinfo=UTC)
     count, at = 0, cron.get_next_fire_time(None, start)
     while at is not None and at < start + span:
