@@ -1,4 +1,4 @@
-# One file for every image: --build-arg EXTRAS=base|onnx|operator|tensorflow|torch|all, on any base with Python 3.11 and venv.
+# One file for every image: --build-arg EXTRAS=base|onnx|operator|tensorflow|torch|light, on any base with Python 3.11 and venv.
 # What goes in is locked with hashes in requirements/, which `make lock` writes; requirements/slim.py there takes out of it what is
 # not needed. PyTorch's CPU build is not on PyPI: for torch say where it is by --build-arg PIP_EXTRA_INDEX_URL=... or PIP_FIND_LINKS=...
 ARG BASE_IMAGE=python:3.11-slim-bookworm

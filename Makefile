@@ -47,7 +47,7 @@ image-test: $(READY) ## build the image on a base made here, and run it on a rea
 
 lock: $(READY) ## write requirements/: what goes into the images, with hashes
 	$(LOCK) pyproject.toml -o requirements/base.txt
-	for extra in onnx operator tensorflow all; do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit 1; done
+	for extra in onnx operator tensorflow light; do $(LOCK) pyproject.toml --extra $$extra -o requirements/$$extra.txt || exit 1; done
 	$(LOCK) $(TORCH) --no-emit-find-links -c requirements/torch.in pyproject.toml --extra torch -o requirements/torch.txt
 	$(LOCK) requirements/build.in -o requirements/build.txt
 
@@ -64,7 +64,7 @@ check: lint ## lint, then run the quick tests: under two minutes
 test-oldest: $(READY) ## test what a version can change, on the oldest versions that pyproject.toml allows
 	tests/system-packages $(QUICK_NEEDS)
 	$(PYTHON) -m venv --clear .venv-oldest
-	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[all]'
+	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[light]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
 	.venv-oldest/bin/python -m pytest -q -n 2 -W default -m "$(QUICK)"  # old releases warn of their own ends
 	.venv-oldest/bin/python -m pytest -q -n 2 -W default -m "slow and $(UNIT)" $(SLOW_ON_OLDEST)
@@ -84,7 +84,7 @@ format: $(READY) ## format and fix what can be fixed
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --upgrade 'pip>=25.1'
-	$(BIN)/pip install -q --group dev -e '.[all]'
+	$(BIN)/pip install -q --group dev -e '.[light]'
 	@touch $@
 
 $(FRAMEWORKS): $(READY)

@@ -18,7 +18,7 @@ KEPT = ("special",)
 _NEEDS_SCIPY = re.compile(r"scipy\b(?!.*\bextra\b)")
 _COMPILED = (".a", ".f90", ".h", ".pxd", ".pxi", ".pyi", ".pyx")
 _STUB = """raise ImportError(
-    "scipy.{part} is left out of this image of goldwatch; take the image with EXTRAS=all, or put it back with: "
+    "scipy.{part} is left out of this image of goldwatch; take the image with EXTRAS=light, or put it back with: "
     "python3 -m pip --python /opt/goldwatch/bin/python install --force-reinstall --no-deps scipy=={version}"
 )
 """

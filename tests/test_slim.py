@@ -83,7 +83,7 @@ def test_all_that_goldwatch_imports_is_there_and_works_without_the_rest(slimmed:
 def test_what_is_left_out_says_so(slimmed: Path) -> None:
     done = run(slimmed, "import scipy.stats")
     assert done.stderr.splitlines()[-1].startswith(
-        "ImportError: scipy.stats is left out of this image of goldwatch; take the image with EXTRAS=all, or"
+        "ImportError: scipy.stats is left out of this image of goldwatch; take the image with EXTRAS=light, or"
     )
     assert f"scipy=={version('scipy')}" in done.stderr
     assert not list(slimmed.rglob("tests"))

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
+from goldwatch.installation import install_command as install_command  # noqa: PLC0414 - for probes
+
 if TYPE_CHECKING:  # the agent, which only hands descriptions on, stays without numpy
     from numpy.typing import NDArray
 
@@ -164,8 +166,8 @@ class Probe(Protocol):
 class NeedsPackage(Protocol):
     """An ability that a probe may have: to say which package it needs, so that `goldwatch doctor` can look for it."""
 
-    needs: ClassVar[tuple[str, str]]
-    """The distribution's name, and the extra of goldwatch that brings it."""
+    needs: ClassVar[str]
+    """The name of the distribution. `install_command` knows the extra that brings it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple, NoReturn
 from urllib.parse import unquote
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable
+from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable, install_command
 from goldwatch_probes import _http2, _remote
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
@@ -181,7 +181,7 @@ class GrpcProbe(RemoteProbe[GrpcClient]):
     Requests are made into bytes, and answers are kept as bytes, outside of `predict`: what is timed is the call alone.
     """
 
-    needs: ClassVar[tuple[str, str]] = ("hpack", "hpack")
+    needs: ClassVar[str] = "hpack"
 
     def __init__(self, options: RemoteOptions, context: Context) -> None:
         super().__init__(options, context)
@@ -201,7 +201,7 @@ class GrpcProbe(RemoteProbe[GrpcClient]):
         try:
             self._messages = messages()
         except ImportError as error:
-            raise CannotLoad(f"protobuf cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+            raise CannotLoad(f"protobuf cannot be imported ({error}); {install_command('protobuf')}") from error
         return self._client
 
     def _asked(
@@ -224,7 +224,7 @@ def _check_installed() -> None:
     try:
         import hpack  # noqa: F401, PLC0415
     except ImportError as error:
-        raise CannotLoad(f"hpack cannot be imported ({error}); pip install 'goldwatch[grpc]'") from error
+        raise CannotLoad(f"hpack cannot be imported ({error}); {install_command('hpack')}") from error
 
 
 def _message(body: bytes) -> bytes:

@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from goldwatch.probe import CannotLoad, TensorSpec
+from goldwatch.probe import CannotLoad, TensorSpec, install_command
 from goldwatch_probes._local import fixed_batch, framework, imported, named, told
 
 HOW_TO_EXPORT = (
@@ -92,7 +92,7 @@ def load_script(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
 
 def load_weights(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
     """Make the model by the user's factory, and fill in the weights, of which none may miss or be left over."""
-    tensors = framework("safetensors.torch", "safetensors", "pip install 'goldwatch[torch]'").load_file(str(file))
+    tensors = framework("safetensors.torch", "safetensors", install_command("torch")).load_file(str(file))
     factory = imported(options.factory, options.path, "factory")
     try:
         module = factory()
@@ -127,7 +127,7 @@ def load_exported(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN4
     with _weights_only():
         program = torch.export.load(str(file))
     if torch.device(options.device).type != "cpu":
-        moved = framework("torch.export.passes", "PyTorch's passes", "pip install 'goldwatch[torch]'")
+        moved = framework("torch.export.passes", "PyTorch's passes", install_command("torch"))
         program = moved.move_to_device_pass(program, options.device)
     taken = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
     found = tuple(program.graph_signature.user_inputs)

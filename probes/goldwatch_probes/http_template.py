@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, batch_size, option
+from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, batch_size, install_command, option
 from goldwatch_probes._answers import parse
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
@@ -27,7 +27,7 @@ _ALL = "*"
 class HttpTemplate(HttpProbe):
     """A model behind one path of a server."""
 
-    needs: ClassVar[tuple[str, str]] = ("jmespath", "http")
+    needs: ClassVar[str] = "jmespath"
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
@@ -133,7 +133,7 @@ def _compiled(name: str, expression: str) -> Any:  # noqa: ANN401 - jmespath has
     try:
         import jmespath  # noqa: PLC0415
     except ImportError as error:
-        raise CannotLoad(f"jmespath cannot be imported ({error}); pip install 'goldwatch[http]'") from error
+        raise CannotLoad(f"jmespath cannot be imported ({error}); {install_command('jmespath')}") from error
     try:
         return jmespath.compile(expression)
     except jmespath.exceptions.JMESPathError as error:

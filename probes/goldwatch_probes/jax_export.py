@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, install_command, option
 from goldwatch_probes._local import (
     LocalProbe,
     check_batch,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
 class Jax(LocalProbe):
     """A serialised function of JAX in this process; the first request of each size of batch compiles it."""
 
-    needs: ClassVar[tuple[str, str]] = ("jax", "jax")
+    needs: ClassVar[str] = "jax"
 
     @dataclass(frozen=True)
     class Options:
@@ -46,8 +46,8 @@ class Jax(LocalProbe):
         """Read the function. Raises CannotLoad, also if it was exported for another kind of device."""
         options = self._options
         file = readable(Path(options.file))
-        jax = framework("jax", "JAX", "pip install 'goldwatch[jax]'")
-        export = framework("jax.export", "JAX's export", "pip install 'goldwatch[jax]'")
+        jax = framework("jax", "JAX", install_command("jax"))
+        export = framework("jax.export", "JAX's export", install_command("jax"))
         try:
             function = export.deserialize(bytearray(file.read_bytes()))
             device = jax.devices()[0]

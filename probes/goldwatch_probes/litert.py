@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, install_command, option
 from goldwatch_probes._local import LocalProbe, check_threads, digest, fixed_batch, framework, readable, told
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
-
-_REMEDY = "pip install 'goldwatch[litert]'"
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Tensor:
 class LiteRT(LocalProbe):
     """A .tflite model in this process. Floating inputs are quantised as the model says, its outputs turned back."""
 
-    needs: ClassVar[tuple[str, str]] = ("ai-edge-litert", "litert")
+    needs: ClassVar[str] = "ai-edge-litert"
 
     @dataclass(frozen=True)
     class Options:
@@ -94,7 +92,7 @@ class LiteRT(LocalProbe):
 
 
 def _interpreter(file: Path, options: LiteRT.Options) -> Any:  # noqa: ANN401
-    litert = framework("ai_edge_litert.interpreter", "LiteRT", _REMEDY)
+    litert = framework("ai_edge_litert.interpreter", "LiteRT", install_command("ai-edge-litert"))
     delegates = []
     for library in options.delegates:
         try:

@@ -24,7 +24,7 @@ _REMEDY = "pip install mxnet==1.9.1 'numpy<1.24' in an environment of its own, a
 class MXNet(LocalProbe):
     """An MXNet model in this process."""
 
-    needs: ClassVar[tuple[str, str]] = ("mxnet", "mxnet")
+    needs: ClassVar[str] = "mxnet"
 
     @dataclass(frozen=True)
     class Options:

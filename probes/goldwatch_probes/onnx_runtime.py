@@ -18,6 +18,7 @@ from goldwatch.probe import (
     TensorSpec,
     check_inputs,
     example,
+    install_command,
     option,
 )
 from goldwatch_probes._local import (
@@ -70,7 +71,7 @@ DEVICES = {CPU: "cpu", "CUDAExecutionProvider": "cuda", "TensorrtExecutionProvid
 class OnnxRuntime(LocalProbe):
     """An ONNX model in this process. Outputs that are no tensors (scikit-learn's ZipMap) are left out."""
 
-    needs: ClassVar[tuple[str, str]] = ("onnxruntime", "onnx")
+    needs: ClassVar[str] = "onnxruntime"
     concurrent: ClassVar[bool] = True
     """ONNX Runtime allows `run` of one session from several threads."""
 
@@ -95,7 +96,7 @@ class OnnxRuntime(LocalProbe):
         """Read the file and make a session. Raises CannotLoad."""
         # ONNX Runtime 1.32 reports to its maker, unless it is told not to before it is imported.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        runtime = framework("onnxruntime", "ONNX Runtime", "pip install 'goldwatch[onnx]'")
+        runtime = framework("onnxruntime", "ONNX Runtime", install_command("onnxruntime"))
         file = readable(Path(self._options.file))
         session = _session(runtime, file, self._options)
         inputs = session.get_inputs()

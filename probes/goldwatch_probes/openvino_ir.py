@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, install_command, option
 from goldwatch_probes._local import (
     LocalProbe,
     check_batch,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
 class OpenVINO(LocalProbe):
     """A model in this process, compiled by OpenVINO."""
 
-    needs: ClassVar[tuple[str, str]] = ("openvino", "openvino")
+    needs: ClassVar[str] = "openvino"
 
     @dataclass(frozen=True)
     class Options:
@@ -46,7 +46,7 @@ class OpenVINO(LocalProbe):
         file = readable(Path(options.file))
         weights = file.with_suffix(".bin")
         check_threads(options.threads)
-        openvino = framework("openvino", "OpenVINO", "pip install 'goldwatch[openvino]'")
+        openvino = framework("openvino", "OpenVINO", install_command("openvino"))
         core = openvino.Core()
         if options.device.partition(".")[0] not in core.available_devices:
             raise CannotLoad(f"no device {options.device}; OpenVINO has {', '.join(core.available_devices)}")

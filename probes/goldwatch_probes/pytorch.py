@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, check_inputs, option
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, check_inputs, install_command, option
 from goldwatch_probes._local import (
     NOT_OPEN,
     LocalProbe,
@@ -34,7 +34,7 @@ _LOADERS = {Kind.SCRIPT: load_script, Kind.EXPORTED: load_exported, Kind.WEIGHTS
 class PyTorch(LocalProbe):
     """A PyTorch model in this process, in inference mode."""
 
-    needs: ClassVar[tuple[str, str]] = ("torch", "torch")
+    needs: ClassVar[str] = "torch"
 
     @dataclass(frozen=True)
     class Options:
@@ -65,7 +65,7 @@ class PyTorch(LocalProbe):
         kind = kind_of(file)
         check_threads(options.threads)
         _check_options(file, kind, options)
-        torch = framework("torch", "PyTorch", "pip install 'goldwatch[torch]'")
+        torch = framework("torch", "PyTorch", install_command("torch"))
         if options.threads:
             torch.set_num_threads(options.threads)
         try:

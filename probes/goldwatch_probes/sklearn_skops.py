@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, batch_size, option
+from goldwatch.probe import CannotLoad, Context, Description, Tensors, batch_size, install_command, option
 from goldwatch_probes._local import LocalProbe, digest, framework, named, ordered, readable, told
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
 
-_REMEDY = "pip install 'goldwatch[sklearn]'"
 _METHODS = ("predict_proba", "decision_function", "predict")
 
 
 class ScikitLearn(LocalProbe):
     """A scikit-learn estimator in this process. Each example is one row: its inputs, flattened and joined in order."""
 
-    needs: ClassVar[tuple[str, str]] = ("skops", "sklearn")
+    needs: ClassVar[str] = "skops"
 
     @dataclass(frozen=True)
     class Options:
@@ -45,7 +44,7 @@ class ScikitLearn(LocalProbe):
         """Load the estimator. Raises CannotLoad, naming the types that are not trusted."""
         options = self._options
         file = readable(Path(options.file))
-        sklearn = framework("sklearn", "scikit-learn", _REMEDY)
+        sklearn = framework("sklearn", "scikit-learn", install_command("skops"))
         estimator = _load(file, options)
         self._run = _method(estimator, options.method)
         self._names = tuple(getattr(estimator, "feature_names_in_", ()))
@@ -80,7 +79,7 @@ class ScikitLearn(LocalProbe):
 def _load(file: Path, options: ScikitLearn.Options) -> Any:  # noqa: ANN401
     if not _is_skops(file):
         return _unpickled(file, trust=options.trust)
-    skops = framework("skops.io", "skops", _REMEDY)
+    skops = framework("skops.io", "skops", install_command("skops"))
     try:
         refused = sorted(set(skops.get_untrusted_types(file=file)) - set(options.trusted))
         estimator = None if refused else skops.load(file, trusted=list(options.trusted))
@@ -105,7 +104,7 @@ def _unpickled(file: Path, *, trust: bool) -> Any:  # noqa: ANN401
             f"{file}: not a .skops file; a pickle runs whatever code it names as it is loaded. "
             "Save the model by skops.io.dump, or set `trust: true` if nobody else can write the file"
         )
-    joblib = framework("joblib", "joblib", _REMEDY)
+    joblib = framework("joblib", "joblib", install_command("skops"))
     try:
         return joblib.load(file)
     except Exception as error:  # a pickle can raise anything

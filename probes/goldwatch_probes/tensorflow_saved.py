@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, install_command, option
 from goldwatch_probes._local import (
     LocalProbe,
     check_batch,
@@ -36,7 +36,7 @@ class TensorFlow(LocalProbe):
     """A TensorFlow model in this process."""
 
     # TensorFlow itself comes as tensorflow or tensorflow-cpu; each brings this.
-    needs: ClassVar[tuple[str, str]] = ("keras", "tensorflow")
+    needs: ClassVar[str] = "keras"
 
     @dataclass(frozen=True)
     class Options:
@@ -57,7 +57,7 @@ class TensorFlow(LocalProbe):
         check_threads(options.threads)
         _check_kind(path)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the last line on stderr shall be that of a crash
-        tensorflow = framework("tensorflow", "TensorFlow", "pip install 'goldwatch[tensorflow]'")
+        tensorflow = framework("tensorflow", "TensorFlow", install_command("keras"))
         _set_threads(tensorflow, options.threads)
         _check_device(tensorflow, options.device)
         try:
@@ -139,7 +139,7 @@ def _saved_model(tensorflow: Any, path: Path, options: TensorFlow.Options) -> Fo
 def _keras(tensorflow: Any, path: Path, options: TensorFlow.Options) -> Found:  # noqa: ANN401
     if options.signature != SIGNATURE:
         raise CannotLoad(f"{path}: a .keras file has no signatures; leave out `signature`")
-    keras = framework("keras", "Keras", "pip install 'goldwatch[tensorflow]'")
+    keras = framework("keras", "Keras", install_command("keras"))
     if keras.backend.backend() != "tensorflow":
         raise CannotLoad(f"Keras is set to {keras.backend.backend()}; set KERAS_BACKEND=tensorflow")
     model = keras.models.load_model(str(path), compile=False, safe_mode=True)  # no Lambda with pickled code

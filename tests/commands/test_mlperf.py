@@ -202,5 +202,5 @@ def test_the_summary_is_read_as_it_is_written() -> None:
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)
     loadgen._loadgen.cache_clear()
-    with pytest.raises(loadgen.MissingLoadGen, match=r"pip install 'goldwatch\[mlperf\]'"):
+    with pytest.raises(loadgen.MissingLoadGen, match=r"pip install .*\[mlperf\]'"):
         loadgen._loadgen()

@@ -21,6 +21,7 @@ from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.metric import Kind
 from goldwatch.export.otlp import OtlpExporter, Pushing, kubernetes
 from goldwatch.export.otlp_logs import QUEUE, OtlpLogs
+from goldwatch.installation import install_command
 from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
@@ -306,4 +307,6 @@ def test_a_missing_extra_is_named(protocol: Protocol) -> None:
     )
     env = {"PYTHONPATH": ":".join(sys.path)}
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
-    assert found.stdout == f"OTLP over {protocol} needs more packages: pip install 'goldwatch[otlp]'\n"
+    command = install_command(f"opentelemetry-exporter-otlp-proto-{protocol}")
+    assert "[otlp]" in command
+    assert found.stdout == f"OTLP over {protocol} needs more packages: {command}\n"

@@ -83,7 +83,7 @@ def test_a_folder_is_no_model(tmp_path: Path) -> None:
 
 def test_a_missing_package_names_the_extra(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(CannotLoad, match=r"pip install 'goldwatch\[onnx\]'"):
+    with pytest.raises(CannotLoad, match=r"pip install .*\[onnx\]'"):
         probe_of(model_file).open()
 
 

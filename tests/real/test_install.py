@@ -51,7 +51,7 @@ def install(wheel: Path, folder: Path, extra: str) -> Path:
 
 BROUGHT = {
     "": "aiohttp",
-    "all": "onnxruntime, hpack, jmespath",
+    "light": "onnxruntime, hpack, jmespath",
     "grpc": "hpack, google.protobuf",
     "energy": "pynvml",
     "grafana": "grafana_client",
@@ -92,7 +92,8 @@ def test_the_base_install_has_eleven_direct_dependencies_and_no_framework() -> N
 def test_a_plain_install_names_the_extra_that_a_probe_needs(wheel: Path, tmp_path: Path) -> None:
     python = install(wheel, tmp_path / "venv", "")
     said = run(python.with_name("goldwatch"), "doctor", cwd=tmp_path)
-    assert "onnx-runtime             missing: onnxruntime is not installed: pip install 'goldwatch[onnx]'" in said
+    command = f"pip install 'goldwatch[onnx] @ {wheel.as_uri()}'"
+    assert f"onnx-runtime             missing: onnxruntime is not installed: {command}" in said
 
 
 def test_the_wheel_carries_the_digits_and_no_tests(wheel: Path) -> None:

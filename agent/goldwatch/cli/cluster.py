@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from goldwatch.cli.base import app, fail
+from goldwatch.installation import install_command
 
 
 @app.command()
@@ -89,7 +90,7 @@ def operator(
     except ModuleNotFoundError as error:
         if error.name != "kopf":
             raise
-        fail("the operator needs kopf, which is not installed; pip install 'goldwatch[operator]'")
+        fail(f"the operator needs kopf, which is not installed; {install_command('kopf')}")
     set_up("human", "info")
     try:
         shared = read_defaults(defaults) if defaults is not None else {}

@@ -16,6 +16,7 @@ from goldwatch.energy.meter import Meter
 from goldwatch.energy.nvml import Nvml
 from goldwatch.energy.rapl import Rapl
 from goldwatch.http_reading import Unreadable
+from goldwatch.installation import extra_of, install_command
 from goldwatch.pipeline.metering import intensity, make
 from goldwatch.probe import NeedsPackage
 
@@ -49,22 +50,23 @@ def _probes() -> Iterator[str]:
         except Exception as error:
             yield f"{name:<24} does not load: {type(error).__name__}: {error}"
             continue
-        yield f"{name:<24} {_package(*probe.needs) if isinstance(probe, NeedsPackage) else 'ready'}"
+        yield f"{name:<24} {_package(probe.needs) if isinstance(probe, NeedsPackage) else 'ready'}"
 
 
 def _exporters() -> Iterator[str]:
     yield f"{'prometheus':<24} ready"
     for protocol in ("http", "grpc"):
-        yield f"{'otlp ' + protocol:<24} {_package(f'opentelemetry-exporter-otlp-proto-{protocol}', 'otlp')}"
+        yield f"{'otlp ' + protocol:<24} {_package(f'opentelemetry-exporter-otlp-proto-{protocol}')}"
 
 
-def _package(package: str, extra: str) -> str:
+def _package(package: str) -> str:
     try:
         return f"ready: {package} {metadata.version(package)}"
     except metadata.PackageNotFoundError:
-        if extra not in (metadata.metadata("goldwatch").get_all("Provides-Extra") or ()):
-            return f"missing here: {package} needs an interpreter of its own (`python:`, see docs/probes.md)"
-        return f"missing: {package} is not installed: pip install 'goldwatch[{extra}]'"
+        if extra_of(package, metadata.requires("goldwatch") or []):
+            return f"missing: {package} is not installed: {install_command(package)}"
+        own = "install it here, or in an interpreter of its own (`python:`, see docs/probes.md)"
+        return f"missing: {package} is not installed, and no extra of goldwatch brings it: {own}"
 
 
 def _opened(*meters: Meter) -> Iterator[str]:

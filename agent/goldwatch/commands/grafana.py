@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from goldwatch import __version__
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import Event
+from goldwatch.installation import install_command
 
 Api: TypeAlias = Any
 """grafana_client's GrafanaApi, whose methods have no types."""
@@ -59,7 +60,7 @@ def connect(url: str, token: str) -> Api:
     try:
         from grafana_client import GrafanaApi, TokenAuth  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise CannotPush("pushing needs one more package: pip install 'goldwatch[grafana]'") from error
+        raise CannotPush(f"pushing needs one more package: {install_command('grafana-client')}") from error
     return GrafanaApi.from_url(url, credential=TokenAuth(token) if token else None, timeout=30.0)
 
 

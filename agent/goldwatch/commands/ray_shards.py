@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from goldwatch.config.busy import Busy
+from goldwatch.installation import install_command
 from goldwatch.pipeline.in_force import Assignment, CannotStart
 from goldwatch.pipeline.pipeline import considerate, plan_of
 from goldwatch.replay.columns import Columns, Layout
@@ -35,7 +36,7 @@ def start() -> int:
     try:
         import ray  # noqa: PLC0415 - an extra
     except ImportError:
-        raise CannotStart("Ray is not installed; pip install 'goldwatch[ray]'") from None
+        raise CannotStart(f"Ray is not installed; {install_command('ray')}") from None
     for name, value in _OUR_OWN.items():
         os.environ.setdefault(name, value)
     try:

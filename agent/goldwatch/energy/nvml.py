@@ -16,6 +16,7 @@ from typing import Any
 
 from goldwatch.energy.meter import Component, Resolution, least_window_s
 from goldwatch.http_reading import Unreadable
+from goldwatch.installation import install_command
 
 COUNTER_UPDATES_S = 0.1
 """How often the counter moved on an H100 with driver 580 (docs/energy.md)."""
@@ -206,7 +207,7 @@ def _library() -> Any:  # noqa: ANN401 - a module without types
     try:
         import pynvml  # noqa: PLC0415 - only who measures GPUs has it
     except ImportError:
-        raise Unreadable("nvidia-ml-py is not installed: pip install 'goldwatch[energy]'") from None
+        raise Unreadable(f"nvidia-ml-py is not installed: {install_command('nvidia-ml-py')}") from None
     return pynvml
 
 

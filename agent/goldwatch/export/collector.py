@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
+from goldwatch.installation import install_command
+
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.metrics.export import MetricExporter
@@ -78,7 +80,7 @@ class Collector:
         try:
             found = import_module(f"{_PACKAGE}.{self.protocol}.{module}")
         except ImportError as error:
-            how = "needs more packages: pip install 'goldwatch[otlp]'"
+            how = f"needs more packages: {install_command(f'opentelemetry-exporter-otlp-proto-{self.protocol}')}"
             raise NotInstalled(f"OTLP over {self.protocol} {how}") from error
         settings = self._grpc(timeout_s) if self.protocol == "grpc" else self._http(signal, timeout_s)
         return getattr(found, name)(**settings)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.installation import install_command
 from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.pace import Pace
@@ -218,7 +219,7 @@ def _loadgen() -> Any:  # noqa: ANN401 - it ships no types
     try:
         import mlperf_loadgen  # noqa: PLC0415 - an extra
     except ImportError:
-        raise MissingLoadGen("MLPerf's LoadGen is not installed; pip install 'goldwatch[mlperf]'") from None
+        raise MissingLoadGen(f"MLPerf's LoadGen is not installed; {install_command('mlcommons-loadgen')}") from None
     return mlperf_loadgen
 
 
