@@ -112,10 +112,14 @@ class Service:
         self._runner = Runner(
             self._workers, self._ledger, self._exports, halt, self._observer, self._rollout, self._taps
         )
-        self._scheduler.add_job(self._reap, "interval", seconds=_REAP_EVERY_S, id="reap")
-        self._scheduler.add_job(self._read_logs, "interval", seconds=_READ_EVERY_S, id="read", max_instances=1)
-        self._scheduler.add_job(self._look, "interval", seconds=_LOOK_EVERY_S, id="look")
-        self._scheduler.add_job(self._sweep, "interval", seconds=_SWEEP_EVERY_S, id="sweep")
+        self._scheduler.add_job(ends_quietly(self._stopping, self._reap), "interval", seconds=_REAP_EVERY_S, id="reap")
+        self._scheduler.add_job(
+            ends_quietly(self._stopping, self._read_logs), "interval", seconds=_READ_EVERY_S, id="read", max_instances=1
+        )
+        self._scheduler.add_job(ends_quietly(self._stopping, self._look), "interval", seconds=_LOOK_EVERY_S, id="look")
+        self._scheduler.add_job(
+            ends_quietly(self._stopping, self._sweep), "interval", seconds=_SWEEP_EVERY_S, id="sweep"
+        )
         self._scheduler.start()
         self._enforce(wanted)
         self._start_task(self._dispatch())
@@ -355,6 +359,21 @@ class Service:
         if self._stopping.is_set():
             return "goldwatch is stopping"
         return None if self._in_force is not None else "no config is in force yet"
+
+
+def ends_quietly(
+    stopping: threading.Event, job: Callable[[], Coroutine[Any, Any, None]]
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Wrap a job of the scheduler: its cancellation at a stop is no error, and the scheduler would log a traceback."""
+
+    async def run() -> None:
+        try:
+            await job()
+        except asyncio.CancelledError:
+            if not stopping.is_set():
+                raise
+
+    return run
 
 
 def _prepared(path: Path, workers: Workers) -> InForce:
