@@ -336,7 +336,7 @@ def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...
     """Return output `name`, checked to be numeric of `shape` (-1 for any length) for `batch` examples, as `dtype`.
 
     A `dtype` of "S" and a number is text of at most so many bytes. Raises BadAnswer with what was found and expected;
-    also if a floating value is not finite.
+    also if a floating value is NaN or +inf, or all values of an example are -inf (`usable`).
     """
     import numpy as np  # noqa: PLC0415 - only where there are tensors
 
@@ -351,7 +351,7 @@ def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...
     if not _can_become(array.dtype, dtype):
         raise BadAnswer(f'output "{name}" has dtype {array.dtype}, expected {dtype}')
     array = array.astype(dtype, copy=False)
-    if array.dtype.kind == "f" and not all_finite(array):
+    if array.dtype.kind == "f" and not all_finite(array) and not usable(array.reshape(batch, -1)).all():
         raise BadAnswer(f'output "{name}" contains NaN or infinity')
     return array
 
@@ -364,6 +364,17 @@ def all_finite(array: NDArray[Any]) -> bool:
     if array.size <= _FEW and math.isfinite(sum(array.ravel().tolist())):
         return True
     return bool(np.isfinite(array).all())
+
+
+def usable(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return for each row of scores [n, values] whether it can be an answer.
+
+    -inf masks a class, so it is a value if the row has a finite one too. NaN and +inf are none.
+    """
+    import numpy as np  # noqa: PLC0415 - only where there are tensors
+
+    finite = np.isfinite(rows)
+    return np.asarray((finite | np.isneginf(rows)).all(axis=1) & finite.any(axis=1))
 
 
 @lru_cache(maxsize=256)

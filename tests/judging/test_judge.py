@@ -336,7 +336,7 @@ def test_an_answer_that_is_no_number_is_a_failed_request_and_never_a_right_one(g
 
     few, _ = judged_with(np.arange(N) < 2, {})
     assert few.outcomes == {"ok": N - 2, "bad_answer": 2}
-    assert few.errors == {"the answer holds NaN": 2}
+    assert few.errors == {"the answer holds NaN or infinity": 2}
     assert (few.validity, few.scores[0].n, few.scores[0].value) == (Validity.VALID, N - 2, 1.0)
     states: dict[str, Any] = {}
     for _ in range(4):

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from goldwatch.golden.error import quoted
 from goldwatch.golden.lines import LINES, Lines, line_problems
-from goldwatch.golden.manifest import TENSORS, Manifest
+from goldwatch.golden.manifest import TENSORS, Manifest, Task
+from goldwatch.probe import usable
 from goldwatch.scratch import blocks
 
 Tensor: TypeAlias = Callable[[str], NDArray[Any]]
@@ -20,7 +21,8 @@ def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> I
     """Yield one message for each tensor with values that no golden set may have, and for the first bad examples."""
     for name in manifest.tensors():
         if name.startswith(("inputs.", "outputs.")):
-            yield from _not_finite(name, tensor(name))
+            masked = manifest.task is Task.CLASSIFICATION and name == f"outputs.{manifest.decision}"
+            yield from _not_finite(name, tensor(name), masked=masked)
     if manifest.labels is not None and manifest.labels.classes is not None:
         classes = len(manifest.labels.classes)
         yield from _out_of_range("labels", tensor("labels"), 0, classes - 1, f"labels.classes has {classes}")
@@ -52,14 +54,14 @@ def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:
     yield from line_problems(lines, inputs, outputs, answers=labelled)
 
 
-def _not_finite(name: str, values: NDArray[Any]) -> Iterator[str]:
-    """Report the examples that hold NaN or infinity."""
+def _not_finite(name: str, values: NDArray[Any], *, masked: bool) -> Iterator[str]:
+    """Report the examples that hold NaN or infinity; where classes can be `masked`, -inf is a score."""
     if values.dtype.kind != "f":
         return
 
     def endless(rows: slice) -> NDArray[np.bool_]:
-        block = values[rows]
-        return np.asarray(~np.isfinite(block).reshape(len(block), -1).all(axis=1))
+        block = values[rows].reshape(rows.stop - rows.start, -1)
+        return np.asarray(~(usable(block) if masked else np.isfinite(block).all(axis=1)))
 
     count, first = _bad(len(values), endless, values[:1].size)
     if count:

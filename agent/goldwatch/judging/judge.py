@@ -19,7 +19,7 @@ from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Check, Difference, Judgement, LiveWindow, Score, TokenUse, Validity, Verdict
 from goldwatch.judging.observed import Observed, observe
-from goldwatch.judging.opening import layout, open_as, output_specs, replayed
+from goldwatch.judging.opening import layout, masked_output, open_as, output_specs, replayed
 from goldwatch.monitor import kinds
 from goldwatch.monitor.build import Reference, Settings, build
 from goldwatch.monitor.changed import Moves
@@ -39,7 +39,7 @@ from goldwatch.replay.observations import Observations
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.validity import disturbed
 from goldwatch.score import referee
-from goldwatch.score.agreement import not_a_number, standings
+from goldwatch.score.agreement import standings, without_value
 from goldwatch.score.latency import REPORTED, quantiles
 from goldwatch.score.tasks import Judged, judged, slices_of
 from goldwatch.score.tokens import NAMES, token_use
@@ -147,9 +147,9 @@ class _Case:
     def __post_init__(self) -> None:
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
         seen = Observations(self.columns, self.facts.samples, is_open=self.facts.scenario in OPEN)
-        seen.refuse(not_a_number(self._outputs, seen.answered))
+        seen.refuse(without_value(self._outputs, seen.answered, masked_output(self.golden)))
         if seen.bad:
-            self.facts = replace(self.facts, errors={**self.facts.errors, "the answer holds NaN": seen.bad})
+            self.facts = replace(self.facts, errors={**self.facts.errors, "the answer holds NaN or infinity": seen.bad})
         self._seen, self._answered, self._counts = seen, seen.answered, seen.counts()
         self._sent = int(self._counts.sum() - self._counts[Outcome.NOT_SENT])
         self._latencies_s = seen.latencies_s()

@@ -52,6 +52,11 @@ def output_specs(golden: GoldenSet) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(name, spec.kept_dtype, spec.shape) for name, spec in golden.manifest.outputs.items())
 
 
+def masked_output(golden: GoldenSet) -> str:
+    """Return the output whose classes -inf may mask; empty if the task has no classes."""
+    return golden.manifest.decision if golden.task is Task.CLASSIFICATION else ""
+
+
 def layout(golden: GoldenSet) -> Layout:
     """Return the layout of the columns of a replay of this set."""
     return Layout(golden.examples, output_specs(golden), golden.task is Task.GENERATION)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judging.opening import layout, open_as, replayed
+from goldwatch.judging.opening import layout, masked_output, open_as, replayed
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
-from goldwatch.score.agreement import not_a_number
+from goldwatch.score.agreement import furthest, without_value
 from goldwatch.score.tasks import judged
 from goldwatch.score.vectors import cosines
 from goldwatch.scratch import blocks
@@ -48,7 +48,7 @@ def _compare(golden: GoldenSet, first: Columns, other: Columns) -> dict[str, Any
         a, b = right[rows] & both, right_too[rows] & both
         counts += [np.count_nonzero(which) for which in (both, both & ~same[rows], a & ~b, b & ~a)]
         for mine, its in ((_flat(ours[name][rows][both]), _flat(theirs[name][rows][both])) for name in numbers):
-            largest = float(np.maximum(largest, np.abs(mine - its).max(initial=0.0)))
+            largest = max(largest, float(furthest(mine, its).max(initial=0.0)))
             cosine = float(np.minimum(cosine, cosines(mine, its).min(initial=1.0)))
     compared, flips, only_first, only_other = counts.tolist()
     return {
@@ -75,7 +75,7 @@ def agreement(argument: dict[str, Any], descriptors: list[int], emit: object) ->
             rows = slice(start, start + n)
             outputs = {name: _filled(columns.array(f"output.{name}")[rows], n) for name in golden.manifest.outputs}
             answered = _filled(columns.array("outcome")[rows] == Outcome.OK, n)
-            for bad in not_a_number(outputs, answered):
+            for bad in without_value(outputs, answered, masked_output(golden)):
                 answered[bad] = False
             difference = task.difference(outputs, answered)
             for name in found:

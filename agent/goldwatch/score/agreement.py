@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Difference, Flip, SliceStanding
+from goldwatch.probe import usable
 from goldwatch.score.slices import Slicing, Tally, where
 from goldwatch.scratch import blocks, column
 
@@ -122,29 +123,33 @@ def summary(
     )
 
 
-def not_a_number(outputs: Outputs, answered: BoolArray) -> Iterator[int]:
-    """Yield the answered examples that hold NaN in an output: what no label and no tolerance can judge."""
-    floats = [values for values in outputs.values() if values.dtype.kind == "f"]
-    for rows in blocks(len(answered), sum(values[:1].size for values in floats)):
-        found = np.zeros(len(answered[rows]), dtype=np.bool_)
-        for values in floats:
-            found |= np.isnan(values[rows]).reshape(len(found), -1).any(axis=1)
-        yield from (rows.start + np.flatnonzero(found & answered[rows])).tolist()
+def without_value(outputs: Outputs, answered: BoolArray, masked: str) -> Iterator[int]:
+    """Yield the answered examples that no label and no tolerance can judge: they hold NaN or infinity.
+
+    In the output `masked` [n, classes] -inf masks a class: it is a value, unless all classes of an example have it.
+    """
+    floats = {name: values for name, values in outputs.items() if values.dtype.kind == "f"}
+    for rows in blocks(len(answered), sum(values[:1].size for values in floats.values())):
+        bad = np.zeros(len(answered[rows]), dtype=np.bool_)
+        for name, values in floats.items():
+            some = values[rows].reshape(len(bad), -1)
+            bad |= ~(usable(some) if name == masked else np.isfinite(some).all(axis=1))
+        yield from (rows.start + np.flatnonzero(bad & answered[rows])).tolist()
 
 
 def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float, BoolArray]:
     """Return the largest distance of any answered example, and for each example whether it moved [n]."""
     _check(now, expected)
-    furthest = 0.0
+    largest = 0.0
 
     def moved(rows: slice) -> BoolArray:
-        nonlocal furthest
+        nonlocal largest
         far, found = _distances(now, answered[rows], expected, rows)
-        furthest = max(furthest, far)
+        largest = max(largest, far)
         return found
 
     found = column(len(answered), np.bool_, moved, expected.width)
-    return furthest, found
+    return largest, found
 
 
 def _check(now: Outputs, expected: Expected) -> None:
@@ -155,23 +160,25 @@ def _check(now: Outputs, expected: Expected) -> None:
 
 def _distances(now: Outputs, answered: BoolArray, expected: Expected, rows: slice) -> tuple[float, BoolArray]:
     """Return the largest distance of any answered example of some rows, and for each whether it moved [m]."""
-    furthest, moved = 0.0, np.zeros(answered.shape, dtype=np.bool_)
+    largest, moved = 0.0, np.zeros(answered.shape, dtype=np.bool_)
     if not answered.any():
-        return furthest, moved
+        return largest, moved
     for name, reference in expected.outputs.items():
-        far = _furthest(now[name][rows][answered], reference[rows][answered])
-        furthest = max(furthest, float(far.max()))
+        far = furthest(now[name][rows][answered], reference[rows][answered])
+        largest = max(largest, float(far.max()))
         moved[answered] |= far > expected.tolerances.get(name, 0.0)
-    return furthest, moved
+    return largest, moved
 
 
-def _furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return the largest absolute difference of each example [m]."""
+def furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the largest absolute difference of each example [m], at most the largest float."""
     # In float64, since unsigned integers wrap around; equal infinities (masked logits) differ by nothing.
     ours, theirs = now.astype(np.float64), reference.astype(np.float64)
     far: NDArray[np.float64] = np.zeros_like(ours)
-    np.subtract(ours, theirs, out=far, where=ours != theirs)
-    return np.asarray(np.abs(far).reshape(len(far), -1).max(axis=1, initial=0.0))
+    with np.errstate(over="ignore"):
+        np.subtract(ours, theirs, out=far, where=ours != theirs)
+    largest = np.abs(far).reshape(len(far), -1).max(axis=1, initial=0.0)
+    return np.asarray(np.minimum(largest, np.finfo(np.float64).max))
 
 
 def _named(index: int, names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Difference, Flip, Score
 from goldwatch.score import classification
-from goldwatch.score.agreement import Cuts, Expected, Marks, Outputs, difference, distances, summary
+from goldwatch.score.agreement import Cuts, Expected, Marks, Outputs, difference, distances, furthest, summary
 from goldwatch.score.clusters import Clusters
 from goldwatch.score.means import Share, mean
 from goldwatch.score.references import Reference, References
@@ -77,6 +77,7 @@ class _Classification:
         )
         self._clusters = clusters_of(golden)
         self._usual = Usual(golden)
+        self._logits: bool | None = None  # decided by the whole reference, at the first distance
 
     def right(self, outputs: Outputs) -> BoolArray:
         now, labels = outputs[self._decision], self._labels
@@ -101,8 +102,9 @@ class _Classification:
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        probable = column(len(then), np.bool_, lambda rows: are_probabilities(then[rows]), now.shape[1])
-        logits = not probable.all()
+        if self._logits is None:
+            self._logits = not are_probabilities(then)
+        logits = self._logits
         return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows], logits=logits), now.shape[1])
 
     def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
@@ -277,11 +279,11 @@ class _Embedding:
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         then = self._expected.outputs[self._decision]
-        furthest, moved = distances(outputs, answered, self._expected)
+        largest, moved = distances(outputs, answered, self._expected)
 
         def marks(rows: slice) -> Marks:
             far = moved[rows]
-            return Marks(np.ones_like(far), ~far, far, far, furthest)
+            return Marks(np.ones_like(far), ~far, far, far, largest)
 
         def flip(i: int) -> Flip:
             if self._alone:
@@ -294,8 +296,7 @@ class _Embedding:
         now, its, allowed = outputs[self._decision], others[self._decision], self._expected.tolerances[self._decision]
 
         def near(rows: slice) -> BoolArray:
-            apart = np.abs(now[rows].astype(np.float64) - its[rows].astype(np.float64))
-            return np.asarray(apart.max(axis=1, initial=0.0) <= allowed)
+            return np.asarray(furthest(now[rows], its[rows]) <= allowed)
 
         return column(self._examples, np.bool_, near, now.shape[1])
 
