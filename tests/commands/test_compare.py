@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from goldwatch.cli.app import app
 from goldwatch.commands.compare import _speed
 from goldwatch.judgement import Judgement
-from goldwatch.judging.parity import mcnemar
+from goldwatch.monitor.bounds import mcnemar
 
 from tests.builders import judgement
 

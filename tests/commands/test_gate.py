@@ -79,7 +79,7 @@ def test_a_damaged_model_is_a_regression(tmp_path: Path, damaged: Path) -> None:
     assert watch["findings"][0] == {
         "objective": "accuracy",
         "result": "regression",
-        "reason": "0.9517 -> 0.7850, no worse than 1 point",
+        "reason": "0.9517 -> 0.7850, no worse than 1 point; 109 turned wrong, 9 right, p = 5.9e-23",
     }
     assert watch["difference"]["harmful"] == 109
     assert watch["difference"]["where"][0] == {"slice": "digit", "value": "8", "flips": 46, "examples": 56}
@@ -220,3 +220,65 @@ def test_what_the_failed_requests_were_told_is_said(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["check", str(failing)])
     assert result.exit_code == 1, result.output
     assert "regression: 5 of 50 requests failed, 1% allowed; most often: ValueError: no such country" in result.stdout
+
+
+CLASSIFIER = """\
+import os
+import pathlib
+
+import numpy as np
+
+HERE = pathlib.Path(__file__).parent
+
+
+def classes(request):
+    x = request["x"][:, 0]
+    found = np.stack([x, 1 - x, np.full_like(x, -np.inf)], axis=1)
+    bad = int((HERE / "bad").read_text()) if (HERE / "bad").exists() else 0
+    found[:bad] = np.nan
+    wrong = int((HERE / "wrong").read_text()) if (HERE / "wrong").exists() else 0
+    found[len(found) - wrong :, :2] = found[len(found) - wrong :, 1::-1]
+    return {"y": found}
+
+
+def huge(request):
+    return {"y": np.full((len(request["x"]), 1), -1.7e308 if (HERE / "bad").exists() else 1.7e308)}
+"""
+
+
+def python_watch(folder: Path, function: str, objectives: str, output: str) -> Path:
+    """Build a golden set of 400 examples of a function of `mine.py`, whose answers depend on files next to it."""
+    (folder / "mine.py").write_text(CLASSIFIER)
+    (folder / "goldwatch.yaml").write_text(
+        f"targets: {{t: {{probe: python, path: ., callable: 'mine:{function}', outputs: [y]}}}}\n"
+        f"golden: {{g: ./golden}}\nwatches: {{w: {{every: 1m, load: {{repeats: 0}}, objectives: {{{objectives}}}}}}}\n"
+    )
+    x = (np.arange(400)[:, np.newaxis] / 400).astype("float32")
+    labels = {"labels": (x[:, 0] < 0.5).astype(int)} if function == "classes" else {}
+    np.savez(folder / "examples.npz", x=x, **labels)
+    who = ["--name", "g", "--licence", "CC0-1.0", "--source", "made up", "--replays", "2", "--output", output]
+    config = folder / "goldwatch.yaml"
+    built = CliRunner().invoke(app, ["golden", "build", str(config), str(folder / "examples.npz"), *who])
+    assert built.exit_code == 0, built.output
+    return config
+
+
+@pytest.mark.slow
+def test_masked_classes_are_frozen_and_failed_requests_are_never_hidden(tmp_path: Path) -> None:
+    python_config = python_watch(tmp_path, "classes", "errors: 5%", "y:float32:3")
+    sound = CliRunner().invoke(app, ["check", str(python_config)])
+    assert sound.exit_code == 0, sound.output
+    assert "failed" not in sound.stdout
+    (tmp_path / "bad").write_text("1")  # each request is one example: all of them
+    failed = CliRunner().invoke(app, ["check", str(python_config)])
+    assert failed.exit_code != 0
+    assert "NaN or infinity" in failed.stdout
+
+
+@pytest.mark.slow
+def test_huge_answers_of_the_other_sign_are_a_regression(tmp_path: Path) -> None:
+    config = python_watch(tmp_path, "huge", "outputs: 2%", "y:float64:1")
+    (tmp_path / "bad").write_text("1")
+    result = CliRunner().invoke(app, ["check", str(config)])
+    assert result.exit_code == 1, result.output
+    assert "mean distance 100% from the reference" in result.stdout

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.explanation import flips
 from goldwatch.commands.rerun import Answer, Rerun
-from goldwatch.config import format_moment
+from goldwatch.config import format_moment, format_seconds
 
 _ABREAST = 6
 _GAP = "   "
@@ -69,5 +69,5 @@ def _answer(answer: Answer) -> str:
     if answer.distance is not None:
         parts.append(f"largest difference {answer.distance:.2g}")
     if answer.latency_s is not None:
-        parts.append(f"{answer.latency_s * 1000:.3g} ms")
+        parts.append(format_seconds(answer.latency_s))
     return " · ".join(parts)

@@ -155,7 +155,7 @@ def _made_with(assignment: Assignment, judgement: Judgement) -> dict[str, str]:
 
 def _check_same_model(assignment: Assignment, judgement: Judgement) -> None:
     found = accuracy(assignment, judgement)
-    if found.result is Result.REGRESSION:
+    if found.result is not Result.PASS:
         raise CannotCalibrate(
             f"this is not the model of {assignment.golden}: {found.reason}; calibrate with the validated model, or "
             "take the answers of this one for the new reference with --outputs"

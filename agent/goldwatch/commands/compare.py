@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+from goldwatch.commands.gate import ERROR
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint, Load, footprint
 from goldwatch.judgement import Judgement, Quantile, Score, Validity
@@ -24,8 +25,8 @@ from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.score.latency import quantiles
 from goldwatch.scratch import ascending, numbers
 
-ERROR = 0.01
-"""The probability of calling any of a board's differences in accuracy real when none is (Bonferroni over the rows)."""
+MAX_WIDTH = 4.0
+"""An interval of speed whose bounds are further apart than this ratio states nothing: the rounds are too few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class Speed:
     def real(self) -> bool:
         """Whether the interval leaves no room for equality."""
         return not self.low <= 1 <= self.high
+
+    @property
+    def known(self) -> bool:
+        """Whether the rounds are enough to state a speed: it is real, or the interval is narrow."""
+        return self.real or self.high <= MAX_WIDTH * self.low
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from goldwatch.commands.compare import Board, Row, sort_key
+from goldwatch.config import format_figure, format_seconds
 from goldwatch.energy.footprint import DAWNBENCH_INFERENCES, Footprint
 from goldwatch.judgement import Validity
 
@@ -62,7 +63,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _latency(row, 0.5),
         _latency(row, 0.99),
         _speed(row),
-        f"{row.throughput:,.0f} /s" if row.throughput else "",
+        f"{format_figure(row.throughput)} /s" if row.throughput else "",
     )
 
 
@@ -71,10 +72,11 @@ def _energy_cells(row: Row) -> dict[str, str]:
     if row.energy is not None:
         found = row.energy.gross_per_inference_j
         marks = f"{' *' if 'joules' in row.best_for else ''}{' shared' if row.energy.attribution == 'shared' else ''}"
-        cells[_JOULES] = f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]{marks}"
+        value, low, high = (format_figure(joules) for joules in (found.value, found.low, found.high))
+        cells[_JOULES] = f"{value} [{low}, {high}]{marks}"
         cells[_JOULES] += " ESTIMATE" if row.energy.estimated else ""
         for heading, joules in ((_JOULES_RIGHT, row.joules_of_right_answer), (_JOULES_TOKEN, row.joules_of_token)):
-            cells[heading] = f"{joules:.3g}" if joules is not None else ""
+            cells[heading] = format_figure(joules) if joules is not None else ""
     if row.footprint is not None and row.cost is not None:
         cells |= _cost_cells(row, row.cost, row.footprint)
     return cells
@@ -84,9 +86,9 @@ def _cost_cells(row: Row, cost: float, found: Footprint) -> dict[str, str]:
     if not row.reaches_bound:
         return {_COST: "below the accuracy bound"}
     mark = " *" if "cost" in row.best_for else ""
-    cells = {_COST: f"{cost * DAWNBENCH_INFERENCES:.3g} {found.currency}{mark}"}
+    cells = {_COST: f"{format_figure(cost * DAWNBENCH_INFERENCES)} {found.currency}{mark}"}
     if found.token is not None and found.token.money is not None:
-        cells[_COST_TOKENS] = f"{found.token.money * 1e6:.3g} {found.currency}"
+        cells[_COST_TOKENS] = f"{format_figure(found.token.money * 1e6)} {found.currency}"
     return cells
 
 
@@ -99,23 +101,30 @@ def _against(row: Row) -> str:
     pair = row.parity
     if pair is None:
         return ""
-    apart = f"{pair.flips:,} flips, largest difference {pair.largest:.1g}"
+    apart = f"{pair.flips:,} flips"
+    if row.judgement.task != "generation":  # texts differ or not: there is no size of a difference
+        apart += f", largest difference {pair.largest:.1g}"
     if pair.flips == 0:
         return apart
     points = 100 * (pair.only_other - pair.only_first) / pair.compared
     apart = f"{points:+.2f} points, {apart}"
-    return f"{apart}, accuracy {'differs' if row.accuracy_differs else 'the same but for noise'}"
+    return (
+        f"{apart}, accuracy {'differs' if row.accuracy_differs else 'the same but for noise'} (p = {pair.p_value:.2g})"
+    )
 
 
 def _latency(row: Row, q: float) -> str:
     found = next((x.latency_s for x in row.latency if x.q == q), None)
-    return f"{found * 1000:.3g} ms" if found is not None else "not certifiable"
+    return format_seconds(found) if found is not None else "not certifiable"
 
 
 def _speed(row: Row) -> str:
     if row.speed is None:
-        return ""
-    times = f"{row.speed.ratio:.2f}x [{row.speed.low:.2f}, {row.speed.high:.2f}]"
+        return "too few rounds" if row.parity is not None else ""
+    if not row.speed.known:
+        return "too few rounds"
+    ratio, low, high = (format_figure(value) for value in (row.speed.ratio, row.speed.low, row.speed.high))
+    times = f"{ratio}x [{low}, {high}]"
     return times if row.speed.real else f"{times} noise"
 
 
@@ -145,7 +154,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "footprint": asdict(row.footprint) if row.footprint else None,
         "frontier": sorted(row.best_for),
         "reaches_accuracy_bound": row.reaches_bound,
-        "speed": asdict(row.speed) | {"real": row.speed.real} if row.speed else None,
+        "speed": asdict(row.speed) | {"real": row.speed.real, "known": row.speed.known} if row.speed else None,
     }
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from goldwatch.config import format_duration, format_points
 from goldwatch.judgement import Judgement, Validity
-from goldwatch.monitor.bounds import loss_p_value, lower, upper
+from goldwatch.monitor.bounds import loss_p_value, lower, mcnemar, upper
 from goldwatch.monitor.figures import figures
 from goldwatch.monitor.kinds import MOVED, WORSE
 from goldwatch.pipeline.in_force import Assignment
@@ -83,8 +83,9 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
 def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
     """Compare a valid replay with the reference. `golden calibrate` refuses a model by the same test.
 
-    With a deterministic reference, compare example by example: a loss is a fact. Otherwise compare this replay and all
-    replays of the reference as samples.
+    With a deterministic reference, compare example by example, by the test of `goldwatch compare`: a loss beyond the
+    tolerance that the test takes for noise is not certain. Otherwise compare this replay and all replays of the
+    reference as samples.
     """
     allowed = assignment.watch.objectives.accuracy_loss
     difference, score = judgement.difference, judgement.headline
@@ -93,8 +94,13 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
     words = f"{score.reference:.4f} -> {score.value:.4f}, {format_points(allowed)}"
     if assignment.golden.deterministic:
         lost = difference.harmful - difference.helpful
-        regressed = lost > round(allowed * difference.compared, 9)
-        return Finding("accuracy", Result.REGRESSION if regressed else Result.PASS, words)
+        chance = mcnemar(difference.harmful, difference.helpful)
+        words += f"; {difference.harmful:,} turned wrong, {difference.helpful:,} right, p = {chance:.2g}"
+        if lost <= round(allowed * difference.compared, 9):
+            return Finding("accuracy", Result.PASS, words)
+        if chance <= ERROR:
+            return Finding("accuracy", Result.REGRESSION, words)
+        return Finding("accuracy", Result.UNMEASURED, f"{words}: not certain from {difference.compared:,} examples")
     error = ERROR
     if scored := score.name != "accuracy":  # there are no labels
         # One draw may hardly ever equal another, so the scores of *worse* decide too, at half the error.
@@ -103,6 +109,7 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
         words += f"; {verdict.summary}" if verdict is not None else ""
     trials = score.n * assignment.golden.replays
     chance = loss_p_value(score.value, score.n, score.reference, trials, allowed, assignment.golden.cluster)
+    words += f"; p = {chance:.2g}"
     return Finding("accuracy", Result.REGRESSION if scored or chance < error else Result.PASS, words)
 
 

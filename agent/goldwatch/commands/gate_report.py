@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from goldwatch.commands.gate import EXIT_CODES, Finding, Report, Result, worst
+from goldwatch.config import format_figure, format_seconds
 from goldwatch.energy.attribution import Interval
 from goldwatch.judgement import Judgement, Passed, Quantile, Score
+from goldwatch.replay.outcome import UNSENT
 from goldwatch.score.latency import quantile, quantiles
 
 
@@ -49,6 +52,8 @@ def as_junit(reports: Sequence[Report]) -> str:
             if finding.result is not Result.PASS:
                 tag = "failure" if finding.result is Result.REGRESSION else "error"
                 ET.SubElement(case, tag, message=finding.reason, type=finding.result)
+            elif finding.objective != "latency" and _worth_a_line(finding, report.judgement):
+                ET.SubElement(case, "system-out").text = finding.reason
     ET.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -85,23 +90,26 @@ def _block(report: Report) -> list[str]:
     lines = ["  ".join(head)]
     lines += [_line(score.name, _score(score)) for score in judgement.scores]
     if (difference := judgement.difference) is not None:
-        same = f"{difference.compared - difference.moved:,} of {difference.compared:,} within tolerance"
-        flips = f"{difference.harmful:,} turned wrong, {difference.helpful:,} right"
-        lines.append(_line("outputs", f"{same}   {flips}   largest difference {difference.largest:.2g}"))
+        texts = judgement.task == "generation"  # texts are equal or not: there is no size of a difference
+        same = f"{difference.compared - difference.moved:,} of {difference.compared:,}"
+        parts = [f"{same} {'the same' if texts else 'within tolerance'}"]
+        parts.append(f"{difference.harmful:,} turned wrong, {difference.helpful:,} right")
+        parts += [] if texts else [f"largest difference {difference.largest:.2g}"]
+        lines.append(_line("outputs", "   ".join(parts)))
     if judgement.quantiles:
         lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles) + _requests(judgement)))
     if judgement.late_s:
         ordered = sorted(judgement.late_s)
-        late = "   ".join(f"p{100 * q:g} {_milliseconds(quantile(ordered, q))}" for q in (0.5, 0.99))
+        late = "   ".join(f"p{100 * q:g} {format_seconds(quantile(ordered, q))}" for q in (0.5, 0.99))
         lines.append(_line("sent late", f"{late}   by goldwatch itself"))
     lines += _tokens(judgement)
-    if judgement.throughput is not None:
-        lines.append(_line("throughput", f"{judgement.throughput:,.0f} /s   {_load(judgement)}"))
+    if judgement.throughput is not None and math.isfinite(judgement.throughput):
+        lines.append(_line("throughput", f"{format_figure(judgement.throughput)} /s   {_load(judgement)}"))
     lines += _filling(report)
     lines += _courtesy(judgement)
     lines += _energy(judgement)
     lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.checks if c.passed is Passed.NO]
-    lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f)]
+    lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f, judgement)]
     return [*lines, _line("verdict", str(report.result))]
 
 
@@ -156,19 +164,21 @@ def _energy(judgement: Judgement) -> list[str]:
         each = (("per inference", found.inference), ("right answer", found.right_answer), ("output token", found.token))
         for name, per in each:
             joules = f"{_joules(per.gross_j)} gross" if per and per.gross_j and per is not found.inference else ""
-            carbon = f"{per.grams.value:.3g} g CO2e" if per and per.grams else ""
-            cost = f"{per.money:.3g} {found.currency}" if per and per.money is not None else ""
+            carbon = f"{format_figure(per.grams.value)} g CO2e" if per and per.grams else ""
+            cost = f"{format_figure(per.money)} {found.currency}" if per and per.money is not None else ""
             if words := "   ".join(filter(None, (joules, carbon, cost))):
                 lines.append(_line(name, words))
     return lines
 
 
 def _joules(interval: Interval) -> str:
-    return f"{interval.value:.3g} J [{interval.low:.3g}, {interval.high:.3g}]"
+    return f"{format_figure(interval.value)} J [{format_figure(interval.low)}, {format_figure(interval.high)}]"
 
 
-def _worth_a_line(finding: Finding) -> bool:
-    return finding.result is not Result.PASS or finding.objective == "latency"
+def _worth_a_line(finding: Finding, judgement: Judgement) -> bool:
+    """Return whether the table has a line for a finding: not for what passed, but failed requests are never hidden."""
+    failed = finding.objective == "errors" and any(n for o, n in judgement.outcomes.items() if o not in {*UNSENT, "ok"})
+    return finding.result is not Result.PASS or finding.objective == "latency" or failed
 
 
 def _line(name: str, text: str) -> str:
@@ -181,7 +191,7 @@ def _score(score: Score) -> str:
 
 
 def _quantile(quantile: Quantile) -> str:
-    known = "not certifiable" if quantile.latency_s is None else _milliseconds(quantile.latency_s)
+    known = "not certifiable" if quantile.latency_s is None else format_seconds(quantile.latency_s)
     return f"p{quantile.q * 100:g} {known}"
 
 
@@ -198,12 +208,6 @@ def _load(judgement: Judgement) -> str:
         return f"one request at a time{slowed}"
     rate = "" if judgement.rate_per_s is None else f" at {judgement.rate_per_s:g} /s"
     return f"{judgement.scenario}{rate}, at most {judgement.in_flight} in flight{slowed}"
-
-
-def _milliseconds(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
 
 
 def _plain(report: Report) -> dict[str, Any]:

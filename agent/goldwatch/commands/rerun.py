@@ -33,8 +33,8 @@ class Answer:
     """One example: how it looks, what is right, what the reference said, and what the model says now.
 
     `now` is the outcome of the request in words if there is no answer; `distance` is the largest absolute difference
-    of any output from the reference, None without an answer. `same` says whether the answer is that of the reference:
-    the class, the text, or a vector within the tolerance.
+    of any tensor from the reference, None without an answer or if all outputs are text. `same` states whether the
+    answer is that of the reference: the class, the text, or a vector within the tolerance.
     """
 
     example: int
@@ -129,20 +129,22 @@ def _same(golden: GoldenSet, columns: Columns, row: int, example: int) -> bool:
         return then == now
     import numpy as np  # noqa: PLC0415 - as above
 
+    from goldwatch.score.agreement import furthest  # noqa: PLC0415 - as above
+
     name = golden.manifest.decision
     now, then = columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example]
-    far = np.abs(now.astype(np.float64) - then.astype(np.float64)).max()
-    return bool(far <= golden.manifest.outputs[name].tolerance)
+    return bool(furthest(now[np.newaxis], then[np.newaxis])[0] <= golden.manifest.outputs[name].tolerance)
 
 
-def _distance(golden: GoldenSet, columns: Columns, row: int, example: int) -> float:
+def _distance(golden: GoldenSet, columns: Columns, row: int, example: int) -> float | None:
+    """Return the largest absolute difference in any tensor; None if all outputs are text."""
     import numpy as np  # noqa: PLC0415 - as above
+
+    from goldwatch.score.agreement import furthest  # noqa: PLC0415 - as above
 
     pairs = [
         (columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example])
         for name, spec in golden.manifest.outputs.items()
         if not spec.in_lines
     ]
-    return max(
-        (float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0.0)) for a, b in pairs), default=0.0
-    )
+    return max((float(furthest(a[np.newaxis], b[np.newaxis])[0]) for a, b in pairs), default=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from goldwatch.commands.gate import EXIT_CODES, Result
 from goldwatch.commands.sweep import LOOKS, Found, Step, Word
-from goldwatch.config import format_latency
+from goldwatch.config import format_latency, format_seconds
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.score.latency import certifiable
 
@@ -42,8 +42,7 @@ def _quantile(step: Step, q: float) -> str:
     """Write a quantile of the requests that were answered, if it can be known."""
     if not certifiable(len(step.seen.latencies), q):
         return ""
-    seconds = step.seen.latencies.quantile(q)
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+    return format_seconds(step.seen.latencies.quantile(q))
 
 
 def in_words(found: Found) -> str:

@@ -192,6 +192,18 @@ def format_latency(objective: LatencyObjective) -> str:
     return f"{format_duration(objective.limit_s)} at p{_plain(Decimal(repr(objective.quantile)) * 100)}"
 
 
+def format_seconds(seconds: float) -> str:
+    """Write a measured time with three significant digits, in the unit that fits: 12.3 ms."""
+    if seconds >= 0.9995:
+        return f"{format_figure(seconds)} s"
+    return f"{seconds * 1e6:.3g} µs" if seconds < 0.9995e-3 else f"{seconds * 1e3:.3g} ms"
+
+
+def format_figure(value: float) -> str:
+    """Write a measured figure with three significant digits, or all those before the point: 0.28, 12.3, 1,234."""
+    return f"{value:,.0f}" if 99.95 <= abs(value) < 1e15 else f"{value:.3g}"
+
+
 def parse_rate(value: object) -> float:
     """Return events per year (of 365 days), for `1 per year` or `2 a quarter`."""
     text = _match(RATE_PATTERN, value, "is not a rate; write 1 per year, 2 per quarter or 1 per month")

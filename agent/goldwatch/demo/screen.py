@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from goldwatch.alerting.alert import Alert
+from goldwatch.config import format_seconds
 from goldwatch.golden.picture import half_blocks
 from goldwatch.judgement import Flip, Judgement, State, Verdict
 
@@ -71,7 +72,7 @@ def _cells(judgement: Judgement) -> list[str]:
     accuracy = next((f"{s.value:.3f}" for s in judgement.scores if s.name == "accuracy"), "-")
     difference = judgement.difference
     same = f"{difference.compared - difference.moved}/{judgement.examples}" if difference else "-"
-    latency = {q.q: f"{q.latency_s * 1000:.2f} ms" for q in judgement.quantiles if q.latency_s is not None}
+    latency = {q.q: format_seconds(q.latency_s) for q in judgement.quantiles if q.latency_s is not None}
     state = _worst(judgement.verdicts)
     return [at, accuracy, same, latency.get(0.5, "-"), latency.get(0.9, "-"), f"[{_STYLES[state]}]{state}[/]"]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judging.opening import layout, masked_output, open_as, replayed
+from goldwatch.monitor.bounds import mcnemar
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.outcome import Outcome
 from goldwatch.score.agreement import furthest, without_value
@@ -88,14 +89,6 @@ def _filled(values: NDArray[Any], n: int) -> NDArray[Any]:
     whole = np.zeros((n, *values.shape[1:]), values.dtype)
     whole[: len(values)] = values
     return whole
-
-
-def mcnemar(only_first: int, only_other: int) -> float:
-    """Return the two-sided p-value of McNemar's exact test, under which each of the two has them by a fair coin."""
-    from scipy.special import bdtr  # noqa: PLC0415 - as everywhere, only where it is needed
-
-    n = only_first + only_other
-    return 1.0 if n == 0 else min(1.0, 2 * float(bdtr(min(only_first, only_other), n, 0.5)))
 
 
 def _flat(array: NDArray[Any]) -> NDArray[np.float64]:

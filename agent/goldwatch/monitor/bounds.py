@@ -75,6 +75,14 @@ def _divergence(share: float, rate: float) -> float:
     return hit + ((1 - share) * math.log((1 - share) / (1 - rate)) if share < 1 else 0.0)
 
 
+def mcnemar(only_first: int, only_other: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test: each example that one alone has right is a fair coin."""
+    from scipy.special import bdtr  # noqa: PLC0415 - as above
+
+    n = only_first + only_other
+    return 1.0 if n == 0 else min(1.0, 2 * float(bdtr(min(only_first, only_other), n, 0.5)))
+
+
 def loss_p_value(now: float, n: int, then: float, trials: int, tolerance: float, cluster: int = 1) -> float:
     """Bound the probability of a loss of at least `then - now`, if the rate fell by no more than `tolerance`.
 

@@ -103,8 +103,8 @@ def _unit_scale(rows: FloatArray) -> FloatArray:
 def apart(a: NDArray[Any], b: NDArray[Any], tolerance: float) -> FloatArray:
     """Return how far single numbers are apart [n]: 0 within the tolerance, else |a - b| / (|a| + |b|)."""
     a, b = a.astype(np.float64), b.astype(np.float64)
-    larger = np.maximum(np.abs(a), np.abs(b))
+    power = np.frexp(np.maximum(np.abs(a), np.abs(b)))[1]
     with np.errstate(over="ignore"):
         far = np.abs(a - b) > tolerance
-    a, b = (np.divide(x, larger, out=np.zeros(len(far)), where=larger > 0) for x in (a, b))
+    a, b = np.ldexp(a, -power), np.ldexp(b, -power)  # exact, and of a size whose sum is finite
     return np.asarray(np.divide(np.abs(a - b), np.abs(a) + np.abs(b), out=np.zeros(len(far)), where=far))

@@ -1,0 +1,76 @@
+"""Texts of the gate and of compare: figures that state something, one test of accuracy, no failure hidden."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from goldwatch.commands.compare import Speed
+from goldwatch.commands.compare_report import _speed
+from goldwatch.commands.gate import Report, Result, _errors, accuracy
+from goldwatch.commands.gate_report import FORMATS
+from goldwatch.config import format_figure, format_seconds
+from goldwatch.judgement import Difference, Score
+
+from tests.builders import judgement
+
+
+def assignment(**objectives: float) -> Any:
+    golden = SimpleNamespace(deterministic=True, examples=200)
+    watch = SimpleNamespace(objectives=SimpleNamespace(**({"accuracy_loss": 0.01, "error_rate": 0.05} | objectives)))
+    return SimpleNamespace(golden=golden, watch=watch, key=("w", "w"))
+
+
+def seen(harmful: int, helpful: int, **changes: Any) -> Any:
+    moved = harmful + helpful
+    difference = Difference(200, moved, harmful, helpful, 0, 0.5, (), ())
+    score = Score("accuracy", 0.9, 0.85, 0.95, 200, 0.9 + (harmful - helpful) / 200)
+    return judgement(difference=difference, scores=(score,), **changes)
+
+
+@pytest.mark.parametrize(
+    ("harmful", "helpful", "result"),
+    [
+        (2, 0, Result.PASS),
+        (3, 0, Result.UNMEASURED),  # p = 0.25: `compare` takes this for noise
+        (8, 0, Result.REGRESSION),  # p = 0.0078
+        (40, 33, Result.UNMEASURED),
+    ],
+)
+def test_a_loss_that_compare_takes_for_noise_is_no_regression(harmful: int, helpful: int, result: Result) -> None:
+    found = accuracy(assignment(), seen(harmful, helpful))
+    assert found.result is result
+    assert "p = " in found.reason
+
+
+def test_failed_requests_within_the_budget_are_in_the_table() -> None:
+    failing = seen(0, 0, outcomes={"ok": 197, "bad_answer": 3}, errors={"the answer holds NaN or infinity": 3})
+    table = {}
+    for name, one in (("failing", failing), ("sound", seen(0, 0, outcomes={"ok": 200}))):
+        finding = _errors(assignment(), one)
+        assert finding.result is Result.PASS
+        table[name] = FORMATS["table"]([Report(assignment(), one, (finding,))])
+    assert "3 of 200 requests failed, 5% allowed; most often: the answer holds NaN or infinity" in table["failing"]
+    assert "failed" not in table["sound"]
+
+
+def test_figures_that_mean_nothing_are_left_out() -> None:
+    slow = FORMATS["table"]([Report(assignment(), seen(1, 0, task="generation", throughput=0.2841), ())])
+    assert "throughput     0.284 /s" in slow
+    assert "largest difference" not in slow
+    assert "199 of 200 the same" in slow
+    assert "throughput" not in FORMATS["table"]([Report(assignment(), seen(0, 0, throughput=float("nan")), ())])
+    assert [format_figure(x) for x in (0.28, 9.996, 99.96, 1234.4, -0.5)] == ["0.28", "10", "100", "1,234", "-0.5"]
+    assert [format_seconds(x) for x in (4e-6, 0.00099999, 0.99999, 1500.0)] == ["4 µs", "1 ms", "1 s", "1,500 s"]
+
+
+def test_a_speed_that_the_rounds_do_not_tell_is_no_figure() -> None:
+    def words(speed: Speed | None) -> str:
+        row: Any = SimpleNamespace(speed=speed, parity=object())
+        return _speed(row)
+
+    assert words(Speed(0.19, 0.001, 24.64)) == words(None) == "too few rounds"
+    assert words(Speed(1.05, 0.9, 1.2)) == "1.05x [0.9, 1.2] noise"
+    assert words(Speed(0.004, 0.001, 0.01)) == "0.004x [0.001, 0.01]"
