@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -254,7 +255,7 @@ def python_watch(folder: Path, function: str, objectives: str, output: str) -> P
         f"golden: {{g: ./golden}}\nwatches: {{w: {{every: 1m, load: {{repeats: 0}}, objectives: {{{objectives}}}}}}}\n"
     )
     x = (np.arange(400)[:, np.newaxis] / 400).astype("float32")
-    labels = {"labels": (x[:, 0] < 0.5).astype(int)} if function == "classes" else {}
+    labels: dict[str, Any] = {"labels": (x[:, 0] < 0.5).astype(int)} if function == "classes" else {}
     np.savez(folder / "examples.npz", x=x, **labels)
     who = ["--name", "g", "--licence", "CC0-1.0", "--source", "made up", "--replays", "2", "--output", output]
     config = folder / "goldwatch.yaml"

@@ -19,7 +19,10 @@ from tests.builders import judgement
 
 def assignment(**objectives: float) -> Any:
     golden = SimpleNamespace(deterministic=True, examples=200)
-    watch = SimpleNamespace(objectives=SimpleNamespace(**({"accuracy_loss": 0.01, "error_rate": 0.05} | objectives)))
+    load = SimpleNamespace(samples=1)
+    watch = SimpleNamespace(
+        load=load, objectives=SimpleNamespace(**({"accuracy_loss": 0.01, "error_rate": 0.05} | objectives))
+    )
     return SimpleNamespace(golden=golden, watch=watch, key=("w", "w"))
 
 
