@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch import __version__
 from goldwatch.commands.gate import Result, accuracy
+from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
 from goldwatch.golden.error import GoldenError, reason
 from goldwatch.golden.manifest import KEPT, plain_problem
@@ -21,7 +22,7 @@ from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import Judgement, Validity
 from goldwatch.judging.opening import open_as, replayed
 from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
-from goldwatch.pipeline.pipeline import judge, replay
+from goldwatch.pipeline.pipeline import considerate, judge
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.scratch import blocks, column, zeros
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAYS = ("model", "version", "digest", "framework", "framework_version", "device")
+_REMEDY = {
+    False: "no replay of it can be repeated: reset its state before each request, for example by the probe `python`, "
+    "or export it with its state as an input and an output",
+    True: "goldwatch cannot reset the state of a server: turn it off there, such as a session or a cache of prompts",
+}
+"""By whether the target is served."""
+
 LEAST_REPLAYS = 2
 """One for each half of the reference."""
 
@@ -72,8 +80,10 @@ def calibrate(
 ) -> Calibrated:
     """Replay the model and freeze; `told` hears of each replay, counted from 1. Raises CannotCalibrate.
 
-    A replay that is not valid, or an example without an answer, ends it: they are no reference. So does a first replay
-    that the gate would call a regression in accuracy, unless the model's answers are to be the new reference.
+    In process each replay begins with a newly loaded model. A replay that is not valid, or an example without an
+    answer, ends it: they are no reference. A model whose answers depend on what it was asked before ends it too. So
+    does a first replay that the gate would call a regression in accuracy, unless the model's answers are to be the new
+    reference.
     """
     if os.path.lexists(wanted.folder):
         raise CannotCalibrate(f"{wanted.folder}: exists already; a golden set is never changed: name a new folder")
@@ -106,13 +116,18 @@ def _calibrated(
     assignment: Assignment, wanted: Wanted, workers: Workers, kept: Path, told: Callable[[int, Judgement], None]
 ) -> Calibrated:
     made_with: dict[str, str] = {}
+    first = kept / "1.safetensors"
+    gaps = [kept / f"gap-{number}.safetensors" for number in range(2, wanted.replays + 1)]
     for number in range(1, wanted.replays + 1):
-        judgement = _once(assignment, workers, kept / f"{number}.safetensors")
+        gap = None if number == 1 else (first, gaps[number - 2])
+        judgement = _once(assignment, workers, kept / f"{number}.safetensors", outputs=number == 1, gap=gap)
         told(number, judgement)
         if number == 1:
             if not wanted.outputs:
                 _check_same_model(assignment, judgement)
             made_with = _made_with(assignment, judgement)
+    if (memory := remembered(assignment, workers, first, gaps, kept)) is not None:
+        raise CannotCalibrate(f"{memory}; {_REMEDY[assignment.target.served]}")
     files = [str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1)]
     facts = {"version": wanted.version, "made_with": made_with}
     return Calibrated(**_frozen(assignment, workers, wanted.folder, files, facts))
@@ -133,15 +148,27 @@ def _frozen(
     return workers.call(JUDGES, "goldwatch.commands.calibration:frozen", assignment.golden.place | rest | dict(facts))
 
 
-def _once(assignment: Assignment, workers: Workers, file: Path, *, outputs: bool = False) -> Judgement:
-    """Replay once, and keep in a file what the reference needs of it."""
-    result = replay(assignment, workers)
+def _once(
+    assignment: Assignment,
+    workers: Workers,
+    file: Path,
+    *,
+    outputs: bool = False,
+    gap: tuple[Path, Path] | None = None,
+) -> Judgement:
+    """Replay once, and keep in a file what the reference needs of it.
+
+    With `gap`, the files of the first replay and of what to write, keep also how the answers differ from the first.
+    """
+    result = considerate(fresh(assignment), assignment.target.busy, workers)
     try:
         judgement = judge(assignment, result, workers, {}).judgement
         if judgement.validity is not Validity.VALID:
             raise CannotCalibrate(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
         argument = assignment.golden.place | {"file": str(file), "outputs": outputs}
         workers.call(JUDGES, "goldwatch.commands.calibration:keep", argument, (result.columns.fd,))
+        if gap is not None:
+            compare(assignment, workers, *gap, result.columns.fd)
     finally:
         result.columns.close()
     return judgement

@@ -1,6 +1,6 @@
 """Requests of several examples: batches of the size that the model takes, and its answers without the filling.
 
-A model may take batches of one size only, as its description says. A smaller batch is filled with copies of its last
+A model may take batches of one size only: `Description.batch`. A smaller batch is filled with copies of its last
 example, and the outputs of the copies are dropped. Every driver of a probe makes its requests here, inside a worker:
 the timed loop, its warm-up, the referee's pairs, and LoadGen.
 """
