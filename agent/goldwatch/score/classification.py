@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Score
-from goldwatch.score.clusters import Clusters
-from goldwatch.score.means import Share
+from goldwatch.score.clusters import Clusters, worth
+from goldwatch.score.means import Share, proportion_interval
 from goldwatch.scratch import blocks
 
 _K = 5
-_RESAMPLES = 1000
-_SEED = 20260101
-_CELLS_AT_ONCE = 1 << 20
+_MIN_EXAMPLES = 5
 _LARGEST_KEY = 1 << 62
 
 IntArray = NDArray[np.int64]
@@ -87,15 +84,23 @@ def _within(outputs: NDArray[np.floating], labels: IntArray, k: int) -> BoolArra
 
 
 def _macro_f1(ours: _Cells, theirs: _Cells | None, right: Share) -> Score:
+    """Return macro F1. Its interval is that of a share of the effective examples (Korn and Graubard 1998).
+
+    Their number comes from the variance of macro F1 (delta method). The F1 of a class with fewer than 5 examples is not
+    known: it may have any value, and widens the interval by so much.
+    """
     table = ours.table()
-    value = table.macro_f1()
-    if right.now in (0, right.n):
-        # Resampling examples that are all right, or all wrong, shows no spread; the accuracy's exact bounds do.
-        low, high = right.interval()
+    value, n = table.macro_f1(), right.n
+    below, above = table.unknown()
+    variance, units = table.variance() if ours.clusters is None else table.clustered(*ours.by_cluster())
+    if right.now in (0, n) or variance <= 0 or units < 2:
+        low, high = right.interval()  # no spread to be seen: that of the accuracy, at the value of macro F1
+        low, high = min(low, value), max(high, value)
     else:
-        low, high = table.interval(right.n) if ours.clusters is None else table.clustered(*ours.by_cluster())
-    reference = None if theirs is None else theirs.table().macro_f1()
-    return Score("macro_f1", value, min(low, value), max(high, value), right.n, reference)
+        effective = worth(n, value, variance, units)
+        low, high = proportion_interval(value * effective, effective)
+    usual = None if theirs is None else theirs.table().macro_f1()
+    return Score("macro_f1", value, max(low - below, 0.0), min(high + above, 1.0), n, usual)
 
 
 class _Cells:
@@ -153,7 +158,7 @@ def _counted(parts: list[IntArray]) -> dict[tuple[int, ...], int]:
 
 
 class _Table:
-    """The occupied cells of a confusion matrix, from which examples can be resampled without holding the empty ones."""
+    """The occupied cells of a confusion matrix, which holds no empty ones."""
 
     def __init__(self, pairs: IntArray, counts: IntArray) -> None:
         """Make it of the label and the prediction [2, cells], in rising order, and how many examples have them."""
@@ -181,34 +186,33 @@ class _Table:
         sums[:, present] = np.add.reduceat(counts[:, order], starts, axis=1)
         return sums
 
-    def interval(self, n: int) -> tuple[float, float]:
-        """Return the 95 % percentile interval of the multinomial bootstrap; the same for the same counts."""
-        random = np.random.default_rng(_SEED)
-        chunk = max(1, _CELLS_AT_ONCE // self.counts.size)
-        shares = self.counts / n
-        return _percentiles(
-            self._resampled(random.multinomial(n, shares, size=min(chunk, _RESAMPLES - start)))
-            for start in range(0, _RESAMPLES, chunk)
-        )
+    def _f1(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the F1 of each class, and its labels and predictions together [classes]."""
+        counts = self.counts[np.newaxis, :]
+        both = (self._by_class(counts, self._label) + self._by_class(counts, self._predicted))[0]
+        hits = self._by_class(np.where(self._hit, counts, 0), self._label)[0]
+        return 2.0 * hits / both, both
 
-    def clustered(self, cell: IntArray, cluster: IntArray, counts: IntArray) -> tuple[float, float]:
-        """Return the same where whole clusters are drawn again: `counts` [entries] of a cell in a cluster."""
-        clusters = int(cluster.max()) + 1
-        if clusters < 2:
-            return 0.0, 1.0  # one cluster says nothing of others
-        random, cells = np.random.default_rng(_SEED), self.counts.size
+    def unknown(self) -> tuple[float, float]:
+        """Return by how much classes with too few examples may lower macro F1, and raise it."""
+        f1, both = self._f1()
+        few = both < 2 * _MIN_EXAMPLES
+        return float(f1[few].sum() / f1.size), float((1 - f1[few]).sum() / f1.size)
 
-        def drawn() -> IntArray:
-            times = np.bincount(random.integers(0, clusters, clusters), minlength=clusters)
-            return np.bincount(cell, counts * times[cluster], minlength=cells).astype(np.int64)
+    def _influence(self) -> NDArray[np.float64]:
+        """Return the influence of an example of each cell on macro F1, times the number of examples [cells]."""
+        f1, both = self._f1()
+        own = 2.0 * self._hit / both[self._label]
+        lost = f1[self._label] / both[self._label] + f1[self._predicted] / both[self._predicted]
+        return np.asarray(self.counts.sum() * (own - lost) / f1.size)
 
-        chunk = max(1, _CELLS_AT_ONCE // cells)
-        return _percentiles(
-            self._resampled(np.stack([drawn() for _ in range(min(chunk, _RESAMPLES - start))]))
-            for start in range(0, _RESAMPLES, chunk)
-        )
+    def variance(self) -> tuple[float, int]:
+        """Return the variance of macro F1 (delta method), and the number of examples."""
+        n = int(self.counts.sum())
+        return float((self.counts * self._influence() ** 2).sum() / n / max(n - 1, 1)), n
 
-
-def _percentiles(resampled: Iterable[NDArray[np.float64]]) -> tuple[float, float]:
-    low, high = np.quantile(np.concatenate(list(resampled)), [0.025, 0.975])
-    return float(low), float(high)
+    def clustered(self, cell: IntArray, cluster: IntArray, counts: IntArray) -> tuple[float, int]:
+        """Return the same from the sums of clusters, and their number: `counts` [entries] of a cell in a cluster."""
+        sums = np.bincount(cluster, counts * self._influence()[cell])
+        n, units = int(self.counts.sum()), sums.size
+        return float(units / max(units - 1, 1) * (sums**2).sum() / n**2), units

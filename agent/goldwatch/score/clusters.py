@@ -3,7 +3,7 @@
 A score's interval takes its examples for independent draws. Where a golden set says that they come in clusters, the
 variance of a share is estimated between clusters, by Taylor linearisation of the ratio of sums, and the exact interval
 is that of the *effective* number of examples, with the degrees of freedom of the clusters (Korn and Graubard, Survey
-Methodology 24 (1998) 193-201). Other scores draw whole clusters again (Davison and Hinkley 1997, section 3.8).
+Methodology 24 (1998) 193-201). Means weight whole clusters at random (`means`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,15 @@ class Sums:
         variance = clusters / (clusters - 1) * spread / n**2
         if variance <= 0:
             return kish  # no spread to be seen: each cluster is worth one, weighted by size (Kish 1965)
-        from scipy.special import stdtrit  # noqa: PLC0415 - only a set with clusters needs it
+        return worth(n, value, variance, clusters)
 
-        freedom = stdtrit(max(n - 1, 1), 0.975) / stdtrit(clusters - 1, 0.975)
-        return float(min(value * (1 - value) / variance * freedom**2, n))
+
+def worth(n: int, value: float, variance: float, units: int) -> float:
+    """Return how many independent examples have the `variance` of a share `value` of n examples in `units`; at most n.
+
+    The degrees of freedom are those of the units (Korn and Graubard 1998).
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415 - only a replay that is scored needs it
+
+    freedom = stdtrit(max(n - 1, 1), 0.975) / stdtrit(units - 1, 0.975)
+    return float(min(value * (1 - value) / variance * freedom**2, n))
