@@ -130,7 +130,25 @@ def test_what_cannot_be_read_is_counted_and_said(agent: Agent) -> None:
     assert found.reasons["input amount holds a str, expected numbers"] == 3
     verdict = agent.replay("nothing of it is JSON\n" * 200)
     assert verdict.state is State.UNKNOWN
-    assert "none of 200 live requests could be read: it is not JSON" in verdict.summary
+    assert verdict.summary == "100.0% of live rows cannot be read, so drift is not known: it is not JSON (200)"
+
+
+def test_a_changed_schema_is_a_ticket_that_names_the_input_and_ends_with_readable_windows(agent: Agent) -> None:
+    """A client sends an amount as text in 85 % of its requests."""
+    assert agent.replay(lines(2, 200)).state is State.STEADY
+    bad = '{"instances": [{"amount": "12.5", "ratios": [0, 1]}]}\n' * 170
+    assert agent.replay(lines(3, 30) + bad).state is State.UNKNOWN
+    verdict = agent.replay(lines(4, 30) + bad)
+    said = "85.0% of live rows cannot be read, so drift is not known: input amount holds a str, expected numbers (170)"
+    assert (verdict.state, verdict.summary) == (State.ALERTING, said)
+    alert = agent.ledger.open_alert("model", "model")
+    assert alert is not None
+    assert (alert.monitors, alert.severity) == (("drift",), "ticket")
+    assert "unread   170: input amount holds a str, expected numbers" in alert.text
+    assert agent.replay().state is State.ALERTING
+    assert agent.replay(lines(5, 200)).state is State.ALERTING
+    assert agent.replay(lines(6, 200)).state is State.RECOVERED
+    assert agent.ledger.open_alert("model", "model") is None
 
 
 def test_our_own_requests_are_no_live_traffic(agent: Agent) -> None:

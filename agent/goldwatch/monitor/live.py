@@ -1,12 +1,14 @@
 """The monitor *drift* as a watch has it: `Drift` over windows of live rows, which come when there is enough traffic.
 
-After a replay without a window it says what it said, and that it does not know once no window has come for long.
+After a replay without a window it repeats its last verdict, and is *unknown* once no window has come for long. A window
+of which many rows cannot be read adds no evidence, since the rest is no sample of the traffic: the first is *unknown*,
+and from the second in a row on it is a ticket that says which inputs have changed their schema.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -19,8 +21,14 @@ from goldwatch.monitor.episode import Standing
 STALE = 3
 """No window for so many times as long as one takes at most: nothing is known of live traffic."""
 
+MAX_UNREADABLE = 0.05
+"""With a larger share of unreadable rows a window says nothing of drift."""
+CONFIRMED_BY = 2
+"""So many windows in a row begin and end the alert of a changed schema."""
+_MIN_UNREADABLE = 10  # a client that sends a few bad requests is no change of the schema
+
 _QUANTILES = (0.1, 0.5, 0.9)
-_VERSION = 1
+_VERSION = 2
 _NO_ROWS = "no live rows yet"
 
 Table = Mapping[str, Values]
@@ -31,22 +39,49 @@ class Live:
     """What came of live traffic since the last replay: the columns [rows] of a window, None while it is not full.
 
     `began_at` is the Unix time of the window's first request in seconds, `waiting` how many requests there are of one
-    that is not full; `problem` says why nothing came that could be read.
+    that is not full; `problem` says why nothing came. `unreadable` counts the rows and requests of the window that
+    could not be read, by the commonest `reasons`.
     """
 
     table: Table | None
     began_at: float
     waiting: int = 0
     problem: str = ""
+    unreadable: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def unreadable_share(self) -> float:
+        """The share of the window that could not be read, 0 without a window."""
+        rows = self.unreadable + (0 if self.table is None else _rows(self.table))
+        return self.unreadable / rows if rows else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The windows that could not be read: `bad` ones in a row with so many `unreadable` rows, then `good` ones.
+
+    The run began at Unix time `since`; `alerting` is whether it is an alert.
+    """
+
+    since: float
+    bad: int = 0
+    good: int = 0
+    unreadable: int = 0
+    alerting: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveState:
-    """What is remembered between replays: the evidence, and of the last window when it was and what it said."""
+    """What is remembered between replays: the evidence, and of the last window when it was and what it said.
+
+    `schema` is there from the first window that could not be read until readable ones have confirmed its end.
+    """
 
     standing: Standing
     at: float | None = None
     said: str = ""
+    schema: Schema | None = None
 
 
 class LiveDrift:
@@ -73,11 +108,31 @@ class LiveDrift:
 
     def update(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
         """Add the window, if there is one, after a replay at Unix time `at`."""
+        if observation.unreadable_share > MAX_UNREADABLE:
+            return self._unreadable(observation, state, at)
         if observation.table is None or not _rows(observation.table):
             return state, self._without(observation, state, at)
         window = self._drift.count(observation.table)
         standing, verdict = self._drift.update(window, state.standing, observation.began_at)
-        return LiveState(standing, at, verdict.summary), verdict
+        after = LiveState(standing, at, verdict.summary)
+        if state.schema is None or not state.schema.alerting:
+            return after, verdict
+        schema = replace(state.schema, bad=0, good=state.schema.good + 1)
+        if schema.good >= CONFIRMED_BY:
+            calm = verdict.state is not State.ALERTING
+            return after, replace(verdict, state=State.RECOVERED, since=schema.since) if calm else verdict
+        after = replace(after, schema=schema, said="live rows can be read again, which another window has to confirm")
+        return after, self.standing(after)
+
+    def _unreadable(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
+        """Leave the evidence as it is, and alert at once where the window before was unreadable too."""
+        before = state.schema or Schema(observation.began_at)
+        bad, unreadable = before.bad + 1, before.unreadable + observation.unreadable
+        alerting = before.alerting or (bad >= CONFIRMED_BY and unreadable >= _MIN_UNREADABLE)
+        reasons = "; ".join(f"{reason} ({count:,})" for reason, count in observation.reasons.items())
+        said = f"{observation.unreadable_share:.1%} of live rows cannot be read, so drift is not known: {reasons}"
+        after = LiveState(state.standing, at, said, Schema(before.since, bad, 0, unreadable, alerting))
+        return after, self.standing(after)
 
     def moves(self, observation: Live, before: LiveState) -> tuple[Move, ...]:
         """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
@@ -89,6 +144,9 @@ class LiveDrift:
     def standing(self, state: LiveState) -> Verdict:
         """Say again what is known, without a new window."""
         verdict = self._drift.standing(state.standing)
+        if (schema := state.schema) is not None and verdict.state is not State.ALERTING:
+            level = State.ALERTING if schema.alerting else State.UNKNOWN
+            return replace(verdict, state=level, since=schema.since, summary=state.said)
         if state.at is None:
             return replace(verdict, state=State.UNKNOWN, summary=_NO_ROWS)
         return replace(verdict, summary=state.said) if state.said else verdict
@@ -96,7 +154,8 @@ class LiveDrift:
     def save(self, state: LiveState) -> dict[str, object]:
         """Return the state as a value that JSON can hold without loss."""
         standing = self._drift.save(state.standing)
-        return {"version": _VERSION, "standing": standing, "at": state.at, "said": state.said}
+        schema = None if state.schema is None else asdict(state.schema)
+        return {"version": _VERSION, "standing": standing, "at": state.at, "said": state.said, "schema": schema}
 
     def restore(self, saved: object) -> tuple[LiveState, str | None]:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
@@ -106,7 +165,11 @@ class LiveDrift:
         at, said = saved.get("at"), saved.get("said")
         if refused is not None or not (at is None or isinstance(at, int | float)) or not isinstance(said, str):
             return self.fresh(), refused or "the saved state is damaged"
-        return LiveState(standing, at, said), None
+        try:
+            schema = None if saved.get("schema") is None else Schema(**saved["schema"])
+        except TypeError:
+            return self.fresh(), "the saved state is damaged"
+        return LiveState(standing, at, said, schema), None
 
     def _without(self, observation: Live, state: LiveState, at: float) -> Verdict:
         """Say what is known where no window was full: for a while what was said last, an alert in any case."""

@@ -22,9 +22,6 @@ def looked_at(
         return Live(None, told["began_at"], told["waiting"], told["problem"]), None
     table, read = compared(golden, live["reference"], live["inputs"]).rows(bodies, live["rows"])
     counts, unreadable = told["counts"], sum(read.bad.values())
-    problem = told["problem"]
-    if not read.count:
-        problem = f"none of {len(bodies):,} live requests could be read: {next(iter(read.reasons), '')}"
     window = LiveWindow(
         requests=counts["seen"],
         synthetic=counts["synthetic"],
@@ -36,4 +33,5 @@ def looked_at(
         ended_at=told["ended_at"],
         reasons=read.reasons,
     )
-    return Live(table if read.count else None, told["began_at"], 0, problem), window
+    found = table if read.count else None
+    return Live(found, told["began_at"], 0, told["problem"], unreadable, read.reasons), window
