@@ -15,6 +15,7 @@ from aiohttp import web
 from goldwatch.cluster.api import Api, NotInCluster
 from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.injection import Sidecar, review
+from goldwatch.http_serving import HttpServer
 
 log = logging.getLogger("goldwatch")
 
@@ -84,10 +85,9 @@ async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: in
         api = None
         with contextlib.suppress(NotInCluster):
             api = await ending.enter_async_context(Api.in_cluster())
-        runner = web.AppRunner(Webhook(Sidecar.read(sidecar), api).app(), access_log=None, handle_signals=False)
-        await runner.setup()
-        ending.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        server = HttpServer(Webhook(Sidecar.read(sidecar), api).app())
+        ending.push_async_callback(server.stop)
+        await server.start(host, port, tls=tls)
         log.info("serving the webhook", extra={"port": port})
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):

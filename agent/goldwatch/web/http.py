@@ -19,6 +19,7 @@ from aiohttp import web
 
 from goldwatch.drift.events import NoEvent, marks
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
+from goldwatch.http_serving import HttpServer
 from goldwatch.ledger.history import LedgerError
 from goldwatch.shipped import shipped
 from goldwatch.web.page import alert_page, status_page
@@ -60,7 +61,7 @@ class Endpoints:
         self._not_ready_because = not_ready_because
         self._status = status
         self._reading = asyncio.Semaphore(_AT_ONCE)
-        self._runner: web.AppRunner | None = None
+        self._server: HttpServer | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port, which is a free one if 0 was asked for. Raises OSError.
@@ -78,22 +79,14 @@ class Endpoints:
         app.router.add_get(r"/runbooks/{name:[a-z-]{1,40}}", self._runbook)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await self._runner.setup()
-        try:
-            site = web.TCPSite(self._runner, host, port) if host else web.SockSite(self._runner, everywhere(port))
-            await site.start()
-        except OSError:
-            await self.stop()
-            raise
-        address: tuple[str, int] = self._runner.addresses[0]
-        return address[1]
+        self._server = HttpServer(app)
+        return await self._server.start(host, port, sock=None if host else everywhere(port))
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
 
     async def _metrics(self, request: web.Request) -> web.Response:
         # A thousand watches take a second to write, for which no replay should be late.

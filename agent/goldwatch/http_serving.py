@@ -1,0 +1,159 @@
+"""Serve HTTP to clients that are not trusted: bounded connections, bounded time, and no decompression.
+
+The agent and the admission webhook serve with it. aiohttp alone keeps idle connections for ever, waits without limit
+for a request's head, and decompresses bodies before a handler sees them. A thousand idle connections would use up the
+descriptors that replays need, and a few small bodies would fill the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+_MAX_CONNECTIONS = 256
+_LIMIT_S = 60.0
+"""A connection is closed if it completes no request for this long, whether it is idle or slow."""
+_SHARE_OF_DESCRIPTORS = 4
+"""Connections may take one in so many of the process's descriptors; replays, workers and the ledger need the others."""
+_QUIET_S = 10.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class HttpServer:
+    """An application on one socket. Call `start`, then `stop`, in one event loop."""
+
+    def __init__(self, app: web.Application, *, limit_s: float = _LIMIT_S, max_connections: int | None = None) -> None:
+        """Serve `app`; without `max_connections` it is 256, or less if the process may open few files."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._max_connections = max_connections or max(8, min(_MAX_CONNECTIONS, soft // _SHARE_OF_DESCRIPTORS))
+        self._limit_s = limit_s
+        self._connections: dict[asyncio.BaseTransport, _Connection] = {}
+
+        @web.middleware  # it marks functions, and cannot mark a method
+        async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._count(request, handler)
+
+        app.middlewares.append(count)
+        log = logging.getLogger("goldwatch.http")
+        log.addFilter(_OneIn(_QUIET_S))
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            auto_decompress=False,
+            lingering_time=1.0,
+            logger=log,
+        )
+        self._server: asyncio.Server | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def start(
+        self, host: str = "", port: int = 0, *, sock: socket.socket | None = None, tls: ssl.SSLContext | None = None
+    ) -> int:
+        """Listen, on `sock` if there is one, and return the port. Raises OSError."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        where: dict[str, Any] = {"host": host, "port": port} if sock is None else {"sock": sock}
+        try:
+            self._server = await loop.create_server(self._connection, **where, ssl=tls)
+        except OSError:
+            await self.stop()
+            raise
+        self._sweeping = asyncio.create_task(self._sweep())
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening, and close all connections."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+
+    def _connection(self) -> asyncio.Protocol:
+        assert self._runner.server is not None  # noqa: S101 - set up by start
+        return _Connection(self, self._runner.server())
+
+    def enter(self, connection: _Connection) -> None:
+        """Take a connection in. If there are too many, close the one that has been idle longest, else this one."""
+        if len(self._connections) >= self._max_connections:
+            idle = [each for each in self._connections.values() if not each.busy]
+            min(idle, key=lambda each: each.since, default=connection).transport.abort()
+        self._connections[connection.transport] = connection
+
+    def leave(self, connection: _Connection) -> None:
+        """Forget a connection that was closed."""
+        self._connections.pop(connection.transport, None)
+
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Note which connections wait for an answer, and refuse bodies that would have to be unpacked."""
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise web.HTTPUnsupportedMediaType(text="send the body without Content-Encoding\n")
+        connection = self._connections.get(request.transport) if request.transport is not None else None
+        if connection is None:
+            return await handler(request)
+        connection.busy = True
+        try:
+            return await handler(request)
+        finally:
+            connection.busy, connection.since = False, time.monotonic()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._limit_s / 4)
+            latest = time.monotonic() - self._limit_s
+            for connection in list(self._connections.values()):
+                if connection.since < latest:
+                    connection.transport.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """Passes everything on to aiohttp's handler of a connection, and keeps when the last request was completed."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: HttpServer, handler: asyncio.Protocol) -> None:
+        self._server = server
+        self._handler = handler
+        self.busy = False
+        self.since = time.monotonic()
+        self.data_received = handler.data_received  # type: ignore[method-assign]  # one call less for each packet
+        self.eof_received = handler.eof_received  # type: ignore[method-assign]
+        self.pause_writing = handler.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = handler.resume_writing  # type: ignore[method-assign]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP and TLS are
+        self.transport = transport
+        self._handler.connection_made(transport)
+        self._server.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.leave(self)
+        self._handler.connection_lost(exc)
+
+
+class _OneIn(logging.Filter):
+    """Passes one record in so many seconds, since a client can cause an error with every request."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._next = 0.0
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
