@@ -29,7 +29,9 @@ def build() -> dashboard.Dashboard:
     found.with_row(dashboard.Row("Live traffic, where the config taps it"))
     found.with_panel(_live()).with_panel(_windows())
     found.with_row(dashboard.Row("Tokens, of language models"))
-    found.with_panel(_tokens()).with_panel(_first_token()).with_panel(_next_tokens()).with_panel(_finished())
+    found.with_panel(_tokens()).with_panel(_first_token()).with_panel(_next_tokens()).with_panel(
+        _token_gaps()
+    ).with_panel(_finished())
     return found
 
 
@@ -212,15 +214,24 @@ def _tokens() -> AnyPanel:
 
 
 def _first_token() -> AnyPanel:
-    text = "From sending a request to the first text of its answer; only of streamed answers."
+    text = "From sending a request to the first text of its answer, reasoning included; only where it is known."
     queries = [Query(quantile(q, c.FIRST_TOKEN), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)]
     return series(About("Time to the first token", text, "s"), *queries)
 
 
 def _next_tokens() -> AnyPanel:
-    text = "Mean time of an answer's tokens after the first; only of streamed answers."
+    text = "Mean time between the tokens of an answer; only where it is known."
     queries = [Query(quantile(q, c.OUTPUT_TOKEN), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)]
     return series(About("Time of each next token", text, "s"), *queries)
+
+
+def _token_gaps() -> AnyPanel:
+    text = (
+        "Time between pieces of text of an answer, where it is known, and the longest in a replay: a stall shows here."
+    )
+    queries = [Query(quantile(q, c.TOKEN_GAP), f"p{q * 100:g}") for q in (0.5, 0.99)]
+    longest = Query(f"max({of(c.LONGEST_TOKEN_GAP)})", "longest")
+    return series(About("Gaps between tokens", text, "s"), *queries, longest)
 
 
 def _finished() -> AnyPanel:

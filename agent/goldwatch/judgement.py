@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -152,7 +152,7 @@ class Difference:
 
 
 _TIMES = ("latencies_s", "late_s")
-_TOKEN_TIMES = ("first_s", "per_token_s")
+_TOKEN_TIMES = ("first_s", "per_token_s", "gaps_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,9 @@ class TokenUse:
     """What the answers of a language model were made of, over the answered requests of a replay.
 
     `input` and `output` count tokens, None where no answer says, of the `input_told` and `output_told` answers that do.
-    `first_s` is the time to the first token and `per_token_s` the mean time between the tokens after it, in seconds,
-    one for each answer that tells. `finish` counts the answers by why the model stopped.
+    `first_s` is the time to the first token and `per_token_s` the mean time between tokens, in seconds, one for each
+    answer in which it is known; `first_unknown` and `next_unknown` count the others by reason. `gaps_s` are times
+    between pieces of text that followed each other. `finish` counts the answers by why the model stopped.
     """
 
     input: int | None
@@ -169,11 +170,18 @@ class TokenUse:
     finish: Mapping[str, int]
     first_s: Sequence[float] = ()
     per_token_s: Sequence[float] = ()
+    gaps_s: Sequence[float] = ()
+    first_unknown: Mapping[str, int] = field(default_factory=dict)
+    next_unknown: Mapping[str, int] = field(default_factory=dict)
     input_told: int = 0
     output_told: int = 0
 
     def __post_init__(self) -> None:
         _keep_times(self, _TOKEN_TIMES)
+
+    def without_times(self) -> TokenUse:
+        """Return the counts alone."""
+        return replace(self, first_s=(), per_token_s=(), gaps_s=())
 
     @property
     def input_each(self) -> float | None:
@@ -327,6 +335,7 @@ class Judgement:
     slices: tuple[SliceStanding, ...] = ()
     output_distance: float | None = None
     live: LiveWindow | None = None
+    resent: int = 0
     energy_charged: EnergyCharged | None = None
 
     def __post_init__(self) -> None:
@@ -339,7 +348,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can carry; `from_json` is the way back."""
-        tokens = None if self.tokens is None else asdict(replace(self.tokens, first_s=(), per_token_s=()))
+        tokens = None if self.tokens is None else asdict(self.tokens.without_times())
         if tokens is not None:
             tokens |= {name: list(getattr(self.tokens, name)) for name in _TOKEN_TIMES}
         times = {name: list(getattr(self, name)) for name in _TIMES}

@@ -170,15 +170,26 @@ class NeedsPackage(Protocol):
     """The name of the distribution. `install_command` knows the extra that brings it."""
 
 
+TIME_UNKNOWN = ("whole", "together", "count", "choices")
+"""Why a token time is not known: the answer was not streamed, its tokens were received at once, the server's count of
+tokens does not fit the pieces of text or is missing, or it counts the tokens of several choices."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What one answer of a language model was made of. None or empty where the answer does not say.
 
-    `first_s` is the time from sending to the first token in seconds, which only a streamed answer tells. `finish` is
-    why the model stopped, as the server calls it.
+    `first_s` is the time from sending to the first token, `per_token_s` the mean time between tokens, and `gaps_s` the
+    times between pieces of text that followed each other, in seconds. A time that is not known is left out;
+    `first_unknown` and `next_unknown` are then one of `TIME_UNKNOWN`. `finish` is why the model stopped, in the
+    server's words.
     """
 
     first_s: float | None = None
+    per_token_s: float | None = None
+    gaps_s: Sequence[float] = ()
+    first_unknown: str = ""
+    next_unknown: str = ""
     input: int | None = None
     output: int | None = None
     finish: str = ""
@@ -231,6 +242,18 @@ class KnowsTimes(Protocol):
         Both by `time.monotonic_ns`. If it had to connect first, it was sent when that began. Not timed, does not raise.
         Times that do not lie within the call of `predict`, one after the other, are not believed.
         """
+
+
+@runtime_checkable
+class Resends(Protocol):
+    """An ability that a probe may have: to count the requests that it sent again.
+
+    A request may be sent again where the server had closed an idle connection as it was on its way.
+    """
+
+    @property
+    def resent(self) -> int:
+        """How many requests were sent again since the probe was opened."""
 
 
 def is_concurrent(probe: Probe) -> bool:

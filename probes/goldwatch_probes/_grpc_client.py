@@ -159,6 +159,11 @@ class GrpcClient:
         """Return the error of a server that says so itself."""
         return NotReady(f"{self.url}: {why}")
 
+    @property
+    def resent(self) -> int:
+        """How many requests were sent again, since the server had closed the connection."""
+        return self._connection.resent
+
     def close(self) -> None:
         """Close all connections that there are."""
         self._connection.close()

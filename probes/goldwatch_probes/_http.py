@@ -14,7 +14,7 @@ from typing import NamedTuple
 import httptools
 
 from goldwatch.probe import BadAnswer, CannotLoad, Unreachable
-from goldwatch_probes._line import BrokeOff, Budget, Line, Server, told
+from goldwatch_probes._line import RACE_NS, BrokeOff, Budget, Line, Server, told
 from goldwatch_probes._remote import split_url
 
 _MOST_JOINED = 2**16
@@ -30,7 +30,7 @@ _MOST_ARRIVALS = 2**16
 class Answer(NamedTuple):
     """A whole response. The names of `headers` are in lower case. The body is as it came, of any status.
 
-    `sent_ns` is when the request was sent, or before connecting for it, and `arrived_ns` when the last of the answer
+    `sent_ns` is when the request was sent, or before the first connecting, and `arrived_ns` when the last of the answer
     had come, by `time.monotonic_ns`. Of a streamed one, `arrivals` says how many bytes of the body had come by when, in
     seconds since it was sent.
     """
@@ -55,9 +55,11 @@ class Written:
 class Connection:
     """A connection to one server, opened when first needed. Requests follow one another.
 
-    A connection that the server closed since the last request is opened again before the next is sent; one that breaks
-    during a request is an error, since nobody knows whether the request was run. Proxies in the environment are
-    ignored: they would be timed too.
+    A connection that the server closed since the last request is opened again before the next is sent. A request is
+    sent again, once, if a kept connection ends within `RACE_NS` of it and before the first byte of an answer: the
+    server has closed an idle connection (RFC 9112, 9.3.1 and 9.5). That does not prove that the request was not run,
+    but a prediction may run twice (RFC 9110, 9.2.2). Neither reconnecting is timed. Any other end is an error. Proxies
+    in the environment are ignored: they would be timed too.
     """
 
     def __init__(self, url: str, *, time_limit_s: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
@@ -67,6 +69,7 @@ class Connection:
         self._budget = Budget(time_limit_s, max_bytes)
         self._server = Server(host, port, tls)
         self._line: Line | None = None
+        self.resent = 0
 
     def connect(self) -> None:
         """Connect now, if there is no connection. Raises Unreachable."""
@@ -104,18 +107,20 @@ class Connection:
         reading = _Reading(self._budget.max_bytes, streamed=streamed)
         reading.sent_ns = time.monotonic_ns()
         try:
+            was_open = self._line is not None
             line, kept = self._opened()
-            if kept:
+            if was_open:
                 reading.sent_ns = time.monotonic_ns()
             try:
                 return self._exchange(line, request, reading)
-            except _Disconnected:
-                if not (kept and (streamed or request.method == "GET")):
+            except ConnectionError:
+                if not kept or reading.begun or time.monotonic_ns() - reading.sent_ns > RACE_NS:
                     raise
-                # Some servers close a kept connection after a stream, llama.cpp's now and then: no byte of an answer
-                # has come, so the request is sent once more, within the same deadline and counted from the first time.
                 self.close()
-                return self._exchange(self._opened()[0], request, reading)
+                line, _ = self._opened()
+                self.resent += 1
+                reading.sent_ns = time.monotonic_ns()
+                return self._exchange(line, request, reading)
         except BaseException as error:
             self.close()
             where = f"{self.url}/{request.path}"
@@ -176,7 +181,9 @@ class _Reading:
         self._streamed = streamed
         self._arrived_ns = 0
         self._parser = httptools.HttpResponseParser(self)
-        self._begun = False
+        self.begun = False
+        """Whether a byte of the answer has come."""
+
         self._status = 0
         self._headers: dict[str, str] = {}
         self._headers_of_next: dict[str, str] = {}
@@ -188,7 +195,7 @@ class _Reading:
 
     def feed(self, piece: bytes, arrived_ns: int) -> None:
         """Take in what came, and when. Raises BadAnswer, or HttpParserError for what is not HTTP."""
-        self._begun = True
+        self.begun = True
         self._arrived_ns = arrived_ns
         before = len(self._body)
         try:
@@ -207,7 +214,7 @@ class _Reading:
 
     def end(self) -> None:
         """Take in the end of the connection. Raises OSError unless that is the end of the answer too."""
-        if not self._begun:
+        if not self.begun:
             raise _Disconnected("the server closed connection without response")
         if not self._to_the_end:
             raise BrokeOff("the answer broke off")

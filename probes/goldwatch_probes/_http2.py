@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from goldwatch.probe import BadAnswer
-from goldwatch_probes._line import BrokeOff, Budget, Line, Server, told
+from goldwatch_probes._line import RACE_NS, BrokeOff, Budget, Line, Server, told
 from goldwatch_probes._remote import split_url
 
 _DATA, _HEADERS, _, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = range(10)
@@ -39,7 +39,7 @@ _MOST_OF_HEAD = 2**16
 class Answer(NamedTuple):
     """A whole response. The names of `headers` are in lower case, and those of the trailers among them.
 
-    `sent_ns` is when the request was sent, or before connecting for it, and `arrived_ns` when the last of the answer
+    `sent_ns` is when the request was sent, or before the first connecting, and `arrived_ns` when the last of the answer
     had come, by `time.monotonic_ns`.
     """
 
@@ -62,8 +62,10 @@ def block(headers: Iterable[tuple[str, str]]) -> bytes:
 class Connection:
     """A connection to one server, opened when first needed. Requests follow one another.
 
-    A connection that the server closed since the last request is opened again before the next is sent. So it is after
-    a request of which the server says that it was not run; one that breaks otherwise is an error. Proxies in the
+    A connection that the server closed since the last request is opened again before the next is sent. A request on a
+    kept connection is sent again, once, if the server reports that it did not process it (GOAWAY with a lower last
+    stream, REFUSED_STREAM; RFC 9113, 8.7), or if the connection ends within `RACE_NS` before any frame that says
+    otherwise: see `_http.Connection`. Neither reconnecting is timed. Any other end is an error. Proxies in the
     environment are ignored: they would be timed too.
     """
 
@@ -76,6 +78,7 @@ class Connection:
         self._server = Server(host, port, tls)
         self._tls = tls is not None
         self._session: _Session | None = None
+        self.resent = 0
 
     @property
     def authority(self) -> str:
@@ -91,14 +94,19 @@ class Connection:
         self._budget.start()
         sent_ns = time.monotonic_ns()
         try:
+            was_open = self._session is not None
             session, kept = self._opened()
+            asked_ns = time.monotonic_ns()
             try:
                 answer = session.ask(head, body)
-            except _NotRun:
-                if not kept:
+            except (_NotRun, ConnectionError) as error:
+                race = session.unheard and time.monotonic_ns() - asked_ns <= RACE_NS
+                if not kept or not (race or isinstance(error, _NotRun)):
                     raise
                 self.close()
-                answer, kept = self._opened()[0].ask(head, body), False
+                session, _ = self._opened()
+                self.resent += 1
+                answer = session.ask(head, body)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
@@ -106,7 +114,7 @@ class Connection:
             if isinstance(error, struct.error):
                 raise BadAnswer(f"the answer is not HTTP/2 ({error})") from error
             raise
-        return answer if kept else answer._replace(sent_ns=sent_ns)
+        return answer if was_open else answer._replace(sent_ns=sent_ns)
 
     def close(self) -> None:
         """Close the connection if there is one."""
@@ -147,6 +155,7 @@ class _Stream:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     ended: bool = False
+    heard: bool = False
 
 
 class _Session:
@@ -202,6 +211,11 @@ class _Session:
             return False
         return not self._ends and self._next <= _LAST_STREAM
 
+    @property
+    def unheard(self) -> bool:
+        """Whether nothing shows that the server has the request: no frame of its stream and no GOAWAY."""
+        return not self._ends and not self._stream.heard
+
     def ask(self, head: bytes, body: bytes) -> Answer:
         """Send a request and read the whole answer. Raises OSError or BadAnswer."""
         self._asks = True
@@ -253,7 +267,9 @@ class _Session:
         """Take in what has come, after a wait for it. Raises OSError or BadAnswer."""
         piece, self._arrived_ns = self._line.receive()
         if not piece:
-            raise BrokeOff("the server closed the connection" if self._greeted else str(_NotHttp2()))
+            if not self._greeted:
+                raise _NotHttp2
+            raise ConnectionResetError("the server closed the connection")
         self._feed(piece)
 
     def _feed(self, piece: bytes) -> None:
@@ -271,6 +287,7 @@ class _Session:
             end = start + _HEAD.size + length
             if len(come) < end:
                 break
+            self._stream.heard = self._stream.heard or number & _LAST_STREAM == self._stream.number
             if (take := self._on.get(kind)) is not None:
                 take(flags, number & _LAST_STREAM, bytes(come[start + _HEAD.size : end]))
             start = end

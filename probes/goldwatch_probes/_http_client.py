@@ -99,6 +99,11 @@ class Client:
         except BadAnswer as error:
             raise CannotLoad(f"{self.url}/{path}: {error}") from error
 
+    @property
+    def resent(self) -> int:
+        """How many requests were sent again, since the server had closed the connection."""
+        return self._connection.resent
+
     def close(self) -> None:
         """Close all connections that there are."""
         self._connection.close()

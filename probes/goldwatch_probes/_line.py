@@ -16,6 +16,11 @@ from goldwatch_probes._arrival import Receiver
 _PIECE = 2**16
 
 
+RACE_NS = 1_000_000_000
+"""A server that closes an idle connection as a request is on its way does so within this time of the request. One that
+closes later may have worked on it."""
+
+
 class BrokeOff(OSError):
     """The connection ended within an answer."""
 

@@ -159,6 +159,10 @@ class Closes(Protocol):
     def close(self) -> None:
         """Close all connections that there are."""
 
+    @property
+    def resent(self) -> int:
+        """How many requests were sent again, since the server had closed the connection."""
+
 
 ClientT = TypeVar("ClientT", bound=Closes)
 ConnectionT = TypeVar("ConnectionT", bound=Closes)
@@ -182,6 +186,11 @@ class OfThreads(Generic[ConnectionT]):
             self._all = [*self._all, found]
         return found
 
+    @property
+    def resent(self) -> int:
+        """How many requests all of them sent again."""
+        return sum(connection.resent for connection in self._all)
+
     def close(self) -> None:
         """Close all that there are."""
         for connection in self._all:
@@ -199,6 +208,11 @@ class RemoteProbe(Generic[ClientT]):
         self._context = context
         self._client: ClientT | None = None
         self._description: Description | None = None
+
+    @property
+    def resent(self) -> int:
+        """How many requests were sent again: see `goldwatch.probe.Resends`."""
+        return self._client.resent if self._client is not None else 0
 
     def close(self) -> None:
         """Close the connections."""

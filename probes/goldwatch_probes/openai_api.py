@@ -111,7 +111,7 @@ class OpenAI(HttpProbe):
                 raise BadAnswer("the vectors of one batch differ in length")
             return {self._options.output or "embedding": np.array(vectors, dtype=np.float32)}
         found: NDArray[Any] = np.empty(len(response.answers), dtype=object)
-        found[:] = [_told(each) for each in response.completions()]
+        found[:] = [each.text for each in response.completions()]
         return {self._options.output or "text": found}
 
     def tokens(self, response: _Answers) -> Tokens:
@@ -121,10 +121,10 @@ class OpenAI(HttpProbe):
             return Tokens(input=_count(parse_object(answer.body).get("usage"), "prompt_tokens"))
         (found,) = response.completions()
         return Tokens(
-            first_s=found.first_s,
             input=_count(found.usage, "prompt_tokens"),
             output=_count(found.usage, "completion_tokens"),
             finish=found.finish,
+            **found.times._asdict(),
         )
 
     def _request(self, name: str, value: object) -> Request:
@@ -159,13 +159,6 @@ def _messages(value: str) -> list[Any]:
     if not isinstance(found, list) or not found:
         raise CannotLoad(f'input "{_MESSAGES}" is {value[:60]!r}; expected a list of messages, of dtype json')
     return found
-
-
-def _told(found: Completion) -> str:
-    if not found.text:
-        why = f", finish reason {found.finish}" if found.finish else ""
-        raise BadAnswer(f"the answer has no text{why}")
-    return found.text
 
 
 def _vector(answer: Answer) -> list[float]:

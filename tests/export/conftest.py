@@ -68,7 +68,18 @@ FULL = Judgement(
     slices=(SliceStanding("country", "BR", 3, 1 / 3, 1.0), SliceStanding("country", "DE", 5, 1.0, 0.8)),
     output_distance=0.02,
     live=LiveWindow(1000, 100, 20, 480, 390, 10, 1_799_999_000.0, 1_799_999_300.0, {"it is not JSON": 10}),
-    tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005), 8, 8),
+    tokens=TokenUse(
+        80,
+        40,
+        {"stop": 7, "length": 1},
+        (0.02, 0.03),
+        (0.004, 0.005),
+        (0.003, 0.006),
+        {"together": 6},
+        {"count": 6},
+        8,
+        8,
+    ),
 )
 
 

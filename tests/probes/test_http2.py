@@ -158,7 +158,7 @@ def until_ended(client: Connection) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("end", ["GOAWAY", "closed", "both", "RST", "junk"])
+@pytest.mark.parametrize("end", ["GOAWAY", "closed", "both", "RST", "junk", "closed as the request comes"])
 def test_a_connection_that_ended_is_opened_again(end: str) -> None:
     """Nothing was run twice: it was over before the request, or the server says that it did not begin with it."""
 
@@ -174,7 +174,7 @@ def test_a_connection_that_ended_is_opened_again(end: str) -> None:
         if end == "RST":
             number, _, _ = peer.request()
             peer.send(RstStreamFrame(number, 7))
-        elif end == "GOAWAY":
+        elif end in ("GOAWAY", "closed as the request comes"):
             with contextlib.suppress(Ended):
                 peer.request()
 

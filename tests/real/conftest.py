@@ -43,7 +43,18 @@ def metered() -> Iterator[int]:
         footprint=footprint(found, Load(10, 0.9, 20, 5), paid, 350.0),
         live=LiveWindow(300, 60, 10, 20, 200, 10, time.time(), time.time(), {"it is not JSON": 10}),
         verdicts=(verdict("drift"),),
-        tokens=TokenUse(80, 40, {"stop": 7, "length": 1}, (0.02, 0.03), (0.004, 0.005), 8, 8),
+        tokens=TokenUse(
+            80,
+            40,
+            {"stop": 7, "length": 1},
+            (0.02, 0.03),
+            (0.004, 0.005),
+            (0.003, 0.006),
+            {"together": 6},
+            {"count": 6},
+            8,
+            8,
+        ),
     )
 
     atlas = {"watch": "atlas", "target": "atlas"}

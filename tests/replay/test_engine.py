@@ -309,15 +309,18 @@ def test_the_times_of_tokens_are_those_of_answers_that_tell_them(
     columns.array("outcome")[:] = [Outcome.OK, Outcome.OK, Outcome.TIMEOUT, Outcome.OK, Outcome.OK, Outcome.OK]
     columns.array("latency_ns")[:] = 9 * 10**8
     columns.array("first_token_ns")[:] = [10**8, -1, 10**8, 2 * 10**8, 3 * 10**8, 0]
-    columns.array("output_tokens")[:] = [5, 5, 5, 1, -1, 10]
+    columns.array("next_token_ns")[:] = [2 * 10**8, -1, 10**8, -1, -1, 10**8]
+    columns.array("gaps_s")[0, :2] = [0.25, 0.5]
+    columns.array("gaps_s")[2, 0] = 0.75  # of an answer that came too late
     result = Replay(columns, 0.0)
-    first_s, per_token_s = result.token_times_s()
+    first_s, per_token_s, gaps_s = result.token_times_s()
     columns.close()
     assert list(first_s) == pytest.approx([0.1, 0.2, 0.3, 0.0])
     assert list(per_token_s) == pytest.approx([0.2, 0.1])
+    assert list(gaps_s) == [0.25, 0.5]
 
 
 def test_where_no_tokens_are_kept_there_are_no_times_of_them() -> None:
     columns = Columns.create(Layout(3, ()), range(3))
-    assert Replay(columns, 0.0).token_times_s() == ((), ())
+    assert Replay(columns, 0.0).token_times_s() == ((), (), ())
     columns.close()

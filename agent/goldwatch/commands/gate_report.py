@@ -121,9 +121,19 @@ def _tokens(judgement: Judgement) -> list[str]:
     counts = [f"{n:,} {kind}" for kind, n in (("in", found.input), ("out", found.output)) if n is not None]
     counts += [f"{n:,} ended by {why}" for why, n in sorted(found.finish.items())]
     lines = [_line("tokens", "   ".join(counts))] if counts else []
-    for name, times in (("first token", found.first_s), ("next tokens", found.per_token_s)):
-        if times:
-            lines.append(_line(name, "   ".join(_quantile(q) for q in quantiles(times))))
+    times: tuple[tuple[str, Sequence[float], Mapping[str, int]], ...] = (
+        ("first token", found.first_s, found.first_unknown),
+        ("next tokens", found.per_token_s, found.next_unknown),
+        ("token gaps", found.gaps_s, {}),
+    )
+    for name, times_s, unknown in times:
+        parts = [_quantile(q) for q in quantiles(times_s)] if times_s else []
+        if name == "token gaps" and times_s:
+            parts.append(f"longest {format_seconds(max(times_s))}")
+        if unknown:
+            parts.append("not known: " + ", ".join(f"{n} {why}" for why, n in sorted(unknown.items())))
+        if parts:
+            lines.append(_line(name, "   ".join(parts)))
     return lines
 
 

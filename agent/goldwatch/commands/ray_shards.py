@@ -108,7 +108,7 @@ def run_shard(plan: Plan, busy: Busy | None = None) -> dict[str, Any]:
         workers.close()
     kept = (
         *("description", "described_after", "disturbances", "open_s", "first_request_s"),
-        *("failure", "given_up", "ended", "restarts"),
+        *("failure", "given_up", "ended", "restarts", "resent"),
     )
     facts = {name: getattr(found, name) for name in kept}
     return facts | {"errors": dict(found.errors), "columns": columns, "clock_ns": clock_ns}
@@ -137,6 +137,7 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
     found.failure = _first(parts, "failure")
     found.given_up = _first(parts, "given_up")
     found.ended = _first(parts, "ended")
+    found.resent = sum(part["resent"] for part in parts)
     found.restarts = sum(part["restarts"] for part in parts)
     for part in parts:
         found.errors.update(part["errors"])

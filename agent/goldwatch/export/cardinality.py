@@ -15,12 +15,14 @@ from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.measurement import Fate, SkipReason, Step
 from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
 from goldwatch.judgement import Severity, State, Validity
+from goldwatch.probe import TIME_UNKNOWN
 from goldwatch.replay.outcome import Outcome
 
 MOST_VALUES: Mapping[str, int] = {
     "validity": len(Validity),
     "outcome": len(Outcome),
-    "reason": len(SkipReason),
+    "reason": max(len(SkipReason), len(TIME_UNKNOWN)),
+    "time": 2,
     "step": len(Step),
     "check": 2,
     "type": 2,

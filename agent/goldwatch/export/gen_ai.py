@@ -23,7 +23,7 @@ FIRST_CHUNK = "gen_ai.client.operation.time_to_first_chunk"
 METRICS: Mapping[str, tuple[str, str]] = {
     DURATION: ("s", "Duration of requests to generative models, in replays."),
     TOKEN_USAGE: ("{token}", "Tokens of the answers of a replay, as the server counts them."),
-    FIRST_CHUNK: ("s", "Time from sending a request to the first text of its answer; only of streamed answers."),
+    FIRST_CHUNK: ("s", "Time from sending a request to the first text of its answer; only where it is known."),
 }
 """Unit and description of each."""
 

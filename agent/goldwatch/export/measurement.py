@@ -17,6 +17,7 @@ from goldwatch.energy.footprint import Footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.judgement import Judgement, Passed, Score, Severity, State, Validity, Verdict
+from goldwatch.probe import TIME_UNKNOWN
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.traced import Traced
 
@@ -240,7 +241,7 @@ def _of_energy_budget(j: Judgement, where: Mapping[str, str]) -> Iterator[Measur
 
 
 def _without_times(j: Judgement) -> Judgement:
-    tokens = None if j.tokens is None else replace(j.tokens, first_s=(), per_token_s=())
+    tokens = None if j.tokens is None else j.tokens.without_times()
     return replace(j, latencies_s=(), tokens=tokens)
 
 
@@ -249,6 +250,7 @@ def _of_requests(
 ) -> Iterator[Measurement]:
     for outcome in Outcome:  # zeros too: a series that is only there when something failed cannot be alerted on
         yield Measurement(c.REQUESTS, {**where, "outcome": outcome.label}, j.outcomes.get(outcome.label, 0))
+    yield Measurement(c.REQUESTS_RESENT, where, j.resent)
     yield from _gauge(c.FIRST_REQUEST, where, j.first_request_s)
     yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s, slow, bounds=c.latency_buckets(limit_s))
     if j.late_s:
@@ -272,6 +274,12 @@ def _of_tokens(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
         yield Measurement(c.ANSWERS_FINISHED, {**where, "finish": finish}, count)
     yield Measurement(c.FIRST_TOKEN, where, found.first_s)
     yield Measurement(c.OUTPUT_TOKEN, where, found.per_token_s)
+    yield Measurement(c.TOKEN_GAP, where, found.gaps_s)
+    if found.gaps_s:
+        yield Measurement(c.LONGEST_TOKEN_GAP, where, max(found.gaps_s))
+    for time, unknown in (("first", found.first_unknown), ("next", found.next_unknown)):
+        for reason in TIME_UNKNOWN:
+            yield Measurement(c.TOKEN_TIMES_UNKNOWN, {**where, "time": time, "reason": reason}, unknown.get(reason, 0))
 
 
 def finishes(counts: Mapping[str, int]) -> dict[str, int]:

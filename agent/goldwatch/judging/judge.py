@@ -241,6 +241,7 @@ class _Case:
             errors=self.facts.errors,
             open_s=self.facts.open_s,
             first_request_s=self.facts.first_request_s,
+            resent=self.facts.resent,
             latencies_s=(),
             throughput=self._throughput,
             quantiles=quantiles(self._latencies_s.data, (*REPORTED, self.settings.latency_quantile)),

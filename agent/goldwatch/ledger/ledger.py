@@ -313,7 +313,7 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
 
 
 def _dump(judgement: Judgement) -> str:
-    tokens = judgement.tokens and replace(judgement.tokens, first_s=(), per_token_s=())
+    tokens = judgement.tokens and judgement.tokens.without_times()
     return _json(replace(judgement, latencies_s=(), late_s=(), tokens=tokens, slices=()).to_json())
 
 

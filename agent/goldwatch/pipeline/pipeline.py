@@ -239,8 +239,8 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
     judgement = Judgement.from_json(answer["judgement"])
     load, tokens = plan_of(assignment).load, judgement.tokens
     if tokens is not None:
-        first_s, per_token_s = result.token_times_s()
-        tokens = dataclasses.replace(tokens, first_s=first_s, per_token_s=per_token_s)
+        first_s, per_token_s, gaps_s = result.token_times_s()
+        tokens = dataclasses.replace(tokens, first_s=first_s, per_token_s=per_token_s, gaps_s=gaps_s)
     judgement = dataclasses.replace(
         judgement,
         tokens=tokens,
@@ -261,6 +261,7 @@ def _known(assignment: Assignment, result: Replay, lateness_s: float) -> dict[st
         "description": asdict(result.description) if result.description else None,
         "open_s": result.open_s,
         "first_request_s": result.first_request_s,
+        "resent": result.resent,
         "errors": dict(result.errors),
     }
 

@@ -28,7 +28,10 @@ _ITEM_BYTES |= {"float32": 4, "int64": 8, "uint64": 8, "float64": 8}
 FINISH_BYTES = 16
 """The bytes kept of the reason why a language model stopped."""
 
-_TOKENS = ("first_token_ns", "input_tokens", "output_tokens")
+_TOKENS = ("first_token_ns", "next_token_ns", "input_tokens", "output_tokens")
+MAX_GAPS = 64
+"""The times between tokens kept of an answer. A longer answer keeps as many evenly spaced ones of its sorted times."""
+
 _UNKNOWN = b"\xff" * 8
 """-1 as a number of 64 bits."""
 
@@ -69,7 +72,8 @@ class Layout:
         Times are nanoseconds of the monotonic clock. `latency_ns` is from `sent_ns` to the whole answer,
         `dispatch_delay_ns` from when an open load meant to send to `sent_ns`, and `late_ns` the part of that delay that
         is goldwatch's own: the rest is waiting for one of the requests in flight to be answered. A request of several
-        examples has as many rows, all with the same times. Tokens are -1 where the answer did not say.
+        examples has as many rows, all with the same times. Tokens are -1 where the answer did not say. `first_unknown`
+        and `next_unknown` count from 1 in `TIME_UNKNOWN`. `gaps_s` are ascending seconds, 0 after the last.
         """
         fixed = {
             "example": ("int64", (self.rows,)),
@@ -82,8 +86,12 @@ class Layout:
         if self.tokens:
             fixed |= dict.fromkeys(_TOKENS, ("int64", (self.rows,)))
             fixed["finish"] = (f"S{FINISH_BYTES}", (self.rows,))
+            fixed |= dict.fromkeys(("first_unknown", "next_unknown"), ("uint8", (self.rows,)))
+        gaps: dict[str, tuple[str, tuple[int, ...]]] = (
+            {"gaps_s": ("float64", (self.rows, MAX_GAPS))} if self.tokens else {}
+        )
         outputs = {f"output.{spec.name}": (spec.dtype, (self.rows, *spec.shape)) for spec in self.outputs}
-        return fixed | outputs
+        return fixed | gaps | outputs
 
 
 class Columns:
@@ -196,6 +204,12 @@ class Columns:
         with contextlib.suppress(BufferError):  # a numpy view is still in use; the mapping goes with it
             self._memory.close()
         os.close(self.fd)
+
+    def gaps_s(self, row: int) -> list[float]:
+        """Return the times kept between the tokens of an answer, ascending."""
+        start = self._offsets["gaps_s"] + 8 * MAX_GAPS * row
+        with memoryview(self._memory)[start : start + 8 * MAX_GAPS].cast("d") as view:
+            return [gap for gap in view.tolist() if gap]
 
     def integers(self, name: str) -> memoryview[int]:
         """Return a view of a column of whole numbers, for the caller to release before the columns are closed."""

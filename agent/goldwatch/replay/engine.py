@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from itertools import islice, repeat
@@ -17,7 +17,7 @@ from typing import Any
 
 from goldwatch import scratch
 from goldwatch.probe import Description, TensorSpec
-from goldwatch.replay.columns import Columns, Layout, Phase
+from goldwatch.replay.columns import MAX_GAPS, Columns, Layout, Phase
 from goldwatch.replay.disturbances import Found
 from goldwatch.replay.foreign import packages
 from goldwatch.replay.outcome import Outcome
@@ -69,6 +69,7 @@ class Replay:
     given_up: str | None = None
     ended: str | None = None
     restarts: int = 0
+    resent: int = 0
     held_s: float = 0.0
     pairs_s: list[tuple[float, float]] = field(default_factory=list)
     asked: int = 0
@@ -98,20 +99,18 @@ class Replay:
         seconds = (ns / 1e9 for ns, o in islice(rows, 0, None, self.samples) if o != Outcome.NOT_SENT)
         return scratch.numbers(seconds, self.columns.layout.rows)
 
-    def token_times_s(self) -> tuple[Sequence[float], Sequence[float]]:
-        """Return the times to the first token, and the mean ones between those after it, of answers that tell them."""
-        columns, most = self.columns, self.columns.layout.rows
+    def token_times_s(self) -> tuple[Sequence[float], Sequence[float], Sequence[float]]:
+        """Return the known times to the first token, the mean ones between tokens, and the gaps kept, in seconds."""
+        columns, rows = self.columns, self.columns.layout.rows
         if not columns.layout.tokens:
-            return (), ()
-
-        def told() -> Iterator[tuple[int, int, int]]:
-            rows = zip(first_ns, made, columns.latency_ns, columns.outcome, strict=True)
-            return ((ns, n, whole_ns) for ns, n, whole_ns, o in rows if o == Outcome.OK and ns >= 0)
-
-        with columns.integers("first_token_ns") as first_ns, columns.integers("output_tokens") as made:
-            first_s = scratch.numbers((ns / 1e9 for ns, _, _ in told()), most)
-            rest_s = ((whole_ns - ns) / (n - 1) / 1e9 for ns, n, whole_ns in told() if n > 1)
-            return first_s, scratch.numbers(rest_s, most)
+            return (), (), ()
+        ok = [row for row, outcome in enumerate(columns.outcome) if outcome == Outcome.OK]
+        with columns.integers("first_token_ns") as first_ns, columns.integers("next_token_ns") as next_ns:
+            first_s, next_s = (
+                scratch.numbers((ns[row] / 1e9 for row in ok if ns[row] >= 0), rows) for ns in (first_ns, next_ns)
+            )
+        gaps_s = (gap for row in ok for gap in columns.gaps_s(row))
+        return first_s, next_s, scratch.numbers(gaps_s, MAX_GAPS * len(ok))
 
 
 class _End(Enum):
@@ -236,6 +235,7 @@ class _Supervision:
         replay = self.replay
         replay.errors.update({self._redacted(text): n for text, n in done["errors"].items()})
         replay.disturbances = Found(**done["disturbances"])
+        replay.resent += done.get("resent", 0)
         self._turn_ns = done["turn_ns"]
         replay.pairs_s = [(first / 1e9, second / 1e9) for first, second in done.get("pairs", ())]
         if done["description"] is not None:

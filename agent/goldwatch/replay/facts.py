@@ -48,6 +48,7 @@ class Facts:
     description_after: Mapping[str, Any] | None = None
     metered: Mapping[str, Any] | None = None
     live: Mapping[str, Any] | None = None
+    resent: int = 0
 
     def measured(self) -> Metered | None:
         """Return what was measured after the replay; None if nothing was to be."""

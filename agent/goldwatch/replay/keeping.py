@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.probe import BadAnswer, CountsTokens, Probe, Tensors, TensorSpec, single_output
-from goldwatch.replay.columns import Columns
+from goldwatch.probe import TIME_UNKNOWN, BadAnswer, CountsTokens, Probe, Tensors, TensorSpec, single_output
+from goldwatch.replay.columns import MAX_GAPS, Columns
 from goldwatch.replay.requests import Requests
 
 
@@ -84,15 +84,25 @@ class _TokenColumns:
 
     def __init__(self, probe: CountsTokens, columns: Columns) -> None:
         self._probe = probe
-        self._first_ns, self._input, self._output = (
-            columns.array(name) for name in ("first_token_ns", "input_tokens", "output_tokens")
+        self._first_ns, self._next_ns, self._input, self._output = (
+            columns.array(name) for name in ("first_token_ns", "next_token_ns", "input_tokens", "output_tokens")
         )
+        self._unknown = [columns.array(name) for name in ("first_unknown", "next_unknown")]
+        self._gaps_s = columns.array("gaps_s")
         self._finish = columns.array("finish")
 
     def keep(self, row: int, response: Any) -> None:  # noqa: ANN401 - the probe's own type
         """Keep what one answer says. Raises BadAnswer."""
         found = self._probe.tokens(response)
         self._first_ns[row] = -1 if found.first_s is None else round(found.first_s * 1e9)
+        self._next_ns[row] = -1 if found.per_token_s is None else round(found.per_token_s * 1e9)
+        for store, why in zip(self._unknown, (found.first_unknown, found.next_unknown), strict=True):
+            store[row] = 1 + TIME_UNKNOWN.index(why) if why else 0
+        gaps_s = np.sort(np.asarray(found.gaps_s, np.float64))
+        if len(gaps_s) > MAX_GAPS:
+            gaps_s = gaps_s[np.linspace(0, len(gaps_s) - 1, MAX_GAPS).round().astype(int)]
+        self._gaps_s[row] = 0
+        self._gaps_s[row, : len(gaps_s)] = np.maximum(gaps_s, 1e-9)
         self._input[row] = -1 if found.input is None else found.input
         self._output[row] = -1 if found.output is None else found.output
         self._finish[row] = found.finish.encode("utf-8", "replace")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from goldwatch.golden import lines
-from goldwatch.probe import Context, Probe, TensorSpec, is_concurrent
+from goldwatch.probe import Context, Probe, Resends, TensorSpec, is_concurrent
 from goldwatch.replay.asking import Asking, clock_ns
 from goldwatch.replay.columns import Columns, Layout, Phase
 from goldwatch.replay.dispatch import Dispatcher
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[str, Any]:
     """Run (the rest of) one replay: the job that the engine sends.
 
-    Returns the latencies of pairs of equal requests, the counts of error messages, what disturbed the timing, when the
-    budgets allow the next request, by the monotonic clock, and what the target says that it is at the end. Emits
-    `opened` with the target's description and the seconds that it took to open (None if it was open), and `first` with
-    the seconds of the first request. Raises ProbeError if the target cannot be used.
+    Returns the latencies of pairs of equal requests, the counts of error messages and of requests sent again, what
+    disturbed the timing, when the budgets allow the next request, by the monotonic clock, and the target's description
+    at the end. Emits `opened` with the target's description and the seconds that it took to open (None if it was open),
+    and `first` with the seconds of the first request. Raises ProbeError if the target cannot be used.
     """
     outputs = tuple(TensorSpec(o["name"], o["dtype"], tuple(o["shape"])) for o in argument["outputs"])
     load = LoadPlan(**argument["load"])
@@ -55,6 +55,7 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
     trace = Trace(**argument["trace"]) if argument["trace"] is not None else None
     asking = Asking(probe, inputs, columns, pace, load.samples, trace, batch=batch)
     _warm_up(asking, columns, load.warm_up(columns.layout.rows, argument["warmup"]), pace, emit)
+    resent = _resent(probe)
     dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
     gc.collect()
     gc.disable()
@@ -67,10 +68,15 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
     return {
         "pairs": ask_twice(probe, inputs, columns, pairs, pace, np.random.default_rng(), batch),
         "errors": asking.errors,
+        "resent": _resent(probe) - resent,
         "disturbances": asdict(disturbances.found()),
         "turn_ns": pace.book(),
         "description": _described_again(probe),
     }
+
+
+def _resent(probe: Probe) -> int:
+    return probe.resent if isinstance(probe, Resends) else 0
 
 
 def _described_again(probe: Probe) -> dict[str, Any] | None:

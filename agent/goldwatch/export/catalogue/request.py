@@ -41,6 +41,14 @@ FIRST_REQUEST = Metric(
     WATCH,
     "Latency of the first request after the target was last opened, which is not in the histogram.",
 )
+REQUESTS_RESENT = Metric(
+    "goldwatch_requests_resent_total",
+    "goldwatch.requests.resent",
+    Kind.COUNTER,
+    "{request}",
+    WATCH,
+    "Requests sent again, once, on a new connection: the server had closed an idle one as the request was on its way.",
+)
 REQUESTS_LATE = Metric(
     "goldwatch_requests_late_total",
     "goldwatch.requests.late",
