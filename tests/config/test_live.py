@@ -23,6 +23,7 @@ def test_left_empty_it_has_all_of_its_defaults_and_without_it_nothing_is_tapped(
     assert live is not None
     assert (live.file, live.reference, live.inputs) == ("", "", ())
     assert (live.tolerance, live.requests, live.window_s, live.rows) == (0.05, 200, 3600.0, 1)
+    assert (live.clusters, live.season) == (None, None)
 
 
 def test_its_files_are_relative_to_the_folder_of_the_config(load_text: Load, tmp_path: Path) -> None:
@@ -40,6 +41,7 @@ def test_its_files_are_relative_to_the_folder_of_the_config(load_text: Load, tmp
         ("live: {reference: none.jsonl}", '"none.jsonl" is not a file; write the path of one with a JSON row a line'),
         ("live: {window: soon}", '"soon" is not a duration; write 250ms, 30s, 5m or 2h'),
         ("live: {requests: 5}", '"5" is out of range; it must be at least 20'),
+        ("live: {clusters: 0}", '"0" is out of range; it must be at least 1'),
         ("live: {log: x}", 'unknown key "log"'),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from goldwatch.commands.foresight import Outlook, warnings
 from goldwatch.drift.tap import Taps
 from goldwatch.judgement import Judgement, State, Verdict
 from goldwatch.ledger.ledger import Ledger
@@ -193,3 +194,14 @@ def test_a_golden_set_that_is_too_small_needs_a_reference(tmp_path: Path, worker
     (tmp_path / "rows.jsonl").write_text(lines(1, 3) + '{"amount": []}\n' + lines(1, 500))
     with pytest.raises(CannotStart, match=r"rows.jsonl:4: input amount has 0 values, expected 1; correct the line"):
         prepare(config(tmp_path, "{file: requests.log, reference: rows.jsonl}"), workers)
+
+
+def test_check_warns_of_what_is_supposed_of_the_traffic_and_not_stated(tmp_path: Path, workers: Workers) -> None:
+    golden(tmp_path / "golden")
+    (bare,) = prepare(config(tmp_path, "{file: requests.log}"), workers).assignments
+    season, clusters = warnings(Outlook(bare, ()))
+    assert season.startswith("watches.model.live: a daily or weekly cycle of the traffic raises false tickets")
+    assert clusters.startswith("watches.model.live: requests of a window are taken for independent")
+    (stated,) = prepare(config(tmp_path, "{file: requests.log, season: none, clusters: 10}"), workers).assignments
+    assert warnings(Outlook(stated, ())) == []
+    assert stated.settings["live"]["clusters"] == 10

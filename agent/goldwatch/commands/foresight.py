@@ -75,11 +75,30 @@ def warnings(found: Outlook) -> list[str]:
     """Say what the objectives call too much and nobody would notice soon, with what would help."""
     watch, every_s = found.assignment.watch, mean_interval_s(found.assignment.watch.every)
     most = horizon(every_s)
-    return [
+    return _of_live(found) + [
         f"watches.{watch.name}: {n.monitor} would not notice within {most:,} replays ({_span(most, every_s)}) that "
         f"{n.effect}" + "".join(f"; {text}" for text in found.helps)
         for n in found.missed
     ]
+
+
+def _of_live(found: Outlook) -> list[str]:
+    """Name what drift supposes of live traffic and the config does not state."""
+    live, where = found.assignment.watch.live, f"watches.{found.assignment.watch.name}.live"
+    if live is None:
+        return []
+    texts = []
+    if live.season is None:
+        texts.append(
+            f"{where}: a daily or weekly cycle of the traffic raises false tickets of drift; write `season: none` if "
+            "it has none, else a `tolerance` that covers the cycle"
+        )
+    if live.clusters is None:
+        texts.append(
+            f"{where}: requests of a window are taken for independent; write the most that one user or session sends "
+            "in a window as `clusters`, or `clusters: 1`"
+        )
+    return texts
 
 
 def of_energy(measured: Sequence[tuple[Assignment, Judgement]]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
@@ -51,4 +51,16 @@ class Live(Section):
         ge=1,
         le=1000,
         description="The most rows that are taken of one request, at random; they may depend on each other.",
+    )
+    clusters: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="The most requests of a window that depend on each other, such as those of one session; 1 states "
+        "that all are independent, which is also supposed if it is not written.",
+    )
+    season: Literal["none"] | None = Field(
+        default=None,
+        description="none states that the traffic has no daily or weekly cycle. "
+        "With a cycle drift raises false tickets.",
     )

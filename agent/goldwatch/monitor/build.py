@@ -34,8 +34,8 @@ class Settings:
     `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
     `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
-    *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows` and `requests` of the section, and how long a
-    window takes at most, `longest_s`.
+    *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests` and `clusters` of the section, and
+    how long a window takes at most, `longest_s`.
     """
 
     accuracy_loss: float
@@ -196,7 +196,8 @@ def _drift(reference: Reference, settings: Settings) -> LiveDrift:
         raise ValueError("drift needs live rows, and a golden set")
     live = settings.live
     with_what = compared(reference.golden, live["reference"], live["inputs"])
-    return _live_drift(with_what, settings.alpha(kinds.DRIFT), live["tolerance"], live["rows"], live["longest_s"])
+    cluster = live["rows"] * (live["clusters"] or 1)
+    return _live_drift(with_what, settings.alpha(kinds.DRIFT), live["tolerance"], cluster, live["longest_s"])
 
 
 @lru_cache(maxsize=4)

@@ -212,7 +212,7 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget, energy: Energ
     if objectives.slowdown is not None:
         settings |= {"slowdown": objectives.slowdown, "interval_s": every_s, "load": _load(watch)}
     if watch.live is not None:
-        wanted = watch.live.model_dump(include={"reference", "inputs", "tolerance", "rows", "requests"})
+        wanted = watch.live.model_dump(include={"reference", "inputs", "tolerance", "rows", "requests", "clusters"})
         settings["live"] = wanted | {"longest_s": max(watch.live.window_s, every_s)}
     if energy is not None and (ceilings := list(_ceilings(watch, energy))):
         meters = energy.model_dump_json(include={"meters", "price"})  # secrets are masked
