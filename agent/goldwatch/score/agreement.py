@@ -177,7 +177,7 @@ def furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArra
     far: NDArray[np.float64] = np.zeros_like(ours)
     with np.errstate(over="ignore"):
         np.subtract(ours, theirs, out=far, where=ours != theirs)
-    largest = np.abs(far).reshape(len(far), -1).max(axis=1, initial=0.0)
+    largest = np.abs(far).max(axis=tuple(range(1, far.ndim)), initial=0.0)
     return np.asarray(np.minimum(largest, np.finfo(np.float64).max))
 
 
