@@ -55,7 +55,7 @@ def test_a_line_tells_a_replay() -> None:
         quantiles=(Quantile(0.5, 0.0012), Quantile(0.9, 0.034)),
         verdicts=(verdict("worse", State.SUSPECT, evidence=3.0), verdict("changed", evidence=None, threshold=None)),
     )
-    assert screen.line(told) == "08:00:00 0.950 597/600 1.20 ms 34.00 ms  worse:suspect(3.0/5.6) changed:steady"
+    assert screen.line(told) == "08:00:00 0.950 597/600 1.2 ms 34 ms  worse:suspect(3.0/5.6) changed:steady"
 
 
 def test_a_replay_without_answers_has_dashes() -> None:

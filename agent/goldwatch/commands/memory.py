@@ -215,10 +215,10 @@ def _is_larger(usual: NDArray[Any], other: NDArray[Any]) -> bool:
     Without memory all of them are alike. So of examples with one largest difference, the replay has it in one of as
     many as there are replays: an exact binomial test, for examples that vary independently.
     """
-    from scipy.stats import binom  # noqa: PLC0415 - as numpy
+    from scipy.special import bdtrc  # noqa: PLC0415 - as numpy
 
     largest = usual.max(axis=0)
     ours = int((other > largest).sum())
     tied = (usual == largest).sum(axis=0) > 1
     theirs = int(((other < largest) & ~tied).sum())
-    return bool(binom.sf(ours - 1, ours + theirs, 1 / (len(usual) + 1)) < ERROR)
+    return bool(bdtrc(ours - 1, ours + theirs, 1 / (len(usual) + 1)) < ERROR)
