@@ -29,7 +29,8 @@ Headers = dict[str, str]
 class Received:
     """Keeps all spans and log records, and the last push of metrics, by name.
 
-    `headers` and `resource` are those of the last push of each signal, by its name.
+    `headers` and `resource` are those of the last push of each signal, by its name. It rejects `rejected` records of
+    each push because of `why`, or answers `body` over HTTP.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,21 @@ class Received:
         self.metrics: dict[str, Any] = {}
         self.headers: dict[str, Headers] = {}
         self.resource: dict[str, Mapping[str, Any]] = {}
+        self.rejected = 0
+        self.why = ""
+        self.body: bytes | None = None
+        self.content_type = "application/x-protobuf"
+
+    def answer(self, signal: str) -> Any:
+        """Return the answer, which rejects `rejected` records of a push because of `why`."""
+        answers: dict[str, tuple[Any, str]] = {
+            "traces": (traces.ExportTraceServiceResponse, "rejected_spans"),
+            "metrics": (metrics.ExportMetricsServiceResponse, "rejected_data_points"),
+            "logs": (logs.ExportLogsServiceResponse, "rejected_log_records"),
+        }
+        make, field = answers[signal]
+        rejects = self.rejected or self.why
+        return make(partial_success={field: self.rejected, "error_message": self.why}) if rejects else make()
 
     def take(self, signal: str, request: Any, headers: Headers) -> None:
         self.headers[signal] = headers
@@ -109,9 +125,12 @@ def _http() -> Iterator[Received]:
             body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
             signal = self.path.removeprefix("/v1/")
             received.take(signal, requests[signal].FromString(body), {k.lower(): v for k, v in self.headers.items()})
+            answer = received.answer(signal).SerializeToString() if received.body is None else received.body
             self.send_response(200)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Type", received.content_type)
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None: ...
 
@@ -124,8 +143,8 @@ def _http() -> Iterator[Received]:
 class _Servicer:
     """Serves one signal; the stubs ask only for a method of this name."""
 
-    def __init__(self, signal: str, received: Received, answer: Callable[[], Any]) -> None:
-        self._take, self._answer = partial(received.take, signal), answer
+    def __init__(self, signal: str, received: Received) -> None:
+        self._take, self._answer = partial(received.take, signal), partial(received.answer, signal)
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the stubs' name
         self._take(request, dict(context.invocation_metadata()))
@@ -136,9 +155,9 @@ class _Servicer:
 def _grpc() -> Iterator[Received]:
     received = Received()
     server = grpc.server(ThreadPoolExecutor(2))
-    add_TraceServiceServicer_to_server(_Servicer("traces", received, traces.ExportTraceServiceResponse), server)
-    add_MetricsServiceServicer_to_server(_Servicer("metrics", received, metrics.ExportMetricsServiceResponse), server)
-    add_LogsServiceServicer_to_server(_Servicer("logs", received, logs.ExportLogsServiceResponse), server)
+    add_TraceServiceServicer_to_server(_Servicer("traces", received), server)
+    add_MetricsServiceServicer_to_server(_Servicer("metrics", received), server)
+    add_LogsServiceServicer_to_server(_Servicer("logs", received), server)
     received.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:

@@ -81,6 +81,63 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: R
     assert latency.scale > 2  # at most 9 % from bound to bound, over six decades
 
 
+def rejecting(received: Received, protocol: Protocol) -> list[tuple[str, int]]:
+    """Push metrics, a log record and a span once each, and return the records that are counted as lost."""
+    lost: list[tuple[str, int]] = []
+    collector = Collector(received.url, protocol)
+    exporter = OtlpExporter(collector, Pushing(3600, traces=True, lost=lambda *each: lost.append(each)))
+    exporter.publish(m.of_build("1.2.3"))
+    logging.getLogger("goldwatch").error("alert 7", extra={"watch": "fraud"})
+    with exporter._traces._tracer.start_as_current_span("replay"):  # type: ignore[union-attr] # as a replay does
+        pass
+    exporter.close()
+    assert all([received.metrics, received.logs, received.spans])
+    return sorted(lost)
+
+
+def test_records_that_a_collector_rejects_are_counted_and_told(
+    received: Received, protocol: Protocol, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
+    received.rejected, received.why = 7, "out of order"
+    assert rejecting(received, protocol) == [("logs", 7), ("metrics", 7), ("traces", 7)]
+    warnings = sorted(r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    where = received.url.removeprefix("http://")
+    assert warnings == [
+        f"the OpenTelemetry collector at {where} took a push of {signal} but rejected 7 records; "
+        "goldwatch goes on: out of order"
+        for signal in ("logs", "metrics", "traces")
+    ]
+
+
+def test_a_warning_of_a_collector_loses_nothing(
+    received: Received, protocol: Protocol, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
+    received.why = "names will change"
+    assert rejecting(received, protocol) == []
+    assert sum("gave a warning; goldwatch goes on: names will change" in r.getMessage() for r in caplog.records) == 3
+
+
+def test_an_answer_that_is_not_one_of_otlp_is_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
+    with receiver("http") as received:
+        received.body = b"<html>please log in</html>"
+        assert rejecting(received, "http") == []
+    assert sum("its answer is not one of OTLP" in r.getMessage() for r in caplog.records) == 3
+
+
+def test_an_answer_in_json_is_read(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient(monkeypatch)
+    with receiver("http") as received:
+        received.body = b'{"partialSuccess": {"errorMessage": "names will change"}}'
+        received.content_type = "application/json"
+        assert rejecting(received, "http") == []
+    assert sum("goes on: names will change" in r.getMessage() for r in caplog.records) == 3
+
+
 def test_a_limit_that_is_none_is_left_out_without_a_word(
     received: Received, protocol: Protocol, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
-from goldwatch.export.push import Push
+from goldwatch.export.push import Failures, Push
 
 NOTHING = MetricsData(resource_metrics=[])
 
@@ -46,7 +46,8 @@ def collector() -> Collector:
 
 def test_each_failure_is_told(collector: Collector) -> None:
     told: list[str] = []
-    push = Push(collector, "http://collector:4318", ["collector"], failed=lambda: told.append("failed"))
+    failures = Failures("metrics", "http://collector:4318", ["collector"], failed=lambda: told.append("failed"))
+    push = Push(collector, failures)
     push.export(NOTHING)
     collector.failing = True
     push.export(NOTHING)
@@ -60,9 +61,13 @@ def clock() -> Clock:
     return Clock()
 
 
+def failures(clock: Clock) -> Failures:
+    return Failures("metrics", "https://agent:secret@collector.example:4318/v1/metrics", ["collector"], clock)
+
+
 @pytest.fixture
 def push(collector: Collector, clock: Clock) -> Push:
-    return Push(collector, "https://agent:secret@collector.example:4318/v1/metrics", ["collector"], clock)
+    return Push(collector, failures(clock))
 
 
 def said(caplog: pytest.LogCaptureFixture) -> Sequence[str]:
@@ -87,6 +92,22 @@ def test_a_collector_that_is_down_is_said_once_an_hour(
     collector.failing = True
     push.export(NOTHING)
     assert len(said(caplog)) == 4
+
+
+def test_rejections_are_said_once_an_hour(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    taken = failures(clock)
+    for _ in range(61):
+        taken.reject(7, "out\nof order")
+        clock.now += 60
+    clock.now += 3600
+    taken.reject(0, "")
+    begin = "the OpenTelemetry collector at collector.example:4318 took a push of metrics but "
+    template = begin + "{}; goldwatch goes on: {}"
+    assert said(caplog) == [
+        template.format("rejected 7 records", "out of order"),
+        template.format("rejected 420 records", "out of order"),
+        template.format("gave a warning", "no reason was given"),
+    ]
 
 
 def test_whatever_is_raised_is_a_failure(push: Push, collector: Collector, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
+from goldwatch.export.answers import Hear, attentive, session
 from goldwatch.installation import install_command
 
 if TYPE_CHECKING:
@@ -50,17 +51,17 @@ class Collector:
                 f'"{self.endpoint}" is no address of a collector; write http://HOST:PORT or https://HOST:PORT'
             )
 
-    def metrics(self, timeout_s: float) -> MetricExporter:
-        """Make the exporter of metrics. Raises NotInstalled."""
-        return cast("MetricExporter", self._made("metrics", timeout_s))
+    def metrics(self, timeout_s: float, hear: Hear) -> MetricExporter:
+        """Make the exporter of metrics, which passes rejections on to `hear`. Raises NotInstalled."""
+        return cast("MetricExporter", self._made("metrics", timeout_s, hear))
 
-    def logs(self, timeout_s: float) -> LogRecordExporter:
-        """Make the exporter of log records. Raises NotInstalled."""
-        return cast("LogRecordExporter", self._made("logs", timeout_s))
+    def logs(self, timeout_s: float, hear: Hear) -> LogRecordExporter:
+        """Make the exporter of log records, which passes rejections on to `hear`. Raises NotInstalled."""
+        return cast("LogRecordExporter", self._made("logs", timeout_s, hear))
 
-    def spans(self, timeout_s: float) -> SpanExporter:
-        """Make the exporter of spans. Raises NotInstalled."""
-        return cast("SpanExporter", self._made("traces", timeout_s))
+    def spans(self, timeout_s: float, hear: Hear) -> SpanExporter:
+        """Make the exporter of spans, which passes rejections on to `hear`. Raises NotInstalled."""
+        return cast("SpanExporter", self._made("traces", timeout_s, hear))
 
     def logger(self, signal: str) -> str:
         """Return the name of the logger to which the SDK's exporter of a signal tells its troubles."""
@@ -75,15 +76,16 @@ class Collector:
             return self.endpoint.replace("/v1/metrics", f"/v1/{signal}")
         return f"{self.endpoint.rstrip('/')}/v1/{signal}"
 
-    def _made(self, signal: str, timeout_s: float) -> object:
+    def _made(self, signal: str, timeout_s: float, hear: Hear) -> object:
         module, name = _EXPORTERS[signal]
         try:
             found = import_module(f"{_PACKAGE}.{self.protocol}.{module}")
         except ImportError as error:
             how = f"needs more packages: {install_command(f'opentelemetry-exporter-otlp-proto-{self.protocol}')}"
             raise NotInstalled(f"OTLP over {self.protocol} {how}") from error
-        settings = self._grpc(timeout_s) if self.protocol == "grpc" else self._http(signal, timeout_s)
-        return getattr(found, name)(**settings)
+        if self.protocol == "grpc":
+            return attentive(getattr(found, name), signal, hear)(**self._grpc(timeout_s))
+        return getattr(found, name)(**self._http(signal, timeout_s), session=session(signal, hear))
 
     def _http(self, signal: str, timeout_s: float) -> dict[str, Any]:
         found = {"endpoint": self.address(signal), "headers": dict(self.headers), "timeout": timeout_s}

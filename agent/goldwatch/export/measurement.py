@@ -184,12 +184,11 @@ def of_pusher(signals: Iterable[str]) -> Iterator[Measurement]:
     """Yield the counters of a pusher to a collector at zero."""
     for signal in signals:
         yield Measurement(c.PUSHES_FAILED, {"signal": signal}, 0)
-        if signal != "metrics":
-            yield Measurement(c.RECORDS_LOST, {"signal": signal}, 0)
+        yield Measurement(c.RECORDS_LOST, {"signal": signal}, 0)
 
 
 def of_lost_records(signal: str, count: int) -> Iterator[Measurement]:
-    """Yield log records or spans that were given up."""
+    """Yield records of a signal that were given up, or that the collector rejected."""
     yield Measurement(c.RECORDS_LOST, {"signal": signal}, count)
 
 

@@ -66,7 +66,8 @@ _OF_THE_POD = {
 class Pushing:
     """How to push: how often, with which attributes beside service.name and service.version, and whether traces too.
 
-    `failed` is told the signal of each push that fails, `lost` the signal and number of records that were given up.
+    `failed` takes the signal of each push that fails, `lost` the signal and number of records that were given up or
+    rejected.
     `meters` are read at each push, for what the components of this machine take.
     """
 
@@ -94,9 +95,8 @@ class OtlpExporter:
         self._collector, self._pushing = collector, pushing
         every_s = pushing.every_s
         limit_s = min(every_s, _PUSH_LIMIT_S)
-        told = partial(pushing.failed, "metrics")
-        loggers = [collector.logger("metrics")]
-        self._push = Push(collector.metrics(limit_s), collector.endpoint, loggers, failed=told)
+        failures = self._failures("metrics")
+        self._push = Push(collector.metrics(limit_s, failures.reject), failures)
         who = Resource.create({"service.name": "goldwatch", "service.version": __version__, **pushing.resource})
         self._provider = MeterProvider(
             [_reader(self._push, every_s)],
@@ -115,10 +115,10 @@ class OtlpExporter:
         often_s = min(every_s, _RECORDS_EVERY_S)
         self._traces: OtlpTraces | None = None
         if pushing.traces:
-            spans, room = collector.spans(limit_s), Backlog(SPANS, partial(pushing.lost, "traces"))
-            self._traces = OtlpTraces(spans, self._failures("traces"), room, who, often_s)
-        room = Backlog(RECORDS, partial(pushing.lost, "logs"))
-        self._logs = OtlpLogs(collector.logs(limit_s), self._failures("logs"), room, who, often_s)
+            failures, room = self._failures("traces"), Backlog(SPANS, partial(pushing.lost, "traces"))
+            self._traces = OtlpTraces(collector.spans(limit_s, failures.reject), failures, room, who, often_s)
+        failures, room = self._failures("logs"), Backlog(RECORDS, partial(pushing.lost, "logs"))
+        self._logs = OtlpLogs(collector.logs(limit_s, failures.reject), failures, room, who, often_s)
         log.addHandler(self._logs)
 
     def publish(self, measurements: Iterable[Measurement]) -> None:
@@ -169,8 +169,9 @@ class OtlpExporter:
             ending.join(max(until - time.monotonic(), 0))
 
     def _failures(self, signal: str) -> Failures:
-        told = partial(self._pushing.failed, signal)
-        return Failures(signal, self._collector.endpoint, [self._collector.logger(signal)], failed=told)
+        failed, lost = partial(self._pushing.failed, signal), partial(self._pushing.lost, signal)
+        loggers = [self._collector.logger(signal)]
+        return Failures(signal, self._collector.endpoint, loggers, failed=failed, lost=lost)
 
     def _restore(self, published: set[tuple[str, str]]) -> None:
         with self._lock:

@@ -21,26 +21,16 @@ Result = TypeVar("Result")
 
 _SAY_AGAIN_AFTER_S = 3600.0
 _CLOSE_LIMIT_MS = 500.0
+_MAX_REASON = 300
 
 
 class Push(MetricExporter):
-    """Hands metrics to `inner`. A failure is a warning at first and then once an hour, however often it pushes.
+    """Hands metrics to `inner`, and its failures to `failures`."""
 
-    `loggers` are those of `inner`, whose own words (a line for each try) go into that warning instead of the log.
-    `failed` is told of each push that fails.
-    """
-
-    def __init__(
-        self,
-        inner: MetricExporter,
-        endpoint: str,
-        loggers: Sequence[str],
-        clock: Callable[[], float] = time.monotonic,
-        failed: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, inner: MetricExporter, failures: Failures) -> None:
         super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
         self._inner = inner
-        self._failures = Failures("metrics", endpoint, loggers, clock, failed)
+        self._failures = failures
         self._retired: frozenset[tuple[str, str]] = frozenset()
         self._closed = False
 
@@ -109,7 +99,7 @@ class Backlog:
 
 
 class Failures:
-    """Tells of the pushes of one signal that fail: at first and then once an hour, however often it pushes."""
+    """Warns of the pushes of one signal that fail, and of rejected records: at first, and then once an hour each."""
 
     def __init__(
         self,
@@ -118,16 +108,24 @@ class Failures:
         loggers: Sequence[str],
         clock: Callable[[], float] = time.monotonic,
         failed: Callable[[], None] = lambda: None,
+        lost: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`loggers` are those of the SDK's exporter, `failed` is told of each push that fails."""
+        """Call `failed` after each push that fails, and `lost` with the number of records that are rejected.
+
+        `loggers` are those of the SDK's exporter, whose own words (a line for each try) go into the warning instead of
+        the log.
+        """
         self._signal = signal
         parts = urlsplit(endpoint)
         self._where = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)  # without a password
         self._loggers = [logging.getLogger(name) for name in loggers]
         self._clock = clock
         self._failed = failed
+        self._lost = lost
         self._count = 0
         self._said_at: float | None = None
+        self._rejected = 0
+        self._rejected_at: float | None = None
 
     def overheard(self) -> AbstractContextManager[list[str]]:
         """Keep what the SDK's exporter says in this thread out of the log, and give it."""
@@ -148,6 +146,25 @@ class Failures:
         why = said[0] if said else "no reason was given"
         message = "%s do not reach the OpenTelemetry collector at %s (%d failed in a row); goldwatch goes on: %s"
         log.warning(message, self._signal, self._where, self._count, why)
+
+    def reject(self, count: int, why: str) -> None:
+        """Count records that the collector rejected of a push that it took, and warn if it is time to.
+
+        With a `count` of 0, `why` is only a warning of the collector.
+        """
+        if count:
+            self._lost(count)
+        self._rejected += count
+        now = self._clock()
+        if self._rejected_at is not None and now - self._rejected_at < _SAY_AGAIN_AFTER_S:
+            return
+        self._rejected_at = now
+        outcome = f"rejected {self._rejected} records" if self._rejected else "gave a warning"
+        self._rejected = 0
+        message = "the OpenTelemetry collector at %s took a push of %s but %s; goldwatch goes on: %s"
+        # A line break could forge a line of the log.
+        reason = "".join(c if c.isprintable() else " " for c in why[:_MAX_REASON])
+        log.warning(message, self._where, self._signal, outcome, reason or "no reason was given")
 
 
 class Batches:

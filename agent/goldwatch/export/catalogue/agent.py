@@ -51,5 +51,6 @@ RECORDS_LOST = Metric(
     Kind.COUNTER,
     "{record}",
     ("signal",),
-    "Log records and spans that were given up: their queue was full, or the push failed that had them.",
+    "Log records and spans that were given up, because their queue was full or their push failed; and log records, "
+    "spans and data points of metrics that the collector rejected in a push that it took. Absent without a collector.",
 )
