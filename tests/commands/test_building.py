@@ -263,7 +263,7 @@ def test_slices_and_clusters_of_lines_may_be_on_any_line(tmp_path: Path) -> None
         ({"inputs": {"prompt": None}}, "inputs.prompt is null"),
         ({"inputs": {"prompt": 5}}, "inputs.prompt is no text, and that of line 1 is"),
         ({"answers": "yes"}, "answers must be a list of one text or more"),
-        ({"answers": [""]}, "answers must be a list of one text or more"),
+        ({"answers": []}, "answers must be a list of one text or more"),
         ({"slices": ["short"]}, "slices must be an object with a text for each name"),
         ({"slices": {"kind": ["short"]}}, "slices must be an object with a text for each name"),
         ({"cluster": "seven"}, "cluster must be an object with a text for each name"),

@@ -39,7 +39,7 @@ RIGHT = {"reference.right": np.ones((2, 2), np.int64)}
 def test_a_set_of_text_is_returned_open(tmp_path: Path) -> None:
     golden = freeze(tmp_path / "set", MANIFEST, RIGHT, EXAMPLES)
     golden.check_values()
-    assert golden.manifest.format == 2
+    assert golden.manifest.format == 5
     assert golden.text("inputs.prompt")[1] == "Capital of Perú?"
     assert golden.text("outputs.text")[:].tolist() == ["It is Paris.", "It is Lima."]
     (location,) = golden.input_locations()

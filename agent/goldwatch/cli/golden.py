@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -75,7 +75,7 @@ def calibrate(
 
     workers = Workers()
     try:
-        assignment = select(prepare(config, workers), watch, target)
+        assignment = select(prepare(config, workers, new_reference=True), watch, target)
         found = calibrate(assignment, Wanted(to, version, replays, outputs), workers, _tell)
     except (CannotStart, CannotCalibrate) as error:
         fail(str(error))
@@ -105,6 +105,10 @@ def build(  # noqa: PLR0913 - options, each by its name
         list[str] | None, typer.Option(help="NAME:DTYPE:SHAPE of an output, if the target does not say it itself.")
     ] = None,
     decision: Annotated[str, typer.Option(help="The output that is judged, if there are several.")] = "",
+    match: Annotated[
+        Literal["", "exact", "contains", "number", "choice", "json", "regex"],
+        typer.Option(help="How a text is matched with its answers; without it, one is proposed from them."),
+    ] = "",
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
@@ -126,8 +130,8 @@ def build(  # noqa: PLR0913 - options, each by its name
         if to is None and entry.url:
             fail(f"golden.{entry.name} is fetched from {entry.url}; name the new folder by --to")
         folder = to or entry.path
-        asked = Examples(examples.absolute(), name, licence, source, tolerance, names, specs, decision)
-        made = build(wanted, of, asked, Wanted(folder, version, replays), workers, _tell)
+        asked = Examples(examples.absolute(), name, licence, source, tolerance, names, specs, decision, match)
+        made = build(wanted, of, asked, Wanted(folder, version, replays), workers, _tell, _note)
     except (ConfigError, CannotCalibrate) as error:
         fail(str(error))
     finally:
@@ -149,6 +153,10 @@ def _froze(found: Calibrated, folder: Path, replays: int) -> None:
     share = f"{found.score} {found.accuracy:.4f}"
     print(f"froze {found.golden} into {folder}: {share} over {replays} replays, {repeats}")  # noqa: T201
     print(f"pin it with digest: {found.digest}")  # noqa: T201
+
+
+def _note(remark: str) -> None:
+    print(remark, file=sys.stderr)  # noqa: T201
 
 
 def _tell(number: int, judgement: Judgement) -> None:

@@ -27,23 +27,56 @@ def build(
     wanted: Wanted,
     workers: Workers,
     told: Callable[[int, Judgement], None] = lambda *_: None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Calibrated:
-    """Freeze the examples with the answers of a target for their reference. Raises CannotCalibrate."""
+    """Freeze the examples with the answers of a target for their reference. Raises CannotCalibrate.
+
+    `note` takes each remark on the labels: the match of texts and why, and what may be wrong.
+    """
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as folder:
         try:
             if not examples.outputs:
                 asked = _provisional(Path(folder) / "asked", watch, target, examples, workers)
                 examples = replace(examples, outputs=_outputs(asked, examples, workers))
-            empty = _provisional(Path(folder) / "empty", watch, target, examples, workers)
+            empty = _provisional(Path(folder) / "empty", watch, target, examples, workers, note)
         except (JobFailed, WorkerDied, UnusableSet) as error:
             raise CannotCalibrate(str(error)) from None
-        return calibrate(empty, replace(wanted, outputs=True), workers, told)
+
+        def checked(number: int, judgement: Judgement) -> None:
+            if number == 1:
+                _check_chance(empty, judgement, workers, note)
+            told(number, judgement)
+
+        return calibrate(empty, replace(wanted, outputs=True), workers, checked)
 
 
-def _provisional(folder: Path, watch: Watch, target: Target, examples: Examples, workers: Workers) -> Assignment:
+def _check_chance(assignment: Assignment, judgement: Judgement, workers: Workers, note: Callable[[str], None]) -> None:
+    """Note an accuracy that guessing explains. Raises CannotCalibrate for one that is worse than guessing."""
+    score = judgement.headline
+    if score is None or score.name != "accuracy":
+        return
+    argument = assignment.golden.place | {"accuracy": score.value, "n": score.n}
+    found = workers.call(JUDGES, "goldwatch.commands.labels:compare_with_chance", argument)
+    if not found["problem"]:
+        return
+    said = f"accuracy is {score.value:.4f} of {score.n:,} examples; {found['problem']}"
+    if found["refuse"]:
+        raise CannotCalibrate(said)
+    note(said)
+
+
+def _provisional(
+    folder: Path,
+    watch: Watch,
+    target: Target,
+    examples: Examples,
+    workers: Workers,
+    note: Callable[[str], None] = lambda _: None,
+) -> Assignment:
     """Return an assignment over a set of these examples that has nothing yet where the outputs will be."""
     argument = asdict(examples) | {"file": str(examples.file), "folder": str(folder)}
-    workers.call(JUDGES, "goldwatch.commands.examples:frozen", argument)
+    for remark in workers.call(JUDGES, "goldwatch.commands.examples:frozen", argument)["notes"]:
+        note(remark)
     facts = inspect(workers, Golden(name=examples.name, path=folder))
     objectives = watch.objectives
     settings = {"accuracy_loss": objectives.accuracy_loss, "error_rate": objectives.error_rate, "alphas": {}}

@@ -9,10 +9,22 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldwatch.commands.labels import (
+    Answers,
+    alike,
+    class_numbers,
+    cluster_key,
+    conflicts,
+    input_keys,
+    is_missing,
+    key,
+    name_order,
+    numbered,
+    one_score_problem,
+)
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.lines import LINES, TEXT, Lines
 from goldwatch.golden.manifest import MANIFEST, TENSORS
@@ -30,9 +42,6 @@ _FROM_PYTHON = (
     "write lines (.jsonl) for a model that answers in text, and freeze a set of text for any other from Python "
     "(docs/golden-sets.md)"
 )
-_ALONE = ("", "-1")
-"""The clusters of examples that are in none."""
-
 Spec = tuple[str, str, tuple[int, ...]]
 """The name, dtype and shape of an output."""
 Parts = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
@@ -47,7 +56,7 @@ class Examples:
     of `slice.NAME` [n], and one `cluster.NAME` [n], which is alike for examples that stand or fall together; or .jsonl:
     an object a line with `inputs` and, if there are any, `answers`, `slices` and `cluster`, of one name.
     `classes` names the class numbers. `outputs` is what the target gives, empty where it says so itself; `decision` is
-    the one that is judged.
+    the one that is judged. `match` decides whether a text is right, empty where one is proposed from the answers.
     """
 
     file: Path
@@ -58,6 +67,7 @@ class Examples:
     classes: tuple[str, ...] = ()
     outputs: tuple[Spec, ...] = ()
     decision: str = ""
+    match: str = ""
 
     @property
     def scores(self) -> int | None:
@@ -71,25 +81,29 @@ class Examples:
 
 
 def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Freeze a provisional set into `folder`: a job for a worker. Takes Examples. Raises GoldenError."""
+    """Freeze a provisional set into `folder`: a job for a worker. Takes Examples. Raises GoldenError.
+
+    Returns `notes` on the examples, for the user.
+    """
     from goldwatch.golden import arrays  # noqa: PLC0415 - it brings numpy
     from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - as above
 
     fields = {name: argument[name] for name in Examples.__dataclass_fields__}
     examples = Examples(**fields | {"file": Path(argument["file"])})
+    notes: list[str] = []
     if examples.file.suffix == ".jsonl":
         given = Lines(examples.file)
-        manifest, tensors = _of_text(examples, given)
+        manifest, tensors = _of_text(examples, given, notes)
         lines = _unanswered(given, next(iter(manifest["outputs"])))
     else:
         found = arrays.read(examples.file)
-        manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found})
+        manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found}, notes)
         lines = iter(())
     try:
         freeze(Path(argument["folder"]), _about(examples, manifest), tensors, lines)
     except GoldenError as error:
         raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
-    return {}
+    return {"notes": notes}
 
 
 def _as_given(problem: str) -> str:
@@ -112,8 +126,8 @@ def _about(examples: Examples, manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]]) -> Parts:
-    """Return manifest and tensors of arrays: a classifier's if there are labels, else vectors'."""
+def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: list[str]) -> Parts:
+    """Return manifest and tensors of arrays: a classifier's if there are labels, else vectors'. Adds `notes`."""
     import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
 
     inputs = {n: a for n, a in arrays.items() if n != LABELS and not n.startswith((SLICE, CLUSTER))}
@@ -124,6 +138,9 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]]) -> Parts:
     if LABELS in arrays:
         codes, classes = _labelled(examples, arrays[LABELS])
         if examples.outputs:
+            if problem := one_score_problem(examples.outputs, examples.decision):
+                raise examples.error(problem)
+            notes += filter(None, [conflicts(input_keys(inputs, n), codes)])
             tensors[LABELS] = codes
             manifest |= {"task": "classification", "labels": {"classes": list(classes)}}
     for name in (name for name in arrays if name.startswith(SLICE)):
@@ -133,7 +150,7 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]]) -> Parts:
     clusters = [name for name in arrays if name.startswith(CLUSTER)]
     if clusters:
         manifest["clusters"] = {"by": _one(examples, [name.removeprefix(CLUSTER) for name in clusters])}
-        tensors["clusters"] = _numbered(arrays[clusters[0]])
+        tensors["clusters"] = numbered(arrays[clusters[0]])
     if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES]:
         raise examples.error(
             f"an output of dtype {quoted(unknown[0])}; expected one of {', '.join(sorted(NUMPY_DTYPES))}"
@@ -188,15 +205,28 @@ def _labelled(examples: Examples, values: NDArray[Any]) -> tuple[NDArray[Any], t
         return numbers, names or tuple(map(str, range(most)))
     codes, known = _coded(values)
     _refuse(examples, codes, lambda some: some < 0, "is empty", values)
+    if missing := [code for code, name in enumerate(known) if is_missing(name) and name not in names]:
+        what = "stands for a missing value (name it with --classes if it is a class)"
+        _refuse(examples, codes, lambda some: some == missing[0], what, values)
     if names:
         order = np.array([names.index(name) if name in names else -1 for name in known], dtype=np.int64)
         numbers = column(len(codes), np.int64, lambda rows: order[codes[rows]])
         _refuse(examples, numbers, lambda some: some < 0, "is none of --classes", values)
         return numbers, names
+    if counted := class_numbers(known, width):
+        as_numbers = np.array(counted, dtype=np.int64)
+        return column(len(codes), np.int64, lambda rows: as_numbers[codes[rows]]), tuple(map(str, range(width or 0)))
+    if pair := alike(known):
+        how = "correct them, or name both with --classes"
+        raise examples.error(
+            f"labels has {quoted(pair[0])} and {quoted(pair[1])}, which differ in case or spaces; {how}"
+        )
     if width not in (None, len(known)):
         how = "name all classes with --classes, in the order of the scores"
         raise examples.error(f"labels has {len(known):,} names, and the target gives {width:,} scores; {how}")
-    return codes, tuple(known)
+    ranked = name_order(known)
+    places = np.argsort(ranked)
+    return column(len(codes), np.int64, lambda rows: places[codes[rows]]), tuple(known[i] for i in ranked)
 
 
 def _refuse(
@@ -247,22 +277,11 @@ def _one(examples: Examples, names: Iterable[str]) -> str:
     return found[0]
 
 
-def _numbered(values: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers [n]: what is alike has one, but for a missing value and the text -1, which have -1."""
-    import numpy as np  # noqa: PLC0415 - as above
+def _of_text(examples: Examples, lines: Lines, notes: list[str]) -> Parts:
+    """Return manifest and tensors of lines, whose outputs are not known yet. Adds `notes`.
 
-    found = distinct(values)
-
-    def numbers(rows: slice) -> NDArray[Any]:
-        some = values[rows]
-        alone = (some == -1) | np.isnan(some) if some.dtype.kind in "iuf" else np.isin(some.astype(str), _ALONE)
-        return np.where(alone, -1, np.searchsorted(found, some))
-
-    return column(len(values), np.int64, numbers)
-
-
-def _of_text(examples: Examples, lines: Lines) -> Parts:
-    """Return manifest and tensors of lines, whose answers are not known yet. Raises GoldenError with the line."""
+    Raises GoldenError with the line.
+    """
     import numpy as np  # noqa: PLC0415 - as above
 
     if not len(lines):
@@ -272,7 +291,8 @@ def _of_text(examples: Examples, lines: Lines) -> Parts:
         raise examples.error(f"lines have one output, text, and no classes; {_FROM_PYTHON}")
     n, first = len(lines), _example(lines, 0)
     cuts: dict[str, tuple[dict[str, int], NDArray[Any]]] = {}
-    by, alike = set[str](), _missing(n)
+    by, together = set[str](), _missing(n)
+    answers, keys, labels = Answers(examples.match), _missing(n), _missing(n)
     for row in range(n):
         line = _example(lines, row, first)
         for cut, value in _named(line, "slices"):
@@ -280,7 +300,17 @@ def _of_text(examples: Examples, lines: Lines) -> Parts:
             codes[row] = known.setdefault(value, len(known))
         for cluster, value in _named(line, "cluster"):
             by.add(cluster)
-            alike[row] = _told_apart(value)
+            together[row] = cluster_key(value)
+        if "answers" in line:
+            answers.add(row, line["answers"])
+            keys[row], labels[row] = (
+                key(json.dumps(line[part], sort_keys=True).encode()) for part in ("inputs", "answers")
+            )
+    match, why = answers.proposed() if "answers" in first else ("", "")
+    if problem := answers.problem(match):
+        raise examples.error(problem)
+    if match:
+        notes += filter(None, [f"match: {match}, {why}", *answers.notes(), conflicts(keys, labels)])
     manifest: dict[str, Any] = {
         "task": "generation",
         "examples": n,
@@ -289,26 +319,16 @@ def _of_text(examples: Examples, lines: Lines) -> Parts:
         },
         "outputs": {name: {"dtype": "text", "shape": [], "tolerance": 0}},
         "slices": {cut: {"values": sorted(known)} for cut, (known, _) in cuts.items()},
-        **({"labels": {"match": "contains"}} if "answers" in first else {}),
+        **({"labels": {"match": match}} if match else {}),
         **({"clusters": {"by": _one(examples, by)}} if by else {}),
     }
     tensors = {f"slices.{cut}": _in_order(known, codes) for cut, (known, codes) in cuts.items()}
     tensors["reference.right"] = _nothing((2, n), np.int64)
-    return manifest, tensors | ({"clusters": _numbered(alike)} if by else {})
+    return manifest, tensors | ({"clusters": numbered(together)} if by else {})
 
 
 def _missing(n: int) -> NDArray[Any]:
     return column(n, "int64", lambda _: -1)
-
-
-def _told_apart(name: str) -> int:
-    """Return a number for the name of a cluster: names may be as many as examples, too many to be kept.
-
-    That two of a million names have the same number has a probability of one in ten million.
-    """
-    if name in _ALONE:
-        return -1
-    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
 def _in_order(known: Mapping[str, int], codes: NDArray[Any]) -> NDArray[Any]:
@@ -349,8 +369,8 @@ def _inputs_problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
 
 def _labels_problem(found: Mapping[str, Any]) -> str:
     answers = found.get("answers", ["none"])
-    if not (isinstance(answers, list) and answers and all(isinstance(answer, str) and answer for answer in answers)):
-        return "answers must be a list of one text or more"
+    if not (isinstance(answers, list) and answers and all(isinstance(answer, str) for answer in answers)):
+        return 'answers must be a list of one text or more; write [""] where no answer is right'
     for part in ("slices", "cluster"):
         named = found.get(part) or {}
         if not isinstance(named, dict) or any(isinstance(value, (list, dict)) for value in named.values()):

@@ -178,7 +178,7 @@ def _problem(
         if problem := _text_problem(example["outputs"][name], most):
             return f"outputs.{name} {problem}"
     accepted = example.get("answers")
-    if answers and not (isinstance(accepted, list) and accepted and all(isinstance(a, str) and a for a in accepted)):
+    if answers and not (isinstance(accepted, list) and accepted and all(isinstance(a, str) for a in accepted)):
         return "answers must be a list of one text or more, since golden.json has labels.match"
     return ""
 

@@ -29,9 +29,13 @@ from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
 
 MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
-FORMAT = 4
+FORMAT = 5
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
-clusters of examples."""
+clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.score.words`."""
+
+MATCHES = ("exact", "contains", "number", "choice", "json", "regex")
+_FIRST_MATCHES = ("exact", "contains")
+"""The matches of formats 2 to 4, which compared texts by the normalisation of SQuAD."""
 
 KEPT = ("scores", "distances")
 
@@ -153,12 +157,11 @@ class Output(Input):
 class Labels(_Part):
     """What is right: for classification the classes that the labels index, for generation how an answer is matched.
 
-    `exact` takes a text that equals one of the example's answers, `contains` one that has it in it; both after the
-    normalisation of SQuAD (lower case, no punctuation, no articles, single spaces).
+    docs/golden-sets.md has a table of the matches; `goldwatch.score.matching` has their rules.
     """
 
     classes: Annotated[Distinct, Field(min_length=2)] | None = None
-    match: Literal["exact", "contains"] | None = None
+    match: Literal["exact", "contains", "number", "choice", "json", "regex"] | None = None
 
 
 class Slice(_Part):
@@ -216,7 +219,7 @@ class File(_Part):
 class Manifest(_Part):
     """All that a set says about itself; what it holds beside this are the tensors that `tensors` names."""
 
-    format: Literal[1, 2, 3, 4]
+    format: Literal[1, 2, 3, 4, 5]
     name: Plain
     version: Plain
     task: Task
@@ -277,8 +280,9 @@ class Manifest(_Part):
             raise ValueError(f'files has no entry "{LINES}"; text and structured inputs are in this file')
         if self.task is Task.CLASSIFICATION and "scores" in (self.reference.keeps or ()):
             raise ValueError("reference.keeps has scores; an answer of a classifier is right or wrong")
-        if self.format < self.oldest_format:
-            raise ValueError(f"format is {self.format}; a set with such parts is of format {self.oldest_format}")
+        oldest = self._oldest_format if self.labels and self.labels.match in _FIRST_MATCHES else self.oldest_format
+        if self.format < oldest:
+            raise ValueError(f"format is {self.format}; a set with such parts is of format {oldest}")
         return self
 
     @property
@@ -288,7 +292,11 @@ class Manifest(_Part):
 
     @property
     def oldest_format(self) -> int:
-        """The oldest format that has such a set: what an older goldwatch can read, it shall be able to read."""
+        """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
+        return 5 if self.labels is not None and self.labels.match is not None else self._oldest_format
+
+    @property
+    def _oldest_format(self) -> int:
         if self.clusters is not None:
             return 4
         if self.reference.keeps:

@@ -41,7 +41,7 @@ from goldwatch.replay.validity import disturbed
 from goldwatch.score import referee
 from goldwatch.score.agreement import standings, without_value
 from goldwatch.score.latency import REPORTED, quantiles
-from goldwatch.score.tasks import Judged, judged, slices_of
+from goldwatch.score.tasks import Judged, judged, reference_problem, slices_of
 from goldwatch.score.tokens import NAMES, token_use
 from goldwatch.scratch import blocks
 
@@ -100,6 +100,8 @@ def rehearse(argument: dict[str, Any], descriptors: list[int], emit: object) -> 
     GoldenError.
     """
     golden = open_as(Path(argument["path"]), argument["digest"])
+    if problem := reference_problem(golden):
+        return {"problem": problem}
     try:
         build(Reference.of(golden), Settings(**argument["settings"]))
     except ValueError as error:

@@ -18,10 +18,11 @@ from goldwatch.judgement import Difference, Flip, Score
 from goldwatch.score import classification
 from goldwatch.score.agreement import Cuts, Expected, Marks, Outputs, difference, distances, furthest, summary
 from goldwatch.score.clusters import Clusters
+from goldwatch.score.matching import matcher
 from goldwatch.score.means import Share, mean
 from goldwatch.score.references import Reference, References
 from goldwatch.score.slices import Slicing
-from goldwatch.score.text import chrf, matches, token_f1
+from goldwatch.score.text import chrf, token_f1
 from goldwatch.score.usual import Usual
 from goldwatch.score.vectors import apart, are_probabilities, cosines, jensen_shannon
 from goldwatch.scratch import blocks, column
@@ -63,6 +64,26 @@ class Judged(Protocol):
 def judged(golden: GoldenSet) -> Judged:
     """Return what the task of a golden set makes of outputs. Raises GoldenError."""
     return _TASKS[golden.task](golden)
+
+
+def reference_problem(golden: GoldenSet) -> str:
+    """Return why the counts of right answers in the reference cannot be used; empty if they can.
+
+    Formats before 5 matched texts without signs and decimal points. Their counts hold where every answer repeats and
+    is as right as before.
+    """
+    manifest = golden.manifest
+    if manifest.format >= 5 or manifest.labels is None or manifest.labels.match is None:
+        return ""
+    reference = manifest.reference
+    if reference.deterministic and _Generation(golden).counted_as_now(
+        golden.tensor("reference.right"), reference.replays
+    ):
+        return ""
+    return (
+        f"the reference of {golden} has counts of right answers by the text match of format {manifest.format}, which "
+        "ignored signs and decimal points; take a new reference with `goldwatch golden calibrate`"
+    )
 
 
 class _Classification:
@@ -117,11 +138,13 @@ class _Generation:
     def __init__(self, golden: GoldenSet) -> None:
         labels = golden.manifest.labels
         self._decision = golden.manifest.decision
-        self._labelled, self._within = labels is not None, labels is not None and labels.match == "contains"
+        self._labelled = labels is not None
         self._slices, self._clusters = slices_of(golden), clusters_of(golden)
         self._usual = Usual(golden)
         self._examples = golden.examples
         self._expected = References(golden.lines(), self._decision, labelled=self._labelled)
+        match = labels.match if labels is not None and labels.match is not None else "exact"
+        self._matcher = matcher(match, self._options() if match == "choice" else ())
         self._was_right = self._column(np.bool_, self._right_reference)
         self._measured: dict[str, tuple[NDArray[Any], BoolArray, FloatArray]] = {}
 
@@ -195,6 +218,17 @@ class _Generation:
             pairs = zip(_texts(kept[rows])[answered[rows]], self._references(rows)[answered[rows]], strict=True)
             yield from ((len(now), len(then)) for now, then in pairs)
 
+    def counted_as_now(self, right: NDArray[np.int64], replays: Sequence[int]) -> bool:
+        """Return whether the counts of right answers [2, n] are those of reference replays that all gave one answer."""
+        return all(
+            bool((right[half, rows] == self._was_right[rows] * count).all())
+            for rows in self._blocks()
+            for half, count in enumerate(replays)
+        )
+
+    def _options(self) -> set[str]:
+        return {answer for rows in self._blocks() for _, answers in self._expected[rows] for answer in answers}
+
     @property
     def _codes(self) -> NDArray[np.int64] | None:
         return None if self._clusters is None else self._clusters.codes
@@ -220,7 +254,7 @@ class _Generation:
         return np.asarray(found)
 
     def _matches(self, text: str, example: Reference) -> bool:
-        return matches(text, example[1], within=self._within) if self._labelled else text == example[0]
+        return self._matcher(text, example[1]) if self._labelled else text == example[0]
 
     def _f1_now(self, kept: NDArray[Any], answered: BoolArray) -> FloatArray:
         """Return token F1 [n] of the answers of a replay."""
