@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.config import Schedule
+from goldwatch.config.schedule import parse_schedule
 from goldwatch.schedule import Timetable, mean_interval_s, trigger
 
 NOON = datetime(2027, 6, 1, 12, tzinfo=UTC)
@@ -48,6 +49,32 @@ def test_a_cron_line_that_restricts_both_day_fields_fires_on_either() -> None:
     days = [start + timedelta(days=i) for i in range(365)]
     expected = [day + timedelta(hours=8) for day in days if day.day in (1, 15) or day.weekday() == 4]
     assert fires(trigger(Schedule(cron="0 8 1,15 * fri")), len(expected), start) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "start", "expected"),
+    [
+        ("30 2 * * *", "2027-03-27", ["2027-03-27T01:30", "2027-03-28T01:30", "2027-03-29T00:30"]),
+        ("30 2 * * *", "2027-10-30", ["2027-10-30T00:30", "2027-10-31T00:30", "2027-10-31T01:30", "2027-11-01T01:30"]),
+        ("0 9 * * mon-fri", "2027-03-26", ["2027-03-26T08:00", "2027-03-29T07:00"]),
+        ("0 */12 31 10 sun", "2027-10-30T23:00", ["2027-10-31T11:00", "2028-09-30T22:00"]),
+    ],
+)
+def test_a_cron_line_in_a_time_zone_follows_its_clock(line: str, start: str, expected: list[str]) -> None:
+    """Clocks in Berlin skip from 02:00 to 03:00 on 28 March 2027, and repeat that hour on 31 October."""
+    timetable = Timetable(Schedule(cron=line, timezone="Europe/Berlin"), 0.0, "fraud")
+    at, times = datetime.fromisoformat(start).replace(tzinfo=UTC).timestamp(), []
+    for _ in expected:
+        at = timetable.after(at)
+        times.append(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M}")
+    assert times == expected
+
+
+def test_a_day_that_never_comes_leaves_the_other_day_field() -> None:
+    schedule = parse_schedule("0 0 30 feb fri")
+    days = [datetime(2027, 2, day, tzinfo=UTC) for day in (5, 12, 19, 26)]
+    assert fires(trigger(schedule), 4, datetime(2027, 1, 1, tzinfo=UTC)) == days
+    assert mean_interval_s(schedule) == 365 * DAY_S / 4
 
 
 @pytest.mark.parametrize(

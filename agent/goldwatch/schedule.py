@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 
 from apscheduler.triggers.base import BaseTrigger
@@ -12,37 +12,34 @@ from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from goldwatch.config import Schedule
+from goldwatch.config import Schedule, cron_lines, timezone
 
 SILENT_AFTER = 3
 """A watch of which nothing has been heard for so many of its intervals is silent."""
 
-_YEAR = timedelta(days=365)
+_START, _YEAR = datetime(2027, 1, 1, tzinfo=UTC), timedelta(days=365)
 
 
 def trigger(schedule: Schedule) -> BaseTrigger:
-    """Return the trigger of a schedule, in UTC."""
+    """Return the trigger of a schedule."""
     if schedule.cron is not None:
-        return _cron(schedule.cron)
+        return _cron(schedule.cron, timezone(schedule.timezone))
     return IntervalTrigger(seconds=schedule.interval_s, timezone=UTC)
 
 
-def _cron(line: str) -> BaseTrigger:
-    """Return the trigger of a cron line.
+def _cron(line: str, zone: tzinfo) -> BaseTrigger:
+    """Return the trigger of a cron line in a time zone.
 
-    As cron(5) has it, a line that restricts both the day of the month and the weekday fires when either matches; a
-    field with a star restricts nothing.
+    A time that the clocks skip fires as much later as they skip; a time that they repeat fires twice.
     """
-    minute, hour, day, month, weekday = line.split()
-    if "*" in day or "*" in weekday:
-        return CronTrigger.from_crontab(line, timezone=UTC)
-    either = (f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}")
-    return OrTrigger([CronTrigger.from_crontab(each, timezone=UTC) for each in either])
+    triggers = [CronTrigger.from_crontab(each, timezone=zone) for each in cron_lines(line)]
+    # A day that never comes, such as 30 February, is searched for until the year 9999 each time.
+    return OrTrigger([each for each in triggers if each.get_next_fire_time(None, _START) is not None])
 
 
 @cache
 def mean_interval_s(schedule: Schedule) -> float:
-    """Return the mean time between two replays in seconds; for a cron line, over the year 2027."""
+    """Return the mean time between two replays in seconds; for a cron line, over the year 2027 in UTC."""
     if schedule.interval_s is not None:
         return schedule.interval_s
     assert schedule.cron is not None  # noqa: S101 - it is one or the other
@@ -55,10 +52,9 @@ def mean_interval_s(schedule: Schedule) -> float:
 
 def _fires(line: str, span: timedelta) -> int:
     """Count the fires of a cron line from the beginning of 2027 on, within a time."""
-    cron = _cron(line)
-    start = datetime(2027, 1, 1, tzinfo=UTC)
-    count, at = 0, cron.get_next_fire_time(None, start)
-    while at is not None and at < start + span:
+    cron = _cron(line, UTC)
+    count, at = 0, cron.get_next_fire_time(None, _START)
+    while at is not None and at < _START + span:
         count += 1
         at = cron.get_next_fire_time(at, at + timedelta(microseconds=1))
     return count

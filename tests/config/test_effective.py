@@ -68,3 +68,14 @@ def test_the_command_prints_it_or_what_is_wrong(tmp_path: Path) -> None:
     assert "    every: 10m" in result.stdout
     wrong = CliRunner().invoke(app, ["explain", str(written(tmp_path, "targets: {}"))])
     assert (wrong.exit_code, "nothing was started" in wrong.stderr) == (2, True)
+
+
+def test_the_time_zone_of_a_cron_line_is_shown_and_read_back(tmp_path: Path) -> None:
+    text = CONFIG.replace("${HOST}", "model").replace("${TOKEN}", "${file:token}")
+    (tmp_path / "token").write_text("Bearer abc")
+    file = written(tmp_path, text.replace("every: 10m", "every: 0 9 * * mon-fri\n    timezone: Europe/Berlin"))
+    shown = CliRunner().invoke(app, ["explain", str(file)])
+    assert shown.exit_code == 0, shown.output
+    assert "    timezone: Europe/Berlin" in shown.stdout
+    again = CliRunner().invoke(app, ["explain", str(written(tmp_path, shown.stdout))])
+    assert "    timezone: Europe/Berlin" in again.stdout, again.output

@@ -26,7 +26,7 @@ from goldwatch.config.quantities import (
     parse_moment,
     parse_request_rate,
 )
-from goldwatch.config.schedule import Schedule, format_schedule
+from goldwatch.config.schedule import Schedule, cron_lines, format_schedule, timezone
 from goldwatch.config.schema import json_schema
 from goldwatch.config.sections import (
     Alerts,
@@ -68,6 +68,7 @@ __all__ = [
     "SilenceEntry",
     "Target",
     "Watch",
+    "cron_lines",
     "format_duration",
     "format_energy_budget",
     "format_figure",
@@ -85,4 +86,5 @@ __all__ = [
     "parse_duration",
     "parse_moment",
     "parse_request_rate",
+    "timezone",
 ]

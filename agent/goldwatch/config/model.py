@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, PlainSerializer, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    JsonValue,
+    PlainSerializer,
+    SecretStr,
+    computed_field,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from goldwatch.config.busy import Busy
@@ -144,6 +153,12 @@ class Watch(_Resolved):
     load: Load
     objectives: Objectives
     live: Live | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def timezone(self) -> str | None:
+        """The time zone of a cron line; None for a duration."""
+        return self.every.timezone if self.every.cron is not None else None
 
 
 class Config(_Resolved):

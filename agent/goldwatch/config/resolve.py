@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from goldwatch.config.costs import CostObjective
@@ -231,7 +232,7 @@ def _watch(name: str, entry: WatchEntry, written: ConfigFile, folder: Path) -> W
         name=name,
         golden=entry.golden or by_convention(name, list(written.golden)) or "",
         targets=_targets(name, entry, written),
-        every=entry.every,
+        every=replace(entry.every, timezone=entry.timezone or "UTC"),
         jitter_s=_default_jitter_s(entry.every) if entry.jitter_s is None else entry.jitter_s,
         deadline_s=_deadline_s(entry.every) if entry.deadline_s is None else entry.deadline_s,
         load=entry.load,

@@ -23,7 +23,7 @@ from goldwatch.config.base import Quantity, Section
 from goldwatch.config.busy import Busy
 from goldwatch.config.energy import Energy
 from goldwatch.config.live import Live
-from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule
+from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule, timezone
 from goldwatch.config.sections import (
     Alerts,
     Cluster,
@@ -184,6 +184,9 @@ class WatchEntry(Section):
     )
     target: Name = Field(default="", description="Short for `targets` with one name.")
     every: _Every = Field(default=Schedule(interval_s=300.0), description="How often: a duration, or a cron line.")
+    timezone: str | None = Field(
+        default=None, description="The time zone of the cron line, such as Europe/Berlin; if not written, UTC."
+    )
     jitter_s: Jitter = Field(
         default=None,
         alias="jitter",
@@ -200,6 +203,15 @@ class WatchEntry(Section):
     live: Annotated[Live | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="Live traffic, whose drift is watched; without this section it is not."
     )
+
+    @field_validator("timezone")
+    @classmethod
+    def _of_a_cron_line(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is not None:
+            timezone(name)
+            if "every" in info.data and info.data["every"].cron is None:
+                raise ValueError("is for a cron line, and `every` is a duration; leave it out, or write a cron line")
+        return name
 
     @field_validator("jitter_s")
     @classmethod
