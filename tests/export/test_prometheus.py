@@ -43,7 +43,13 @@ def named(found: Series, name: str) -> list[dict[str, str]]:
 @pytest.fixture
 def exporter(judgement: Make) -> PrometheusExporter:
     made = PrometheusExporter(lambda: 1000.0)
-    for found in (m.of_build("1.2.3"), m.of_reload(ok=True, at=1.79e9), m.of_pusher(["metrics", "logs"]), of_watch()):
+    for found in (
+        m.of_build("1.2.3"),
+        m.of_reload(ok=True, at=1.79e9),
+        m.of_pusher(["metrics", "logs"]),
+        m.of_lease("l", leads=True),
+        of_watch(),
+    ):
         made.publish(found)
     made.publish(m.of_judgement(judgement(), 0.05))
     made.publish(m.of_alert("fraud", "fraud-eu", "page", ("worse",)))

@@ -28,6 +28,7 @@ EMPTY: Mapping[str, str] = {
     "GoldwatchTicket": "the open alert is a page",
     "GoldwatchAgentGone": NO_NEWS,
     "GoldwatchWatchMissing": NO_NEWS,
+    "GoldwatchNobodyLeads": "this agent has no lease",
     "GoldwatchNotReplaying": NO_NEWS,
     "GoldwatchInvalidReplays": NO_NEWS,
     "GoldwatchConfigRejected": NO_NEWS,

@@ -83,6 +83,10 @@ def up(values: str, agent: str = AGENT) -> dict[str, str]:
     return {f"up{{{agent}}}": values}
 
 
+def leads(values: str, agent: str = AGENT, lease: str = "fraud") -> dict[str, str]:
+    return {f'goldwatch_leader{{{agent}, lease="{lease}"}}': values}
+
+
 def at(agent: str, series: Mapping[str, str]) -> dict[str, str]:
     """Return the same series of another agent, such as b in another namespace."""
     return {name.replace(AGENT, agent): values for name, values in series.items()}
@@ -123,6 +127,13 @@ CASES = [
     Case("GoldwatchAgentGone", False, {'up{job="another", instance="b:80"}': "0x100"}),
     Case("GoldwatchAgentGone", True, HERE | up("1x100") | up("0x100", B)),  # never answered, in a job of agents
     Case("GoldwatchAgentGone", False, HERE | up("1x100") | up("0x100", B) | up("1x100", B.replace("b:", "c:"))),
+    Case("GoldwatchNobodyLeads", True, HERE_ONCE | leads("1x10 0x60") | leads("0x70", B), 17),
+    Case("GoldwatchNobodyLeads", False, HERE_ONCE | leads("1x10 0x60") | leads("0x70", B), 14),
+    Case("GoldwatchNobodyLeads", False, HERE_ONCE | leads("1x10 0x60") | leads("0x10 1x60", B)),
+    Case("GoldwatchNobodyLeads", True, HERE_ONCE | leads("1x10 stale") | leads("0x70", B)),  # the leader died
+    Case("GoldwatchNobodyLeads", True, HERE_ONCE | leads("0x70") | leads("1x70", ELSEWHERE)),
+    Case("GoldwatchNobodyLeads", True, HERE_ONCE | leads("0x70") | leads("1x70", B, lease="other")),
+    Case("GoldwatchNobodyLeads", False, HERE),  # no lease
     Case("GoldwatchWatchMissing", True, {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x10 _x100"}, 40),
     Case("GoldwatchWatchMissing", False, HERE),
     Case("GoldwatchWatchMissing", True, HERE_ONCE | up("1x10 stale") | at(B, OTHER) | up("1x100", B)),  # pod deleted

@@ -29,7 +29,11 @@ _RELEASE_LIMIT_S = 1.0
 
 
 class Elector:
-    """One candidate. `on_lead` is called each time that this replica begins to lead."""
+    """One candidate.
+
+    `on_lead` is called each time that this replica begins to lead, `on_lost` each time that it loses the lease, and
+    `on_error` each time that the API server does not answer as it should.
+    """
 
     def __init__(
         self,
@@ -39,14 +43,14 @@ class Elector:
         identity: str,
         fence: Fence,
         on_lead: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = now_s,
+        on_lost: Callable[[], None] = lambda: None,
+        on_error: Callable[[], None] = lambda: None,
     ) -> None:
         self._api = api
         self._lease = lease
         self._identity = identity
         self._fence = fence
-        self._on_lead = on_lead
-        self._clock = clock
+        self._on_lead, self._on_lost, self._on_error = on_lead, on_lost, on_error
         self._leading = False
         self._seen: Resource = {}
         self._seen_at_s = 0.0
@@ -59,12 +63,15 @@ class Elector:
     async def run(self) -> None:
         """Try for the lease, keep it, and try again when it is lost, until cancelled."""
         while True:
-            asked_at_s = self._clock()
+            asked_at_s = now_s()
             try:
                 held = await self._try()
             except ApiError as error:
                 held = False
-                log.log(logging.WARNING if self._leading else logging.INFO, "lease", extra={"error": str(error)})
+                log.warning(
+                    "the lease could not be read or written", extra={"lease": self._lease.name, "error": str(error)}
+                )
+                self._on_error()
             if held:
                 self._renewed(asked_at_s)
             elif self._leading and (self._taken() or not self.may_replay()):
@@ -97,9 +104,9 @@ class Elector:
         spec = found.get("spec") or {}
         holder = spec.get("holderIdentity")
         runs_out_s = self._seen_at_s + float(spec.get("leaseDurationSeconds") or 0)
-        if holder and holder != self._identity and self._clock() < runs_out_s:
+        if holder and holder != self._identity and now_s() < runs_out_s:
             return False
-        if holder == self._identity and not self._leading and self._clock() < runs_out_s:
+        if holder == self._identity and not self._leading and now_s() < runs_out_s:
             return False  # this replica before it was restarted, or lost it: its workers may not have ended
         return await self._write(self._api.put, f"{self._path}/{self._lease.name}", found, limit_s)
 
@@ -127,7 +134,7 @@ class Elector:
 
     def _see(self, found: Resource) -> None:
         if found.get("spec") != self._seen.get("spec"):
-            self._seen_at_s = self._clock()
+            self._seen_at_s = now_s()
         self._seen = found
 
     def _taken(self) -> bool:
@@ -142,9 +149,13 @@ class Elector:
             return
         self._leading = True
         log.info("leading: this replica holds the lease", extra={"lease": self._lease.name, "identity": self._identity})
-        self._on_lead()
+        try:
+            self._on_lead()
+        except Exception:  # it must not end the election
+            log.exception("taking over failed in goldwatch itself")
 
     def _lost(self) -> None:
         self._leading = False
         self._fence.allow_until(0.0)
         log.warning("the lease is lost: this replica stands by", extra={"lease": self._lease.name})
+        self._on_lost()

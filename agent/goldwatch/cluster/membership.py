@@ -18,13 +18,27 @@ from goldwatch.replay.fence import Fence
 class Membership:
     """One of several replicas, of which the holder of a lease replays."""
 
-    def __init__(self, lease: Lease, on_lead: Callable[[], None]) -> None:
-        """Make it from the pod's own identity. Raises NotInCluster."""
+    def __init__(
+        self,
+        lease: Lease,
+        on_lead: Callable[[], None],
+        on_lost: Callable[[], None] = lambda: None,
+        on_error: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Make it from the pod's own identity; the calls are those of Elector. Raises NotInCluster."""
         self._api = Api.in_cluster()
         self._fence = Fence.create()
         # As client-go's users do: two processes of one pod, or of one host, are not the same.
         identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4()}"
-        self._elector = Elector(api=self._api, lease=lease, identity=identity, fence=self._fence, on_lead=on_lead)
+        self._elector = Elector(
+            api=self._api,
+            lease=lease,
+            identity=identity,
+            fence=self._fence,
+            on_lead=on_lead,
+            on_lost=on_lost,
+            on_error=on_error,
+        )
         self._running: asyncio.Task[None] | None = None
 
     def may_replay(self) -> bool:

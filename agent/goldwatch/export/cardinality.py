@@ -19,6 +19,7 @@ from goldwatch.probe import TIME_UNKNOWN
 from goldwatch.replay.outcome import Outcome
 
 MOST_VALUES: Mapping[str, int] = {
+    "lease": 1,
     "validity": len(Validity),
     "outcome": len(Outcome),
     "reason": max(len(SkipReason), len(TIME_UNKNOWN)),

@@ -18,7 +18,7 @@ class Exporter(Protocol):
         """Take the measurements of one replay or event in. Nobody is waited for."""
 
     def retire(self, watch: str, target: str) -> None:
-        """Forget all series of a watch and target that are no longer in the config."""
+        """Forget all series of a watch and target that this agent replays no longer."""
 
     def close(self) -> None:
         """Hand over what is left and let go, within about two seconds. May be called more than once."""

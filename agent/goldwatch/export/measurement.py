@@ -197,6 +197,12 @@ def of_failed_push(signal: str) -> Iterator[Measurement]:
     yield Measurement(c.PUSHES_FAILED, {"signal": signal}, 1)
 
 
+def of_lease(lease: str, *, leads: bool, errors: int = 0) -> Iterator[Measurement]:
+    """Yield whether this replica holds the lease, and how many attempts at it have failed since the last call."""
+    yield Measurement(c.LEADER, {"lease": lease}, float(leads))
+    yield Measurement(c.LEASE_ERRORS, {"lease": lease}, errors)
+
+
 def of_build(version: str) -> Iterator[Measurement]:
     """Yield what runs."""
     yield Measurement(c.BUILD_INFO, {"version": version, "python": platform.python_version()}, 1)

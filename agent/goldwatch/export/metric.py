@@ -53,6 +53,7 @@ WATCH = ("watch", "target")
 """The labels of what belongs to one golden set against one target."""
 
 LABELS = {
+    "lease": "the lease of the config",
     "watch": "the watches of the config",
     "target": "the targets of the config",
     "golden": "the golden set of the watch; the old series ends when it changes",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goldwatch.export import catalogue as c
-from goldwatch.rules.rule import AGENT, CALLED, JOB, PAIR, Alert, Record, Scope, listed, templated
+from goldwatch.rules.rule import AGENT, CALLED, JOB, LEASE, PAIR, Alert, Record, Scope, listed, templated
 
 _SEEN = "agent_watch_target:goldwatch_watch_seen:timestamp"
 _ACTIVE = "watch_target:goldwatch_alert_active:max"
@@ -93,6 +93,7 @@ def of_agent(scope: Scope, *, recorded: bool) -> list[Alert]:
     return [
         _gone(scope, recorded=recorded),
         _missing(scope, recorded=recorded),
+        _nobody_leads(scope, recorded=recorded),
         _not_replaying(scope),
         _invalid(scope),
         *_ailing(scope),
@@ -146,6 +147,20 @@ def _missing(scope: Scope, *, recorded: bool) -> Alert:
             "{{ else }}there is no goldwatch agent at all{{ end }}"
         ),
         description="No agent has reported it for 15 minutes: not started, not scraped, or not in the config.",
+    )
+
+
+def _nobody_leads(scope: Scope, *, recorded: bool) -> Alert:
+    """Return the alert for replicas of which none holds the lease. They export no watch for another alert to use."""
+    within = f"\nand on {JOB} {_seen(scope, recorded=recorded)}" if scope.pairs else ""
+    return Alert(
+        name="GoldwatchNobodyLeads",
+        expr=f"max by {LEASE} ({c.LEADER.name}) == 0{within}",
+        hold_s=300,
+        severity="ticket",
+        runbook="nobody-leads",
+        summary="no goldwatch agent holds the lease {{ $labels.lease }} ({{ $labels.job }})",
+        description="All replicas have stood by for five minutes: their models are not watched.",
     )
 
 

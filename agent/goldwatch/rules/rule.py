@@ -18,6 +18,8 @@ CALLED = f"({_WHERE}, watch, target, severity, monitor)"
 AGENT = f"({_WHERE}, instance)"
 """One agent, as `up` knows it."""
 JOB = f"({_WHERE})"
+LEASE = f"({_WHERE}, lease)"
+"""Replicas of which one replays."""
 _MODEL_LABELS = ("cluster", "namespace", "job", "watch", "target")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from goldwatch import __version__
@@ -13,30 +14,54 @@ from goldwatch.pipeline.in_force import CannotStart
 
 
 class Exports:
-    """All exporters of a service as one. Thread-safe, but for `put_in_force`, which is for one thread at a time."""
+    """All exporters of a service as one. Thread-safe, but for `put_in_force`, which is for one thread at a time.
+
+    With a lease it stands by at first. Meanwhile it takes in no measurement that is about a watch.
+    """
 
     def __init__(self) -> None:
         """Begin with the page alone."""
         self.page = PrometheusExporter()
         self._pusher: Exporter | None = None
         self._config: Config | None = None
+        self._leads = True
+        self._lease = threading.Lock()
 
     def publish(self, measurements: Iterable[measurement.Measurement]) -> None:
         """Take the measurements of one replay or event in. Nobody is waited for."""
-        found = list(measurements)
+        found = [m for m in measurements if self._leads or "watch" not in m.labels]
         for exporter in self._all():
             exporter.publish(found)
+        if not self._leads:  # the lease may have been lost since the first line, and the series retired
+            for watch, target in {(m.labels["watch"], m.labels["target"]) for m in found if "watch" in m.labels}:
+                self.retire(watch, target)
 
     def follow(self, replayed: Replayed) -> None:
         """Take in a replay that has ended, request by request, where an exporter can."""
-        for exporter in self._all():
+        for exporter in self._all() if self._leads else ():
             if isinstance(exporter, Follows):
                 exporter.follow(replayed)
 
     def retire(self, watch: str, target: str) -> None:
-        """Forget all series of a watch and target that are no longer in the config."""
+        """Forget all series of a watch and target that this agent replays no longer."""
         for exporter in self._all():
             exporter.retire(watch, target)
+
+    def lead(self) -> None:
+        """Take measurements of watches in from now on: this replica holds the lease."""
+        self._leads = True
+        self._publish_lease()
+
+    def stand_by(self, keys: Iterable[tuple[str, str]]) -> None:
+        """End all series of these watches and targets, and take in none: another replica may hold the lease."""
+        self._leads = False
+        self._publish_lease()
+        for key in keys:
+            self.retire(*key)
+
+    def count_lease_error(self) -> None:
+        """Count an attempt at the lease that failed."""
+        self._publish_lease(errors=1)
 
     def put_in_force(self, config: Config) -> bool:
         """Push as a config says, and say whether what pushes is new. Raises CannotStart, and all is as before.
@@ -47,9 +72,12 @@ class Exports:
         if before is not None and _pushing(before) == _pushing(config):
             return False
         old, self._pusher, self._config = self._pusher, self._made(config), config
+        if before is None:
+            self._leads = config.cluster.lease is None
         if old is not None:
             old.close()
         self.publish(measurement.of_build(__version__))
+        self._publish_lease()
         if (otlp := config.exporters.otlp) is not None:
             self.publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))
         return self._pusher is not None
@@ -72,6 +100,11 @@ class Exports:
             return pushers.otlp(config.exporters.otlp, config.energy, self._failed_push, self._lost_records)
         except pushers.NotInstalled as error:
             raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
+
+    def _publish_lease(self, errors: int = 0) -> None:
+        if self._config is not None and (lease := self._config.cluster.lease) is not None:
+            with self._lease:  # a reload, in another thread, must not export what no longer holds
+                self.publish(measurement.of_lease(lease.name, leads=self._leads, errors=errors))
 
     def _failed_push(self, signal: str) -> None:
         self.publish(measurement.of_failed_push(signal))

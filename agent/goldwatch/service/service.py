@@ -103,7 +103,7 @@ class Service:
             self._ledger = Ledger(wanted.config.ledger)
             self._status = Status(wanted.config.ledger, lambda: self._in_force)
             self._exports.put_in_force(wanted.config)
-            self._membership = _membership(wanted.config, self._replay_all_now)
+            self._membership = self._joined(wanted.config)
             await self._listen(wanted.config)
         except (CannotStart, LedgerError, OSError) as error:
             await self.stop()
@@ -112,14 +112,14 @@ class Service:
         self._runner = Runner(
             self._workers, self._ledger, self._exports, halt, self._observer, self._rollout, self._taps
         )
-        self._scheduler.add_job(ends_quietly(self._stopping, self._reap), "interval", seconds=_REAP_EVERY_S, id="reap")
-        self._scheduler.add_job(
-            ends_quietly(self._stopping, self._read_logs), "interval", seconds=_READ_EVERY_S, id="read", max_instances=1
-        )
-        self._scheduler.add_job(ends_quietly(self._stopping, self._look), "interval", seconds=_LOOK_EVERY_S, id="look")
-        self._scheduler.add_job(
-            ends_quietly(self._stopping, self._sweep), "interval", seconds=_SWEEP_EVERY_S, id="sweep"
-        )
+        jobs = {
+            "reap": (self._reap, _REAP_EVERY_S),
+            "read": (self._read_logs, _READ_EVERY_S),
+            "look": (self._look, _LOOK_EVERY_S),
+            "sweep": (self._sweep, _SWEEP_EVERY_S),
+        }
+        for name, (job, every_s) in jobs.items():
+            self._scheduler.add_job(ends_quietly(self._stopping, job), "interval", seconds=every_s, id=name)
         self._scheduler.start()
         self._enforce(wanted)
         self._start_task(self._dispatch())
@@ -207,12 +207,8 @@ class Service:
         self._taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
         self._agenda.concurrent = wanted.config.replays.concurrent
         for key, assignment in after.items():
-            if anew or key not in before:
-                self._exports.publish(measurement.of_watch(*key))
-                self._publish_open_alert(key)
             if anew or before.get(key) != assignment:
-                watch, target, charged = assignment.watch, assignment.target.name, bool(assignment.energy_budgets)
-                self._exports.publish(standing.of_promises(watch, target, charged=charged))
+                self._introduce(assignment)
             if before.get(key) != assignment:
                 self._schedule(assignment, anew=key in before)
             elif anew:
@@ -236,12 +232,15 @@ class Service:
     def _rollout(self, target: str) -> Rollout | None:
         return None if self._rollouts is None else self._rollouts(target)
 
-    def _publish_open_alert(self, key: Key) -> None:
-        """Export the open alert of an earlier run at once: the next replay may be a day away.
+    def _introduce(self, assignment: Assignment) -> None:
+        """Export what a watch promises, and its open alert of an earlier run: the next replay may be a day away.
 
         Without a ledger from an earlier run nothing is known, not even that there is no alert. Prometheus then holds
         what the last agent reported.
         """
+        key, charged = assignment.key, bool(assignment.energy_budgets)
+        self._exports.publish(measurement.of_watch(*key))
+        self._exports.publish(standing.of_promises(assignment.watch, assignment.target.name, charged=charged))
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
         if alert is not None or (self._ledger is not None and self._ledger.last_judgement(*key) is not None):
             self._exports.publish(of_open_alert(*key, alert))
@@ -262,12 +261,26 @@ class Service:
     def _wants_machine(self, key: Key) -> bool:
         return self._runner is not None and self._runner.is_metering_due(self._assignments[key])
 
+    def _joined(self, config: Config) -> Membership | None:
+        if config.cluster.lease is None:
+            return None
+        from goldwatch.cluster.api import NotInCluster  # noqa: PLC0415 - only who is one of several pays for it
+        from goldwatch.cluster.membership import Membership  # noqa: PLC0415
+
+        try:
+            lost, failed = lambda: self._exports.stand_by(self._assignments), self._exports.count_lease_error
+            return Membership(config.cluster.lease, self._lead, lost, failed)
+        except NotInCluster as error:
+            raise CannotStart(f"{config.source}: cluster.lease: {error}") from None
+
     def _may_replay(self) -> bool:
         return self._membership is None or self._membership.may_replay()
 
-    def _replay_all_now(self) -> None:
+    def _lead(self) -> None:
         """Take over from a replica that is gone: its last replays may be a whole interval ago."""
+        self._exports.lead()
         for assignment in self._assignments.values():
+            self._introduce(assignment)
             self._schedule(assignment, anew=True)
         self._awake.set()
 
@@ -384,15 +397,3 @@ def _prepared(path: Path, workers: Workers) -> InForce:
     except cardinality.TooManySeries as error:
         raise CannotStart(str(error)) from None
     return wanted
-
-
-def _membership(config: Config, on_lead: Callable[[], None]) -> Membership | None:
-    if config.cluster.lease is None:
-        return None
-    from goldwatch.cluster.api import NotInCluster  # noqa: PLC0415 - only who is one of several pays for it
-    from goldwatch.cluster.membership import Membership  # noqa: PLC0415
-
-    try:
-        return Membership(config.cluster.lease, on_lead)
-    except NotInCluster as error:
-        raise CannotStart(f"{config.source}: cluster.lease: {error}") from None

@@ -37,6 +37,22 @@ CLOCK = Metric(
     (),
     "Unix time of the agent's own clock at the scrape. Compare timestamps with it, not with time(): clocks differ.",
 )
+LEADER = Metric(
+    "goldwatch_leader",
+    "goldwatch.leader",
+    Kind.GAUGE,
+    "",
+    ("lease",),
+    "Whether this replica holds the lease and replays (1) or stands by, without watches (0). Absent without a lease.",
+)
+LEASE_ERRORS = Metric(
+    "goldwatch_lease_errors_total",
+    "goldwatch.lease.errors",
+    Kind.COUNTER,
+    "{error}",
+    ("lease",),
+    "Attempts to take or renew the lease that failed at the API server. Absent without a lease.",
+)
 PUSHES_FAILED = Metric(
     "goldwatch_pushes_failed_total",
     "goldwatch.pushes.failed",
