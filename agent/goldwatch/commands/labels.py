@@ -236,12 +236,12 @@ def chance_problem(accuracy: float, n: int, counts: Mapping[str, int]) -> tuple[
     `counts` has the number of examples of each class. One-sided exact binomial tests: it refuses below one in the
     number of classes with p < 0.001, and notes where the commonest class alone explains it with p > 0.05.
     """
-    from scipy.stats import binom  # noqa: PLC0415 - as above
+    from scipy.special import bdtr, bdtrc  # noqa: PLC0415 - as above
 
     right, classes = round(accuracy * n), len(counts)
-    below = float(binom.cdf(right, n, 1 / classes))
+    below = float(bdtr(right, n, 1 / classes))
     commonest, most = max(counts.items(), key=lambda item: item[1])
-    above = float(binom.sf(right - 1, n, most / n))
+    above = float(bdtrc(right - 1, n, most / n))
     if below < 0.001:
         why = f"guessing among {classes:,} classes has {1 / classes:.4f} (p {below:.1g})"
         return f"{why}; the classes are in another order than the scores: name them in that order with --classes", True

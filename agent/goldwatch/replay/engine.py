@@ -152,7 +152,8 @@ class _Supervision:
             return 0
         rows = self._columns.layout.rows - self._columns.outcome.tobytes().count(Outcome.NOT_SENT)
         rows += self._asked_anew + self._columns.unsettled(self._plan.load.samples)
-        return self._plan.asked(rows, self.replay.restarts + 1, whole=whole)
+        resent = self.replay.resent * self._plan.load.samples
+        return self._plan.asked(rows, self.replay.restarts + 1, whole=whole) + resent
 
     @property
     def _columns(self) -> Columns:

@@ -54,8 +54,8 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
     pace = Pace(load, probe)
     trace = Trace(**argument["trace"]) if argument["trace"] is not None else None
     asking = Asking(probe, inputs, columns, pace, load.samples, trace, batch=batch)
-    _warm_up(asking, columns, load.warm_up(columns.layout.rows, argument["warmup"]), pace, emit)
     resent = _resent(probe)
+    _warm_up(asking, columns, load.warm_up(columns.layout.rows, argument["warmup"]), pace, emit)
     dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
     gc.collect()
     gc.disable()
