@@ -21,13 +21,17 @@ INPUT_TOKENS, OUTPUT_TOKENS = 20, 4
 
 
 class LanguageServer:
-    """What a test sees of the server. `usage` False keeps its counts to itself; `status` other than 200 refuses."""
+    """The server as a test sees it. `usage` False keeps its counts to itself; `status` other than 200 refuses.
+
+    `answers` are the texts for some prompts; to others it gives the capital.
+    """
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/v1"
         self.port = port
         self.usage = True
         self.status = 200
+        self.answers: dict[str, str] = {}
         self.asked: list[Mapping[str, str]] = []
 
     def trace_ids(self) -> list[str]:
@@ -49,8 +53,11 @@ def language_server() -> Iterator[LanguageServer]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.asked.append({name.lower(): value for name, value in self.headers.items()})
-            country = body["messages"][-1]["content"].removeprefix("Capital of ").removesuffix("?")
-            said = {"message": {"content": f"It is {CAPITALS[country]}."}, "finish_reason": "stop"}
+            prompt = body["messages"][-1]["content"]
+            text = served.answers.get(prompt)
+            if text is None:
+                text = f"It is {CAPITALS[prompt.removeprefix('Capital of ').removesuffix('?')]}."
+            said = {"message": {"content": text}, "finish_reason": "stop"}
             usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
             self._answer({"choices": [said]} | ({"usage": usage} if served.usage else {}), served.status)
 
