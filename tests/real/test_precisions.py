@@ -24,8 +24,11 @@ def test_accuracy_lost_stands_beside_speed_gained(tmp_path: Path) -> None:
     (tmp_path / "precisions.yaml").write_text(text.replace("../agent", str(ROOT / "agent")))
     goldwatch = [sys.executable, "-c", "from goldwatch.cli import main; main()", "compare"]
     command = [*goldwatch, str(tmp_path / "precisions.yaml"), "--rounds", "2", "--format", "json"]
-    (board,) = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
-    rows = {row["target"]: row for row in board["rows"]}
+    for _ in range(3):  # a machine that is short of processors makes replays invalid, and says so
+        (board,) = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
+        rows = {row["target"]: row for row in board["rows"]}
+        if all(row["validity"] == "valid" for row in rows.values()):
+            break
     assert board["first"] == "onnx-fp32"
     assert {row["validity"] for row in rows.values()} == {"valid"}, rows
     largest = {name: row["parity"]["largest"] for name, row in rows.items() if row["parity"]}
