@@ -120,6 +120,8 @@ def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
         about = {"description": schema["description"]} if "description" in schema else {}
         return {**about, "x-kubernetes-preserve-unknown-fields": True}
     made = {key: schema[key] for key in _KEPT if key in schema}
+    if "const" in schema:  # Kubernetes knows no constants
+        made["enum"] = [schema["const"]]
     if any(sign in made.get("pattern", "") for sign in _NOT_IN_GO):
         del made["pattern"]
     if "items" in schema:
