@@ -96,9 +96,10 @@ def test_the_validated_model_passes(golden: GoldenSet, server: str, tmp_path: Pa
     assert found["description"]["framework"] == "llamacpp"
 
 
-def test_answers_cut_short_are_a_regression(golden: GoldenSet, server: str, tmp_path: Path) -> None:
+def test_answers_cut_short_do_not_pass(golden: GoldenSet, server: str, tmp_path: Path) -> None:
+    """Four of eight turned wrong: too few to tell a loss of accuracy from chance (p 0.125), and no pass either."""
     code, found = check(golden, tmp_path, server, more={"max_tokens": 1})
-    assert code == 1, found
+    assert (code, found["result"]) == (2, "could not measure"), found
     assert found["difference"]["harmful"] > 0
     assert found["difference"]["flips"][0]["now"]
     assert found["tokens"]["finish"] == {"length": found["examples"]}
