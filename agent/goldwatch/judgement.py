@@ -287,6 +287,7 @@ class Judgement:
     holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
     `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
+    `readings_dropped` counts implausible readings of its meters.
     `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
     request of an open load too late. `most_per_s`, `most_tokens_per_s` and `most_cpu` are budgets that a closed load
     kept to, `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
@@ -325,6 +326,7 @@ class Judgement:
     late_s: Sequence[float] = ()
     energy: Energy | None = None
     energy_missing: str = ""
+    readings_dropped: int = 0
     footprint: Footprint | None = None
     most_per_s: float | None = None
     most_tokens_per_s: float | None = None

@@ -13,11 +13,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwatch.energy.meter import Component, Counting
-from goldwatch.energy.rapl import Rapl, zones
+from goldwatch.energy.meter import Component, Counting, Implausible
+from goldwatch.energy.rapl import MOST_WATTS, Rapl, zones
 from goldwatch.http_reading import Unreadable
 
 RANGE = 262_143_328_850
+
+
+class Clock:
+    """Seconds that pass only when a test lets them."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def draw(self, microjoules: int, watts: float = MOST_WATTS) -> None:
+        """Let the time pass in which a power draws an energy."""
+        self.now_s += microjoules / 1e6 / watts
 
 
 class Zone:
@@ -63,15 +77,67 @@ def test_any_sequence_of_counter_values_sums_to_the_truth(drawn: list[tuple[int,
         made = [
             Zone(tree, f"intel-rapl:{i}", f"package-{i}", highest, start) for i, (highest, start, _) in enumerate(drawn)
         ]
-        meter = Rapl(tree)
+        clock = Clock()
+        meter = Rapl(tree, clock=clock)
         meter.open()
         truth = 0
         for steps in zip(*(steps for _, _, steps in drawn), strict=True):
             for zone, step in zip(made, steps, strict=True):
                 zone.add(step)
                 truth += step
+            clock.draw(max(steps))
             assert meter.read_uj() == truth
         assert meter.read() == truth / 1e6
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, RANGE), st.integers(0, RANGE), st.floats(0, 300))
+def test_a_step_counts_only_if_the_power_explains_it(start: int, now: int, seconds: float) -> None:
+    with a_tree() as tree:
+        zone, clock = Zone(tree, "intel-rapl:0", "package-0", start=start), Clock()
+        meter = Rapl(tree, clock=clock)
+        meter.open()
+        clock.now_s = seconds
+        zone.add(now - start)
+        step = (now - start) % (RANGE + 1)
+        if step <= MOST_WATTS * seconds * 1e6:
+            assert meter.read_uj() == step
+        elif step > MOST_WATTS * (seconds + 0.1) * 1e6:
+            for _ in range(2):  # time that passes explains nothing
+                with pytest.raises(Implausible, match="the counter stepped back or restarted"):
+                    meter.read()
+                clock.now_s += 1e6
+            meter.open()
+            assert meter.read_uj() == 0
+
+
+@pytest.mark.parametrize(
+    ("declared", "watts"),
+    [
+        ({}, MOST_WATTS),
+        ({"constraint_0_max_power_uw": "125000000"}, 250),
+        ({"constraint_0_max_power_uw": "125000000", "constraint_1_power_limit_uw": "253000000"}, 506),
+        ({"constraint_0_max_power_uw": "125000000", "constraint_1_power_limit_uw": "4095000000"}, MOST_WATTS),
+        ({"constraint_0_max_power_uw": "0"}, MOST_WATTS),
+        ({"constraint_0_max_power_uw": "unknown"}, MOST_WATTS),
+    ],
+)
+def test_the_bound_is_twice_the_highest_power_that_the_zone_declares(declared: dict[str, str], watts: float) -> None:
+    with a_tree() as tree:
+        zone, clock = Zone(tree, "intel-rapl:0", "package-0"), Clock()
+        for name, text in declared.items():
+            (zone.path / name).write_text(text)
+        meter = Rapl(tree, clock=clock)
+        for factor, plausible in ((0.99, True), (1.01, False)):
+            meter.open()
+            step = int(watts * factor * 60e6)
+            zone.add(step)
+            clock.now_s += 60
+            if plausible:
+                assert meter.read_uj() == step
+            else:
+                with pytest.raises(Implausible):
+                    meter.read()
 
 
 def test_no_part_is_counted_with_its_whole_and_no_zone_twice() -> None:
@@ -90,8 +156,10 @@ def test_no_part_is_counted_with_its_whole_and_no_zone_twice() -> None:
 def test_each_package_and_each_memory_is_told_apart_by_its_own_counter() -> None:
     with a_tree() as tree:
         package, memory = Zone(tree, "intel-rapl:0", "package-0", start=7), Zone(tree, "intel-rapl:0:2", "dram")
-        meter = Rapl(tree)
+        clock = Clock()
+        meter = Rapl(tree, clock=clock)
         meter.open()
+        clock.draw(2_000_000)
         package.add(2_000_000)
         memory.add(500_000)
         assert meter.components() == [

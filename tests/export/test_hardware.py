@@ -29,8 +29,11 @@ class Machine:
         self.tree, self.now_s, self.joules = tree, 1000.0, 0.0
         self.reader = InMemoryMetricReader()
         provider = MeterProvider([self.reader], shutdown_on_exit=False)
-        meters = [Rapl(tree), Rapl(tree)]  # as where two entries of a config name one machine
-        self.hardware = Hardware(meters, every_s, provider.get_meter("test"), lambda: self.now_s)
+        self.dropped: list[int] = []
+        meters = [
+            Rapl(tree, clock=lambda: self.now_s) for _ in range(2)
+        ]  # as where two entries of a config name one machine
+        self.hardware = Hardware(meters, every_s, provider.get_meter("test"), lambda: self.now_s, self.dropped.append)
 
     def plug_in(self) -> None:
         zone = self.tree / "intel-rapl:0"
@@ -63,7 +66,7 @@ def test_each_push_tells_what_the_component_has_taken_since_the_first(machine: M
     assert machine.collected() == [(0.0, PACKAGE)]
     machine.take(6_000.0)
     assert machine.collected() == [(6_000.0, PACKAGE)]
-    machine.take(261_000.0, seconds=240.0)  # past the end of the counter's range
+    machine.take(261_000.0, seconds=262.0)  # past the end of the counter's range
     assert machine.collected() == [(267_000.0, PACKAGE)]
 
 
@@ -78,6 +81,18 @@ def test_after_a_pause_in_which_the_counter_may_have_begun_again_it_counts_from_
     assert machine.collected() == [(0.0, PACKAGE)]
     machine.take(50.0)
     assert machine.collected() == [(50.0, PACKAGE)]
+
+
+def test_a_restarted_counter_is_counted_and_begins_at_nought(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.take(50_000.0)
+    machine.collected()
+    machine.take(-49_000.0)
+    assert machine.collected() == []
+    assert machine.dropped == [1, 1], "one for each meter"
+    assert "restarted" in caplog.text
+    assert machine.collected() == [(0.0, PACKAGE)]
 
 
 def test_what_cannot_be_read_is_absent_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,7 @@ def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> 
     events = {c.BUILD_INFO, c.CLOCK, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED}
     events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED, c.ALERT_NUMBER, c.PUSHES_FAILED, c.RECORDS_LOST}
     events |= {c.WATCH_INTERVAL, c.OBJECTIVE, c.OBJECTIVE_LATENCY, c.REPLAY_NEXT}
-    events |= {c.OBJECTIVE_ENERGY, c.OBJECTIVE_COST, c.LEADER, c.LEASE_ERRORS}
+    events |= {c.ENERGY_READINGS_DROPPED, c.OBJECTIVE_ENERGY, c.OBJECTIVE_COST, c.LEADER, c.LEASE_ERRORS}
     assert {f.metric for f in found} == set(c.CATALOGUE) - events
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
 

@@ -16,7 +16,7 @@ from goldwatch import __version__
 from goldwatch.energy.rapl import Rapl
 from goldwatch.export import measurement as m
 from goldwatch.export import otlp, push
-from goldwatch.export.catalogue import CATALOGUE, OBJECTIVE_LATENCY, REQUEST_LATENCY
+from goldwatch.export.catalogue import CATALOGUE, ENERGY_READINGS_DROPPED, OBJECTIVE_LATENCY, REQUEST_LATENCY
 from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.metric import Kind
 from goldwatch.export.otlp import OtlpExporter, Pushing, kubernetes
@@ -59,6 +59,7 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: R
         m.of_reload(ok=True, at=1.79e9),
         m.of_pusher(["metrics", "logs"]),
         m.of_lease("l", leads=True),
+        [m.Measurement(ENERGY_READINGS_DROPPED, {}, 0)],
         of_watch(),
     ):
         exporter.publish(found)
@@ -162,7 +163,7 @@ def test_a_limit_that_is_none_is_left_out_without_a_word(
 def test_the_energy_of_the_hardware_arrives_where_a_meter_counts_it(
     received: Received, protocol: Protocol, tmp_path: Path
 ) -> None:
-    processor = Processor(tmp_path, watts=2000.0, range_uj=10**12)
+    processor = Processor(tmp_path, watts=200.0, range_uj=10**12)
     collector = Collector(received.url, protocol, {"X-Token": "s3cret"})
     exporter = OtlpExporter(collector, Pushing(EVERY_S, meters=[Rapl(processor.tree)]))
     try:

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from goldwatch.export import measurement as m
-from goldwatch.export.catalogue import CATALOGUE, REQUEST_LATENCY
+from goldwatch.export.catalogue import CATALOGUE, ENERGY_READINGS_DROPPED, REQUEST_LATENCY
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
@@ -48,6 +48,7 @@ def exporter(judgement: Make) -> PrometheusExporter:
         m.of_reload(ok=True, at=1.79e9),
         m.of_pusher(["metrics", "logs"]),
         m.of_lease("l", leads=True),
+        [m.Measurement(ENERGY_READINGS_DROPPED, {}, 0)],
         of_watch(),
     ):
         made.publish(found)

@@ -110,6 +110,20 @@ def test_a_replay_is_metered_after_it_was_timed(config: Path, processor: Path, m
     assert Judgement.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
+def test_the_energy_is_unknown_if_a_counter_restarts(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = Processor(tmp_path, WATTS, 10**12, restarts_every_j=80.0)
+    monkeypatch.setattr(rapl, "TREE", processor.tree)
+    config.write_text(f"{CONFIG}energy: {{windows: 3}}\n")
+    found = judged(config)
+    processor.end()
+    assert found.energy is None
+    assert "the counter stepped back or restarted, and the energy is unknown" in found.energy_missing
+    assert energy_series(found) == {"goldwatch_energy_readings_dropped_total"}
+    assert found.readings_dropped == 1
+
+
 @pytest.fixture
 def language_model() -> Iterator[LanguageServer]:
     with language_server() as server:

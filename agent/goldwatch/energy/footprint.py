@@ -26,13 +26,15 @@ class Prices:
 class Metered:
     """What a measurement after a replay found: the energy, or why there is `missing` some; and what things stand for.
 
-    `grams_per_kwh` is the intensity of the grid at that time, None if it is not known.
+    `grams_per_kwh` is the intensity of the grid at that time, None if it is not known. `dropped` counts the readings
+    of meters that were implausible.
     """
 
     energy: Energy | None
     missing: str = ""
     prices: Prices | None = None
     grams_per_kwh: float | None = None
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

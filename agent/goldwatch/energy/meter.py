@@ -13,6 +13,10 @@ WINDOW_UPDATES = 50
 """A window of measurement spans at least so many updates of the counter: its two edges then err by 2 % at most."""
 
 
+class Implausible(Unreadable):
+    """A reading was dropped: no power that the hardware can draw explains it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """The smallest step of a counter in joules, and how old what it shows may be in seconds, its delay included."""

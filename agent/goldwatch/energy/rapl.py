@@ -6,14 +6,16 @@ platform, packages included; and a zone that a second driver shows again (intel-
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldwatch.energy.meter import Component, Resolution, least_window_s
+from goldwatch.energy.meter import Component, Implausible, Resolution, least_window_s
 from goldwatch.http_reading import Unreadable
 
 TREE = Path("/sys/class/powercap")
@@ -22,6 +24,12 @@ UPDATES_S = 1e-3
 
 MOST_WATTS = 1000.0
 """No package draws more, so none wraps faster than its range over this."""
+
+_MARGIN = 2.0
+"""For some milliseconds a processor draws more than its declared maximum."""
+
+_LATE_S = 10 * UPDATES_S
+"""The energy of a step may be older than the last reading by this much."""
 
 _LEAST_S = 1.0
 _POLL_S = 0.02
@@ -39,16 +47,34 @@ class _Zone:
     path: Path
     name: str
     highest: int
+    max_w: float
+    clock: Callable[[], float]
     last: int
+    read_at: float
     total: int = 0
+    implausible: str = ""
 
     def advance(self) -> int:
-        """Read it and return its microjoules since the first reading. Raises Unreadable."""
+        """Read the counter and return its microjoules since the first reading.
+
+        Raises Unreadable. Raises Implausible from the first step that `max_w` cannot explain on: the total is unknown.
+        """
+        if self.implausible:
+            raise Implausible(self.implausible)
+        before = self.clock()
         now = _counter(self.path)
+        elapsed_s = self.clock() - self.read_at
         if now > self.highest:
             raise Unreadable(f"{self.path} says {now}, more than its range of {self.highest}")
-        self.total += (now - self.last) % (self.highest + 1)
-        self.last = now
+        step = (now - self.last) % (self.highest + 1)
+        if step > self.max_w * (elapsed_s + _LATE_S) * 1e6 + _STEP_UJ:
+            self.implausible = (
+                f"{self.path} went from {self.last} to {now} in {elapsed_s:.3g} s, which {self.max_w:.0f} W cannot "
+                "explain: the counter stepped back or restarted, and the energy is unknown"
+            )
+            raise Implausible(self.implausible)
+        self.total += step
+        self.last, self.read_at = now, before
         return self.total
 
     def component(self) -> Component:
@@ -66,17 +92,21 @@ class Rapl:
     source = "rapl"
     estimated = False
 
-    def __init__(self, tree: Path | None = None, accuracy: float = 0.0) -> None:
+    def __init__(
+        self, tree: Path | None = None, accuracy: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Remember the settings. `clock` returns seconds and never goes back."""
         self.accuracy = accuracy
+        self._clock = clock
         self._tree = tree or TREE
         self._zones: list[_Zone] = []
 
     def open(self) -> None:
         """Find the zones and take their first reading. Raises Unreadable."""
-        self._zones = [_open(path, name) for path, name in zones(self._tree)]
+        self._zones = [_open(path, name, self._clock) for path, name in zones(self._tree)]
 
     def read(self) -> float:
-        """Return the joules of all zones since `open`. Raises Unreadable if one of them has gone."""
+        """Return the joules of all zones since `open`. Raises Unreadable, Implausible included."""
         return self.read_uj() / 1e6
 
     def read_uj(self) -> int:
@@ -152,11 +182,26 @@ def _name(zone: Path, driver: str) -> str | None:
     return None
 
 
-def _open(path: Path, name: str) -> _Zone:
+def _open(path: Path, name: str, clock: Callable[[], float]) -> _Zone:
     highest = _integer(path.with_name("max_energy_range_uj"))
     if highest <= 0:
         raise Unreadable(f"{path.with_name('max_energy_range_uj')} says {highest}: no counter wraps there")
-    return _Zone(path, name, highest, _counter(path))
+    read_at = clock()
+    return _Zone(path, name, highest, _max_watts(path.parent), clock, _counter(path), read_at)
+
+
+def _max_watts(zone: Path) -> float:
+    """Return the power above which a step is implausible, in watts: from the zone's declarations, or MOST_WATTS.
+
+    The declared maximum is often the sustained one. A limit in force may be higher, so the highest of all counts.
+    """
+    declared = []
+    for kind in ("max_power", "power_limit"):
+        for path in zone.glob(f"constraint_*_{kind}_uw"):
+            with contextlib.suppress(Unreadable):  # some zones have the file and no value
+                declared.append(_integer(path))
+    highest_w = max(declared, default=0) / 1e6
+    return min(_MARGIN * highest_w, MOST_WATTS) if highest_w > 0 else MOST_WATTS
 
 
 def _counter(path: Path) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from goldwatch.energy.meter import Component, Counting
+from goldwatch.energy.meter import Component, Counting, Implausible
 from goldwatch.http_reading import Unreadable
 
 log = logging.getLogger("goldwatch")
@@ -27,6 +27,7 @@ class _Counted:
     meter: Counting
     every_s: float
     clock: Callable[[], float]
+    dropped: Callable[[int], None]
     read_at: float | None = None
     said: str = ""
 
@@ -40,6 +41,8 @@ class _Counted:
             found = self.meter.components()
         except Unreadable as why:
             self.close()
+            if isinstance(why, Implausible):
+                self.dropped(1)
             if self.said != str(why):
                 log.warning("%s is not pushed of %s: %s", ENERGY, self.meter.source, why)
             self.said = str(why)
@@ -69,9 +72,13 @@ class Hardware:
         every_s: float,
         instruments: Meter,
         clock: Callable[[], float] = time.monotonic,
+        dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Make the instrument. `every_s` is the time between two pushes, in seconds."""
-        self._counted = [_Counted(meter, every_s, clock) for meter in meters]
+        """Make the instrument. `every_s` is the time between two pushes, in seconds.
+
+        `dropped` is called with the number of readings that were dropped because they were implausible.
+        """
+        self._counted = [_Counted(meter, every_s, clock, dropped) for meter in meters]
         if meters:
             what = "Energy that the component has taken since goldwatch began to read it."
             instruments.create_observable_counter(ENERGY, [self._observe], "J", what)

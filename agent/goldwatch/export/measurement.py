@@ -294,8 +294,9 @@ def finishes(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _of_infos(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
-    golden = {"golden": j.golden, "task": j.task, "digest": _short(j.golden_digest)}
-    yield Measurement(c.GOLDEN_INFO, {**where, **golden}, 1)
+    yield Measurement(
+        c.GOLDEN_INFO, {**where, "golden": j.golden, "task": j.task, "digest": _short(j.golden_digest)}, 1
+    )
     yield Measurement(c.GOLDEN_EXAMPLES, where, j.examples)
     if (d := j.description) is not None:
         said = {name: _fact(getattr(d, name)) for name in ("model", "version", "framework", "framework_version")}
@@ -323,6 +324,7 @@ def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
 
 def _of_energy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     """Yield what was metered after this replay: nothing where nothing was."""
+    yield from _gauge(c.ENERGY_READINGS_DROPPED, {}, j.readings_dropped or None)
     if (energy := j.energy) is not None:
         source = {**where, "source": energy.source, "attribution": energy.attribution}
         yield Measurement(c.ENERGY, {**source, "part": "gross"}, energy.gross_j.value)

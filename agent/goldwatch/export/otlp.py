@@ -68,7 +68,8 @@ class Pushing:
 
     `failed` takes the signal of each push that fails, `lost` the signal and number of records that were given up or
     rejected.
-    `meters` are read at each push, for what the components of this machine take.
+    `meters` are read at each push, for what the components of this machine take. `dropped` takes the number of their
+    readings that were implausible.
     """
 
     every_s: float
@@ -77,6 +78,7 @@ class Pushing:
     failed: Callable[[str], None] = lambda _: None
     lost: Callable[[str, int], None] = lambda _, __: None
     meters: Sequence[Counting] = ()
+    dropped: Callable[[int], None] = lambda _: None
 
 
 class OtlpExporter:
@@ -111,7 +113,7 @@ class OtlpExporter:
         self._histograms = self._instruments()
         instruments = self._provider.get_meter("goldwatch", __version__)
         self._client = gen_ai.ClientMetrics(instruments)
-        self._hardware = Hardware(pushing.meters, every_s, instruments)
+        self._hardware = Hardware(pushing.meters, every_s, instruments, dropped=pushing.dropped)
         often_s = min(every_s, _RECORDS_EVERY_S)
         self._traces: OtlpTraces | None = None
         if pushing.traces:

@@ -16,7 +16,11 @@ __all__ = ["NotInstalled", "otlp"]
 
 
 def otlp(
-    section: Otlp, energy: Energy | None, failed: Callable[[str], None], lost: Callable[[str, int], None]
+    section: Otlp,
+    energy: Energy | None,
+    failed: Callable[[str], None],
+    lost: Callable[[str, int], None],
+    dropped: Callable[[int], None],
 ) -> OtlpExporter:
     """Make the exporter of a section, which also reads the counters of the meters in the section `energy`.
 
@@ -26,7 +30,7 @@ def otlp(
     ca_file = Path(section.ca_file) if section.ca_file else None
     collector = Collector(section.endpoint, section.protocol, headers, ca_file)
     traces = section.traces is not None
-    pushing = Pushing(section.every_s, kubernetes(os.environ), traces, failed, lost, counting(energy))
+    pushing = Pushing(section.every_s, kubernetes(os.environ), traces, failed, lost, counting(energy), dropped)
     return OtlpExporter(collector, pushing)
 
 

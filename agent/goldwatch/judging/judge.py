@@ -259,6 +259,7 @@ class _Case:
             output_distance=self._distances().mean if valid and self.settings.output_distance is not None else None,
             energy=None if self._metered is None else self._metered.energy,
             energy_missing="" if self._metered is None else self._metered.missing,
+            readings_dropped=0 if self._metered is None else self._metered.dropped,
             footprint=self._footprint,
             live=self._live,
         )

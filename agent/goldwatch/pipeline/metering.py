@@ -22,7 +22,7 @@ from goldwatch.energy.attribution import Energy, Insufficient, Reading, Source, 
 from goldwatch.energy.carbon import ByHour, Fixed, FromApi, Intensity
 from goldwatch.energy.estimate import Estimate
 from goldwatch.energy.footprint import Metered, Prices
-from goldwatch.energy.meter import Meter, Sum
+from goldwatch.energy.meter import Implausible, Meter, Sum
 from goldwatch.energy.nvml import Nvml
 from goldwatch.energy.prometheus_query import PrometheusQuery
 from goldwatch.energy.rapl import Rapl
@@ -49,11 +49,15 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The measured energy, or why there is none; `asked` is how many examples the target was asked for meanwhile."""
+    """The measured energy, or why there is none.
+
+    `asked` is how many examples the target was asked for meanwhile, `dropped` how many readings were implausible.
+    """
 
     energy: Energy | None
     why_not: str = ""
     asked: int = 0
+    dropped: int = 0
 
 
 class Repeated(Sequence[int]):
@@ -96,7 +100,8 @@ def measure(
     halt = Halt(stop or threading.Event(), lambda: why_not() is None)
     found = None if halt.is_set() else _measure(section, target, plan, before, workers, halt)
     if (found is None or found.energy is None) and (why := why_not()) is not None:
-        return Finding(None, f"goldwatch stepped back: {why}", found.asked if found is not None else 0)
+        found = found or Finding(None)
+        return replace(found, why_not=f"goldwatch stepped back: {why}")
     return found or Finding(None, "goldwatch stepped back")
 
 
@@ -113,7 +118,7 @@ def _measure(
             meter.close()
     except (Unreadable, Insufficient) as why:
         kind = "insufficient: " if isinstance(why, Insufficient) else ""
-        return Finding(None, f"{kind}{why}", job.asked)
+        return Finding(None, f"{kind}{why}", job.asked, dropped=int(isinstance(why, Implausible)))
 
 
 def metered(section: EnergySection, found: Finding, at: float) -> Metered:
@@ -124,7 +129,7 @@ def metered(section: EnergySection, found: Finding, at: float) -> Metered:
         grams_per_kwh = source.at(at) if source is not None else None
     except (Unreadable, ValueError) as why:
         missing.append(f"no carbon: {why}")
-    return Metered(found.energy, "; ".join(missing), prices(section), grams_per_kwh)
+    return Metered(found.energy, "; ".join(missing), prices(section), grams_per_kwh, found.dropped)
 
 
 def choose(section: EnergySection, target: Target) -> tuple[Meter, bool]:

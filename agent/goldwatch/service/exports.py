@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from goldwatch import __version__
 from goldwatch.config import Config
-from goldwatch.export import measurement
+from goldwatch.export import catalogue, measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.pipeline.in_force import CannotStart
@@ -80,6 +80,8 @@ class Exports:
         self._publish_lease()
         if (otlp := config.exporters.otlp) is not None:
             self.publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))
+        if config.energy is not None:
+            self._dropped_readings(0)
         return self._pusher is not None
 
     def close(self) -> None:
@@ -97,7 +99,8 @@ class Exports:
         from goldwatch.export import pushers  # noqa: PLC0415 - only who pushes pays for the SDK
 
         try:
-            return pushers.otlp(config.exporters.otlp, config.energy, self._failed_push, self._lost_records)
+            section, heard = config.exporters.otlp, (self._failed_push, self._lost_records, self._dropped_readings)
+            return pushers.otlp(section, config.energy, *heard)
         except pushers.NotInstalled as error:
             raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
@@ -111,6 +114,9 @@ class Exports:
 
     def _lost_records(self, signal: str, count: int) -> None:
         self.publish(measurement.of_lost_records(signal, count))
+
+    def _dropped_readings(self, count: int) -> None:
+        self.publish([measurement.Measurement(catalogue.ENERGY_READINGS_DROPPED, {}, count)])
 
 
 def _pushing(config: Config) -> tuple[object, ...]:

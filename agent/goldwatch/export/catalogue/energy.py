@@ -83,6 +83,14 @@ ENERGY_TIMESTAMP = Metric(
     WATCH,
     "Unix time of the replay that the last measurement of energy followed.",
 )
+ENERGY_READINGS_DROPPED = Metric(
+    "goldwatch_energy_readings_dropped_total",
+    "goldwatch.energy.readings_dropped",
+    Kind.COUNTER,
+    "{reading}",
+    (),
+    "Readings of RAPL counters that were dropped because no power explains them. Absent without a section energy.",
+)
 CARBON_INFERENCE = Metric(
     "goldwatch_carbon_inference_grams",
     "goldwatch.carbon.inference",
