@@ -14,6 +14,8 @@ from goldwatch.cli.app import app
 from goldwatch.commands.examples import Examples, frozen
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.replay.workers import Workers
+from goldwatch.service import service
 
 from tests.language_server import CAPITALS, language_server
 
@@ -87,6 +89,25 @@ def test_examples_that_stand_or_fall_together_are_clusters(tmp_path: Path) -> No
     )  # it takes 9 where each example is one by itself
     twice = arrays(tmp_path, **{"cluster.writer": writers, "cluster.sheet": writers})
     assert "has clusters by sheet and writer; write those by one name" in build(file, twice, "--to", "other").stderr
+
+
+def test_slices_of_identifiers_are_warned_of_wherever_the_set_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    users, orders = (np.array([f"{kind}-{i}" for i in range(600)]) for kind in ("user", "order"))
+    file = config(tmp_path)
+    examples = arrays(tmp_path, **{"slice.user": users, "slice.order": orders})
+    said = "golden.digits: its slices have 1,203 values, 600 of them in "
+    built = build(file, examples)
+    assert f"warning: {said}" in built.stderr
+    checked = CliRunner().invoke(app, ["check", str(file)])
+    assert f"{file}: warning: {said}" in checked.stderr
+    workers = Workers()
+    try:
+        service._prepared(file, workers)
+    finally:
+        workers.close()
+    assert [record.message for record in caplog.records if said in record.message]
 
 
 def test_labels_may_be_names(tmp_path: Path) -> None:

@@ -46,6 +46,15 @@ def test_a_config_with_too_many_is_refused_with_the_number(tmp_path: Path) -> No
     )
 
 
+def test_slices_with_too_many_values_are_named_with_their_number() -> None:
+    assert not list(cardinality.warnings({"none": {}, "most": {"country": 200, "user": 800}}))
+    (warning,) = cardinality.warnings({"few": {"country": 5}, "orders": {"country": 200, "user": 20_000}})
+    assert warning == (
+        "golden.orders: its slices have 20,200 values, 20,000 of them in user, which makes 60,600 series "
+        "for each target; build the set without the slice user, or group its values into 1,000 at most"
+    )
+
+
 def test_slices_are_counted_once_the_golden_sets_are_known(tmp_path: Path) -> None:
     (tmp_path / "wide").mkdir()
     found = load(config(tmp_path / "wide", 300_000), probes=probes)

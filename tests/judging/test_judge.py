@@ -292,7 +292,7 @@ def test_inspect_tells_what_a_replay_must_know(golden: GoldenSet) -> None:
     facts = inspect({"path": str(golden.path)}, [], None)
     assert (facts["name"], facts["digest"], facts["examples"]) == ("suits", golden.digest, N)
     assert facts["deterministic"]
-    assert facts["slices"] == 4
+    assert facts["slices"] == {"suit": 4}
     assert [(i["name"], i["dtype"], i["shape"]) for i in facts["inputs"]] == [("x", "float32", (N, 2))]
     assert facts["outputs"] == [{"name": "scores", "dtype": "float32", "shape": (4,)}]
 

@@ -98,12 +98,15 @@ def check(
 
 def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     from goldwatch.commands import foresight, gate, gate_report  # noqa: PLC0415
+    from goldwatch.export import cardinality  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
     from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
         wanted = in_force.prepare(config, workers)
+        for warning in cardinality.warnings(wanted.slices):
+            print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
         reports = [gate.examine(a, once(a)) for a in wanted.assignments]
         for warning in foresight.of_energy([(r.assignment, r.judgement) for r in reports]):

@@ -14,6 +14,7 @@ from pathlib import Path
 from goldwatch.commands.calibration import Calibrated, CannotCalibrate, Wanted, calibrate
 from goldwatch.commands.examples import TEXT_OUTPUT, Examples, Spec
 from goldwatch.config import Golden, Target, Watch
+from goldwatch.export import cardinality
 from goldwatch.judgement import Judgement
 from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
 from goldwatch.pipeline.pipeline import considerate, plan_of
@@ -78,6 +79,8 @@ def _provisional(
     for remark in workers.call(JUDGES, "goldwatch.commands.examples:frozen", argument)["notes"]:
         note(remark)
     facts = inspect(workers, Golden(name=examples.name, path=folder))
+    for warning in cardinality.warnings({watch.golden: facts.slices}):
+        note(f"warning: {warning}")
     objectives = watch.objectives
     settings = {"accuracy_loss": objectives.accuracy_loss, "error_rate": objectives.error_rate, "alphas": {}}
     return Assignment(watch, target, facts, settings)

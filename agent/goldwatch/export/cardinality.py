@@ -8,7 +8,7 @@ Nothing is dropped silently at run time. Counted are the series of /metrics, buc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from goldwatch.config import Config
 from goldwatch.export.catalogue import CATALOGUE
@@ -49,6 +49,9 @@ MOST_VALUES: Mapping[str, int] = {
 OF_THE_SET = frozenset({"slice", "value"})
 """The labels that together take as many values as a golden set has of all its slices."""
 
+MAX_SLICE_VALUES = 1000
+"""More values than this of all slices of a golden set are likely identifiers: nobody reads so many series."""
+
 
 class TooManySeries(Exception):
     """A config would make more series than it allows; the text says how many and what to do."""
@@ -69,6 +72,22 @@ def check(config: Config, slices: Mapping[str, int] = {}) -> None:
             f"{config.source}: exporters.prometheus.most_series: {who} up to {found:,} series{told}, "
             f"{allowed:,} are allowed; watch fewer targets with one agent, or allow more if Prometheus can take them"
         )
+
+
+def warnings(slices: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Yield a warning for each golden set that has too many values of slices.
+
+    `slices` counts the values of each slice by its name, by the name of the golden set.
+    """
+    per_value = sum(_series_of(metric) for metric in CATALOGUE if set(metric.labels) >= OF_THE_SET)
+    for golden, counts in slices.items():
+        if (values := sum(counts.values())) > MAX_SLICE_VALUES:
+            widest = max(counts, key=lambda name: counts[name])
+            yield (
+                f"golden.{golden}: its slices have {values:,} values, {counts[widest]:,} of them in {widest}, "
+                f"which makes {per_value * values:,} series for each target; build the set without the slice {widest}, "
+                f"or group its values into {MAX_SLICE_VALUES:,} at most"
+            )
 
 
 def series(config: Config, slices: Mapping[str, int] = {}) -> int:

@@ -88,7 +88,7 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
         "inputs": [asdict(location) for location in golden.input_locations()],
         "outputs": [asdict(spec) for spec in output_specs(golden)],
         "tokens": layout(golden).tokens,
-        "slices": sum(len(cut.values) for cut in golden.manifest.slices.values()),
+        "slices": {name: len(cut.values) for name, cut in golden.manifest.slices.items()},
         "replays": sum(golden.manifest.reference.replays),
     }
 

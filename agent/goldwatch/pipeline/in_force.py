@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class GoldenFacts:
     tokens: bool = False
     cluster: int = 1
     """How many examples stand or fall together, at most."""
-    slices: int = 0
+    slices: Mapping[str, int] = field(default_factory=dict)
+    """How many values each slice has, by its name."""
     replays: int = 1
     """How many replays of the validated model the reference is made of."""
 
@@ -92,6 +93,11 @@ class InForce:
 
     config: Config
     assignments: tuple[Assignment, ...]
+
+    @property
+    def slices(self) -> dict[str, Mapping[str, int]]:
+        """The slices of each golden set that is watched, by its name in the config."""
+        return {a.watch.golden: a.golden.slices for a in self.assignments}
 
 
 def prepare(path: Path, workers: Workers, *, new_reference: bool = False) -> InForce:

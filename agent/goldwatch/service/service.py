@@ -249,9 +249,8 @@ class Service:
         """Enter a watch into the agenda; one that was given other settings is replayed with them at once."""
         key, watch = assignment.key, assignment.watch
         timetable = Timetable(watch.every, watch.jitter_s, " ".join([platform.node(), *key]))
-        now, last = time.time(), None
-        if self._ledger is not None and not anew:
-            last = self._ledger.last_started_at(*key, assignment.golden.digest)
+        ledger, now = None if anew else self._ledger, time.time()
+        last = None if ledger is None else ledger.last_started_at(*key, assignment.golden.digest)
         due_at = timetable.first(now, last)
         if last is not None and due_at > now:
             self._publish_last(key)
@@ -393,7 +392,9 @@ def _prepared(path: Path, workers: Workers) -> InForce:
     """Load a config and verify its golden sets. Raises CannotStart, also for one that would make too many series."""
     wanted = prepare(path, workers)
     try:
-        cardinality.check(wanted.config, {a.watch.golden: a.golden.slices for a in wanted.assignments})
+        cardinality.check(wanted.config, {name: sum(counts.values()) for name, counts in wanted.slices.items()})
     except cardinality.TooManySeries as error:
         raise CannotStart(str(error)) from None
+    for warning in cardinality.warnings(wanted.slices):
+        log.warning("%s: %s", path, warning)
     return wanted
