@@ -43,8 +43,6 @@ class HttpServer:
             return await self._count(request, handler)
 
         app.middlewares.append(count)
-        log = logging.getLogger("goldwatch.http")
-        log.addFilter(_OneIn(_QUIET_S))
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -52,7 +50,7 @@ class HttpServer:
             shutdown_timeout=1.0,
             auto_decompress=False,
             lingering_time=1.0,
-            logger=log,
+            logger=_log,
         )
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -157,3 +155,7 @@ class _OneIn(logging.Filter):
             return False
         self._next = now + self._seconds
         return True
+
+
+_log = logging.getLogger("goldwatch.http")
+_log.addFilter(_OneIn(_QUIET_S))
