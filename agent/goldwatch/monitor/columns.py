@@ -159,15 +159,33 @@ def columns(table: Mapping[str, Values], seed: int = 0) -> tuple[Column, ...]:
 
     Raises ValueError for a table without columns, with columns of unequal length, or with fewer than 400 rows.
     """
+    kinds, rest = choose_cells(table, seed)
+    return with_bands(kinds, {name: kind.count(table[name][rest]) for name, kind in kinds.items()}, len(rest))
+
+
+def choose_cells(table: Mapping[str, Values], seed: int = 0) -> tuple[dict[str, Numbers | Categories], IntArray]:
+    """Choose the cells of each column by a few of the rows of a table, and return the indices of all other rows.
+
+    Raises ValueError as `columns` does.
+    """
     lengths = {len(values) for values in table.values()}
     if len(lengths) != 1 or min(lengths) < _LEAST_ROWS:
         raise ValueError(f"a reference has columns of one length, at least {_LEAST_ROWS} rows, not {sorted(lengths)}")
     rows = np.random.default_rng(seed).permutation(lengths.pop())
     split = max(len(rows) // _CHOOSING, _LEAST_ROWS // 2)
-    kinds = {name: _kind(values[rows[:split]]) for name, values in table.items()}
+    return {name: _kind(values[rows[:split]]) for name, values in table.items()}, rows[split:]
+
+
+def with_bands(
+    kinds: Mapping[str, Numbers | Categories], counts: Mapping[str, IntArray], rows: int, error: float = BOUND_ERROR
+) -> tuple[Column, ...]:
+    """Return columns with the bands that follow from the `counts` [cells] of so many reference rows.
+
+    All bands hold together with probability 1 - `error` at least.
+    """
     # Each band has two sides, and what there is of either sort shares its half of the error.
-    errors = BOUND_ERROR / 4 / sum(len(kind.cells) for kind in kinds.values()), BOUND_ERROR / 4 / len(kinds)
-    return tuple(_column(name, kind, table[name][rows[split:]], errors) for name, kind in kinds.items())
+    errors = error / 4 / sum(len(kind.cells) for kind in kinds.values()), error / 4 / len(kinds)
+    return tuple(_column(name, kind, counts[name], rows, errors) for name, kind in kinds.items())
 
 
 def _kind(values: Values) -> Numbers | Categories:
@@ -184,8 +202,9 @@ def _texts(values: Values) -> Counter[str]:
     return Counter(canonical(value) for value in values.tolist() if value is not None and value != "")
 
 
-def _column(name: str, kind: Numbers | Categories, values: Values, errors: tuple[float, float]) -> Column:
-    counts, rows = kind.count(values), len(values)
+def _column(
+    name: str, kind: Numbers | Categories, counts: IntArray, rows: int, errors: tuple[float, float]
+) -> Column:
     low = np.array([lower(count, rows, errors[0]) for count in counts.tolist()])
     high = np.array([upper(count, rows, errors[0]) for count in counts.tolist()])
     place = _place(kind, counts, rows, errors[1]) if isinstance(kind, Numbers) and kind.deciles.size else None

@@ -55,7 +55,7 @@ class Step:
     since: float
 
 
-def grown(log_m: FloatArray, log_e: FloatArray, log_stake: float = 0.0) -> FloatArray:
+def grown(log_m: FloatArray, log_e: FloatArray, log_stake: float | FloatArray = 0.0) -> FloatArray:
     """Return the logs of the sums after one more replay; arrays [..., bets]."""
     return np.asarray(np.logaddexp(log_m, log_stake) + log_e, dtype=np.float64)
 
@@ -94,10 +94,10 @@ class Detector:
         """Return log10 of the weighted sum, -inf for none."""
         return self._log_total(sums.log_m) / _LN10
 
-    def update(self, sums: Sums, log_e: FloatArray, at: float, *, log_stake: float = 0.0) -> Step:
+    def update(self, sums: Sums, log_e: FloatArray, at: float, *, log_stake: float | FloatArray = 0.0) -> Step:
         """Add one replay at Unix time `at` with the natural logs of its e-values [bets].
 
-        `log_stake` is the log of what a run that starts now is staked with. Stakes of 1 give the e-detector; stakes
+        `log_stake` is the log of what a run that starts now is staked with, for all bets or for each. Stakes of 1 give the e-detector; stakes
         that sum to at most 1 give an e-process, which passes 1/alpha *ever* with probability at most alpha (Ville).
         """
         log_m = grown(sums.log_m, log_e, log_stake)

@@ -163,21 +163,28 @@ class Drift:
 
     def _summary(self, rows: int, counts: FloatArray, best: int) -> str:
         bet = self._bets[best]
-        column, offset = self.columns[bet.column], self._offsets[bet.column]
-        own = counts[offset : offset + len(column.usual)]
-        if bet.cell is None and column.place is not None and isinstance(column.kind, Numbers):
-            # A place is the share of the deciles that a row is not above, one half for a missing row.
-            place = (own[: len(column.kind.places) - 2].mean() + own[-1] / 2) / rows
-            now, low, high = (100 * (1 - share) for share in (place, column.place.high, column.place.low))
-            return (
-                f"{column.name}: the {rows:,} rows are at percentile {now:.1f} of the reference on average, "
-                f"{low:.1f} to {high:.1f} in the reference"
-            )
-        cell = bet.cell or 0
-        low, high, words = column.low[cell], column.high[cell], column.kind.cells[cell]
+        return describe(self.columns[bet.column], int(self._offsets[bet.column]), bet.cell, rows, counts)
+
+
+def describe(column: Column, offset: int, cell: int | None, rows: float, counts: FloatArray) -> str:
+    """Compare the share of a `cell` of a column among so many rows, or (None) their mean place, with its band.
+
+    `counts` are those of the cells of all columns, of which the first of this column is at `offset`.
+    """
+    own = counts[offset : offset + len(column.usual)]
+    if cell is None and column.place is not None and isinstance(column.kind, Numbers):
+        # A place is the share of the deciles that a row is not above, one half for a missing row.
+        place = (own[: len(column.kind.places) - 2].mean() + own[-1] / 2) / rows
+        now, low, high = (100 * (1 - share) for share in (place, column.place.high, column.place.low))
         return (
-            f"{column.name}: {own[cell] / rows:.1%} of {rows:,} rows {words}, {low:.1%} to {high:.1%} in the reference"
+            f"{column.name}: the {rows:,.0f} rows are at percentile {now:.1f} of the reference on average, "
+            f"{low:.1f} to {high:.1f} in the reference"
         )
+    cell = cell or 0
+    low, high, words = column.low[cell], column.high[cell], column.kind.cells[cell]
+    return (
+        f"{column.name}: {own[cell] / rows:.1%} of {rows:,.0f} rows {words}, {low:.1%} to {high:.1%} in the reference"
+    )
 
 
 def _share_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:

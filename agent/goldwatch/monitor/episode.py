@@ -74,14 +74,20 @@ class Episodes:
         return Standing(self._forward.fresh(), None)
 
     def update(
-        self, before: Standing, log_e: FloatArray, back: Callable[[int], FloatArray], at: float, summary: str
+        self,
+        before: Standing,
+        log_e: FloatArray,
+        back: Callable[[int], FloatArray],
+        at: float,
+        summary: str,
+        log_stake: float | FloatArray = 0.0,
     ) -> tuple[Standing, Verdict]:
-        """Add one replay at Unix time `at` with its log e-values [bets].
+        """Add one replay at Unix time `at` with its log e-values [bets], and the logs of their stakes (see Detector).
 
         `back` gives those of the test turned round [backward bets], from the index of the bet that explained the page;
         it is asked only within an episode.
         """
-        step = self._forward.update(before.forward, log_e, at)
+        step = self._forward.update(before.forward, log_e, at, log_stake=log_stake)
         episode = before.episode
         if episode is not None:
             return self._goes_on(step.sums, step.evidence, episode, back(episode.best), at, summary)
