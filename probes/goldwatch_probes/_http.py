@@ -129,6 +129,8 @@ class Connection:
             if isinstance(error, httptools.HttpParserError):
                 raise BadAnswer(f"{where}: the answer is not HTTP ({error})") from error
             raise
+        finally:
+            reading.release()
 
     def close(self) -> None:
         """Close the connection if there is one."""
@@ -225,6 +227,10 @@ class _Reading:
         return Answer(
             self._status, self._headers, bytes(self._body), self.sent_ns, self._arrived_ns, tuple(self._arrivals)
         )
+
+    def release(self) -> None:
+        """Break the reference cycle with the parser: the garbage collector is off while requests are timed."""
+        del self._parser
 
     # The names below are those that httptools calls.
 

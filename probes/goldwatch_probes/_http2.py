@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from goldwatch.probe import BadAnswer
 from goldwatch_probes._line import RACE_NS, BrokeOff, Budget, Line, Server, told
@@ -169,6 +169,8 @@ class _Session:
         self._undecodable = hpack.HPACKError
         self._piece = bytearray()  # a frame of which the end has not come
         self._block = bytearray()  # headers of which the end has not come
+        self._block_of: int | None = None  # the stream of these headers
+        self._of_heads = 0  # bytes of all headers of one answer
         self._next = 1
         self._stream = _Stream(0, 0, ended=True)
         self._window = self._window_of_streams = _FIRST_WINDOW
@@ -219,6 +221,7 @@ class _Session:
     def ask(self, head: bytes, body: bytes) -> Answer:
         """Send a request and read the whole answer. Raises OSError or BadAnswer."""
         self._asks = True
+        self._of_heads = 0
         stream = self._stream = _Stream(self._next, self._window_of_streams)
         self._next += 2
         first = self._head(head, ends=not body)
@@ -303,19 +306,26 @@ class _Session:
         if flags & _PADDED:
             payload = _unpadded(payload)
         self._block.clear()
+        self._block_of = number
         self._ends_stream = flags & _END_STREAM
         self._on_continuation(flags, number, payload[5:] if flags & _PRIORITIZED else payload)
 
     def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
+        if number != self._block_of:  # RFC 9113, 6.10
+            raise BadAnswer("the answer is not HTTP/2 (a CONTINUATION frame that continues nothing)")
         self._block += payload
         if len(self._block) > _MOST_OF_HEAD:
-            raise BadAnswer(f"the answer has headers longer than the {_MOST_OF_HEAD} bytes allowed")
+            self._refuse_head()
         if not flags & _END_HEADERS:
             return
+        self._block_of = None
         try:
             decoded = self._decoder.decode(bytes(self._block), raw=True)
         except self._undecodable as error:
             raise BadAnswer(f"the answer is not HTTP/2 ({error})") from error
+        self._of_heads += sum(len(n) + len(v) for n, v in decoded)
+        if self._of_heads > _MOST_OF_HEAD:
+            self._refuse_head()
         headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in decoded}
         if number != self._stream.number:
             return
@@ -326,6 +336,10 @@ class _Session:
             self._stream.status = int(status)
         self._stream.headers.update(headers)
         self._end_if(self._ends_stream)
+
+    @staticmethod
+    def _refuse_head() -> NoReturn:
+        raise BadAnswer(f"the answer has headers longer than the {_MOST_OF_HEAD} bytes allowed")
 
     def _end_if(self, flags: int) -> None:
         if flags & _END_STREAM:

@@ -138,6 +138,7 @@ class Line:
 
     def pending(self) -> bytes | None:
         """Return what has come, without a wait: nothing at the end, and None if there is nothing to be read."""
+        self._budget.left_s()
         try:
             piece, _ = self._receiver.receive(_PIECE)
         except BlockingIOError:

@@ -207,6 +207,18 @@ def raw(kind: int, payload: bytes, flags: int = 0, number: int = 0) -> Callable[
     return run
 
 
+def continued_when_whole(peer: Peer, number: int) -> None:
+    """A block that is decoded again with each frame makes a call of 2 s last a minute."""
+    peer.send(peer.headers(number, (":status", "200")))
+    peer.sock.sendall(ContinuationFrame(number, b"", flags=["END_HEADERS"]).serialize() * 100_000)
+
+
+def many_heads(peer: Peer, number: int) -> None:
+    """Each block is short, but there is no end of them."""
+    for _ in range(100):
+        peer.send(peer.headers(number, (":status", "103"), ("link", "x" * 1000)))
+
+
 def endless_headers(peer: Peer, number: int) -> None:
     peer.send(HeadersFrame(number, b"\x00" * 16_000))
     for _ in range(5):
@@ -244,6 +256,8 @@ def endless_pings(peer: Peer, _: int) -> None:
         (raw(8, b"abc"), BadAnswer, "the answer is not HTTP/2 "),
         (endless_headers, BadAnswer, "the answer has headers longer than the 65536 bytes allowed"),
         (bomb, BadAnswer, "the answer is not HTTP/2 .*65536"),
+        (continued_when_whole, BadAnswer, "a CONTINUATION frame that continues nothing"),
+        (many_heads, BadAnswer, "the answer has headers longer than the 65536 bytes allowed"),
         (endless_pings, BadAnswer, "the answer is longer than the 1048576 bytes allowed"),
         (lambda p, n: p.send(*p.answer(n, bytes(2**21))), BadAnswer, "longer than the 1048576 bytes allowed"),
     ],

@@ -202,9 +202,7 @@ def _texts(values: Values) -> Counter[str]:
     return Counter(canonical(value) for value in values.tolist() if value is not None and value != "")
 
 
-def _column(
-    name: str, kind: Numbers | Categories, counts: IntArray, rows: int, errors: tuple[float, float]
-) -> Column:
+def _column(name: str, kind: Numbers | Categories, counts: IntArray, rows: int, errors: tuple[float, float]) -> Column:
     low = np.array([lower(count, rows, errors[0]) for count in counts.tolist()])
     high = np.array([upper(count, rows, errors[0]) for count in counts.tolist()])
     place = _place(kind, counts, rows, errors[1]) if isinstance(kind, Numbers) and kind.deciles.size else None

@@ -97,8 +97,9 @@ class Detector:
     def update(self, sums: Sums, log_e: FloatArray, at: float, *, log_stake: float | FloatArray = 0.0) -> Step:
         """Add one replay at Unix time `at` with the natural logs of its e-values [bets].
 
-        `log_stake` is the log of what a run that starts now is staked with, for all bets or for each. Stakes of 1 give the e-detector; stakes
-        that sum to at most 1 give an e-process, which passes 1/alpha *ever* with probability at most alpha (Ville).
+        `log_stake` is the log of what a run that starts now is staked with, for all bets or for each. Stakes of 1 give
+        the e-detector; stakes that sum to at most 1 give an e-process, which passes 1/alpha *ever* with probability at
+        most alpha (Ville).
         """
         log_m = grown(sums.log_m, log_e, log_stake)
         restart = sums.log_run <= 0

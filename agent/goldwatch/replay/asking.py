@@ -24,7 +24,7 @@ from goldwatch.probe import (
 )
 from goldwatch.replay.columns import Columns
 from goldwatch.replay.keeping import Keeper
-from goldwatch.replay.outcome import Outcome
+from goldwatch.replay.outcome import Outcome, without_frames
 from goldwatch.replay.requests import Requests
 from goldwatch.replay.trace import Trace
 
@@ -196,7 +196,7 @@ class Asking:
             came_ns = ended_ns = clock_ns()
             sent_ns, came_ns = self._times(response, sent_ns, ended_ns)
         except Exception as error:  # a failure is an observation, whatever its class
-            failure = error
+            failure = without_frames(error)
             came_ns = ended_ns = clock_ns()
         for each in self._rows(row):
             columns.sent_ns[each] = sent_ns

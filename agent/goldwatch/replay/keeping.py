@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from goldwatch.probe import TIME_UNKNOWN, BadAnswer, CountsTokens, Probe, Tensors, TensorSpec, single_output
 from goldwatch.replay.columns import MAX_GAPS, Columns
+from goldwatch.replay.outcome import without_frames
 from goldwatch.replay.requests import Requests
 
 
@@ -76,6 +77,7 @@ def _joined(arrays: Sequence[Any], spec: TensorSpec) -> NDArray[Any] | None:
 
 
 def _bad(error: Exception) -> BadAnswer:
+    without_frames(error)
     return error if isinstance(error, BadAnswer) else BadAnswer(f"{type(error).__name__}: {error}")
 
 

@@ -26,5 +26,20 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
+def without_frames(error: Exception) -> Exception:
+    """Drop the tracebacks and causes of an error that is kept as an observation; return it.
+
+    A traceback holds the local variables of its frames, such as a whole answer, and forms a reference cycle with them.
+    While requests are timed the garbage collector is off, so such a cycle would stay in memory until the replay ends.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        following = link.__cause__ or link.__context__
+        link.__cause__ = link.__context__ = None
+        link = following
+    return error
+
+
 UNSENT = frozenset({Outcome.NOT_SENT.label, Outcome.WITHHELD.label})
 """The labels of requests that no server saw."""
