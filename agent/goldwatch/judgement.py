@@ -96,12 +96,15 @@ class Flip:
     """One golden example whose answer differs from the reference in class.
 
     A set without labels knows no `label`; of a vector only `now` says something: how far it is from the reference.
+    `identity` is its name in the set, such as a file; `excerpt` the beginning of its text. Both may be empty.
     """
 
     example: int
     label: str
     reference: str
     now: str
+    identity: str = ""
+    excerpt: str = ""
 
     @property
     def words(self) -> str:
@@ -112,12 +115,34 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class SliceShare:
-    """How many harmful flips fall into a slice, beside the slice's share of the golden set."""
+    """How many harmful flips fall into a slice, and how many examples it has.
+
+    `beyond_chance` states whether chance would put fewer there; `p_value` is that of the test, None if not computed.
+    """
 
     slice: str
     value: str
     flips: int
     examples: int
+    beyond_chance: bool = True
+    p_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """One wrong answer of a classifier: `said` instead of `label`.
+
+    `flips` counts the examples that were right before, `now` and `reference` all with this mistake. `p_value` is of a
+    sign test of the examples that joined it against those that left.
+    """
+
+    label: str
+    said: str
+    flips: int
+    now: int
+    reference: int
+    beyond_chance: bool
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +162,8 @@ class Difference:
 
     `harmful` are right in the reference and wrong now, `helpful` the other way, `neutral` wrong in both but
     differently; `compared` examples were answered, `moved` of them differ in an output beyond the set's tolerance.
-    `flips` lists the first of the flips, harmful ones before the others; `where` the slices in which harmful flips are
-    over-represented, most first.
+    `flips` lists the first of the flips, harmful ones before the others; `where` the worst slices, those beyond chance
+    first; `confusions` the mistakes of a classifier that have become more frequent, in the same order.
     """
 
     compared: int
@@ -149,6 +174,7 @@ class Difference:
     largest: float
     flips: tuple[Flip, ...]
     where: tuple[SliceShare, ...]
+    confusions: tuple[Confusion, ...] = ()
 
 
 _TIMES = ("latencies_s", "late_s")

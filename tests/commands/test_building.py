@@ -91,6 +91,19 @@ def test_examples_that_stand_or_fall_together_are_clusters(tmp_path: Path) -> No
     assert "has clusters by sheet and writer; write those by one name" in build(file, twice, "--to", "other").stderr
 
 
+def test_examples_keep_their_names_through_building_and_are_replayed_by_name(tmp_path: Path) -> None:
+    names = np.array([f"scan_{i:04}.png" for i in range(600)])
+    file = config(tmp_path)
+    result = build(file, arrays(tmp_path, identity=names))
+    assert result.exit_code == 0, result.output
+    golden = GoldenSet.open(tmp_path / "golden/digits")
+    assert (golden.has_identities, golden.identity(17)) == (True, "scan_0017.png")
+    shown = CliRunner().invoke(app, ["replay", str(file), "--examples", "17"])
+    assert "example 17, scan_0017.png: " in shown.stdout
+    wrong = arrays(tmp_path, identity=np.arange(600) / 7)
+    assert "identity is float64 [600]; expected [n] texts" in build(file, wrong, "--to", "other").stderr
+
+
 def test_slices_of_identifiers_are_warned_of_wherever_the_set_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -279,7 +292,7 @@ def test_slices_and_clusters_of_lines_may_be_on_any_line(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"answer": ["yes"]}, 'key "answer" is not expected; a line has inputs, answers, slices, cluster'),
+        ({"answer": ["yes"]}, 'key "answer" is not expected; a line has inputs, answers, slices, cluster, identity'),
         ({"inputs": {"question": "?"}}, 'inputs has "question", and that of line 1 has "prompt"'),
         ({"inputs": {"prompt": None}}, "inputs.prompt is null"),
         ({"inputs": {"prompt": 5}}, "inputs.prompt is no text, and that of line 1 is"),
@@ -288,6 +301,7 @@ def test_slices_and_clusters_of_lines_may_be_on_any_line(tmp_path: Path) -> None
         ({"slices": ["short"]}, "slices must be an object with a text for each name"),
         ({"slices": {"kind": ["short"]}}, "slices must be an object with a text for each name"),
         ({"cluster": "seven"}, "cluster must be an object with a text for each name"),
+        ({"identity": ["a"]}, "identity must be a text or a whole number, such as a file name or the key of a row"),
     ],
 )
 def test_lines_that_are_no_examples_are_refused(tmp_path: Path, change: dict[str, Any], problem: str) -> None:

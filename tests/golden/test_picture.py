@@ -1,8 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.golden.picture import _drawn, draw, half_blocks
 
@@ -37,6 +39,20 @@ def test_what_is_shaped_like_a_small_image_is_drawn(shape: tuple[int, ...]) -> N
 def test_a_large_image_is_shrunk_and_a_huge_one_is_summed_up() -> None:
     assert max(len(line) for line in _drawn(np.random.default_rng(1).random((3, 224, 224)))) <= 48
     assert next(iter(_drawn(np.zeros((3, 2000, 2000))))).endswith("(3 x 2000 x 2000 values from 0 to 0, mean 0)")
+
+
+def test_bytes_that_spell_a_text_are_shown_as_the_text(
+    tmp_path: Path, manifest: dict[str, Any], tensors: dict[str, Any]
+) -> None:
+    words = [b"//etc/passwd", "größer".encode(), bytes([47, 47, 61, 3]), bytes([250, 251, 252, 253])]
+    manifest["inputs"] = {"bytes": {"dtype": "uint8", "shape": [16]}}
+    tensors.pop("inputs.x")
+    tensors["inputs.bytes"] = np.array([list(word.ljust(16, b"\0")) for word in words], np.uint8)
+    golden = freeze(tmp_path / "bytes", manifest, tensors)
+    assert draw(golden, 0) == ["bytes //etc/passwd"]
+    assert draw(golden, 1) == ["bytes größer"]
+    assert draw(golden, 2)[0].startswith("bytes 47, 47, 61, 3, 0")
+    assert draw(golden, 3)[0].startswith("bytes 250, 251")
 
 
 def test_numbers_are_written_out_up_to_a_point() -> None:

@@ -29,7 +29,14 @@ def test_one_difference_is_suspect_and_asks_for_another_replay():
     assert verdicts[-1].confirm
     assert verdicts[-1].since == 1.0
     assert (verdicts[-1].evidence, verdicts[-1].threshold) == (None, None)
-    assert verdicts[-1].summary == "7 of 1,000 outputs differ from the reference"
+    assert verdicts[-1].summary == "7 of 1,000 outputs differ from the reference; 3 turned wrong, 1 right"
+
+
+def test_it_says_how_large_the_difference_is():
+    _, verdicts = run([Moves(7, 1000, 3, 1, 0.34251, 0.001)])
+    assert verdicts[-1].summary == (
+        "7 of 1,000 outputs differ from the reference, by up to 0.343 (tolerance 0.001); 3 turned wrong, 1 right"
+    )
 
 
 def test_the_second_difference_alerts_since_the_first():

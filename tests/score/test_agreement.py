@@ -83,13 +83,20 @@ def test_finds_the_slice_that_the_flips_are_in():
     now[hit] = (labels[hit] + 1) % 3
     slices = {"country": Slicing(country, ("US", "BR")), "device": Slicing(device, ("phone", "desk"))}
     found = compare(outputs(now), expected(labels, labels, slices=slices))
-    assert found.where == (SliceShare("country", "BR", 38, int(np.sum(country))),)
+    first, *others = found.where
+    assert first == SliceShare("country", "BR", 38, int(np.sum(country)), beyond_chance=True, p_value=first.p_value)
+    assert first.p_value is not None
+    assert first.p_value < 1e-20
+    assert {(s.slice, s.value) for s in others} == {("country", "US"), ("device", "phone"), ("device", "desk")}
+    assert not any(s.beyond_chance for s in others)
+    assert [s.p_value for s in others] == sorted(s.p_value for s in others)
 
 
 def test_a_slice_that_is_all_of_the_set_is_no_finding():
     labels = np.zeros(100, dtype=int)
     slices = {"all": Slicing(np.zeros(100, dtype=int), ("yes",))}
-    assert compare(outputs(np.repeat([1, 0], 50)), expected(labels, labels, slices=slices)).where == ()
+    (all_of_it,) = compare(outputs(np.repeat([1, 0], 50)), expected(labels, labels, slices=slices)).where
+    assert (all_of_it.beyond_chance, all_of_it.p_value) == (False, pytest.approx(1.0))
 
 
 @given(st.integers(1, 300), st.data())

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.explanation import flips
+from goldwatch.alerting.words import plain
 from goldwatch.commands.rerun import Answer, Rerun
 from goldwatch.config import format_moment, format_seconds
 
@@ -65,7 +66,8 @@ def _standing(alert: Alert) -> str:
 
 def _answer(answer: Answer) -> str:
     right = f"right is {answer.label}, " if answer.label else ""
-    parts = [f"example {answer.example}: {right}reference {answer.reference}, now {answer.now}"]
+    name = f", {plain(answer.identity)}" if answer.identity else ""
+    parts = [f"example {answer.example}{name}: {right}reference {answer.reference}, now {answer.now}"]
     if answer.distance is not None:
         parts.append(f"largest difference {answer.distance:.2g}")
     if answer.latency_s is not None:

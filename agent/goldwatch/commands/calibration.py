@@ -263,7 +263,7 @@ def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> di
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
     tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}
     lines = _lines(golden, {n: answers[f"outputs.{n}"] for n in texts if answers}) if golden.manifest.has_lines else ()
-    found = freeze(Path(argument["folder"]), manifest, tensors, lines)
+    found = freeze(Path(argument["folder"]), manifest, tensors, lines, golden.identities())
     accuracy = float(right.sum()) / (len(replays) * golden.examples)
     score = "agreement" if golden.manifest.labels is None else "accuracy"
     return asdict(Calibrated(str(found), found.digest, moved == 0, accuracy, moved, score))

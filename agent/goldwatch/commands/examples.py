@@ -25,6 +25,7 @@ from goldwatch.commands.labels import (
     numbered,
     one_score_problem,
 )
+from goldwatch.golden import identities
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.lines import LINES, TEXT, Lines
 from goldwatch.golden.manifest import MANIFEST, TENSORS
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 TEXT_OUTPUT = ("text", "text", ())
 LABELS, SLICE, CLUSTER = "labels", "slice.", "cluster."
 
-_KEYS = ("inputs", "answers", "slices", "cluster")
+_KEYS = ("inputs", "answers", "slices", "cluster", identities.KEY)
 _FROM_PYTHON = (
     "write lines (.jsonl) for a model that answers in text, and freeze a set of text for any other from Python "
     "(docs/golden-sets.md)"
@@ -53,8 +54,9 @@ class Examples:
     """Where the examples are, and what a set says of them.
 
     `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names), any number
-    of `slice.NAME` [n], and one `cluster.NAME` [n], which is alike for examples that stand or fall together; or .jsonl:
-    an object a line with `inputs` and, if there are any, `answers`, `slices` and `cluster`, of one name.
+    of `slice.NAME` [n], one `cluster.NAME` [n], which is alike for examples that stand or fall together, and `identity`
+    [n], which names them; or .jsonl: an object a line with `inputs` and, if there are any, `answers`, `slices`,
+    `cluster`, of one name, and `identity`.
     `classes` names the class numbers. `outputs` is what the target gives, empty where it says so itself; `decision` is
     the one that is judged. `match` decides whether a text is right, empty where one is proposed from the answers.
     """
@@ -95,12 +97,14 @@ def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> di
         given = Lines(examples.file)
         manifest, tensors = _of_text(examples, given, notes)
         lines = _unanswered(given, next(iter(manifest["outputs"])))
+        names = identities.of_lines(given)
     else:
         found = arrays.read(examples.file)
+        names = identities.of_array(examples.file, found.pop(identities.KEY)) if identities.KEY in found else []
         manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found}, notes)
         lines = iter(())
     try:
-        freeze(Path(argument["folder"]), _about(examples, manifest), tensors, lines)
+        freeze(Path(argument["folder"]), _about(examples, manifest), tensors, lines, names)
     except GoldenError as error:
         raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
     return {"notes": notes}
@@ -354,7 +358,7 @@ def _problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
         return f"key {quoted(unknown[0])} is not expected; a line has {', '.join(_KEYS)}"
     if ("answers" in found) != ("answers" in first):
         return "either every line has answers or none; line 1 has " + ("some" if "answers" in first else "none")
-    return _inputs_problem(found["inputs"], first["inputs"]) or _labels_problem(found)
+    return _inputs_problem(found["inputs"], first["inputs"]) or _labels_problem(found) or identities.line_problem(found)
 
 
 def _inputs_problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:

@@ -34,7 +34,8 @@ class Answer:
 
     `now` is the outcome of the request in words if there is no answer; `distance` is the largest absolute difference
     of any tensor from the reference, None without an answer or if all outputs are text. `same` states whether the
-    answer is that of the reference: the class, the text, or a vector within the tolerance.
+    answer is that of the reference: the class, the text, or a vector within the tolerance. `identity` is its name
+    in the set, empty if it has none.
     """
 
     example: int
@@ -45,6 +46,7 @@ class Answer:
     distance: float | None
     latency_s: float | None
     same: bool
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def answers(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
                     "distance": _distance(golden, columns, row, example) if ok else None,
                     "latency_s": columns.latency_ns[row] / 1e9 if ok else None,
                     "same": ok and _same(golden, columns, row, example),
+                    "identity": golden.identity(example),
                 }
             )
         return {"answers": found}

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from goldwatch.golden import lines as text
 from goldwatch.golden import tensors as stored
 from goldwatch.golden.error import GoldenError, quoted, reason
+from goldwatch.golden.identities import IDENTITIES, as_lines
 from goldwatch.golden.manifest import FORMAT, MANIFEST, TENSORS, Manifest, parse, serialise
 from goldwatch.golden.opened import GoldenSet
 
@@ -27,12 +28,14 @@ def freeze(
     manifest: Mapping[str, Any],
     tensors: Mapping[str, ArrayLike],
     examples: Iterable[Mapping[str, Any]] = (),
+    identities: Iterable[str] = (),
 ) -> GoldenSet:
     """Write a new golden set and return it, opened and with its values checked.
 
     `manifest` is what golden.json will hold, without `format` and `files`, as plain values; `tensors` are named as
-    `Manifest.tensors` says; `examples` are the lines of a set that has text, as `golden.lines` says. The folder appears
-    whole or not at all. Equal arguments give equal digests.
+    `Manifest.tensors` says; `examples` are the lines of a set that has text, as `golden.lines` says; `identities` are
+    the names of all examples, if they have names. The folder appears whole or not at all. Equal arguments give equal
+    digests.
 
     Raises GoldenError if the folder exists already or the set would not be valid.
     """
@@ -42,7 +45,7 @@ def freeze(
     try:
         unfinished.mkdir()
         arrays = {name: _array(folder, name, values) for name, values in tensors.items()}
-        _write(unfinished, manifest, arrays, iter(examples))
+        _write(unfinished, manifest, arrays, {text.LINES: examples, IDENTITIES: as_lines(identities)})
         GoldenSet.open(unfinished).check_values()
         unfinished.rename(folder)
         _synchronise(folder.parent)
@@ -66,13 +69,15 @@ def _write(
     folder: Path,
     manifest: Mapping[str, Any],
     tensors: Mapping[str, NDArray[Any]],
-    examples: Iterator[Mapping[str, Any]],
+    lines: Mapping[str, Iterable[Mapping[str, Any]]],
 ) -> None:
     stored.write(folder / TENSORS, tensors)
     files = [folder / TENSORS]
-    if (first := next(examples, None)) is not None:
-        text.write(folder / text.LINES, chain([first], examples))
-        files.append(folder / text.LINES)
+    for name, each in lines.items():
+        rest = iter(each)
+        if (first := next(rest, None)) is not None:
+            text.write(folder / name, chain([first], rest))
+            files.append(folder / name)
     whole = {"format": FORMAT, **manifest, "files": {file.name: _entry(file) for file in files}}
     try:
         raw = json.dumps(whole).encode()

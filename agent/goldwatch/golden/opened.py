@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldwatch.golden import identities as names
 from goldwatch.golden import tensors
 from goldwatch.golden.error import GoldenError, quoted, reason
 from goldwatch.golden.lines import LINES, Lines, TextColumn
@@ -98,9 +99,30 @@ class GoldenSet:
 
     def lines(self) -> Lines:
         """Return the file of examples. Raises GoldenError."""
-        if LINES not in self._opened:
-            self._opened[LINES] = Lines(self.path / LINES)
-        return self._opened[LINES]
+        return self._lines(LINES)
+
+    @property
+    def has_identities(self) -> bool:
+        """Whether the set has a file with the names of its examples."""
+        return names.IDENTITIES in self.manifest.files
+
+    def identities(self) -> Iterator[str]:
+        """Yield the names of all examples; nothing if the set has none. Raises GoldenError."""
+        return (self.identity(i) for i in range(self.examples if self.has_identities else 0))
+
+    def identity(self, example: int) -> str:
+        """Return the name of an example, empty if it has none. Raises GoldenError, IndexError."""
+        return names.of_line(self._lines(names.IDENTITIES)[example]) if self.has_identities else ""
+
+    def excerpt(self, example: int) -> str:
+        """Return the beginning of an example's first text input, empty without one. Raises GoldenError, IndexError."""
+        texts = [(name, spec.dtype) for name, spec in self.manifest.inputs.items() if spec.in_lines]
+        return names.excerpt(self.text(f"inputs.{texts[0][0]}")[example], texts[0][1]) if texts else ""
+
+    def _lines(self, name: str) -> Lines:
+        if name not in self._opened:
+            self._opened[name] = Lines(self.path / name)
+        return self._opened[name]
 
     def tensor(self, name: str) -> NDArray[Any]:
         """Return a tensor, read-only and mapped into memory; examples are the first axis. Raises KeyError, GoldenError.
@@ -135,6 +157,8 @@ class GoldenSet:
 
         lines = self.lines() if self.manifest.has_lines else None
         problems = list(value_problems(self.manifest, self.tensor, lines))
+        if self.has_identities:
+            problems += names.problems(self._lines(names.IDENTITIES), self.examples)
         if problems:
             raise GoldenError(self.path, *problems)
 

@@ -14,6 +14,8 @@ _MOST_NUMBERS = 16
 _MOST_LETTERS = 200
 _WIDEST = 48
 _LARGEST_IMAGE = 512
+_LEAST_LETTERS = 4
+_LARGEST_BYTE = 255
 _INK = 0.35
 """The share of the way from the darkest to the brightest pixel from which on one is drawn."""
 
@@ -27,7 +29,8 @@ def draw(golden: GoldenSet, example: int) -> list[str]:
         if spec.in_lines:
             lines.append(f"{name} {_told(golden.text(f'inputs.{name}')[example])}")
             continue
-        shown = list(_drawn(np.asarray(golden.tensor(f"inputs.{name}")[example])))
+        value = np.asarray(golden.tensor(f"inputs.{name}")[example])
+        shown = list(_drawn(value)) if (text := _text_of(value)) is None else [_told(text)]
         lines += [f"{name} {shown[0]}"] if len(shown) == 1 else shown
     return lines
 
@@ -36,6 +39,20 @@ def _told(text: str) -> str:
     """Return a text on one line, of bounded length, with nothing that a terminal would obey."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     return f"{plain[:_MOST_LETTERS]}..." if len(plain) > _MOST_LETTERS else plain
+
+
+def _text_of(value: NDArray[Any]) -> str | None:
+    """Return the text that a vector of bytes spells in UTF-8, padded with zeros; None if it spells none."""
+    if value.ndim != 1 or value.dtype.kind not in "iu" or value.size < _LEAST_LETTERS:
+        return None
+    if int(value.min()) < 0 or int(value.max()) > _LARGEST_BYTE:
+        return None
+    try:
+        text = value.astype(np.uint8).tobytes().rstrip(b"\0").decode()
+    except UnicodeDecodeError:
+        return None
+    readable = all(c.isprintable() or c.isspace() for c in text)
+    return text if readable and sum(c.isalpha() for c in text) >= len(text) / 2 else None
 
 
 def half_blocks(image: NDArray[Any]) -> list[str]:

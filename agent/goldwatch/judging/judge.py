@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from goldwatch.drift.handover import received
 from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Check, Difference, Judgement, LiveWindow, Score, TokenUse, Validity, Verdict
+from goldwatch.judgement import Check, Difference, Flip, Judgement, LiveWindow, Score, TokenUse, Validity, Verdict
 from goldwatch.judging.observed import Observed, observe
 from goldwatch.judging.opening import layout, masked_output, open_as, output_specs, replayed
 from goldwatch.monitor import kinds
@@ -157,7 +157,7 @@ class _Case:
         self._latencies_s = seen.latencies_s()
         self._reference = Reference.of(self.golden)
         self._task = judged(self.golden)
-        self._difference = self._task.difference(self._outputs, self._answered) if self._answered.any() else None
+        self._difference = self._compared()
         right = self._task.right(self._outputs)
         self._answers = Answers(np.logical_and(right, self._answered, out=right), self._answered)
         self._validity = self._judged_valid()
@@ -166,6 +166,17 @@ class _Case:
         self._tokens = self._token_use()
         self._throughput = seen.answered_per_s()
         self._footprint = self._comes_to()
+
+    def _compared(self) -> Difference | None:
+        """Compare the answers with the reference, and name the examples that are listed."""
+        if not self._answered.any():
+            return None
+        found = self._task.difference(self._outputs, self._answered)
+        return replace(found, flips=tuple(self._named(flip) for flip in found.flips))
+
+    def _named(self, flip: Flip) -> Flip:
+        identity = self.golden.identity(flip.example)
+        return replace(flip, identity=identity, excerpt="" if identity else self.golden.excerpt(flip.example))
 
     def _judged_valid(self) -> tuple[Validity, tuple[str, ...]]:
         """Say whether the replay can be judged, and the reasons why not."""
@@ -316,7 +327,12 @@ class _Case:
 
     def _moves(self) -> Moves:
         found = self._difference
-        return Moves(found.moved, found.compared, found.harmful, found.helpful) if found else Moves(0, 0, 0, 0)
+        if found is None:
+            return Moves(0, 0, 0, 0)
+        tolerances = [s.tolerance for s in self.golden.manifest.outputs.values() if not s.in_lines]
+        # Outputs with several tolerances have no common distance, and texts none at all.
+        sizes = (found.largest, tolerances[0]) if len(set(tolerances)) == 1 else (None, None)
+        return Moves(found.moved, found.compared, found.harmful, found.helpful, *sizes)
 
     def _failed(self) -> Requests | None:
         """Count the requests without a good answer. A target that cannot be used at all fails each of them."""

@@ -17,12 +17,25 @@ _QUIET_REPLAYS = 2
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """How many of the compared examples moved beyond the tolerance, and how many turned wrong or right by it."""
+    """How many of the compared examples moved beyond the tolerance, and how many turned wrong or right by it.
+
+    `largest` is the largest distance of any answer from the reference and `tolerance` what is allowed; None for text.
+    """
 
     moved: int
     compared: int
     harmful: int
     helpful: int
+    largest: float | None = None
+    tolerance: float | None = None
+
+    def __str__(self) -> str:
+        said = f"{self.moved:,} of {self.compared:,} outputs differ from the reference"
+        if not self.moved:
+            return said
+        if self.largest is not None and self.tolerance is not None:
+            said += f", by up to {self.largest:.3g} (tolerance {self.tolerance:g})"
+        return f"{said}; {self.harmful:,} turned wrong, {self.helpful:,} right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,7 @@ class Changed:
 
     def update(self, observation: Moves, state: ChangedState, at: float) -> tuple[ChangedState, Verdict]:
         """Add one valid replay that started at Unix time `at`."""
-        summary = f"{observation.moved:,} of {observation.compared:,} outputs differ from the reference"
+        summary = str(observation)
         if observation.moved > 0:
             after = self._differs(observation, state, at)
         elif observation.compared == 0:

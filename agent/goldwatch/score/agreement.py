@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Difference, Flip, SliceStanding
 from goldwatch.probe import usable
+from goldwatch.score.confusions import Confusions, class_name
 from goldwatch.score.slices import Slicing, Tally, where
 from goldwatch.scratch import blocks, column
 
@@ -65,19 +66,22 @@ def difference(now: Outputs, answered: BoolArray, expected: Expected, listed: in
     _check(now, expected)
     ours, theirs = now[expected.decision], expected.outputs[expected.decision]
     labels, names = expected.labels, expected.class_names
+    mistakes = Confusions(names, expected.clusters)
 
     def marks(rows: slice) -> Marks:
         some, truth = answered[rows], labels[rows]
         then = theirs[rows].argmax(axis=1)
         found = np.where(some, ours[rows].argmax(axis=1), then)
         furthest, moved = _distances(now, some, expected, rows)
+        mistakes.add(rows, truth[some], then[some], found[some], some)
         return Marks(then == truth, found == truth, found != then, moved, furthest)
 
     def flip(i: int) -> Flip:
         then, found = int(theirs[i].argmax()), int(ours[i].argmax())
-        return Flip(i, _named(labels[i], names), _named(then, names), _named(found, names))
+        return Flip(i, class_name(labels[i], names), class_name(then, names), class_name(found, names))
 
-    return summary(answered, marks, flip, Cuts(expected.slices or {}, expected.clusters, expected.width), listed)
+    compared = summary(answered, marks, flip, Cuts(expected.slices or {}, expected.clusters, expected.width), listed)
+    return replace(compared, confusions=mistakes.worst())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,10 +183,6 @@ def furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArra
         np.subtract(ours, theirs, out=far, where=ours != theirs)
     largest = np.abs(far).max(axis=tuple(range(1, far.ndim)), initial=0.0)
     return np.asarray(np.minimum(largest, np.finfo(np.float64).max))
-
-
-def _named(index: int, names: Sequence[str]) -> str:
-    return names[index] if 0 <= index < len(names) else str(int(index))
 
 
 def standings(

@@ -1,4 +1,4 @@
-"""The slices of a golden set, and which of them hold more harmful flips than chance would put there.
+"""The slices of a golden set, the worst first, and which of them hold more harmful flips than chance would put there.
 
 Only an example that was right can turn wrong, so the flips are taken for a draw without replacement from the answered
 examples that were right: the tail of the hypergeometric distribution, at 1 % over all slices together (Bonferroni over
@@ -10,7 +10,7 @@ share (Rueschendorf 1982). So a cluster that flips is one finding, however many 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +62,11 @@ class Tally:
             self.state[rows] = right.astype(np.uint8) + harmful
 
 
-def where(tally: Tally) -> tuple[SliceShare, ...]:
-    """Return the slices that hold more harmful flips than chance would put there, those with most flips first."""
+def where(tally: Tally, listed: int = 10) -> tuple[SliceShare, ...]:
+    """Return the worst slices: all with more harmful flips than chance would put there, and up to `listed` in total.
+
+    Those beyond chance come first, by their flips; the others follow by their p-values.
+    """
     tests = sum(len(cut.values) for cut in tally.slices.values())
     if not tally.flips or not tests:
         return ()
@@ -72,11 +75,19 @@ def where(tally: Tally) -> tuple[SliceShare, ...]:
     for name, cut in tally.slices.items():
         for code, value in enumerate(cut.values):
             inside, members, examples = (int(count) for count in tally.counts[name][:, code])
-            if inside == 0 or tail(inside, tally.right, members, tally.flips) > _SLICE_ERROR / tests:
+            if inside == 0:
                 continue
-            if lots is None or lots.p_value(cut.codes, code) <= _SLICE_ERROR / tests:
-                found.append(SliceShare(name, value, inside, examples))
-    return tuple(sorted(found, key=lambda share: (-share.flips, share.examples, share.slice, share.value)))
+            p_value = tail(inside, tally.right, members, tally.flips)
+            if lots is not None and p_value <= _SLICE_ERROR / tests:  # only then does the answer depend on the lots
+                p_value = max(p_value, lots.p_value(cut.codes, code))
+            found.append(SliceShare(name, value, inside, examples, p_value <= _SLICE_ERROR / tests, p_value))
+    beyond = sorted((s for s in found if s.beyond_chance), key=lambda s: (-s.flips, s.examples, s.slice, s.value))
+    others = sorted(
+        (s for s in found if not s.beyond_chance), key=lambda s: (s.p_value, -s.flips, s.examples, s.slice, s.value)
+    )
+    if lots is not None:  # one p-value of examples that are no independent draws is none
+        others = [replace(share, p_value=None) for share in others]
+    return (*beyond, *others[: max(listed - len(beyond), 0)])
 
 
 class _Lots:

@@ -1,0 +1,80 @@
+"""Text of an alert that comes from outside, made safe to show, and how numbers are written.
+
+Names of models, classes, slices and examples, and errors of servers, are untrusted. They must not move the cursor, hide
+text or turn the direction of a line.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from goldwatch.config import format_seconds
+
+WIDTH = 72
+"""Columns of an alert's text: it reaches chats, phones and terminals."""
+INDENT = 9
+
+_MOST = 160
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_RIGHT_TO_LEFT = frozenset(("R", "AL", "RLE", "RLO", "RLI"))
+_ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+
+
+def plain(text: str, most: int = _MOST) -> str:
+    """Return a text from outside on one line, without characters that a terminal obeys, at most `most` letters long.
+
+    Control characters become escapes, as in a Python literal; right-to-left text is isolated from its line; a digest
+    keeps twelve digits. A longer text loses its middle, since names differ at their ends.
+    """
+    shown = _DIGEST.sub(r"\1", "".join(map(_visible, " ".join(text.split(" ")))))
+    if len(shown) > most:
+        half = (most - 3) // 2
+        shown = f"{shown[: most - 3 - half]}...{shown[-half:]}"
+    if any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in shown):
+        return f"{_ISOLATE}{shown}{_END_ISOLATE}"
+    return shown
+
+
+def _visible(character: str) -> str:
+    if character in "\n\r\t\v\f":
+        return " "
+    if character.isprintable() and character not in _BIDI_CONTROLS:
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def clock(at: float) -> str:
+    """Write Unix seconds as a time of day in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a value with its unit: scores with four digits, seconds, joules and money with three."""
+    if unit == "":
+        return f"{value:.4f}"
+    if unit == "s":
+        return format_seconds(value)
+    if unit == "requests":
+        return f"{value:,.0f}"
+    return f"{value:,.0f} {unit}" if abs(value) >= 999.5 else f"{value:.3g} {unit}"
+
+
+def pair(before: float, now: float, unit: str) -> str:
+    """Write a change; a unit that both have in common is written once."""
+    was, name_was = amount(before, unit).rpartition(" ")[::2]
+    is_now = amount(now, unit)
+    if was and is_now.endswith(f" {name_was}"):
+        return f"{was} -> {is_now}"
+    return f"{amount(before, unit)} -> {is_now}"
+
+
+def wrapped(text: str, indent: int = INDENT, width: int = WIDTH) -> Iterator[str]:
+    """Yield the lines of a text; all but the first are indented. Nothing is broken but between words."""
+    yield from textwrap.wrap(
+        text, width - indent, break_long_words=False, break_on_hyphens=False, subsequent_indent=""
+    ) or [""]
