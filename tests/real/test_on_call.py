@@ -11,17 +11,10 @@ from typing import Any
 
 import pytest
 
-from .agent import DIGITS, ROOT, config, running, serving, until
-from .stack import alertmanager, prometheus, webhook
+from .agent import DIGITS, config, running, serving, until
+from .stack import alertmanager, prometheus, quick_example, webhook
 
 pytestmark = pytest.mark.real
-
-EXAMPLE = ROOT / "dashboards/alertmanager/alertmanager.yaml"
-QUICK = {
-    "group_wait: 15s": "group_wait: 1s",
-    "group_interval: 5m": "group_interval: 1s",
-    "127.0.0.1:9999": "127.0.0.1:{}",
-}
 
 
 def rules_of(config_file: Path) -> str:
@@ -31,17 +24,8 @@ def rules_of(config_file: Path) -> str:
     return found.stdout
 
 
-def example(port: int) -> str:
-    """Return the example for Alertmanager as it ships, with our address and less patience."""
-    text = EXAMPLE.read_text()
-    for old, new in QUICK.items():
-        assert old in text
-        text = text.replace(old, new.format(port))
-    return text
-
-
 def test_a_damaged_model_calls_somebody_once_and_its_repair_is_told(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, webhook() as (port, came), alertmanager(tmp_path, example(port)) as alerts:
+    with serving(tmp_path) as server, webhook() as (port, came), alertmanager(tmp_path, quick_example(port)) as alerts:
         target = {"probe": "open-inference", "url": server.address, "model": "digits"}
         watch = {"every": "1s", "jitter": "0s", "deadline": "30s"}
         about = {"rollout": "0s", "runbooks": "https://wiki.example/runbooks"}
