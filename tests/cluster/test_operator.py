@@ -137,11 +137,18 @@ def test_a_wrong_change_leaves_in_force_what_was(cluster: Cluster) -> None:
     assert config(cluster, "c")["watches"] == {"fraud": {"every": "1m", "jitter": "10s"}}
 
 
-def test_a_reference_is_neither_followed_nor_judged(cluster: Cluster) -> None:
+def test_a_watch_neither_reads_secrets_nor_runs_code(cluster: Cluster) -> None:
     target = {"probe": "open-inference", "url": "${URL}", "model": "${file:/etc/hostname}"}
-    cluster.plane.create(watch("fraud", {"goldwatch.dev/config": "d"}, target=target))
-    assert until(lambda: accepted(cluster, "fraud"), "the condition")["status"] == "True"
-    assert config(cluster, "d")["targets"]["fraud"] == target
+    cluster.plane.create(watch("reader", {"goldwatch.dev/config": "d"}, target=target))
+    condition = until(lambda: accepted(cluster, "reader"), "the condition")
+    assert condition["status"] == "False"
+    assert 'spec.target.url: the reference "${URL}" is not allowed' in condition["message"]
+    code = {"probe": "python", "callable": "os:system", "factory": True, "arguments": {"command": "id"}}
+    cluster.plane.create(watch("runner", {"goldwatch.dev/config": "d"}, target=code))
+    condition = until(lambda: accepted(cluster, "runner"), "the condition")
+    assert condition["status"] == "False"
+    assert 'the probe "python" runs code in the agent' in condition["message"]
+    assert not config(cluster, "d")
 
 
 def test_with_the_last_watch_its_config_goes(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwatch.cluster.watches import BadDefaults, compose, read_defaults
-from goldwatch.config import load
+from goldwatch.config import ConfigError, load
 
 SPEC = {
     "target": {"probe": "open-inference", "url": "http://fraud:8000", "model": "fraud"},
@@ -73,14 +73,57 @@ def test_references_are_not_followed() -> None:
         "model": "${file:/etc/hostname}",
         "token": "${file:/dev/zero}",
     }
-    made = compose({"fraud": SPEC | {"target": target}}, {})
+    policy = {"references": ["URL", "file:/etc/hostname", "file:/dev/zero"]}
+    made = compose({"fraud": SPEC | {"target": target}}, {"policy": policy})
     assert made.problems == {}
     assert yaml.safe_load(made.text)["targets"]["fraud"] == target
+    assert yaml.safe_load(made.text)["policy"] == policy
+
+
+@pytest.mark.parametrize(
+    "written", ["${SECRET}", "${file:/etc/hostname}", "x${FILE}", "${file:/secrets/fraud/../other}", "${SECRET:-none}"]
+)
+@pytest.mark.parametrize("policy", [{}, {"references": ["file:/secrets/fraud"]}])
+def test_a_reference_is_refused_unless_the_defaults_allow_it(written: str, policy: dict[str, Any]) -> None:
+    """Whoever may create a Watch must not read the secrets of the agent: it would send them to any server."""
+    target = SPEC["target"] | {"model": written}  # type: ignore[operator]
+    problem = compose({"fraud": SPEC | {"target": target}, "sound": SPEC}, {"policy": policy}).problems["fraud"]
+    assert problem.startswith("spec.target.model: the reference ")
+    assert "is not allowed" in problem
+    watched = SPEC | {"live": {"file": "${file:/etc/hostname}"}}
+    assert "spec.live.file: the reference " in compose({"fraud": watched}, {}).problems["fraud"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"probe": "python", "callable": "os:system", "factory": True, "arguments": {"command": "id"}},
+        {"probe": "onnx-runtime", "file": "/models/digits.onnx"},
+        {"probe": "open-inference", "url": "http://fraud:8000", "model": "fraud", "python": "/bin/sh"},
+    ],
+)
+def test_a_watch_runs_no_code_in_the_agent(target: dict[str, Any], tmp_path: Path) -> None:
+    made = compose({"fraud": SPEC | {"target": target}, "sound": SPEC}, {})
+    assert list(made.problems) == ["fraud"]
+    assert list(yaml.safe_load(made.text)["watches"]) == ["sound"]
+    # The agent refuses it too, whoever wrote the ConfigMap, as long as the policy is in it.
+    file = tmp_path / "goldwatch.yaml"
+    specs = {"targets": {"fraud": target}, "golden": {"fraud": SPEC["golden"]}, "watches": {"fraud": {}}}
+    file.write_text(yaml.safe_dump({"policy": None, **specs}))
+    with pytest.raises(ConfigError, match=r"not allowed|not in `policy\.probes`"):
+        load(file, {})
+
+
+def test_the_defaults_may_allow_a_probe_that_runs_models() -> None:
+    target = {"probe": "onnx-runtime", "file": "/models/digits.onnx"}
+    policy = {"probes": ["onnx-runtime"]}
+    assert compose({"fraud": SPEC | {"target": target}}, {"policy": policy}).problems == {}
 
 
 def test_a_key_that_is_not_known_is_wrong_whatever_it_holds() -> None:
     target = SPEC["target"] | {"tokem": "${TOKEN}"}  # type: ignore[operator]
-    assert "unknown key" in compose({"fraud": SPEC | {"target": target}}, {}).problems["fraud"]
+    policy = {"references": ["TOKEN"]}
+    assert "unknown key" in compose({"fraud": SPEC | {"target": target}}, {"policy": policy}).problems["fraud"]
 
 
 def test_a_secret_must_be_a_reference_here_too() -> None:

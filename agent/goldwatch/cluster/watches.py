@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from goldwatch.config import ConfigError, Problem, load
+from goldwatch.config.references import references
 from goldwatch.export import cardinality
 from goldwatch.pipeline import in_force
 
@@ -28,6 +29,7 @@ MOST_BYTES = 900_000
 _REFERENCE = re.compile(r"\$\{(file:[^{}]*|[A-Za-z_][A-Za-z0-9_]*)\}")
 _STANDS_FOR = "http://reference.invalid"
 """It passes where an address is expected, and where any text is; what else a reference may be is not judged."""
+_WHO_ALLOWS = "the operator's defaults list those that are, in `policy.references`"
 _SECTIONS = {"targets": "spec.target", "golden": "spec.golden", "watches": "spec"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -100,7 +102,7 @@ def _config(specs: Mapping[str, Spec], defaults: Mapping[str, Any]) -> dict[str,
     }
     targets = {name: spec.get("target") for name, spec in specs.items()}
     golden = {name: spec.get("golden") for name, spec in specs.items()}
-    return {"targets": targets, "golden": golden, "watches": watches, **defaults}
+    return {"policy": {}, "targets": targets, "golden": golden, "watches": watches, **defaults}
 
 
 def _specs_of(text: str) -> dict[str, Spec]:
@@ -120,12 +122,12 @@ def _problems(specs: Mapping[str, Spec], defaults: Mapping[str, Any]) -> dict[st
     if not specs:
         return {}
     names = list(specs)
-    sealed = _Sealed()
+    sealed = _Sealed(_allowed(defaults))
     # Numbers for names: a name with a dot would leave open where it ends in the name of a field.
-    shared = sealed.value(dict(defaults), "")
-    own = {f"w{i}": sealed.value(_plain(specs[name]), f"w{i}") for i, name in enumerate(names)}
+    own = {f"w{i}": sealed.value(dict(specs[name]), f"w{i}") for i, name in enumerate(names)}
+    found = {number: list(lines) for number, lines in sealed.refused.items()}
+    shared = sealed.shared(defaults)
     text = yaml.dump(_config(own, shared), Dumper=_Dumper, sort_keys=False)
-    found: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "goldwatch.yaml"
         file.write_text(text)
@@ -155,23 +157,36 @@ def _attribute(problem: Problem, sealed: _Sealed, found: dict[str, list[str]]) -
         found.setdefault(number, []).append(f"{where}: {problem.message}")
 
 
-def _plain(spec: Spec) -> dict[str, Any]:
-    """Return a spec without what is the agent's alone to judge: its interpreters are not here."""
-    target = spec.get("target")
-    known = {k: v for k, v in target.items() if k != "python"} if isinstance(target, Mapping) else target
-    return {**spec, "target": known}
+def _allowed(defaults: Mapping[str, Any]) -> frozenset[str]:
+    """Return the references that Watches may hold: none, unless the section `policy` of the defaults lists them."""
+    policy = defaults.get("policy")
+    listed = policy.get("references") if isinstance(policy, Mapping) else None
+    return frozenset(body for body in listed if isinstance(body, str)) if isinstance(listed, list) else frozenset()
 
 
 class _Sealed:
-    """Makes values whose references lead nowhere, and notes the fields that have one without a default."""
+    """Makes values whose references lead nowhere, and notes the fields that have one without a default.
 
-    def __init__(self) -> None:
+    `refused` has a line for each reference of a Watch that is not among the `allowed`, by the number of the Watch.
+    """
+
+    def __init__(self, allowed: frozenset[str]) -> None:
         self.environ = {"FILE": _STANDS_FOR}
         self.fields: set[str] = set()
+        self.refused: dict[str, list[str]] = {}
+        self._allowed = allowed
 
     def hides(self, at: str, problem: Problem) -> bool:
         """Say whether a problem is one of what a reference stands for, and not of the key that has it."""
         return at in self.fields and not problem.message.startswith("unknown key")
+
+    def shared(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Seal the sections that all watches share, and let their policy allow what stands for sealed references."""
+        sealed: dict[str, Any] = self.value(dict(defaults), "")
+        policy = sealed.get("policy") or {}
+        if isinstance(policy, Mapping) and isinstance(policy.get("references", []), list):
+            sealed["policy"] = {**policy, "references": [*policy.get("references", []), *self.environ]}
+        return sealed
 
     def value(self, value: Any, at: str) -> Any:  # noqa: ANN401 - whatever JSON can hold
         if isinstance(value, Mapping):
@@ -181,6 +196,12 @@ class _Sealed:
         if not isinstance(value, str) or not _REFERENCE.search(value):
             return value
         self.fields.add(at)
+        number = at.partition(".")[0]
+        if number and (refused := [body for body in references(value) if body not in self._allowed]):
+            where = f"spec{at.removeprefix(number)}"
+            line = f'{where}: the reference "${{{refused[0]}}}" is not allowed; {_WHO_ALLOWS}'
+            self.refused.setdefault(number, []).append(line)
+            return _STANDS_FOR
         return _REFERENCE.sub(self._sealed, value)
 
     def _sealed(self, match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from goldwatch.config.document import Document
 from goldwatch.config.messages import add_problems
 from goldwatch.config.model import Config
+from goldwatch.config.policy import check_policy
 from goldwatch.config.probes import Probes, installed_probes
 from goldwatch.config.problem import ConfigError
 from goldwatch.config.read import read
@@ -32,6 +33,7 @@ def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tup
     _take_header_secrets(document)
     written = _validated(document)
     targets = resolve_targets(document, probes)
+    check_policy(document, targets)
     check_names(document)
     if written is not None:
         check_budgets(document, written)

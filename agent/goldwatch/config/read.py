@@ -20,10 +20,13 @@ from goldwatch.config.nodes import (
     too_deep,
     too_many,
 )
+from goldwatch.config.policy import SECTIONS, allowed_references
 from goldwatch.config.problem import ConfigError, Problem, Route
 from goldwatch.config.references import Expanded, ReferenceProblem, expand
 
 MAX_BYTES = 2**20
+MAX_EXPANDED = 4 * 2**20
+"""The most that all references of a file may stand for, in characters."""
 
 
 def read(file: Path, environ: Mapping[str, str]) -> Document:
@@ -63,10 +66,16 @@ class _Walk:
         self._environ = environ
         self._loader = yaml.SafeLoader("")
         self._visited = 0
+        self._expanded = 0
+        self._allowed: frozenset[str] | None = None
 
     def root(self, node: yaml.MappingNode) -> None:
         start = _position(node)
         self._document.places[()] = Place(start, start)
+        for key, value in node.value:  # before any reference is followed
+            if isinstance(key, yaml.ScalarNode) and key.value == "policy":
+                self._document.value = {"policy": self._value(key, value, ("policy",))}
+                self._allowed = allowed_references(self._document)
         self._document.value = self._mapping(node, ())
 
     def _value(self, key: yaml.Node, node: yaml.Node, route: Route) -> JsonValue:
@@ -137,7 +146,9 @@ class _Walk:
         problem = None
         try:
             if "$" in node.value:
-                expanded = expand(node.value, self._environ, self._document.folder)
+                allowed = self._allowed if route[0] in SECTIONS else None
+                expanded = expand(node.value, self._environ, self._document.folder, allowed)
+                self._bound(expanded, node)
                 tag = resolved_tag(self._loader, expanded.text) if node.style is None else tag
             value = scalar(self._loader, tag, expanded.text)
         except (ReferenceProblem, ValueError) as error:
@@ -148,6 +159,12 @@ class _Walk:
         if problem:
             self._document.add(route, problem)
         return value
+
+    def _bound(self, expanded: Expanded, node: yaml.Node) -> None:
+        self._expanded += sum(len(value) for _, value in expanded.resolved)
+        if self._expanded > MAX_EXPANDED:
+            what = f"the references of this file stand for more than {MAX_EXPANDED // 2**20} MiB of text"
+            raise Unusable(what, *_position(node))
 
     def _count(self, node: yaml.Node) -> None:
         self._visited += 1

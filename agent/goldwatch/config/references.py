@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +29,11 @@ class Expanded:
     """True if a reference carries a text to fall back on, which is then written in the file."""
 
 
-def expand(text: str, environ: Mapping[str, str], folder: Path) -> Expanded:
-    """Replace the references in `text`; paths are relative to `folder`. Raises ReferenceProblem."""
+def expand(text: str, environ: Mapping[str, str], folder: Path, allowed: Collection[str] | None = None) -> Expanded:
+    """Replace the references in `text`; paths are relative to `folder`. Raises ReferenceProblem.
+
+    `allowed` lists the references that may be followed, as they are between the braces; None allows any.
+    """
     resolved: list[tuple[str, str]] = []
     has_default = False
 
@@ -38,6 +43,10 @@ def expand(text: str, environ: Mapping[str, str], folder: Path) -> Expanded:
             return "$"
         if match[1] is None:
             raise ReferenceProblem('"${" has no "}"; references do not nest, and a literal "$" is written "$$"')
+        if allowed is not None and match[1] not in allowed:
+            raise ReferenceProblem(
+                f'the reference "{match[0]}" is not allowed; `policy.references` lists those that are'
+            )
         value, default = _look_up(match[1], environ, folder)
         resolved.append((match[0], value))
         has_default = has_default or bool(default)
@@ -45,6 +54,11 @@ def expand(text: str, environ: Mapping[str, str], folder: Path) -> Expanded:
 
     expanded = _TOKEN.sub(replacement, text)
     return Expanded(expanded, tuple(resolved), has_default)
+
+
+def references(text: str) -> Iterator[str]:
+    """Yield what is between the braces of each reference in `text`."""
+    yield from (match[1] for match in _TOKEN.finditer(text) if match[1] is not None)
 
 
 def _look_up(body: str, environ: Mapping[str, str], folder: Path) -> tuple[str, str | None]:
@@ -67,7 +81,10 @@ def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str
 
 def _file(path: str, folder: Path) -> str:
     try:
-        with (folder / path).open("rb") as file:
+        # Without O_NONBLOCK, opening a named pipe waits for a writer.
+        with os.fdopen(os.open(folder / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ReferenceProblem(f"{path} is not a regular file; a reference reads no pipe and no device")
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ReferenceProblem(f"file {path} cannot be read: {error.strerror}") from None

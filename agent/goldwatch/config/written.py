@@ -23,6 +23,7 @@ from goldwatch.config.base import Quantity, Section
 from goldwatch.config.busy import Busy
 from goldwatch.config.energy import Energy
 from goldwatch.config.live import Live
+from goldwatch.config.policy import Policy
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule, timezone
 from goldwatch.config.sections import (
     Alerts,
@@ -261,3 +262,7 @@ class ConfigFile(Section):
     )
     cluster: Cluster = Field(default_factory=Cluster, description="The part of one replica among several.")
     log: Log = Field(default_factory=Log, description="What the agent says on standard error.")
+    policy: Annotated[Policy | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None,
+        description="Limits on watches that come from Watch resources; without this section there are none.",
+    )

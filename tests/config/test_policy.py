@@ -1,0 +1,54 @@
+"""What a config that comes from Watch resources may do, and what no reference may do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from goldwatch.config import ConfigError
+
+from tests.config.conftest import Load
+from tests.config.fakes import START
+
+
+@pytest.mark.parametrize("policy", ["policy:", "policy: {}", "policy: {references: [OTHER]}", "policy: [TOKEN]"])
+@pytest.mark.parametrize("above", [True, False])
+def test_under_a_policy_no_reference_is_followed(load_text: Load, policy: str, above: bool) -> None:
+    """Neither its value nor whether it exists may be learned from the message."""
+    text = START.replace("    model: fraud", "    model: ${TOKEN}")
+    text = f"{policy}\n{text}" if above else f"{text}\n{policy}\n"
+    found = []
+    for environ in ({"TOKEN": "canary"}, {}):
+        with pytest.raises(ConfigError) as caught:
+            load_text(text, environ)
+        found.append(str(caught.value))
+    assert found[0] == found[1]
+    assert 'the reference "${TOKEN}" is not allowed; `policy.references` lists those that are' in found[0]
+
+
+def test_a_policy_allows_references_by_name(load_text: Load) -> None:
+    text = START.replace("    model: fraud", "    model: ${MODEL}") + "\npolicy: {references: [MODEL]}\n"
+    assert load_text(text, {"MODEL": "fraud"}).targets["fraud"].options["model"] == "fraud"
+
+
+def test_other_sections_are_not_limited(load_text: Load) -> None:
+    text = START + "\npolicy:\nlog: {level: '${LEVEL}'}\n"
+    assert load_text(text, {"LEVEL": "debug"}).log.level == "debug"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_reference_reads_regular_files_only(load_text: Load, tmp_path: Path, kind: str) -> None:
+    path = {"pipe": tmp_path / "pipe", "device": Path("/dev/zero")}[kind]
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(ConfigError, match="is not a regular file"):
+        load_text(START.replace("    model: fraud", f"    model: ${{file:{path}}}"))
+
+
+def test_all_references_together_have_a_bound(load_text: Load, tmp_path: Path) -> None:
+    (tmp_path / "large").write_text("x" * 60_000)
+    labels = ", ".join([f"'${{file:{tmp_path}/large}}'"] * 100)
+    with pytest.raises(ConfigError, match="references of this file stand for more than 4 MiB"):
+        load_text(START.replace("    model: fraud", f"    model: [{labels}]"))
