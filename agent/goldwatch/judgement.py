@@ -289,8 +289,10 @@ class LiveWindow:
     """What came of live traffic between two replays, where the watch has a tap.
 
     `requests` were seen: `synthetic` ones are goldwatch's own, `refused` ones could not be taken in, `sampled_out` were
-    more than a window holds. Of what remains `rows` were compared with the reference and `unreadable` rows or requests
-    were not, for the `reasons`. `moves` are the columns that tell most. Without a window that is full all of it is 0.
+    more than a window holds. Of what remains `rows` were compared with the reference, `unreadable` rows or requests
+    were not, for the `reasons`, and `cut` rows were more than one cluster may have. `moves` are the columns that tell
+    most, and `notice` is there once it is known that rows depend on each other more than is stated. Without a window
+    that is full all of it is 0.
     """
 
     requests: int
@@ -303,6 +305,8 @@ class LiveWindow:
     ended_at: float
     reasons: Mapping[str, int]
     moves: tuple[Move, ...] = ()
+    cut: int = 0
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

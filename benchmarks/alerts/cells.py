@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.monitor.costly import ALLOWED as ALLOWED_OVER
+from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing
@@ -20,12 +21,14 @@ from benchmarks.alerts.fleet import DAY, INTERVAL_S, Source, alpha
 from benchmarks.alerts.sources import (
     BLOCK,
     EXAMPLES,
+    INDEPENDENT,
     LEARNED,
     Costs,
     Extra,
     Outcomes,
     Pools,
     Random,
+    Sessions,
     Shares,
     Slowness,
     Table,
@@ -166,9 +169,25 @@ def table(random: Random) -> Table:
 
 
 def _windows(
-    streams: int, random: Random, wander: Wandering = steady, copies: int = 1, tolerance: float = 0.0
+    streams: int,
+    random: Random,
+    wander: Wandering = steady,
+    sessions: Sessions = INDEPENDENT,
+    tolerance: float = 0.0,
 ) -> Source:
-    return Windows(table(random), wander(streams, random), copies=copies, tolerance=tolerance)
+    own = replace(sessions, random=random)
+    return Windows(table(random), wander(streams, random), sessions=own, tolerance=tolerance)
+
+
+SESSIONS = (10,) * 15 + (5,) * 10
+"""200 rows of 25 sessions."""
+STATED = (
+    ("clusters: 10", 10, Dependence.BOUNDED),
+    ("clusters: {key: session}", 10, Dependence.KEYED),
+    ("clusters: unknown", 1, Dependence.UNKNOWN),
+)
+ALIKE = 0.7
+"""Two rows of a session are the same in half of the cases."""
 
 
 def _at_the_limit(streams: int, random: Random) -> Source:
@@ -265,7 +284,18 @@ CELLS: Sequence[Cell] = (
         )
     ),
     Cell("drift", "independent rows", _windows, interval_s=HOUR_S),
-    Cell("drift", "rows in clusters of 5", partial(_windows, copies=5), interval_s=HOUR_S),
+    Cell(
+        "drift", "rows in clusters of 5", partial(_windows, sessions=Sessions((5,) * 40, cluster=5)), interval_s=HOUR_S
+    ),
+    *(
+        Cell(
+            "drift",
+            f"sessions of 5 or 10 rows, half alike, `{stated}`",
+            partial(_windows, sessions=Sessions(SESSIONS, ALIKE, cluster, dependence)),
+            interval_s=HOUR_S,
+        )
+        for stated, cluster, dependence in STATED
+    ),
     Cell(
         "drift",
         "autocorrelated within a tolerance of 0.02",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.means import Means, worse_score
 
+from benchmarks.alerts.cells import ALIKE, STATED
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, QUARTER, Source, alpha, delays, pages
 from benchmarks.alerts.parallel import Jobs
 from benchmarks.alerts.sources import (
     BLOCK,
     EXAMPLES,
+    INDEPENDENT,
     Outcomes,
     Pools,
     Random,
+    Sessions,
     Slowness,
     Table,
     Windows,
@@ -92,8 +95,10 @@ def categories(random: Random) -> Table:
     return draw
 
 
-def _windows(streams: int, random: Random, table: Callable[[Random], Table]) -> Source:
-    return Windows(table(random), steady(streams, random))
+def _windows(
+    streams: int, random: Random, table: Callable[[Random], Table], sessions: Sessions = INDEPENDENT
+) -> Source:
+    return Windows(table(random), steady(streams, random), sessions=replace(sessions, random=random))
 
 
 def _paired_score(random: Random) -> tuple[Means, Callable[[float, float], FloatArray]]:
@@ -159,6 +164,16 @@ STREAMS: Sequence[Stream] = (
     Stream("the same, 30 % of replays missing", partial(_latency, lost=0.3), 400, SLOWER, (None,) * 4, BLOCK),
     Stream("the same, a slow trend", _latency, 400, TREND, (None,) * 4, BLOCK),
     Stream("one of ten features", partial(_windows, table=features), 40, SHIFTS, (0.0, 78.5, 7, 2)),
+    *(
+        Stream(
+            f"the same in 20 sessions of 10 rows, half alike, `{stated}`",
+            partial(_windows, table=features, sessions=Sessions((10,) * 20, ALIKE, cluster, dependence)),
+            40,
+            SHIFTS,
+            (None,) * 4,
+        )
+        for stated, cluster, dependence in STATED
+    ),
     Stream(
         "the same, a share of a category of 20 %",
         partial(_windows, table=categories),

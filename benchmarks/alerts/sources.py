@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from goldwatch.monitor.columns import Column, Numbers, columns
 from goldwatch.monitor.costly import Usual
+from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
 from goldwatch.monitor.forecast import MIN_REPLAYS, surprise
@@ -249,13 +251,30 @@ class Costs:
 Table = Callable[[int, Any], dict[str, NDArray[Any]]]
 """Draws so many rows, with a change that is one number or one for each row."""
 
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The `sizes` of the sessions of a window, and what is stated of them: `cluster` and `dependence` of *drift*.
+
+    A row is that of its session with the probability `alike`, and else one by itself.
+    """
+
+    sizes: tuple[int, ...]
+    alike: float = 1.0
+    cluster: int = 1
+    dependence: Dependence = Dependence.BOUNDED
+    random: Random = field(default_factory=lambda: np.random.default_rng(4))
+
+
+INDEPENDENT = Sessions((1,) * 200)
+
 _WANDERS = 0.05  # standard deviations of a normal column: two points of its median's share
 
 
 class Windows:
     """*Drift*: windows of 200 rows, 10,000 reference rows; `references` of them, shared by the streams in turn.
 
-    Rows come in clusters of `copies` that are one and the same.
+    Rows come in `sessions`.
     """
 
     def __init__(
@@ -263,12 +282,13 @@ class Windows:
         table: Table,
         wander: Wander,
         references: int = 10,
-        copies: int = 1,
+        sessions: Sessions = INDEPENDENT,
         tolerance: float = 0.0,
     ) -> None:
-        self._table, self._wander, self._copies, self._rows = table, wander, copies, 200
+        self._table, self._wander, self._sessions = table, wander, sessions
         self._drifts = [
-            Drift(columns(table(10_000, 0.0), seed), alpha(), tolerance, copies) for seed in range(references)
+            Drift(columns(table(10_000, 0.0), seed), alpha(), tolerance, sessions.cluster, sessions.dependence)
+            for seed in range(references)
         ]
         widest = max(len(each.log_weights) for each in self._drifts)
         padded = np.full((references, widest), -np.inf)
@@ -280,30 +300,45 @@ class Windows:
     def log_e(self, replay: int, change: float) -> FloatArray:
         """Return those of one window."""
         found = np.zeros(self.log_weights.shape)
-        rows = self._rows // self._copies
-        shifts = np.repeat(change + _WANDERS * self._wander(replay)[:, 0], rows)
-        table = self._table(rows * self._streams, shifts)
-        cut = {name: values.reshape(self._streams, rows) for name, values in table.items()}
+        sizes = np.array(self._sessions.sizes)
+        level = change + _WANDERS * self._wander(replay)[:, 0]
+        cut = self._rows(level, len(sizes))[:, np.repeat(np.arange(len(sizes)), sizes)]
+        if self._sessions.alike < 1:
+            own = self._rows(level, int(sizes.sum()))
+            cut = np.where(self._sessions.random.random(cut.shape) < self._sessions.alike, cut, own)
+        keyed = self._sessions.dependence is Dependence.KEYED
+        known = sizes if keyed else sizes.sum(keepdims=True)
         for i, drift in enumerate(self._drifts):
-            own = slice(i, None, len(self._drifts))
-            counts = np.concatenate([_counts(c, cut[c.name][own]) for c in drift.columns], axis=1) * self._copies
-            log_e = drift.log_e(self._rows, counts.astype(np.float64))
-            found[own, : log_e.shape[1]] = log_e
+            part = cut[i :: len(self._drifts)]
+            counts = np.concatenate([_counts(c, part[c.name], known) for c in drift.columns], axis=-1)
+            rows = np.broadcast_to(known, counts.shape[:-1])
+            log_e = drift.log_e(rows, counts) if keyed else drift.log_e(int(known[0]), counts[:, 0])
+            found[i :: len(self._drifts), : log_e.shape[1]] = log_e
         return found
 
+    def _rows(self, level: FloatArray, rows: int) -> NDArray[np.void]:
+        """Draw so many rows of each stream [streams, rows], as records of the columns."""
+        table = self._table(rows * self._streams, np.repeat(level, rows))
+        kinds = [(name, values.dtype) for name, values in table.items()]
+        found = np.empty(rows * self._streams, dtype=kinds)
+        for name, values in table.items():
+            found[name] = values
+        return found.reshape(self._streams, rows)
 
-def _counts(column: Column, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Count [streams, cells] as the column does, in one go where it is cut at edges."""
-    kind = column.kind
+
+def _counts(column: Column, values: NDArray[Any], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count [streams, sessions, cells] as the column does, in one go where it is cut at edges."""
+    kind, first = column.kind, np.cumsum(sizes) - sizes
     if isinstance(kind, Numbers):
         # Below the first edge, at it, above it and below the next, and so on; the last bin is for missing values.
-        streams, bins = len(values), 2 * len(kind.edges) + 2
+        streams, sessions, bins = len(values), len(sizes), 2 * len(kind.edges) + 2
         between = np.searchsorted(kind.edges, values) + np.searchsorted(kind.edges, values, side="right")
         between[np.isnan(values)] = bins - 1
-        between += bins * np.arange(streams)[:, np.newaxis]
-        counts = np.bincount(between.ravel(), minlength=bins * streams).reshape(streams, bins)
-        up_to = counts.cumsum(axis=1)
-        return kind.of_nested(up_to[:, 1:-1:2], up_to[:, :-2:2], counts[:, -1])
-    codes = [(values == name).sum(axis=1) for name in kind.names]
-    other = values.shape[1] - np.sum(codes, axis=0)
-    return np.stack([*codes, other, np.zeros_like(other)], axis=1)
+        between += bins * np.repeat(np.arange(sessions), sizes)
+        between += bins * sessions * np.arange(streams)[:, np.newaxis]
+        counts = np.bincount(between.ravel(), minlength=bins * sessions * streams).reshape(streams, sessions, bins)
+        up_to = counts.cumsum(axis=-1)
+        return kind.of_nested(up_to[..., 1:-1:2], up_to[..., :-2:2], counts[..., -1])
+    codes = [np.add.reduceat(values == name, first, axis=1, dtype=np.int64) for name in kind.names]
+    other = sizes - np.sum(codes, axis=0)
+    return np.stack([*codes, other, np.zeros_like(other)], axis=-1)

@@ -143,3 +143,24 @@ def test_a_drift_of_live_rows_is_noticed_after_windows(tmp_path: Path) -> None:
     assert "image mean of live rows lies 10 percentiles higher" in lines[0]
     after = [int(line.partition(" full window")[0].split()[-1]) for line in lines]
     assert after[0] > after[1] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("clusters", "said"),
+    [
+        ("10", "Live clusters: 10: at most 10 requests of a window depend on each other."),
+        ("{key: user}", "those with the same user depend on each other, at most 10 rows are taken of each."),
+        ("unknown", "Live clusters: unknown: all requests of a window may depend on each other."),
+    ],
+)
+def test_what_is_stated_of_live_requests_and_what_it_costs_is_shown(tmp_path: Path, clusters: str, said: str) -> None:
+    live = f"live: {{requests: 100, clusters: {clusters}}}\n    objectives:"
+    (tmp_path / "goldwatch.yaml").write_text(DIGITS.read_text().replace("../", f"{ROOT}/").replace("objectives:", live))
+    result = CliRunner().invoke(app, ["explain-budget", str(tmp_path / "goldwatch.yaml")])
+    assert result.exit_code == 0, result.output
+    assert said in result.stdout
+    first = next(line for line in result.stdout.splitlines() if line.startswith("  drift"))
+    stated, plain = (int(part.partition(" full window")[0].split()[-1]) for part in first.split(";"))
+    assert stated > 2 * plain
+    assert first.endswith(" if requests were independent")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from goldwatch.config import ConfigError
+from goldwatch.config.live import ClusterKey
 
 from tests.config.conftest import Load
 
@@ -42,6 +43,13 @@ def test_its_files_are_relative_to_the_folder_of_the_config(load_text: Load, tmp
         ("live: {window: soon}", '"soon" is not a duration; write 250ms, 30s, 5m or 2h'),
         ("live: {requests: 5}", '"5" is out of range; it must be at least 20'),
         ("live: {clusters: 0}", '"0" is out of range; it must be at least 1'),
+        ("live: {clusters: session}", '"session" is refused: write none, unknown, the most requests that depend on'),
+        (
+            "live: {clusters: [session]}",
+            "a list is refused: write none, unknown, the most requests that depend on each",
+        ),
+        ("live: {clusters: {kye: session}}", 'clusters.kye: unknown key "kye" (did you mean "key"?)'),
+        ("live: {clusters: {key: a, max_rows: 0}}", 'clusters.max_rows: "0" is out of range; it must be at least 1'),
         ("live: {log: x}", 'unknown key "log"'),
     ],
 )
@@ -50,6 +58,22 @@ def test_what_is_wrong_with_it_is_said(load_text: Load, live: str, said: str) ->
         load_text(START.replace("LIVE", live))
     (problem,) = caught.value.problems
     assert said in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("none", "none"),
+        ("unknown", "unknown"),
+        ("10", 10),
+        ("{key: session}", ClusterKey(key="session", max_rows=10)),
+        ("{key: headers.x-user, max_rows: 3}", ClusterKey(key="headers.x-user", max_rows=3)),
+    ],
+)
+def test_clusters_are_stated_in_four_ways(load_text: Load, written: str, expected: object) -> None:
+    live = load_text(START.replace("LIVE", f"live: {{clusters: {written}}}")).watches["fraud"].live
+    assert live is not None
+    assert live.clusters == expected
 
 
 def test_it_is_of_one_target(load_text: Load) -> None:

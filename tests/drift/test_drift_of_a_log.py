@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from cloudevents.core.bindings.http import to_binary_event
+from cloudevents.core.v1.event import CloudEvent
 
-from goldwatch.commands.foresight import Outlook, warnings
+from goldwatch.commands.foresight import Notice, Outlook, notes, warnings
 from goldwatch.drift.tap import Taps
 from goldwatch.judgement import Judgement, State, Verdict
 from goldwatch.ledger.ledger import Ledger
@@ -19,8 +25,9 @@ from goldwatch.replay.workers import Workers
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
+from goldwatch.web.http import Endpoints
 
-from .traffic import config, golden, lines
+from .traffic import config, golden, lines, sessions
 
 EVERY_S = 300.0
 MOST = 40
@@ -50,6 +57,26 @@ class Agent:
         self._runner.tick(self._assignment, self._config, self.clock.time())
         self.clock.advance(EVERY_S)
         return next(v for v in self.seen[-1].verdicts if v.monitor == "drift")
+
+    def post(self, window: Iterable[tuple[str, dict[str, Any]]]) -> Verdict:
+        """Post requests of sessions as events in binary mode, replay, and return what *drift* says."""
+        events = (CloudEvent({"type": "request", "source": "x", "session": of}, body) for of, body in window)
+        messages = [to_binary_event(event) for event in events]
+
+        async def posted() -> None:
+            endpoints = Endpoints(lambda _: (b"", "text/plain"), lambda: None, lambda: None, self.taps)
+            port = await endpoints.start("127.0.0.1", 0)
+            try:
+                async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+                    for message in messages:
+                        body = bytes(message.body)
+                        async with session.post("/live/model", headers=message.headers, data=body) as answer:
+                            assert await answer.text() == "taken\n"
+            finally:
+                await endpoints.stop()
+
+        asyncio.run(posted())
+        return self.replay()
 
     def close(self) -> None:
         self.taps.close()
@@ -152,6 +179,59 @@ def test_a_changed_schema_is_a_ticket_that_names_the_input_and_ends_with_readabl
     assert agent.ledger.open_alert("model", "model") is None
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("stated", ["10", "{key: session}", "unknown"])
+@pytest.mark.parametrize("source", ["file: requests.log, ", ""])
+def test_sessions_are_no_drift_once_they_are_stated_and_a_shift_of_theirs_is(
+    stated: str, source: str, tmp_path: Path, workers: Workers, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty clients send one row ten times each, to a log and as events; no identity leaves the worker."""
+    monkeypatch.setattr("goldwatch.web.http.MOST_EVENTS_PER_S", 10**6)
+    golden(tmp_path / "golden", 2000)
+    (tmp_path / "requests.log").touch()
+    config(tmp_path, f"{{{source}season: none, clusters: {stated}}}")
+    agent = Agent(tmp_path, workers, clock)
+
+    def judged(seed: int, shift: float = 0.0) -> State:
+        window = list(sessions(seed, shift=shift))
+        if not source:
+            return agent.post(window).state
+        return agent.replay("".join(json.dumps({"session": of, "request": body}) + "\n" for of, body in window)).state
+
+    try:
+        assert State.ALERTING not in {judged(seed) for seed in range(100, 130)}
+        assert State.ALERTING in {judged(seed, 1.5) for seed in range(200, 240)}
+        assert all(judgement.live and judgement.live.rows == 200 for judgement in agent.seen)
+        said = "".join(json.dumps(judgement.to_json()) for judgement in agent.seen)
+    finally:
+        agent.close()
+    assert "secret-" not in said
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("goldwatch.db*"))
+    assert b"amount" in kept
+    assert b"secret-" not in kept
+
+
+def test_rows_without_the_key_and_rows_too_many_of_one_are_counted_and_said(
+    tmp_path: Path, workers: Workers, clock: FakeClock
+) -> None:
+    golden(tmp_path / "golden")
+    (tmp_path / "requests.log").touch()
+    config(tmp_path, "{file: requests.log, season: none, clusters: {key: session, max_rows: 5}}")
+    agent = Agent(tmp_path, workers, clock)
+    keyed = "".join(json.dumps({"session": of, "request": body}) + "\n" for of, body in sessions(7, each=20))
+    try:
+        assert agent.replay(keyed + lines(8, 10)).state is State.STEADY
+        found = agent.seen[-1].live
+        assert found is not None
+        assert (found.rows, found.cut, found.unreadable) == (100, 300, 10)
+        assert found.reasons == {"it has no session, the key of live.clusters": 10}
+        verdict = agent.replay(lines(9, 200))
+        assert verdict.state is State.UNKNOWN
+        assert "it has no session, the key of live.clusters (200)" in verdict.summary
+    finally:
+        agent.close()
+
+
 def test_our_own_requests_are_no_live_traffic(agent: Agent) -> None:
     ours = lines(2, 250, shift=9).replace('{"instances"', '{"headers": {"X-Goldwatch-Replay": "1"}, "instances"')
     assert agent.replay(ours + lines(3, 200)).state is State.STEADY
@@ -205,3 +285,11 @@ def test_check_warns_of_what_is_supposed_of_the_traffic_and_not_stated(tmp_path:
     (stated,) = prepare(config(tmp_path, "{file: requests.log, season: none, clusters: 10}"), workers).assignments
     assert warnings(Outlook(stated, ())) == []
     assert stated.settings["live"]["clusters"] == 10
+    (keyed,) = prepare(config(tmp_path, "{file: requests.log, season: none, clusters: {key: x}}"), workers).assignments
+    assert keyed.settings["live"]["clusters"] == {"key": "x", "max_rows": 10}
+    (note,) = notes(Outlook(keyed, (Notice("drift", "amount lies higher", True, 5.0, 33, 5),)))
+    assert note == (
+        "watches.model.live.clusters: those with the same x depend on each other, at most 10 rows are taken of each; "
+        "drift notices that amount lies higher after 33 full windows, after 5 full windows if all requests were "
+        "independent"
+    )

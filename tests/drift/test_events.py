@@ -13,7 +13,10 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
-from goldwatch.config.live import Live
+from goldwatch.config.live import ClusterKey, Live
+from goldwatch.drift.clusters import Key
+from goldwatch.drift.features import Input
+from goldwatch.drift.rows import read
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Taps
 from goldwatch.web.http import MOST_EVENTS_PER_S, Endpoints
 
@@ -90,6 +93,23 @@ def test_our_own_requests_are_known_by_the_id_of_the_event_or_its_metadata(taps:
     post([*map(of, ours), of(to_binary_event(event()))], taps)
     found = taken(taps)
     assert (len(found.bodies), found.counts.synthetic) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "attributes"),
+    [("session", {"session": "a\u00e9 1"}), ("metadata.x-session-id", {"metadata": '{"X-Session-Id":["a\u00e9 1"]}'})],
+)
+def test_an_attribute_that_is_the_key_of_clusters_is_kept_with_the_request(
+    key: str, attributes: dict[str, str]
+) -> None:
+    keyed = Taps()
+    keyed.enforce({"model": Live(requests=20, window=0.0, clusters=ClusterKey(key=key))})
+    with_it, without = event(**attributes), event()
+    post([of(to_binary_event(with_it)), of(to_structured_event(with_it)), of(to_binary_event(without))], keyed)
+    found = read(taken(keyed).bodies, (Input("x", (2,)),), 1, Key(key, 10))
+    assert (found.count, found.reasons) == (2, {f"it has no {key}, the key of live.clusters": 1})
+    assert found.clusters is not None
+    assert found.clusters.tolist() == [0, 0]
 
 
 def test_what_is_no_event_is_told_what_is_expected_and_counted(taps: Taps) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.drift import features
+from goldwatch.drift.clusters import Key
 from goldwatch.drift.features import Features, Input, golden_rows, inputs_of
 from goldwatch.drift.reference import compared
 from goldwatch.drift.rows import read
@@ -108,12 +109,57 @@ def test_an_answer_that_is_logged_beside_its_request_is_passed_over() -> None:
     assert (found.count, found.reasons) == (1, {})
 
 
+KEYED = Key("session", 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("session", *(EVENT | {"session": of, "data": {"instances": [ROW]}} for of in "ab")),
+        ("session", *({"session": of, "request": {"instances": [ROW]}} for of in "ab")),
+        ("session", *({"instances": [ROW], "session": of} for of in "ab")),
+        ("session", *(ROW | {"session": of} for of in (1, 2))),
+        ("session", *({"session": "gateway", "instances": [ROW | {"session": of}]} for of in "ab")),
+        ("parameters.user", *({"inputs": TENSORS, "parameters": {"user": of}} for of in "ab")),
+        ("headers.x-session-id", *({"headers": {"X-Session-Id": of}, "request": ROW} for of in "ab")),
+        ("metadata.x-session-id", *(EVENT | {"metadata": f'{{"X-Session-Id":["{of}"]}}', "data": ROW} for of in "ab")),
+    ],
+)
+def test_a_key_is_found_at_any_level_and_the_innermost_counts(key: str, one: Any, other: Any) -> None:
+    found = read([text(one), text(other), text(one)], INPUTS, 1, Key(key, 3))
+    assert (found.count, found.reasons, found.cut) == (3, {}, 0)
+    assert found.clusters is not None
+    assert found.clusters.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("of", [{}, {"session": None}, {"session": ""}, {"session": {}}, {"session": []}])
+def test_a_row_without_the_key_is_counted_as_unreadable(of: dict[str, Any]) -> None:
+    found = read([text(ROW | of), text(ROW | {"session": "secret-7"})], INPUTS, 1, KEYED)
+    assert (found.count, found.reasons) == (1, {"it has no session, the key of live.clusters": 1})
+    assert found.clusters is not None
+    assert found.clusters.tolist() == [0]
+
+
+def test_of_a_large_cluster_some_rows_are_taken_at_random_and_the_same_ones_again() -> None:
+    bodies = [text(ROW | {"amount": n, "session": "a" if n < 50 else str(n)}) for n in range(60)]
+    found, again = (read(bodies, INPUTS, 1, KEYED) for _ in range(2))
+    assert (found.count, found.cut) == (13, 47)
+    assert found.rows["amount"].tolist() == again.rows["amount"].tolist()
+    assert found.clusters is not None
+    assert np.bincount(found.clusters).tolist() == [3] + [1] * 10
+    firsts = [read([*bodies, text(ROW | {"session": "x", "amount": n})], INPUTS, 1, KEYED) for n in range(40)]
+    chosen = {amount for each in firsts for amount in each.rows["amount"][:3, 0].tolist()}
+    assert len(chosen) > 25  # which ones follows from the whole window
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["instances", "inputs", "request", "data", "shape", "name", "amount", "specversion"]),
+            st.sampled_from(
+                ["instances", "inputs", "request", "data", "shape", "name", "amount", "specversion", "session", "a"]
+            ),
             inner,
             max_size=4,
         )
@@ -122,10 +168,11 @@ JSON_VALUES = st.recursive(
 )
 
 
-@given(st.lists(JSON_VALUES, max_size=6))
-def test_nothing_that_comes_from_outside_is_an_error(values: list[Any]) -> None:
-    found = read([text(value) for value in values], INPUTS)
+@given(st.lists(JSON_VALUES, max_size=6), st.sampled_from([None, KEYED, Key("session.a", 1)]))
+def test_nothing_that_comes_from_outside_is_an_error(values: list[Any], key: Key | None) -> None:
+    found = read([text(value) for value in values], INPUTS, key=key)
     assert all(len(column) == found.count for column in found.rows.values())
+    assert key is None or (found.clusters is not None and len(found.clusters) == found.count)
 
 
 def test_what_is_not_a_scalar_or_a_short_vector_is_summarised() -> None:

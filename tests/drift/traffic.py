@@ -79,3 +79,9 @@ def requests(seed: int, count: int, shift: float = 0.0) -> Iterator[dict[str, An
 
 def lines(seed: int, count: int, shift: float = 0.0) -> str:
     return "".join(json.dumps(request) + "\n" for request in requests(seed, count, shift))
+
+
+def sessions(seed: int, clients: int = 20, each: int = 10, shift: float = 0.0) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield requests of clients that send one row again and again, and who sends each."""
+    for number, request in enumerate(requests(seed, clients, shift)):
+        yield from [(f"secret-{seed}-{number}", request)] * each

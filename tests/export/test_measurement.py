@@ -39,7 +39,7 @@ def test_live_requests_are_counted_by_what_became_of_them(judgement: Make) -> No
     found = list(m.of_judgement(judgement()))
     fates = {"judged": 400, "sampled_out": 480, "synthetic": 100, "refused": 20}
     assert values(found, c.LIVE_REQUESTS) == {(fate,): count for fate, count in fates.items()}
-    assert values(found, c.LIVE_ROWS) == {("yes",): 390, ("no",): 10}
+    assert values(found, c.LIVE_ROWS) == {("yes",): 390, ("no",): 10, ("cut",): 0}
     assert not values(m.of_judgement(judgement(live=None)), c.LIVE_WINDOWS)
 
 

@@ -162,23 +162,6 @@ def test_a_tolerated_shift_is_none():
     assert State.ALERTING not in {verdict.state for verdict in verdicts}
 
 
-def test_clients_that_repeat_a_row_raise_no_ticket_once_their_clusters_are_stated():
-    """Twenty clients send one row ten times each: two weeks of hourly windows, and a shift is still noticed."""
-    random = np.random.default_rng(12)
-    learned = columns({"amount": random.normal(size=10_000)})
-    known, unknown = Drift(learned, ALPHA, 0.05, cluster=10), Drift(learned, ALPHA, 0.05)
-    same = [np.repeat(random.normal(size=20), 10) for _ in range(336)]
-    moved = [np.repeat(random.normal(1.0, 1, 20), 10) for _ in range(60)]
-
-    def alerts(monitor, rows):
-        _, verdicts = run(monitor, [monitor.count({"amount": values}) for values in rows])
-        return State.ALERTING in {verdict.state for verdict in verdicts}
-
-    assert alerts(unknown, same)
-    assert not alerts(known, same)
-    assert alerts(known, moved)
-
-
 def test_the_bands_hold_the_shares_that_made_them():
     """Over many references of a column with ties: at an error of 1 %, hardly one misses any of its shares."""
     random, missed = np.random.default_rng(9), 0

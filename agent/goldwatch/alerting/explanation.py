@@ -148,6 +148,8 @@ class Explanation:
         lines = [_line("column", f"{m.column}: {m.then} in the reference\n{_line('', m.now)} now") for m in found.moves]
         between = f"between {clock(found.began_at)} and {clock(found.ended_at)} UTC"
         unread = f", {found.unreadable:,} could not be read" if found.unreadable else ""
+        if found.cut:
+            unread += f", {found.cut:,} left out as too many of one cluster"
         lines.append(_line("rows", f"{found.rows:,} of {found.requests:,} live requests {between}{unread}"))
         return [*lines, *(_line("unread", f"{count:,}: {reason}") for reason, count in found.reasons.items())]
 

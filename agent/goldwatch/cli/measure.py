@@ -112,8 +112,10 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
         for warning in foresight.of_energy([(r.assignment, r.judgement) for r in reports]):
             print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
         for assignment in wanted.assignments:
-            for warning in foresight.warnings(foresight.outlook(assignment, workers, declared_only=True)):
-                print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
+            found = foresight.outlook(assignment, workers, declared_only=True)
+            for kind, texts in (("note", foresight.notes(found)), ("warning", foresight.warnings(found))):
+                for text in texts:
+                    print(f"{config}: {kind}: {text}", file=sys.stderr)  # noqa: T201
     except in_force.CannotStart as error:
         fail(str(error))
     finally:

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from goldwatch.config import Config, format_duration, format_energy_budget, format_percentage
+from goldwatch.config.live import ClusterKey, Live
 from goldwatch.energy.allowance import Allowance, in_words
 from goldwatch.judgement import Judgement
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
@@ -35,7 +36,8 @@ class Notice:
 
     `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10. *Costly*
     counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay, and
-    *slower* blocks of replays.
+    *slower* blocks of replays. `if_independent` says what it would be if live requests did not depend on each other;
+    0 where that is what is supposed.
     """
 
     monitor: str
@@ -43,6 +45,7 @@ class Notice:
     declared: bool
     threshold: float
     replays: int | None
+    if_independent: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,41 @@ def _of_live(found: Outlook) -> list[str]:
         )
     if live.clusters is None:
         texts.append(
-            f"{where}: requests of a window are taken for independent; write the most that one user or session sends "
-            "in a window as `clusters`, or `clusters: 1`"
+            f"{where}: requests of a window are taken for independent; write `clusters: none` if they are, else the "
+            "most that one user or session sends in a window, `{key: NAME}` of what identifies it, or `unknown`"
         )
     return texts
+
+
+def notes(found: Outlook) -> list[str]:
+    """Say what is stated of the requests of live windows that depend on each other, and what that costs."""
+    live, where = found.assignment.watch.live, f"watches.{found.assignment.watch.name}.live"
+    return [
+        f"{where}.{_statement(live)}; drift notices that {n.effect} after {_windows(n.replays)}, after "
+        f"{_windows(n.if_independent)} if all requests were independent"
+        for n in found.notices
+        if live is not None and n.if_independent != 0
+    ]
+
+
+def _statement(live: Live) -> str:
+    stated = live.clusters
+    if isinstance(stated, ClusterKey):
+        return (
+            f"clusters: those with the same {stated.key} depend on each other, at most {stated.max_rows} rows are "
+            "taken of each"
+        )
+    if stated == "unknown":
+        return "clusters: unknown: all requests of a window may depend on each other"
+    if stated in (None, "none", 1):
+        return f"clusters: {'not written' if stated is None else stated}: requests are taken for independent"
+    return f"clusters: {stated}: at most {stated} requests of a window depend on each other"
+
+
+def _windows(count: int | None) -> str:
+    if count is None:
+        return "more windows than were tried"
+    return f"{count:,} full window{'' if count == 1 else 's'}"
 
 
 def of_energy(measured: Sequence[tuple[Assignment, Judgement]]) -> Iterator[str]:
@@ -198,6 +232,8 @@ def _watch(found: Outlook) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+    if watch.live is not None:
+        yield f"  Live {_statement(watch.live)}."
     yield from (f"  {text[:1].upper()}{text[1:]}." for text in found.helps)
 
 
@@ -246,7 +282,10 @@ def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str
     if notice.monitor == COSTLY.name:
         return _after(notice.replays, settings["measured_every_s"], "measurement")
     if notice.monitor == DRIFT.name:
-        return _after(notice.replays, every_s, "full window")
+        after = _after(notice.replays, every_s, "full window")
+        if notice.if_independent == 0:
+            return after
+        return f"{after}; {_after(notice.if_independent, every_s, 'full window')} if requests were independent"
     if notice.monitor == SLOWER.name:
         block = block_s(every_s)
         return f"{_after(notice.replays, block, f'block of {_short(block)}')}, after two weeks of learning"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, Strict
+from pydantic import Discriminator, Field, Strict, Tag
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
@@ -15,6 +15,45 @@ WindowTime = Annotated[
     float,
     Quantity(
         partial(q.parse_duration, low_s=1, high_s=7 * 86_400), q.format_duration, q.DURATION_PATTERN, ("1h", "10m")
+    ),
+]
+
+
+class ClusterKey(Section):
+    """The key that requests which depend on each other share."""
+
+    key: str = Field(
+        min_length=1,
+        max_length=200,
+        description="What identifies the session, user or client of a request: the name of a key of the log line, of "
+        "the request body or of a row in it, or an attribute of the CloudEvent. Dots lead into a mapping, as in "
+        "`headers.x-session-id`.",
+    )
+    max_rows: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="The most rows with the same value of the key that count in a window; of more, this many are "
+        "chosen at random. A high number delays tickets if sessions are short.",
+    )
+
+
+def _form(written: Any) -> str | None:  # noqa: ANN401 - whatever the file holds
+    if isinstance(written, dict | ClusterKey):
+        return "<key>"
+    if isinstance(written, int | float) and not isinstance(written, bool):
+        return "<number>"
+    return "<word>" if written in ("none", "unknown") else None
+
+
+Clusters = Annotated[
+    Annotated[Literal["none", "unknown"], Tag("<word>")]
+    | Annotated[int, Field(ge=1, le=10_000), Tag("<number>")]
+    | Annotated[ClusterKey, Tag("<key>")],
+    Discriminator(
+        _form,
+        custom_error_type="clusters",
+        custom_error_message="write none, unknown, the most requests that depend on each other, or `key: NAME` in it",
     ),
 ]
 
@@ -52,15 +91,19 @@ class Live(Section):
         le=1000,
         description="The most rows that are taken of one request, at random; they may depend on each other.",
     )
-    clusters: int | None = Field(
+    clusters: Clusters | None = Field(
         default=None,
-        ge=1,
-        le=10_000,
-        description="The most requests of a window that depend on each other, such as those of one session; 1 states "
-        "that all are independent, which is also supposed if it is not written.",
+        description="Which requests of a window depend on each other, such as those of one session: none (all are "
+        "independent, which is also supposed if it is not written), the most that do, the key that they share, or "
+        "unknown.",
     )
     season: Literal["none"] | None = Field(
         default=None,
         description="none states that the traffic has no daily or weekly cycle. "
         "With a cycle drift raises false tickets.",
     )
+
+    @property
+    def cluster_key(self) -> str:
+        """The key that requests which depend on each other share, empty if none is stated."""
+        return self.clusters.key if isinstance(self.clusters, ClusterKey) else ""

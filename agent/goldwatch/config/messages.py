@@ -32,7 +32,8 @@ _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 def add_problems(document: Document, error: ValidationError, schema: Mapping[str, Any], base: Route = ()) -> None:
     """Add each of pydantic's errors to the document. `base` is the route of what was validated by `schema`."""
     for details in error.errors(include_url=False):
-        local = tuple(part for part in details["loc"] if part != "[key]")
+        # Pydantic adds that it is about a key, and which form of a value it is about.
+        local = tuple(part for part in details["loc"] if part != "[key]" and not str(part).startswith("<"))
         route = (*base, *local)
         kind = details["type"]
         if kind == "missing":
@@ -115,11 +116,13 @@ def known_keys(schema: Mapping[str, Any], route: Iterable[str | int]) -> list[st
 
 
 def _target(schema: Mapping[str, Any], node: Mapping[str, Any] | bool) -> Mapping[str, Any]:
-    """Follow `node` to what it stands for: a definition, or the first choice of an optional."""
+    """Follow `node` to what it stands for: a definition, the first choice of an optional, or the form with keys."""
     if isinstance(node, bool):
         return {}
     if "anyOf" in node:
         return _target(schema, node["anyOf"][0])
+    if "oneOf" in node:
+        return _target(schema, next((form for form in node["oneOf"] if "$ref" in form), {}))
     if "$ref" in node:
         definition: Mapping[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
         return definition

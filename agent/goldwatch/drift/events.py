@@ -8,7 +8,9 @@ headers as the attribute `metadata`: goldwatch's own requests are known by eithe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -16,6 +18,19 @@ RESPONSE = "response"
 """The last word of the type of an event that carries an answer, `org.kubeflow.serving.inference.response`."""
 
 MARKS = ("ce-id", "ce-metadata")
+
+
+def attributed(body: bytes, headers: Mapping[str, str], key: str) -> bytes:
+    """Return a request in binary mode as an event in structured mode, if a header has the attribute of a `key`.
+
+    The attribute is the first word of the key, for what follows a dot is in it. `headers` are looked up in lower case.
+    """
+    name = key.partition(".")[0].lower()
+    value = headers.get(f"ce-{name}")
+    if value is None:
+        return body
+    event = json.dumps({"specversion": "1.0", name: unquote(value)})
+    return event[:-1].encode("utf-8", "replace") + b', "data": ' + body + b"}"
 
 
 class NoEvent(ValueError):

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from goldwatch.drift.clusters import Key
 from goldwatch.drift.features import Features, Input, Rows, Values, golden_rows, inputs_of
 from goldwatch.drift.rows import Read, read
 
@@ -28,9 +29,9 @@ class Compared:
     features: Features
     table: Mapping[str, Values]
 
-    def rows(self, bodies: Sequence[bytes], most: int) -> tuple[Mapping[str, Values], Read]:
+    def rows(self, bodies: Sequence[bytes], most: int, key: Key | None = None) -> tuple[Mapping[str, Values], Read]:
         """Return live requests as columns, of each at most so many rows, and what could be read of them."""
-        found = read(bodies, self.features.inputs, most)
+        found = read(bodies, self.features.inputs, most, key)
         return self.features.table(found.rows), found
 
 

@@ -8,7 +8,8 @@
 | a CloudEvent, structured | `{"specversion": "1.0", "data": any of the others, ...}`, or `data_base64` |
 | a line of a log | `{"request": any of the others, ...}` |
 
-Nothing that comes from outside is an error: a row that cannot be read is counted, with the reason.
+A request is of the session, user or client whose key it holds (see `clusters`), at any of these levels; the innermost
+counts. Nothing that comes from outside is an error: a row that cannot be read is counted, with the reason.
 """
 
 from __future__ import annotations
@@ -23,25 +24,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from goldwatch.drift.clusters import Key, together
 from goldwatch.drift.events import RESPONSE
 from goldwatch.drift.features import Input, Rows
+from goldwatch.drift.unreadable import Unreadable
 
 _DEPTH = 3
 _MOST_REASONS = 5
 
 
-class Unreadable(ValueError):
-    """A request, or a row of it, is in no form that is known, or does not fit the inputs; the text says why."""
-
-
 @dataclass(slots=True)
 class Read:
-    """Rows that were read, and how many could not be, by reason."""
+    """Rows that were read, and how many could not be, by reason.
+
+    With a key `clusters` [rows] numbers what they are of, from 0 on, and `cut` counts the rows that were left out since
+    their cluster has more than it may have.
+    """
 
     rows: Rows
     count: int
     bad: Counter[str] = field(default_factory=Counter)
+    clusters: NDArray[np.int64] | None = None
+    cut: int = 0
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -49,13 +55,19 @@ class Read:
         return dict(self.bad.most_common(_MOST_REASONS))
 
 
-def read(bodies: Iterable[bytes], inputs: Sequence[Input], most: int | None = None) -> Read:
-    """Read requests; of each, at most so many rows, chosen by what is in it and not by when it came."""
+def read(bodies: Iterable[bytes], inputs: Sequence[Input], most: int | None = None, key: Key | None = None) -> Read:
+    """Read requests; of each, at most so many rows, chosen by what is in it and not by when it came.
+
+    With a `key`, a row without it cannot be read. Identities stay in here.
+    """
     found: list[dict[str, Any]] = []
+    of: list[str] = []
     bad: Counter[str] = Counter()
+    seed = 0
     for body in bodies:
+        seed = zlib.crc32(body, seed)
         try:
-            rows = list(_rows(_value(body), inputs, _DEPTH))
+            rows = list(_rows(_value(body), inputs, _DEPTH, key, None))
         except Unreadable as error:
             bad[str(error)] += 1
             continue
@@ -64,14 +76,20 @@ def read(bodies: Iterable[bytes], inputs: Sequence[Input], most: int | None = No
             continue
         if most is not None and len(rows) > most:
             rows = random.Random(zlib.crc32(body)).sample(rows, most)  # noqa: S311 - a sample, no secret
-        for row in rows:
+        for row, identity in rows:
             try:
-                found.append({i.name: _fitted(row.get(i.name), i) for i in inputs})
+                fitted = {i.name: _fitted(row.get(i.name), i) for i in inputs}
+                if key is not None:
+                    of.append(key.required(identity))
+                found.append(fitted)
             except Unreadable as error:
                 bad[str(error)] += 1
             except RecursionError:
                 bad["it is nested too deeply"] += 1
-    return Read(_columns(found, inputs), len(found), bad)
+    if key is None:
+        return Read(_columns(found, inputs), len(found), bad)
+    kept, clusters = together(of, key.max_rows, seed)
+    return Read(_columns([found[row] for row in kept], inputs), len(kept), bad, clusters, len(found) - len(kept))
 
 
 def _value(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
@@ -81,23 +99,34 @@ def _value(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
         raise Unreadable("it is not JSON") from None
 
 
-def _rows(value: Any, inputs: Sequence[Input], depth: int) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - see above
+def _rows(
+    value: Any,  # noqa: ANN401 - see above
+    inputs: Sequence[Input],
+    depth: int,
+    key: Key | None,
+    identity: str | None,
+) -> Iterator[tuple[Mapping[str, Any], str | None]]:
+    """Yield each row, and the identity that it or what it is in has; `identity` is that of what the value is in."""
     if not isinstance(value, dict):
         raise Unreadable("it is no JSON object")
     if str(value.get("type", "")).rpartition(".")[2] == RESPONSE and "specversion" in value:
         return  # an answer, logged beside its request
+    if key is not None:
+        identity = key.of(value) or identity
     if depth and (inner := _inside(value)) is not None:
-        yield from _rows(inner, inputs, depth - 1)
+        yield from _rows(inner, inputs, depth - 1, key, identity)
     elif isinstance(instances := value.get("instances"), list):
-        yield from (_row(instance, inputs) for instance in instances)
+        for instance in instances:
+            row = _row(instance, inputs)
+            yield row, (key.of(row) if key is not None else None) or identity
     elif isinstance(tensors := value.get("inputs"), list) and all(
         isinstance(t, dict) and "shape" in t for t in tensors
     ):
-        yield from _from_tensors(tensors, inputs)
+        yield from ((row, identity) for row in _from_tensors(tensors, inputs))
     elif isinstance(columns := value.get("inputs"), dict):
-        yield from _from_columns(columns, inputs)
+        yield from ((row, identity) for row in _from_columns(columns, inputs))
     elif any(i.name in value for i in inputs):
-        yield value
+        yield value, identity
     else:
         raise Unreadable("it has neither instances nor inputs, nor a key with the name of an input")
 

@@ -66,7 +66,8 @@ class Taken:
 class Tap:
     """Takes live requests in, of a watch whose windows have `requests` of them, or come after `window_s`. Thread-safe.
 
-    `clock` returns Unix time in seconds. With a `follower` requests come from a log, which `read` looks at.
+    `clock` returns Unix time in seconds. With a `follower` requests come from a log, which `read` looks at. `key` is
+    what those of one session share, if that is stated: an attribute of an event is kept with its request.
     """
 
     def __init__(
@@ -76,8 +77,9 @@ class Tap:
         most_bytes: int = MOST_BYTES_EACH,
         follower: Follower | None = None,
         clock: Callable[[], float] = time.time,
+        key: str = "",
     ) -> None:
-        self.requests, self.window_s = requests, window_s
+        self.requests, self.window_s, self.key = requests, window_s, key
         self._most_bytes = most_bytes
         self._clock = clock
         self._follower = follower
@@ -198,7 +200,8 @@ class Taps:
                 self._taps[name] = before.pop(name)
             else:
                 follower = Follower(Path(section.file)) if section.file else None
-                self._taps[name] = section, Tap(section.requests, section.window_s, each, follower, self._clock)
+                tap = Tap(section.requests, section.window_s, each, follower, self._clock, section.cluster_key)
+                self._taps[name] = section, tap
             self._taps[name][1].hold(each)
         for _, tap in before.values():
             tap.close()

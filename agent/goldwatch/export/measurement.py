@@ -371,7 +371,7 @@ def _of_live(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     others = {Fate.SAMPLED_OUT: found.sampled_out, Fate.SYNTHETIC: found.synthetic, Fate.REFUSED: found.refused}
     for fate, count in {Fate.JUDGED: judged, **others}.items():
         yield Measurement(c.LIVE_REQUESTS, {**where, "fate": fate}, count)
-    for read, count in (("yes", found.rows), ("no", found.unreadable)):
+    for read, count in (("yes", found.rows), ("no", found.unreadable), ("cut", found.cut)):
         yield Measurement(c.LIVE_ROWS, {**where, "read": read}, count)
     yield Measurement(c.LIVE_WINDOWS, where, 1 if found.rows else 0)
     if found.rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,11 @@ from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import State
 from goldwatch.judging.opening import open_as
 from goldwatch.monitor import kinds
-from goldwatch.monitor.build import Reference, Settings, build
+from goldwatch.monitor.build import Reference, Settings, build, stated
 from goldwatch.monitor.contract import Monitor
+from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.figures import Ceiling, Figure, Figures
-from goldwatch.monitor.live import Live
+from goldwatch.monitor.live import Live, LiveDrift
 from goldwatch.monitor.means import Means, Said, Values
 from goldwatch.monitor.share import Requests
 from goldwatch.monitor.slower import fewest_blocks
@@ -50,7 +51,8 @@ class Effect:
     """Something that a monitor might notice, in words, and how a replay that shows it is drawn.
 
     `declared` effects are what the watch's own objectives say is too much: twice what they allow. One that is `fixed`
-    looks the same in each replay.
+    looks the same in each replay. `independent` is what would look in place of the monitor, and how a replay would be
+    drawn, if nothing in it depended on anything else.
     """
 
     monitor: str
@@ -58,6 +60,7 @@ class Effect:
     draw: Draw
     declared: bool = False
     fixed: bool = False
+    independent: tuple[Monitor[Any, Any], Draw] | None = None
 
 
 def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
@@ -66,7 +69,8 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
     Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look
     at. With `declared_only` only the declared effects are looked at; the set is taken `copies` times as large. Returns
     `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays` (of *slower*, the least
-    number of blocks), None for more than `most`. Raises GoldenError.
+    number of blocks), None for more than `most`; `if_independent` has the replays of independent requests where it is
+    stated that they are not. Raises GoldenError.
     """
     for descriptor in descriptors:
         os.close(descriptor)
@@ -80,6 +84,7 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
             "declared": effect.declared,
             "threshold": -math.log10(settings.alpha(kinds.of(effect.monitor))),
             "replays": _replays(monitors[effect.monitor], effect, argument["most"]),
+            **_if_independent(effect, argument["most"]),
         }
         for effect in _effects(reference, monitors, settings, argument["requests"] * argument["copies"])
         if effect.declared or not argument["declared_only"]
@@ -87,6 +92,13 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
     if settings.slowdown is not None and not argument["declared_only"]:
         notices.append(_slowdown(settings.slowdown, settings.alpha(kinds.SLOWER)))
     return {"notices": notices}
+
+
+def _if_independent(effect: Effect, most: int) -> dict[str, int | None]:
+    if effect.independent is None:
+        return {}
+    monitor, draw = effect.independent
+    return {"if_independent": _replays(monitor, replace(effect, draw=draw), most)}
 
 
 def _slowdown(tolerance: float, alpha: float) -> dict[str, Any]:
@@ -112,7 +124,7 @@ def _effects(reference: Reference, monitors: Monitors, settings: Settings, reque
         if ceiling.limit is not None:
             yield _too_much(ceiling, ceiling.limit)
     if settings.live is not None and reference.golden is not None:
-        yield from _drifts(reference.golden, settings.live)
+        yield from _drifts(reference.golden, settings.live, settings.alpha(kinds.DRIFT))
 
 
 def _too_much(ceiling: Ceiling, limit: float) -> Effect:
@@ -149,28 +161,41 @@ def _losses(reference: Reference, monitor: Monitor[Any, Any], tolerance: float) 
             yield Effect(monitor.name, f"{points}, at random", usual.losing(loss).draw)
 
 
-def _drifts(golden: GoldenSet, live: Mapping[str, Any]) -> Iterator[Effect]:
-    """Yield shifts of one column of live rows, in percentiles of the reference, and nothing else of them changed."""
+def _drifts(golden: GoldenSet, live: Mapping[str, Any], alpha: float) -> Iterator[Effect]:
+    """Yield shifts of one column of live rows, in percentiles of the reference, and nothing else of them changed.
+
+    Rows that may depend on each other are drawn as equal ones.
+    """
     table = compared(golden, live["reference"], live["inputs"]).table
     name = next((name for name, values in table.items() if values.dtype.kind == "f"), None)
     if name is None:
         return
+    cluster, dependence = stated(live["clusters"], live["rows"])
+    other = None
+    if cluster > live["rows"] or dependence is not Dependence.BOUNDED:
+        other = LiveDrift(table, alpha, live["tolerance"], live["rows"], live["longest_s"])
     declared = round(2 * live["tolerance"], 6) or _LEAST_DRIFT
     for shift in [declared, *(share for share in _SHARES if share > declared)][:2]:
         if shift < 1:
             words = f"{name} of live rows lies {shift * 100:g} percentiles higher"
-            yield Effect("drift", words, _moved(table, name, shift, live["requests"]), declared=shift == declared)
+            draw, plain = (_moved(table, name, shift, live["requests"], c) for c in (cluster, live["rows"]))
+            independent = None if other is None else (other, plain)
+            yield Effect("drift", words, draw, declared=shift == declared, independent=independent)
 
 
-def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int) -> Draw:
-    """Draw windows of so many rows like the reference's, of which one column lies higher by a share of its values."""
+def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int, cluster: int) -> Draw:
+    """Draw windows of so many rows like the reference's, of which one column lies higher by a share of its values.
+
+    Rows come in clusters of this size, equal within each.
+    """
     ordered, examples = np.sort(table[name]), len(table[name])
+    clusters = np.arange(rows) // cluster
 
     def draw(rng: np.random.Generator) -> Live:
         drawn = rng.integers(examples, size=rows)
-        found = {column: values[drawn] for column, values in table.items()}
+        found = {column: values[drawn][clusters] for column, values in table.items()}
         ranks = np.minimum((rng.random(rows) + shift) * examples, examples - 1).astype(np.int64)
-        return Live({**found, name: ordered[ranks]}, 0.0)
+        return Live({**found, name: ordered[ranks][clusters]}, 0.0, clusters=clusters)
 
     return draw
 

@@ -16,6 +16,7 @@ from goldwatch.monitor import kinds
 from goldwatch.monitor.changed import Changed
 from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.costly import Costly
+from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.figures import Ceiling
 from goldwatch.monitor.live import LiveDrift
 from goldwatch.monitor.means import Means, moved, worse_score
@@ -196,14 +197,28 @@ def _drift(reference: Reference, settings: Settings) -> LiveDrift:
         raise ValueError("drift needs live rows, and a golden set")
     live = settings.live
     with_what = compared(reference.golden, live["reference"], live["inputs"])
-    cluster = live["rows"] * (live["clusters"] or 1)
+    cluster = stated(live["clusters"], live["rows"])
     return _live_drift(with_what, settings.alpha(kinds.DRIFT), live["tolerance"], cluster, live["longest_s"])
 
 
+def stated(clusters: object, rows: int) -> tuple[int, Dependence]:
+    """Return how many rows of a window depend on each other at most, and what else `live.clusters` says of them.
+
+    `rows` is the most rows of one request, which depend on each other in any case.
+    """
+    if isinstance(clusters, Mapping):
+        return clusters["max_rows"], Dependence.KEYED
+    if clusters == "unknown":
+        return 1, Dependence.UNKNOWN
+    return rows * (clusters if isinstance(clusters, int) else 1), Dependence.BOUNDED
+
+
 @lru_cache(maxsize=4)
-def _live_drift(reference: Compared, alpha: float, tolerance: float, cluster: int, longest_s: float) -> LiveDrift:
+def _live_drift(
+    reference: Compared, alpha: float, tolerance: float, cluster: tuple[int, Dependence], longest_s: float
+) -> LiveDrift:
     """Make the monitor once for all replays of a watch: the bands of 200 columns take seconds."""
-    return LiveDrift(reference.table, alpha, tolerance, cluster, longest_s)
+    return LiveDrift(reference.table, alpha, tolerance, cluster[0], longest_s, cluster[1])
 
 
 _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {

@@ -99,6 +99,12 @@ class Numbers:
         at_most, below = (np.searchsorted(there, self.edges, side=side) for side in ("right", "left"))
         return self.of_nested(at_most, below, np.array(len(numbers) - len(there)))
 
+    def each(self, values: Values) -> IntArray:
+        """Say of each row in which cells it is, 1 or 0 [rows, cells]."""
+        numbers = values.astype(np.float64)[:, np.newaxis]
+        at_most, below = (numbers <= self.edges).astype(np.int64), (numbers < self.edges).astype(np.int64)
+        return self.of_nested(at_most, below, np.isnan(numbers[:, 0]).astype(np.int64))
+
     def of_nested(self, at_most: IntArray, below: IntArray, missing: IntArray) -> IntArray:
         """Count the rows in each cell [..., cells], from how many are at most and below each edge [..., edges]."""
         deciles, outer, lowest, atoms = (
@@ -128,6 +134,13 @@ class Categories:
         found = _texts(values)
         each = [found[name] for name in self.names]
         return np.array([*each, found.total() - sum(each), len(values) - found.total()], dtype=np.int64)
+
+    def each(self, values: Values) -> IntArray:
+        """Say of each row in which cell it is, 1 there and else 0 [rows, k + 2]."""
+        places = {name: place for place, name in enumerate(self.names)}
+        other, missing = len(places), len(places) + 1
+        cells = [missing if _is_missing(v) else places.get(canonical(v), other) for v in values.tolist()]
+        return np.eye(len(places) + 2, dtype=np.int64)[cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +212,11 @@ def _kind(values: Values) -> Numbers | Categories:
 
 def _texts(values: Values) -> Counter[str]:
     """Count the texts that are not missing. A numpy array of text would be as wide as the longest, in every row."""
-    return Counter(canonical(value) for value in values.tolist() if value is not None and value != "")
+    return Counter(canonical(value) for value in values.tolist() if not _is_missing(value))
+
+
+def _is_missing(text: object) -> bool:
+    return text is None or text == ""
 
 
 def _column(name: str, kind: Numbers | Categories, counts: IntArray, rows: int, errors: tuple[float, float]) -> Column:

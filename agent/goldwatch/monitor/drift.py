@@ -3,20 +3,21 @@
 For each cell of each column (see `columns`), and to either side, likelihood ratios of a share past the cell's band
 against the edge of the band; and the same for the mean place of a column's rows (see `places`). All bets share one
 detector, so many columns cost a little delay and no false alarm. Rows within a window are taken for independent; where
-they come in clusters of c, each e takes the root of order c.
+they come in clusters of at most c, each e takes the root of order c, or one of the products of `dependence`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.judgement import Severity, Verdict
-from goldwatch.monitor.columns import Band, Column, Numbers, Values
+from goldwatch.monitor.columns import Band, Column, IntArray, Numbers, Values
+from goldwatch.monitor.dependence import Dependence, log_products
 from goldwatch.monitor.detector import Detector, FloatArray
 from goldwatch.monitor.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.monitor.places import place_bets
@@ -24,16 +25,26 @@ from goldwatch.monitor.rates import log_ratios
 
 _STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
 _RARE, _FACTORS = 0.05, (4, 16)
+_FRACTIONS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Of the largest stake that is allowed, where a window is one bet."""
+_BACK_FRACTIONS = (0.2, 0.8)
 _MIN_TOLERANCE = 0.002
+_AT_ONCE = 256
 _BOTH = ("null", "alternative")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """Live rows, counted: how many there were, and of each column how many fell into each cell [cells]."""
+    """Live rows, counted: how many there were, and of each column how many fell into each cell [cells].
+
+    Where it is known which rows hang together, `sizes` [clusters] counts the rows of each cluster, and `by_cluster`
+    has the counts [clusters, cells] of each column.
+    """
 
     rows: int
     counts: Mapping[str, NDArray[np.int64]]
+    sizes: IntArray | None = None
+    by_cluster: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +65,28 @@ class _Bet:
 class Drift:
     """Shares of cells against their bands plus the `tolerance` (0.02: two points of a share of one half).
 
-    `alpha` is the false tickets per window that may be spent, `cluster` how many rows depend on each other. Raises
-    ValueError if nothing is left to bet on, or for a tolerance outside [0, 1).
+    `alpha` is the false tickets per window that may be spent, `cluster` how many rows depend on each other at most, and
+    `dependence` what else is known of that. Raises ValueError if nothing is left to bet on, or for a tolerance outside
+    [0, 1).
     """
 
     name = "drift"
 
-    def __init__(self, columns: Sequence[Column], alpha: float, tolerance: float = 0.0, cluster: int = 1) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        alpha: float,
+        tolerance: float = 0.0,
+        cluster: int = 1,
+        dependence: Dependence = Dependence.BOUNDED,
+    ) -> None:
         if not 0 <= tolerance < 1 or cluster < 1:
             raise ValueError(f"a tolerance of {tolerance} and clusters of {cluster} cannot be watched")
         self.columns = tuple(columns)
-        self._cluster = cluster
+        self._cluster, self._dependence = cluster, dependence
         self._offsets = np.cumsum([0, *(len(column.usual) for column in columns)])
-        shares = [bet for i, column in enumerate(columns) for bet in _share_bets(i, column, tolerance)]
-        places = [list(_place_bets(i, column, tolerance)) for i, column in enumerate(columns)]
+        shares = [bet for i, column in enumerate(columns) for bet in _share_bets(i, column, tolerance, dependence)]
+        places = [list(_place_bets(i, column, tolerance, dependence)) for i, column in enumerate(columns)]
         self._bets = [*shares, *(bet for bets in places for bet in bets)]
         if not self._bets:
             raise ValueError("no share of any column could be told from its band")
@@ -82,19 +101,36 @@ class Drift:
         sorts = [(bet.column, bet.cell is None) for bet in self._bets]
         counts = Counter(sorts)
         weights = [1 / (counts[sort] * (1 + ((sort[0], not sort[1]) in counts))) for sort in sorts]
-        detector = Detector(weights, alpha, [*self._null, *self._alternative, cluster])
+        # The sums that are bet on: those of the cells, then of the places of each column that has them.
+        summed = np.repeat(np.arange(len(self._places)), [len(bets) for bets in places if bets])
+        self._which = np.concatenate([self._cell, self._offsets[-1] + summed])
+        stated = [] if dependence is Dependence.BOUNDED else [list(Dependence).index(dependence)]
+        detector = Detector(weights, alpha, [*self._null, *self._alternative, cluster, *stated])
         # What is bet on in the test turned round follows from the bet that paged, which is saved with it.
         self.log_weights = detector.log_weights
         watching = Watching(self.name, Severity.TICKET, "live values have moved from the reference")
         backward = turned_round(2, [0.0, 1.0])
         self._episodes = Episodes(watching, detector, lambda _: backward)
 
-    def count(self, table: Mapping[str, Values]) -> Window:
-        """Count rows, arrays [rows] by column. Raises KeyError for a missing column, ValueError for unequal lengths."""
+    def count(self, table: Mapping[str, Values], clusters: IntArray | None = None) -> Window:
+        """Count rows, arrays [rows] by column; `clusters` [rows] numbers the clusters that they are in, from 0 on.
+
+        Raises KeyError for a missing column, ValueError for unequal lengths.
+        """
         lengths = {len(table[column.name]) for column in self.columns}
-        if len(lengths) != 1:
+        if len(lengths) != 1 or (clusters is not None and {len(clusters)} != lengths):
             raise ValueError(f"the columns have {sorted(lengths)} rows")
-        return Window(lengths.pop(), {column.name: column.kind.count(table[column.name]) for column in self.columns})
+        rows = lengths.pop()
+        if self._dependence is not Dependence.KEYED or clusters is None:
+            return Window(rows, {column.name: column.kind.count(table[column.name]) for column in self.columns})
+        order = np.argsort(clusters, kind="stable")
+        sizes = np.bincount(clusters)
+        starts = np.cumsum(sizes) - sizes
+        parts = {
+            column.name: np.add.reduceat(column.kind.each(table[column.name])[order], starts, axis=0).astype(np.int32)
+            for column in self.columns
+        }
+        return Window(rows, {name: part.sum(axis=0) for name, part in parts.items()}, sizes, parts)
 
     def fresh(self) -> Standing:
         """Return the state before the first window."""
@@ -102,14 +138,14 @@ class Drift:
 
     def update(self, observation: Window, state: Standing, at: float) -> tuple[Standing, Verdict]:
         """Add one window that began at Unix time `at`. Raises ValueError for impossible counts."""
-        counts = self._counts(observation)
-        log_e = self.log_e(observation.rows, counts)
+        counts, parts = self._counts(observation), self._parts(observation)
+        log_e = self.log_e(*parts)
         log_run = np.maximum(state.forward.log_run, 0) + log_e
         best = int(np.argmax(log_run)) if state.episode is None else state.episode.best
         summary = self._summary(observation.rows, counts, best)
 
         def back(best: int) -> FloatArray:
-            return self._back(self._bets[best], observation.rows, counts) / self._cluster
+            return self._back(best, *parts)
 
         return self._episodes.update(state, log_e, back, at, summary)
 
@@ -118,17 +154,22 @@ class Drift:
 
         Raises ValueError for impossible counts.
         """
-        log_e = self.log_e(observation.rows, self._counts(observation))
+        log_e = self.log_e(*self._parts(observation))
         log_run = np.maximum(state.forward.log_run, 0) + log_e
         own = [] if state.episode is None else [self._bets[state.episode.best].column]
         ranked = [self._bets[bet].column for bet in np.argsort(-log_run, kind="stable").tolist() if log_run[bet] > 0]
         return tuple(self.columns[index] for index in list(dict.fromkeys([*own, *ranked]))[:most])
 
-    def log_e(self, rows: int, counts: FloatArray) -> FloatArray:
-        """Return the log e-values [..., bets] of `counts` [..., cells of all columns] among so many rows."""
+    def log_e(self, rows: int | FloatArray, counts: FloatArray) -> FloatArray:
+        """Return the log e-values [..., bets] of `counts` [..., cells of all columns] among so many rows.
+
+        Where it is known which rows hang together, `counts` are [..., clusters, cells] and `rows` [..., clusters].
+        """
+        if self._dependence is not Dependence.BOUNDED:
+            return self._log_products(self._which, self._null, self._alternative, rows, counts)
         shares = slice(len(self._cell))
         found = log_ratios(
-            counts[..., self._cell], np.array(float(rows)), self._null[shares], self._alternative[shares]
+            counts[..., self._cell], np.asarray(rows, np.float64), self._null[shares], self._alternative[shares]
         )
         return np.concatenate([found, *(bets.log_e(rows, counts) for bets in self._places)], axis=-1) / self._cluster
 
@@ -153,13 +194,47 @@ class Drift:
                 raise ValueError(f"the counts of column {column.name!r} are impossible for {window.rows} rows")
         return np.concatenate([window.counts[column.name] for column in self.columns]).astype(np.float64)
 
-    def _back(self, bet: _Bet, rows: int, counts: FloatArray) -> FloatArray:
+    def _parts(self, window: Window) -> tuple[int | FloatArray, FloatArray]:
+        """Return the rows and counts of a window that is sound, as `log_e` takes them."""
+        if self._dependence is not Dependence.KEYED:
+            return window.rows, self._counts(window)
+        if window.sizes is None or not 1 <= window.sizes.min() <= window.sizes.max() <= self._cluster:
+            raise ValueError(f"the window does not say which rows hang together, at most {self._cluster} of them")
+        counts = np.concatenate([window.by_cluster[column.name] for column in self.columns], axis=-1)
+        return window.sizes.astype(np.float64), counts
+
+    def _log_products(
+        self,
+        which: IntArray,
+        null: FloatArray,
+        alternative: FloatArray,
+        rows: int | FloatArray,
+        counts: FloatArray,
+    ) -> FloatArray:
+        """Return the logs [..., bets] of the products over clusters, for bets on these of all sums."""
+        found, most, sizes = np.zeros(()), np.asarray(self._cluster, np.float64), np.asarray(rows, np.float64)
+        if self._dependence is Dependence.UNKNOWN:
+            most, sizes, counts = sizes, sizes[..., np.newaxis], counts[..., np.newaxis, :]
+        for some in _slices(counts.shape[-2]):
+            part = counts[..., some, :].astype(np.float64)
+            sums = np.concatenate([part, *(bets.sums(part)[..., np.newaxis] for bets in self._places)], axis=-1)
+            found = found + log_products(sums, sizes[..., some], which, null, alternative, most)
+        return found
+
+    def _back(self, best: int, rows: int | FloatArray, counts: FloatArray) -> FloatArray:
         """Return the logs of the test turned round [2]: "it is still at least the mildest that was bet on"."""
+        bet = self._bets[best]
         mildest, alternatives = np.full(2, bet.mildest), np.array([bet.null, bet.usual])
+        if self._dependence is not Dependence.BOUNDED:
+            if self._dependence is Dependence.UNKNOWN:
+                alternatives = _bold(bet.mildest, -1 if bet.mildest > bet.null else 1, _BACK_FRACTIONS)
+            return self._log_products(np.repeat(self._which[best], 2), mildest, alternatives, rows, counts)
         offset = int(self._offsets[bet.column])
         if bet.cell is None:
-            return place_bets(self.columns[bet.column], offset, mildest, alternatives).log_e(rows, counts)
-        return log_ratios(np.full(2, counts[offset + bet.cell]), np.full(2, float(rows)), mildest, alternatives)
+            found = place_bets(self.columns[bet.column], offset, mildest, alternatives).log_e(rows, counts)
+        else:
+            found = log_ratios(np.full(2, counts[offset + bet.cell]), np.full(2, float(rows)), mildest, alternatives)
+        return found / self._cluster
 
     def _summary(self, rows: int, counts: FloatArray, best: int) -> str:
         bet = self._bets[best]
@@ -187,16 +262,16 @@ def describe(column: Column, offset: int, cell: int | None, rows: float, counts:
     )
 
 
-def _share_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
+def _share_bets(index: int, column: Column, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
     for cell, (low, usual, high) in enumerate(zip(column.low, column.usual, column.high, strict=True)):
         band = Band(float(low), float(usual), float(high))
-        yield from _bets(index, cell, band, scaled_tolerance(band.usual, tolerance))
+        yield from _bets(index, cell, band, scaled_tolerance(band.usual, tolerance), dependence)
 
 
-def _place_bets(index: int, column: Column, tolerance: float) -> Iterator[_Bet]:
+def _place_bets(index: int, column: Column, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
     """Yield the bets on the mean place, which moves by no more than the tolerance if no share does."""
     if column.place is not None:
-        yield from _bets(index, None, column.place, tolerance)
+        yield from _bets(index, None, column.place, tolerance, dependence)
 
 
 def scaled_tolerance(share: float, tolerance: float) -> float:
@@ -208,16 +283,28 @@ def scaled_tolerance(share: float, tolerance: float) -> float:
     return max(4 * tolerance * share * (1 - share), min(tolerance, _MIN_TOLERANCE))
 
 
-def _bets(column: int, cell: int | None, band: Band, tolerance: float) -> Iterator[_Bet]:
+def _bets(column: int, cell: int | None, band: Band, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
     for limit, sign in ((band.high + tolerance, 1), (band.low - tolerance, -1)):
         if 0 < limit < 1:
             means = [_shifted(limit, sign * step) for step in _STEPS]
             # A cell that is rare, or lacks few rows, changes by large factors.
             rare = limit if sign == 1 else 1 - limit
-            if cell is not None and rare < _RARE:
+            if dependence is Dependence.UNKNOWN:
+                means = _bold(limit, sign, _FRACTIONS).tolist()
+            elif cell is not None and rare < _RARE:
                 large = [*(rare * factor for factor in _FACTORS), 0.5]
                 means += large if sign == 1 else [1 - share for share in large]
             yield from (_Bet(column, cell, limit, mean, means[0], band.usual) for mean in means)
+
+
+def _slices(clusters: int) -> Iterator[slice]:
+    """Yield slices of some clusters: of all of them, sums as floats would take much memory."""
+    return (slice(first, first + _AT_ONCE) for first in range(0, clusters, _AT_ONCE))
+
+
+def _bold(limit: float, sign: int, fractions: Sequence[float]) -> FloatArray:
+    """Return the means whose stakes are these fractions of the largest that is allowed against a limit."""
+    return np.array([limit + f * (1 - limit) if sign == 1 else limit * (1 - f) for f in fractions])
 
 
 def _shifted(share: float, step: float) -> float:

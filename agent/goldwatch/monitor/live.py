@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from goldwatch.judgement import Move, State, Verdict
-from goldwatch.monitor.columns import Column, Numbers, Values, columns
+from goldwatch.monitor.columns import Column, IntArray, Numbers, Values, columns
+from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
 from goldwatch.monitor.episode import Standing
@@ -40,7 +41,8 @@ class Live:
 
     `began_at` is the Unix time of the window's first request in seconds, `waiting` how many requests there are of one
     that is not full; `problem` says why nothing came. `unreadable` counts the rows and requests of the window that
-    could not be read, by the commonest `reasons`.
+    could not be read, by the commonest `reasons`. `clusters` [rows] numbers the clusters of the rows, where it is known
+    which hang together, and `cut` rows were more than one cluster may have.
     """
 
     table: Table | None
@@ -49,11 +51,13 @@ class Live:
     problem: str = ""
     unreadable: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    clusters: IntArray | None = None
+    cut: int = 0
 
     @property
     def unreadable_share(self) -> float:
         """The share of the window that could not be read, 0 without a window."""
-        rows = self.unreadable + (0 if self.table is None else _rows(self.table))
+        rows = self.unreadable + self.cut + (0 if self.table is None else _rows(self.table))
         return self.unreadable / rows if rows else 0.0
 
 
@@ -92,9 +96,17 @@ class LiveDrift:
 
     name = "drift"
 
-    def __init__(self, reference: Table, alpha: float, tolerance: float, cluster: int, longest_s: float) -> None:
+    def __init__(
+        self,
+        reference: Table,
+        alpha: float,
+        tolerance: float,
+        cluster: int,
+        longest_s: float,
+        dependence: Dependence = Dependence.BOUNDED,
+    ) -> None:
         self._reference = reference
-        self._drift = Drift(columns(reference), alpha, tolerance, cluster)
+        self._drift = Drift(columns(reference), alpha, tolerance, cluster, dependence)
         self._stale_s = STALE * longest_s
 
     @property
@@ -112,7 +124,7 @@ class LiveDrift:
             return self._unreadable(observation, state, at)
         if observation.table is None or not _rows(observation.table):
             return state, self._without(observation, state, at)
-        window = self._drift.count(observation.table)
+        window = self._drift.count(observation.table, observation.clusters)
         standing, verdict = self._drift.update(window, state.standing, observation.began_at)
         after = LiveState(standing, at, verdict.summary)
         if state.schema is None or not state.schema.alerting:
@@ -138,7 +150,8 @@ class LiveDrift:
         """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
         if observation.table is None or not _rows(observation.table):
             return ()
-        telling = self._drift.telling(self._drift.count(observation.table), before.standing)
+        window = self._drift.count(observation.table, observation.clusters)
+        telling = self._drift.telling(window, before.standing)
         return tuple(_move(c, self._reference[c.name], observation.table[c.name]) for c in telling)
 
     def standing(self, state: LiveState) -> Verdict:

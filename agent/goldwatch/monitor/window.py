@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from goldwatch.drift.clusters import Key
 from goldwatch.drift.reference import compared
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import LiveWindow
@@ -20,7 +21,9 @@ def looked_at(
     """
     if not bodies:
         return Live(None, told["began_at"], told["waiting"], told["problem"]), None
-    table, read = compared(golden, live["reference"], live["inputs"]).rows(bodies, live["rows"])
+    clusters = live["clusters"]
+    key = Key(**clusters) if isinstance(clusters, Mapping) else None
+    table, read = compared(golden, live["reference"], live["inputs"]).rows(bodies, live["rows"], key)
     counts, unreadable = told["counts"], sum(read.bad.values())
     window = LiveWindow(
         requests=counts["seen"],
@@ -32,6 +35,8 @@ def looked_at(
         began_at=told["began_at"],
         ended_at=told["ended_at"],
         reasons=read.reasons,
+        cut=read.cut,
     )
     found = table if read.count else None
-    return Live(found, told["began_at"], 0, told["problem"], unreadable, read.reasons), window
+    began_at, problem = told["began_at"], told["problem"]
+    return Live(found, began_at, 0, problem, unreadable, read.reasons, read.clusters, read.cut), window

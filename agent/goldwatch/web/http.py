@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from goldwatch.drift.events import NoEvent, marks
+from goldwatch.drift.events import STRUCTURED, NoEvent, attributed, marks
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
 from goldwatch.http_serving import HttpServer
 from goldwatch.ledger.history import LedgerError
@@ -122,7 +122,10 @@ class Endpoints:
             tap.refuse()
             return web.Response(text="counted, not taken: too large, or too many a second\n")
         try:
-            tap.offer(await request.read(), *found)
+            body = await request.read()
+            if tap.key and request.content_type != STRUCTURED:
+                body = attributed(body, request.headers, tap.key)
+            tap.offer(body, *found)
         except web.HTTPRequestEntityTooLarge:
             tap.refuse()
             raise

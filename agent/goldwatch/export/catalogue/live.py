@@ -19,7 +19,8 @@ LIVE_ROWS = Metric(
     Kind.COUNTER,
     "{row}",
     (*WATCH, "read"),
-    "Rows of live requests that were compared with the reference (yes), and what of them was unreadable (no).",
+    "Rows of live requests: compared with the reference (yes), unreadable (no), and left out because more rows than "
+    "live.clusters.max_rows have the same key (cut).",
 )
 LIVE_WINDOWS = Metric(
     "goldwatch_live_windows_total",
