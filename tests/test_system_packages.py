@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import runpy
@@ -30,11 +31,17 @@ esac; done
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH of one folder, with every program; the user is root."""
+    """A PATH of one folder, with every program and library; the user is root."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for program in PACKAGES:
         (folder / program).symlink_to("/bin/true")
+
+    def load(library: str) -> None:
+        if not (folder / library).exists():
+            raise OSError(f"{library}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return folder
