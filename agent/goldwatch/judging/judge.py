@@ -226,7 +226,8 @@ class _Case:
                 before = state
                 state, verdict = monitor.update(observation, state, self.facts.started_at)
                 if isinstance(monitor, LiveDrift) and isinstance(observation, Live) and self._live is not None:
-                    self._live = replace(self._live, moves=monitor.moves(observation, before))
+                    moves, notice = monitor.moves(observation, before), monitor.notice(before, state)
+                    self._live = replace(self._live, moves=moves, notice=notice)
             found.verdicts.append(verdict)
             found.states[name] = monitor.save(state)
         return found

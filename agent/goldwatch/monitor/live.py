@@ -18,6 +18,7 @@ from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
 from goldwatch.monitor.episode import Standing
+from goldwatch.monitor.spread import FACTOR, Spread
 
 STALE = 3
 """No window for so many times as long as one takes at most: nothing is known of live traffic."""
@@ -79,13 +80,15 @@ class Schema:
 class LiveState:
     """What is remembered between replays: the evidence, and of the last window when it was and what it said.
 
-    `schema` is there from the first window that could not be read until readable ones have confirmed its end.
+    `schema` is there from the first window that could not be read until readable ones have confirmed its end. `spread`
+    is how much the first windows vary, None where any dependence of their rows is allowed for.
     """
 
     standing: Standing
     at: float | None = None
     said: str = ""
     schema: Schema | None = None
+    spread: Spread | None = None
 
 
 class LiveDrift:
@@ -107,6 +110,7 @@ class LiveDrift:
     ) -> None:
         self._reference = reference
         self._drift = Drift(columns(reference), alpha, tolerance, cluster, dependence)
+        self._most_ratio = FACTOR * cluster if dependence is Dependence.BOUNDED else None
         self._stale_s = STALE * longest_s
 
     @property
@@ -116,7 +120,8 @@ class LiveDrift:
 
     def fresh(self) -> LiveState:
         """Return the state before the first window."""
-        return LiveState(self._drift.fresh())
+        spread = None if self._most_ratio is None else Spread.fresh(self.columns)
+        return LiveState(self._drift.fresh(), spread=spread)
 
     def update(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
         """Add the window, if there is one, after a replay at Unix time `at`."""
@@ -126,7 +131,10 @@ class LiveDrift:
             return state, self._without(observation, state, at)
         window = self._drift.count(observation.table, observation.clusters)
         standing, verdict = self._drift.update(window, state.standing, observation.began_at)
-        after = LiveState(standing, at, verdict.summary)
+        spread = None if state.spread is None else state.spread.add(window, self.columns)
+        if hint := self._hint(spread):
+            verdict = replace(verdict, summary=f"{verdict.summary}; {hint}")
+        after = LiveState(standing, at, verdict.summary, spread=spread)
         if state.schema is None or not state.schema.alerting:
             return after, verdict
         schema = replace(state.schema, bad=0, good=state.schema.good + 1)
@@ -143,8 +151,24 @@ class LiveDrift:
         alerting = before.alerting or (bad >= CONFIRMED_BY and unreadable >= _MIN_UNREADABLE)
         reasons = "; ".join(f"{reason} ({count:,})" for reason, count in observation.reasons.items())
         said = f"{observation.unreadable_share:.1%} of live rows cannot be read, so drift is not known: {reasons}"
-        after = LiveState(state.standing, at, said, Schema(before.since, bad, 0, unreadable, alerting))
+        schema = Schema(before.since, bad, 0, unreadable, alerting)
+        after = replace(state, at=at, said=said, schema=schema)
         return after, self.standing(after)
+
+    def notice(self, before: LiveState, after: LiveState) -> str:
+        """Return the hint at rows that depend on each other, after the window that gave it; empty otherwise."""
+        known = before.spread is not None and before.spread.ratio is not None
+        return "" if known else self._hint(after.spread)
+
+    def _hint(self, spread: Spread | None) -> str:
+        """Return what suggests that rows depend on each other more than is stated; empty for nothing."""
+        if spread is None or spread.ratio is None or self._most_ratio is None or spread.ratio <= self._most_ratio:
+            return ""
+        return (
+            f"the first {spread.windows} windows vary {spread.ratio:.1f} times as much as windows of independent rows "
+            f"({spread.column}): requests depend on each other, or the traffic has a cycle or changes; see "
+            "`live.clusters` and `live.season`"
+        )
 
     def moves(self, observation: Live, before: LiveState) -> tuple[Move, ...]:
         """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
@@ -168,7 +192,9 @@ class LiveDrift:
         """Return the state as a value that JSON can hold without loss."""
         standing = self._drift.save(state.standing)
         schema = None if state.schema is None else asdict(state.schema)
-        return {"version": _VERSION, "standing": standing, "at": state.at, "said": state.said, "schema": schema}
+        spread = None if state.spread is None else state.spread.save()
+        news = {"at": state.at, "said": state.said, "schema": schema, "spread": spread}
+        return {"version": _VERSION, "standing": standing, **news}
 
     def restore(self, saved: object) -> tuple[LiveState, str | None]:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
@@ -182,7 +208,8 @@ class LiveDrift:
             schema = None if saved.get("schema") is None else Schema(**saved["schema"])
         except TypeError:
             return self.fresh(), "the saved state is damaged"
-        return LiveState(standing, at, said, schema), None
+        spread = None if self._most_ratio is None else Spread.restore(saved.get("spread"), self.columns)
+        return LiveState(standing, at, said, schema, spread), None
 
     def _without(self, observation: Live, state: LiveState, at: float) -> Verdict:
         """Say what is known where no window was full: for a while what was said last, an alert in any case."""

@@ -303,6 +303,8 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
         log.warning("how busy the target is cannot be read", extra=where | {"reason": seen.unreadable})
     if judgement.energy_missing and judgement.energy_charged is not None and judgement.energy_charged.not_kept:
         log.warning("a budget of energy is not kept", extra=where | {"reason": judgement.energy_missing})
+    if judgement.live is not None and judgement.live.notice:
+        log.warning("live requests depend on each other", extra=where | {"reason": judgement.live.notice})
     for monitor, reason in refused.items():
         log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})
     for event in settled.events:
