@@ -80,6 +80,13 @@ def test_a_refusal_is_told_in_the_words_of_the_server(serve: Serve) -> None:
         fetch(f"{address}?token=s3cret", {})
 
 
+@pytest.mark.parametrize("echoed", [b"Bearer s3cret-token", b"s3cret-token", b"s3cret-tok"])
+def test_what_a_server_echoes_of_the_headers_is_hidden(serve: Serve, echoed: bytes) -> None:
+    address = serve(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\nbad %s" % (4 + len(echoed), echoed))
+    with pytest.raises(Unreadable, match=r": HTTP 401: bad (Bearer )?\*\*\*$"):
+        fetch(address, {"Authorization": "Bearer s3cret-token"})
+
+
 @pytest.mark.parametrize("said", [b"<html>", b"[" * 100_000])
 def test_what_is_no_json(serve: Serve, said: bytes) -> None:
     with pytest.raises(Unreadable, match="does not answer with JSON"):

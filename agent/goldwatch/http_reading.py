@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import IO, Any, BinaryIO
 
+from goldwatch.redaction import header_secrets, redact
+
 _SILENCE_S = 5.0
 _LIMIT_S = 10.0
 _MOST_BYTES = 2**20
@@ -63,7 +65,7 @@ def download(
                 into.write(chunk)
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise Unreadable(f"{shown}: {reason}") from None
+        raise Unreadable(redact(f"{shown}: {reason}", header_secrets(headers))) from None
 
 
 def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Request, silence_s: float) -> Any:  # noqa: ANN401 - as urllib says

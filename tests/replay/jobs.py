@@ -68,6 +68,24 @@ class PickyProbe(FakeProbe):
         return super().encode(inputs)
 
 
+class TalkativeProbe(FakeProbe):
+    """A model that says more of itself than there is room for: as much as its version names."""
+
+    def describe(self) -> Description:
+        found = super().describe()
+        tensor = found.inputs[0]
+        match self._options.version.split():
+            case ["tensors", count]:
+                return replace(found, inputs=(tensor,) * int(count))
+            case ["name", length]:
+                return replace(found, outputs=(replace(tensor, name="x" * int(length)),))
+            case ["axes", count]:
+                return replace(found, outputs=(replace(tensor, shape=(1,) * int(count)),))
+            case ["texts", length]:
+                return replace(found, model="m" * int(length), digest="d" * int(length))
+        return found
+
+
 def has_imported(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
     return {"pid": os.getpid(), "imported": argument["module"] in sys.modules}
 

@@ -182,6 +182,27 @@ def test_a_target_that_cannot_be_loaded_as_configured_says_nothing_of_the_model(
     assert (result.failure, result.ended) == (None, "no such model, as told")
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("tensors 100000", "the target describes 100,001 inputs and outputs; 1,000 are allowed"),
+        ("name 1000000", f'a tensor "{"x" * 40}..." with a name of 1,000,000 characters; 500 are allowed'),
+        ("axes 100", 'a tensor "x" with 100 axes; 64 are allowed'),
+        ("texts 1000000", ""),
+    ],
+)
+def test_a_description_has_bounds(workers: Workers, examples: TensorLocation, more: str, says: str) -> None:
+    """It goes into the memory of the agent, and into the ledger with each replay."""
+    talkative = replace(plan(examples, {"version": more}), factory="tests.replay.jobs:TalkativeProbe")
+    result = replay(talkative, workers)
+    if says:
+        assert result.ended is not None
+        assert says in result.ended
+    else:
+        assert result.description is not None
+        assert (result.description.model, result.description.digest) == ("m" * 500, "d" * 500)
+
+
 @pytest.mark.slow
 def test_two_watches_of_one_target_keep_their_own_time_limits(workers: Workers, examples: TensorLocation) -> None:
     slow = {"latencies_s": [2.0]}
@@ -284,11 +305,14 @@ def test_what_a_server_says_is_without_secrets_and_can_be_written_down(said: str
     supervision = _Supervision(plan(NOWHERE, secrets=("s3cret-token",)), Workers(), threading.Event(), lambda: 0.0)
     supervision._heard({"done": {"errors": {said: 2}, "disturbances": {}, "description": None, "turn_ns": 0}})
     supervision._heard({"failed": said, "kind": "NotReady"})
-    supervision._heard({"event": "opened", "description": DESCRIBED | {"model": said}, "open_s": None})
+    outputs = [{"name": said, "dtype": "float32", "shape": [1]}]
+    described = DESCRIBED | {"model": said, "outputs": outputs}
+    supervision._heard({"event": "opened", "description": described, "open_s": None})
     assert supervision.replay.errors == {shown: 2}
     assert supervision.replay.failure == shown
     assert supervision.replay.description is not None
     assert supervision.replay.description.model == shown
+    assert supervision.replay.description.outputs[0].name == shown
     supervision.replay.columns.close()
 
 

@@ -22,6 +22,7 @@ from goldwatch.judgement import Score
 from goldwatch.pipeline.courtesy import Courtesy
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import plan_of
+from goldwatch.redaction import redact
 from goldwatch.replay.engine import STEPPED_BACK
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
@@ -123,10 +124,7 @@ def _run(assignment: Assignment, workers: Workers, wanted: Wanted, logs: Path) -
     try:
         return _driven(target.busy, workers, argument, 10 * wanted.min_duration_s + _LATE_S)
     except (JobFailed, WorkerDied) as error:
-        text = str(error)
-        for secret in target.secrets():
-            text = text.replace(secret, "***")
-        raise WorkerDied(text) from None
+        raise WorkerDied(redact(str(error), target.secrets())) from None
 
 
 def _driven(busy: Busy | None, workers: Workers, argument: dict[str, Any], limit_s: float) -> dict[str, Any]:

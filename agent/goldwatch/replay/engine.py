@@ -17,6 +17,7 @@ from typing import Any
 
 from goldwatch import scratch
 from goldwatch.probe import Description, TensorSpec
+from goldwatch.redaction import redact
 from goldwatch.replay.columns import MAX_GAPS, Columns, Layout, Phase
 from goldwatch.replay.disturbances import Found
 from goldwatch.replay.foreign import packages
@@ -34,8 +35,6 @@ STEPPED_BACK = "goldwatch stepped back: "
 """How `ended` begins where the target had no room."""
 
 _LOOK_EVERY_S = 0.05
-_TELLING = 3
-"""More characters than this of a secret, where a message was cut, are taken out too."""
 _GRACE_S = 0.25
 """A probe that keeps the time limit by itself gets this much longer before its worker is killed."""
 
@@ -247,16 +246,13 @@ class _Supervision:
 
         So are line breaks, other control characters, and half characters, which neither of the two could hold.
         """
-        for secret in self._plan.secrets:
-            text = text.replace(secret, "***")
-            cut = next((n for n in range(len(secret) - 1, _TELLING, -1) if text.endswith(secret[:n])), 0)
-            text = text[: len(text) - cut] + ("***" if cut else "")
+        text = redact(text, self._plan.secrets)
         return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
     def _description(self, raw: dict[str, Any]) -> Description:
         plain: dict[str, Any] = {k: self._redacted(v) if isinstance(v, str) else v for k, v in raw.items()}
         for key in ("inputs", "outputs"):
-            plain[key] = tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in raw[key])
+            plain[key] = tuple(TensorSpec(self._redacted(s["name"]), s["dtype"], tuple(s["shape"])) for s in raw[key])
         return Description(**plain)
 
     def _step_back(self) -> None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.installation import install_command
 from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
+from goldwatch.replay.described import described
 from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.pace import Pace
 from goldwatch.replay.requests import Requests
@@ -86,7 +87,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     probe = make_probe(argument["factory"], argument["options"], Context(argument["time_limit_s"]))
     try:
         probe.open()
-        description = probe.describe()
+        description = described(probe)
         system = System(probe, inputs, output, settings, description.batch)
         expected_s = system.warm_up(Pace(LoadPlan(most_per_s=argument["most_per_s"])))
         gc.collect()

@@ -19,6 +19,7 @@ from goldwatch.golden import lines
 from goldwatch.probe import Context, Probe, Resends, TensorSpec, is_concurrent
 from goldwatch.replay.asking import Asking, clock_ns
 from goldwatch.replay.columns import Columns, Layout, Phase
+from goldwatch.replay.described import described
 from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.disturbances import Disturbances
 from goldwatch.replay.load import LoadPlan
@@ -84,7 +85,7 @@ def _described_again(probe: Probe) -> dict[str, Any] | None:
     if not probe.served:
         return None
     try:
-        return asdict(probe.describe())
+        return asdict(described(probe))
     except Exception:  # the replay has shown how it is; the next one will show what it has become
         return None
 
@@ -115,7 +116,7 @@ def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> tuple[Probe
             probe = make_probe(argument["factory"], argument["options"], Context(argument["time_limit_s"]))
             probe.open()
             open_s = (clock_ns() - started_ns) / 1e9
-        description = probe.describe()
+        description = described(probe)
     except BaseException:
         if probe is not None:
             probe.close()
