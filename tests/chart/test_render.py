@@ -228,6 +228,7 @@ def test_another_chart_takes_the_sidecar(parent: Path, native: bool) -> None:
     where = pod["initContainers"] if native else pod["containers"][1:]
     (sidecar,) = where
     assert sidecar.get("restartPolicy") == ("Always" if native else None)
+    assert sidecar["args"][:3] == ["run", "--patient", "--listen=:9870"]
     assert {m["name"] for m in sidecar["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
     assert next(v for v in pod["volumes"] if v["name"] == "goldwatch-config")["configMap"] == {
         "name": "fraud-goldwatch",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from goldwatch.config import Rejection
 from goldwatch.export import catalogue as c
 from goldwatch.export import measurement as m
 from goldwatch.export.measurement import Measurement
@@ -27,7 +28,15 @@ def values(found: Iterable[Measurement], metric: Metric) -> dict[tuple[str, ...]
 
 def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> None:
     found = list(m.of_judgement(judgement(), 0.05))
-    events = {c.BUILD_INFO, c.CLOCK, c.RELOAD_SUCCESSFUL, c.RELOAD_SUCCESS_TIMESTAMP, c.REPLAYS_SKIPPED}
+    events = {
+        c.BUILD_INFO,
+        c.CLOCK,
+        c.RELOAD_SUCCESSFUL,
+        c.RELOAD_SUCCESS_TIMESTAMP,
+        c.REJECTED,
+        c.REJECTED_TIMESTAMP,
+        c.REPLAYS_SKIPPED,
+    }
     events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED, c.ALERT_NUMBER, c.PUSHES_FAILED, c.RECORDS_LOST}
     events |= {c.WATCH_INTERVAL, c.OBJECTIVE, c.OBJECTIVE_LATENCY, c.REPLAY_NEXT}
     events |= {c.ENERGY_READINGS_DROPPED, c.OBJECTIVE_ENERGY, c.OBJECTIVE_COST, c.LEADER, c.LEASE_ERRORS}
@@ -171,8 +180,16 @@ def test_events() -> None:
     assert values(m.of_pusher(["logs", "traces"]), c.RECORDS_LOST) == {("logs",): 0, ("traces",): 0}
     assert values(m.of_lost_records("traces", 7), c.RECORDS_LOST) == {("traces",): 7}
     assert values(m.of_failed_push("metrics"), c.PUSHES_FAILED) == {("metrics",): 1}
-    assert [f.value for f in m.of_reload(ok=True, at=12.5)] == [1.0, 12.5]
-    assert [f.value for f in m.of_reload(ok=False, at=12.5)] == [0.0]
+    accepted = list(m.of_accepted_config(12.5))
+    assert [f.value for f in accepted[:2]] == [1.0, 12.5]
+    assert not any(f.value for f in accepted[2:])
+    rejected = list(m.of_rejected_config(Rejection.GOLDEN, 12.5))
+    assert [(f.metric.name, *f.labels.values()) for f in rejected if f.value == 1] == [
+        ("goldwatch_config_rejected", "golden")
+    ]
+    assert [f.value for f in rejected if f.metric.unit == "s"] == [12.5]
+    assert rejected[0].value == 0
+    assert {f.metric for f in accepted} - {f.metric for f in rejected} == {c.RELOAD_SUCCESS_TIMESTAMP}
     assert [f.labels["version"] for f in m.of_build("1.2.3")] == ["1.2.3"]
 
 

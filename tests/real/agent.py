@@ -75,6 +75,7 @@ class Agent:
         self.config_file = self.folder / "goldwatch.yaml"
         self.ledger_file = self.folder / "goldwatch.db"
         self.log_file = self.folder / "goldwatch.log"
+        self.start_options: list[str] = []
         self._mark = uuid.uuid4().hex
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -96,7 +97,7 @@ class Agent:
         """Start it and do not wait."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*RUN, str(self.config_file)],
+                [*RUN, *self.start_options, str(self.config_file)],
                 env={**os.environ, **self.environ, _MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -83,6 +83,10 @@ def up(values: str, agent: str = AGENT) -> dict[str, str]:
     return {f"up{{{agent}}}": values}
 
 
+def loaded(values: str, agent: str = AGENT) -> dict[str, str]:
+    return {f"goldwatch_config_last_reload_successful{{{agent}}}": values}
+
+
 def leads(values: str, agent: str = AGENT, lease: str = "fraud") -> dict[str, str]:
     return {f'goldwatch_leader{{{agent}, lease="{lease}"}}': values}
 
@@ -155,6 +159,8 @@ CASES = [
     Case("GoldwatchInvalidReplays", False, replays(invalid=0.2, valid=0.05) | said("alerting"), 400),
     Case("GoldwatchConfigRejected", True, HERE | {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x60"}, 20),
     Case("GoldwatchConfigRejected", False, {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x3 1x60"}, 20),
+    Case("GoldwatchConfigRejected", True, HERE | loaded("1x60") | loaded("0x60", B), 20),  # never had one
+    Case("GoldwatchConfigRejected", False, HERE | loaded("1x60") | loaded("0x5 1x60", B), 20),
     Case("GoldwatchInternalErrors", True, skipped("internal_error"), 10),
     Case("GoldwatchInternalErrors", False, skipped("still_running"), 10),
     Case("GoldwatchPushesFail", True, HERE | pushes("0+1x100"), 50),

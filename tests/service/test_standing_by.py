@@ -158,7 +158,7 @@ def rendered(exports: Exports) -> str:
 
 
 def test_a_replica_stands_by_at_first(exports: Exports) -> None:
-    exports.publish([*measurement.of_watch(*KEY), *measurement.of_reload(ok=True, at=1.0)])
+    exports.publish([*measurement.of_watch(*KEY), *measurement.of_accepted_config(1.0)])
     found = rendered(exports)
     assert 'watch="' not in found
     assert STANDS_BY in found

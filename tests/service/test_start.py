@@ -17,6 +17,10 @@ from goldwatch.service import start
     [
         (["run", "a.yaml"], ("a.yaml", [])),
         (["run", "--follow", "a.yaml", "--patient"], ("a.yaml", ["--follow", "--patient"])),
+        (["run", "--listen=:9871", "a.yaml"], ("a.yaml", ["--listen=:9871"])),
+        (["run", "--listen", ":9871", "a.yaml"], None),
+        (["run", "--listen", "a.yaml"], None),
+        (["run", "--patient=yes", "a.yaml"], None),
         (["run"], None),
         (["run", "a.yaml", "b.yaml"], None),
         (["run", "a.yaml", "--fast"], None),

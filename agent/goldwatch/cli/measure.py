@@ -62,9 +62,11 @@ def run(
     config: ConfigFile,
     patient: Annotated[bool, typer.Option("--patient", help=start.OPTIONS["--patient"])] = False,
     follow: Annotated[bool, typer.Option("--follow", help=start.OPTIONS["--follow"])] = False,
+    listen: Annotated[str, typer.Option("--listen", help=start.OPTIONS["--listen"])] = "",
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
-    start.become(str(config), [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted])
+    options = [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted]
+    start.become(str(config), [*options, *([f"--listen={listen}"] if listen else [])])
 
 
 @app.command()

@@ -4,10 +4,11 @@
 """
 
 from goldwatch.config.costs import CostObjective
+from goldwatch.config.listening import with_default_listen, written_listen
 from goldwatch.config.load import load
 from goldwatch.config.model import Config, Golden, OptionValues, Target, Watch
 from goldwatch.config.probes import EntryPointLike, Probes, installed_probes
-from goldwatch.config.problem import ConfigError, Problem
+from goldwatch.config.problem import ConfigError, Problem, Rejection, UnreadableConfig
 from goldwatch.config.quantities import (
     LatencyObjective,
     Listen,
@@ -23,6 +24,7 @@ from goldwatch.config.quantities import (
     format_request_rate,
     format_seconds,
     parse_duration,
+    parse_listen,
     parse_moment,
     parse_request_rate,
 )
@@ -63,10 +65,12 @@ __all__ = [
     "Problem",
     "Prometheus",
     "QuantityError",
+    "Rejection",
     "Replays",
     "Schedule",
     "SilenceEntry",
     "Target",
+    "UnreadableConfig",
     "Watch",
     "cron_lines",
     "format_duration",
@@ -84,7 +88,10 @@ __all__ = [
     "json_schema",
     "load",
     "parse_duration",
+    "parse_listen",
     "parse_moment",
     "parse_request_rate",
     "timezone",
+    "with_default_listen",
+    "written_listen",
 ]

@@ -17,11 +17,11 @@ async def follow(path: Path, changed: asyncio.Event, every_s: float = _EVERY_S) 
 
     A file that is not there in the beginning is waited for; one that an editor replaces may be away for a moment.
     """
-    before = _identity(path)
+    before = identity(path)
     missed = False
     while True:
         await asyncio.sleep(every_s)
-        now = _identity(path)
+        now = identity(path)
         if now is None:
             if missed and before is not None:
                 raise Gone(f"{path}: no such file; it was there before, so nothing is watched any more")
@@ -33,7 +33,7 @@ async def follow(path: Path, changed: asyncio.Event, every_s: float = _EVERY_S) 
         before = now
 
 
-def _identity(path: Path) -> tuple[int, int, int] | None:
+def identity(path: Path) -> tuple[int, int, int] | None:
     """Return what tells a file from another one; a ConfigMap's name is a link, which is put on a new file at once."""
     try:
         found = path.stat()

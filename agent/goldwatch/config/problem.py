@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 _MAX_NAMES = 100  # of a config so large, more would help nobody, and take long to compare
+
+
+class Rejection(StrEnum):
+    """Why a config was refused. Label values: few, and fixed."""
+
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    INVALID = "invalid"
+    GOLDEN = "golden"
+    LEDGER = "ledger"
+    ADDRESS = "address"
+    RESTART = "restart"
+    OTHER = "other"
+
 
 Route = tuple[str | int, ...]
 """The keys and list indices that lead from the root of the file to a value."""
@@ -37,6 +52,10 @@ class ConfigError(Exception):
         count = len(self.problems)
         total = f"{count} problem{'' if count == 1 else 's'}; nothing was started."
         return "\n".join([*map(str, self.problems), total])
+
+
+class UnreadableConfig(ConfigError):
+    """A config file that is missing or is no YAML mapping, so that nothing in it is known."""
 
 
 def field_name(route: Route) -> str:

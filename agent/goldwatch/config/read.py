@@ -21,7 +21,7 @@ from goldwatch.config.nodes import (
     too_many,
 )
 from goldwatch.config.policy import SECTIONS, allowed_references
-from goldwatch.config.problem import ConfigError, Problem, Route
+from goldwatch.config.problem import Problem, Route, UnreadableConfig
 from goldwatch.config.references import Expanded, ReferenceProblem, expand
 
 MAX_BYTES = 2**20
@@ -30,12 +30,12 @@ MAX_EXPANDED = 4 * 2**20
 
 
 def read(file: Path, environ: Mapping[str, str]) -> Document:
-    """Read a config file. Raises ConfigError if it is no YAML mapping at all; lesser problems are in the result."""
+    """Read a config file. Raises UnreadableConfig if it is no YAML mapping; lesser problems are in the result."""
     document = Document(file)
     try:
         _Walk(document, environ).root(compose(_text(file)))
     except Unusable as error:
-        raise ConfigError([Problem(str(file), error.line, error.column, "", error.message)]) from None
+        raise UnreadableConfig([Problem(str(file), error.line, error.column, "", error.message)]) from None
     return document
 
 

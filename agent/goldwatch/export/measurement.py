@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from goldwatch.config import Rejection
 from goldwatch.energy.footprint import Footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
@@ -173,11 +174,23 @@ def of_alert(
         yield Measurement(c.ALERT_SILENCED, labels, float(each is opened and silenced))
 
 
-def of_reload(*, ok: bool, at: float) -> Iterator[Measurement]:
-    """Yield an attempt to put a config in force at Unix time `at`."""
-    yield Measurement(c.RELOAD_SUCCESSFUL, {}, float(ok))
-    if ok:
-        yield Measurement(c.RELOAD_SUCCESS_TIMESTAMP, {}, at)
+def of_accepted_config(at: float) -> Iterator[Measurement]:
+    """Yield that a config was loaded at Unix time `at`."""
+    yield Measurement(c.RELOAD_SUCCESSFUL, {}, 1)
+    yield Measurement(c.RELOAD_SUCCESS_TIMESTAMP, {}, at)
+    yield from _of_rejection(None, 0)
+
+
+def of_rejected_config(reason: Rejection, since: float) -> Iterator[Measurement]:
+    """Yield that a config was refused, as every one since Unix time `since`."""
+    yield Measurement(c.RELOAD_SUCCESSFUL, {}, 0)
+    yield from _of_rejection(reason, since)
+
+
+def _of_rejection(reason: Rejection | None, since: float) -> Iterator[Measurement]:
+    for each in Rejection:
+        yield Measurement(c.REJECTED, {"reason": each}, float(each is reason))
+    yield Measurement(c.REJECTED_TIMESTAMP, {}, since)
 
 
 def of_pusher(signals: Iterable[str]) -> Iterator[Measurement]:

@@ -68,7 +68,7 @@ LABELS = {
     "device": "one at a time: the old series ends when it changes",
     "validity": "valid, insufficient, invalid",
     "outcome": "the eight ends of a request",
-    "reason": "the reasons to skip a replay, and those for a time that is not known",
+    "reason": "the reasons to skip a replay, to refuse a config, and those for a time that is not known",
     "time": "first, next",
     "step": "waited, held, skipped",
     "check": "repeats, lengths",

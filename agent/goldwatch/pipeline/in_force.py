@@ -7,7 +7,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldwatch.config import Config, ConfigError, CostObjective, Golden, Target, Watch, load
+from goldwatch.config import (
+    Config,
+    ConfigError,
+    CostObjective,
+    Golden,
+    Rejection,
+    Target,
+    UnreadableConfig,
+    Watch,
+    load,
+)
 from goldwatch.config.energy import Energy as EnergySection
 from goldwatch.energy.allowance import Allowance
 from goldwatch.golden.tensors import TensorLocation
@@ -22,6 +32,10 @@ from goldwatch.schedule import mean_interval_s
 
 class CannotStart(Exception):
     """The config, a golden set, the ledger or the address cannot be used; the text says all of it."""
+
+    def __init__(self, text: str, reason: Rejection = Rejection.OTHER) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class UnusableSet(Exception):
@@ -107,8 +121,10 @@ def prepare(path: Path, workers: Workers, *, new_reference: bool = False) -> InF
     """
     try:
         config = load(path)
+    except UnreadableConfig as error:
+        raise CannotStart(str(error), Rejection.UNREADABLE if path.exists() else Rejection.MISSING) from None
     except ConfigError as error:
-        raise CannotStart(str(error)) from None
+        raise CannotStart(str(error), Rejection.INVALID) from None
     golden, problems = {}, []
     for name, entry in config.golden.items():
         try:
@@ -117,11 +133,11 @@ def prepare(path: Path, workers: Workers, *, new_reference: bool = False) -> InF
             problems.append(str(error))
     if problems:
         count = f"{len(problems)} unusable golden set{'s' if len(problems) > 1 else ''}"
-        raise CannotStart("\n".join([*problems, f"{count}; nothing was started."]))
+        raise CannotStart("\n".join([*problems, f"{count}; nothing was started."]), Rejection.GOLDEN)
     try:
         wanted = InForce(config, tuple(assignments(config, golden)))
     except ValueError as error:
-        raise CannotStart(f"{path}: alerts.{error}") from None
+        raise CannotStart(f"{path}: alerts.{error}", Rejection.INVALID) from None
     if not new_reference:
         _rehearse(wanted, workers)
     return wanted
@@ -141,7 +157,7 @@ def _rehearse(wanted: InForce, workers: Workers) -> None:
         except (JobFailed, WorkerDied) as error:
             problem = str(error)
         if problem:
-            raise CannotStart(f"{wanted.config.source}: watches.{a.watch.name}: {problem}")
+            raise CannotStart(f"{wanted.config.source}: watches.{a.watch.name}: {problem}", Rejection.INVALID)
 
 
 def inspect(workers: Workers, golden: Golden) -> GoldenFacts:

@@ -96,7 +96,7 @@ def of_agent(scope: Scope, *, recorded: bool) -> list[Alert]:
         _nobody_leads(scope, recorded=recorded),
         _not_replaying(scope),
         _invalid(scope),
-        *_ailing(scope),
+        *_ailing(scope, recorded=recorded),
     ]
 
 
@@ -204,18 +204,30 @@ def _unless_reported(scope: Scope) -> str:
     )
 
 
-def _ailing(scope: Scope) -> list[Alert]:
+def _rejected(scope: Scope, *, recorded: bool) -> str:
+    """Return the agents that have refused a config. One that never had a config exports no watch: its job must do."""
+    refused = f"{c.RELOAD_SUCCESSFUL.name} == 0"
+    if not scope.pairs:
+        return refused
+    new = f"on {JOB} {_seen(scope, recorded=recorded)} unless on {AGENT} {c.WATCH_INTERVAL.name}"
+    return f"{refused} and on {AGENT} {scope.of(c.WATCH_INTERVAL)}\nor {refused} and {new}"
+
+
+def _ailing(scope: Scope, *, recorded: bool) -> list[Alert]:
     within = f"\nand on {AGENT} {scope.of(c.WATCH_INTERVAL)}" if scope.pairs else ""
     errors = f"sum without (reason) (increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason='internal_error')}))"
     return [
         Alert(
             name="GoldwatchConfigRejected",
-            expr=f"{c.RELOAD_SUCCESSFUL.name} == 0{within}",
+            expr=_rejected(scope, recorded=recorded),
             hold_s=600,
             severity="ticket",
             runbook="config-rejected",
-            summary="the goldwatch agent {{ $labels.instance }} has refused its new config",
-            description="The agent runs with the config before it: what was added since is not watched.",
+            summary="the goldwatch agent {{ $labels.instance }} has refused its config",
+            description=(
+                "The agent runs with the config before it, or watches nothing if it never had one. The metric "
+                f"{c.REJECTED.name} gives the reason, the agent's log the details."
+            ),
             served_at=_RUNBOOKS,
         ),
         Alert(

@@ -7,57 +7,125 @@ import contextlib
 import logging
 import signal
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from goldwatch.config import Config, Listen, QuantityError, Rejection, parse_listen
 from goldwatch.config.follow import Gone, follow
 from goldwatch.log import set_up
 from goldwatch.pipeline.in_force import CannotStart
 from goldwatch.replay.workers import Workers
+from goldwatch.service.port import Port
 from goldwatch.service.service import Service
+from goldwatch.service.waiting import Waiting
 
 log = logging.getLogger("goldwatch")
 
-_TRY_AGAIN_S = 10.0
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of `goldwatch run`; see `service.start`."""
 
-async def serve(path: Path, workers: Workers, *, follows: bool = False) -> None:
-    """Run the agent until SIGTERM or SIGINT, which ends the workers too. Raises CannotStart.
+    patient: bool = False
+    follow: bool = False
+    listen: Listen | None = None
 
-    With `follows` a file that has changed is reloaded, and one that was taken away ends the agent with CannotStart: who
-    took it wants nothing to be watched any more.
-    """
-    service = Service(path, on_config=lambda config: set_up(config.log.format, config.log.level), workers=workers)
-    ended, reload = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    ending = asyncio.create_task(ended.wait())
-    following = asyncio.create_task(follow(path, reload)) if follows else None
-    if following is not None:
-        following.add_done_callback(lambda _: ended.set())
-    if await _first(asyncio.create_task(service.start()), ending, service):
-        while await _first(asyncio.create_task(reload.wait()), ending, service):
-            reload.clear()
-            if not await _first(asyncio.create_task(service.reload()), ending, service):
-                break
-    log.info("stopping")
-    await service.stop()
-    if following is not None:
-        following.cancel()
+    @classmethod
+    def of(cls, written: tuple[str, ...]) -> Options:
+        """Read the options as they are written. Raises CannotStart for an address that cannot be read."""
+        address = next((each.partition("=")[2] for each in written if each.startswith("--listen=")), None)
         try:
-            await following
-        except asyncio.CancelledError:
-            pass
-        except Gone as gone:
-            raise CannotStart(str(gone)) from None
+            listen = None if address is None else parse_listen(address)
+        except QuantityError as error:
+            raise CannotStart(f"--listen: {error}") from None
+        return cls("--patient" in written, "--follow" in written, listen)
 
 
-async def _first(work: asyncio.Task[Any], ending: asyncio.Task[Any], service: Service) -> bool:
-    """Wait for `work`, and return whether it came before the end. If not, it is hurried to its own end."""
-    await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
+async def serve(path: Path, workers: Workers, options: Options) -> None:
+    """Run the agent until SIGTERM or SIGINT, which ends the workers too. Raises CannotStart, unless it is patient.
+
+    With `follow` a file that has changed is reloaded, and one that was taken away ends the watches: without
+    a config nothing is to be watched. An agent that is not patient ends then, with CannotStart.
+    """
+    process = _Process(path, options)
+    try:
+        await (process.run_patiently(workers) if options.patient else process.run(workers))
+    finally:
+        await process.port.close()
+
+
+class _Process:
+    """The signals, the port, and one service after the other. Made and used in one event loop."""
+
+    def __init__(self, path: Path, options: Options) -> None:
+        self.port = Port(path, options.listen)
+        self._path = path
+        self._follows = options.follow
+        self._waiting = Waiting(path, self.port) if options.patient else None
+        ended, self._reload = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        self._ending = asyncio.create_task(ended.wait())
+
+    async def run_patiently(self, workers: Workers) -> None:
+        """Run services until the agent ends; in between the port shows why there is none."""
+        waiting = self._waiting
+        assert waiting is not None  # noqa: S101 - it is patient
+        while not self._ending.done():
+            try:
+                await waiting.begin()
+                await self.run(workers)
+            except CannotStart as error:
+                workers.close()
+                waiting.refuse(error)
+                pause = asyncio.create_task(waiting.wait(self._reload))
+                await asyncio.wait({pause, self._ending}, return_when=asyncio.FIRST_COMPLETED)
+                pause.cancel()
+                workers = Workers()
+
+    async def run(self, workers: Workers) -> None:
+        """Run one service until the agent ends, or its file is gone for good. Raises CannotStart."""
+        service = Service(self._path, on_config=_log_as_configured, workers=workers, port=self.port)
+        following = asyncio.create_task(follow(self._path, self._reload)) if self._follows else None
+        ends = {self._ending} if following is None else {self._ending, following}
+        try:
+            if await _first(asyncio.create_task(service.start()), ends, service):
+                while await _first(asyncio.create_task(self._reload.wait()), ends, service):
+                    self._reload.clear()
+                    if not await _first(asyncio.create_task(service.reload()), ends, service):
+                        break
+            log.info("stopping")
+            if self._waiting is not None and not self._ending.done():
+                self._waiting.show()  # a scrape reads no service that ends
+            else:
+                await self.port.close()
+            await service.stop()
+        finally:
+            if following is not None:
+                following.cancel()
+                await _raise_if_gone(following)
+
+
+def _log_as_configured(config: Config) -> None:
+    set_up(config.log.format, config.log.level)
+
+
+async def _raise_if_gone(following: asyncio.Task[None]) -> None:
+    """Await the end of a task that follows the file. Raises CannotStart if it found that the file is gone."""
+    try:
+        await following
+    except asyncio.CancelledError:
+        pass
+    except Gone as gone:
+        raise CannotStart(str(gone), Rejection.MISSING) from None
+
+
+async def _first(work: asyncio.Task[Any], ends: set[asyncio.Task[Any]], service: Service) -> bool:
+    """Wait for `work`, and return whether it came before any of the ends. If not, it is hurried to its own end."""
+    await asyncio.wait({work, *ends}, return_when=asyncio.FIRST_COMPLETED)
     if work.done():
         work.result()
         return True
@@ -69,22 +137,10 @@ async def _first(work: asyncio.Task[Any], ending: asyncio.Task[Any], service: Se
 
 
 def main(workers: Workers, config: str, *options: str) -> int:
-    """Run the agent until it is told to end, and return its exit code. The options are those of `goldwatch run`."""
-    while True:
-        try:
-            asyncio.run(serve(Path(config), workers, follows="--follow" in options))
-        except CannotStart as error:
-            print(error, file=sys.stderr, flush=True)  # noqa: T201
-            if "--patient" not in options:
-                return 2
-        else:
-            return 0
-        _wait(_TRY_AGAIN_S)
-        workers = Workers()
-
-
-def _wait(seconds: float) -> None:
-    """Sleep, and end at SIGTERM: the first process of a container would not, without a handler."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    time.sleep(seconds)
-    signal.signal(signal.SIGTERM, before)
+    """Run the agent until a signal ends it, and return its exit code. The options are those of `goldwatch run`."""
+    try:
+        asyncio.run(serve(Path(config), workers, Options.of(options)))
+    except CannotStart as error:
+        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        return 2
+    return 0

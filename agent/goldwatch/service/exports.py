@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 
 from goldwatch import __version__
-from goldwatch.config import Config
+from goldwatch.config import Config, Rejection
 from goldwatch.export import catalogue, measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
 from goldwatch.export.prometheus import PrometheusExporter
@@ -25,6 +26,7 @@ class Exports:
         self._pusher: Exporter | None = None
         self._config: Config | None = None
         self._leads = True
+        self._rejected_since = 0.0
         self._lease = threading.Lock()
 
     def publish(self, measurements: Iterable[measurement.Measurement]) -> None:
@@ -62,6 +64,16 @@ class Exports:
     def count_lease_error(self) -> None:
         """Count an attempt at the lease that failed."""
         self._publish_lease(errors=1)
+
+    def accept_config(self) -> None:
+        """Export that the config was loaded."""
+        self._rejected_since = 0.0
+        self.publish(measurement.of_accepted_config(time.time()))
+
+    def reject_config(self, reason: Rejection) -> None:
+        """Export that a config was refused, why, and since when."""
+        self._rejected_since = self._rejected_since or time.time()
+        self.publish(measurement.of_rejected_config(reason, self._rejected_since))
 
     def put_in_force(self, config: Config) -> bool:
         """Push as a config says, and say whether what pushes is new. Raises CannotStart, and all is as before.

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from goldwatch.config import Config
+from goldwatch.config import Config, Listen, Rejection, with_default_listen
 from goldwatch.drift.tap import Taps
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.metric import Kind
@@ -30,8 +31,8 @@ from goldwatch.replay.workers import Workers
 from goldwatch.schedule import Timetable
 from goldwatch.service.agenda import Agenda, Key, Missed, Turn
 from goldwatch.service.exports import Exports
+from goldwatch.service.port import Port
 from goldwatch.service.runner import Observer, Runner, of_open_alert
-from goldwatch.web.http import Endpoints
 from goldwatch.web.status import Status
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ class Service:
         observer: Observer | None = None,
         on_config: Callable[[Config], None] | None = None,
         workers: Workers | None = None,
+        port: Port | None = None,
     ) -> None:
-        """Make an agent for a config file. `on_config` is told of the first config, before anything is logged.
+        """Make an agent for a config file. `on_config` is called with the first config, before anything is logged.
 
-        It ends the workers with itself, its own or those that are given.
+        Its end closes the workers, given ones too, but no given port, which shows the service once it has started.
         """
         self.port: int | None = None
+        self._listener, self._owns_port = port or Port(path), port is None
         self._path = path
         self._observer = observer
         self._on_config = on_config
@@ -78,9 +81,6 @@ class Service:
         self._exports = Exports()
         self._status: Status | None = None
         self._taps = Taps()
-        self._endpoints = Endpoints(
-            self._exports.page.render, self._not_ready_because, lambda: self._status, self._taps
-        )
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._replays = ThreadPoolExecutor(_MOST_CONCURRENT, "replays")  # a thread is started when it is needed
         self._stopping = threading.Event()
@@ -97,17 +97,20 @@ class Service:
     async def start(self) -> None:
         """Put the config in force. Raises CannotStart; what had been started is stopped then."""
         try:
-            wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
+            wanted = await self._prepare()
             if self._on_config is not None:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
             self._status = Status(wanted.config.ledger, lambda: self._in_force)
             self._exports.put_in_force(wanted.config)
             self._membership = self._joined(wanted.config)
-            await self._listen(wanted.config)
-        except (CannotStart, LedgerError, OSError) as error:
+            self.port = await self._listener.open(wanted.config.exporters.prometheus.listen)
+        except CannotStart:
             await self.stop()
-            raise CannotStart(str(error)) from None
+            raise
+        except (LedgerError, OSError) as error:
+            await self.stop()
+            raise CannotStart(str(error), Rejection.LEDGER) from None
         halt = Halt(self._stopping, self._may_replay)
         self._runner = Runner(
             self._workers, self._ledger, self._exports, halt, self._observer, self._rollout, self._taps
@@ -122,6 +125,8 @@ class Service:
             self._scheduler.add_job(ends_quietly(self._stopping, job), "interval", seconds=every_s, id=name)
         self._scheduler.start()
         self._enforce(wanted)
+        page = self._exports.page
+        self._listener.endpoints.show(page.render, self._not_ready_because, lambda: self._status, self._taps)
         self._start_task(self._dispatch())
         if self._membership is not None:
             await self._membership.start()
@@ -129,15 +134,15 @@ class Service:
     async def reload(self) -> None:
         """Read the config again; a bad one changes nothing and says so."""
         try:
-            wanted = await asyncio.to_thread(_prepared, self._path, self._workers)
+            wanted = await self._prepare()
             self._check_fixed(wanted.config)
             anew = await asyncio.to_thread(self._exports.put_in_force, wanted.config)
         except Exception as error:
             # What is wrong with a config is for people; anything else is for us, and no reason to stop watching.
             trace = None if isinstance(error, CannotStart) else error
-            told = str(error).replace("; nothing was started.", "; the config before stays in force.")
-            log.error("the new config is not in force\n%s", told, exc_info=trace)  # noqa: TRY400
-            self._exports.publish(measurement.of_reload(ok=False, at=time.time()))
+            why = str(error).replace("; nothing was started.", "; the config before stays in force.")
+            log.error("the new config is not in force\n%s", why, exc_info=trace)  # noqa: TRY400
+            self._exports.reject_config(error.reason if isinstance(error, CannotStart) else Rejection.OTHER)
             return
         self._enforce(wanted, anew=anew)
 
@@ -152,7 +157,8 @@ class Service:
         self._awake.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        await self._endpoints.stop()
+        if self._owns_port:
+            await self._listener.close()
         if self._status is not None:
             self._status.close()
         ended = asyncio.get_running_loop().run_in_executor(None, self._replays.shutdown)
@@ -169,17 +175,8 @@ class Service:
         if self._ledger is not None:
             self._ledger.close()
 
-    async def _listen(self, config: Config) -> None:
-        listen = config.exporters.prometheus.listen
-        try:
-            self.port = await self._endpoints.start(listen.host, listen.port)
-        except OSError as error:
-            where = f"{listen.host}:{listen.port}"
-            why = str(error.strerror or error).rpartition(": ")[2]  # asyncio puts the address before it once more
-            raise CannotStart(
-                f"{self._path}: exporters.prometheus.listen: cannot listen on {where}: {why}; "
-                "choose another port, or end what uses it"
-            ) from None
+    async def _prepare(self) -> InForce:
+        return await asyncio.to_thread(_prepared, self._path, self._workers, self._listener.default)
 
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
@@ -192,7 +189,9 @@ class Service:
         }
         changed = [name for name, (before, after) in fixed.items() if before != after]
         if changed:
-            raise CannotStart(f"{self._path}: {', '.join(changed)} cannot change while goldwatch runs; restart it")
+            raise CannotStart(
+                f"{self._path}: {', '.join(changed)} cannot change while goldwatch runs; restart it", Rejection.RESTART
+            )
 
     def _enforce(self, wanted: InForce, *, anew: bool = False) -> None:
         """Schedule what is new, end what is gone, and leave alone what is as it was.
@@ -216,7 +215,7 @@ class Service:
         self._awake.set()
         self._start_task(self._sweep())
         self._see_rollouts(wanted.config)
-        self._exports.publish(measurement.of_reload(ok=True, at=time.time()))
+        self._exports.accept_config()
         log.info("config in force", extra={"config": str(self._path), "watches": len(after)})
 
     def _see_rollouts(self, config: Config) -> None:
@@ -388,13 +387,14 @@ def ends_quietly(
     return run
 
 
-def _prepared(path: Path, workers: Workers) -> InForce:
+def _prepared(path: Path, workers: Workers, listen: Listen | None = None) -> InForce:
     """Load a config and verify its golden sets. Raises CannotStart, also for one that would make too many series."""
     wanted = prepare(path, workers)
+    wanted = replace(wanted, config=with_default_listen(wanted.config, listen))
     try:
         cardinality.check(wanted.config, {name: sum(counts.values()) for name, counts in wanted.slices.items()})
     except cardinality.TooManySeries as error:
-        raise CannotStart(str(error)) from None
+        raise CannotStart(str(error), Rejection.INVALID) from None
     for warning in cardinality.warnings(wanted.slices):
         log.warning("%s: %s", path, warning)
     return wanted

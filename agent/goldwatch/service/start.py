@@ -12,19 +12,25 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 OPTIONS = {
-    "--patient": "Where it cannot start, say why and try again, rather than end.",
+    "--patient": "If it cannot start, serve /metrics and /readyz with the reason, and try again, rather than end.",
     "--follow": "Reload the config when its file changes, as if by SIGHUP.",
+    "--listen": "Where to serve /metrics if the config names no address or cannot be read, such as :9870.",
 }
-"""The options of `goldwatch run`, and what they do."""
+"""The options of `goldwatch run`, and what they do. `--listen` takes a value."""
+_VALUED = ("--listen=",)
 
 
 def asked_plainly(words: Sequence[str]) -> tuple[str, list[str]] | None:
     """Return config and options of `run CONFIG [OPTION...]`; None for all else, which the command line reads."""
     options = [word for word in words[1:] if word.startswith("-")]
     configs = [word for word in words[1:] if not word.startswith("-")]
-    if list(words[:1]) != ["run"] or len(configs) != 1 or not OPTIONS.keys() >= set(options):
+    if list(words[:1]) != ["run"] or len(configs) != 1 or not all(map(_is_plain, options)):
         return None
     return configs[0], options
+
+
+def _is_plain(option: str) -> bool:
+    return option.startswith(_VALUED) or (option in OPTIONS and f"{option}=" not in _VALUED)
 
 
 def become(config: str, options: Iterable[str]) -> NoReturn:

@@ -55,19 +55,58 @@ class Endpoints:
         taps: Taps | None = None,
     ) -> None:
         """Serve; `status` returns None as long as there is no ledger, `taps` take live traffic in."""
-        self._render = render
-        self._taps = taps or Taps()
+        self.show(render, not_ready_because, status, taps)
         self._pace = Pace(MOST_EVENTS_PER_S)
-        self._not_ready_because = not_ready_because
-        self._status = status
         self._reading = asyncio.Semaphore(_AT_ONCE)
         self._server: HttpServer | None = None
+        self._at = ("", 0)
+        self._port = 0
+
+    def show(
+        self,
+        render: Render,
+        not_ready_because: Callable[[], str | None],
+        status: Callable[[], Status | None],
+        taps: Taps | None = None,
+    ) -> None:
+        """Serve this from the next request on, on the same port."""
+        self._render = render
+        self._not_ready_because = not_ready_because
+        self._status = status
+        self._taps = taps or Taps()
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port, which is a free one if 0 was asked for. Raises OSError.
 
-        Without a host it is all addresses, of IPv4 and IPv6.
+        Without a host it is all addresses, of IPv4 and IPv6. If it listens elsewhere already, it moves: it opens the
+        new address before it closes the old one, or after if the addresses overlap.
         """
+        before, at = self._server, self._at
+        if before is not None and at == (host, port):
+            return self._port
+        try:
+            await self._listen(host, port)
+        except OSError:
+            if before is None or at[1] != port:
+                raise
+            await before.stop()
+            self._server = None
+            try:
+                await self._listen(host, port)
+            except OSError:
+                await self._listen(*at)
+                raise
+        else:
+            if before is not None:
+                await before.stop()
+        return self._port
+
+    async def _listen(self, host: str, port: int) -> None:
+        server = HttpServer(self._application())
+        self._port = await server.start(host, port, sock=None if host else everywhere(port))
+        self._server, self._at = server, (host, port)
+
+    def _application(self) -> web.Application:
         app = web.Application(client_max_size=MOST_REQUEST_BYTES)
         app.router.add_get("/", self._page)
         app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
@@ -79,8 +118,7 @@ class Endpoints:
         app.router.add_get(r"/runbooks/{name:[a-z-]{1,40}}", self._runbook)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        self._server = HttpServer(app)
-        return await self._server.start(host, port, sock=None if host else everywhere(port))
+        return app
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -163,7 +201,7 @@ class Endpoints:
         """Ask the ledger, in a thread."""
         status = self._status()
         if status is None:
-            raise web.HTTPServiceUnavailable(text="goldwatch is starting\n")
+            raise web.HTTPServiceUnavailable(text=f"{self._not_ready_because() or 'goldwatch is starting'}\n")
         async with self._reading:
             try:
                 return await asyncio.to_thread(question, status)

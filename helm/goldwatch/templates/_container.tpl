@@ -10,7 +10,7 @@ ConfigMap with goldwatch.yaml; beside a model server `sidecar` is true. Other ch
 name: goldwatch
 image: {{ include "goldwatch.image" .root | quote }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
-args: [run, {{ if .sidecar }}--patient, {{ end }}{{ if or .sidecar $values.existingConfigMap }}--follow, {{ end }}/etc/goldwatch/goldwatch.yaml]
+args: [run, {{ if .sidecar }}--patient, "--listen=:{{ $values.port }}", {{ end }}{{ if or .sidecar $values.existingConfigMap }}--follow, {{ end }}/etc/goldwatch/goldwatch.yaml]
 workingDir: /var/lib/goldwatch
 ports:
   - {name: goldwatch, containerPort: {{ $values.port }}, protocol: TCP}

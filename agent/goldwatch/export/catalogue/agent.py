@@ -19,7 +19,7 @@ RELOAD_SUCCESSFUL = Metric(
     Kind.GAUGE,
     "",
     (),
-    "Whether the last attempt to load the config succeeded (1) or the config before it is still in force (0).",
+    "Whether the last attempt to load the config succeeded (1). If not (0), the agent uses the one before, if any.",
 )
 RELOAD_SUCCESS_TIMESTAMP = Metric(
     "goldwatch_config_last_reload_success_timestamp_seconds",
@@ -28,6 +28,22 @@ RELOAD_SUCCESS_TIMESTAMP = Metric(
     "s",
     (),
     "Unix time at which the config in force was loaded.",
+)
+REJECTED = Metric(
+    "goldwatch_config_rejected",
+    "goldwatch.config.rejected",
+    Kind.GAUGE,
+    "",
+    ("reason",),
+    "Whether the last attempt to load the config was refused (1), by reason. All are 0 if it was not.",
+)
+REJECTED_TIMESTAMP = Metric(
+    "goldwatch_config_rejected_timestamp_seconds",
+    "goldwatch.config.rejected_timestamp",
+    Kind.GAUGE,
+    "s",
+    (),
+    "Unix time since which every attempt to load the config has been refused; 0 if the last one was not.",
 )
 CLOCK = Metric(
     "goldwatch_clock_timestamp_seconds",
