@@ -12,6 +12,7 @@ from goldwatch.energy.allowance import Charge
 from goldwatch.judgement import Severity, Validity
 from goldwatch.ledger.history import History
 from goldwatch.ledger.ledger import Ledger, LedgerError, add_silence, end_silences
+from goldwatch.testing.clock import FakeClock
 
 from tests.builders import difference, fill, judgement
 
@@ -73,12 +74,68 @@ def test_a_record_is_written_whole_or_not_at_all(ledger: Ledger) -> None:
     assert last.started_at == 1.0
 
 
-def test_history_is_bounded_but_evidence_and_alerts_are_not_forgotten(ledger: Ledger) -> None:
-    ledger.record(judgement(started_at=0.0), {"worse": {"n": 1}}, ALERT)
-    ledger.record(judgement(watch="other", started_at=91 * 86_400.0), {})
-    assert ledger.last_judgement(*KEY) is None
-    assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
-    assert ledger.alerts() == [ALERT]
+def test_history_is_bounded_but_evidence_and_alerts_are_not_forgotten(path: Path) -> None:
+    clock = FakeClock()
+    with Ledger(path, clock.monotonic) as ledger:
+        ledger.record(judgement(started_at=0.0), {"worse": {"n": 1}}, ALERT)
+        clock.sleep(91 * 86_400.0)
+        ledger.record(judgement(watch="other", started_at=91 * 86_400.0), {})
+        assert ledger.last_judgement(*KEY) is None
+        assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
+        assert ledger.alerts() == [ALERT]
+
+
+@pytest.mark.parametrize("jump_s", [100 * 86_400.0, -3650 * 86_400.0])
+def test_a_clock_that_jumps_deletes_nothing(path: Path, jump_s: float) -> None:
+    clock, at = FakeClock(), 1_800_000_000.0
+    for started_at in (at, at + jump_s, at + 600):  # each in a run of the agent of its own
+        with Ledger(path, clock.monotonic) as ledger:
+            ledger.record(judgement(started_at=started_at), {})
+            clock.sleep(300.0)
+    with Ledger(path, clock.monotonic) as ledger:
+        assert [found.started_at for found, _ in ledger.replays(*KEY)] == [at, at + jump_s, at + 600]
+
+
+def test_after_a_jump_history_still_has_a_bound(path: Path) -> None:
+    clock, at = FakeClock(), 1_800_000_000.0
+    with Ledger(path, clock.monotonic) as ledger:
+        ledger.record(judgement(started_at=at + 100 * 86_400.0), {})
+        clock.sleep(91 * 86_400.0)
+        ledger.record(judgement(started_at=at + 91 * 86_400.0), {})
+        assert len(list(ledger.replays(*KEY))) == 1
+
+
+def test_the_last_replay_is_the_one_that_was_written_last(ledger: Ledger) -> None:
+    """A clock that was a day ahead for a while must not hide what was found since."""
+    ledger.record(judgement(started_at=1_800_086_400.0, golden_digest="sha256:other"), {})
+    ledger.record(judgement(started_at=1_800_000_000.0), {})
+    last = ledger.last_judgement(*KEY)
+    assert last is not None
+    assert last.started_at == 1_800_000_000.0
+    assert ledger.last_started_at(*KEY, DIGEST) == 1_800_000_000.0
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", '{"watch": 3}', "null"])
+def test_a_damaged_row_is_left_out_and_said(
+    path: Path, ledger: Ledger, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    ledger.record(judgement(started_at=1.0), {"worse": {"n": 1}, "slower": {"n": 1}}, ALERT)
+    ledger.record(judgement(started_at=2.0), {})
+    db = sqlite3.connect(path)
+    with db:
+        db.execute("UPDATE replays SET judgement = ? WHERE started_at = 1", (broken,))
+        db.execute("UPDATE monitors SET state = '{' WHERE monitor = 'worse'")
+        db.execute("UPDATE alerts SET monitors = '{'")
+    db.close()
+    for _ in range(2):
+        assert [found.started_at for found, _ in ledger.replays(*KEY)] == [2.0]
+        assert ledger.states(*KEY, DIGEST) == {"slower": {"n": 1}}
+        assert ledger.open_alert(*KEY) is None
+        assert ledger.alerts() == []
+    said = [(record.table, record.row) for record in caplog.records]  # type: ignore[attr-defined]
+    assert said == [("replays", 1), ("monitors", "worse"), ("alerts", 1)], "each is said once"
+    ledger.record(judgement(started_at=3.0), {"worse": {"n": 2}})
+    assert ledger.states(*KEY, DIGEST) == {"slower": {"n": 1}, "worse": {"n": 2}}
 
 
 def test_two_agents_do_not_share_a_ledger(path: Path, ledger: Ledger) -> None:
@@ -127,7 +184,7 @@ def test_a_ledger_of_another_format_is_refused(path: Path) -> None:
     db.close()
     with pytest.raises(LedgerError) as error:
         Ledger(path)
-    expected = f"{path}: ledger format 7, this goldwatch writes format 3; move it away to start a new one"
+    expected = f"{path}: ledger format 7, this goldwatch writes format 4; move it away to start a new one"
     assert str(error.value) == expected
 
 
@@ -190,7 +247,9 @@ def test_a_ledger_of_the_format_before_is_converted(tmp_path: Path) -> None:
     with Ledger(tmp_path / "old.db"), Ledger(tmp_path / "new.db"):
         pass
     db = sqlite3.connect(tmp_path / "old.db")
-    db.executescript("DROP TABLE charges; PRAGMA user_version = 2")
+    newer = "DROP INDEX replays_in_order; DROP INDEX replays_by_age; ALTER TABLE replays DROP COLUMN age_s;"
+    older = "CREATE INDEX replays_by_time ON replays (started_at);"
+    db.executescript(f"DROP TABLE charges; {newer} {older} PRAGMA user_version = 2")
     db.close()
     with Ledger(tmp_path / "old.db"):
         pass
@@ -240,7 +299,7 @@ def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -
 
 
 def test_an_old_ledger_and_one_that_is_not_there_are_not_read(old: Path, tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 3; `goldwatch run` of this"):
+    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 4; `goldwatch run` of this"):
         History.open(old)
     with pytest.raises(LedgerError, match=r"none\.db: no such ledger; it is made by `goldwatch run`"):
         History.open(tmp_path / "none.db")

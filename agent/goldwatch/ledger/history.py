@@ -6,12 +6,13 @@ A reader has a connection of its own, so that neither waits for the other (SQLit
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias, TypeVar
 
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import Event
@@ -20,11 +21,17 @@ from goldwatch.alerting.silence import Silence
 from goldwatch.energy.allowance import Charge
 from goldwatch.judgement import Judgement, Severity
 
-FORMAT = 3
+FORMAT = 4
 """The format of the ledger, which SQLite keeps as its user_version."""
 
 _MOST_EVENTS = 10
 _CHARGE = "watch, target, golden_digest, measuring, ended_at, examples, joules, priced"
+
+
+_Row: TypeAlias = dict[str, Any]
+_Parsed = TypeVar("_Parsed")
+
+log = logging.getLogger(__name__)
 
 
 class LedgerError(Exception):
@@ -39,6 +46,7 @@ class History:
         self._path = path
         self._db = db
         self._lock = threading.Lock()
+        self._damaged: set[tuple[str, object]] = set()
 
     @classmethod
     def open(cls, path: Path) -> History:
@@ -74,28 +82,30 @@ class History:
         """Return the saved state of each monitor of a watch and target, as far as it is about this golden set."""
         sql = "SELECT monitor, state FROM monitors WHERE watch = ? AND target = ? AND golden_digest = ?"
         rows = self._all(sql, watch, target, golden_digest)
-        return {row["monitor"]: json.loads(row["state"]) for row in rows}
+        # A monitor whose state is damaged begins again, and its next state takes the place of the damaged one.
+        return dict(self._parsed("monitors", rows, _state))
 
     def open_alert(self, watch: str, target: str) -> Alert | None:
         """Return the alert of a watch and target that has not closed."""
         rows = self._all(
             "SELECT * FROM alerts WHERE watch = ? AND target = ? AND closed_at IS NULL ORDER BY number", watch, target
         )
-        return _alert(rows[-1]) if rows else None
+        return _last(self._parsed("alerts", rows, _alert))
 
     def open_alerts(self) -> list[Alert]:
         """Return all alerts that have not closed, oldest first."""
-        return [_alert(row) for row in self._all("SELECT * FROM alerts WHERE closed_at IS NULL ORDER BY number")]
+        rows = self._all("SELECT * FROM alerts WHERE closed_at IS NULL ORDER BY number")
+        return list(self._parsed("alerts", rows, _alert))
 
     def alert(self, number: int) -> Alert | None:
         """Return one alert; None if there is none of that number."""
         rows = self._all("SELECT * FROM alerts WHERE number = ?", number)
-        return _alert(rows[0]) if rows else None
+        return _last(self._parsed("alerts", rows, _alert))
 
     def alerts(self, limit: int = -1) -> list[Alert]:
         """Return the newest alerts, all of them without a limit; oldest first."""
         rows = self._all("SELECT * FROM alerts ORDER BY number DESC LIMIT ?", limit)
-        return [_alert(row) for row in reversed(rows)]
+        return list(self._parsed("alerts", rows[::-1], _alert))
 
     def next_alert_number(self) -> int:
         """Return the number that the next alert gets."""
@@ -130,20 +140,20 @@ class History:
         If `described`, return the newest in which the target said what it is.
         """
         rows = self._all(
-            "SELECT judgement FROM replays WHERE watch = ? AND target = ?"
+            "SELECT id, judgement FROM replays WHERE watch = ? AND target = ? AND json_valid(judgement)"
             " AND (NOT ? OR json_extract(judgement, '$.description') IS NOT NULL)"
-            " ORDER BY started_at DESC, id DESC LIMIT 1",
+            " ORDER BY id DESC LIMIT 1",
             watch,
             target,
             described,
         )
-        return Judgement.from_json(json.loads(rows[0]["judgement"])) if rows else None
+        return _last(self._parsed("replays", rows, _judgement))
 
     def last_started_at(self, watch: str, target: str, golden_digest: str) -> float | None:
         """Return when the newest replay of a watch and target started; None if it was of another golden set."""
         sql = (
             "SELECT started_at, json_extract(judgement, '$.golden_digest') AS digest FROM replays"
-            " WHERE watch = ? AND target = ? ORDER BY started_at DESC LIMIT 1"
+            " WHERE watch = ? AND target = ? AND json_valid(judgement) ORDER BY id DESC LIMIT 1"
         )
         rows = self._all(sql, watch, target)
         return float(rows[0]["started_at"]) if rows and rows[0]["digest"] == golden_digest else None
@@ -152,7 +162,7 @@ class History:
         """Return when the newest valid replay before a Unix time started."""
         rows = self._all(
             "SELECT started_at FROM replays WHERE watch = ? AND target = ? AND validity = 'valid' AND started_at < ?"
-            " ORDER BY started_at DESC LIMIT 1",
+            " ORDER BY id DESC LIMIT 1",
             watch,
             target,
             before,
@@ -174,17 +184,15 @@ class History:
         """Return when the newest replay started whose judgement, `j`, is as `where` says."""
         sql = (
             "SELECT max(started_at) AS at FROM (SELECT started_at, judgement AS j FROM replays"  # noqa: S608 - it is ours
-            f" WHERE watch = ? AND target = ? AND started_at > ?) WHERE {where}"
+            f" WHERE watch = ? AND target = ? AND started_at > ? AND json_valid(judgement)) WHERE {where}"
         )
         (found,) = self._all(sql, watch, target, since)
         return None if found["at"] is None else float(found["at"])
 
     def replays(self, watch: str, target: str) -> Iterator[tuple[Judgement, dict[str, Any] | None]]:
         """Yield each replay that is kept, oldest first, with what was observed in it, where that was kept too."""
-        sql = "SELECT judgement, observed FROM replays WHERE watch = ? AND target = ? ORDER BY started_at, id"
-        for row in self._all(sql, watch, target):
-            observed = json.loads(row["observed"]) if row["observed"] else None
-            yield Judgement.from_json(json.loads(row["judgement"])), observed
+        sql = "SELECT id, judgement, observed FROM replays WHERE watch = ? AND target = ? ORDER BY id"
+        return self._parsed("replays", self._all(sql, watch, target), _observed)
 
     def charges(self, since: float, *, watch: str = "", target: str = "") -> list[Charge]:
         """Return what was charged to the budgets of energy of a watch, or of a target, and ended after a Unix time."""
@@ -207,6 +215,19 @@ class History:
         (found,) = self._all(sql, watch, target, since)
         return None if found["at"] is None else float(found["at"])
 
+    def _parsed(self, table: str, rows: Iterable[_Row], parse: Callable[[_Row], _Parsed]) -> Iterator[_Parsed]:
+        """Yield what rows hold. A row that cannot be parsed is left out, and logged once."""
+        for row in rows:
+            try:
+                yield parse(row)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                key = row.get("id") or row.get("number") or row.get("monitor")
+                if (table, key) not in self._damaged:
+                    self._damaged.add((table, key))
+                    where = {"ledger": str(self._path), "table": table, "row": key}
+                    why = f"{type(error).__name__}: {error}"[:200]
+                    log.warning("a damaged row of the ledger is left out", extra={**where, "why": why})
+
     def _all(self, sql: str, *values: object) -> list[dict[str, Any]]:
         with self._lock, closing(self._db.execute(sql, values)) as cursor:
             names = [column[0] for column in cursor.description]
@@ -217,7 +238,23 @@ def _charge(row: dict[str, Any]) -> Charge:
     return Charge(**row | {name: bool(row[name]) for name in ("measuring", "priced")})
 
 
-def _alert(row: dict[str, Any]) -> Alert:
+def _judgement(row: _Row) -> Judgement:
+    return Judgement.from_json(json.loads(row["judgement"]))
+
+
+def _observed(row: _Row) -> tuple[Judgement, dict[str, Any] | None]:
+    return _judgement(row), json.loads(row["observed"]) if row["observed"] else None
+
+
+def _state(row: _Row) -> tuple[str, Any]:
+    return row["monitor"], json.loads(row["state"])
+
+
+def _last(parsed: Iterable[_Parsed]) -> _Parsed | None:
+    return next(iter(reversed(list(parsed))), None)
+
+
+def _alert(row: _Row) -> Alert:
     told = Explanation.from_json(json.loads(row["explanation"])) if row["explanation"] else None
     monitors = tuple(json.loads(row["monitors"]))
     return Alert(**row | {"severity": Severity(row["severity"]), "monitors": monitors, "explanation": told})

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,7 +26,13 @@ from goldwatch.ledger.history import FORMAT, History, LedgerError
 __all__ = ["Ledger", "LedgerError", "add_silence", "end_silences", "forget"]
 
 _KEPT_S = 90 * 86_400.0
-"""Replays, with what hangs on them, are kept for so long; alerts, events and evidence for ever."""
+"""Replays, with their scores and verdicts, are kept for this long; alerts, events and evidence for ever.
+
+The wall clock may jump, so a replay's age is counted by `age_s`, which never steps back. It advances by the monotonic
+clock, and by at most `_MAX_GAP_S` from one run of the agent to the next.
+"""
+_MAX_GAP_S = 86_400.0
+_MAX_SILENCES = 1000
 
 _CHARGES_KEPT_S = 2 * 86_400.0
 """The longest time of a budget of energy is a day, and a charge is made at most a deadline before it ends."""
@@ -82,6 +89,13 @@ CREATE INDEX charges_of_replays ON charges (ended_at) WHERE NOT measuring;
 CREATE INDEX charges_of_measurements ON charges (watch, target, id) WHERE measuring;
 CREATE INDEX charges_without_price ON charges (watch, target) WHERE joules IS NULL;
 """
+_SINCE_4 = """
+ALTER TABLE replays ADD COLUMN age_s REAL NOT NULL DEFAULT 0;
+UPDATE replays SET age_s = started_at;
+CREATE INDEX replays_by_age ON replays (age_s);
+CREATE INDEX replays_in_order ON replays (watch, target, id);
+DROP INDEX replays_by_time;
+"""
 _MIGRATIONS = {
     1: """
 ALTER TABLE replays ADD COLUMN observed TEXT;
@@ -91,6 +105,7 @@ ALTER TABLE alerts ADD COLUMN explanation TEXT;
 """
     + _SINCE_2,
     2: _SINCE_3,
+    3: _SINCE_4,
 }
 """What turns a ledger of each older format into one of the next."""
 
@@ -98,8 +113,10 @@ ALTER TABLE alerts ADD COLUMN explanation TEXT;
 class Ledger(History):
     """One open ledger, of which this process is the only writer. Thread-safe."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         """Open or create the ledger. Raises LedgerError."""
+        self._monotonic_s = monotonic_s
+        self._aged: tuple[float, float] | None = None
         if path.is_dir():
             raise LedgerError(f"{path}: a folder; set `ledger:` to a file")
         try:
@@ -146,10 +163,12 @@ class Ledger(History):
         j = judgement
         seen = None if observed is None else _json(observed)
         with self._writing():
-            self._db.execute("DELETE FROM replays WHERE started_at < ?", (j.started_at - _KEPT_S,))
-            self._db.execute("DELETE FROM silences WHERE ends_at < ?", (j.started_at - _KEPT_S,))
-            row = (j.watch, j.target, j.started_at, j.validity, _dump(j), seen)
-            replay = self._db.execute("INSERT INTO replays VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid
+            age_s = self._age_s(j.started_at)
+            self._db.execute("DELETE FROM replays WHERE age_s < ?", (age_s - _KEPT_S,))
+            newest = "SELECT rowid FROM silences ORDER BY ends_at DESC LIMIT ?"
+            self._db.execute(f"DELETE FROM silences WHERE rowid NOT IN ({newest})", (_MAX_SILENCES,))  # noqa: S608 - ours
+            row = (j.watch, j.target, j.started_at, j.validity, _dump(j), seen, age_s)
+            replay = self._db.execute("INSERT INTO replays VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid
             scores = [(replay, s.name, s.value, s.low, s.high, s.n, s.reference) for s in j.scores]
             self._db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", scores)
             verdicts = [(replay, v.monitor, v.state, v.evidence, v.threshold) for v in j.verdicts]
@@ -206,6 +225,16 @@ class Ledger(History):
                     " AND watch = ?2 AND target = ?3 AND golden_digest = ?4",
                     about,
                 )
+
+    def _age_s(self, started_at: float) -> float:
+        """Return the age of the ledger, in seconds, at a replay that is written now."""
+        now_s = self._monotonic_s()
+        if self._aged is None:
+            row = self._db.execute("SELECT started_at, age_s FROM replays ORDER BY id DESC LIMIT 1").fetchone()
+            last_at, last_s = row or (started_at, started_at)
+            self._aged = last_s + min(max(started_at - last_at, 0.0), _MAX_GAP_S), now_s
+        age_s, then_s = self._aged
+        return age_s + now_s - then_s
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -296,7 +325,7 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
     """Make the tables of a new ledger, or turn an older one into today's format: whole, or not at all."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found == 0:
-        script = _SCHEMA + _SINCE_2 + _SINCE_3
+        script = _SCHEMA + _SINCE_2 + _SINCE_3 + _SINCE_4
     elif found in range(1, FORMAT):
         script = "".join(_MIGRATIONS[step] for step in range(found, FORMAT))
     elif found == FORMAT:
