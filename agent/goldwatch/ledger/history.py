@@ -25,6 +25,8 @@ FORMAT = 4
 """The format of the ledger, which SQLite keeps as its user_version."""
 
 _MOST_EVENTS = 10
+_MOST_DAMAGED = 3
+"""The newest replays are looked at until one can be read; they are no more than this."""
 _CHARGE = "watch, target, golden_digest, measuring, ended_at, examples, joules, priced"
 
 
@@ -140,14 +142,15 @@ class History:
         If `described`, return the newest in which the target said what it is.
         """
         rows = self._all(
-            "SELECT id, judgement FROM replays WHERE watch = ? AND target = ? AND json_valid(judgement)"
-            " AND (NOT ? OR json_extract(judgement, '$.description') IS NOT NULL)"
-            " ORDER BY id DESC LIMIT 1",
+            "SELECT id, judgement FROM replays WHERE watch = ? AND target = ?"
+            " AND (NOT ? OR (json_valid(judgement) AND json_extract(judgement, '$.description') IS NOT NULL))"
+            " ORDER BY id DESC LIMIT ?",
             watch,
             target,
             described,
+            _MOST_DAMAGED,
         )
-        return _last(self._parsed("replays", rows, _judgement))
+        return next(self._parsed("replays", rows, _judgement), None)
 
     def last_started_at(self, watch: str, target: str, golden_digest: str) -> float | None:
         """Return when the newest replay of a watch and target started; None if it was of another golden set."""
