@@ -75,7 +75,10 @@ class Received:
         if name not in self.metrics:
             return {}
         found = getattr(self.metrics[name], self.metrics[name].WhichOneof("data")).data_points
-        return {tuple(v for k, v in attributes(p).items() if k not in ("watch", "target")): p for p in found}
+        return {
+            tuple(v for k, v in attributes(p).items() if k not in ("goldwatch.watch", "goldwatch.target")): p
+            for p in found
+        }
 
     def next(self) -> None:
         """Wait for a push of metrics that began after now."""

@@ -306,7 +306,10 @@ def test_rollouts_are_read_where_that_is_allowed() -> None:
 def test_an_agent_and_its_metrics_know_where_they_are() -> None:
     manifests = render(BASE | {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}})
     (pod, _) = pod_specs(manifests)[::-1]
-    fields = {e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in pod["containers"][0]["env"][1:]}
+    fields = {
+        e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in pod["containers"][0]["env"] if "valueFrom" in e
+    }
+    assert {"name": "CONTAINER_NAME", "value": pod["containers"][0]["name"]} in pod["containers"][0]["env"]
     assert fields == {
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,14 +20,14 @@ from goldwatch.export import otlp, push
 from goldwatch.export.catalogue import CATALOGUE, ENERGY_READINGS_DROPPED, OBJECTIVE_LATENCY, REQUEST_LATENCY
 from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.metric import Kind
-from goldwatch.export.otlp import OtlpExporter, Pushing, kubernetes
+from goldwatch.export.otlp import OtlpExporter, Pushing, identity, kubernetes
 from goldwatch.export.otlp_logs import QUEUE, OtlpLogs
 from goldwatch.installation import install_command
 from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch
-from tests.otlp import Received, receiver, until
+from tests.otlp import Received, attributes, receiver, until
 from tests.powercap import Processor
 
 Make = Callable[..., Judgement]
@@ -77,6 +78,13 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: R
         for x in CATALOGUE
     }
     assert {name: (x.unit, x.WhichOneof("data")) for name, x in received.metrics.items()} == expected
+    for x in CATALOGUE:
+        points = getattr(received.metrics[x.otel_name], received.metrics[x.otel_name].WhichOneof("data")).data_points
+        assert all(set(attributes(p)) == {f"goldwatch.{label}" for label in x.labels} for p in points), x.otel_name
+    (clock,) = received.points("goldwatch.clock.timestamp").values()
+    received.next()
+    (later,) = received.points("goldwatch.clock.timestamp").values()
+    assert clock.as_double < later.as_double, "each push is a sign of life"
 
     assert received.points("goldwatch.score")["accuracy",].as_double == 0.75
     assert received.points("goldwatch.requests")["ok",].as_double == 16
@@ -195,7 +203,7 @@ def test_series_end_when_they_should(exporter: OtlpExporter, received: Received,
         for metric in received.metrics.values()
         for point in getattr(metric, metric.WhichOneof("data")).data_points
         for attribute in point.attributes
-        if attribute.key == "target"
+        if attribute.key == "goldwatch.target"
     }
     assert targets == {"fraud-us"}
 
@@ -290,16 +298,17 @@ def test_what_is_said_of_a_watch_arrives_as_log_records(
         "INFO",
     )
     told = {a.key: a.value for a in replay.attributes}
-    assert told["watch"].string_value == "fraud"
-    assert "trace_id" not in told
+    assert all(name.startswith("goldwatch.") for name in told)
+    assert told["goldwatch.watch"].string_value == "fraud"
+    assert "goldwatch.trace_id" not in told
     assert (replay.trace_id.hex(), replay.span_id.hex(), replay.flags) == (
         "0af7651916cd43dd8448eb211c80319c",
         "b7ad6b7169203331",
         1,
     )
     assert not any([*alert.trace_id, *alert.span_id, alert.flags]), "it belongs to no replay"
-    assert told["accuracy"].double_value == 0.9
-    assert [v.string_value for v in told["reasons"].array_value.values] == ["a", "b"]
+    assert told["goldwatch.accuracy"].double_value == 0.9
+    assert [v.string_value for v in told["goldwatch.reasons"].array_value.values] == ["a", "b"]
     assert (alert.event_name, alert.body.string_value) == ("goldwatch.alert", "alert 7\n[page] eu is worse")
     assert alert.severity_number == 17  # ERROR in OpenTelemetry
     assert received.headers["logs"]["x-token"] == "s3cret"
@@ -330,6 +339,35 @@ def test_a_pod_is_known_by_the_downward_api() -> None:
     where = {"NODE_ZONE": "eu-west-1a", "NODE_REGION": "eu-west-1"}
     placed = {"cloud.availability_zone": "eu-west-1a", "cloud.region": "eu-west-1"}
     assert kubernetes(environ | where) == known | placed
+
+
+def test_an_instance_keeps_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = {"POD_NAME": "fraud-0", "POD_NAMESPACE": "ml"}
+    ledger = Path("/var/lib/goldwatch/goldwatch.db")
+    known = {"service.namespace": "ml", "service.instance.id": "ml.fraud-0.goldwatch"}
+    assert identity(pod, "fraud-0", ledger) == known
+    other = identity(pod | {"CONTAINER_NAME": "canary"}, "fraud-0", ledger)
+    assert other["service.instance.id"] == "ml.fraud-0.canary"
+    alone = identity({}, "host", ledger)
+    assert alone == identity({}, "host", ledger)
+    assert alone.keys() == {"service.instance.id"}
+    others = [identity({}, "host", Path("/other.db")), identity({}, "other", ledger)]
+    ids = {uuid.UUID(each["service.instance.id"]) for each in (alone, *others)}
+    assert (len(ids), {each.version for each in ids}) == (3, {5})
+
+
+def test_what_the_environment_says_of_the_instance_goes_first(
+    received: Received, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=mine,deployment.environment.name=lab")
+    about = identity({"POD_NAME": "fraud-0", "POD_NAMESPACE": "ml"}, "", Path("x"))
+    exporter = OtlpExporter(Collector(received.url, protocol), Pushing(3600, about))
+    exporter.publish(m.of_build("1.2.3"))
+    exporter.close()
+    found = received.resource["metrics"]
+    assert (found["service.instance.id"], found["service.namespace"]) == ("mine", "ml")
+    assert found["deployment.environment.name"] == "lab"
 
 
 def test_closing_does_not_wait_for_a_collector_that_hangs(

@@ -137,9 +137,13 @@ def test_what_the_semantic_conventions_want_is_there(
     assert request.items() >= (common | {"goldwatch.sampled": True}).items()
     assert {name: request[name] for name in of_answer} == of_answer
     root = attributes(spans.named("replay")[0])
-    assert (root["watch"], root["target"], root["goldwatch.validity"]) == ("atlas", "atlas", "valid")
+    assert (root["goldwatch.watch"], root["goldwatch.target"], root["goldwatch.validity"]) == (
+        "atlas",
+        "atlas",
+        "valid",
+    )
     until(lambda: "gen_ai.client.token.usage" in spans.metrics, "the metrics arrive")
-    where = common | {"watch": "atlas", "target": "atlas"}
+    where = common | {"goldwatch.watch": "atlas", "goldwatch.target": "atlas"}
     (duration,) = spans.metrics["gen_ai.client.operation.duration"].exponential_histogram.data_points
     assert (attributes(duration), duration.count) == (where, len(CAPITALS))
     usage = spans.metrics["gen_ai.client.token.usage"]

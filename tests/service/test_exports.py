@@ -22,7 +22,7 @@ golden: {{digits: {digits}/golden}}
 watches: {{{watch}: {{every: {every}, target: digits, golden: digits}}}}
 exporters: {{{exporters}}}
 """
-SKIPPED = "goldwatch.replays.skipped"
+SKIPPED = "goldwatch.replays_skipped"
 PROMISED = {
     "goldwatch.objective",
     "goldwatch.watch.interval",

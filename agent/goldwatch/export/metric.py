@@ -1,8 +1,9 @@
 """What a metric is, and the rules that each name in the catalogue keeps.
 
 A metric has two names. The one for Prometheus follows from the one for OpenTelemetry by OpenTelemetry's own rules of
-translation, so a query means the same whether Prometheus scraped the agent or a collector handed the metrics on. For
-the same reason a label is called alike on both sides.
+translation, so a metric has the same name in Prometheus, whether Prometheus scraped the agent or received the metric
+over OTLP. A label `watch` is the attribute `goldwatch.watch`. A Prometheus that receives OTLP calls that
+`goldwatch_watch`.
 """
 
 from __future__ import annotations
@@ -101,6 +102,20 @@ FACTS = {"version", "python", "model", "framework", "framework_version", "device
 """Labels with one value at a time, which only an info has."""
 
 
+NAMESPACE = "goldwatch."
+"""The namespace of our attributes in OpenTelemetry."""
+
+
+def attribute(label: str) -> str:
+    """Return the name of a label as an attribute of OpenTelemetry."""
+    return NAMESPACE + label
+
+
+def pushed_label(label: str) -> str:
+    """Return the name of a label in a Prometheus that received it over OTLP."""
+    return attribute(label).replace(".", "_")
+
+
 _WORDS = {"J": "_joules", "W": "_watts", "g": "_grams"}
 
 
@@ -124,7 +139,17 @@ def problems(metrics: Iterable[Metric]) -> list[str]:
     found = [f"{m.name}: {problem}" for m in metrics for problem in _problems_of(m)]
     for names in ([m.name for m in metrics], [m.otel_name for m in metrics]):
         found += [f"{name}: used {n} times" for name, n in Counter(names).items() if n > 1]
+    attributes = [attribute(label) for m in metrics for label in m.labels]
+    for names in ([m.otel_name for m in metrics], attributes):
+        found += [f"{name} is also a namespace: of {below}" for name, below in _namespaces(names)]
     return found
+
+
+def _namespaces(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each name that is the namespace of another, with the other; see OpenTelemetry's guidelines for names."""
+    distinct = sorted(set(names))
+    for name in distinct:
+        yield from ((name, other) for other in distinct if other.startswith(f"{name}."))
 
 
 def _problems_of(metric: Metric) -> Iterator[str]:

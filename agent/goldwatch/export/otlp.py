@@ -6,10 +6,12 @@ import logging
 import math
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from opentelemetry.context import Context
@@ -23,7 +25,7 @@ from opentelemetry.sdk.metrics import (
 )
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from goldwatch import __version__
@@ -34,11 +36,11 @@ from goldwatch.export.collector import Collector
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.hardware import Hardware
 from goldwatch.export.measurement import Exemplar, Measurement
-from goldwatch.export.metric import Kind, Metric
+from goldwatch.export.metric import Kind, Metric, attribute
 from goldwatch.export.otlp_logs import QUEUE as RECORDS
 from goldwatch.export.otlp_logs import OtlpLogs
 from goldwatch.export.otlp_traces import QUEUE as SPANS
-from goldwatch.export.otlp_traces import OtlpTraces, of_server
+from goldwatch.export.otlp_traces import OtlpTraces, of_pair, of_server
 from goldwatch.export.push import Backlog, Failures, Push
 from goldwatch.export.store import Store
 
@@ -52,7 +54,11 @@ _MOST_SERIES = 100_000
 
 _NO_SPAN = Context()
 
+_INSTANCES = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
+"""The namespace that OpenTelemetry prescribes for UUIDs of instances made from something stable."""
+
 _OF_THE_POD = {
+    "CONTAINER_NAME": "k8s.container.name",
     "POD_NAME": "k8s.pod.name",
     "POD_NAMESPACE": "k8s.namespace.name",
     "POD_UID": "k8s.pod.uid",
@@ -99,7 +105,7 @@ class OtlpExporter:
         limit_s = min(every_s, _PUSH_LIMIT_S)
         failures = self._failures("metrics")
         self._push = Push(collector.metrics(limit_s, failures.reject), failures)
-        who = Resource.create({"service.name": "goldwatch", "service.version": __version__, **pushing.resource})
+        who = _resource(pushing.resource)
         self._provider = MeterProvider(
             [_reader(self._push, every_s)],
             who,
@@ -131,15 +137,15 @@ class OtlpExporter:
         for m in batch:
             if not isinstance(m.value, int | float):
                 histogram = self._histograms[m.metric.name]
+                labels = {attribute(label): text for label, text in m.labels.items()}
                 spans = {exemplar.value: exemplar for exemplar in m.exemplars} if self._pushing.traces else {}
                 for value in m.value:
                     within = _within(spans.get(value))
-                    histogram.record(value, m.labels, within)
+                    histogram.record(value, labels, within)
 
     def follow(self, replayed: Replayed) -> None:
         """Take a replay in, request by request."""
-        where = {"watch": replayed.judgement.watch, "target": replayed.judgement.target}
-        self._client.follow(replayed, where | of_server(replayed))
+        self._client.follow(replayed, of_pair(replayed) | of_server(replayed))
         if self._traces is not None:
             self._traces.follow(replayed)
 
@@ -196,9 +202,10 @@ class OtlpExporter:
         return histograms
 
     def _observe(self, metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
+        names = [attribute(label) for label in metric.labels]
         for key, sample in self._store.series(metric).items():
             if isinstance(sample, float) and math.isfinite(sample):  # the SDK warns of another at each push
-                yield Observation(sample, dict(zip(metric.labels, key, strict=True)))
+                yield Observation(sample, dict(zip(names, key, strict=True)))
 
 
 def _reader(push: Push, every_s: float) -> PeriodicExportingMetricReader:
@@ -216,6 +223,26 @@ def _within(exemplar: Exemplar | None) -> Context:
     return set_span_in_context(NonRecordingSpan(ids), _NO_SPAN)
 
 
+def _resource(about: Mapping[str, str]) -> Resource:
+    """Return the agent's resource. `OTEL_RESOURCE_ATTRIBUTES` goes before the attributes `about` the agent."""
+    given = OTELResourceDetector().detect().attributes
+    own = {name: value for name, value in about.items() if name not in given}
+    return Resource.create({"service.name": "goldwatch", "service.version": __version__, **own})
+
+
 def kubernetes(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the downward API of Kubernetes says of the pod, under OpenTelemetry's names."""
+    """Return the facts of Kubernetes' downward API about the pod, under OpenTelemetry's names."""
     return {name: environ[variable] for variable, name in _OF_THE_POD.items() if environ.get(variable)}
+
+
+def identity(environ: Mapping[str, str], host: str, ledger: Path) -> dict[str, str]:
+    """Return `service.instance.id` and, in a pod, `service.namespace`. They survive a restart of the agent.
+
+    In a pod the id is namespace, pod and container, as OpenTelemetry's conventions for Kubernetes have it. Elsewhere it
+    is a UUID of host and ledger, which only one agent at a time can use, as the conventions for services have it.
+    """
+    namespace, pod = environ.get("POD_NAMESPACE", ""), environ.get("POD_NAME", "")
+    if namespace and pod:
+        container = environ.get("CONTAINER_NAME") or "goldwatch"
+        return {"service.namespace": namespace, "service.instance.id": f"{namespace}.{pod}.{container}"}
+    return {"service.instance.id": str(uuid.uuid5(_INSTANCES, f"{host} {ledger}"))}

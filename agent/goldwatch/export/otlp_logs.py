@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from goldwatch import __version__
+from goldwatch.export.metric import attribute
 from goldwatch.export.push import Backlog, Batches, Failures
 
 QUEUE = 512
@@ -109,7 +110,8 @@ def _event(message: str) -> str:
 
 
 def _attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields as attributes: plain values as they are, lists as lists of text, anything else as text."""
+    """Return fields as attributes: plain values unchanged, lists as lists of text, anything else as text."""
+    fields = {attribute(k): v for k, v in fields.items()}
     plain = {k: v if isinstance(v, bool | int | float | str) else None for k, v in fields.items()}
     lists = {k: [str(x) for x in v] for k, v in fields.items() if isinstance(v, list | tuple)}
     return {k: lists.get(k, str(fields[k]) if v is None else v) for k, v in plain.items()}

@@ -20,6 +20,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from goldwatch import __version__
 from goldwatch.export import gen_ai
 from goldwatch.export.exporter import Replayed
+from goldwatch.export.metric import attribute
 from goldwatch.export.push import Backlog, Batches, Failures
 from goldwatch.judgement import Validity
 from goldwatch.replay.outcome import Outcome
@@ -68,8 +69,7 @@ class OtlpTraces:
         root = self._tracer.start_span(f"replay {judgement.watch}", Context(), start_time=traced.started_ns)
         root.set_attributes(
             {
-                "watch": judgement.watch,
-                "target": judgement.target,
+                **of_pair(replayed),
                 "goldwatch.golden": judgement.golden,
                 "goldwatch.probe": judgement.probe,
                 "goldwatch.scenario": judgement.scenario,
@@ -95,6 +95,11 @@ class OtlpTraces:
             span.set_attribute("error.type", asked.outcome.label)
             span.set_status(Status(StatusCode.ERROR))
         span.end(asked.started_ns + asked.duration_ns)
+
+
+def of_pair(replayed: Replayed) -> dict[str, str | int]:
+    """Return the attributes of the watch and the target."""
+    return {attribute("watch"): replayed.judgement.watch, attribute("target"): replayed.judgement.target}
 
 
 def of_server(replayed: Replayed) -> dict[str, str | int]:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from opentelemetry.sdk.metrics.export import Metric as SdkMetric
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
+from goldwatch.export.metric import attribute
+
 log = logging.getLogger("goldwatch")
 
 Record = TypeVar("Record")
@@ -244,4 +246,4 @@ def _kept(metric: SdkMetric, retired: frozenset[tuple[str, str]]) -> SdkMetric:
 
 def _is_of(attributes: Any, retired: frozenset[tuple[str, str]]) -> bool:  # noqa: ANN401 - the SDK's mapping or None
     attributes = attributes or {}
-    return (attributes.get("watch"), attributes.get("target")) in retired
+    return (attributes.get(attribute("watch")), attributes.get(attribute("target"))) in retired

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from goldwatch.config.energy import Energy
 from goldwatch.config.sections import Otlp
 from goldwatch.energy.meter import Counting
 from goldwatch.export.collector import Collector, NotInstalled
-from goldwatch.export.otlp import OtlpExporter, Pushing, kubernetes
+from goldwatch.export.otlp import OtlpExporter, Pushing, identity, kubernetes
 
 __all__ = ["NotInstalled", "otlp"]
 
 
 def otlp(
     section: Otlp,
+    ledger: Path,
     energy: Energy | None,
     failed: Callable[[str], None],
     lost: Callable[[str, int], None],
@@ -24,13 +26,14 @@ def otlp(
 ) -> OtlpExporter:
     """Make the exporter of a section, which also reads the counters of the meters in the section `energy`.
 
-    Raises NotInstalled.
+    The file of the ledger identifies the agent on its host. Raises NotInstalled.
     """
     headers = {name: value.get_secret_value() for name, value in section.headers.items()}
     ca_file = Path(section.ca_file) if section.ca_file else None
     collector = Collector(section.endpoint, section.protocol, headers, ca_file)
     traces = section.traces is not None
-    pushing = Pushing(section.every_s, kubernetes(os.environ), traces, failed, lost, counting(energy), dropped)
+    resource = kubernetes(os.environ) | identity(os.environ, platform.node(), ledger)
+    pushing = Pushing(section.every_s, resource, traces, failed, lost, counting(energy), dropped)
     return OtlpExporter(collector, pushing)
 
 

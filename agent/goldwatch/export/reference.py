@@ -10,12 +10,18 @@ from goldwatch.export.metric import LABELS, Kind, Metric
 _HEAD = """\
 # Metrics
 
-Prometheus scrapes them at `/metrics`, as text or OpenMetrics, beside `process_*` of the agent itself. With
-`exporters.otlp` the agent pushes the same metrics to an OpenTelemetry collector, where a histogram is exponential. A
-name for Prometheus is the OpenTelemetry name as OpenTelemetry translates it, and labels are called alike on both sides,
-so a query means the same whichever way the metrics came. Beside them it pushes what OpenTelemetry has names for:
-`gen_ai.client.*` of [language models](traces.md#language-models), and the
+Prometheus scrapes them at `/metrics`, as text or OpenMetrics, with `process_*` of the agent itself. With
+`exporters.otlp` the agent pushes the same metrics to an OpenTelemetry collector, where a histogram is exponential, and
+metrics that OpenTelemetry defines: `gen_ai.client.*` of [language models](traces.md#language-models), and the
 [energy of the hardware](energy.md#the-energy-of-the-hardware).
+
+The name for Prometheus is the OpenTelemetry name as OpenTelemetry translates it: a metric has one name in Prometheus,
+whichever way it came. A label `watch` is the attribute `goldwatch.watch` in OpenTelemetry, and `goldwatch_watch` in a
+Prometheus that receives OTLP. The resource has `service.name` (`goldwatch`) and a `service.instance.id` that survives
+restarts: namespace, pod and container in Kubernetes, elsewhere a UUID of host and ledger. In Kubernetes
+`service.namespace` is the namespace, so `job` is `NAMESPACE/goldwatch` there. `OTEL_RESOURCE_ATTRIBUTES` replaces them.
+`goldwatch.clock.timestamp` is the sign of life: every push moves it. [Rules for that path](rules.md#metrics-over-otlp)
+use it in place of `up`.
 
 What is not known is absent, never zero. After a replay that could not be judged the last known scores and examples
 stay, `goldwatch_replay_last_valid_timestamp_seconds` says how old they are, and `goldwatch_verdict` says `unknown`. A

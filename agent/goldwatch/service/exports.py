@@ -112,7 +112,7 @@ class Exports:
 
         try:
             section, heard = config.exporters.otlp, (self._failed_push, self._lost_records, self._dropped_readings)
-            return pushers.otlp(section, config.energy, *heard)
+            return pushers.otlp(section, config.ledger, config.energy, *heard)
         except pushers.NotInstalled as error:
             raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 

@@ -14,7 +14,7 @@ TARGET_LOAD = Metric(
 )
 TARGET_LOAD_LIMIT = Metric(
     "goldwatch_target_load_limit",
-    "goldwatch.target.load.limit",
+    "goldwatch.target.load_limit",
     Kind.GAUGE,
     "",
     WATCH,
@@ -22,7 +22,7 @@ TARGET_LOAD_LIMIT = Metric(
 )
 TARGET_LOAD_UNREADABLE = Metric(
     "goldwatch_target_load_unreadable",
-    "goldwatch.target.load.unreadable",
+    "goldwatch.target.load_unreadable",
     Kind.GAUGE,
     "",
     WATCH,
@@ -30,7 +30,7 @@ TARGET_LOAD_UNREADABLE = Metric(
 )
 STEPPED_BACK = Metric(
     "goldwatch_replays_stepped_back_total",
-    "goldwatch.replays.stepped_back",
+    "goldwatch.replays_stepped_back",
     Kind.COUNTER,
     "{replay}",
     (*WATCH, "step"),
@@ -38,7 +38,7 @@ STEPPED_BACK = Metric(
 )
 ENERGY_BUDGET = Metric(
     "goldwatch_energy_budget_joules",
-    "goldwatch.energy.budget",
+    "goldwatch.energy_budget",
     Kind.GAUGE,
     "J",
     WATCH,
@@ -46,7 +46,7 @@ ENERGY_BUDGET = Metric(
 )
 ENERGY_BUDGET_TAKEN = Metric(
     "goldwatch_energy_budget_taken_joules",
-    "goldwatch.energy.budget.taken",
+    "goldwatch.energy_budget_taken",
     Kind.GAUGE,
     "J",
     WATCH,
@@ -54,7 +54,7 @@ ENERGY_BUDGET_TAKEN = Metric(
 )
 ENERGY_BUDGET_UNKNOWN = Metric(
     "goldwatch_energy_budget_unknown",
-    "goldwatch.energy.budget.unknown",
+    "goldwatch.energy_budget_unknown",
     Kind.GAUGE,
     "",
     WATCH,
@@ -62,7 +62,7 @@ ENERGY_BUDGET_UNKNOWN = Metric(
 )
 ENERGY_CHARGED = Metric(
     "goldwatch_energy_charged_joules_total",
-    "goldwatch.energy.charged",
+    "goldwatch.energy_charged",
     Kind.COUNTER,
     "J",
     WATCH,

@@ -16,7 +16,7 @@ ENERGY = Metric(
 )
 ENERGY_INFERENCES = Metric(
     "goldwatch_energy_inferences_total",
-    "goldwatch.energy.inferences",
+    "goldwatch.energy_inferences",
     Kind.COUNTER,
     "{inference}",
     WATCH,
@@ -24,7 +24,7 @@ ENERGY_INFERENCES = Metric(
 )
 ENERGY_INFERENCE = Metric(
     "goldwatch_energy_inference_joules",
-    "goldwatch.energy.inference",
+    "goldwatch.energy_inference",
     Kind.GAUGE,
     "J",
     _SOURCE,
@@ -33,7 +33,7 @@ ENERGY_INFERENCE = Metric(
 )
 ENERGY_INFERENCE_LOW = Metric(
     "goldwatch_energy_inference_low_joules",
-    "goldwatch.energy.inference.low",
+    "goldwatch.energy_inference_low",
     Kind.GAUGE,
     "J",
     _SOURCE,
@@ -42,7 +42,7 @@ ENERGY_INFERENCE_LOW = Metric(
 )
 ENERGY_INFERENCE_HIGH = Metric(
     "goldwatch_energy_inference_high_joules",
-    "goldwatch.energy.inference.high",
+    "goldwatch.energy_inference_high",
     Kind.GAUGE,
     "J",
     _SOURCE,
@@ -51,7 +51,7 @@ ENERGY_INFERENCE_HIGH = Metric(
 )
 ENERGY_RIGHT_ANSWER = Metric(
     "goldwatch_energy_right_answer_joules",
-    "goldwatch.energy.right_answer",
+    "goldwatch.energy_right_answer",
     Kind.GAUGE,
     "J",
     _SOURCE,
@@ -60,7 +60,7 @@ ENERGY_RIGHT_ANSWER = Metric(
 )
 ENERGY_OUTPUT_TOKEN = Metric(
     "goldwatch_energy_output_token_joules",
-    "goldwatch.energy.output_token",
+    "goldwatch.energy_output_token",
     Kind.GAUGE,
     "J",
     _SOURCE,
@@ -69,7 +69,7 @@ ENERGY_OUTPUT_TOKEN = Metric(
 )
 ENERGY_IDLE_POWER = Metric(
     "goldwatch_energy_idle_watts",
-    "goldwatch.energy.idle",
+    "goldwatch.energy_idle",
     Kind.GAUGE,
     "W",
     WATCH,
@@ -77,7 +77,7 @@ ENERGY_IDLE_POWER = Metric(
 )
 ENERGY_TIMESTAMP = Metric(
     "goldwatch_energy_last_timestamp_seconds",
-    "goldwatch.energy.last_timestamp",
+    "goldwatch.energy_last_timestamp",
     Kind.GAUGE,
     "s",
     WATCH,
@@ -85,7 +85,7 @@ ENERGY_TIMESTAMP = Metric(
 )
 ENERGY_READINGS_DROPPED = Metric(
     "goldwatch_energy_readings_dropped_total",
-    "goldwatch.energy.readings_dropped",
+    "goldwatch.energy_readings_dropped",
     Kind.COUNTER,
     "{reading}",
     (),

@@ -24,7 +24,7 @@ OBJECTIVE = Metric(
 )
 OBJECTIVE_LATENCY = Metric(
     "goldwatch_objective_latency_seconds",
-    "goldwatch.objective.latency",
+    "goldwatch.objective_latency",
     Kind.GAUGE,
     "s",
     WATCH,
@@ -32,7 +32,7 @@ OBJECTIVE_LATENCY = Metric(
 )
 OBJECTIVE_ENERGY = Metric(
     "goldwatch_objective_energy_joules",
-    "goldwatch.objective.energy",
+    "goldwatch.objective_energy",
     Kind.GAUGE,
     "J",
     (*WATCH, "per"),
@@ -41,7 +41,7 @@ OBJECTIVE_ENERGY = Metric(
 )
 OBJECTIVE_COST = Metric(
     "goldwatch_objective_cost",
-    "goldwatch.objective.cost",
+    "goldwatch.objective_cost",
     Kind.GAUGE,
     "",
     (*WATCH, "per", "currency"),

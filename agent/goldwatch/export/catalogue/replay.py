@@ -14,7 +14,7 @@ REPLAYS = Metric(
 )
 REPLAYS_SKIPPED = Metric(
     "goldwatch_replays_skipped_total",
-    "goldwatch.replays.skipped",
+    "goldwatch.replays_skipped",
     Kind.COUNTER,
     "{replay}",
     (*WATCH, "reason"),

@@ -43,7 +43,7 @@ FIRST_REQUEST = Metric(
 )
 REQUESTS_RESENT = Metric(
     "goldwatch_requests_resent_total",
-    "goldwatch.requests.resent",
+    "goldwatch.requests_resent",
     Kind.COUNTER,
     "{request}",
     WATCH,
@@ -51,7 +51,7 @@ REQUESTS_RESENT = Metric(
 )
 REQUESTS_LATE = Metric(
     "goldwatch_requests_late_total",
-    "goldwatch.requests.late",
+    "goldwatch.requests_late",
     Kind.COUNTER,
     "{request}",
     WATCH,

@@ -15,7 +15,7 @@ SCORE = Metric(
 )
 SCORE_LOW = Metric(
     "goldwatch_score_low_ratio",
-    "goldwatch.score.low",
+    "goldwatch.score_low",
     Kind.GAUGE,
     "1",
     (*WATCH, "score"),
@@ -24,7 +24,7 @@ SCORE_LOW = Metric(
 )
 SCORE_HIGH = Metric(
     "goldwatch_score_high_ratio",
-    "goldwatch.score.high",
+    "goldwatch.score_high",
     Kind.GAUGE,
     "1",
     (*WATCH, "score"),
@@ -33,7 +33,7 @@ SCORE_HIGH = Metric(
 )
 SCORE_REFERENCE = Metric(
     "goldwatch_score_reference_ratio",
-    "goldwatch.score.reference",
+    "goldwatch.score_reference",
     Kind.GAUGE,
     "1",
     (*WATCH, "score"),
@@ -42,7 +42,7 @@ SCORE_REFERENCE = Metric(
 )
 SCORE_EXAMPLES = Metric(
     "goldwatch_score_examples",
-    "goldwatch.score.examples",
+    "goldwatch.score_examples",
     Kind.GAUGE,
     "{example}",
     (*WATCH, "score"),
