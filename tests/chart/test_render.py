@@ -236,6 +236,27 @@ def test_another_chart_takes_the_sidecar(parent: Path, native: bool) -> None:
     }
 
 
+def test_a_missing_configmap_or_secret_does_not_keep_a_model_server_from_starting(parent: Path) -> None:
+    """The sidecar is patient: it says what it misses. An agent in its own pod waits for them, as any other does."""
+    keys = {"secretKeyRef": {"name": "s", "key": "k"}}, {"configMapKeyRef": {"name": "c", "key": "k"}}
+    env = [{"name": f"E{i}", "valueFrom": key} for i, key in enumerate(keys)]
+    values = {"golden": BASE["golden"], "secrets": [{"name": "fraud"}], "env": env}
+    beside = render({"goldwatch": values | {"standalone": {"enabled": False}}}, parent)
+    injected = of_kind(render(BASE | values | {"webhook": {"enabled": True}}), "ConfigMap")
+    (sidecar,) = [yaml.safe_load(m["data"]["sidecar.yaml"]) for m in injected if "sidecar.yaml" in m["data"]]
+    for pod in (*pod_specs(beside), sidecar):
+        named = [v[kind] for v in pod["volumes"] for kind in ("configMap", "secret") if kind in v]
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            named += [
+                n for e in container.get("env", []) for kind, n in e.get("valueFrom", {}).items() if "Key" in kind
+            ]
+        assert len(named) == 5
+        assert all(each["optional"] for each in named)
+    validate(beside)
+    own = next(pod for pod in pod_specs(render(BASE | values)) if "volumes" in pod)
+    assert not any(v[kind]["optional"] for v in own["volumes"] for kind in ("configMap", "secret") if kind in v)
+
+
 def test_a_sidecar_sees_the_log_of_the_server_and_an_injected_one_does_not(parent: Path) -> None:
     values = {"standalone": {"enabled": False}, "sidecar": {"logs": "requests"}}
     mount = {"name": "requests", "mountPath": "/var/log/model", "readOnly": True}
@@ -364,7 +385,7 @@ def test_the_ledger_of_a_pod_may_take_what_its_volume_would_have() -> None:
 def test_a_sidecar_can_read_its_secrets_whatever_the_group_of_the_pod(parent: Path) -> None:
     (pod,) = pod_specs(render({"goldwatch": {"secrets": [{"name": "fraud"}]}}, parent))
     (volume,) = [v for v in pod["volumes"] if v["name"] == "secret-fraud"]
-    assert volume["secret"] == {"secretName": "fraud", "defaultMode": 0o444}
+    assert volume["secret"] == {"secretName": "fraud", "defaultMode": 0o444, "optional": True}
     mounts = {
         c["name"]: {m["name"] for m in c.get("volumeMounts", [])} for c in (*pod["initContainers"], *pod["containers"])
     }
@@ -374,7 +395,7 @@ def test_a_sidecar_can_read_its_secrets_whatever_the_group_of_the_pod(parent: Pa
 def test_secrets_are_references() -> None:
     (pod, _) = pod_specs(render(BASE | EVERYTHING))[::-1]
     (volume,) = [v for v in pod["volumes"] if "secret" in v]
-    assert volume["secret"] == {"secretName": "fraud", "defaultMode": 0o440}
+    assert volume["secret"] == {"secretName": "fraud", "defaultMode": 0o440, "optional": False}
     assert not of_kind(render(BASE | EVERYTHING), "Secret")
 
 

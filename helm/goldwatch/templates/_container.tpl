@@ -28,8 +28,12 @@ env:
   - {name: NVIDIA_VISIBLE_DEVICES, value: {{ $values.access.gpu.visibleDevices | quote }}}
   - {name: NVIDIA_DRIVER_CAPABILITIES, value: utility}
   {{- end }}
-  {{- with $values.env }}
-  {{- toYaml . | nindent 2 }}
+  {{- range $values.env }}
+  {{- $entry := deepCopy . }}
+  {{- if and $.sidecar $entry.valueFrom }}
+  {{- range $entry.valueFrom }}{{- $_ := set . "optional" true }}{{- end }}
+  {{- end }}
+  - {{ toYaml $entry | nindent 4 | trim }}
   {{- end }}
 {{- /* Beside a model server there is no probe: whatever ails the agent must not keep the server from starting, or take it
 out of service. That the agent is silent is for an alert to say. */ -}}
@@ -85,6 +89,7 @@ volumeMounts:
 {{- define "goldwatch.volumes" -}}
 {{- $values := .root.Values -}}
 {{- $standalone := default false .standalone -}}
+{{- /* In the pod of a model server a ConfigMap or Secret that is missing must not keep the server from starting. */ -}}
 - name: goldwatch-config
   configMap: {name: {{ .config | quote }}, optional: {{ not .standalone }}}
 - name: goldwatch-state
@@ -98,7 +103,7 @@ volumeMounts:
 {{- range $values.golden }}
 - name: {{ printf "golden-%s" .name }}
   {{- if .configMap }}
-  configMap: {name: {{ .configMap | quote }}}
+  configMap: {name: {{ .configMap | quote }}, optional: {{ not $standalone }}}
   {{- else if .persistentVolumeClaim }}
   persistentVolumeClaim: {claimName: {{ .persistentVolumeClaim | quote }}, readOnly: true}
   {{- else }}
@@ -110,7 +115,7 @@ volumeMounts:
 {{- $mode := $standalone | ternary 288 292 }}
 {{- range $values.secrets }}
 - name: {{ printf "secret-%s" .name }}
-  secret: {secretName: {{ .name | quote }}, defaultMode: {{ $mode }}}
+  secret: {secretName: {{ .name | quote }}, defaultMode: {{ $mode }}, optional: {{ not $standalone }}}
 {{- end }}
 {{- if $values.access.rapl.enabled }}
 - name: goldwatch-rapl
