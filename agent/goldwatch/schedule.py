@@ -60,6 +60,14 @@ def _fires(line: str, span: timedelta) -> int:
     return count
 
 
+def due_after(schedule: Schedule, at: float) -> float:
+    """Return the Unix time in seconds of the next replay after one at `at`, jitter aside; inf if there is none."""
+    if schedule.interval_s is not None:
+        return at + schedule.interval_s
+    fires = trigger(schedule).get_next_fire_time(None, datetime.fromtimestamp(at, UTC) + timedelta(milliseconds=1))
+    return math.inf if fires is None else fires.timestamp()
+
+
 class Timetable:
     """When one watch is due, in Unix seconds: on a grid of its own, which does not move when the agent is restarted.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,23 @@ def test_a_watch_that_never_ran_says_so_too(desk: Desk) -> None:
     assert [alert.watch for alert in desk.look()] == ["digits"]
     desk.clock.advance(3 * 3600)
     assert [alert.watch for alert in desk.look()] == ["other"]
+
+
+def test_a_cron_line_that_pauses_over_the_weekend_is_not_silent(desk: Desk) -> None:
+    desk.configure("", CONFIG.replace("digits: {every: 5m", "digits: {every: '*/5 8-17 * * mon-fri'"))
+
+    def silent_at(day: int, hour: int, minute: int) -> bool:
+        desk.clock.advance(datetime(2027, 1, day, hour, minute, tzinfo=UTC).timestamp() - desk.clock.time())
+        desk.look()
+        return desk.alert() is not None
+
+    silent_at(15, 17, 55)  # a Friday
+    desk.replay()
+    assert desk.alert() is None
+    assert not silent_at(15, 22, 0)  # the mean interval is 17 minutes
+    assert not silent_at(18, 7, 59)
+    assert not silent_at(18, 8, 30)
+    assert silent_at(18, 8, 40)
 
 
 def test_replays_that_are_not_valid_are_no_news(desk: Desk) -> None:

@@ -20,12 +20,12 @@ from goldwatch.alerting.alert import Alert, advance, hushed
 from goldwatch.alerting.event import Event, RolloutOf, changes, circumstances
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.alerting.silence import Silence, in_force, of_rollout, rollouts
-from goldwatch.config import Config, format_duration, format_points
+from goldwatch.config import Config, Watch, format_duration, format_points
 from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.monitor.kinds import FAILING, SILENT
 from goldwatch.pipeline.in_force import Assignment
-from goldwatch.schedule import SILENT_AFTER, mean_interval_s
+from goldwatch.schedule import SILENT_AFTER, due_after, mean_interval_s
 
 _INTERVALS_HALF_HEARD = 9
 """A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
@@ -183,10 +183,9 @@ class Alarms:
     def _overdue(self, assignment: Assignment, now: float) -> Verdict | None:
         """Return the verdict of a watch that has been silent for too long; None for another."""
         every_s, heard = mean_interval_s(assignment.watch.every), self._heard(assignment.key, now)
-        quiet_s, half_quiet_s = now - max(heard.values()), now - heard[Validity.VALID]
-        interval_s = max(every_s, _SHORTEST_INTERVAL_S)
-        late_s = assignment.watch.jitter_s
-        if quiet_s < SILENT_AFTER * interval_s + late_s and half_quiet_s < _INTERVALS_HALF_HEARD * interval_s + late_s:
+        half_quiet_s = now - heard[Validity.VALID]
+        since = (max(heard.values()), SILENT_AFTER), (heard[Validity.VALID], _INTERVALS_HALF_HEARD)
+        if not any(_has_passed(assignment.watch, at, intervals, now) for at, intervals in since):
             return None
         what = f"no valid replay for {format_duration(round(half_quiet_s))}"
         due = f"one is due every {format_duration(round(every_s, 3))}"
@@ -256,6 +255,18 @@ def no_longer_known(verdict: Verdict, why: str) -> Verdict:
     """Return a verdict as it stands when there is nothing new to judge by: one that was alerting still is."""
     state = State.ALERTING if verdict.state is State.ALERTING else State.UNKNOWN
     return replace(verdict, state=state, confirm=False, summary=f"not known: {why}")
+
+
+def _has_passed(watch: Watch, at: float, intervals: int, now: float) -> bool:
+    """Return whether the watch was due again after `at`, and the mean interval has passed so many times since `at`.
+
+    A cron line may pause for longer than that: then the intervals are counted from the first time after the pause.
+    """
+    interval_s = max(mean_interval_s(watch.every), _SHORTEST_INTERVAL_S)
+    limit = at + intervals * interval_s + watch.jitter_s
+    if now < limit or watch.every.cron is None:
+        return now >= limit
+    return now >= due_after(watch.every, at) + (intervals - 1) * interval_s + watch.jitter_s
 
 
 def _verdict(state: State, since: float | None, summary: str) -> Verdict:
