@@ -127,6 +127,24 @@ def test_a_clock_that_was_set_and_a_machine_that_slept_make_no_watch_silent(desk
     assert desk.alert() is not None
 
 
+def test_a_new_term_forgets_what_alerts(desk: Desk) -> None:
+    about = judgement(watch="digits", target="served")
+    desk.ledger.record(about, {"worse": {"of": "worse"}, "slower": {"of": "slower"}})
+    desk.replay(worse())
+    assert desk.alert() is not None
+    desk.clock.advance(3600)  # another replica leads, and the model recovers
+    (closed,) = desk.alarms.begin_term(desk.clock.time())
+    assert (closed.monitors, closed.closed_at) == (("worse",), desk.clock.time())
+    assert desk.ledger.states("digits", "served", about.golden_digest) == {"slower": {"of": "slower"}}
+    assert desk.alarms.last_judgement("digits", "served") is None
+    assert desk.look() == []
+    assert desk.alert() is None
+    assert invalid(desk).alert is None, "a replay that says nothing opens no alert of before"
+    desk.clock.advance(EVERY_S)
+    desk.replay()
+    assert desk.alarms.last_judgement("digits", "served") is not None
+
+
 def test_a_watch_that_never_ran_says_so_too(desk: Desk) -> None:
     desk.clock.advance(3 * EVERY_S)
     assert [alert.watch for alert in desk.look()] == ["digits"]

@@ -144,6 +144,51 @@ def test_a_replica_exports_watches_only_while_it_holds_the_lease(
     assert all(record.levelno == logging.WARNING for record in errors)
 
 
+@pytest.mark.slow
+def test_a_lease_that_comes_back_brings_no_alert_of_before(
+    tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tmp_path / "digits.onnx"
+    (tmp_path / "goldwatch.yaml").write_text(CONFIG.replace(f"{DIGITS}/digits.onnx", str(model)).replace("1h", "2s"))
+    model.write_bytes((DIGITS / "digits-quantised.onnx").read_bytes())
+    paged = 'goldwatch_alert_active{watch="a",target="digits",severity="page",monitor="worse"} 1.0'
+    ended = 'goldwatch_alert_active{watch="a",target="digits",severity="page",monitor=""} 0.0'
+
+    def closed() -> bool:
+        return any(getattr(r, "reason", "") == "another replica may have replayed since" for r in caplog.records)
+
+    async def drive() -> None:
+        async with serving(certificate, tmp_path, monkeypatch) as leases:
+            service = Service(tmp_path / "goldwatch.yaml")
+            await service.start()
+            try:
+                await until(lambda: paged in page(service), "it pages")
+                leases.forbidden = True
+                await until(lambda: STANDS_BY in page(service), "the API server is away")
+                leases.forbidden = False
+                await until(lambda: paged in page(service), "it leads again, and nobody else did: its page is open")
+                assert not closed()
+
+                leases.hold("another")
+                await until(lambda: STANDS_BY in page(service), "another replica leads")
+                copy = model.with_suffix(".next")
+                copy.write_bytes((DIGITS / "digits.onnx").read_bytes())
+                copy.replace(model)
+                leases.hold("")
+                await until(lambda: LEADS in page(service), "it leads again")
+                found = page(service)
+                while ended not in found:
+                    assert paged not in found, "a page of before comes back"
+                    await asyncio.sleep(0.05)
+                    found = page(service)
+                assert closed()
+            finally:
+                await service.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(drive())
+
+
 @pytest.fixture
 def exports(tmp_path: Path) -> Iterator[Exports]:
     (tmp_path / "goldwatch.yaml").write_text(CONFIG)

@@ -26,13 +26,15 @@ _Send: TypeAlias = Callable[[str, Resource, float], Awaitable[Resource]]
 
 _JITTER = 1.2
 _RELEASE_LIMIT_S = 1.0
+_RELEASED_BY = "goldwatch.dev/released-by"
+"""The annotation of a lease that nobody holds: its last holder."""
 
 
 class Elector:
     """One candidate.
 
-    `on_lead` is called each time that this replica begins to lead, `on_lost` each time that it loses the lease, and
-    `on_error` each time that the API server does not answer as it should.
+    `on_lead` is called each time that this replica begins to lead, with whether this pod was also the last to hold the
+    lease. `on_lost` is called each time that it loses the lease, and `on_error` at each failed request.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class Elector:
         lease: Lease,
         identity: str,
         fence: Fence,
-        on_lead: Callable[[], None] = lambda: None,
+        on_lead: Callable[[bool], None] = lambda _: None,
         on_lost: Callable[[], None] = lambda: None,
         on_error: Callable[[], None] = lambda: None,
     ) -> None:
@@ -52,6 +54,7 @@ class Elector:
         self._fence = fence
         self._on_lead, self._on_lost, self._on_error = on_lead, on_lost, on_error
         self._leading = False
+        self._was_last = False
         self._seen: Resource = {}
         self._seen_at_s = 0.0
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{lease.namespace or api.namespace}/leases"
@@ -86,8 +89,10 @@ class Elector:
         self._fence.allow_until(0.0)
         if held:
             spec = self._seen["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1}
+            notes = (self._seen["metadata"].get("annotations") or {}) | {_RELEASED_BY: self._identity}
+            body = self._seen | {"spec": spec, "metadata": self._seen["metadata"] | {"annotations": notes}}
             with contextlib.suppress(ApiError):
-                await self._api.put(f"{self._path}/{self._lease.name}", self._seen | {"spec": spec}, _RELEASE_LIMIT_S)
+                await self._api.put(f"{self._path}/{self._lease.name}", body, _RELEASE_LIMIT_S)
 
     async def _try(self) -> bool:
         """Acquire or renew; False if another holds the lease, or was quicker. Raises ApiError."""
@@ -122,6 +127,10 @@ class Elector:
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if mine or not before else 1),
         }
         metadata = {"name": self._lease.name} | (found.get("metadata") or {})
+        metadata["annotations"] = dict(metadata.get("annotations") or {})
+        released_by = metadata["annotations"].pop(_RELEASED_BY, "")
+        if not self._leading:
+            self._was_last = _pod(before.get("holderIdentity") or released_by) == _pod(self._identity)
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
         try:
             answer = await send(path, body, limit_s)
@@ -150,7 +159,7 @@ class Elector:
         self._leading = True
         log.info("leading: this replica holds the lease", extra={"lease": self._lease.name, "identity": self._identity})
         try:
-            self._on_lead()
+            self._on_lead(self._was_last)
         except Exception:  # it must not end the election
             log.exception("taking over failed in goldwatch itself")
 
@@ -159,3 +168,8 @@ class Elector:
         self._fence.allow_until(0.0)
         log.warning("the lease is lost: this replica stands by", extra={"lease": self._lease.name})
         self._on_lost()
+
+
+def _pod(identity: str) -> str:
+    """Return the pod of an identity, which its restarted containers share. They also share its ledger."""
+    return identity.rpartition("_")[0]

@@ -21,7 +21,7 @@ class Membership:
     def __init__(
         self,
         lease: Lease,
-        on_lead: Callable[[], None],
+        on_lead: Callable[[bool], None],
         on_lost: Callable[[], None] = lambda: None,
         on_error: Callable[[], None] = lambda: None,
     ) -> None:

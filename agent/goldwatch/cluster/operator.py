@@ -47,7 +47,7 @@ class Operator:
     ) -> None:
         """Make one. Raises NotInCluster."""
         self._discover = discover
-        self._membership = None if lease is None else Membership(lease, self._look_everywhere)
+        self._membership = None if lease is None else Membership(lease, lambda _: self._look_everywhere())
         self._api = api
         self._defaults = defaults
         self._every_s = every_s

@@ -188,6 +188,16 @@ class Ledger(History):
         with self._writing():
             self._keep(alert)
 
+    def end_alerts(self, now: float) -> list[Alert]:
+        """Close all open alerts at Unix time `now`, let their monitors begin again, and return them."""
+        closed = [replace(alert, closed_at=now) for alert in self.open_alerts()]
+        with self._writing():
+            for alert in closed:
+                self._keep(alert)
+                about = [(alert.watch, alert.target, monitor) for monitor in alert.monitors]
+                self._db.executemany("DELETE FROM monitors WHERE watch = ? AND target = ? AND monitor = ?", about)
+        return closed
+
     def charge(self, charges: Iterable[Charge]) -> list[int]:
         """Write charges before what they are for begins, and return their numbers."""
         with self._writing():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import threading
@@ -72,6 +73,7 @@ class Alarms:
         self.lock = threading.Lock()
         self._ledger = ledger
         self._last_heard: dict[tuple[str, str], dict[Validity, float]] = {}
+        self._term_began = -math.inf
 
     def settle(self, assignment: Assignment, judgement: Judgement, config: Config) -> Settled:
         """Say what follows from a judgement."""
@@ -108,6 +110,21 @@ class Alarms:
                     self._ledger.keep_alert(settled.alert)
                     found.append(settled)
         return found
+
+    def begin_term(self, now: float) -> list[Alert]:
+        """Forget what alerts, since another replica may have replayed meanwhile; return the alerts that are closed.
+
+        The model may have recovered since. The new term must find out for itself. Raises LedgerError.
+        """
+        with self.lock:
+            self._term_began = now
+            self._last_heard.clear()
+            return self._ledger.end_alerts(now)
+
+    def last_judgement(self, watch: str, target: str) -> Judgement | None:
+        """Return the last judgement of this term; None if there is none."""
+        last = self._ledger.last_judgement(watch, target)
+        return last if last is not None and last.started_at >= self._term_began else None
 
     def abandon(self, assignments: Iterable[Assignment], now: float) -> list[Alert]:
         """Close the alerts of what the config no longer watches, and return them.
@@ -193,7 +210,7 @@ class Alarms:
 
     def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:
         """Return the judgement of no replay: who alerted does so still, and nobody else knows anything."""
-        last = self._ledger.last_judgement(*assignment.key)
+        last = self.last_judgement(*assignment.key)
         others = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
         if verdict is not None:
             others = [no_longer_known(v, verdict.summary) for v in others]

@@ -180,6 +180,16 @@ class Runner:
         every_s = _REFEREE_OF_TOKENS_EVERY_S if assignment.golden.tokens else _REFEREE_EVERY_S
         return self._refereed.is_due(assignment.key, every_s, self._ledger.last_asked_twice_at)
 
+    def begin_term(self, now: float) -> None:
+        """Forget alerts from before this replica took the lease again, at Unix time `now`. Raises LedgerError."""
+        for alert in self._alarms.begin_term(now):
+            where = {"watch": alert.watch, "target": alert.target, "alert": alert.number}
+            log.warning("alert closed", extra=where | {"reason": "another replica may have replayed since"})
+
+    def knows(self, watch: str, target: str) -> bool:
+        """Return whether a replay has been judged since this replica took the lease."""
+        return self._alarms.last_judgement(watch, target) is not None
+
     def look(self, assignments: Collection[Assignment], config: Config, now: float) -> None:
         """Raise, at Unix time `now`, what follows from nothing having happened: see `Alarms.look`. Thread-safe.
 
@@ -239,7 +249,7 @@ class Runner:
         """Where judging itself failed, let each monitor say that it does not know; one that was alerting still is."""
         if judgement.verdicts:
             return judgement
-        last = self._ledger.last_judgement(judgement.watch, judgement.target)
+        last = self._alarms.last_judgement(judgement.watch, judgement.target)
         verdicts = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
         why = "; ".join(judgement.reasons)
         return replace(judgement, verdicts=tuple(no_longer_known(v, why) for v in verdicts))

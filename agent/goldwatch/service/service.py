@@ -241,7 +241,7 @@ class Service:
         self._exports.publish(measurement.of_watch(*key))
         self._exports.publish(standing.of_promises(assignment.watch, assignment.target.name, charged=charged))
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
-        if alert is not None or (self._ledger is not None and self._ledger.last_judgement(*key) is not None):
+        if alert is not None or (self._runner is not None and self._runner.knows(*key)):
             self._exports.publish(of_open_alert(*key, alert))
 
     def _schedule(self, assignment: Assignment, *, anew: bool) -> None:
@@ -274,8 +274,16 @@ class Service:
     def _may_replay(self) -> bool:
         return self._membership is None or self._membership.may_replay()
 
-    def _lead(self) -> None:
-        """Take over from a replica that is gone: its last replays may be a whole interval ago."""
+    def _lead(self, was_last: bool) -> None:
+        """Take over from a replica that is gone: its last replays may be a whole interval ago.
+
+        Without `was_last` another replica may have led since this one did, and found that its alerts have ended.
+        """
+        if not was_last and self._runner is not None:
+            try:
+                self._runner.begin_term(time.time())
+            except LedgerError as error:
+                log.error("alerts cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - it is about the disk
         self._exports.lead()
         for assignment in self._assignments.values():
             self._introduce(assignment)
