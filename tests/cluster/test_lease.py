@@ -6,109 +6,27 @@ over to the other, nobody can say that two replayed at once.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
-from tests.cluster.control_plane import Refused
-from tests.cluster.cut import Cable
-from tests.real.agent import Agent, config, serving, until
+from tests.cluster.replicas import LEASES, Replicas, sharing_a_lease
+from tests.real.agent import Agent, serving, until
 
 pytestmark = pytest.mark.cluster
-
-LEASE = {"name": "release-goldwatch", "duration": "10s", "renew_deadline": "8s", "retry_period": "500ms"}
-LEASES = "/apis/coordination.k8s.io/v1/namespaces/models/leases"
-
-
-@dataclass
-class Replica:
-    """An agent whose lines to the API server and to the model can be watched and cut."""
-
-    agent: Agent
-    to_cluster: Cable
-    to_model: Cable
-
-
-@dataclass
-class Replicas:
-    """Three agents, and the log of what they send."""
-
-    members: list[Replica]
-    cluster: Cluster
-
-    def leader(self) -> Replica | None:
-        """Return who holds the lease, as the API server says; nobody while none of them has made it yet."""
-        try:
-            lease = self.cluster.plane.ask("GET", f"{LEASES}/release-goldwatch")
-        except Refused as refused:
-            if refused.status == 404:
-                return None
-            raise
-        holder = lease["spec"]["holderIdentity"]
-        return next((m for m in self.members if holder.startswith(f"{m.agent.folder.name}_")), None)
-
-    def replaying(self, other_than: Replica | None = None) -> Replica:
-        """Wait until one (another) has sent a good part of a replay, and is at it."""
-
-        def found() -> Replica | None:
-            leader = self.leader()
-            return None if leader is None or leader is other_than or not busy(leader) else leader
-
-        start = {id(m): len(m.to_model.sent_at) for m in self.members}
-
-        def busy(replica: Replica) -> bool:
-            return len(replica.to_model.sent_at) > start[id(replica)] + 100
-
-        return until(found, "a replica replays", 60)
-
-    def turns(self) -> list[int]:
-        """Return who sent, in the order of time, with what one sent without another between taken together."""
-        sent = sorted((at, index) for index, m in enumerate(self.members) for at in m.to_model.sent_at)
-        return [index for index, _ in itertools.groupby(index for _, index in sent)]
 
 
 @pytest.fixture
 def replicas(cluster: Cluster, tmp_path: Path) -> Iterator[Replicas]:
-    plane = cluster.plane
-    for kind in ("Role", "RoleBinding"):  # what the chart gives to replicas is all that these have
-        (manifest,) = of_kind(render(BASE | {"standalone": {"replicas": 3}}), kind)
-        with contextlib.suppress(Exception):  # made by the test before
-            plane.create(manifest)
-    with contextlib.ExitStack() as ending:
-        server = ending.enter_context(serving(tmp_path))
-        members = []
-        for name in ("agent-a", "agent-b", "agent-c"):
-            to_cluster, to_model = Cable(plane.port), Cable(server.port, delay_s=0.001)
-            ending.callback(to_cluster.close)
-            ending.callback(to_model.close)
-            folder = tmp_path / name
-            folder.mkdir()
-            environ = {
-                "KUBERNETES_SERVICE_HOST": "127.0.0.1",
-                "KUBERNETES_SERVICE_PORT": str(to_cluster.port),
-                "GOLDWATCH_SERVICE_ACCOUNT": str(cluster.agent),
-                "POD_NAME": name,
-            }
-            agent = Agent(folder, environ)
-            target = {"probe": "open-inference", "url": f"http://127.0.0.1:{to_model.port}", "model": "digits"}
-            watch = {"every": "1s", "jitter": "0s", "deadline": "60s"}
-            agent.write(config({"digits": target}, {"digits": watch}, cluster={"lease": LEASE}))
-            ending.callback(agent.clean_up)
-            agent.start()
-            members.append(Replica(agent, to_cluster, to_model))
-        for member in members:
-            member.agent.wait_ready()  # who stands by is ready too
-        yield Replicas(members, cluster)
-    with contextlib.suppress(Exception):
-        plane.ask("DELETE", f"{LEASES}/release-goldwatch")
+    with (
+        serving(tmp_path) as server,
+        sharing_a_lease(cluster, tmp_path, server, ("agent-a", "agent-b", "agent-c")) as replicas,
+    ):
+        yield replicas
 
 
 def everything_of(agent: Agent) -> list[psutil.Process]:

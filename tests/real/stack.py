@@ -24,7 +24,6 @@ from tests.programs import program
 
 EXAMPLE = ROOT / "dashboards/alertmanager/alertmanager.yaml"
 RULES = ROOT / "dashboards/rules/prometheus.yaml"
-_HURRY = 50
 _QUICK = {
     "group_wait: 15s": "group_wait: 1s",
     "group_interval: 5m": "group_interval: 1s",
@@ -44,16 +43,16 @@ def quick_example(port: int, hours: str = ALWAYS) -> str:
     return text.replace("PORT", str(port)).replace("HOURS", hours)
 
 
-def quick_rules(folder: Path, shipped: Path = RULES) -> Path:
-    """Write the rules as they ship, with waits of minutes fifty times shorter; return the file.
+def quick_rules(folder: Path, times: int) -> Path:
+    """Write the rules as they ship, with waits of minutes so many `times` shorter; return the file.
 
     GoldwatchNotReplaying keeps its minute: so long does it let the agent report the same first.
     """
-    rules = yaml.safe_load(shipped.read_text())
+    rules = yaml.safe_load(RULES.read_text())
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):
         for key in rule.keys() & {"for", "keep_firing_for"}:
             wait_s = int(rule[key].removesuffix("s"))
-            rule[key] = rule[key] if wait_s <= 60 else f"{wait_s * 1000 // _HURRY}ms"
+            rule[key] = rule[key] if wait_s <= 60 else f"{wait_s * 1000 // times}ms"
     (folder / "quick-rules.yaml").write_text(yaml.safe_dump(rules))
     return folder / "quick-rules.yaml"
 
@@ -267,10 +266,10 @@ def _unix(written: str) -> float:
 
 
 @contextlib.contextmanager
-def on_call(folder: Path, hours: str = ALWAYS) -> Iterator[OnCall]:
+def on_call(folder: Path, hours: str = ALWAYS, times: int = 50) -> Iterator[OnCall]:
     """Start Alertmanager and Prometheus with what ships, and a webhook."""
     with webhook() as (port, came), alertmanager(folder, quick_example(port, hours)) as alerts:
-        found = OnCall(folder, alerts, came, quick_rules(folder))
+        found = OnCall(folder, alerts, came, quick_rules(folder, times))
         try:
             found.start()
             yield found
