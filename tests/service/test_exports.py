@@ -54,7 +54,7 @@ def skipped(collector: Received) -> int | None:
     if SKIPPED not in collector.metrics:
         return None
     (point,) = collector.metrics[SKIPPED].sum.data_points
-    assert attributes(point)["reason"] == "waiting"
+    assert attributes(point)["goldwatch.reason"] == "waiting"
     return int(point.as_int or point.as_double)
 
 
