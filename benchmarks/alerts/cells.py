@@ -18,6 +18,7 @@ from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.share import ShareMonitor, failing
 
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, Source, alpha
+from benchmarks.alerts.seasons import Season
 from benchmarks.alerts.sources import (
     BLOCK,
     EXAMPLES,
@@ -48,13 +49,17 @@ Extras = Callable[[int, Random], Extra]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One kind of monitor under one kind of noise, and whether its rate is promised or only calibrated."""
+    """One kind of monitor under one kind of noise, and whether its rate is promised or only calibrated.
+
+    One with a `season` is drawn and judged by the hour of the week (see `seasons`), and made of nothing else.
+    """
 
     monitor: str
     noise: str
     make: Make
     promised: bool = True
     interval_s: float = 300.0
+    season: Season | None = None
 
 
 TOLERANCE = 0.01
@@ -316,5 +321,15 @@ CELLS: Sequence[Cell] = (
         partial(_figures, memory=0.9),
         promised=False,
         interval_s=HOUR_S,
+    ),
+    *(
+        Cell("drift", f"season: {noise}", _windows, interval_s=HOUR_S, season=season)
+        for noise, season in (
+            ("daily and weekly cycle, all levels", Season()),
+            ("the same, 10,000 reference rows without times: the week alone", Season(rows=10_000, timed=False)),
+            ("as the first, the volume swings by 80 % in a day", Season(swings=True)),
+            ("as the second, the volume swings by 80 % in a day", Season(rows=10_000, timed=False, swings=True)),
+            ("as the first, days wander by 0.05 sd, tolerance 0.05", Season(wander=0.05, tolerance=0.05)),
+        )
     ),
 )

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.alerts.cells import CELLS
+from benchmarks.alerts.cells import CELLS, HOUR_S
 from benchmarks.alerts.fleet import INTERVAL_S, MONTH, SHARE, YEAR, alpha, pages
 from benchmarks.alerts.parallel import Jobs
+from benchmarks.alerts.seasons import season_pages
 
 _CHUNK = 250  # streams of a job
 
@@ -62,6 +63,9 @@ def measure(jobs: Jobs, years: int, only: str) -> Iterator[dict[str, Any]]:
 def _chunk(work: tuple[int, int, int]) -> Any:  # noqa: ANN401 - an array, through a pipe
     index, chunk, streams = work
     cell = CELLS[index]
+    if cell.season is not None:
+        hours = round(YEAR * INTERVAL_S / HOUR_S)
+        return season_pages(cell.season, streams, np.random.default_rng((1, index, chunk)), hours)
     source = cell.make(streams, np.random.default_rng((1, index, chunk)))
     replays = round(YEAR * INTERVAL_S / cell.interval_s)
     return pages(source, replays, alpha(cell.interval_s))

@@ -51,6 +51,13 @@ def test_its_files_are_relative_to_the_folder_of_the_config(load_text: Load, tmp
         ("live: {clusters: {kye: session}}", 'clusters.kye: unknown key "kye" (did you mean "key"?)'),
         ("live: {clusters: {key: a, max_rows: 0}}", 'clusters.max_rows: "0" is out of range; it must be at least 1'),
         ("live: {log: x}", 'unknown key "log"'),
+        ("live: {season: hourly}", '"hourly" is not one of none, weekly'),
+        ("live: {season: weekly, time: at}", "live.time is the time of the rows of `reference`, for `season: weekly`"),
+        (
+            "live: {season: weekly, clusters: unknown}",
+            "live.clusters cannot be combined with `season: weekly`, whose blocks hold many windows; write the most",
+        ),
+        ("live: {season: weekly, clusters: {key: user}}", "live.clusters cannot be combined with `season: weekly`"),
     ],
 )
 def test_what_is_wrong_with_it_is_said(load_text: Load, live: str, said: str) -> None:

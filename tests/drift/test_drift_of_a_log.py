@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from cloudevents.core.bindings.http import to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 
-from goldwatch.commands.foresight import Notice, Outlook, notes, warnings
+from goldwatch.commands.foresight import Notice, Outlook, notes, outlook, warnings
 from goldwatch.drift.tap import Taps
 from goldwatch.judgement import Judgement, State, Verdict
 from goldwatch.ledger.ledger import Ledger
@@ -27,7 +29,7 @@ from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 from goldwatch.web.http import Endpoints
 
-from .traffic import config, golden, lines, sessions
+from .traffic import config, golden, lines, requests, sessions
 
 EVERY_S = 300.0
 MOST = 40
@@ -274,6 +276,77 @@ def test_a_golden_set_that_is_too_small_needs_a_reference(tmp_path: Path, worker
     (tmp_path / "rows.jsonl").write_text(lines(1, 3) + '{"amount": []}\n' + lines(1, 500))
     with pytest.raises(CannotStart, match=r"rows.jsonl:4: input amount has 0 values, expected 1; correct the line"):
         prepare(config(tmp_path, "{file: requests.log, reference: rows.jsonl}"), workers)
+
+
+def seasonal_reference(folder: Path, begin_at: float) -> Path:
+    """Write a week of requests with their times, 60 an hour, and a config that compares with them."""
+    hours = [int(begin_at // 3600) - 168 + hour for hour in range(168)]
+    written = [
+        json.dumps({"at": datetime.fromtimestamp(3600 * hour + 60, UTC).isoformat(), "request": request}) + "\n"
+        for hour in hours
+        for request in requests(hour, 60, shift=math.sin(2 * math.pi * hour / 24))
+    ]
+    (folder / "week.jsonl").write_text("".join(written))
+    (folder / "requests.log").touch()
+    return config(folder, "{file: requests.log, reference: week.jsonl, season: weekly, time: at, clusters: 1}", "1h")
+
+
+@pytest.mark.slow
+def test_traffic_with_a_season_is_judged_in_blocks_and_a_shift_of_it_is_a_ticket_across_a_restart(
+    tmp_path: Path, workers: Workers, clock: FakeClock
+) -> None:
+    golden(tmp_path / "golden")
+    seasonal_reference(tmp_path, clock.time())
+    agent = Agent(tmp_path, workers, clock)
+
+    def replay(shift: float = 0.0) -> Verdict:
+        hour = int(clock.time() // 3600)
+        clock.advance(3600 - EVERY_S)
+        return agent.replay(lines(10_000 + hour, 200, shift=shift + math.sin(2 * math.pi * hour / 24)))
+
+    assert "no whole 6 hours of live rows could be judged yet" in replay().summary
+    verdicts = [replay() for _ in range(30)]
+    assert {verdict.state for verdict in verdicts} == {State.UNKNOWN, State.STEADY}
+    assert "; the " in verdicts[-1].summary
+    assert agent.ledger.open_alert("model", "model") is None
+    moved = [replay(0.7) for _ in range(9)]
+    agent.close()
+    agent = Agent(tmp_path, workers, clock)
+    try:
+        while moved[-1].state is not State.ALERTING and len(moved) < 48:
+            moved.append(replay(0.7))
+        alert = agent.ledger.open_alert("model", "model")
+        assert alert is not None
+        assert alert.text.startswith("[ticket] model is drifting: amount: ")
+        assert "UTC" in alert.text.splitlines()[0]
+    finally:
+        agent.close()
+
+
+def test_check_says_which_blocks_are_judged_and_warns_where_days_differ_by_more_than_is_tolerated(
+    tmp_path: Path, workers: Workers
+) -> None:
+    golden(tmp_path / "golden")
+    file = seasonal_reference(tmp_path, 1_800_000_000.0)
+    found = outlook(prepare(file, workers).assignments[0], workers, declared_only=True)
+    (note,) = notes(found)
+    assert note == (
+        "watches.model.live.season: weekly: drift judges whole weeks and days and blocks of 6 hours (UTC); not hours, "
+        "for 168 of its 168 places in the week have under 100 reference rows"
+    )
+    assert warnings(found) == []
+    (notice,) = [notice for notice in found.notices if notice.monitor == "drift"]
+    assert notice.replays is not None
+    untimed = config(tmp_path, "{file: requests.log, season: weekly, clusters: 1, tolerance: 10%}")
+    (note,) = notes(outlook(prepare(untimed, workers).assignments[0], workers, declared_only=True))
+    assert "drift judges whole weeks alone, since it is not known when the reference rows are from" in note
+    (tmp_path / "week.jsonl").write_text(json.dumps({"at": "yesterday", "amount": 1, "ratios": [0, 1]}) + "\n")
+    with pytest.raises(CannotStart, match=r'week.jsonl:1: at: "yesterday" is no time; expected one such as 2026-11-30'):
+        prepare(seasonal_text(tmp_path), workers)
+
+
+def seasonal_text(folder: Path) -> Path:
+    return config(folder, "{file: requests.log, reference: week.jsonl, season: weekly, time: at}")
 
 
 def test_check_warns_of_what_is_supposed_of_the_traffic_and_not_stated(tmp_path: Path, workers: Workers) -> None:

@@ -17,6 +17,7 @@ from goldwatch.drift.clusters import Key
 from goldwatch.drift.features import Features, Input, golden_rows, inputs_of
 from goldwatch.drift.reference import compared
 from goldwatch.drift.rows import read
+from goldwatch.monitor.drift import Drift
 from goldwatch.monitor.live import Live, LiveDrift
 
 from .traffic import golden, requests, rows
@@ -216,6 +217,7 @@ def test_what_is_counted_is_what_the_columns_count(monitor: tuple[LiveDrift, Any
     table, _ = reference.rows(bodies, 1)
     direct = rows(7, 300)
     expected = {"amount": direct["amount"], "ratios[0]": direct["ratios"][:, 0], "ratios[1]": direct["ratios"][:, 1]}
+    assert isinstance(drift._drift, Drift)
     window = drift._drift.count(table)
     for column in drift.columns:
         assert window.counts[column.name].tolist() == column.kind.count(expected[column.name]).tolist()

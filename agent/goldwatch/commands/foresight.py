@@ -27,6 +27,8 @@ _MOST_REPLAYS = 5_000
 _FACTORS = (2, 4, 8, 16)
 _MOST_EXAMPLES = 1_000_000
 """A larger golden set than this is not advised, nor looked at."""
+_BLOCKS = {"hour": "hours", "6 hours": "blocks of 6 hours", "day": "days", "week": "whole weeks"}
+_COVERED = 3  # standard deviations of the reference's day means
 _LEARNING = "a week of learning what is usual, 100 measurements at least"
 
 
@@ -35,9 +37,9 @@ class Notice:
     """After how many replays, in the median, a monitor notices an effect; None if that is not soon.
 
     `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10. *Costly*
-    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay, and
-    *slower* blocks of replays. `if_independent` says what it would be if live requests did not depend on each other;
-    0 where that is what is supposed.
+    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay, or
+    with a season hours, and *slower* blocks of replays. `if_independent` says what it would be if live requests did not
+    depend on each other; 0 where that is what is supposed.
     """
 
     monitor: str
@@ -50,11 +52,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What will be noticed of one target by one watch, and what would notice more."""
+    """What will be noticed of one target by one watch, and what would notice more.
+
+    `season` has what *drift* rests on where live traffic has one (see `goldwatch.judging.seasons.basis`).
+    """
 
     assignment: Assignment
     notices: tuple[Notice, ...]
     helps: tuple[str, ...] = ()
+    season: Mapping[str, Any] | None = None
 
     @property
     def missed(self) -> tuple[Notice, ...]:
@@ -64,8 +70,8 @@ class Outlook:
 
 def outlook(assignment: Assignment, workers: Workers, *, declared_only: bool = False) -> Outlook:
     """Find out with the monitors of an assignment. Raises UnusableSet."""
-    notices = tuple(_ask(assignment, workers, declared_only=declared_only))
-    found = Outlook(assignment, notices)
+    notices, season = _ask(assignment, workers, declared_only=declared_only)
+    found = Outlook(assignment, notices, season=season)
     return replace(found, helps=tuple(_helps(found, workers)))
 
 
@@ -78,9 +84,11 @@ def warnings(found: Outlook) -> list[str]:
     """Say what the objectives call too much and nobody would notice soon, with what would help."""
     watch, every_s = found.assignment.watch, mean_interval_s(found.assignment.watch.every)
     most = horizon(every_s)
+    replays = f"{most:,} replays ({_span(most, every_s)})"
     return _of_live(found) + [
-        f"watches.{watch.name}: {n.monitor} would not notice within {most:,} replays ({_span(most, every_s)}) that "
-        f"{n.effect}" + "".join(f"; {text}" for text in found.helps)
+        f"watches.{watch.name}: {n.monitor} would not notice within "
+        f"{'a week' if n.monitor == DRIFT.name and found.season is not None else replays} that {n.effect}"
+        + "".join(f"; {text}" for text in found.helps)
         for n in found.missed
     ]
 
@@ -93,9 +101,17 @@ def _of_live(found: Outlook) -> list[str]:
     texts = []
     if live.season is None:
         texts.append(
-            f"{where}: a daily or weekly cycle of the traffic raises false tickets of drift; write `season: none` if "
-            "it has none, else a `tolerance` that covers the cycle"
+            f"{where}: a daily or weekly cycle of the traffic raises false tickets of drift; write "
+            "`season: weekly` if it has one, else `season: none`"
         )
+    if found.season is not None and found.season["wander"]:
+        name, spread = max(found.season["wander"].items(), key=lambda pair: pair[1])
+        if live.tolerance < _COVERED * spread:
+            texts.append(
+                f"{where}.tolerance: {format_percentage(live.tolerance)} is less than days of the reference differ: "
+                f"the day means of {name} have a standard deviation of {spread:.1%}, which raises false tickets; write "
+                f"{format_percentage(math.ceil(100 * _COVERED * spread) / 100)} or more"
+            )
     if live.clusters is None:
         texts.append(
             f"{where}: requests of a window are taken for independent; write `clusters: none` if they are, else the "
@@ -105,14 +121,29 @@ def _of_live(found: Outlook) -> list[str]:
 
 
 def notes(found: Outlook) -> list[str]:
-    """Say what is stated of the requests of live windows that depend on each other, and what that costs."""
+    """Say what is stated of live traffic: its season, and which requests depend on each other, with what that costs."""
     live, where = found.assignment.watch.live, f"watches.{found.assignment.watch.name}.live"
-    return [
+    return _of_season(found) + [
         f"{where}.{_statement(live)}; drift notices that {n.effect} after {_windows(n.replays)}, after "
         f"{_windows(n.if_independent)} if all requests were independent"
         for n in found.notices
         if live is not None and n.if_independent != 0
     ]
+
+
+def _of_season(found: Outlook) -> list[str]:
+    """Say which blocks of the week *drift* judges, and on what that rests."""
+    season, where = found.season, f"watches.{found.assignment.watch.name}.live"
+    if season is None:
+        return []
+    levels = " and ".join(_BLOCKS[name] for name in reversed(season["levels"]))
+    if not season["timed"]:
+        why = "it is not known when the reference rows are from"
+        right = "that is right if they are a uniform sample of whole weeks"
+        return [f"{where}.season: weekly: drift judges {levels} alone, since {why}; {right}"]
+    left_out = "; ".join(f"not {_BLOCKS[name]}, for {why}" for name, why in season["left_out"].items())
+    empty = f"{season['empty']} hours of the week have no reference rows and are not judged" if season["empty"] else ""
+    return ["; ".join(filter(None, [f"{where}.season: weekly: drift judges {levels} (UTC)", left_out, empty]))]
 
 
 def _statement(live: Live) -> str:
@@ -234,7 +265,7 @@ def _watch(found: Outlook) -> Iterator[str]:
         yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
     if watch.live is not None:
         yield f"  Live {_statement(watch.live)}."
-    yield from (f"  {text[:1].upper()}{text[1:]}." for text in found.helps)
+    yield from (f"  {text[:1].upper()}{text[1:]}." for text in (*_of_season(found), *found.helps))
 
 
 def _helps(found: Outlook, workers: Workers) -> Iterator[str]:
@@ -245,11 +276,11 @@ def _helps(found: Outlook, workers: Workers) -> Iterator[str]:
     for factor in _FACTORS:
         if factor * assignment.golden.examples > _MOST_EXAMPLES:
             break
-        if _all_noticed(_ask(assignment, workers, declared_only=True, copies=factor)):
+        if _all_noticed(_ask(assignment, workers, declared_only=True, copies=factor)[0]):
             yield f"a golden set of {factor * assignment.golden.examples:,} examples would notice it"
             break
     for factor in _FACTORS:
-        if _all_noticed(_ask(assignment, workers, declared_only=True, oftener=factor)):
+        if _all_noticed(_ask(assignment, workers, declared_only=True, oftener=factor)[0]):
             yield f"a replay every {format_duration(round(every_s / factor, 3))} would notice it"
             break
 
@@ -260,10 +291,12 @@ def _all_noticed(notices: Sequence[Notice]) -> bool:
 
 def _ask(
     assignment: Assignment, workers: Workers, *, declared_only: bool, copies: int = 1, oftener: int = 1
-) -> list[Notice]:
+) -> tuple[tuple[Notice, ...], Mapping[str, Any] | None]:
     settings = dict(assignment.settings)
     # The budget is one of a year: replays that are twice as many have half as much each.
     settings["alphas"] = {name: alpha and alpha / oftener for name, alpha in settings["alphas"].items()}
+    if settings.get("live") is not None:
+        settings["live"] = settings["live"] | {"every_s": settings["live"]["every_s"] / oftener}
     argument = assignment.golden.place | {
         "settings": settings,
         "requests": max(assignment.golden.examples // assignment.watch.load.samples, 1),
@@ -275,12 +308,14 @@ def _ask(
         found = workers.call(JUDGES, "goldwatch.judging.sensitivity:sensitivity", argument)
     except (JobFailed, WorkerDied) as error:
         raise UnusableSet(str(error)) from None
-    return [Notice(**notice) for notice in found["notices"]]
+    return tuple(Notice(**notice) for notice in found["notices"]), found["season"]
 
 
 def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str:
     if notice.monitor == COSTLY.name:
         return _after(notice.replays, settings["measured_every_s"], "measurement")
+    if notice.monitor == DRIFT.name and settings["live"]["season"] == "weekly":
+        return "not within a week" if notice.replays is None else _after(notice.replays, 3600.0, "hour")
     if notice.monitor == DRIFT.name:
         after = _after(notice.replays, every_s, "full window")
         if notice.if_independent == 0:

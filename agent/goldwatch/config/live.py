@@ -97,10 +97,16 @@ class Live(Section):
         "independent, which is also supposed if it is not written), the most that do, the key that they share, or "
         "unknown.",
     )
-    season: Literal["none"] | None = Field(
+    season: Literal["none", "weekly"] | None = Field(
         default=None,
-        description="none states that the traffic has no daily or weekly cycle. "
-        "With a cycle drift raises false tickets.",
+        description="none states that the traffic has no daily or weekly cycle, which is also supposed if it is not "
+        "written. weekly compares blocks of an hour to a week with the reference rows of the same part of the week.",
+    )
+    time: str = Field(
+        default="",
+        max_length=200,
+        description="The key of a line of the reference that holds its time, for `season: weekly`; dots lead into a "
+        "mapping. Without it the `time` of CloudEvents is taken.",
     )
 
     @property

@@ -154,6 +154,15 @@ def check_live(document: Document, written: ConfigFile) -> None:
         if entry.live.reference and not _absolute(document.folder, entry.live.reference).is_file():
             route: Route = ("watches", name, "live", "reference")
             document.add(route, f"{document.shown(route)} is not a file; write the path of one with a JSON row a line")
+        if entry.live.season == "weekly" and (entry.live.cluster_key or entry.live.clusters == "unknown"):
+            why = (
+                "cannot be combined with `season: weekly`, whose blocks hold many windows; write the most requests "
+                "of a block that depend on each other, or `none`"
+            )
+            document.add(("watches", name, "live", "clusters"), f"live.clusters {why}")
+        if entry.live.time and not (entry.live.reference and entry.live.season == "weekly"):
+            needed = "is the time of the rows of `reference`, for `season: weekly`; write both, or leave it out"
+            document.add(("watches", name, "live", "time"), f"live.time {needed}")
 
 
 def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, written: ConfigFile) -> str:

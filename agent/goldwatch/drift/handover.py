@@ -24,6 +24,8 @@ def handed_over(taken: Taken | None) -> Iterator[tuple[dict[str, Any] | None, tu
         "began_at": taken.began_at,
         "ended_at": taken.ended_at,
         "waiting": taken.waiting,
+        "hours": list(taken.hours),
+        "requests": sorted(taken.requests.items()),
         "problem": taken.problem,
     }
     if not taken.bodies:

@@ -24,7 +24,7 @@ class Sample:
     held_bytes: int = 0
     _largest_key: float = 1.0
     _count: int = 0
-    _kept: list[tuple[float, int, bytes]] = field(default_factory=list)
+    _kept: list[tuple[float, int, bytes, int]] = field(default_factory=list)
     """A heap with the largest key first: keys are negative."""
 
     def __len__(self) -> int:
@@ -32,26 +32,31 @@ class Sample:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the requests of the sample, in no particular order."""
-        return (body for _, _, body in self._kept)
+        return (body for _, _, body, _ in self._kept)
 
-    def offer(self, body: bytes) -> None:
-        """Take one request into account."""
+    @property
+    def hours(self) -> tuple[int, ...]:
+        """The hours of the requests, in the same order."""
+        return tuple(hour for _, _, _, hour in self._kept)
+
+    def offer(self, body: bytes, hour: int = 0) -> None:
+        """Take one request into account, which came in the hour of this number."""
         self.seen += 1
-        self._put(self.random.random(), body)
+        self._put(self.random.random(), body, hour)
 
     def rejoin(self, other: Sample) -> None:
         """Put the sample of other traffic in, as if all of it had come here. Keys of both decide who stays."""
         self.seen += other.seen
         self._largest_key = min(self._largest_key, other._largest_key)
         self._shrink()
-        for key, _, body in other._kept:
-            self._put(-key, body)
+        for key, _, body, hour in other._kept:
+            self._put(-key, body, hour)
 
-    def _put(self, key: float, body: bytes) -> None:
+    def _put(self, key: float, body: bytes, hour: int) -> None:
         if key >= self._largest_key:
             return
         self._count += 1
-        heapq.heappush(self._kept, (-key, self._count, body))
+        heapq.heappush(self._kept, (-key, self._count, body, hour))
         self.held_bytes += len(body)
         self._shrink()
 
@@ -60,6 +65,6 @@ class Sample:
         while self._kept and (
             len(self._kept) > self.most or self.held_bytes > self.most_bytes or -self._kept[0][0] >= self._largest_key
         ):
-            key, _, body = heapq.heappop(self._kept)
+            key, _, body, _ = heapq.heappop(self._kept)
             self._largest_key = min(self._largest_key, -key)
             self.held_bytes -= len(body)

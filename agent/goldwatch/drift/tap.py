@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ MOST_REQUEST_BYTES = 2**20
 MOST_BYTES = 16 * 2**20
 """What all taps of an agent may hold together."""
 MOST_BYTES_EACH = 4 * 2**20
+HOUR_S = 3600
+"""Requests are counted by the hour in which they came."""
 SAMPLED = 10
 """A window holds at most so many times the requests that it needs."""
 
@@ -50,8 +53,9 @@ class Counts:
 class Taken:
     """What a tap hands on after a replay: the requests of a window, or none while it is not full.
 
-    `began_at` and `ended_at` are Unix times in seconds, `waiting` counts the requests of a window that is not full, and
-    `problem` says why nothing can come. Exactly one of `keep` and `give_back` of the tap is called afterwards.
+    `hours` [bodies] are the numbers of the hours in which they came, and `requests` counts all requests that the sample
+    is of by hour. `began_at` and `ended_at` are Unix times in seconds, `waiting` counts the requests of a window that
+    is not full, and `problem` says why nothing can come. A window that is not judged goes to the tap's `give_back`.
     """
 
     bodies: tuple[bytes, ...]
@@ -61,6 +65,8 @@ class Taken:
     waiting: int = 0
     problem: str = ""
     sample: Sample | None = field(default=None, repr=False)
+    hours: tuple[int, ...] = ()
+    requests: Mapping[int, int] = field(default_factory=dict)
 
 
 class Tap:
@@ -90,6 +96,7 @@ class Tap:
     def _begin(self) -> None:
         self._sample = Sample(SAMPLED * self.requests, self._most_bytes)
         self._synthetic = self._refused = 0
+        self._requests: Counter[int] = Counter()
         self._began_at: float | None = None
 
     @property
@@ -111,9 +118,12 @@ class Tap:
             elif len(body) > min(MOST_REQUEST_BYTES, self._most_bytes // 4):
                 self._refused += 1
             else:
+                now = self._clock()
                 if self._began_at is None:
-                    self._began_at = self._clock()
-                self._sample.offer(body)
+                    self._began_at = now
+                hour = int(now // HOUR_S)
+                self._requests[hour] += 1
+                self._sample.offer(body, hour)
 
     def refuse(self, count: int = 1) -> None:
         """Count requests that could not be taken in: too large, too many, or no request at all."""
@@ -144,8 +154,9 @@ class Tap:
                 return Taken((), Counts(), began_at, now, len(sample), problem)
             seen = sample.seen + self._synthetic + self._refused
             counts = Counts(seen, self._synthetic, self._refused, sample.seen - len(sample))
+            requests = dict(self._requests)
             self._begin()
-        return Taken(tuple(sample), counts, began_at, now, 0, problem, sample)
+        return Taken(tuple(sample), counts, began_at, now, 0, problem, sample, sample.hours, requests)
 
     def give_back(self, taken: Taken) -> None:
         """Put back a window that has not been judged: it is part of the next one."""
@@ -155,6 +166,7 @@ class Tap:
             self._sample.rejoin(taken.sample)
             self._synthetic += taken.counts.synthetic
             self._refused += taken.counts.refused
+            self._requests.update(taken.requests)
             self._began_at = taken.began_at
 
     def close(self) -> None:

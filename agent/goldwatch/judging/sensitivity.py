@@ -17,15 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.config import format_percentage
-from goldwatch.drift.reference import compared
+from goldwatch.drift.reference import Compared
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import State
+from goldwatch.judging import seasons
 from goldwatch.judging.opening import open_as
 from goldwatch.monitor import kinds
-from goldwatch.monitor.build import Reference, Settings, build, stated
+from goldwatch.monitor.build import Reference, Settings, build, compared_with, stated
 from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.figures import Ceiling, Figure, Figures
+from goldwatch.monitor.ladder import Ladder
 from goldwatch.monitor.live import Live, LiveDrift
 from goldwatch.monitor.means import Means, Said, Values
 from goldwatch.monitor.share import Requests
@@ -69,8 +71,9 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
     Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look
     at. With `declared_only` only the declared effects are looked at; the set is taken `copies` times as large. Returns
     `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays` (of *slower*, the least
-    number of blocks), None for more than `most`; `if_independent` has the replays of independent requests where it is
-    stated that they are not. Raises GoldenError.
+    number of blocks, of *drift* with a season the hours), None for more than `most`; `if_independent` has the replays
+    of independent requests where it is stated that they are not. `season` is what judges live traffic that has one (see
+    `seasons.basis`), else None. Raises GoldenError.
     """
     for descriptor in descriptors:
         os.close(descriptor)
@@ -91,7 +94,40 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
     ]
     if settings.slowdown is not None and not argument["declared_only"]:
         notices.append(_slowdown(settings.slowdown, settings.alpha(kinds.SLOWER)))
-    return {"notices": notices}
+    season = None
+    if (ladder := _ladder(monitors)) is not None and reference.golden is not None and settings.live is not None:
+        with_what = compared_with(reference.golden, settings.live)
+        season = seasons.basis(ladder, with_what)
+        notices += _seasonal(ladder, with_what, settings.live, declared_only=argument["declared_only"])
+    return {"notices": notices, "season": season}
+
+
+def _ladder(monitors: Monitors) -> Ladder | None:
+    drift = monitors.get(kinds.DRIFT.name)
+    return drift.ladder if isinstance(drift, LiveDrift) else None
+
+
+def _seasonal(
+    ladder: Ladder, reference: Compared, live: Mapping[str, Any], *, declared_only: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield what *drift* notices of traffic with a season, and after how many hours."""
+    shifts = _shifts(live["tolerance"])
+    for words, shift, hours in seasons.notices(
+        ladder, reference, shifts[:1] if declared_only else shifts, live["requests"]
+    ):
+        yield {
+            "monitor": kinds.DRIFT.name,
+            "effect": words,
+            "declared": shift == shifts[0],
+            "threshold": ladder.threshold,
+            "replays": hours,
+        }
+
+
+def _shifts(tolerance: float) -> list[float]:
+    """Return by what share of its values a column is moved: twice what is tolerated, and more."""
+    declared = round(2 * tolerance, 6) or _LEAST_DRIFT
+    return [shift for shift in [declared, *(share for share in _SHARES if share > declared)][:2] if shift < 1]
 
 
 def _if_independent(effect: Effect, most: int) -> dict[str, int | None]:
@@ -123,7 +159,7 @@ def _effects(reference: Reference, monitors: Monitors, settings: Settings, reque
     for ceiling in settings.most:
         if ceiling.limit is not None:
             yield _too_much(ceiling, ceiling.limit)
-    if settings.live is not None and reference.golden is not None:
+    if settings.live is not None and reference.golden is not None and _ladder(monitors) is None:
         yield from _drifts(reference.golden, settings.live, settings.alpha(kinds.DRIFT))
 
 
@@ -166,7 +202,7 @@ def _drifts(golden: GoldenSet, live: Mapping[str, Any], alpha: float) -> Iterato
 
     Rows that may depend on each other are drawn as equal ones.
     """
-    table = compared(golden, live["reference"], live["inputs"]).table
+    table = compared_with(golden, live).table
     name = next((name for name, values in table.items() if values.dtype.kind == "f"), None)
     if name is None:
         return
@@ -174,13 +210,12 @@ def _drifts(golden: GoldenSet, live: Mapping[str, Any], alpha: float) -> Iterato
     other = None
     if cluster > live["rows"] or dependence is not Dependence.BOUNDED:
         other = LiveDrift(table, alpha, live["tolerance"], live["rows"], live["longest_s"])
-    declared = round(2 * live["tolerance"], 6) or _LEAST_DRIFT
-    for shift in [declared, *(share for share in _SHARES if share > declared)][:2]:
-        if shift < 1:
-            words = f"{name} of live rows lies {shift * 100:g} percentiles higher"
-            draw, plain = (_moved(table, name, shift, live["requests"], c) for c in (cluster, live["rows"]))
-            independent = None if other is None else (other, plain)
-            yield Effect("drift", words, draw, declared=shift == declared, independent=independent)
+    shifts = _shifts(live["tolerance"])
+    for shift in shifts:
+        words = f"{name} of live rows lies {shift * 100:g} percentiles higher"
+        draw, plain = (_moved(table, name, shift, live["requests"], c) for c in (cluster, live["rows"]))
+        independent = None if other is None else (other, plain)
+        yield Effect("drift", words, draw, declared=shift == shifts[0], independent=independent)
 
 
 def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int, cluster: int) -> Draw:

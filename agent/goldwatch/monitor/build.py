@@ -18,8 +18,10 @@ from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.costly import Costly
 from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.figures import Ceiling
+from goldwatch.monitor.ladder import Ladder
 from goldwatch.monitor.live import LiveDrift
 from goldwatch.monitor.means import Means, moved, worse_score
+from goldwatch.monitor.season import HOUR_S, Usual
 from goldwatch.monitor.share import ShareMonitor, failing, slow
 from goldwatch.monitor.slower import Learning, Slower
 from goldwatch.monitor.worse import Worse
@@ -35,8 +37,8 @@ class Settings:
     `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
     `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
-    *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests` and `clusters` of the section, and
-    how long a window takes at most, `longest_s`.
+    *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests`, `clusters`, `season` and `time` of
+    the section, the mean time between replays, `every_s`, and how long a window takes at most, `longest_s`.
     """
 
     accuracy_loss: float
@@ -196,9 +198,17 @@ def _drift(reference: Reference, settings: Settings) -> LiveDrift:
     if settings.live is None or reference.golden is None:
         raise ValueError("drift needs live rows, and a golden set")
     live = settings.live
-    with_what = compared(reference.golden, live["reference"], live["inputs"])
+    with_what = compared_with(reference.golden, live)
     cluster = stated(live["clusters"], live["rows"])
+    if live["season"] == "weekly":
+        alpha_per_hour = settings.alpha(kinds.DRIFT) * HOUR_S / live["every_s"]
+        return _seasonal_drift(with_what, alpha_per_hour, live["tolerance"], cluster[0], live["longest_s"])
     return _live_drift(with_what, settings.alpha(kinds.DRIFT), live["tolerance"], cluster, live["longest_s"])
+
+
+def compared_with(golden: GoldenSet, live: Mapping[str, Any]) -> Compared:
+    """Read what live rows are compared with, by the settings `live`. Raises ValueError, GoldenError."""
+    return compared(golden, live["reference"], live["inputs"], live["time"])
 
 
 def stated(clusters: object, rows: int) -> tuple[int, Dependence]:
@@ -219,6 +229,15 @@ def _live_drift(
 ) -> LiveDrift:
     """Make the monitor once for all replays of a watch: the bands of 200 columns take seconds."""
     return LiveDrift(reference.table, alpha, tolerance, cluster[0], longest_s, cluster[1])
+
+
+@lru_cache(maxsize=4)
+def _seasonal_drift(
+    reference: Compared, alpha_per_hour: float, tolerance: float, cluster: int, longest_s: float
+) -> LiveDrift:
+    usual = Usual.of(reference.table, reference.hours)
+    ladder = Ladder(usual, alpha_per_hour, tolerance, cluster)
+    return LiveDrift(reference.table, alpha_per_hour, tolerance, cluster, longest_s, ladder=ladder)
 
 
 _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {

@@ -99,7 +99,7 @@ class Detector:
 
         `log_stake` is the log of what a run that starts now is staked with, for all bets or for each. Stakes of 1 give
         the e-detector; stakes that sum to at most 1 give an e-process, which passes 1/alpha *ever* with probability at
-        most alpha (Ville).
+        most alpha (Ville). A bet without a stake, -inf, starts no run.
         """
         log_m = grown(sums.log_m, log_e, log_stake)
         restart = sums.log_run <= 0

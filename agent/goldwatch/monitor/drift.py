@@ -24,7 +24,8 @@ from goldwatch.monitor.places import place_bets
 from goldwatch.monitor.rates import log_ratios
 
 _STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
-_RARE, _FACTORS = 0.05, (4, 16)
+RARE, FACTORS = 0.05, (4, 16)
+"""A rarer cell, or one that lacks fewer rows, is bet on at multiples of its limit too."""
 _FRACTIONS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Of the largest stake that is allowed, where a window is one bet."""
 _BACK_FRACTIONS = (0.2, 0.8)
@@ -265,7 +266,7 @@ def describe(column: Column, offset: int, cell: int | None, rows: float, counts:
 def _share_bets(index: int, column: Column, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
     for cell, (low, usual, high) in enumerate(zip(column.low, column.usual, column.high, strict=True)):
         band = Band(float(low), float(usual), float(high))
-        yield from _bets(index, cell, band, scaled_tolerance(band.usual, tolerance), dependence)
+        yield from _bets(index, cell, band, float(scaled_tolerance(band.usual, tolerance)), dependence)
 
 
 def _place_bets(index: int, column: Column, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
@@ -274,13 +275,13 @@ def _place_bets(index: int, column: Column, tolerance: float, dependence: Depend
         yield from _bets(index, None, column.place, tolerance, dependence)
 
 
-def scaled_tolerance(share: float, tolerance: float) -> float:
+def scaled_tolerance(share: float | FloatArray, tolerance: float) -> FloatArray:
     """Return how far the share of a cell may move: the `tolerance` at one half, less for rarer and commoner cells.
 
     A shift of a whole normal column by tolerance/0.4 standard deviations moves shares by about as much, so what is rare
     is not hidden by what shifts of the middle are tolerated. It is at least 0.002, or the tolerance if that is less.
     """
-    return max(4 * tolerance * share * (1 - share), min(tolerance, _MIN_TOLERANCE))
+    return np.asarray(np.maximum(4 * tolerance * share * (1 - share), min(tolerance, _MIN_TOLERANCE)))
 
 
 def _bets(column: int, cell: int | None, band: Band, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
@@ -291,8 +292,8 @@ def _bets(column: int, cell: int | None, band: Band, tolerance: float, dependenc
             rare = limit if sign == 1 else 1 - limit
             if dependence is Dependence.UNKNOWN:
                 means = _bold(limit, sign, _FRACTIONS).tolist()
-            elif cell is not None and rare < _RARE:
-                large = [*(rare * factor for factor in _FACTORS), 0.5]
+            elif cell is not None and rare < RARE:
+                large = [*(rare * factor for factor in FACTORS), 0.5]
                 means += large if sign == 1 else [1 - share for share in large]
             yield from (_Bet(column, cell, limit, mean, means[0], band.usual) for mean in means)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from goldwatch.monitor.columns import Column, IntArray, Numbers, Values, columns
 from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
-from goldwatch.monitor.episode import Standing
+from goldwatch.monitor.hours import Tally
+from goldwatch.monitor.ladder import Ladder
 from goldwatch.monitor.spread import FACTOR, Spread
 
 STALE = 3
@@ -37,13 +39,23 @@ Table = Mapping[str, Values]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LiveHour:
+    """The columns [rows] of a window's rows of one hour, in which so many `requests` came."""
+
+    requests: int
+    rows: int
+    table: Table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Live:
     """What came of live traffic since the last replay: the columns [rows] of a window, None while it is not full.
 
     `began_at` is the Unix time of the window's first request in seconds, `waiting` how many requests there are of one
     that is not full; `problem` says why nothing came. `unreadable` counts the rows and requests of the window that
     could not be read, by the commonest `reasons`. `clusters` [rows] numbers the clusters of the rows, where it is known
-    which hang together, and `cut` rows were more than one cluster may have.
+    which hang together, and `cut` rows were more than one cluster may have. Where traffic has a season, `hours` has the
+    same rows by number of the hour; all rows that came before Unix time `until` are there now.
     """
 
     table: Table | None
@@ -54,6 +66,8 @@ class Live:
     reasons: Mapping[str, int] = field(default_factory=dict)
     clusters: IntArray | None = None
     cut: int = 0
+    hours: Mapping[int, LiveHour] = field(default_factory=dict)
+    until: float = 0.0
 
     @property
     def unreadable_share(self) -> float:
@@ -84,7 +98,7 @@ class LiveState:
     is how much the first windows vary, None where any dependence of their rows is allowed for.
     """
 
-    standing: Standing
+    standing: Any  # a Standing, or a LadderState
     at: float | None = None
     said: str = ""
     schema: Schema | None = None
@@ -93,6 +107,8 @@ class LiveState:
 
 class LiveDrift:
     """`Drift` against the columns [rows] of a reference. `longest_s` is how long a window takes at most.
+
+    For traffic with a season a `ladder` of blocks judges in its place.
 
     Raises ValueError for a reference that is too small, and for what `Drift` cannot watch.
     """
@@ -107,16 +123,23 @@ class LiveDrift:
         cluster: int,
         longest_s: float,
         dependence: Dependence = Dependence.BOUNDED,
+        ladder: Ladder | None = None,
     ) -> None:
         self._reference = reference
-        self._drift = Drift(columns(reference), alpha, tolerance, cluster, dependence)
-        self._most_ratio = FACTOR * cluster if dependence is Dependence.BOUNDED else None
+        self._drift: Drift | Ladder = ladder or Drift(columns(reference), alpha, tolerance, cluster, dependence)
+        known = dependence is Dependence.BOUNDED and ladder is None
+        self._most_ratio = FACTOR * cluster if known else None
         self._stale_s = STALE * longest_s
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """What is watched."""
         return self._drift.columns
+
+    @property
+    def ladder(self) -> Ladder | None:
+        """What judges traffic with a season."""
+        return self._drift if isinstance(self._drift, Ladder) else None
 
     def fresh(self) -> LiveState:
         """Return the state before the first window."""
@@ -128,10 +151,8 @@ class LiveDrift:
         if observation.unreadable_share > MAX_UNREADABLE:
             return self._unreadable(observation, state, at)
         if observation.table is None or not _rows(observation.table):
-            return state, self._without(observation, state, at)
-        window = self._drift.count(observation.table, observation.clusters)
-        standing, verdict = self._drift.update(window, state.standing, observation.began_at)
-        spread = None if state.spread is None else state.spread.add(window, self.columns)
+            return self._empty(observation, state, at)
+        standing, verdict, spread = self._look(observation, state)
         if hint := self._hint(spread):
             verdict = replace(verdict, summary=f"{verdict.summary}; {hint}")
         after = LiveState(standing, at, verdict.summary, spread=spread)
@@ -143,6 +164,33 @@ class LiveDrift:
             return after, replace(verdict, state=State.RECOVERED, since=schema.since) if calm else verdict
         after = replace(after, schema=schema, said="live rows can be read again, which another window has to confirm")
         return after, self.standing(after)
+
+    def _look(self, observation: Live, state: LiveState) -> tuple[Any, Verdict, Spread | None]:
+        """Show the rows to the monitor; the summary is that of before where no block has ended."""
+        if isinstance(self._drift, Ladder):
+            found = {
+                number: Tally(hour.rows, hour.requests, self._drift.count(hour.table))
+                for number, hour in observation.hours.items()
+            }
+            standing, verdict = self._drift.update(found, observation.until, state.standing)
+            if not verdict.summary:
+                said = self._drift.standing(standing).summary
+                known = verdict.state is not State.UNKNOWN and state.said
+                verdict = replace(verdict, summary=state.said if known else said)
+            return standing, verdict, None
+        window = self._drift.count(observation.table or {}, observation.clusters)
+        spread = None if state.spread is None else state.spread.add(window, self.columns)
+        return *self._drift.update(window, state.standing, observation.began_at), spread
+
+    def _empty(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
+        """Judge the blocks that have ended without rows, and say what is known without a window."""
+        if not isinstance(self._drift, Ladder) or state.at is None:
+            return state, self._without(observation, state, at)
+        standing, verdict, _ = self._look(observation, state)
+        after = replace(state, standing=standing, said=verdict.summary)
+        if verdict.state is State.RECOVERED:
+            return after, verdict
+        return after, self._without(observation, after, at)
 
     def _unreadable(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
         """Leave the evidence as it is, and alert at once where the window before was unreadable too."""
@@ -174,8 +222,11 @@ class LiveDrift:
         """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
         if observation.table is None or not _rows(observation.table):
             return ()
-        window = self._drift.count(observation.table, observation.clusters)
-        telling = self._drift.telling(window, before.standing)
+        if isinstance(self._drift, Ladder):
+            telling = self._drift.telling(before.standing)
+        else:
+            window = self._drift.count(observation.table, observation.clusters)
+            telling = self._drift.telling(window, before.standing)
         return tuple(_move(c, self._reference[c.name], observation.table[c.name]) for c in telling)
 
     def standing(self, state: LiveState) -> Verdict:

@@ -30,7 +30,7 @@ class PlaceBets:
     of_cell: FloatArray
     places: FloatArray
 
-    def log_e(self, rows: int | FloatArray, counts: FloatArray) -> FloatArray:
+    def log_e(self, rows: float | FloatArray, counts: FloatArray) -> FloatArray:
         """Return them [..., bets] for `counts` [..., cells of all columns] among so many rows."""
         return np.asarray(counts[..., self.cells] @ self.of_cell + rows * self.of_row)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from goldwatch.drift.clusters import Key
-from goldwatch.drift.reference import compared
+from goldwatch.drift.reference import Compared
+from goldwatch.drift.rows import Read
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.judgement import LiveWindow
-from goldwatch.monitor.live import Live
+from goldwatch.monitor.build import compared_with
+from goldwatch.monitor.live import Live, LiveHour, Table
 
 
 def looked_at(
@@ -20,10 +25,14 @@ def looked_at(
     Raises ValueError for a reference that cannot be used, GoldenError.
     """
     if not bodies:
-        return Live(None, told["began_at"], told["waiting"], told["problem"]), None
-    clusters = live["clusters"]
+        return Live(None, told["began_at"], told["waiting"], told["problem"], until=told["began_at"]), None
+    reference, clusters = compared_with(golden, live), live["clusters"]
     key = Key(**clusters) if isinstance(clusters, Mapping) else None
-    table, read = compared(golden, live["reference"], live["inputs"]).rows(bodies, live["rows"], key)
+    hours: Mapping[int, LiveHour] = {}
+    if live["season"] == "weekly":
+        table, read, hours = _by_hour(reference, bodies, told, live["rows"])
+    else:
+        table, read = reference.rows(bodies, live["rows"], key)
     counts, unreadable = told["counts"], sum(read.bad.values())
     window = LiveWindow(
         requests=counts["seen"],
@@ -38,5 +47,29 @@ def looked_at(
         cut=read.cut,
     )
     found = table if read.count else None
-    began_at, problem = told["began_at"], told["problem"]
-    return Live(found, began_at, 0, problem, unreadable, read.reasons, read.clusters, read.cut), window
+    live_rows = Live(
+        found,
+        told["began_at"],
+        problem=told["problem"],
+        unreadable=unreadable,
+        reasons=read.reasons,
+        clusters=read.clusters,
+        cut=read.cut,
+        hours=hours,
+        until=told["ended_at"],
+    )
+    return live_rows, window
+
+
+def _by_hour(
+    reference: Compared, bodies: Sequence[bytes], told: Mapping[str, Any], most: int
+) -> tuple[Table, Read, dict[int, LiveHour]]:
+    """Read the requests of a window hour by hour, and return all of it, what could be read, and the hours."""
+    requests, found, bad = dict(told["requests"]), {}, Counter[str]()
+    for hour in sorted(set(told["hours"])):
+        own = [body for body, of in zip(bodies, told["hours"], strict=True) if of == hour]
+        table, read = reference.rows(own, most)
+        found[hour] = LiveHour(requests.get(hour, len(own)), read.count, table)
+        bad += read.bad
+    whole = {name: np.concatenate([hour.table[name] for hour in found.values()]) for name in reference.table}
+    return whole, Read({}, sum(hour.rows for hour in found.values()), bad), found

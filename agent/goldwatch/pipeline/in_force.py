@@ -215,6 +215,9 @@ def _kinds(watch: Watch, golden: GoldenFacts) -> tuple[Kind, ...]:
     return tuple(watching(watch.objectives, deterministic=golden.deterministic, live=watch.live is not None))
 
 
+_LIVE = {"reference", "inputs", "tolerance", "rows", "requests", "clusters", "season", "time"}
+
+
 def _share(watch: Watch, kind: Kind) -> str:
     """Return the name of a monitor in the budget of a target, which the monitors of several watches may share."""
     return f"{watch.name} {kind.name}"
@@ -238,8 +241,8 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget, energy: Energ
     if objectives.slowdown is not None:
         settings |= {"slowdown": objectives.slowdown, "interval_s": every_s, "load": _load(watch)}
     if watch.live is not None:
-        wanted = watch.live.model_dump(include={"reference", "inputs", "tolerance", "rows", "requests", "clusters"})
-        settings["live"] = wanted | {"longest_s": max(watch.live.window_s, every_s)}
+        wanted = watch.live.model_dump(include=_LIVE)
+        settings["live"] = wanted | {"every_s": every_s, "longest_s": max(watch.live.window_s, every_s)}
     if energy is not None and (ceilings := list(_ceilings(watch, energy))):
         meters = energy.model_dump_json(include={"meters", "price"})  # secrets are masked
         settings |= {"ceilings": ceilings, "measured_every_s": measured_every_s, "load": _load(watch), "meters": meters}
