@@ -165,9 +165,10 @@ def test_an_alert_is_shown_with_the_examples_that_flipped(config: Path, ledger: 
     for arguments in (("alert", config), ("alert", config, "1")):
         shown = goldwatch(*arguments)
         assert shown.exit_code == 0, shown.output
-        head, text, first, second = shown.stdout.split("\n\n")
+        head, rest = shown.stdout.split("\n\n", 1)
         assert head == "alert 1 of watch digits: opened 2027-01-15 08:00:01Z, open"
-        assert text == alert.text
+        assert rest.startswith(f"{alert.text}\n\n")
+        first, second = rest.removeprefix(f"{alert.text}\n\n").split("\n\n")
         assert [line.split() for line in first.splitlines()[:2]] == [["▀▄"] * 3, ["▄▀"] * 3]
         assert second.splitlines() == ["▀▄", "▄▀", "3: 8 -> 1, right is 8"]
     told_as_json = json.loads(goldwatch("alert", config, "--json").stdout)

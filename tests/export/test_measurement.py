@@ -37,7 +37,15 @@ def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> 
         c.REJECTED_TIMESTAMP,
         c.REPLAYS_SKIPPED,
     }
-    events |= {c.ALERT_ACTIVE, c.ALERT_SILENCED, c.ALERT_NUMBER, c.PUSHES_FAILED, c.RECORDS_LOST}
+    events |= {
+        c.ALERT_ACTIVE,
+        c.ALERT_SILENCED,
+        c.ALERT_NUMBER,
+        c.ALERT_INFO,
+        c.EXTERNAL_URL,
+        c.PUSHES_FAILED,
+        c.RECORDS_LOST,
+    }
     events |= {c.WATCH_INTERVAL, c.OBJECTIVE, c.OBJECTIVE_LATENCY, c.REPLAY_NEXT}
     events |= {c.ENERGY_READINGS_DROPPED, c.OBJECTIVE_ENERGY, c.OBJECTIVE_COST, c.LEADER, c.LEASE_ERRORS}
     assert {f.metric for f in found} == set(c.CATALOGUE) - events

@@ -57,6 +57,7 @@ def exporter(received: Received, protocol: Protocol) -> Iterator[OtlpExporter]:
 def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: Received, judgement: Make) -> None:
     for found in (
         m.of_build("1.2.3"),
+        m.of_external_url("https://gw.example/"),
         m.of_accepted_config(1.79e9),
         m.of_pusher(["metrics", "logs"]),
         m.of_lease("l", leads=True),

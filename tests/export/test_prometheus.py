@@ -45,6 +45,7 @@ def exporter(judgement: Make) -> PrometheusExporter:
     made = PrometheusExporter(lambda: 1000.0)
     for found in (
         m.of_build("1.2.3"),
+        m.of_external_url("https://gw.example/"),
         m.of_accepted_config(1.79e9),
         m.of_pusher(["metrics", "logs"]),
         m.of_lease("l", leads=True),

@@ -76,8 +76,8 @@ def test_a_model_that_takes_more_is_a_ticket_that_explains_itself_and_closes(
         alert = ledger.open_alert("digits", "digits")
         assert alert is not None
         assert (alert.monitors, alert.severity) == (("costly",), "ticket")
-        assert alert.text.startswith("[ticket] digits is costly: an inference takes ")
-        assert "at most 0.05 J wanted" in alert.text.splitlines()[0]
+        assert alert.headline.startswith("[TICKET] digits is costly: an inference takes ")
+        assert "at most 0.05 J wanted" in alert.headline
 
         processor.watts = CHEAP_W
         until(lambda: costly().state is not State.ALERTING)

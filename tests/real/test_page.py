@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,7 @@ def tab() -> Iterator[Callable[..., Tab]]:
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
 def test_a_person_can_read_the_verdicts_with_nothing_but_the_agent(
-    agent: Agent, tab: Callable[..., Tab], look: dict[str, object]
+    agent: Agent, tab: Callable[..., Tab], look: dict[str, object], tmp_path: Path
 ) -> None:
     home = f"http://127.0.0.1:{agent.port}"
     seen = tab(**look)
@@ -58,12 +59,20 @@ def test_a_person_can_read_the_verdicts_with_nothing_but_the_agent(
 
     page.get_by_role("row").filter(has_text="damaged").get_by_role("link", name="alert").click()
     page.wait_for_url("**/alerts/*")
-    assert "golden examples now wrong that were right" in page.locator(".card").inner_text()
+    assert "golden examples now wrong that were right" in page.locator("h1").inner_text()
+    assert page.locator(".first").bounding_box()["y"] < 600, "the first action is on the first screen of a phone"
+    assert page.locator(".first .command").count() == 1
     assert page.locator(".pictures figure").count() > 0
-    assert "digit = 8" in page.locator("body").inner_text()
+    assert "digit=8" in page.locator("body").inner_text()
+    assert "→" in page.locator(".figures").inner_text()
+    page.screenshot(path=tmp_path / "alert.png", full_page=True)
+    page.get_by_role("link", name="Runbook").click()
+    page.wait_for_url("**/runbooks/worse")
+    page.go_back()
+    page.wait_for_url("**/alerts/*")
     assert not seen.is_wider_than_its_window()
     assert {text: ratio for text, ratio in seen.contrasts().items() if ratio < READABLE} == {}
-    page.get_by_role("link", name="all watches").click()
+    page.get_by_role("link", name="goldwatch").click()
     page.wait_for_url(f"{home}/")
 
     assert seen.told == []

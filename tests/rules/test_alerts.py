@@ -209,6 +209,8 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
         f'goldwatch_evidence_log10{{{ON}, monitor="worse"}}': "8.43x10",
         f'goldwatch_evidence_threshold_log10{{{ON}, monitor="worse"}}': "5.62x10",
         f"goldwatch_alert_number{{{ON}}}": "123456x10",
+        f'goldwatch_alert_info{{{ON}, headline="eu is worse: 9", action="Roll eu back to v17.", '
+        'command="kubectl rollout undo deployment/eu", page="https://gw.example/eu/alerts/123456"}': "1x10",
         f'goldwatch_verdict{{{ON}, monitor="worse", state="alerting"}}': "1x10",
         f'goldwatch_verdict{{{ON}, monitor="changed", state="alerting"}}': "1x10",
         f'goldwatch_verdict{{{ON}, monitor="failing", state="alerting"}}': "0x10",
@@ -220,8 +222,9 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
             "summary": "eu needs somebody now (watch fraud): worse",
             "description": (
                 "A monitor of goldwatch alerts. The alert's page shows which examples, since when, and what else "
-                "changed.\nAlerting: changed, worse. 41234 golden examples are wrong that were right. Accuracy 0.903. "
-                "Reference 0.922. Evidence 1.5 times the threshold. Alert 123456: http://a:9870/alerts/123456"
+                "changed.\neu is worse: 9\nFirst action: Roll eu back to v17. kubectl rollout undo deployment/eu\n"
+                "Alerting: changed, worse. 41234 golden examples are wrong that were right. Accuracy 0.903. "
+                "Reference 0.922. Evidence 1.5 times the threshold. Alert 123456: https://gw.example/eu/alerts/123456"
             ),
             "runbook_url": "https://wiki/runbooks/worse.md",
         },
@@ -235,6 +238,38 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
         rules,
         [{"interval": "1m", "input_series": written(series), "alert_rule_test": [told]}],
     )
+
+
+@pytest.mark.slow
+def test_runbooks_are_linked_by_the_external_url(tmp_path: Path, promtool: str) -> None:
+    page = 'page="https://gw.example/eu/alerts/7"'
+    series = {
+        f'goldwatch_alert_active{{{ON}, severity="page", monitor="slow"}}': "1x10",
+        f"goldwatch_alert_number{{{ON}}}": "7x10",
+        f'goldwatch_alert_info{{{ON}, headline="eu is slow", action="Look.", {page}}}': "1x10",
+    }
+    expected = {
+        "exp_labels": {
+            "severity": "page",
+            "model": "eu",
+            "watch": "fraud",
+            "target": "eu",
+            "monitor": "slow",
+            "namespace": "ml",
+            "job": "goldwatch",
+        },
+        "exp_annotations": {
+            "summary": "eu needs somebody now (watch fraud): slow",
+            "description": (
+                "A monitor of goldwatch alerts. The alert's page shows which examples, since when, and what else "
+                "changed.\neu is slow\nFirst action: Look. \nAlert 7: https://gw.example/eu/alerts/7"
+            ),
+            "runbook_url": "https://gw.example/eu/runbooks/slow",
+        },
+    }
+    told = {"eval_time": "5m", "alertname": "GoldwatchPage", "exp_alerts": [expected]}
+    tests = [{"interval": "1m", "input_series": written(series), "alert_rule_test": [told]}]
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), tests)
 
 
 @pytest.mark.slow

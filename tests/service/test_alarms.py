@@ -14,7 +14,7 @@ from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import Rollout
 from goldwatch.alerting.silence import Silence
 from goldwatch.config import Config, load
-from goldwatch.judgement import State, Validity, Verdict
+from goldwatch.judgement import Quantile, State, Validity, Verdict
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import Assignment, GoldenFacts, assignments
 from goldwatch.service.alarms import Alarms, Settled
@@ -95,8 +95,8 @@ def test_a_watch_that_does_not_run_says_so_after_three_intervals(desk: Desk) -> 
     desk.clock.advance(1)
     (alert,) = desk.look()
     assert (alert.watch, alert.monitors, alert.severity, alert.calls) == ("digits", ("silent",), "ticket", True)
-    assert alert.text.splitlines()[0] == (
-        "[ticket] served is silent: no valid replay for 15m, and one is due every 5m: the model is not watched"
+    assert alert.headline == (
+        "[TICKET] served is silent: no valid replay for 15m, and one is due every 5m: the model is not watched"
     )
     assert desk.look() == []  # said once
     desk.clock.advance(EVERY_S)
@@ -264,9 +264,12 @@ def test_a_rollout_that_is_seen_silences_for_a_while(desk: Desk) -> None:
     (alert,) = desk.look()
     assert alert.calls
     assert "changed  08:05:00 version 1 -> 2" in alert.text
-    same = next(line for line in alert.text.splitlines() if line.startswith("the same")).split(None, 2)[2]
-    assert {"model", "device", "golden set", "node", "goldwatch", "config"} <= set(same.split(", "))
-    assert "version" not in same.split(", ")
+    assert alert.explanation is not None
+    same = set(alert.explanation.unchanged)
+    assert {"model", "device", "golden set", "node", "goldwatch", "config"} <= same
+    assert "version" not in same
+    assert alert.explanation.action is not None
+    assert alert.explanation.action.title == "Roll served back to 1."
 
 
 def test_a_rollout_of_the_deployment_silences_and_is_an_event(desk: Desk) -> None:
@@ -327,8 +330,89 @@ def test_an_alert_of_what_is_no_longer_watched_is_closed_and_silences_nobody(des
 def test_an_alert_names_its_page_and_the_config_that_replays_it(desk: Desk) -> None:
     settled = desk.replay(worse(), difference=difference())
     assert settled.alert is not None
-    assert "page     http://127.0.0.1:9870/alerts/1" in settled.alert.text
-    assert f"goldwatch replay {desk.config.source} --watch digits --examples 0,1,2" in settled.alert.text
+    assert "http" not in settled.alert.text, "without an external URL there is no link that a phone could not open"
+    assert settled.alert.explanation is not None
+    assert settled.alert.explanation.replay == (
+        f"goldwatch replay {desk.config.source} --watch digits --examples 0,1,2,3,4,5,6,7,8,9,10,11"
+    )
+
+
+def test_links_begin_with_the_external_url(desk: Desk) -> None:
+    desk.configure(
+        "", CONFIG.replace('"127.0.0.1:9870"', '"127.0.0.1:9870", external_url: "https://gw.example/fraud/"')
+    )
+    settled = desk.replay(worse(), difference=difference())
+    assert settled.alert is not None
+    assert "alert    https://gw.example/fraud/alerts/1\n" in settled.alert.text
+    assert "runbook  https://gw.example/fraud/runbooks/worse\n" in settled.alert.text
+    assert settled.alert.summary()["page"] == "https://gw.example/fraud/alerts/1"
+
+
+def test_the_action_of_the_config_comes_first_and_its_places_are_filled_in(desk: Desk) -> None:
+    desk.configure('alerts: {rollout: 0s, actions: {worse: "deploy {target} {from}"}}')
+    desk.replay()
+    settled = desk.replay(worse(), description=description(version="v 2"), difference=difference())
+    assert settled.alert is not None
+    assert settled.alert.explanation is not None
+    assert settled.alert.explanation.action is not None
+    assert settled.alert.explanation.action.command == "deploy served 1"
+
+
+def test_an_action_of_no_monitor_is_refused(desk: Desk) -> None:
+    with pytest.raises(ValueError, match=r"actions.wrse: no monitor has this name; there are failing, worse"):
+        desk.configure('alerts: {actions: {wrse: "deploy"}}')
+
+
+def test_the_size_is_that_of_the_last_valid_replays_before_the_onset(desk: Desk) -> None:
+    for latency_s in (0.010, 0.011, 0.5, 0.012, 0.011):
+        desk.replay(quantiles=(Quantile(0.5, latency_s), Quantile(0.99, None)))
+        desk.clock.advance(EVERY_S)
+    settled = desk.replay(
+        verdict("slow", State.ALERTING, since=desk.clock.time()), quantiles=(Quantile(0.5, 0.055), Quantile(0.99, None))
+    )
+    assert settled.alert is not None
+    text = " ".join(settled.alert.text.split())
+    assert "latency p50 11 -> 55 ms 5 times" in text
+    assert "errors 10 of 3,000 -> 2 of 600" in text
+
+
+def test_a_watch_whose_replays_miss_their_deadline_says_so_and_how_much_slower_the_model_is(desk: Desk) -> None:
+    for _ in range(3):
+        desk.replay(quantiles=(Quantile(0.5, 0.010),))
+        desk.clock.advance(EVERY_S)
+    reason = ("the deadline of 240 s had passed",)
+    for _ in range(9):
+        cut = desk.replay(validity=Validity.INSUFFICIENT, reasons=reason, quantiles=(Quantile(0.5, 0.052),), scores=())
+        desk.clock.advance(EVERY_S)
+        desk.look()
+    assert cut.judgement.quantiles[0].latency_s == 0.052
+    alert = desk.alert()
+    assert alert is not None
+    assert alert.explanation is not None
+    assert alert.explanation.cause == (
+        "8 of the last 8 replays missed their deadline: the deadline of 240 s had passed; "
+        "a request takes 52 ms, 5.2 times as long as before (10 ms)"
+    )
+    assert "do       Find out why served is slow: its load, its node, its queue." in alert.text
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"skipped": "busy", "reasons": ("skipped, the target had no room: 9 requests wait",)}, "the target was busy"),
+        ({"skipped": "energy", "reasons": ("skipped, the budget is spent",)}, "to save energy: skipped, the budget"),
+        ({"reasons": ("the golden set was changed",)}, "were not valid: the golden set was changed"),
+    ],
+)
+def test_a_silent_watch_says_why(desk: Desk, values: dict[str, Any], cause: str) -> None:
+    desk.replay()
+    for _ in range(4):
+        desk.clock.advance(EVERY_S)
+        desk.look()
+        desk.replay(verdict(state=State.UNKNOWN), validity=Validity.INVALID, **values)
+    alert = desk.alert()
+    assert alert is not None
+    assert cause in " ".join(alert.text.split())
 
 
 def test_another_config_is_a_change_that_an_alert_names(desk: Desk) -> None:

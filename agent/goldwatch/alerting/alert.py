@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from goldwatch.alerting.event import Event
 from goldwatch.alerting.explanation import Explanation, Surroundings, explain
 from goldwatch.alerting.silence import Silence
+from goldwatch.alerting.text import as_text
+from goldwatch.alerting.words import plain
 from goldwatch.judgement import Judgement, Severity, State, Verdict
 from goldwatch.monitor import kinds
 
@@ -42,6 +44,24 @@ class Alert:
     def name(self) -> str:
         """The monitor that the alert is named after."""
         return min(self.monitors, key=kinds.rank)
+
+    @property
+    def headline(self) -> str:
+        """What has happened, in one line."""
+        told = self.explanation
+        return (
+            self.text.partition("\n")[0] if told is None else f"[{self.severity.upper()}] {plain(told.headline, 300)}"
+        )
+
+    def summary(self) -> dict[str, str]:
+        """Return the headline, the first action with its command, and links, for logs and annotations."""
+        told = self.explanation
+        found = {"headline": self.headline, "action": "", "command": "", "page": "", "runbook": ""}
+        if told is not None:
+            found |= {"page": told.page, "runbook": told.runbook}
+            if told.action is not None:
+                found |= {"action": plain(told.action.title, 300), "command": plain(told.action.command, 500)}
+        return found
 
     @property
     def callers(self) -> tuple[str, ...]:
@@ -77,7 +97,7 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
         return alert
     monitors = tuple(sorted(set(alerting) | set(alert.monitors if alert else ()), key=kinds.rank))
     if alert is not None and set(alerting) - set(alert.monitors) == {kinds.SILENT.name}:
-        return _unheard(alert, monitors, alerting[kinds.SILENT.name])
+        return _unheard(alert, monitors, alerting[kinds.SILENT.name], around.cause_text)
     told = explain(severity, sorted(alerting.values(), key=lambda v: kinds.rank(v.monitor)), judgement, around)
     return Alert(
         number=alert.number if alert else number,
@@ -86,17 +106,17 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
         severity=severity,
         monitors=monitors,
         opened_at=alert.opened_at if alert else judgement.started_at + judgement.duration_s,
-        text=told.text(),
+        text=as_text(told),
         explanation=told,
     )
 
 
-def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict) -> Alert:
+def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict, cause: str) -> Alert:
     """Return an open alert of a watch that has gone silent: what it said still stands, and nothing new is known."""
     if alert.explanation is None:
         return replace(alert, monitors=monitors, text=f"{alert.text}\nalso     {kinds.SILENT.name}: {silent.summary}")
-    told = replace(alert.explanation, verdicts=(*alert.explanation.verdicts, silent))
-    return replace(alert, monitors=monitors, text=told.text(), explanation=told)
+    told = replace(alert.explanation, verdicts=(*alert.explanation.verdicts, silent), cause=cause)
+    return replace(alert, monitors=monitors, text=as_text(told), explanation=told)
 
 
 def hushed(alert: Alert, silence: Silence | None, others: Iterable[Alert]) -> Alert:

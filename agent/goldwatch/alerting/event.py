@@ -9,6 +9,8 @@ from typing import TypeAlias
 from goldwatch.judgement import Judgement
 
 _DESCRIBED = ("model", "version", "framework", "framework_version", "device", "digest")
+REPORTED = tuple(name.replace("_", " ") for name in _DESCRIBED)
+"""What a target may say of itself, as the names of circumstances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +28,19 @@ class Event:
 class Rollout:
     """How far the Deployment of a target is. `under_way` says what is still to come; empty if nothing is.
 
-    `ended_at` is when that was first seen after one, in Unix seconds; 0 if none was seen.
+    `ended_at` is when that was first seen after one, in Unix seconds; 0 if none was seen. `images` are those of its
+    containers, with commas between.
     """
 
     deployment: str
     revision: str
     under_way: str
     ended_at: float = 0.0
+    images: str = ""
 
     def facts(self) -> dict[str, str]:
         """Return what of it might explain a change."""
-        return {"deployment revision": self.revision}
+        return {"deployment revision": self.revision, "image": self.images}
 
 
 RolloutOf: TypeAlias = Callable[[str], Rollout | None]
@@ -61,7 +65,8 @@ def circumstances(judgement: Judgement, own: Mapping[str, str]) -> dict[str, str
     said: dict[str, str] = (
         {} if judgement.description is None else {n: getattr(judgement.description, n) for n in _DESCRIBED}
     )
-    found = said | {"golden_set": judgement.golden_digest} | dict(own)
+    neighbours = {"neighbours": judgement.energy.shared_with} if judgement.energy is not None else {}
+    found = said | {"golden_set": judgement.golden_digest} | neighbours | dict(own)
     return {name.replace("_", " "): str(value) for name, value in found.items() if value}
 
 

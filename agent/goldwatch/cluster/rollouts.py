@@ -86,7 +86,13 @@ def rollout(deployment: Mapping[str, Any], before: Rollout | None, now: float) -
     ended_at = before.ended_at if before is not None else 0.0
     if before is not None and before.under_way and not under_way:
         ended_at = now
-    return Rollout(str(metadata["name"]), revision, under_way, ended_at)
+    return Rollout(str(metadata["name"]), revision, under_way, ended_at, _images(spec))
+
+
+def _images(spec: Mapping[str, Any]) -> str:
+    """Return the images of the pods, with commas between; empty if the Deployment names none."""
+    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or []
+    return ", ".join(str(container["image"]) for container in containers if container.get("image"))
 
 
 def _under_way(metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.explanation import flips
+from goldwatch.alerting.rows import example_rows
 from goldwatch.alerting.words import plain
 from goldwatch.commands.rerun import Answer, Rerun
 from goldwatch.config import format_moment, format_seconds
@@ -18,7 +18,7 @@ def alert_text(alert: Alert) -> str:
     """Write an alert, how it stands, and its flipped examples."""
     lines = [f"alert {alert.number} of watch {alert.watch}: {_standing(alert)}", "", alert.text]
     if alert.explanation is not None and alert.explanation.pictures:
-        said = {f.example: f"{f.example}: {f.words}" for f in flips(alert.explanation)}
+        said = {e.number: f"{e.number} {e.name}".rstrip() + f": {e.words}" for e in example_rows(alert.explanation)}
         shown = alert.explanation.pictures
         lines += ["", *side_by_side([(p.lines, said.get(p.example, str(p.example))) for p in shown])]
     return "\n".join(lines) + "\n"

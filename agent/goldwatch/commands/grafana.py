@@ -103,8 +103,9 @@ def marks_of(alerts: Iterable[Alert], events: Iterable[Event]) -> Iterator[Mark]
     """Yield the alerts and the changes of targets that a ledger holds."""
     for alert in alerts:
         tags = (f"watch:{alert.watch}", f"target:{alert.target}", f"severity:{alert.severity}")
-        said = alert.text.partition("\n")[0]
-        yield Mark(f"alert:{alert.watch}:{alert.number}", alert.opened_at, said, ("alert", *tags), alert.closed_at)
+        yield Mark(
+            f"alert:{alert.watch}:{alert.number}", alert.opened_at, alert.headline, ("alert", *tags), alert.closed_at
+        )
     for event in events:
         text = f"{event.target}: {event.field} {event.before or '?'} -> {event.after or '?'}"
         identity = f"event:{event.target}:{event.field}:{event.at:.0f}"

@@ -166,6 +166,13 @@ class Alerts(Section):
     runbooks: str = Field(
         default="", description="The address of the folder of runbooks, one a monitor: worse.md and so on."
     )
+    actions: Mapping[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "The command to show first in the alerts of a monitor; {target}, {watch}, {from} and {to} are filled in. "
+            "It is shown, never run."
+        ),
+    )
 
 
 class Prometheus(Section):
@@ -174,6 +181,10 @@ class Prometheus(Section):
     listen: Address = Field(
         default=q.Listen("", 9870),
         description="Where to serve /metrics, /healthz and /readyz; without a host, on all addresses.",
+    )
+    external_url: Url = Field(
+        default="",
+        description="Where people open the agent's pages, such as https://goldwatch.example/fraud: links begin so.",
     )
     most_series: int = Field(
         default=400_000, ge=100, le=10_000_000, description="A config that would make more series is refused."

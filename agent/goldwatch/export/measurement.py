@@ -158,13 +158,23 @@ def of_verdicts(j: Judgement) -> Iterator[Measurement]:
 
 
 def of_alert(
-    watch: str, target: str, severity: str | None, monitors: Iterable[str], *, silenced: bool = False, number: int = 0
+    watch: str,
+    target: str,
+    severity: str | None,
+    monitors: Iterable[str],
+    *,
+    silenced: bool = False,
+    number: int = 0,
+    says: Mapping[str, str] | None = None,
 ) -> Iterator[Measurement]:
     """Yield the open alert by severity and monitor, or zeros if `severity` is None.
 
-    A silenced alert calls nobody, so it is not active. Raises ValueError for an unknown severity.
+    A silenced alert calls nobody, so it is not active. `says` has the text for the labels of `goldwatch_alert_info`.
+    Raises ValueError for an unknown severity.
     """
     opened = None if severity is None else Severity(severity)
+    texts = {name: (says or {}).get(name, "") for name in c.ALERT_INFO.labels if name not in ("watch", "target")}
+    yield Measurement(c.ALERT_INFO, {"watch": watch, "target": target} | texts, 1)
     yield Measurement(c.ALERT_NUMBER, {"watch": watch, "target": target}, number if opened is not None else 0)
     for each in Severity:
         labels = {"watch": watch, "target": target, "severity": each}
@@ -214,6 +224,11 @@ def of_lease(lease: str, *, leads: bool, errors: int = 0) -> Iterator[Measuremen
     """Yield whether this replica holds the lease, and how many attempts at it have failed since the last call."""
     yield Measurement(c.LEADER, {"lease": lease}, float(leads))
     yield Measurement(c.LEASE_ERRORS, {"lease": lease}, errors)
+
+
+def of_external_url(url: str) -> Iterator[Measurement]:
+    """Yield where people can open the agent's pages, "" if the config does not say."""
+    yield Measurement(c.EXTERNAL_URL, {"address": url.rstrip("/")}, 1)
 
 
 def of_build(version: str) -> Iterator[Measurement]:

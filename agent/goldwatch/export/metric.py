@@ -82,6 +82,12 @@ LABELS = {
     "monitor": "the monitors of the watch",
     "state": "unknown, steady, suspect, alerting, recovered",
     "severity": "page, ticket",
+    "headline": "one at a time: that of the open alert",
+    "action": "one at a time: that of the open alert",
+    "command": "one at a time: that of the open alert",
+    "page": "one at a time: that of the open alert",
+    "runbook": "one at a time: that of the open alert",
+    "address": "one at a time: that of the config",
     "objective": "accuracy_loss, errors, latency, outputs",
     "signal": "logs, metrics, traces",
     "source": "the meters of the target together; the old series ends when they change",
@@ -98,7 +104,10 @@ _NAME = re.compile(r"goldwatch(_[a-z0-9]+)+")
 _OTEL_NAME = re.compile(r"goldwatch(\.[a-z0-9]+(_[a-z0-9]+)*)+")
 _UNIT = re.compile(r"|s|1|J|W|g|\{[a-z0-9]+\}(/s)?")
 _RESERVED = ("_bucket", "_sum", "_count", "_created")
-FACTS = {"version", "python", "model", "framework", "framework_version", "device", "digest", "golden", "task", "probe"}
+FACTS = {
+    *("version", "python", "model", "framework", "framework_version", "device", "digest", "golden", "task", "probe"),
+    *("headline", "action", "command", "page", "runbook", "address"),
+}
 """Labels with one value at a time, which only an info has."""
 
 

@@ -152,6 +152,19 @@ class History:
         )
         return next(self._parsed("replays", rows, _judgement), None)
 
+    def valid_before(self, watch: str, target: str, before: float, limit: int) -> list[Judgement]:
+        """Return the newest valid replays that started before a Unix time, newest first, without their latencies."""
+        sql = (
+            "SELECT judgement FROM replays WHERE watch = ? AND target = ? AND validity = 'valid' AND started_at < ?"
+            " ORDER BY started_at DESC, id DESC LIMIT ?"
+        )
+        return [Judgement.from_json(json.loads(r["judgement"])) for r in self._all(sql, watch, target, before, limit)]
+
+    def newest(self, watch: str, target: str, limit: int) -> list[Judgement]:
+        """Return the newest replays, newest first, without their latencies."""
+        sql = "SELECT judgement FROM replays WHERE watch = ? AND target = ? ORDER BY started_at DESC, id DESC LIMIT ?"
+        return [Judgement.from_json(json.loads(r["judgement"])) for r in self._all(sql, watch, target, limit)]
+
     def last_started_at(self, watch: str, target: str, golden_digest: str) -> float | None:
         """Return when the newest replay of a watch and target started; None if it was of another golden set."""
         sql = (

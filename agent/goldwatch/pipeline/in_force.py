@@ -184,11 +184,12 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
     """Return all that the config asks for. Every model's budget is shared by its monitors, in whatever watch they are.
 
     Raises ValueError, with the key under `alerts`, if the budget is so generous that every replay might page, or
-    weights name no monitor.
+    weights or actions name no monitor.
     """
     pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
     kinds_of = {w.name: _kinds(w, golden[w.golden]) for w in config.watches.values()}
     weighted = weights(config)
+    _check_actions(config)
     sharers: dict[str, dict[str, float]] = {}
     for watch, target in pairs:
         shares = {_share(watch, kind): weighted.get(kind.name, 1.0) for kind in kinds_of[watch.name] if kind.spends}
@@ -209,6 +210,13 @@ def weights(config: Config) -> Mapping[str, float]:
         if name not in spending:
             raise ValueError(f"weights.{name}: no monitor of this name has a share; there are {', '.join(spending)}")
     return config.alerts.weights
+
+
+def _check_actions(config: Config) -> None:
+    known = [kind.name for kind in KINDS]
+    for name in config.alerts.actions:
+        if name not in known:
+            raise ValueError(f"actions.{name}: no monitor has this name; there are {', '.join(known)}")
 
 
 def _kinds(watch: Watch, golden: GoldenFacts) -> tuple[Kind, ...]:

@@ -34,6 +34,9 @@ _TARGETS_OWN = frozenset({"Unreachable", "NotReady", "TimeoutError"})
 STEPPED_BACK = "goldwatch stepped back: "
 """How `ended` begins where the target had no room."""
 
+DEADLINE = "the deadline"
+"""How `given_up` begins where a replay took longer than its watch allows."""
+
 _LOOK_EVERY_S = 0.05
 _GRACE_S = 0.25
 """A probe that keeps the time limit by itself gets this much longer before its worker is killed."""
@@ -281,7 +284,7 @@ class _Supervision:
             return True
         self._step_back()
         if self.replay.ended is None and self._is_past_deadline():
-            self.replay.given_up = f"the deadline of {self._plan.deadline_s:g} s had passed"
+            self.replay.given_up = f"{DEADLINE} of {self._plan.deadline_s:g} s had passed"
         return self.replay.ended is not None or self.replay.given_up is not None
 
     def _stuck(self) -> str | None:

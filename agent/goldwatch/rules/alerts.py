@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goldwatch.export import catalogue as c
-from goldwatch.rules.rule import AGENT, CALLED, JOB, LEASE, PAIR, Alert, Record, Scope, listed, templated
+from goldwatch.rules.rule import AGENT, CALLED, JOB, LEASE, PAIR, Alert, Record, Scope, listed, served_at, templated
 
 _SEEN = "agent_watch_target:goldwatch_watch_seen:timestamp"
 _ACTIVE = "watch_target:goldwatch_alert_active:max"
@@ -15,17 +15,34 @@ _BLIP = "10m"
 """Without recording rules, an alert survives scrape gaps up to this long."""
 
 _ALERTING = f'max by (monitor) ({c.VERDICT.name}{{WHERE, state="alerting"}}) == 1'
-_DETAILS = listed(_ALERTING, "monitor", "Alerting: %s. ") + templated(
+_OPEN = f'{c.ALERT_INFO.name}{{WHERE, headline!=""}}'
+_LINKED = f'{c.ALERT_INFO.name}{{WHERE, page!=""}}'
+_UNLINKED = f"({c.ALERT_NUMBER.name}{{WHERE}} > 0) unless on {PAIR} {_LINKED.replace('WHERE, ', '')}"
+_SAYS = templated(
+    {
+        "%{headline}\nFirst action: %{action} {{ . | first | label `command` }}\n": _OPEN,
+    }
+)
+_FIGURES = templated(
     {
         "%d golden examples are wrong that were right. ": f'{c.EXAMPLES_FLIPPED.name}{{WHERE, effect="harmful"}} > 0',
         "Accuracy %s. ": f'{c.SCORE.name}{{WHERE, score="accuracy"}}',
         "Reference %s. ": f'{c.SCORE_REFERENCE.name}{{WHERE, score="accuracy"}}',
         "Evidence %s times the threshold. ": f"max({c.EVIDENCE.name}{{WHERE}} / {c.EVIDENCE_THRESHOLD.name})",
-        "Alert %d: http://%i/alerts/%d": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0",
+        "Alert %d: ": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0",
+        "%{page}": _LINKED,
+        "http://%i/alerts/%d": _UNLINKED,
     }
 )
-_RUNBOOKS = "http://{{ $labels.instance }}/runbooks/"
-_RUNBOOKS_OF_ALERT = templated({"http://%i/runbooks/": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0"})
+_DETAILS = f"{_SAYS}{listed(_ALERTING, 'monitor', 'Alerting: %s. ')}{_FIGURES}"
+_AGENTS_URL = f'{c.EXTERNAL_URL.name}{{job=%q, instance=%q, address!=""}}'
+_RUNBOOKS = served_at(f"printf `{_AGENTS_URL}` $labels.job $labels.instance", "{{ $labels.instance }}") + "/runbooks/"
+_RUNBOOKS_OF_ALERT = templated(
+    {
+        "{{ . | first | label `page` | reReplaceAll `/alerts/[0-9]+$` `/runbooks/` }}": _LINKED,
+        "http://%i/runbooks/": _UNLINKED,
+    }
+)
 
 
 def records(scope: Scope) -> list[Record]:

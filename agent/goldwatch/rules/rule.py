@@ -106,12 +106,25 @@ def select(metric: Metric, matchers: Sequence[str] = (), window: str = "", **lab
 def templated(queries: Mapping[str, str]) -> str:
     """Return text with the answers to instant queries of one series each, for Prometheus's templates.
 
-    Keys are text with `%s` for the value, `%d` for a whole number and `%i` for the instance of the series; a text whose
-    query has no answer is left out. In a query `WHERE` means the labels of the alert's model.
+    Keys are text with `%s` for the value, `%d` for a whole number, `%i` for the instance of the series and `%{NAME}`
+    for a label; a text whose query has no answer is left out. In a query `WHERE` means the labels of the alert's model.
     """
     value = "{{ . | first | value | printf `%s` }}"
     marks = {"%s": value % "%.4g", "%d": value % "%.0f", "%i": "{{ . | first | label `instance` }}"}
-    return "".join(_with(query, _replaced(text, marks)) for text, query in queries.items())
+    return "".join(_with(query, _labels(_replaced(text, marks))) for text, query in queries.items())
+
+
+def _labels(text: str) -> str:
+    return re.sub(r"%\{(\w+)\}", r"{{ . | first | label `\1` }}", text)
+
+
+def served_at(query: str, instance: str) -> str:
+    """Return the address of an agent, for Prometheus's templates: its external URL, or else where it is scraped.
+
+    `query` finds the external URL as the label `address`, and `instance` is the template of the address.
+    """
+    known = "{{ . | first | label `address` }}"
+    return f"{{{{ with {query} | query }}}}{known}{{{{ else }}}}http://{instance}{{{{ end }}}}"
 
 
 def listed(query: str, label: str, text: str) -> str:

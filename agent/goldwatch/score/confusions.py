@@ -1,4 +1,4 @@
-"""The mistakes of a classifier that have become more frequent: which class it answers instead of which.
+"""The mistakes of a classifier that have become more frequent: one class is answered instead of another.
 
 An example joins a mistake if it has it now and had another answer in the reference; it leaves one the other way. If
 the deployment only varies, joining is as likely as leaving. A sign test (a binomial with 1/2) gives the p-value; all

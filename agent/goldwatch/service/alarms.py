@@ -21,12 +21,13 @@ from goldwatch.alerting.alert import Alert, advance, hushed
 from goldwatch.alerting.event import Event, RolloutOf, changes, circumstances
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.alerting.silence import Silence, in_force, of_rollout, rollouts
-from goldwatch.config import Config, Watch, format_duration, format_points
+from goldwatch.config import Config, Watch, format_duration
 from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.monitor.kinds import FAILING, SILENT
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.schedule import SILENT_AFTER, due_after, mean_interval_s
+from goldwatch.service.surroundings import surroundings
 
 _INTERVALS_HALF_HEARD = 9
 """A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
@@ -36,8 +37,8 @@ _SHORTEST_INTERVAL_S = 5.0
 _JUMP_S = 5.0
 """A clock that is this much further than it should be was set, or its machine slept: nobody was silent meanwhile."""
 
-_EVENTS_BEFORE_S = 3600.0
-"""Changes so long before an alert's onset are named in it."""
+_NOTHING = Surroundings(None, (), "", "")
+"""Without a monitor that alerts, no alert is composed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class Alarms:
         found = circumstances(judgement, facts)
         events = changes(known, found, judgement.target, judgement.started_at)
         before = self._ledger.open_alert(*assignment.key)
-        around = self._around(assignment, judgement, config, events, known)
+        around = _NOTHING
+        if any(v.state is State.ALERTING for v in judgement.verdicts):
+            around = surroundings(self._ledger, assignment, judgement, config, events, known)
         alert = advance(before, judgement, around, self._ledger.next_alert_number())
         if alert is not None and alert.closed_at is None:
             alert = self._hushed(alert, config, events, now)
@@ -154,7 +157,7 @@ class Alarms:
     ) -> Settled:
         judgement, alert = self._nothing(assignment, verdict, now), before
         if verdict is not None and (before is None or not {SILENT.name, FAILING.name} & set(before.monitors)):
-            around = self._around(assignment, judgement, config, [], {})
+            around = surroundings(self._ledger, assignment, judgement, config, [], self._known(assignment.key))
             alert = advance(before, judgement, around, self._ledger.next_alert_number())
         return Settled(judgement, before, None if alert is None else self._hushed(alert, config, [], now))
 
@@ -239,34 +242,6 @@ class Alarms:
         }
         return Judgement.from_json(facts | rest)
 
-    def _around(
-        self,
-        assignment: Assignment,
-        judgement: Judgement,
-        config: Config,
-        events: Iterable[Event],
-        known: Mapping[str, str],
-    ) -> Surroundings:
-        since = min([v.since for v in judgement.verdicts if v.since is not None], default=judgement.started_at)
-        earlier = self._ledger.events(assignment.target.name, since - _EVENTS_BEFORE_S)
-        told = [*earlier, *events]
-        changed = {event.field for event in told}
-        budget = config.alerts.false_alarms_per_year
-        return Surroundings(
-            last_good_at=self._ledger.last_valid_at(*assignment.key, before=since),
-            events=told,
-            tolerance=format_points(assignment.watch.objectives.accuracy_loss).removeprefix("no worse than "),
-            budget=f"{budget:g} false alarm{'' if budget == 1 else 's'} a year",
-            unchanged=[name for name in known if name not in changed],
-            runbooks=config.alerts.runbooks,
-            page=_page(config, self._number(assignment.key)),
-            config=str(config.source),
-        )
-
-    def _number(self, key: tuple[str, str]) -> int:
-        before = self._ledger.open_alert(*key)
-        return before.number if before is not None else self._ledger.next_alert_number()
-
 
 def no_longer_known(verdict: Verdict, why: str) -> Verdict:
     """Return a verdict as it stands when there is nothing new to judge by: one that was alerting still is."""
@@ -303,12 +278,3 @@ def _own_facts(assignment: Assignment) -> dict[str, str]:
         "goldwatch": __version__,
         "config": f"sha256:{digest[:12]}",
     }
-
-
-def _page(config: Config, number: int) -> str:
-    """Return the address of an alert's page, as far as it can be known from the config."""
-    listen = config.exporters.prometheus.listen
-    if not listen.port:
-        return ""
-    host = platform.node() if listen.host in ("", "0.0.0.0", "::") else listen.host  # noqa: S104 - it is compared
-    return f"http://{f'[{host}]' if ':' in host else host}:{listen.port}/alerts/{number}"

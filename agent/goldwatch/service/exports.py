@@ -82,6 +82,7 @@ class Exports:
         """
         before = self._config
         if before is not None and _pushing(before) == _pushing(config):
+            self.publish(measurement.of_external_url(config.exporters.prometheus.external_url))
             return False
         old, self._pusher, self._config = self._pusher, self._made(config), config
         if before is None:
@@ -89,6 +90,7 @@ class Exports:
         if old is not None:
             old.close()
         self.publish(measurement.of_build(__version__))
+        self.publish(measurement.of_external_url(config.exporters.prometheus.external_url))
         self._publish_lease()
         if (otlp := config.exporters.otlp) is not None:
             self.publish(measurement.of_pusher(["logs", "metrics", *(["traces"] if otlp.traces else [])]))

@@ -277,7 +277,13 @@ def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Meas
     if alert is None or alert.closed_at is not None:
         return measurement.of_alert(watch, target, None, ())
     return measurement.of_alert(
-        watch, target, alert.severity, alert.callers, silenced=not alert.calls, number=alert.number
+        watch,
+        target,
+        alert.severity,
+        alert.callers,
+        silenced=not alert.calls,
+        number=alert.number,
+        says=alert.summary(),
     )
 
 
@@ -346,4 +352,6 @@ def _log_alert(settled: Settled, refused: Mapping[str, str], span: Mapping[str, 
         about = {"alert": alert.number, "reason": alert.silenced_why, "until": until}
         log.warning(f"silenced: alert {alert.number}\n{alert.text}", extra=where | about)  # noqa: G004 - as below
     else:
-        log.error(f"alert {alert.number}\n{alert.text}", extra=where | {"severity": str(alert.severity)})  # noqa: G004 - the text is the message
+        about = {"severity": str(alert.severity), "alert": alert.number, "monitors": list(alert.monitors)}
+        about |= {name: text for name, text in alert.summary().items() if text}
+        log.error(f"alert {alert.number}\n{alert.text}", extra=where | about)  # noqa: G004 - the text is the message

@@ -22,7 +22,8 @@ from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
 from goldwatch.http_serving import HttpServer
 from goldwatch.ledger.history import LedgerError
 from goldwatch.shipped import shipped
-from goldwatch.web.page import alert_page, status_page
+from goldwatch.web.alert_page import alert_page
+from goldwatch.web.page import status_page
 from goldwatch.web.status import MOST, Status
 
 Render: TypeAlias = Callable[[str], tuple[bytes, str]]

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from goldwatch.judgement import Flip
-
 REFRESH_S = 15
 
 _STYLE = """
@@ -37,9 +35,6 @@ th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); 
 .card { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--alerting);
   border-radius: 6px; padding: .75rem 1rem; margin: .75rem 0 } .card.hushed { border-left-color: var(--unknown) }
 pre { margin: .25rem 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, monospace }
-.pictures { display: flex; flex-wrap: wrap; gap: 1rem } .pictures figure { margin: 0; background: var(--card);
-  border: 1px solid var(--line); border-radius: 6px; padding: .5rem .75rem; max-width: 100% }
-.pictures pre { line-height: 1; white-space: pre; overflow-x: auto } figcaption { font-size: .85rem }
 .evidence { display: block; white-space: nowrap }
 .bar { display: inline-block; width: 6rem; height: .5rem; border-radius: .25rem; background: var(--line);
   overflow: hidden }
@@ -62,42 +57,29 @@ def status_page(watches: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]])
     if (left_out := watches["total"] - len(watches["watches"])) > 0:
         body.append(f'<p class="quiet">and {left_out:,} more, none of them worse; /api/v1/watches has them</p>')
     body += ["<h2>Closed alerts</h2>", _closed(closed)] if closed else []
-    return _whole("goldwatch", body)
+    return whole("goldwatch", body)
 
 
-def alert_page(alert: Mapping[str, Any], at: float) -> str:
-    """Write the page of one alert, which is what `Status.alert` returns, at Unix time `at`."""
-    title = f"alert {alert['number']}: {alert['target']} is {alert['name']}"
-    about = f'<a href="/">all watches</a> · opened {_when(alert["opened_at"])}'
-    about += f" · closed {_when(alert['closed_at'])}" if alert["closed_at"] is not None else " · open"
-    body = [_header(title, about, at), _card(alert, link=False)]
-    told = alert["explanation"]
-    if told is not None:
-        body += _pictures(told)
-        body += _verdicts(told["verdicts"])
-        body += _slices(told["difference"])
-    return _whole(title, body)
-
-
-def _whole(title: str, body: Sequence[str]) -> str:
+def whole(title: str, body: Sequence[str], style: str = _STYLE) -> str:
+    """Put a page together; `title` is plain text, `body` HTML."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="refresh" content="{REFRESH_S}"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
+        f"<style>{style}</style></head><body>{''.join(body)}</body></html>"
     )
 
 
 def _header(title: str, about: str, at: float) -> str:
-    return f'<header><h1>{escape(title)}</h1><div>{about}</div><div class="quiet">{_when(at)}</div></header>'
+    return f'<header><h1>{escape(title)}</h1><div>{about}</div><div class="quiet">{when(at)}</div></header>'
 
 
 def _card(alert: Mapping[str, Any], *, link: bool = True) -> str:
     hushed = ""
     if alert["silenced_why"]:
-        until = f" until {_when(alert['silenced_until'])}" if alert["silenced_until"] is not None else ""
+        until = f" until {when(alert['silenced_until'])}" if alert["silenced_until"] is not None else ""
         hushed = f'<div class="unknown">silenced{until}: {escape(alert["silenced_why"])}</div>'
-    name = f'<a href="/alerts/{int(alert["number"])}">alert {int(alert["number"])}</a>' if link else ""
+    name = f'<a href="alerts/{int(alert["number"])}">alert {int(alert["number"])}</a>' if link else ""
     quiet = " hushed" if hushed or alert["closed_at"] is not None else ""
     return f'<article class="card{quiet}">{name}{hushed}<pre>{escape(alert["text"])}</pre></article>'
 
@@ -114,7 +96,7 @@ def _row(watch: Mapping[str, Any], at: float) -> str:
     about = " ".join(filter(None, [model.get("model"), model.get("version"), watch["probe"], watch["golden"]]))
     state = f'<span class="state {escape(watch["state"])}">{escape(watch["state"])}</span>'
     if watch["alert"] is not None:
-        state += f'<br><a href="/alerts/{int(watch["alert"])}">alert {int(watch["alert"])}</a>'
+        state += f'<br><a href="alerts/{int(watch["alert"])}">alert {int(watch["alert"])}</a>'
     reasons = "".join(f'<br><span class="unknown">{escape(reason)}</span>' for reason in watch["reasons"][:2])
     cells = [
         state,
@@ -154,47 +136,15 @@ def _evidence(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 def _closed(alerts: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        f'<tr><td><a href="/alerts/{int(a["number"])}">alert {int(a["number"])}</a></td><td>{_when(a["opened_at"])} to '
-        f"{_when(a['closed_at'])}</td><td>{escape(a['text'].splitlines()[0])}</td></tr>"
+        f'<tr><td><a href="alerts/{int(a["number"])}">alert {int(a["number"])}</a></td><td>{when(a["opened_at"])} to '
+        f"{when(a['closed_at'])}</td><td>{escape(a['headline'])}</td></tr>"
         for a in alerts
     ]
     return f'<div class="wide"><table><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _pictures(told: Mapping[str, Any]) -> list[str]:
-    flips = {f["example"]: f for f in (told["difference"] or {}).get("flips", ())}
-    figures = []
-    for picture in told["pictures"]:
-        flip = flips.get(picture["example"])
-        what = "" if flip is None else f": {Flip(**flip).words}"
-        drawn = escape("\n".join(picture["lines"]))
-        figures.append(
-            f"<figure><pre>{drawn}</pre><figcaption>{escape(str(picture['example']) + what)}</figcaption></figure>"
-        )
-    return [f'<h2>Examples that flipped</h2><div class="pictures">{"".join(figures)}</div>'] if figures else []
-
-
-def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = [
-        f'<tr><td class="state {escape(v["state"])}">{escape(v["monitor"])}</td><td>{escape(v["summary"])}</td>'
-        f"<td>{_evidence([v]) if v['evidence'] is not None else 'a fact, not evidence'}</td></tr>"
-        for v in verdicts
-    ]
-    return [f'<h2>Monitors</h2><div class="wide"><table><tbody>{"".join(rows)}</tbody></table></div>']
-
-
-def _slices(difference: Mapping[str, Any] | None) -> list[str]:
-    if not difference or not difference["where"]:
-        return []
-    rows = [
-        f"<tr><td>{escape(s['slice'])} = {escape(s['value'])}</td><td>{s['flips']:,} of {difference['harmful']:,} that "
-        f"turned wrong</td><td>{s['examples']:,} of {difference['compared']:,} examples</td></tr>"
-        for s in difference["where"]
-    ]
-    return [f"<h2>Slices with more than their share</h2><table><tbody>{''.join(rows)}</tbody></table>"]
-
-
-def _when(at: float) -> str:
+def when(at: float) -> str:
+    """Write Unix seconds as a date and time in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -145,7 +145,7 @@ def _model(last: Judgement | None) -> Mapping[str, str] | None:
 
 def _alert(alert: Alert) -> dict[str, Any]:
     fields = ("number", "watch", "target", "severity", "name", "monitors", "opened_at", "closed_at", "calls")
-    return _plain(alert, *fields, "silenced_why", "silenced_until", "text")
+    return _plain(alert, *fields, "silenced_why", "silenced_until", "headline", "text")
 
 
 def _plain(value: object, *fields: str) -> dict[str, Any]:

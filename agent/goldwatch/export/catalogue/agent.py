@@ -13,6 +13,15 @@ BUILD_INFO = Metric(
     "The goldwatch that runs, and on which Python.",
     group=(),
 )
+EXTERNAL_URL = Metric(
+    "goldwatch_external_url_info",
+    "goldwatch.external_url.info",
+    Kind.INFO,
+    "",
+    ("address",),
+    "Where people can open the agent's pages; empty if the config does not say.",
+    group=(),
+)
 RELOAD_SUCCESSFUL = Metric(
     "goldwatch_config_last_reload_successful",
     "goldwatch.config.last_reload_successful",

@@ -48,6 +48,15 @@ ALERT_SILENCED = Metric(
     (*WATCH, "severity"),
     "Whether an alert of this severity is open and silenced: by a silence, a rollout, or one about the same cause.",
 )
+ALERT_INFO = Metric(
+    "goldwatch_alert_info",
+    "goldwatch.alert.info",
+    Kind.INFO,
+    "",
+    (*WATCH, "headline", "action", "command", "page", "runbook"),
+    "The open alert: what has happened, the first thing to do with its command, and links. All empty if none is open.",
+    group=WATCH,
+)
 ALERT_NUMBER = Metric(
     "goldwatch_alert_number",
     "goldwatch.alert.number",
