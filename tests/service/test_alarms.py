@@ -109,12 +109,16 @@ def test_a_watch_that_does_not_run_says_so_after_three_intervals(desk: Desk) -> 
 
 
 @pytest.mark.parametrize("jump_s", [10 * EVERY_S, -10 * EVERY_S])
-def test_a_clock_that_was_set_and_a_machine_that_slept_make_no_watch_silent(desk: Desk, jump_s: float) -> None:
+def test_a_clock_that_was_set_and_a_machine_that_slept_make_no_watch_silent(
+    desk: Desk, jump_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
     desk.replay()
     desk.clock.advance(EVERY_S)
     assert desk.look() == []
     passed, desk.clock = desk.clock, FakeClock(desk.clock.time() + jump_s)
     assert desk.look() == []
+    (said,) = caplog.records
+    assert (said.message, said.jump_s) == ("the clock was set, or the machine slept", jump_s)  # type: ignore[attr-defined]
     for step_s in (2 * EVERY_S - 1, 1.0):  # by the clock of before, three intervals have passed then
         passed.advance(step_s)
         desk.clock.advance(step_s)

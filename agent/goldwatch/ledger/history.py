@@ -155,15 +155,15 @@ class History:
     def valid_before(self, watch: str, target: str, before: float, limit: int) -> list[Judgement]:
         """Return the newest valid replays that started before a Unix time, newest first, without their latencies."""
         sql = (
-            "SELECT judgement FROM replays WHERE watch = ? AND target = ? AND validity = 'valid' AND started_at < ?"
-            " ORDER BY started_at DESC, id DESC LIMIT ?"
+            "SELECT id, judgement FROM replays WHERE watch = ? AND target = ? AND validity = 'valid' AND started_at < ?"
+            " ORDER BY id DESC LIMIT ?"
         )
-        return [Judgement.from_json(json.loads(r["judgement"])) for r in self._all(sql, watch, target, before, limit)]
+        return list(self._parsed("replays", self._all(sql, watch, target, before, limit), _judgement))
 
     def newest(self, watch: str, target: str, limit: int) -> list[Judgement]:
         """Return the newest replays, newest first, without their latencies."""
-        sql = "SELECT judgement FROM replays WHERE watch = ? AND target = ? ORDER BY started_at DESC, id DESC LIMIT ?"
-        return [Judgement.from_json(json.loads(r["judgement"])) for r in self._all(sql, watch, target, limit)]
+        sql = "SELECT id, judgement FROM replays WHERE watch = ? AND target = ? ORDER BY id DESC LIMIT ?"
+        return list(self._parsed("replays", self._all(sql, watch, target, limit), _judgement))
 
     def last_started_at(self, watch: str, target: str, golden_digest: str) -> float | None:
         """Return when the newest replay of a watch and target started; None if it was of another golden set."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import platform
@@ -28,6 +29,8 @@ from goldwatch.monitor.kinds import FAILING, SILENT
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.schedule import SILENT_AFTER, due_after, mean_interval_s
 from goldwatch.service.surroundings import surroundings
+
+log = logging.getLogger(__name__)
 
 _INTERVALS_HALF_HEARD = 9
 """A watch whose replays are cut short is silent after so many: before that, *failing* has had the time to say why."""
@@ -143,11 +146,12 @@ class Alarms:
         return closed
 
     def _follow_clock(self, now: float, passed_s: float) -> None:
-        """Move what was last heard with a clock that was set."""
+        """Report a clock that was set, and move what was last heard with it."""
         before, self._looked = self._looked, (now, passed_s)
         jump_s = 0.0 if before is None else (now - before[0]) - (passed_s - before[1])
         if abs(jump_s) < _JUMP_S:
             return
+        log.warning("the clock was set, or the machine slept", extra={"jump_s": round(jump_s)})
         for heard in self._last_heard.values():
             for validity, at in heard.items():
                 heard[validity] = min(at + max(jump_s, 0.0), now)
