@@ -21,6 +21,7 @@ from goldwatch.monitor.means import Means, worse_score
 from benchmarks.alerts.cells import ALIKE, STATED
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, QUARTER, Source, alpha, delays, pages
 from benchmarks.alerts.parallel import Jobs
+from benchmarks.alerts.seasons import Season, season_delays, season_pages
 from benchmarks.alerts.sources import (
     BLOCK,
     EXAMPLES,
@@ -45,7 +46,8 @@ Change = float | Sequence[float]
 class Stream:
     """Streams with a change: how they are drawn, how many of them, and the changes with their names.
 
-    The monitor looks once in `looks_every` replays. `prototype` are the prototype's figures: false pages in 90 days,
+    The monitor looks once in `looks_every` replays. Streams with a `season` (see `seasons`) are made of nothing else;
+    their delays are in hours. `prototype` are the prototype's figures: false pages in 90 days,
     then the median delay of each change.
     """
 
@@ -55,6 +57,7 @@ class Stream:
     changes: tuple[tuple[str, Change], ...]
     prototype: tuple[float | None, ...]
     looks_every: int = 1
+    season: Season | None = None
 
 
 def _outcomes(streams: int, random: Random, paired: bool) -> Source:
@@ -157,6 +160,8 @@ INCIDENTS = (
     ("two of 12", _incidents(12)),
 )
 
+SEASON = Season(numbers=10, categories=False)
+
 STREAMS: Sequence[Stream] = (
     Stream("accuracy 0.92 to, at random", partial(_outcomes, paired=False), 400, ACCURACY, (0.0025, 33.5, 4, 1)),
     Stream("accuracy 0.92 to, same examples", partial(_outcomes, paired=True), 400, ACCURACY, (0.0, 2, 1, 1)),
@@ -193,6 +198,23 @@ STREAMS: Sequence[Stream] = (
         tuple((f"{x:.0%}", x) for x in _WORTHLESS),
         (0.0, 134, 6, 2),
     ),
+    Stream("one of ten features with a season, hours", _latency, 100, SHIFTS, (0.0, 110, 19, 7), season=SEASON),
+    Stream(
+        "the same, 10,000 reference rows without times",
+        _latency,
+        100,
+        SHIFTS,
+        (0.0, 106, 45, 32),
+        season=replace(SEASON, rows=10_000, timed=False),
+    ),
+    Stream(
+        "the same as the first, a tolerance of 0.05",
+        _latency,
+        100,
+        SHIFTS,
+        (None, None, 101, 11),
+        season=replace(SEASON, tolerance=0.05),
+    ),
 )
 
 
@@ -216,10 +238,27 @@ def _one(work: tuple[int, int, bool]) -> float | None:
     stream = STREAMS[index]
     spend = alpha(INTERVAL_S * stream.looks_every)
     streams = max(20, stream.streams // 20) if quick else stream.streams
+    if stream.season is not None:
+        random = np.random.default_rng((3, index, change + 1))
+        return _seasonal(stream.season, None if change < 0 else _shift(stream.changes[change][1]), streams, random)
     source = stream.make(streams, np.random.default_rng((3, index, change + 1)))
     if change < 0:
         looks = QUARTER // stream.looks_every
         return float(pages(source, looks // 20 if quick else looks, spend).sum()) / streams
     found = delays(source, stream.changes[change][1], LONGEST, spend, stream.looks_every)
     median = float(np.median(found))
+    return median if math.isfinite(median) else None
+
+
+def _shift(change: Change) -> float:
+    if not isinstance(change, float):
+        raise TypeError("a stream with a season moves by one number")
+    return change
+
+
+def _seasonal(season: Season, change: float | None, streams: int, random: Random) -> float | None:
+    """Return the false pages of a stream in 90 days, or the median hours to a change; None for more than 60 days."""
+    if change is None:
+        return float(season_pages(season, streams, random, 90 * 24).sum()) / streams
+    median = float(np.median(season_delays(season, change, streams, random, 60 * 24)))
     return median if math.isfinite(median) else None

@@ -14,7 +14,9 @@ _HEAD = """\
 Written by `make bench-alerts` from the figures in `benchmarks/results/alerts/`; do not edit. Seeds are fixed. What is simulated
 is the monitors' own code, at a budget of one false alarm a year shared by four monitors (0.25 each) and a replay every five
 minutes, but for *slower*, which looks at a block of three hours, *drift*, which looks at a window of 200 rows every hour, and
-*costly*, which looks at a measurement every hour.
+*costly*, which looks at a measurement every hour. Lines of *drift* with a season are of `live.season: weekly`: two columns of numbers and one of categories
+(ten columns of numbers where delays are measured), each with a daily cycle of 0.5 standard deviations at a phase of its own and 0.3 more at weekends, 200 rows
+an hour, and a reference of four weeks, 40,000 rows with times unless the line names another. A page of any level counts.
 
 **Stale lines.** *Drift* was measured before it watched atoms, tails and constant columns: its lines, and those of "a pod's first month", are not
 of today's monitors. The lines of *slower* with missing replays, bursts and heavy tails were measured just before its forecasts were kept at 0 or
@@ -44,6 +46,7 @@ daily sine of 10 %, an AR(1) level of .9 and sd .05; 14 days of baseline. *Featu
 rows; six normal columns, two log-normal, one uniform, one of two modes. *Bounded score*: 200 examples with means of Beta(8, 2),
 noise of sd .03, 288 reference replays, no tolerance; *worthless* answers score 0, with 40 reference replays and a tolerance of a
 point. *One p99 a replay*: the 198th of the 200 latencies in place of the mean of logs.
+*With a season*: hours, after two quiet weeks, from any hour of the week on; the other figures are those of a prototype too.
 *Incidents*: seven points of accuracy are lost in two replays, ten minutes, and the next two so many replays later; the delay counts
 all replays. What each loses is soon forgotten; what they lose on average is bet on too.
 """

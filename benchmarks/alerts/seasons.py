@@ -25,7 +25,7 @@ from benchmarks.alerts.sources import Random
 
 ROWS = 200
 REFERENCES = 5
-_MONDAY = 4 * DAY_H  # the number of the hour with which a stream begins
+_MONDAY = 4 * DAY_H  # the number of the first hour of a stream
 _DAILY, _WEEKEND, _SWING = 0.5, 0.3, 0.8
 _MISSING = 0.02
 _NAMES = ("a", "b", "c", "d", "e")
@@ -33,7 +33,7 @@ _NAMES = ("a", "b", "c", "d", "e")
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """What the streams are like: so many `numbers` with phases of their own and, with `categories`, one column of text.
+    """Describes the streams: numeric columns with phases of their own and, with `categories`, one column of text.
 
     The reference has `rows` of four weeks, whose times are known if `timed`. With `swings` the number of requests moves
     by 80 % in a day; the level of each column and day has a standard deviation of `wander`.
@@ -49,7 +49,7 @@ class Season:
 
     @property
     def volume(self) -> FloatArray:
-        """The requests of an hour of the week [168], the mean of which is 1."""
+        """The requests of each hour of the week [168], with a mean of 1."""
         at = np.arange(WEEK_H)
         return np.asarray(1 + (_SWING if self.swings else 0.0) * np.sin(2 * math.pi * at / DAY_H))
 
@@ -83,7 +83,7 @@ class Season:
 
 
 class Seasonal:
-    """A year of `streams`, which share five references in turn, judged by the bets of the ladder itself."""
+    """Streams that share five references, judged by the bets of the ladder itself."""
 
     def __init__(self, season: Season, streams: int, random: Random, references: int = REFERENCES) -> None:
         self._season, self._random = season, random
@@ -201,7 +201,7 @@ def _texts(random: Random, kind: Categories, shares: Sequence[float] | FloatArra
 
 
 def season_pages(season: Season, streams: int, random: Random, hours: int) -> NDArray[np.int64]:
-    """Return how many false pages each stream has in so many hours without a change [streams]."""
+    """Return how many false pages each stream has in a number of hours without a change [streams]."""
     return np.asarray(np.sum(list(Seasonal(season, streams, random).hours(hours)), axis=0), dtype=np.int64)
 
 

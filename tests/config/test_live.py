@@ -51,6 +51,7 @@ def test_its_files_are_relative_to_the_folder_of_the_config(load_text: Load, tmp
         ("live: {clusters: {kye: session}}", 'clusters.kye: unknown key "kye" (did you mean "key"?)'),
         ("live: {clusters: {key: a, max_rows: 0}}", 'clusters.max_rows: "0" is out of range; it must be at least 1'),
         ("live: {log: x}", 'unknown key "log"'),
+        ("live: {learn: true}", "live.learn needs `season: weekly`; write both, or neither"),
         ("live: {season: hourly}", '"hourly" is not one of none, weekly'),
         ("live: {season: weekly, time: at}", "live.time is the time of the rows of `reference`, for `season: weekly`"),
         (

@@ -345,6 +345,27 @@ def test_check_says_which_blocks_are_judged_and_warns_where_days_differ_by_more_
         prepare(seasonal_text(tmp_path), workers)
 
 
+def test_what_is_usual_is_learned_where_that_is_asked_for_and_not_known_until_then(
+    tmp_path: Path, workers: Workers, clock: FakeClock
+) -> None:
+    golden(tmp_path / "golden")
+    (tmp_path / "requests.log").touch()
+    file = config(tmp_path, "{file: requests.log, season: weekly, learn: true, clusters: none}", "1h")
+    found = outlook(prepare(file, workers).assignments[0], workers)
+    (note,) = notes(found)
+    assert note.startswith("watches.model.live.learn: drift is unknown until it has learned from four weeks of live")
+    assert warnings(found) == []
+    assert not [notice for notice in found.notices if notice.monitor == "drift"]
+    agent = Agent(tmp_path, workers, clock)
+    try:
+        agent.replay(lines(1, 200))
+        clock.advance(3600)
+        verdict = agent.replay(lines(2, 300))
+        assert (verdict.state, verdict.summary) == (State.UNKNOWN, "learning what is usual: 0.0 of 28 days, 200 rows")
+    finally:
+        agent.close()
+
+
 def seasonal_text(folder: Path) -> Path:
     return config(folder, "{file: requests.log, reference: week.jsonl, season: weekly, time: at}")
 

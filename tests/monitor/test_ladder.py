@@ -14,6 +14,7 @@ from goldwatch.judgement import State, Verdict
 from goldwatch.monitor.blocks import Block, BlockBets
 from goldwatch.monitor.hours import Tally
 from goldwatch.monitor.ladder import Ladder, LadderState, alphas
+from goldwatch.monitor.learned import Learned, LearnedState
 from goldwatch.monitor.season import LEVELS, WEEK_H, Usual, levels_of, of_week, weigh
 
 MONDAY = 4 * 24
@@ -34,7 +35,7 @@ def drawn(random: np.random.Generator, hour: int, rows: int, shift: float = 0.0)
 
 
 def usual_of(each: np.ndarray, *, timed: bool, seed: int = 0) -> Usual:
-    """Return a reference with so many rows in each hour, from a Monday on."""
+    """Return a reference with these numbers of rows in each hour, from a Monday on."""
     random = np.random.default_rng(seed)
     parts = [drawn(random, MONDAY + hour, int(rows)) for hour, rows in enumerate(each)]
     table = {name: np.concatenate([part[name] for part in parts]) for name in ("amount", "kind")}
@@ -118,7 +119,7 @@ def test_the_mean_of_a_block_is_at_most_one_while_its_shares_follow_the_season(l
     for bet in terms.bets[:: max(len(terms.bets) // 40, 1)].tolist():
         null, cell = nulls[bet], terms.cells[terms.bets.tolist().index(bet)]
         swing = 0.8 * min(null, 1 - null) * np.sin(np.arange(level.hours) + bet)
-        # The weights make rows count as `mass` says, as far as they can.
+        # The weights make rows count like `mass`, as far as they can.
         held = weights * rows / (weights * rows).sum()
         shares = null + swing - held @ swing
         if shares.min() < 0 or shares.max() > 1:
@@ -127,7 +128,7 @@ def test_the_mean_of_a_block_is_at_most_one_while_its_shares_follow_the_season(l
         for hour in range(level.hours):
             counts = np.zeros((2, usual.counts.shape[1]))
             counts[1, cell] = cluster
-            # A row of each of the independent clusters, all of whose rows are alike.
+            # One independent cluster, with equal rows.
             log_e = bets.log_e(Block(place, float(cluster), counts, short))[0][:, bet] * weights[hour]
             chance = np.array([1 - shares[hour], shares[hour]])
             expected *= float(chance @ np.exp(log_e)) ** int(rows[hour])
@@ -146,7 +147,7 @@ def test_the_weights_of_hours_stand_for_the_reference_up_to_what_is_short(rows: 
         return
     held = weights * live
     assert held.sum() > 0
-    # What the rows stand for lies within the reference's mass, hour by hour, and lacks just the share that is short.
+    # The rows represent no more than the reference's mass, hour by hour, and lacks just the share that is short.
     assert np.all(held / held.sum() * (1 - short) <= mass + 1e-9)
 
 
@@ -283,3 +284,59 @@ def test_cycles_that_the_reference_has_raise_no_ticket_in_four_weeks_of_hourly_w
             state, verdict = monitor.update(found, (MONDAY + hour + 1) * 3600.0, state)
             assert verdict.state is not State.ALERTING
         assert verdict.state is State.STEADY
+
+
+def test_without_a_reference_of_whole_weeks_four_of_live_traffic_become_one() -> None:
+    monitor = learned()
+    state, verdicts = run_learned(monitor, range(MONDAY + 5, MONDAY + 5 + 60), 1)
+    assert states(verdicts) == {State.UNKNOWN}
+    assert verdicts[-1].summary == "learning what is usual: 2.5 of 28 days, 12,000 rows"
+    restored, refused = monitor.restore(json.loads(json.dumps(monitor.save(state), allow_nan=False)))
+    assert refused is None
+    assert monitor.save(restored) == monitor.save(state)
+    end = MONDAY + 5 + 4 * WEEK_H
+    state, verdicts = run_learned(monitor, range(MONDAY + 65, end), 1, restored)
+    assert states(verdicts) == {State.UNKNOWN}
+    assert "learned what is usual from 134,400 rows of four weeks" in verdicts[-1].summary
+    state, verdicts = run_learned(monitor, range(end, end + 72), 2, state)
+    assert verdicts[-1].state is State.STEADY
+    assert State.ALERTING not in states(verdicts)
+    restored, refused = monitor.restore(json.loads(json.dumps(monitor.save(state), allow_nan=False)))
+    assert refused is None
+    assert monitor.save(restored) == monitor.save(state)
+    assert len(json.dumps(monitor.save(state))) < 400_000
+    _, verdicts = run_learned(monitor, range(end + 72, end + 120), 3, restored, 0.7)
+    assert State.ALERTING in states(verdicts)
+
+
+def test_learning_begins_again_where_hardly_any_rows_came_and_with_other_cells() -> None:
+    monitor = learned()
+    state, _ = run_learned(monitor, range(MONDAY, MONDAY + 1), 1, rows=50)
+    state, verdict = monitor.update({}, (MONDAY + 5 * WEEK_H) * 3600.0, state)
+    assert verdict.summary == "learning what is usual: 0.0 of 28 days, 0 rows"
+    other = Learned(ladder(timed=False).usual.kinds, ladder().columns, PER_HOUR, 0.05, 1)
+    assert other.restore(monitor.save(state))[1] is None
+    fewer = Learned({"amount": ladder().usual.kinds["amount"]}, ladder().columns[:1], PER_HOUR, 0.05, 1)
+    assert fewer.restore(monitor.save(state))[1] == (
+        "the saved weeks were counted with another reference; learning starts again"
+    )
+    for saved in (None, {}, {**monitor.save(state), "rows": [1]}, {**monitor.save(state), "counts": "AAAA"}):
+        fresh, refused = monitor.restore(saved)
+        assert refused is not None
+        assert refused.endswith("learning starts again")
+        assert monitor.save(fresh) == monitor.save(monitor.fresh())
+
+
+def learned() -> Learned:
+    return Learned(ladder(timed=False).usual.kinds, ladder().columns, PER_HOUR, 0.05, 1)
+
+
+def run_learned(
+    monitor: Learned, hours: range, seed: int, state: LearnedState | None = None, shift: float = 0.0, rows: int = ROWS
+) -> tuple[LearnedState, list[Verdict]]:
+    state, verdicts = monitor.fresh() if state is None else state, []
+    for hour in hours:
+        counts = monitor.count(drawn(np.random.default_rng((seed, hour)), hour, rows, shift))
+        state, verdict = monitor.update({hour: Tally(rows, rows, counts)}, (hour + 1) * 3600.0, state)
+        verdicts.append(verdict)
+    return state, verdicts

@@ -104,16 +104,20 @@ def relearn(
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
-    """Forget how long replays usually take and what they usually cost, and learn it anew. The agent may be running."""
+    """Forget what is usual, and learn it again. The agent may be running.
+
+    That is how long replays take, what they cost, and with `live.learn` the values of live traffic.
+    """
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
     from goldwatch.ledger.ledger import LedgerError, forget  # noqa: PLC0415
-    from goldwatch.monitor.kinds import COSTLY, SLOWER  # noqa: PLC0415
+    from goldwatch.monitor.kinds import COSTLY, DRIFT, SLOWER  # noqa: PLC0415
 
     try:
         found = load(config)
         wanted = pick(found, watch)
         name = pick_target(wanted, target)
-        knew = [kind.name for kind in (SLOWER, COSTLY) if forget(found.ledger, kind.name, wanted.name, name)]
+        learned = [SLOWER, COSTLY, *([DRIFT] if wanted.live is not None and wanted.live.learn else [])]
+        knew = [kind.name for kind in learned if forget(found.ledger, kind.name, wanted.name, name)]
     except (ConfigError, LedgerError) as error:
         fail(str(error))
     print(f"{wanted.name} {name}: {'learning anew from the next replay on' if knew else 'nothing had been learned'}")  # noqa: T201

@@ -104,7 +104,7 @@ def _of_live(found: Outlook) -> list[str]:
             f"{where}: a daily or weekly cycle of the traffic raises false tickets of drift; write "
             "`season: weekly` if it has one, else `season: none`"
         )
-    if found.season is not None and found.season["wander"]:
+    if found.season is not None and not found.season["learned"] and found.season["wander"]:
         name, spread = max(found.season["wander"].items(), key=lambda pair: pair[1])
         if live.tolerance < _COVERED * spread:
             texts.append(
@@ -136,6 +136,9 @@ def _of_season(found: Outlook) -> list[str]:
     season, where = found.season, f"watches.{found.assignment.watch.name}.live"
     if season is None:
         return []
+    if season["learned"]:
+        why = "what had moved before then is usual; the reference chooses the cells alone"
+        return [f"{where}.learn: drift is unknown until it has learned from four weeks of live traffic; {why}"]
     levels = " and ".join(_BLOCKS[name] for name in reversed(season["levels"]))
     if not season["timed"]:
         why = "it is not known when the reference rows are from"

@@ -102,6 +102,11 @@ class Live(Section):
         description="none states that the traffic has no daily or weekly cycle, which is also supposed if it is not "
         "written. weekly compares blocks of an hour to a week with the reference rows of the same part of the week.",
     )
+    learn: bool = Field(
+        default=False,
+        description="Whether what is usual is learned from the first four weeks of live traffic, for `season: weekly` "
+        "where no reference has whole weeks. The reference then chooses the cells alone.",
+    )
     time: str = Field(
         default="",
         max_length=200,

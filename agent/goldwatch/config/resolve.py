@@ -160,6 +160,10 @@ def check_live(document: Document, written: ConfigFile) -> None:
                 "of a block that depend on each other, or `none`"
             )
             document.add(("watches", name, "live", "clusters"), f"live.clusters {why}")
+        if entry.live.learn and entry.live.season != "weekly":
+            document.add(
+                ("watches", name, "live", "learn"), "live.learn needs `season: weekly`; write both, or neither"
+            )
         if entry.live.time and not (entry.live.reference and entry.live.season == "weekly"):
             needed = "is the time of the rows of `reference`, for `season: weekly`; write both, or leave it out"
             document.add(("watches", name, "live", "time"), f"live.time {needed}")

@@ -27,7 +27,7 @@ MOST_BYTES = 16 * 2**20
 """What all taps of an agent may hold together."""
 MOST_BYTES_EACH = 4 * 2**20
 HOUR_S = 3600
-"""Requests are counted by the hour in which they came."""
+"""Requests are counted by hour."""
 SAMPLED = 10
 """A window holds at most so many times the requests that it needs."""
 
@@ -53,8 +53,8 @@ class Counts:
 class Taken:
     """What a tap hands on after a replay: the requests of a window, or none while it is not full.
 
-    `hours` [bodies] are the numbers of the hours in which they came, and `requests` counts all requests that the sample
-    is of by hour. `began_at` and `ended_at` are Unix times in seconds, `waiting` counts the requests of a window that
+    `hours` [bodies] has the number of the hour when each came, and `requests` counts by hour all requests that were
+    sampled. `began_at` and `ended_at` are Unix times in seconds, `waiting` counts the requests of a window that
     is not full, and `problem` says why nothing can come. A window that is not judged goes to the tap's `give_back`.
     """
 

@@ -6,6 +6,7 @@ A time is a text as in RFC 3339, with its offset from UTC, or seconds or millise
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -51,7 +52,7 @@ def _under(value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - as above
 
 
 def _seconds(written: Any) -> float:  # noqa: ANN401 - as above
-    if isinstance(written, int | float) and not isinstance(written, bool):
+    if isinstance(written, int | float) and not isinstance(written, bool) and math.isfinite(written):
         return written / 1000 if abs(written) > _MOST_SECONDS else float(written)
     if not isinstance(written, str):
         raise ValueError(  # noqa: TRY004 - what a file holds, as all that is wrong with it

@@ -1,6 +1,6 @@
 """What *drift* with a season can notice, and how soon; and what it rests on, in plain values for the agent.
 
-Runs in a worker process, beside numpy.
+Runs in a worker process.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def basis(ladder: Ladder, reference: Compared) -> dict[str, Any]:
     """
     usual, hours = ladder.usual, reference.hours
     return {
+        "learned": False,
         "levels": [level.name for level in ladder.levels],
         "left_out": ladder.left_out,
         "timed": usual.timed,
@@ -45,10 +46,10 @@ def basis(ladder: Ladder, reference: Compared) -> dict[str, Any]:
 def notices(
     ladder: Ladder, reference: Compared, shifts: Iterator[float] | list[float], rows: int
 ) -> Iterator[tuple[str, float, int | None]]:
-    """Yield effects in words with their shift, and the median hours to an alert, None for more than a week.
+    """Yield effects, described, with their shift and the median hours to an alert, None for more than a week.
 
-    One numeric column lies higher by a share of its values, in hours of so many rows each like those of the reference;
-    a whole week without a change comes before.
+    One numeric column moves up by a share of its values, in hours of `rows` rows like those of the reference; a whole
+    week without a change comes before.
     """
     table = reference.table
     name = next((name for name, values in table.items() if values.dtype.kind == "f"), None)

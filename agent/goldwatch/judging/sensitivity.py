@@ -94,7 +94,7 @@ def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) 
     ]
     if settings.slowdown is not None and not argument["declared_only"]:
         notices.append(_slowdown(settings.slowdown, settings.alpha(kinds.SLOWER)))
-    season = None
+    season = {"learned": True} if settings.live is not None and settings.live["learn"] else None
     if (ladder := _ladder(monitors)) is not None and reference.golden is not None and settings.live is not None:
         with_what = compared_with(reference.golden, settings.live)
         season = seasons.basis(ladder, with_what)
@@ -159,7 +159,7 @@ def _effects(reference: Reference, monitors: Monitors, settings: Settings, reque
     for ceiling in settings.most:
         if ceiling.limit is not None:
             yield _too_much(ceiling, ceiling.limit)
-    if settings.live is not None and reference.golden is not None and _ladder(monitors) is None:
+    if settings.live is not None and reference.golden is not None and settings.live["season"] != "weekly":
         yield from _drifts(reference.golden, settings.live, settings.alpha(kinds.DRIFT))
 
 

@@ -28,7 +28,7 @@ _MOST_KEPT = 256
 class Block:
     """The rows of a block, weighted: `rows` of them, `counts` [..., cells of all columns], at a place in the week.
 
-    `short` is the share of the reference at that place that the rows cannot stand for.
+    `short` is the share of the reference at that place that the rows do not represent.
     """
 
     place: int
@@ -48,7 +48,7 @@ class _Bands:
 
     @classmethod
     def of(cls, columns: tuple[Column, ...], placed: Sequence[int]) -> _Bands:
-        """Put together those of columns, of which some have places."""
+        """Put together those of columns; the columns with the indices `placed` have places."""
         places = [band for i in placed if (band := columns[i].place) is not None]
         low, usual, high = (
             np.concatenate([*(getattr(c, name) for c in columns), [getattr(band, name) for band in places]])
@@ -78,7 +78,7 @@ class Terms:
 
 
 class BlockBets:
-    """The bets on one level, one of so many `levels`, with the tolerance and clusters of *drift*.
+    """The bets on one level, one of a number of `levels`, with the tolerance and clusters of *drift*.
 
     A bet is a mean, a side and a step: the means are the shares of all cells and then the mean places of columns, the
     sides up and down. `weights` [bets] sum to 1.
@@ -150,9 +150,9 @@ class BlockBets:
         return Terms(np.where(staked, 0.0, -np.inf), cells, mean[cells], gains, rest, tuple(places))
 
     def back(self, block: Block, best: int) -> FloatArray:
-        """Return the logs of the test turned round [2]: "it is still as far out as can be told from the reference".
+        """Return the logs of the test turned round [2]: "it is still further out than the reference can be".
 
-        The band of one place may be wide, and then the rest of an alert lies within it. So the test is of what is usual
+        The band of one place may be wide enough to hold the rest of an alert. So the test is of what is usual
         at the place, widened as the band of the whole reference is, and by the tolerance.
         """
         mean, side, _ = self._place_of(best)
@@ -175,7 +175,7 @@ class BlockBets:
         return int(self._of[self._place_of(bet)[0]])
 
     def describe(self, block: Block, best: int) -> str:
-        """Compare what a bet is about with its band, in words."""
+        """Describe the share or mean place that a bet is about, and its band."""
         mean = self._place_of(best)[0]
         i = int(self._of[mean])
         cell = mean - int(self._offsets[i]) if mean < self._cells else None
@@ -219,5 +219,5 @@ class BlockBets:
 
 
 def parameters(usual: Usual, levels: Sequence[Level], tolerance: float, cluster: int) -> tuple[float, ...]:
-    """Return numbers that define all bets, by which saved evidence of other bets is known."""
+    """Return numbers that define all bets, so that saved evidence of other bets is refused."""
     return (usual.digest, tolerance, float(cluster), *(float(level.hours) for level in levels))

@@ -14,11 +14,13 @@ from goldwatch.drift.reference import Compared, compared
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.monitor import kinds
 from goldwatch.monitor.changed import Changed
+from goldwatch.monitor.columns import choose_cells, columns
 from goldwatch.monitor.contract import Monitor
 from goldwatch.monitor.costly import Costly
 from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.figures import Ceiling
 from goldwatch.monitor.ladder import Ladder
+from goldwatch.monitor.learned import Learned
 from goldwatch.monitor.live import LiveDrift
 from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.season import HOUR_S, Usual
@@ -37,8 +39,8 @@ class Settings:
     `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
     `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
-    *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests`, `clusters`, `season` and `time` of
-    the section, the mean time between replays, `every_s`, and how long a window takes at most, `longest_s`.
+    *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests`, `clusters`, `season`, `time` and
+    `learn` of the section, the mean time between replays, `every_s`, and how long a window takes at most, `longest_s`.
     """
 
     accuracy_loss: float
@@ -202,7 +204,9 @@ def _drift(reference: Reference, settings: Settings) -> LiveDrift:
     cluster = stated(live["clusters"], live["rows"])
     if live["season"] == "weekly":
         alpha_per_hour = settings.alpha(kinds.DRIFT) * HOUR_S / live["every_s"]
-        return _seasonal_drift(with_what, alpha_per_hour, live["tolerance"], cluster[0], live["longest_s"])
+        return _seasonal_drift(
+            with_what, alpha_per_hour, live["tolerance"], cluster[0], live["longest_s"], live["learn"]
+        )
     return _live_drift(with_what, settings.alpha(kinds.DRIFT), live["tolerance"], cluster, live["longest_s"])
 
 
@@ -233,10 +237,14 @@ def _live_drift(
 
 @lru_cache(maxsize=4)
 def _seasonal_drift(
-    reference: Compared, alpha_per_hour: float, tolerance: float, cluster: int, longest_s: float
+    reference: Compared, alpha_per_hour: float, tolerance: float, cluster: int, longest_s: float, learn: bool
 ) -> LiveDrift:
-    usual = Usual.of(reference.table, reference.hours)
-    ladder = Ladder(usual, alpha_per_hour, tolerance, cluster)
+    ladder: Ladder | Learned
+    if learn:
+        kinds, _ = choose_cells(reference.table)
+        ladder = Learned(kinds, columns(reference.table), alpha_per_hour, tolerance, cluster)
+    else:
+        ladder = Ladder(Usual.of(reference.table, reference.hours), alpha_per_hour, tolerance, cluster)
     return LiveDrift(reference.table, alpha_per_hour, tolerance, cluster, longest_s, ladder=ladder)
 
 

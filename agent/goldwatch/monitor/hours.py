@@ -24,7 +24,7 @@ _NOTHING = -30.0  # the next stake of 1 is more by a factor of 10^13
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tally:
-    """An hour: so many rows, of so many `requests`, and how many of them fell into each cell [cells]."""
+    """An hour: its rows, the requests that they are a sample of, and the rows in each cell [cells]."""
 
     rows: int
     requests: int
@@ -47,12 +47,12 @@ def save_hours(hours: Mapping[int, Tally]) -> dict[str, object]:
     """Return hours as JSON can hold them."""
     numbers = [[hour, tally.rows, tally.requests] for hour, tally in sorted(hours.items())]
     counts = [tally.counts for _, tally in sorted(hours.items())]
-    return {"hours": numbers, "counts": _packed(np.array(counts, dtype=np.uint32))}
+    return {"hours": numbers, "counts": pack_counts(np.array(counts, dtype=np.int64))}
 
 
 def restore_hours(saved: Mapping[str, Any], cells: int) -> dict[int, Tally]:
     """Return the hours that were saved. Raises KeyError, TypeError or ValueError for anything else."""
-    counts = _unpacked(saved["counts"], np.dtype(np.uint32)).astype(np.int64).reshape(-1, cells)
+    counts = unpack_counts(saved["counts"]).reshape(-1, cells)
     if len(counts) != len(saved["hours"]):
         raise ValueError("hours without counts")
     found = {}
@@ -63,6 +63,16 @@ def restore_hours(saved: Mapping[str, Any], cells: int) -> dict[int, Tally]:
             raise ValueError("these counts cannot be")
         found[hour] = Tally(rows, requests, own)
     return found
+
+
+def pack_counts(counts: IntArray) -> str:
+    """Return counts of any shape as a text; the shape is not kept."""
+    return _packed(counts.astype(np.uint32))
+
+
+def unpack_counts(text: str) -> IntArray:
+    """Return counts [n] that were packed. Raises TypeError or ValueError for anything else."""
+    return _unpacked(text, np.dtype(np.uint32)).astype(np.int64)
 
 
 def rounded(sums: Sums) -> Sums:

@@ -36,14 +36,14 @@ from goldwatch.monitor.season import (
 )
 
 _VERSION = 1
-_BUSY = 2  # an hour of unknown traffic may have so many times the requests of a usual one
+_BUSY = 2  # times the requests of a usual hour, in one whose traffic is not known
 _LOUD = (State.ALERTING, State.RECOVERED)
-_LATE = 2  # no block judged for so many times its length
+_LATE = 2  # lengths of a block without one that was judged
 
 
 @dataclass(frozen=True, slots=True)
 class _Rung:
-    """A level with its bets and detectors, of which the first is at `offset` among those of all levels."""
+    """A level with its bets and detectors; the first of them is at `offset` among those of all levels."""
 
     bets: BlockBets
     detector: Detector
@@ -71,7 +71,7 @@ class LadderState:
 
 
 def alphas(levels: Sequence[Level], alpha_per_hour: float) -> dict[str, float]:
-    """Return the false tickets that each detector may spend on a block, by level, of so many an hour for all levels."""
+    """Return the false tickets that each detector may spend on a block, by level; all levels share the rate."""
     return {level.name: alpha_per_hour * level.every / len(levels) for level in levels}
 
 
@@ -286,7 +286,7 @@ class Ladder:
         )
 
     def _unjudged(self, state: LadderState) -> str:
-        """Say of which levels no block could be judged for long."""
+        """Name the levels without a block that could be judged for long."""
         late = [level.name for level in self.levels if state.missed.get(level.name, 0) >= _LATE * level.detectors]
         return f"; no whole {' or '.join(late)} could be judged, for hours without rows" if late else ""
 

@@ -20,6 +20,7 @@ from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
 from goldwatch.monitor.hours import Tally
 from goldwatch.monitor.ladder import Ladder
+from goldwatch.monitor.learned import Learned
 from goldwatch.monitor.spread import FACTOR, Spread
 
 STALE = 3
@@ -40,7 +41,7 @@ Table = Mapping[str, Values]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveHour:
-    """The columns [rows] of a window's rows of one hour, in which so many `requests` came."""
+    """The columns [rows] of a window's rows of one hour, sampled from its `requests`."""
 
     requests: int
     rows: int
@@ -123,10 +124,12 @@ class LiveDrift:
         cluster: int,
         longest_s: float,
         dependence: Dependence = Dependence.BOUNDED,
-        ladder: Ladder | None = None,
+        ladder: Ladder | Learned | None = None,
     ) -> None:
         self._reference = reference
-        self._drift: Drift | Ladder = ladder or Drift(columns(reference), alpha, tolerance, cluster, dependence)
+        self._drift: Drift | Ladder | Learned = ladder or Drift(
+            columns(reference), alpha, tolerance, cluster, dependence
+        )
         known = dependence is Dependence.BOUNDED and ladder is None
         self._most_ratio = FACTOR * cluster if known else None
         self._stale_s = STALE * longest_s
@@ -167,24 +170,25 @@ class LiveDrift:
 
     def _look(self, observation: Live, state: LiveState) -> tuple[Any, Verdict, Spread | None]:
         """Show the rows to the monitor; the summary is that of before where no block has ended."""
-        if isinstance(self._drift, Ladder):
+        if not isinstance(self._drift, Drift):
             found = {
                 number: Tally(hour.rows, hour.requests, self._drift.count(hour.table))
                 for number, hour in observation.hours.items()
             }
-            standing, verdict = self._drift.update(found, observation.until, state.standing)
+            after: Any
+            after, verdict = self._drift.update(found, observation.until, state.standing)
             if not verdict.summary:
-                said = self._drift.standing(standing).summary
                 known = verdict.state is not State.UNKNOWN and state.said
-                verdict = replace(verdict, summary=state.said if known else said)
-            return standing, verdict, None
+                said = state.said if known else self._drift.standing(after).summary
+                verdict = replace(verdict, summary=said)
+            return after, verdict, None
         window = self._drift.count(observation.table or {}, observation.clusters)
         spread = None if state.spread is None else state.spread.add(window, self.columns)
         return *self._drift.update(window, state.standing, observation.began_at), spread
 
     def _empty(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
         """Judge the blocks that have ended without rows, and say what is known without a window."""
-        if not isinstance(self._drift, Ladder) or state.at is None:
+        if isinstance(self._drift, Drift) or state.at is None:
             return state, self._without(observation, state, at)
         standing, verdict, _ = self._look(observation, state)
         after = replace(state, standing=standing, said=verdict.summary)
@@ -222,7 +226,7 @@ class LiveDrift:
         """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
         if observation.table is None or not _rows(observation.table):
             return ()
-        if isinstance(self._drift, Ladder):
+        if not isinstance(self._drift, Drift):
             telling = self._drift.telling(before.standing)
         else:
             window = self._drift.count(observation.table, observation.clusters)

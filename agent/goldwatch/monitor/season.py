@@ -34,16 +34,19 @@ MAX_UNJUDGED = 0.05
 MAX_SHORT = 0.05
 """A block is not judged if the hours that it lacks hold a larger share of its reference rows."""
 
+Kinds = Mapping[str, Numbers | Categories]
+"""The cells of each column, by name."""
+
 _EPOCH = 3 * DAY_H  # Unix time begins on a Thursday, the week on a Monday
 _SMALL_STEPS = (0.02, 0.04)
 _STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
-_NOTICED = 0.1  # the change of a share, a quarter of a standard deviation, by which hours are weighed up
+_NOTICED = 0.1  # the change of a share, a quarter of a standard deviation, that weights are chosen for
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Blocks of so many `hours`, of which one begins every `every` hours; `steps` are the log odds that are bet on.
+    """Blocks of `hours` hours; one begins every `every` hours. `steps` are the log odds that are bet on.
 
     Blocks that overlap have a detector each: `detectors` of them.
     """
@@ -106,7 +109,7 @@ class Usual:
     `kinds` has the cells of each column.
     """
 
-    kinds: Mapping[str, Numbers | Categories]
+    kinds: Kinds
     rows: IntArray
     counts: IntArray
 
@@ -144,7 +147,7 @@ class Usual:
         return self.places(level) >= MIN_ROWS
 
     def columns(self, level: Level, kind: int, levels: int) -> tuple[Column, ...]:
-        """Return the columns with the bands of one place, where so many `levels` share the error of all bands."""
+        """Return the columns with the bands of one place, where a number of `levels` share the error of all bands."""
         counts = self.counts.reshape(level.types if self.timed else 1, -1, self.counts.shape[1]).sum(axis=1)[kind]
         cells = np.cumsum([len(each.cells) for each in self.kinds.values()])[:-1]
         by_name = dict(zip(self.kinds, np.split(counts, cells), strict=True))
@@ -162,7 +165,7 @@ class Usual:
         return np.asarray(rows / rows.sum())
 
 
-def count_cells(kinds: Mapping[str, Numbers | Categories], table: Mapping[str, Values]) -> IntArray:
+def count_cells(kinds: Kinds, table: Mapping[str, Values]) -> IntArray:
     """Count the rows of a table in each cell of all columns [cells]."""
     return np.concatenate([kind.count(table[name]) for name, kind in kinds.items()])
 
@@ -183,7 +186,7 @@ def levels_of(usual: Usual) -> tuple[tuple[Level, ...], dict[str, str]]:
 
 
 def weigh(rows: FloatArray, mass: FloatArray) -> tuple[FloatArray, float]:
-    """Return the weights [hours] of a block's hours, and the share of the reference that they cannot stand for.
+    """Return the weights [hours] of a block's hours, and the share of the reference that they do not represent.
 
     `rows` [hours] are the live rows of each hour, and `mass` [hours] is what share of the block each should have; it
     sums to 1, or to less by the share of hours of which nothing is known. The rows of an hour count min(1, mass / (c

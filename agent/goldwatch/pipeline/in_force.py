@@ -223,7 +223,7 @@ def _kinds(watch: Watch, golden: GoldenFacts) -> tuple[Kind, ...]:
     return tuple(watching(watch.objectives, deterministic=golden.deterministic, live=watch.live is not None))
 
 
-_LIVE = {"reference", "inputs", "tolerance", "rows", "requests", "clusters", "season", "time"}
+_LIVE = {"reference", "inputs", "tolerance", "rows", "requests", "clusters", "season", "time", "learn"}
 
 
 def _share(watch: Watch, kind: Kind) -> str:
