@@ -5,72 +5,117 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard
 
 from goldwatch.export import catalogue as c
+from goldwatch.export.metric import Metric
 
+from dashboards import state
 from dashboards.frame import frame
-from dashboards.panels import About, Limits, bars, series
-from dashboards.query import Query, of, quantile, rate, worst
+from dashboards.panels import About, AnyPanel, Column, Limits, rows, series
+from dashboards.query import AGENT, Query, of, quantile, worst
 
-_OURS = f"on (job, instance) group_left () max by (job, instance) ({c.BUILD_INFO.name})"
+_OURS = f"on (job, instance) group_left () max by (job, instance) ({of(c.BUILD_INFO)})"
+_RED: Limits = ((None, "green"), (0.5, "red"))
+_UP = [state.between(-1, -1, "gone", "red"), state.between(0, 0, "down", "red"), state.between(1, 1, "up", "green")]
+_LOADED = [state.between(0, 0, "rejected", "red"), state.between(1, 1, "in force", "green")]
+_NO_COLLECTOR = "no OpenTelemetry collector is configured"
 
 
 def build() -> dashboard.Dashboard:
     """Return the dashboard."""
-    found = frame(
-        "goldwatch-agent", "The watcher watched: lateness, skipped replays, validity, its own CPU and memory."
-    )
-    red = ((None, "green"), (0.000001, "red"))
+    text = "The watcher watched: lateness, skipped replays, validity, its own CPU and memory."
+    found = frame("goldwatch-agent", text)
+    found.with_panel(_agents())
     text = (
-        "How long after its scheduled time the last replay started. More than the jitter: too much work for one agent."
+        "How long after its scheduled time the last replay started. More than the jitter: too much work for an agent."
     )
     found.with_panel(series(About("Lateness", text, "s"), Query(worst(c.REPLAY_LATENESS), "{{target}} ({{watch}})")))
     text = "How much of its interval the last replay took. At 100 % the next one is skipped."
     busy = f"{worst(c.REPLAY_DURATION)} / {worst(c.WATCH_INTERVAL)}"
     limits: Limits = ((None, "green"), (0.5, "orange"), (1, "red"))
-    found.with_panel(
-        series(
-            About("Share of the interval in use", text, "percentunit", 12, limits),
-            Query(busy, "{{target}} ({{watch}})"),
-        )
+    about = About("Share of the interval in use", text, "percentunit", 12, limits)
+    found.with_panel(series(about, Query(busy, "{{target}} ({{watch}})")))
+    for panel in (*_counts(), *_process(), *_pushes()):
+        found.with_panel(panel)
+    return found
+
+
+def _agents() -> AnyPanel:
+    text = (
+        "The agents of the time range, gone or down ones first. Overdue is the time since a replay was due, by "
+        "the agent's own clock; negative while all is well."
     )
-    text = "Replays per second by validity. Only valid ones add evidence."
-    found.with_panel(
-        series(About("Replays by validity", text, "ops"), Query(rate(c.REPLAYS, "validity"), "{{validity}}"))
-    )
-    text = "Replays that were due and did not take place, by reason."
-    found.with_panel(
-        series(About("Skipped replays", text, "ops", 12, red), Query(rate(c.REPLAYS_SKIPPED, "reason"), "{{reason}}"))
-    )
+    seen = f"max by {AGENT} (last_over_time({of(c.WATCH_INTERVAL, '$__range')}))"
+    up = f"max by {AGENT} (up) and on (job, instance) {seen}"
+    clock = f"max by (job, instance) ({of(c.CLOCK)})"
+    overdue = f"max by {AGENT} ({clock} - on (job, instance) group_right () {of(c.REPLAY_NEXT)})"
+    queries = [
+        Query(f"{up} or 0 * {seen} - 1", "scrape"),
+        Query(f"max by {AGENT} ({of(c.RELOAD_SUCCESSFUL)})", "config"),
+        Query(f"count by {AGENT} ({of(c.WATCH_INTERVAL)})", "watches"),
+        Query(overdue, "overdue"),
+        Query(f"time() - max by {AGENT} ({of(c.RELOAD_SUCCESS_TIMESTAMP)})", "config age"),
+    ]
+    columns = {
+        "scrape": Column(words=_UP, width=90),
+        "config": Column(words=_LOADED, width=95),
+        "instance": Column("string"),
+        "namespace": Column("string"),
+        "watches": Column("short", "none", width=90),
+        "overdue": Column("s"),
+        "config age": Column("s"),
+    }
+    about = About("Agents", text, "short", 24, missing="no agent has reported a watch here")
+    return rows(about, queries, columns, "scrape", descending=False)
+
+
+def _counts() -> list[AnyPanel]:
+    """Return what is counted once a replay: whole numbers of the last hour, since a rate would draw bar codes."""
+    late = Query(quantile(0.99, c.DISPATCH_LATENESS), "{{target}} ({{watch}})")
     text = "By how much goldwatch itself sent requests of open loads too late. What suffers from it is invalid."
-    found.with_panel(
-        series(
-            About("Late dispatch, p99", text, "s"), Query(quantile(0.99, c.DISPATCH_LATENESS), "{{target}} ({{watch}})")
-        )
-    )
-    text = "Replays for which goldwatch waited, which it held or skipped, because the target had no room."
-    found.with_panel(
-        series(About("Stepped back", text, "ops"), Query(rate(c.STEPPED_BACK, "target, step"), "{{target}} {{step}}"))
-    )
-    text = "CPU of the agent itself, without its workers; in cores."
+    return [
+        _in_an_hour(
+            c.REPLAYS, "validity", "Replays by validity", "Replays in the last hour. Only valid ones add evidence."
+        ),
+        _in_an_hour(
+            c.REPLAYS_SKIPPED,
+            "reason",
+            "Skipped replays",
+            "Replays of the last hour that were due and did not take place, by reason.",
+        ),
+        series(About("Late dispatch, p99", text, "s", missing="no watch sends at a rate"), late),
+        _in_an_hour(
+            c.STEPPED_BACK,
+            "step",
+            "Stepped back",
+            "Replays of the last hour for which goldwatch waited, which it held or skipped, as the target had no room.",
+        ),
+    ]
+
+
+def _in_an_hour(metric: Metric, by: str, title: str, text: str) -> AnyPanel:
+    query = Query(f"sum by ({by}) (increase({of(metric, '1h')}))", f"{{{{{by}}}}}")
+    return series(About(title, text, "short"), query, up_to=5)
+
+
+def _process() -> list[AnyPanel]:
     cpu = f"rate(process_cpu_seconds_total[$__rate_interval]) * {_OURS}"
-    found.with_panel(series(About("CPU", text, "suffix: cores", 6), Query(cpu, "{{instance}}")))
-    text = "Memory of the agent itself, without its workers."
     memory = f"process_resident_memory_bytes * {_OURS}"
-    found.with_panel(series(About("Memory", text, "bytes", 6), Query(memory, "{{instance}}")))
-    text = "Pushes that an OpenTelemetry collector did not take."
-    pushes = f"sum by (instance, signal) (rate({of(c.PUSHES_FAILED, '$__rate_interval')}))"
-    found.with_panel(series(About("Failed pushes", text, "ops", 6, red), Query(pushes, "{{instance}} {{signal}}")))
-    text = "Log records and spans that were given up: the queue was full, or the push that had them failed."
-    lost = f"sum by (instance, signal) (rate({of(c.RECORDS_LOST, '$__rate_interval')}))"
-    found.with_panel(series(About("Lost records", text, "ops", 6, red), Query(lost, "{{instance}} {{signal}}")))
-    text = "Overdue by how much: time since the next replay was due. Negative while all is well."
-    overdue = f"time() - {worst(c.REPLAY_NEXT)}"
-    found.with_panel(
-        bars(
-            About("Overdue", text, "s", 12, ((None, "green"), (60, "orange"))), Query(overdue, "{{target}} ({{watch}})")
-        )
-    )
-    text = "Whether the last attempt to load the config succeeded."
-    reloaded = f"max by (instance) ({of(c.RELOAD_SUCCESSFUL)})"
-    limits = ((None, "red"), (1, "green"))
-    found.with_panel(bars(About("Config in force", text, "bool_yes_no", 12, limits), Query(reloaded, "{{instance}}")))
+    text = "CPU of the agent itself, without its workers; in cores."
+    return [
+        series(About("CPU", text, "suffix: cores", 6), Query(cpu, "{{instance}}")),
+        series(
+            About("Memory", "Memory of the agent itself, without its workers.", "bytes", 6),
+            Query(memory, "{{instance}}"),
+        ),
+    ]
+
+
+def _pushes() -> list[AnyPanel]:
+    text = "Pushes of the last hour that an OpenTelemetry collector did not take."
+    pushes = f"sum by (instance, signal) (increase({of(c.PUSHES_FAILED, '1h')}))"
+    about = About("Failed pushes", text, "short", 6, _RED, missing=_NO_COLLECTOR)
+    found: list[AnyPanel] = [series(about, Query(pushes, "{{instance}} {{signal}}"))]
+    text = "Log records and spans of the last hour that were given up, since their queue was full or their push failed."
+    lost = f"sum by (instance, signal) (increase({of(c.RECORDS_LOST, '1h')}))"
+    about = About("Lost records", text, "short", 6, _RED, missing=_NO_COLLECTOR)
+    found.append(series(about, Query(lost, "{{instance}} {{signal}}")))
     return found

@@ -1,77 +1,98 @@
-"""One model: evidence, scores, latency, throughput, and what it said that it is."""
+"""One model: evidence, scores, slices, latency, throughput, energy, live traffic, tokens."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from grafana_foundation_sdk.builders import dashboard
 
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Metric
 
-from dashboards.frame import frame
-from dashboards.panels import About, AnyPanel, rows, series, spread, states
-from dashboards.query import Query, lost, moved, of, quantile, rate, worst
+from dashboards import state
+from dashboards.frame import choice, frame
+from dashboards.panels import About, AnyPanel, Column, Limits, bands, dashed, heat, number, rows, series, spread, states
+from dashboards.query import PAIR, Query, fresh, lost, moved, of, quantile, rate, worst
+
+_NO_ENERGY = "the target is not metered: its section energy is empty"
+_NO_PRICES = "the config states no prices"
+_NO_LIVE = "no live traffic is tapped: the watch has no section live"
+_NO_TOKENS = "no tokens: this is no language model, or its server does not count them"
+_PLAIN: Limits = ((None, "text"),)
+_NO_SLICES = "the golden set names no slices"
 
 
 def build() -> dashboard.Dashboard:
-    """Return the dashboard."""
+    """Return the dashboard. Rows that many models have no data for are closed."""
     found = frame("goldwatch-model", "One model under watch: is it what was validated?", all_of_them=False)
+    found.with_variable(choice("score", f"label_values({of(c.SCORE)}, score)", every=True))
     found.with_panel(_verdicts()).with_panel(_evidence())
     found.with_row(dashboard.Row("Answers"))
-    found.with_panel(_scores()).with_panel(_flips())
-    found.with_panel(_slices()).with_panel(_slices_over_time())
-    found.with_panel(_moved()).with_panel(_distance())
+    found.with_panel(_score()).with_panel(_flips()).with_panel(_moved()).with_panel(_distance())
+    found.with_row(dashboard.Row("Slices"))
+    found.with_panel(_heat()).with_panel(_slices())
     found.with_row(dashboard.Row("Speed"))
     found.with_panel(_latency()).with_panel(_quantiles()).with_panel(_throughput()).with_panel(_outcomes())
-    found.with_row(dashboard.Row("Energy and cost, where the config asks for them"))
-    found.with_panel(_joules()).with_panel(_shares()).with_panel(_carbon()).with_panel(_cost()).with_panel(_metered())
-    found.with_row(dashboard.Row("Live traffic, where the config taps it"))
-    found.with_panel(_live()).with_panel(_windows())
-    found.with_row(dashboard.Row("Tokens, of language models"))
-    found.with_panel(_tokens()).with_panel(_first_token()).with_panel(_next_tokens()).with_panel(
-        _token_gaps()
-    ).with_panel(_finished())
+    closed = {
+        "Energy and cost": (_joules(), _shares(), _carbon(), _cost(), _metered()),
+        "Live traffic": (_live(), _windows(), _window_age()),
+        "Tokens": (_tokens(), _finished(), _first_token(), _next_tokens(), _token_gaps()),
+    }
+    for title, panels in closed.items():
+        row = dashboard.Row(title)
+        for panel in panels:
+            row.with_panel(panel)
+        found.with_row(row)
     return found
 
 
 def _verdicts() -> AnyPanel:
-    text = "What each monitor says. Alerting is red; unknown is no good news."
-    queries = [
-        Query(f"max by (monitor) ({of(c.VERDICT, state='alerting')})", "{{monitor}} alerting"),
-        Query(f"max by (monitor) ({of(c.VERDICT, state='unknown')})", "{{monitor}} unknown"),
-    ]
-    return states(About("Verdicts", text, "bool_yes_no", 12, ((None, "green"), (1, "red"))), *queries)
+    text = "What each monitor says over time. Unknown is no good news."
+    return states(About("Verdicts", text, "none"), Query(state.ranked("monitor"), "{{monitor}}"))
 
 
 def _evidence() -> AnyPanel:
-    text = "log10 of each monitor's e-value, and the threshold that the budget of false alarms gives it."
-    queries = [
-        Query(f"max by (monitor) ({of(c.EVIDENCE)})", "{{monitor}}"),
-        Query(f"max by (monitor) ({of(c.EVIDENCE_THRESHOLD)})", "{{monitor}}: alert"),
-    ]
-    return series(About("Evidence against threshold", text, "short"), *queries)
+    text = (
+        "The evidence of each monitor as a share of what the budget of false alarms makes it need. It alerts at 100 %."
+    )
+    share = f"max by (monitor) ({of(c.EVIDENCE)} / {of(c.EVIDENCE_THRESHOLD)})"
+    about = About("Evidence", text, "percentunit", limits=((None, "green"), (1, "red")))
+    return series(about, Query(f"clamp_max({share}, 2)", "{{monitor}}"), up_to=1.2)
 
 
-def _scores() -> AnyPanel:
-    text = "Each score with its 95 % interval over examples, and its mean over the replays of the reference."
-    named = {"": c.SCORE, " low": c.SCORE_LOW, " high": c.SCORE_HIGH, " reference": c.SCORE_REFERENCE}
-    return series(About("Scores", text, "percentunit"), *_each("score", named))
+def _score() -> AnyPanel:
+    text = (
+        "A score with its 95 % interval over examples, and its mean over the replays of the reference. For accuracy "
+        "the limit is what the objective allows. The axis is not from zero; lines end where replays are not valid."
+    )
+    named = {"score": c.SCORE, "score low": c.SCORE_LOW, "score high": c.SCORE_HIGH, "reference": c.SCORE_REFERENCE}
+    queries = [Query(fresh(_chosen_score(metric)), name) for name, metric in named.items()]
+    headline = _chosen_score(c.SCORE_REFERENCE, "accuracy|agreement")
+    limit = Query(f"{headline} - on {PAIR} {worst(c.OBJECTIVE, objective='accuracy_loss')}", "limit")
+    about = About("$score", text, "percentunit", 8, missing="no valid replay in this time range")
+    panel = dashed(bands(series(about, *queries, limit, from_zero=False), "score"), reference="text", limit="red")
+    return panel.repeat("score").repeat_direction("h").max_per_row(3)
 
 
-def _each(label: str, named: Mapping[str, Metric]) -> list[Query]:
-    """Query metrics by a label, each under its value and what it is `named` behind that."""
-    return [Query(f"max by ({label}) ({of(metric)})", f"{{{{{label}}}}}{name}") for name, metric in named.items()]
+def _chosen_score(metric: Metric, among: str = ".*") -> str:
+    """Return a metric of the score that the panel is repeated for, if it is `among` some; of the worst replica."""
+    each = of(metric)
+    return f'min by {PAIR} ({each[:-1]}, score=~"$score", score=~"{among}"}})'
 
 
 def _flips() -> AnyPanel:
     text = "Golden examples whose class differs from the reference. Harmful ones were right and are wrong now."
     queries = [
-        Query(f"max by (effect) ({of(c.EXAMPLES_FLIPPED)})", "{{effect}}"),
-        Query(f"max({of(c.EXAMPLES_MOVED)})", "output moved"),
+        Query(fresh(worst(c.EXAMPLES_FLIPPED, "cluster, namespace, watch, target, effect")), "{{effect}}"),
+        Query(fresh(worst(c.EXAMPLES_MOVED)), "output moved"),
     ]
-    limits = ((None, "green"), (1, "orange"))
-    return series(About("Examples that changed", text, "short", 12, limits), *queries)
+    missing = "no replay could be compared with the reference"
+    return series(About("Examples that changed", text, "short", 8, missing=missing), *queries, up_to=5)
+
+
+def _heat() -> AnyPanel:
+    text = "The share of wrong answers in each slice over time: the hotter, the more. Empty where nothing is known."
+    about = About("Wrong answers by slice", text, "percentunit", missing=_NO_SLICES)
+    right = fresh(worst(c.SLICE_RIGHT, "cluster, namespace, watch, target, slice, value"))
+    return heat(about, Query(f"1 - ({right})", "{{slice}} = {{value}}"))
 
 
 def _slices() -> AnyPanel:
@@ -81,27 +102,19 @@ def _slices() -> AnyPanel:
     )
     most = f"topk(15, max by (slice, value) ({lost()}))"
     named = {"right": c.SLICE_RIGHT, "reference": c.SLICE_REFERENCE, "examples": c.SLICE_EXAMPLES}
-    queries = [
-        Query(most, "lost"),
-        *(
-            Query(f"max by (slice, value) ({of(metric)}) and on (slice, value) {most}", name)
-            for name, metric in named.items()
-        ),
+    queries = [Query(most, "lost")]
+    queries += [
+        Query(f"{worst(metric, 'slice, value')} and on (slice, value) {most}", name) for name, metric in named.items()
     ]
-    units = {"lost": "short", "right": "percentunit", "reference": "percentunit", "examples": "short"}
-    return rows(About("Slices", text, "percentunit"), queries, units, "lost")
-
-
-def _slices_over_time() -> AnyPanel:
-    text = "The share of right answers in the slices that have the fewest. One that falls alone names the cause."
-    query = Query(f"bottomk(5, max by (slice, value) ({of(c.SLICE_RIGHT)}))", "{{slice}} = {{value}}")
-    return series(About("Weakest slices", text, "percentunit"), query)
+    columns = {"slice": Column("string"), "value": Column("string"), "lost": Column("short")}
+    columns |= {"right": Column("percentunit"), "reference": Column("percentunit"), "examples": Column("short")}
+    return rows(About("Slices that lost answers", text, "percentunit", missing=_NO_SLICES), queries, columns, "lost")
 
 
 def _moved() -> AnyPanel:
     text = "Share of the compared examples with an output beyond the golden set's tolerance, right or wrong."
-    limits = ((None, "green"), (0.01, "orange"))
-    return series(About("Drift: outputs that moved", text, "percentunit", 12, limits), Query(moved(), "moved"))
+    about = About("Drift: outputs that moved", text, "percentunit", 8)
+    return series(about, Query(fresh(moved()), "moved"), up_to=0.05)
 
 
 def _distance() -> AnyPanel:
@@ -110,33 +123,37 @@ def _distance() -> AnyPanel:
         "varies by itself. Only where the watch has an objective for outputs."
     )
     queries = [
-        Query(worst(c.OUTPUT_DISTANCE), "distance"),
+        Query(fresh(worst(c.OUTPUT_DISTANCE)), "distance"),
         Query(worst(c.OBJECTIVE, objective="outputs"), "objective"),
     ]
-    return series(About("Drift: distance from the reference", text, "percentunit"), *queries)
+    missing = "the watch has no objective for outputs"
+    about = About("Drift: distance from the reference", text, "percentunit", 8, missing=missing)
+    return dashed(series(about, *queries), objective="red")
 
 
 def _latency() -> AnyPanel:
     text = "Latency of answered golden requests of this watch and target, warm-up left out."
     query = Query(rate(c.REQUEST_LATENCY, "le"), "{{le}}", heatmap=True)
-    return spread(About("Latency", text, "s"), query)
+    return spread(About("Latency", text, "s", missing="no answered request"), query)
 
 
 def _quantiles() -> AnyPanel:
     text = "Quantiles from the histogram, and the objective where there is one."
-    objective = f"{worst(c.OBJECTIVE_LATENCY)} < +Inf"
+    objective = Query(f"{worst(c.OBJECTIVE_LATENCY)} < +Inf", "objective")
     queries = [Query(quantile(q, c.REQUEST_LATENCY), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)]
-    return series(About("Latency quantiles", text, "s"), *queries, Query(objective, "objective"))
+    about = About("Latency quantiles", text, "s", missing="no answered request")
+    return dashed(series(about, *queries, objective), objective="red")
 
 
 def _throughput() -> AnyPanel:
     text = "Answered examples per second within a replay. It follows from the load that the watch asks for."
-    return series(About("Throughput", text, "reqps"), Query(worst(c.REPLAY_THROUGHPUT), "examples"))
+    return series(About("Throughput", text, "reqps"), Query(fresh(worst(c.REPLAY_THROUGHPUT)), "examples"))
 
 
 def _outcomes() -> AnyPanel:
-    text = "Golden requests per second by how they ended."
-    return series(About("Requests by outcome", text, "reqps"), Query(rate(c.REQUESTS, "outcome"), "{{outcome}}"))
+    text = "The share of golden requests by how they ended, over three intervals."
+    share = f"{rate(c.REQUESTS, 'outcome')} / scalar({rate(c.REQUESTS, '')})"
+    return series(About("Requests by outcome", text, "percentunit"), Query(f"{share} > 0", "{{outcome}}"), up_to=1)
 
 
 def _live() -> AnyPanel:
@@ -148,27 +165,31 @@ def _live() -> AnyPanel:
         Query(rate(c.LIVE_REQUESTS, "fate"), "{{fate}}"),
         Query(rate(c.LIVE_ROWS, "read", read="no"), "unreadable"),
     ]
-    return series(About("Drift: live requests", text, "reqps"), *queries)
+    return series(About("Drift: live requests", text, "reqps", missing=_NO_LIVE), *queries)
 
 
 def _windows() -> AnyPanel:
-    text = (
-        "How old the last window of live rows is, and the evidence that they have moved from the reference, as a share "
-        "of what an alert needs."
+    text = "The evidence that live rows have moved from the reference, as a share of what an alert needs."
+    share = f"max({of(c.EVIDENCE, monitor='drift')} / {of(c.EVIDENCE_THRESHOLD, monitor='drift')})"
+    about = About(
+        "Drift: windows of live rows", text, "percentunit", 8, ((None, "green"), (1, "red")), missing=_NO_LIVE
     )
-    evidence, threshold = of(c.EVIDENCE, monitor="drift"), of(c.EVIDENCE_THRESHOLD, monitor="drift")
-    queries = [
-        Query(f"(time() - {worst(c.LIVE_WINDOW_TIMESTAMP)}) / 3600", "hours since the last window began"),
-        Query(f"max({evidence}) / max({threshold})", "evidence, 1 alerts"),
-    ]
-    return series(About("Drift: windows of live rows", text, "short"), *queries)
+    return series(about, Query(f"clamp_max({share}, 2)", "evidence"), up_to=1.2)
+
+
+def _window_age() -> AnyPanel:
+    text = "How long ago the last window of live rows began."
+    query = Query(f"time() - {worst(c.LIVE_WINDOW_TIMESTAMP)}", "age")
+    return number(About("Age of the live window", text, "s", 4, _PLAIN), query)
 
 
 def _joules() -> AnyPanel:
     text = "Joules of one inference with their 95 % interval: gross, and net of the idle power before the load."
     named = {"": c.ENERGY_INFERENCE, " low": c.ENERGY_INFERENCE_LOW, " high": c.ENERGY_INFERENCE_HIGH}
+    queries = [Query(worst(metric, "part"), f"{{{{part}}}}{name}") for name, metric in named.items()]
     most = Query(f"max({of(c.OBJECTIVE_ENERGY, per='inference')})", "objective")
-    return series(About("Energy of an inference", text, "joule"), *_each("part", named), most)
+    about = About("Energy of an inference", text, "joule", missing=_NO_ENERGY)
+    return dashed(bands(series(about, *queries, most), "gross", "net"), objective="red")
 
 
 def _shares() -> AnyPanel:
@@ -179,13 +200,14 @@ def _shares() -> AnyPanel:
     ]
     stated = of(c.OBJECTIVE_ENERGY, per_not="inference")
     queries.append(Query(f"max by (per) ({stated})", "objective of the {{per}}"))
-    return series(About("Energy of a right answer", text, "joule"), *queries)
+    return series(About("Energy of a right answer", text, "joule", missing=_NO_ENERGY), *queries)
 
 
 def _carbon() -> AnyPanel:
     text = "Grams of CO2e of the gross energy, by the intensity of the grid at that hour."
     return series(
-        About("Carbon", text, "massg", 8), *_of_each(c.CARBON_INFERENCE, c.CARBON_RIGHT_ANSWER, c.CARBON_OUTPUT_TOKEN)
+        About("Carbon", text, "massg", 8, missing=_NO_ENERGY),
+        *_of_each(c.CARBON_INFERENCE, c.CARBON_RIGHT_ANSWER, c.CARBON_OUTPUT_TOKEN),
     )
 
 
@@ -193,7 +215,11 @@ def _cost() -> AnyPanel:
     text = "Cost of 10,000 inferences, right answers and output tokens by the prices of the config, in its currency."
     metrics = (c.COST_INFERENCE, c.COST_RIGHT_ANSWER, c.COST_OUTPUT_TOKEN)
     most = Query(f"10000 * max by (per, currency) ({of(c.OBJECTIVE_COST)})", "objective of the {{per}} ({{currency}})")
-    return series(About("Cost of 10,000", text, "short", 8), *_of_each(*metrics, times=10_000, by="currency"), most)
+    return series(
+        About("Cost of 10,000", text, "short", 8, missing=_NO_PRICES),
+        *_of_each(*metrics, times=10_000, by="currency"),
+        most,
+    )
 
 
 def _of_each(*metrics: Metric, times: int = 1, by: str = "") -> list[Query]:
@@ -204,25 +230,26 @@ def _of_each(*metrics: Metric, times: int = 1, by: str = "") -> list[Query]:
 
 def _metered() -> AnyPanel:
     text = "How long ago energy was last measured. It takes more load than a replay, so seldom."
-    query = Query(f"time() - max({of(c.ENERGY_TIMESTAMP)})", "measured")
-    return series(About("Age of the measurement", text, "s", 8), query)
+    return number(
+        About("Age of the measurement", text, "s", 8, _PLAIN), Query(f"time() - max({of(c.ENERGY_TIMESTAMP)})", "age")
+    )
 
 
 def _tokens() -> AnyPanel:
     text = "Tokens per second of golden requests, as the server counts them. A step means that answers grew or shrank."
-    return series(About("Tokens", text, "short"), Query(rate(c.TOKENS, "type"), "{{type}}"))
+    return series(About("Tokens", text, "short", missing=_NO_TOKENS), Query(rate(c.TOKENS, "type"), "{{type}}"))
 
 
 def _first_token() -> AnyPanel:
     text = "From sending a request to the first text of its answer, reasoning included; only where it is known."
     queries = [Query(quantile(q, c.FIRST_TOKEN), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)]
-    return series(About("Time to the first token", text, "s"), *queries)
+    return series(About("Time to the first token", text, "s", missing=_NO_TOKENS), *queries)
 
 
 def _next_tokens() -> AnyPanel:
     text = "Mean time between the tokens of an answer; only where it is known."
     queries = [Query(quantile(q, c.OUTPUT_TOKEN), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)]
-    return series(About("Time of each next token", text, "s"), *queries)
+    return series(About("Time of each next token", text, "s", missing=_NO_TOKENS), *queries)
 
 
 def _token_gaps() -> AnyPanel:
@@ -231,9 +258,12 @@ def _token_gaps() -> AnyPanel:
     )
     queries = [Query(quantile(q, c.TOKEN_GAP), f"p{q * 100:g}") for q in (0.5, 0.99)]
     longest = Query(f"max({of(c.LONGEST_TOKEN_GAP)})", "longest")
-    return series(About("Gaps between tokens", text, "s"), *queries, longest)
+    return series(About("Gaps between tokens", text, "s", missing=_NO_TOKENS), *queries, longest)
 
 
 def _finished() -> AnyPanel:
     text = "Answers per second by why the model stopped. More that end by length are cut off."
-    return series(About("Why answers end", text, "reqps"), Query(rate(c.ANSWERS_FINISHED, "finish"), "{{finish}}"))
+    return series(
+        About("Why answers end", text, "reqps", missing=_NO_TOKENS),
+        Query(rate(c.ANSWERS_FINISHED, "finish"), "{{finish}}"),
+    )

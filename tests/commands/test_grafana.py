@@ -213,7 +213,7 @@ def test_what_somebody_changed_is_shown_and_mended(server: Grafana) -> None:
     code, told = push(server, "--yes")
     assert code == 0
     assert '-   "title": "Mine"' in told
-    assert '+   "title": "Watched"' in told
+    assert '+   "title": "Gone"' in told
     assert re.search(r'-\s+"for": "1h"', told)
     assert push(server, "--dry-run")[1] == "0 changes: all is there\n"
 

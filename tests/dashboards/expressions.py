@@ -29,7 +29,8 @@ def expressions(documents: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def filled_in(expr: str, watch: str = ".*", target: str = ".*", span: str = "5m") -> str:
     """Fill in the variables of a query."""
-    values = {"$watch": watch, "$target": target, "$__rate_interval": span, "$__range": span}
+    values = {"$watch": watch, "$target": target, "$__rate_interval": span, "$__range": span, "${window}s": span}
+    values |= dict.fromkeys(("$cluster", "$namespace", "$golden", "$score"), ".*")
     for name, value in values.items():
         expr = expr.replace(name, value)
     return expr

@@ -68,10 +68,37 @@ def test_panels_do_not_overlap(board: dict[str, Any]) -> None:
 
 def test_the_columns_of_tables_and_points_have_units(board: dict[str, Any]) -> None:
     for panel in (p for p in panels(board) if p["type"] in ("table", "xychart")):
-        (renamed,) = (t["options"]["renameByName"] for t in panel["transformations"] if t["id"] == "organize")
+        renamed = {name for t in panel["transformations"] for name in t["options"].get("renameByName", {}).values()}
         named = {o["matcher"]["options"]: [p["id"] for p in o["properties"]] for o in panel["fieldConfig"]["overrides"]}
-        numbers = set(renamed.values()) - {"info"}
-        assert {name for name, properties in named.items() if "unit" in properties} >= numbers
+        assert {name for name, properties in named.items() if "unit" in properties} >= renamed - {"info"}
+
+
+def test_labels_in_tables_are_text(board: dict[str, Any]) -> None:
+    """Grafana formats a label that looks like a number by the unit of the panel: version 17 as 1700 %."""
+    for panel in (p for p in panels(board) if p["type"] == "table"):
+        overrides = [
+            o for o in panel["fieldConfig"]["overrides"] if o["matcher"] == {"id": "byType", "options": "string"}
+        ]
+        assert [p for o in overrides for p in o["properties"] if p["id"] == "unit"] == [
+            {"id": "unit", "value": "string"}
+        ]
+
+
+def test_windows_of_counters_follow_the_interval_of_the_watch(board: dict[str, Any]) -> None:
+    """Counters move once a replay, and $__rate_interval follows the scrape: between replays it would draw zeros."""
+    found = [t["expr"] for panel in panels(board) for t in panel["targets"] if "$__rate_interval" in t["expr"]]
+    assert [expr for expr in found if "process_cpu_seconds_total" not in expr] == []
+
+
+def test_lines_end_where_values_do(board: dict[str, Any]) -> None:
+    lines = [panel for panel in panels(board) if panel["type"] == "timeseries"]
+    assert [panel["title"] for panel in lines if panel["fieldConfig"]["defaults"]["custom"]["spanNulls"]] == []
+
+
+def test_empty_panels_say_what_is_missing(board: dict[str, Any]) -> None:
+    assert [
+        p["title"] for p in panels(board) if p["fieldConfig"]["defaults"].get("noValue", "") in ("", "No data")
+    ] == []
 
 
 def test_points_are_placed_by_columns_that_are_there() -> None:
