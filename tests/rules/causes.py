@@ -186,6 +186,17 @@ CAUSES = [
         },
     ),
     Cause(
+        "A new agent (`run --patient`) refuses its config, and watches nothing",
+        {"GoldwatchConfigRejected": "a config is in force"},
+        {
+            f"goldwatch_config_last_reload_successful{{{A}}}": phases(None, "0", "1"),
+            UP: phases(None, "1", "1"),
+            UP_B: phases("1", "1", "1"),
+            INTERVAL: phases(None, None, "300"),
+            OTHER_B: phases("300", "300", "300"),
+        },
+    ),
+    Cause(
         "A reload of the config is refused",
         {"GoldwatchConfigRejected": "a config is in force"},
         {

@@ -165,6 +165,7 @@ CASES = [
     Case("GoldwatchInternalErrors", False, skipped("still_running"), 10),
     Case("GoldwatchPushesFail", True, HERE | pushes("0+1x100"), 50),
     Case("GoldwatchPushesFail", False, pushes("0x10 1x100"), 50),
+    Case("GoldwatchPushesFail", True, HERE | pushes("0x100") | at(B, pushes("0+1x100")), 50),  # a standby
     Case(FAST, True, late(0.2, 120), 90),
     Case(FAST, False, late(0.05, 120), 90),
     Case(FAST, False, late(0.2, 120, interval="3600x120"), 90),  # too few replays in the short window
@@ -177,6 +178,7 @@ CASES = [
 
 LONG = [
     Case("GoldwatchAgentGone", True, HERE_ONCE | up("1x10 0x4000"), 3000),  # for two days
+    Case("GoldwatchAgentGone", True, HERE_ONCE | up("1x10 0x16000"), 15000),  # for ten days
     Case("GoldwatchWatchMissing", True, HERE_ONCE | up("1x10 stale") | at(B, OTHER), 9000),  # for six days
     Case("GoldwatchWatchMissing", False, HERE_ONCE | up("1x10 stale") | at(B, OTHER), 11000),  # forgotten after a week
 ]
@@ -351,8 +353,9 @@ def written(series: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def run(folder: Path, promtool: str, rules: str, tests: list[dict[str, Any]], evaluation_interval: str = "1m") -> None:
     (folder / "rules.yaml").write_text(rules)
-    about = {"rule_files": ["rules.yaml"], "evaluation_interval": evaluation_interval}
+    order = [group["name"] for group in yaml.safe_load(rules)["groups"]]  # or promtool draws one
+    about = {"rule_files": ["rules.yaml"], "evaluation_interval": evaluation_interval, "group_eval_order": order}
     (folder / "tests.yaml").write_text(yaml.safe_dump({**about, "tests": tests}))
     command = [promtool, "test", "rules", "tests.yaml"]
-    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
     assert found.returncode == 0, found.stdout + found.stderr

@@ -88,7 +88,7 @@ def fired(cause: Cause, folder: Path) -> dict[int, list[dict[str, str]]]:
     about = {"rule_files": [str(RULES)], "evaluation_interval": f"{cause.step}m", "group_eval_order": order}
     (folder / "causes.yaml").write_text(yaml.safe_dump(about | {"tests": [test]}))
     command = [program("promtool"), "test", "rules", str(folder / "causes.yaml")]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     output = said.stdout + said.stderr
     found = re.findall(r"time: (\S+),\n\s+exp: nil\n\s+got: (.*)", output)
     assert found, output

@@ -48,14 +48,16 @@ _RUNBOOKS_OF_ALERT = templated(
 def records(scope: Scope) -> list[Record]:
     """Return what alerts must remember: the watches of the last week, and alerts whose agent has gone since.
 
-    Both records repeat their own last value, so a look back over a week costs one sample a series.
+    While service discovery lists an agent, its watches are remembered for longer: it may be down for weeks. Both
+    records repeat their own last value, so a look back over a week costs one sample a series.
     """
     where = scope.matchers()
     interval, active = scope.of(c.WATCH_INTERVAL), scope.of(c.ALERT_ACTIVE)
-    remembered = f"last_over_time({_SEEN}{where}[{_RULES_DOWN}]) > time() - {_MEMORY_S}"
+    last = f"last_over_time({_SEEN}{where}[{_RULES_DOWN}])"
+    remembered = f"{last} > time() - {_MEMORY_S}\nor {last} and on {AGENT} up == 0"
     held = f"last_over_time({_ACTIVE}{where}[{_RULES_DOWN}]) unless on {PAIR} {active} and on {PAIR} {_SEEN}"
     return [
-        Record(_SEEN, f"timestamp({interval}) or {remembered}"),
+        Record(_SEEN, f"timestamp({interval})\nor {remembered}"),
         # A monitor that left an alert is 0, not absent, so that an agent which dies later cannot bring it back.
         Record(
             _ACTIVE,
@@ -221,22 +223,23 @@ def _unless_reported(scope: Scope) -> str:
     )
 
 
-def _rejected(scope: Scope, *, recorded: bool) -> str:
-    """Return the agents that have refused a config. One that never had a config exports no watch: its job must do."""
-    refused = f"{c.RELOAD_SUCCESSFUL.name} == 0"
+def _within(scope: Scope, ailing: str, *, recorded: bool) -> str:
+    """Limit the series of agents to those of the scope.
+
+    A standby, and an agent that never had a config, export no watch: there the watches of the job decide.
+    """
     if not scope.pairs:
-        return refused
-    new = f"on {JOB} {_seen(scope, recorded=recorded)} unless on {AGENT} {c.WATCH_INTERVAL.name}"
-    return f"{refused} and on {AGENT} {scope.of(c.WATCH_INTERVAL)}\nor {refused} and {new}"
+        return ailing
+    idle = f"on {JOB} {_seen(scope, recorded=recorded)} unless on {AGENT} {c.WATCH_INTERVAL.name}"
+    return f"{ailing} and on {AGENT} {scope.of(c.WATCH_INTERVAL)}\nor {ailing} and {idle}"
 
 
 def _ailing(scope: Scope, *, recorded: bool) -> list[Alert]:
-    within = f"\nand on {AGENT} {scope.of(c.WATCH_INTERVAL)}" if scope.pairs else ""
     errors = f"sum without (reason) (increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason='internal_error')}))"
     return [
         Alert(
             name="GoldwatchConfigRejected",
-            expr=_rejected(scope, recorded=recorded),
+            expr=_within(scope, f"{c.RELOAD_SUCCESSFUL.name} == 0", recorded=recorded),
             hold_s=600,
             severity="ticket",
             runbook="config-rejected",
@@ -260,7 +263,7 @@ def _ailing(scope: Scope, *, recorded: bool) -> list[Alert]:
         ),
         Alert(
             name="GoldwatchPushesFail",
-            expr=f"increase({c.PUSHES_FAILED.name}[15m]) > 0{within}",
+            expr=_within(scope, f"increase({c.PUSHES_FAILED.name}[15m]) > 0", recorded=recorded),
             hold_s=1800,
             severity="ticket",
             runbook="pushes-fail",

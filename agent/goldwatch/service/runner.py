@@ -255,7 +255,14 @@ class Runner:
         return replace(judgement, verdicts=tuple(no_longer_known(v, why) for v in verdicts))
 
     def _export(self, found: Iterable[Measurement], judgement: Judgement, alert: Alert | None) -> None:
-        self._exports.publish([*found, *of_open_alert(judgement.watch, judgement.target, alert)])
+        """Export a judgement and the open alert.
+
+        A suspicion is not the all-clear: until it is settled nothing is exported about alerts, and what was exported
+        before stays. So a new agent does not end the page that Prometheus holds of the agent before.
+        """
+        unsettled = alert is None and any(v.state is State.SUSPECT for v in judgement.verdicts)
+        opened = () if unsettled else of_open_alert(judgement.watch, judgement.target, alert)
+        self._exports.publish([*found, *opened])
 
 
 def _trace(assignment: Assignment, config: Config) -> Trace | None:
