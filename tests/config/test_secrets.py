@@ -25,6 +25,12 @@ def test_a_secret_is_there_and_never_seen(load_text: Load) -> None:
         assert "**********" in seen
 
 
+def test_the_variables_that_hold_secrets_are_known(load_text: Load) -> None:
+    text = WITH_SECRETS.replace("endpoint: http://c:4318", "endpoint: ${ENDPOINT}")
+    config = load_text(text, {"TOKEN": CANARY, "ENDPOINT": "http://c:4318"})
+    assert config.secret_variables == {"TOKEN"}
+
+
 def test_a_secret_is_text_whatever_it_looks_like(load_text: Load) -> None:
     config = load_text(WITH_SECRETS, {"TOKEN": "0123"})
     assert config.targets["fraud"].options["token"] == "0123"

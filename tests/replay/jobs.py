@@ -90,6 +90,10 @@ def has_imported(argument: dict[str, Any], descriptors: list[int], emit: object)
     return {"pid": os.getpid(), "imported": argument["module"] in sys.modules}
 
 
+def environment(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
+    return dict(os.environ)
+
+
 def abort(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
     os.abort()
 

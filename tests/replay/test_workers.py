@@ -56,6 +56,23 @@ def test_a_worker_begun_before_its_job_takes_it_and_has_imported_what_it_was_tol
     assert not workers.call("other", job, argument)["imported"]
 
 
+def test_a_worker_does_not_inherit_the_secrets_of_the_agent(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "s3cret")
+    monkeypatch.setenv("REGION", "here")
+    begun = workers.call("k", "tests.replay.jobs:environment", {})
+    assert begun["TOKEN"] == "s3cret", "before the config was read"
+    workers.hide({"TOKEN", "NOT_SET"})
+    hidden = workers.call("k", "tests.replay.jobs:environment", {})
+    assert "TOKEN" not in hidden
+    assert hidden["REGION"] == "here"
+    same = workers.take("k")
+    workers.give_back("k", same)
+    workers.hide({"TOKEN"})
+    again = workers.take("k")
+    assert again is same, "nothing more is hidden, so no worker is ended"
+    workers.drop(again)
+
+
 def test_a_worker_that_could_not_begin_is_replaced(workers: Workers) -> None:
     workers.begin("k", "no_such_module")
     begun = workers.take("k")

@@ -39,12 +39,16 @@ class Place:
 
 @dataclass(slots=True)
 class Document:
-    """A file that was read. `problems` grows while it is judged; there is at most one with each key and each value."""
+    """A file that was read. `problems` grows while it is judged; there is at most one with each key and each value.
+
+    `secret_variables` are the environment variables that hold its secrets.
+    """
 
     file: Path
     value: dict[str, JsonValue] = field(default_factory=dict, repr=False)
     places: dict[Route, Place] = field(default_factory=dict, repr=False)
     problems: dict[tuple[Route, bool], Problem] = field(default_factory=dict)
+    secret_variables: set[str] = field(default_factory=set)
 
     @property
     def folder(self) -> Path:

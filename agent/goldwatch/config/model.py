@@ -164,7 +164,8 @@ class Watch(_Resolved):
 class Config(_Resolved):
     """The whole config. `source` is the file, as it was named; `ledger` is an absolute path, and so is `fetched`.
 
-    `fetched` is the folder of the golden sets that are fetched.
+    `fetched` is the folder of the golden sets that are fetched; `secret_variables` names the environment variables that
+    hold secrets.
     """
 
     source: Path
@@ -179,3 +180,4 @@ class Config(_Resolved):
     fetched: Path
     cluster: Cluster = Cluster()
     log: Log
+    secret_variables: frozenset[str] = Field(default=frozenset(), exclude=True)

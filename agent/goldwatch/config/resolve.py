@@ -213,6 +213,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         fetched=fetched,
         cluster=written.cluster,
         log=written.log,
+        secret_variables=frozenset(document.secret_variables),
     )
 
 

@@ -125,6 +125,7 @@ def prepare(path: Path, workers: Workers, *, new_reference: bool = False) -> InF
         raise CannotStart(str(error), Rejection.UNREADABLE if path.exists() else Rejection.MISSING) from None
     except ConfigError as error:
         raise CannotStart(str(error), Rejection.INVALID) from None
+    workers.hide(config.secret_variables)
     golden, problems = {}, []
     for name, entry in config.golden.items():
         try:

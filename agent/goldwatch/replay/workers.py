@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +35,24 @@ class Worker:
     """One worker process and the channel to it. Used by one thread at a time.
 
     `python` is the interpreter to run it, our own by default; another one gets `path` as its PYTHONPATH. It imports
-    `modules` before its first job. Raises OSError if the interpreter cannot be started.
+    `modules` before its first job, and does not inherit the environment variables `hidden`. Raises OSError if the
+    interpreter cannot be started.
     """
 
-    def __init__(self, python: str = "", path: str = "", modules: Sequence[str] = ()) -> None:
+    def __init__(
+        self, python: str = "", path: str = "", modules: Sequence[str] = (), hidden: Collection[str] = ()
+    ) -> None:
         # What runtimes print belongs neither in the agent's log nor lost: the end of it explains a crash.
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the worker
         ours, theirs = socket.socketpair()
         lifeline_read, self._lifeline = os.pipe()  # last: nobody would close it if one of the others cannot be had
         inherited = (theirs.fileno(), lifeline_read)
+        environment = {name: value for name, value in os.environ.items() if name not in hidden}
         try:
             self._process = subprocess.Popen(
                 [python or sys.executable, "-m", "goldwatch.replay.worker", *map(str, inherited), *modules],
                 pass_fds=inherited,
-                env=os.environ | {"PYTHONPATH": path} if path else None,
+                env=environment | ({"PYTHONPATH": path} if path else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
@@ -145,6 +149,21 @@ class Workers:
         self._idle: dict[str, list[Worker]] = {}
         self._busy: set[Worker] = set()
         self._closed = False
+        self._hidden: frozenset[str] = frozenset()
+
+    def hide(self, variables: Collection[str]) -> None:
+        """Keep these environment variables from workers: they run models, and get what they need over the channel.
+
+        Idle workers that have inherited one of them are ended.
+        """
+        with self._lock:
+            more = {name for name in variables if name in os.environ} - self._hidden
+            self._hidden |= more
+            tired = [worker for workers in self._idle.values() for worker in workers] if more else []
+            if more:
+                self._idle.clear()
+        for worker in tired:
+            worker.end()
 
     def take(self, key: str, python: str = "", path: str = "") -> Worker:
         """Return an idle worker of that key, or start one as `Worker` does. Raises WorkerDied if that cannot be.
@@ -158,7 +177,7 @@ class Workers:
             while idle and idle[-1].has_ended():
                 idle.pop().end()
             try:
-                worker = idle.pop() if idle else Worker(python, path)
+                worker = idle.pop() if idle else Worker(python, path, hidden=self._hidden)
             except OSError as error:
                 what = python or "a worker process"
                 raise WorkerDied(f"{what} cannot be started: {error.strerror or error}") from None
@@ -168,7 +187,7 @@ class Workers:
     def begin(self, key: str, *modules: str) -> None:
         """Start a worker that imports modules while there is no job for it. If it cannot, the first job will tell."""
         with contextlib.suppress(OSError):
-            self.give_back(key, Worker(modules=modules))
+            self.give_back(key, Worker(modules=modules, hidden=self._hidden))
 
     def give_back(self, key: str, worker: Worker) -> None:
         """Keep a worker for the next job of that key."""
