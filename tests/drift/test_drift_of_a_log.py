@@ -58,7 +58,11 @@ class Agent:
             log.write(written)
         self._runner.tick(self._assignment, self._config, self.clock.time())
         self.clock.advance(EVERY_S)
-        return next(v for v in self.seen[-1].verdicts if v.monitor == "drift")
+        return self.said("drift")
+
+    def said(self, monitor: str) -> Verdict:
+        """Return what a monitor has said last."""
+        return next(v for v in self.seen[-1].verdicts if v.monitor == monitor)
 
     def post(self, window: Iterable[tuple[str, dict[str, Any]]]) -> Verdict:
         """Post requests of sessions as events in binary mode, replay, and return what *drift* says."""
@@ -160,24 +164,35 @@ def test_what_cannot_be_read_is_counted_and_said(agent: Agent) -> None:
     assert found.reasons["input amount holds a str, expected numbers"] == 3
     verdict = agent.replay("nothing of it is JSON\n" * 200)
     assert verdict.state is State.UNKNOWN
-    assert verdict.summary == "100.0% of live rows cannot be read, so drift is not known: it is not JSON (200)"
+    assert verdict.summary == "100.0% of live rows cannot be read, so drift is not known"
+    schema = agent.said("schema")
+    assert schema.state is State.SUSPECT
+    assert schema.summary == "100.0% of live rows cannot be read: it is not JSON (200)"
 
 
 def test_a_changed_schema_is_a_ticket_that_names_the_input_and_ends_with_readable_windows(agent: Agent) -> None:
-    """A client sends an amount as text in 85 % of its requests."""
+    """A client sends an amount as text in 85 % of its requests. It is a ticket of *schema*, and drift is not known."""
     assert agent.replay(lines(2, 200)).state is State.STEADY
+    assert (agent.said("schema").state, agent.said("schema").summary) == (State.STEADY, "all live rows can be read")
     bad = '{"instances": [{"amount": "12.5", "ratios": [0, 1]}]}\n' * 170
     assert agent.replay(lines(3, 30) + bad).state is State.UNKNOWN
-    verdict = agent.replay(lines(4, 30) + bad)
-    said = "85.0% of live rows cannot be read, so drift is not known: input amount holds a str, expected numbers (170)"
-    assert (verdict.state, verdict.summary) == (State.ALERTING, said)
+    assert agent.said("schema").state is State.SUSPECT
+    assert agent.replay(lines(4, 30) + bad).state is State.UNKNOWN
+    verdict = agent.said("schema")
+    said = "85.0% of live rows cannot be read: input amount holds a str, expected numbers (170)"
+    assert (verdict.state, verdict.severity, verdict.summary) == (State.ALERTING, "ticket", said)
     alert = agent.ledger.open_alert("model", "model")
     assert alert is not None
-    assert (alert.monitors, alert.severity) == (("drift",), "ticket")
+    assert (alert.monitors, alert.severity) == (("schema",), "ticket")
+    assert alert.text.startswith("[TICKET] model is getting inputs that cannot be read: 85.0% of")
+    assert "Check what sends the live requests of model: many cannot be" in alert.text
     assert "unread   170: input amount holds a str, expected numbers" in alert.text
-    assert agent.replay().state is State.ALERTING
-    assert agent.replay(lines(5, 200)).state is State.ALERTING
-    assert agent.replay(lines(6, 200)).state is State.RECOVERED
+    assert agent.replay().state is State.UNKNOWN
+    assert agent.said("schema").state is State.ALERTING
+    assert agent.replay(lines(5, 200)).state is State.STEADY
+    assert agent.said("schema").state is State.ALERTING
+    agent.replay(lines(6, 200))
+    assert agent.said("schema").state is State.RECOVERED
     assert agent.ledger.open_alert("model", "model") is None
 
 
@@ -229,7 +244,7 @@ def test_rows_without_the_key_and_rows_too_many_of_one_are_counted_and_said(
         assert found.reasons == {"it has no session, the key of live.clusters": 10}
         verdict = agent.replay(lines(9, 200))
         assert verdict.state is State.UNKNOWN
-        assert "it has no session, the key of live.clusters (200)" in verdict.summary
+        assert "it has no session, the key of live.clusters (200)" in agent.said("schema").summary
     finally:
         agent.close()
 
@@ -317,8 +332,8 @@ def test_traffic_with_a_season_is_judged_in_blocks_and_a_shift_of_it_is_a_ticket
             moved.append(replay(0.7))
         alert = agent.ledger.open_alert("model", "model")
         assert alert is not None
-        assert alert.text.startswith("[ticket] model is drifting: amount: ")
-        assert "UTC" in alert.text.splitlines()[0]
+        assert alert.headline.startswith("[TICKET] model is drifting: amount: ")
+        assert "UTC" in alert.headline
     finally:
         agent.close()
 

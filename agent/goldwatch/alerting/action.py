@@ -36,8 +36,9 @@ class Scene:
     """The facts that an action depends on.
 
     `deployment` is [NAMESPACE/]NAME of the target's Deployment, empty if it is not known; `config` the file, as it was
-    named; `examples` those to replay, the harmful flips first; `subject` the column of a drift, or the most frequent
-    error. `cause` is why a watch is silent: see `silence_cause`. `configured` has the commands of `alerts.actions`.
+    named; `examples` those to replay, the harmful flips first; `subject` the column of a drift, why most live rows
+    cannot be read, or the most frequent error. `cause` is why a watch is silent: see `silence_cause`. `configured` has
+    the commands of `alerts.actions`.
     """
 
     monitor: str
@@ -61,6 +62,9 @@ def first_action(scene: Scene) -> Action:
     others = [e for e in scene.events if e not in released and e not in own]
     if scene.monitor == kinds.SILENT.name:
         found = _of_silence(scene)
+    elif scene.monitor == kinds.SCHEMA.name:
+        title = f"Check what sends the live requests of {scene.target}: many cannot be read."
+        found = Action(title, plain(scene.subject))
     elif scene.monitor == kinds.DRIFT.name:
         found = _of_drift(scene)
     elif released:
@@ -133,7 +137,7 @@ def _without_a_change(scene: Scene) -> Action:
 
 def _of_drift(scene: Scene) -> Action:
     if not scene.subject:
-        return Action(f"Check what sends the live requests of {scene.target}: they cannot be read.")
+        return Action(f"Check what sends the live requests of {scene.target}.")
     why = "a column that jumps has another unit, default, encoding or join upstream"
     return Action(f"Check what fills the column {plain(scene.subject)}.", why)
 

@@ -19,6 +19,7 @@ from goldwatch.alerting.size import Allowed, Size, not_known, sizes
 from goldwatch.judgement import Difference, Flip, Judgement, LiveWindow, Score, Severity, Verdict
 from goldwatch.monitor import kinds
 
+_OF_LIVE = {kinds.SCHEMA.name, kinds.DRIFT.name}
 _ERRORS_SHOWN = 3
 
 
@@ -167,7 +168,7 @@ def explain(severity: Severity, verdicts: Sequence[Verdict], judgement: Judgemen
         runbook=_runbook(around, verdicts[0].monitor),
         page=around.page,
         config=around.config,
-        live=judgement.live if kinds.DRIFT.name in monitors else None,
+        live=judgement.live if _OF_LIVE & set(monitors) else None,
         sizes=found,
         action=first_action(scene),
         replay=replay_command(scene),
@@ -193,7 +194,9 @@ def _runbook(around: Surroundings, monitor: str) -> str:
 def _scene(monitor: str, judgement: Judgement, around: Surroundings) -> Scene:
     found = judgement.difference
     about_answers = kinds.of(monitor).about_answers
-    if monitor == kinds.DRIFT.name:
+    if monitor == kinds.SCHEMA.name:
+        subject = next(iter(judgement.live.reasons), "") if judgement.live is not None else ""
+    elif monitor == kinds.DRIFT.name:
         subject = judgement.live.moves[0].column if judgement.live is not None and judgement.live.moves else ""
     else:
         subject = max(judgement.errors, key=lambda e: judgement.errors[e], default=next(iter(judgement.reasons), ""))

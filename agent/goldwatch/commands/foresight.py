@@ -14,7 +14,7 @@ from goldwatch.config.live import ClusterKey, Live
 from goldwatch.energy.allowance import Allowance, in_words
 from goldwatch.judgement import Judgement
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
-from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, SILENT, SLOWER, block_s
+from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
 from goldwatch.pipeline.in_force import Assignment, UnusableSet
 from goldwatch.pipeline.pipeline import plan_of
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
@@ -261,6 +261,9 @@ def _watch(found: Outlook) -> Iterator[str]:
     if CHANGED.name in alphas:
         words = "any output differs beyond the set's tolerance"
         rows.append((CHANGED.name, "a fact", words, "1 replay, confirmed at once"))
+    if SCHEMA.name in alphas:
+        words = f"over {format_percentage(MAX_UNREADABLE)} of live rows cannot be read"
+        rows.append((SCHEMA.name, "a fact", words, "2 full windows"))
     silent_s = SILENT_AFTER * every_s
     rows.append((SILENT.name, "a fact", "there is no valid replay", f"{SILENT_AFTER} intervals ({_short(silent_s)})"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

@@ -128,6 +128,7 @@ class _Case:
     settings: Settings
     bodies: Sequence[bytes] = ()
     _live: LiveWindow | None = field(init=False, default=None)
+    _read: Live | None = field(init=False, default=None)
     _seen: Observations = field(init=False)
     _answered: NDArray[np.bool_] = field(init=False)
     _counts: NDArray[np.int64] = field(init=False)
@@ -313,6 +314,7 @@ class _Case:
             kinds.MOVED.name: self._distances,
             kinds.SLOWER.name: self._usual_latency,
             kinds.COSTLY.name: self._taken,
+            kinds.SCHEMA.name: self._live_rows,
             kinds.DRIFT.name: self._live_rows,
         }
 
@@ -368,8 +370,9 @@ class _Case:
         """Return what came of live traffic; None where nothing taps it, as in a gate."""
         if self.facts.live is None or self.settings.live is None:
             return None
-        seen, self._live = looked_at(self.golden, self.settings.live, self.facts.live, self.bodies)
-        return seen
+        if self._read is None:
+            self._read, self._live = looked_at(self.golden, self.settings.live, self.facts.live, self.bodies)
+        return self._read
 
     def _comes_to(self) -> Footprint | None:
         """Work out what one of something comes to, from what was measured after the replay."""

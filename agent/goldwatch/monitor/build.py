@@ -23,6 +23,7 @@ from goldwatch.monitor.ladder import Ladder
 from goldwatch.monitor.learned import Learned
 from goldwatch.monitor.live import LiveDrift
 from goldwatch.monitor.means import Means, moved, worse_score
+from goldwatch.monitor.schema import LiveSchema
 from goldwatch.monitor.season import HOUR_S, Usual
 from goldwatch.monitor.share import ShareMonitor, failing, slow
 from goldwatch.monitor.slower import Learning, Slower
@@ -40,7 +41,8 @@ class Settings:
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
     `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
     *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests`, `clusters`, `season`, `time` and
-    `learn` of the section, the mean time between replays, `every_s`, and how long a window takes at most, `longest_s`.
+    `learn` of the section, the mean time between replays, `every_s`, and how long a window takes at most, `longest_s`;
+    *schema* needs that too.
     """
 
     accuracy_loss: float
@@ -196,6 +198,12 @@ def _costly(_: Reference, settings: Settings) -> Costly:
     return Costly(settings.most, settings.alpha(kinds.COSTLY), settings.measured_every_s, owner)
 
 
+def _schema(_: Reference, settings: Settings) -> LiveSchema:
+    if settings.live is None:
+        raise ValueError("schema needs live rows")
+    return LiveSchema(settings.live["longest_s"])
+
+
 def _drift(reference: Reference, settings: Settings) -> LiveDrift:
     if settings.live is None or reference.golden is None:
         raise ValueError("drift needs live rows, and a golden set")
@@ -256,5 +264,6 @@ _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {
     kinds.MOVED.name: _moved,
     kinds.SLOWER.name: _slower,
     kinds.COSTLY.name: _costly,
+    kinds.SCHEMA.name: _schema,
     kinds.DRIFT.name: _drift,
 }

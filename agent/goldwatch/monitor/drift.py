@@ -24,6 +24,7 @@ from goldwatch.monitor.places import place_bets
 from goldwatch.monitor.rates import log_ratios
 
 _STEPS = (0.08, 0.16, 0.32, 0.64, 1.28)
+_KEYED_STEP = 2.56  # a session with fewer rows than it may have is bet on with less than the whole stake
 RARE, FACTORS = 0.05, (4, 16)
 """A rarer cell, or one that lacks fewer rows, is bet on at multiples of its limit too."""
 _FRACTIONS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -86,8 +87,9 @@ class Drift:
         self.columns = tuple(columns)
         self._cluster, self._dependence = cluster, dependence
         self._offsets = np.cumsum([0, *(len(column.usual) for column in columns)])
-        shares = [bet for i, column in enumerate(columns) for bet in _share_bets(i, column, tolerance, dependence)]
-        places = [list(_place_bets(i, column, tolerance, dependence)) for i, column in enumerate(columns)]
+        steps = _steps(cluster, dependence)
+        shares = [bet for i, column in enumerate(columns) for bet in _share_bets(i, column, tolerance, steps)]
+        places = [list(_place_bets(i, column, tolerance, steps)) for i, column in enumerate(columns)]
         self._bets = [*shares, *(bet for bets in places for bet in bets)]
         if not self._bets:
             raise ValueError("no share of any column could be told from its band")
@@ -263,16 +265,23 @@ def describe(column: Column, offset: int, cell: int | None, rows: float, counts:
     )
 
 
-def _share_bets(index: int, column: Column, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
+def _steps(cluster: int, dependence: Dependence) -> Sequence[float]:
+    """Return the log odds past a limit that are bet on, none where a window is one bet."""
+    if dependence is Dependence.UNKNOWN:
+        return ()
+    return (*_STEPS, _KEYED_STEP) if dependence is Dependence.KEYED and cluster > 1 else _STEPS
+
+
+def _share_bets(index: int, column: Column, tolerance: float, steps: Sequence[float]) -> Iterator[_Bet]:
     for cell, (low, usual, high) in enumerate(zip(column.low, column.usual, column.high, strict=True)):
         band = Band(float(low), float(usual), float(high))
-        yield from _bets(index, cell, band, float(scaled_tolerance(band.usual, tolerance)), dependence)
+        yield from _bets(index, cell, band, float(scaled_tolerance(band.usual, tolerance)), steps)
 
 
-def _place_bets(index: int, column: Column, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
+def _place_bets(index: int, column: Column, tolerance: float, steps: Sequence[float]) -> Iterator[_Bet]:
     """Yield the bets on the mean place, which moves by no more than the tolerance if no share does."""
     if column.place is not None:
-        yield from _bets(index, None, column.place, tolerance, dependence)
+        yield from _bets(index, None, column.place, tolerance, steps)
 
 
 def scaled_tolerance(share: float | FloatArray, tolerance: float) -> FloatArray:
@@ -284,13 +293,14 @@ def scaled_tolerance(share: float | FloatArray, tolerance: float) -> FloatArray:
     return np.asarray(np.maximum(4 * tolerance * share * (1 - share), min(tolerance, _MIN_TOLERANCE)))
 
 
-def _bets(column: int, cell: int | None, band: Band, tolerance: float, dependence: Dependence) -> Iterator[_Bet]:
+def _bets(column: int, cell: int | None, band: Band, tolerance: float, steps: Sequence[float]) -> Iterator[_Bet]:
+    """Yield the bets on a mean, at `steps` of its log odds past the limit; without any, at fractions of the stake."""
     for limit, sign in ((band.high + tolerance, 1), (band.low - tolerance, -1)):
         if 0 < limit < 1:
-            means = [_shifted(limit, sign * step) for step in _STEPS]
+            means = [_shifted(limit, sign * step) for step in steps]
             # A cell that is rare, or lacks few rows, changes by large factors.
             rare = limit if sign == 1 else 1 - limit
-            if dependence is Dependence.UNKNOWN:
+            if not steps:
                 means = _bold(limit, sign, _FRACTIONS).tolist()
             elif cell is not None and rare < RARE:
                 large = [*(rare * factor for factor in FACTORS), 0.5]

@@ -11,6 +11,9 @@ from goldwatch.judgement import Validity
 if TYPE_CHECKING:
     from goldwatch.config import Objectives  # the worker that judges has no use for the config
 
+MAX_UNREADABLE = 0.05
+"""With a larger share of unreadable rows a window says nothing of *drift*, and *schema* looks at the next one."""
+
 _BLOCK_S, _BLOCK_REPLAYS = 3 * 3600.0, 4
 _RISING = (Validity.INVALID, Validity.INSUFFICIENT, Validity.VALID)
 
@@ -43,10 +46,11 @@ CHANGED = Kind("changed", spends=False, about_answers=True)
 MOVED = Kind("moved", about_answers=True)
 SLOWER = Kind("slower", misses_answers=True)
 COSTLY = Kind("costly")
+SCHEMA = Kind("schema", spends=False, least=Validity.INVALID, said="getting inputs that cannot be read")
 DRIFT = Kind("drift", least=Validity.INVALID, said="drifting")
 SILENT = Kind("silent", spends=False, misses_answers=True)
 
-KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, DRIFT, SILENT)
+KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
 that nothing is known is the least that can be said of a watch."""
 
@@ -82,6 +86,7 @@ def watching(objectives: Objectives, *, deterministic: bool, live: bool = False)
     if objectives.energy is not None or objectives.cost is not None:
         yield COSTLY
     if live:
+        yield SCHEMA
         yield DRIFT
 
 

@@ -1,14 +1,14 @@
 """The monitor *drift* as a watch has it: `Drift` over windows of live rows, which come when there is enough traffic.
 
 After a replay without a window it repeats its last verdict, and is *unknown* once no window has come for long. A window
-of which many rows cannot be read adds no evidence, since the rest is no sample of the traffic: the first is *unknown*,
-and from the second in a row on it is a ticket that says which inputs have changed their schema.
+of which many rows cannot be read adds no evidence, since the rest is no sample of the traffic: then it is *unknown*,
+and the monitor *schema* names the inputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.detector import FloatArray
 from goldwatch.monitor.drift import Drift
 from goldwatch.monitor.hours import Tally
+from goldwatch.monitor.kinds import MAX_UNREADABLE
 from goldwatch.monitor.ladder import Ladder
 from goldwatch.monitor.learned import Learned
 from goldwatch.monitor.spread import FACTOR, Spread
@@ -26,11 +27,6 @@ from goldwatch.monitor.spread import FACTOR, Spread
 STALE = 3
 """No window for so many times as long as one takes at most: nothing is known of live traffic."""
 
-MAX_UNREADABLE = 0.05
-"""With a larger share of unreadable rows a window says nothing of drift."""
-CONFIRMED_BY = 2
-"""So many windows in a row begin and end the alert of a changed schema."""
-_MIN_UNREADABLE = 10  # a client that sends a few bad requests is no change of the schema
 
 _QUANTILES = (0.1, 0.5, 0.9)
 _VERSION = 2
@@ -71,39 +67,51 @@ class Live:
     until: float = 0.0
 
     @property
+    def rows(self) -> int:
+        """How many rows the window has, readable or not; 0 without a window."""
+        return self.unreadable + self.cut + (0 if self.table is None else _rows(self.table))
+
+    @property
     def unreadable_share(self) -> float:
         """The share of the window that could not be read, 0 without a window."""
-        rows = self.unreadable + self.cut + (0 if self.table is None else _rows(self.table))
-        return self.unreadable / rows if rows else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """The windows that could not be read: `bad` ones in a row with so many `unreadable` rows, then `good` ones.
-
-    The run began at Unix time `since`; `alerting` is whether it is an alert.
-    """
-
-    since: float
-    bad: int = 0
-    good: int = 0
-    unreadable: int = 0
-    alerting: bool = False
+        return self.unreadable / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveState:
     """What is remembered between replays: the evidence, and of the last window when it was and what it said.
 
-    `schema` is there from the first window that could not be read until readable ones have confirmed its end. `spread`
-    is how much the first windows vary, None where any dependence of their rows is allowed for.
+    `unread` is whether that window could not be read. `spread` is how much the first windows vary, None where any
+    dependence of their rows is allowed for.
     """
 
     standing: Any  # a Standing, or a LadderState
     at: float | None = None
     said: str = ""
-    schema: Schema | None = None
+    unread: bool = False
     spread: Spread | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Where no window was full: what was known holds for `stale_s`, an alert in any case."""
+
+    stale_s: float
+
+    def verdict(self, known: Verdict, observation: Live, last_at: float | None, at: float) -> Verdict:
+        """Return the verdict after a replay at Unix time `at`; the last window was judged at `last_at`."""
+        from goldwatch.config import format_duration  # noqa: PLC0415 - seldom needed, and the config is slow to import
+
+        waiting = f"{observation.waiting:,} requests wait for the next window"
+        if last_at is not None and at - last_at <= self.stale_s and not observation.problem:
+            return replace(known, summary=f"{known.summary}; {waiting}" if observation.waiting else known.summary)
+        since = "yet" if last_at is None else f"for {format_duration(round(at - last_at))}"
+        why = observation.problem or f"no {'window of live' if observation.waiting else 'live'} rows {since}"
+        if observation.waiting:
+            why += f"; {waiting}"
+        if known.state is State.ALERTING:
+            return replace(known, summary=f"{known.summary}; {why}")
+        return replace(known, state=State.UNKNOWN, summary=f"not known: {why}")
 
 
 class LiveDrift:
@@ -132,7 +140,7 @@ class LiveDrift:
         )
         known = dependence is Dependence.BOUNDED and ladder is None
         self._most_ratio = FACTOR * cluster if known else None
-        self._stale_s = STALE * longest_s
+        self._missing = Missing(STALE * longest_s)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -152,21 +160,15 @@ class LiveDrift:
     def update(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
         """Add the window, if there is one, after a replay at Unix time `at`."""
         if observation.unreadable_share > MAX_UNREADABLE:
-            return self._unreadable(observation, state, at)
+            said = f"{observation.unreadable_share:.1%} of live rows cannot be read, so drift is not known"
+            after = replace(state, at=at, said=said, unread=True)
+            return after, self.standing(after)
         if observation.table is None or not _rows(observation.table):
             return self._empty(observation, state, at)
         standing, verdict, spread = self._look(observation, state)
         if hint := self._hint(spread):
             verdict = replace(verdict, summary=f"{verdict.summary}; {hint}")
-        after = LiveState(standing, at, verdict.summary, spread=spread)
-        if state.schema is None or not state.schema.alerting:
-            return after, verdict
-        schema = replace(state.schema, bad=0, good=state.schema.good + 1)
-        if schema.good >= CONFIRMED_BY:
-            calm = verdict.state is not State.ALERTING
-            return after, replace(verdict, state=State.RECOVERED, since=schema.since) if calm else verdict
-        after = replace(after, schema=schema, said="live rows can be read again, which another window has to confirm")
-        return after, self.standing(after)
+        return LiveState(standing, at, verdict.summary, spread=spread), verdict
 
     def _look(self, observation: Live, state: LiveState) -> tuple[Any, Verdict, Spread | None]:
         """Show the rows to the monitor; the summary is that of before where no block has ended."""
@@ -189,23 +191,12 @@ class LiveDrift:
     def _empty(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
         """Judge the blocks that have ended without rows, and say what is known without a window."""
         if isinstance(self._drift, Drift) or state.at is None:
-            return state, self._without(observation, state, at)
+            return state, self._missing.verdict(self.standing(state), observation, state.at, at)
         standing, verdict, _ = self._look(observation, state)
         after = replace(state, standing=standing, said=verdict.summary)
         if verdict.state is State.RECOVERED:
             return after, verdict
-        return after, self._without(observation, after, at)
-
-    def _unreadable(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
-        """Leave the evidence as it is, and alert at once where the window before was unreadable too."""
-        before = state.schema or Schema(observation.began_at)
-        bad, unreadable = before.bad + 1, before.unreadable + observation.unreadable
-        alerting = before.alerting or (bad >= CONFIRMED_BY and unreadable >= _MIN_UNREADABLE)
-        reasons = "; ".join(f"{reason} ({count:,})" for reason, count in observation.reasons.items())
-        said = f"{observation.unreadable_share:.1%} of live rows cannot be read, so drift is not known: {reasons}"
-        schema = Schema(before.since, bad, 0, unreadable, alerting)
-        after = replace(state, at=at, said=said, schema=schema)
-        return after, self.standing(after)
+        return after, self._missing.verdict(self.standing(after), observation, state.at, at)
 
     def notice(self, before: LiveState, after: LiveState) -> str:
         """Return the hint at rows that depend on each other, after the window that gave it; empty otherwise."""
@@ -236,9 +227,8 @@ class LiveDrift:
     def standing(self, state: LiveState) -> Verdict:
         """Say again what is known, without a new window."""
         verdict = self._drift.standing(state.standing)
-        if (schema := state.schema) is not None and verdict.state is not State.ALERTING:
-            level = State.ALERTING if schema.alerting else State.UNKNOWN
-            return replace(verdict, state=level, since=schema.since, summary=state.said)
+        if state.unread and verdict.state is not State.ALERTING:
+            return replace(verdict, state=State.UNKNOWN, summary=state.said)
         if state.at is None:
             return replace(verdict, state=State.UNKNOWN, summary=_NO_ROWS)
         return replace(verdict, summary=state.said) if state.said else verdict
@@ -246,9 +236,8 @@ class LiveDrift:
     def save(self, state: LiveState) -> dict[str, object]:
         """Return the state as a value that JSON can hold without loss."""
         standing = self._drift.save(state.standing)
-        schema = None if state.schema is None else asdict(state.schema)
         spread = None if state.spread is None else state.spread.save()
-        news = {"at": state.at, "said": state.said, "schema": schema, "spread": spread}
+        news = {"at": state.at, "said": state.said, "unread": state.unread, "spread": spread}
         return {"version": _VERSION, "standing": standing, **news}
 
     def restore(self, saved: object) -> tuple[LiveState, str | None]:
@@ -259,27 +248,8 @@ class LiveDrift:
         at, said = saved.get("at"), saved.get("said")
         if refused is not None or not (at is None or isinstance(at, int | float)) or not isinstance(said, str):
             return self.fresh(), refused or "the saved state is damaged"
-        try:
-            schema = None if saved.get("schema") is None else Schema(**saved["schema"])
-        except TypeError:
-            return self.fresh(), "the saved state is damaged"
         spread = None if self._most_ratio is None else Spread.restore(saved.get("spread"), self.columns)
-        return LiveState(standing, at, said, schema, spread), None
-
-    def _without(self, observation: Live, state: LiveState, at: float) -> Verdict:
-        """Say what is known where no window was full: for a while what was said last, an alert in any case."""
-        from goldwatch.config import format_duration  # noqa: PLC0415 - seldom needed, and the config is slow to import
-
-        verdict, waiting = self.standing(state), f"{observation.waiting:,} requests wait for the next window"
-        if state.at is not None and at - state.at <= self._stale_s and not observation.problem:
-            return replace(verdict, summary=f"{verdict.summary}; {waiting}" if observation.waiting else verdict.summary)
-        since = "yet" if state.at is None else f"for {format_duration(round(at - state.at))}"
-        why = observation.problem or f"no {'window of live' if observation.waiting else 'live'} rows {since}"
-        if observation.waiting:
-            why += f"; {waiting}"
-        if verdict.state is State.ALERTING:
-            return replace(verdict, summary=f"{verdict.summary}; {why}")
-        return replace(verdict, state=State.UNKNOWN, summary=f"not known: {why}")
+        return LiveState(standing, at, said, saved.get("unread") is True, spread), None
 
 
 def _rows(table: Table) -> int:
