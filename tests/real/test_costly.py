@@ -78,6 +78,10 @@ def test_a_model_that_takes_more_is_a_ticket_that_explains_itself_and_closes(
         assert (alert.monitors, alert.severity) == (("costly",), "ticket")
         assert alert.headline.startswith("[TICKET] digits is costly: an inference takes ")
         assert "at most 0.05 J wanted" in alert.headline
+        energy = next(line for line in alert.text.splitlines() if line.startswith("energy   per inference "))
+        assert " -> " in energy
+        assert "limit 0.05 J" in energy
+        assert "do       Compare throughput, power and length of the answers of digits" in alert.text
 
         processor.watts = CHEAP_W
         until(lambda: costly().state is not State.ALERTING)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from goldwatch.alerting.words import times
 from goldwatch.config import format_percentage, format_seconds
 from goldwatch.judgement import Judgement, State
 from goldwatch.monitor import kinds
@@ -131,7 +132,7 @@ def _latencies(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) 
 
 def _times(size: Size, judgement: Judgement) -> str:
     if size.ratio is not None and (size.ratio >= _MUCH or size.ratio <= 1 / _MUCH):
-        return f"{size.ratio:.2g} times"
+        return times(size.ratio)
     watched = [v for v in judgement.verdicts if v.monitor in _LATENCY_MONITORS]
     return "no change known" if watched and all(v.state is State.STEADY for v in watched) else ""
 

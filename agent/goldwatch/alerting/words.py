@@ -20,8 +20,8 @@ INDENT = 9
 
 _MOST = 160
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_RIGHT_TO_LEFT = frozenset(("R", "AL", "RLE", "RLO", "RLI"))
-_ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
+_RIGHT_TO_LEFT = frozenset(("R", "AL"))
+_ISOLATE, _END_ISOLATE = _ISOLATES = "\u2068\u2069"
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
@@ -29,23 +29,45 @@ def plain(text: str, most: int = _MOST) -> str:
     """Return a text from outside on one line, without characters that a terminal obeys, at most `most` letters long.
 
     Control characters become escapes, as in a Python literal; right-to-left text is isolated from its line; a digest
-    keeps twelve digits. A longer text loses its middle, since names differ at their ends.
+    keeps twelve digits. A longer text loses its middle, since names differ at their ends. Applied twice, it is the same
+    as once.
     """
-    shown = _DIGEST.sub(r"\1", "".join(map(_visible, " ".join(text.split(" ")))))
+    kept = _ISOLATES if _is_balanced(text) else ""
+    shown = _DIGEST.sub(r"\1", "".join(_visible(character, kept) for character in text))
     if len(shown) > most:
         half = (most - 3) // 2
         shown = f"{shown[: most - 3 - half]}...{shown[-half:]}"
-    if any(unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in shown):
-        return f"{_ISOLATE}{shown}{_END_ISOLATE}"
-    return shown
+        if not _is_balanced(shown):
+            shown = shown.replace(_ISOLATE, "").replace(_END_ISOLATE, "")
+    return f"{_ISOLATE}{shown}{_END_ISOLATE}" if _turns_its_line(shown) else shown
 
 
-def _visible(character: str) -> str:
+def _visible(character: str, kept: str) -> str:
     if character in "\n\r\t\v\f":
         return " "
-    if character.isprintable() and character not in _BIDI_CONTROLS:
+    if character in kept or (character.isprintable() and character not in _BIDI_CONTROLS):
         return character
     return character.encode("unicode_escape").decode()
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether each isolate of a text ends in it, so that it cannot reach beyond."""
+    depth = 0
+    for character in text:
+        depth += (character == _ISOLATE) - (character == _END_ISOLATE)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _turns_its_line(text: str) -> bool:
+    """Whether a text has right-to-left letters outside of isolates."""
+    depth = 0
+    for character in text:
+        depth += (character == _ISOLATE) - (character == _END_ISOLATE)
+        if depth == 0 and unicodedata.bidirectional(character) in _RIGHT_TO_LEFT:
+            return True
+    return False
 
 
 def clock(at: float) -> str:
@@ -71,6 +93,11 @@ def pair(before: float, now: float, unit: str) -> str:
     if was and is_now.endswith(f" {name_was}"):
         return f"{was} -> {is_now}"
     return f"{amount(before, unit)} -> {is_now}"
+
+
+def times(ratio: float) -> str:
+    """Write a ratio with two digits, or all those before the point: 5.2 times, 1,234 times."""
+    return f"{ratio:,.0f} times" if ratio >= 9.95 else f"{ratio:.2g} times"
 
 
 def wrapped(text: str, indent: int = INDENT, width: int = WIDTH) -> Iterator[str]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from goldwatch.alerting.event import REPORTED, Event
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.alerting.size import Allowed
-from goldwatch.alerting.words import plain
+from goldwatch.alerting.words import plain, times
 from goldwatch.config import Config, format_points, format_seconds
-from goldwatch.judgement import Judgement, Validity
+from goldwatch.judgement import Judgement, State, Validity
 from goldwatch.ledger.history import History
+from goldwatch.monitor.kinds import SILENT
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import BUSY
 from goldwatch.replay.engine import DEADLINE
@@ -45,14 +46,18 @@ def surroundings(
     known: Mapping[str, str],
 ) -> Surroundings:
     """Return what an alert of this judgement takes from elsewhere; `known` are the facts of the last replays."""
-    since = min([v.since for v in judgement.verdicts if v.since is not None], default=judgement.started_at)
+    alerting = [v for v in judgement.verdicts if v.state is State.ALERTING]
+    since = min([v.since for v in alerting if v.since is not None], default=judgement.started_at)
     watch, settings = assignment.watch, assignment.settings
     found = [*ledger.events(assignment.target.name, since - _EVENTS_BEFORE_S), *events]
     changed = {event.field for event in found}
     budget = config.alerts.false_alarms_per_year
     tolerance = format_points(watch.objectives.accuracy_loss).removeprefix("no worse than ")
     served_at = config.exporters.prometheus.external_url.rstrip("/")
-    earlier = ledger.valid_before(*assignment.key, before=since, limit=_EARLIER)
+    # A watch is silent since its last valid replay, which is part of *before*.
+    is_silent = {v.monitor for v in alerting} == {SILENT.name}
+    before = judgement.started_at if is_silent else since
+    earlier = ledger.valid_before(*assignment.key, before=before, limit=_EARLIER)
     cause = why_silent(ledger, assignment, judgement.started_at)
     return Surroundings(
         last_good_at=earlier[0].started_at if earlier else None,
@@ -97,7 +102,7 @@ def why_silent(ledger: History, assignment: Assignment, now: float) -> Cause:
     last = next(j for j in since if _kind(j) == kind)
     reason = plain("; ".join(last.reasons[:1]))
     text = f"{count:,} of the last {len(since):,} replays {_HAPPENED[kind]}: {reason}"
-    if kind == "deadline" and (slow := _slowdown(last, valid)):
+    if kind == "deadline" and (slow := _slowdown(since, valid)):
         text += f"; {slow}"
     return Cause(kind, text)
 
@@ -117,13 +122,13 @@ def _kind(judgement: Judgement) -> str:
     return "deadline" if judgement.validity is Validity.INSUFFICIENT and past_deadline else "failed"
 
 
-def _slowdown(last: Judgement, valid: Iterable[Judgement]) -> str:
-    """Return how much slower the requests of a replay are than they were."""
-    now = _median_s(last)
+def _slowdown(since: Iterable[Judgement], valid: Iterable[Judgement]) -> str:
+    """Return how much slower requests are than they were, by the newest replay in which any were answered."""
+    now = next((s for j in since if (s := _median_s(j)) is not None), None)
     before = sorted(s for j in valid if (s := _median_s(j)) is not None)
     if now is None or not before or now < _MUCH * (was := before[len(before) // 2]):
         return ""
-    return f"a request takes {format_seconds(now)}, {now / was:.2g} times as long as before ({format_seconds(was)})"
+    return f"a request takes {format_seconds(now)}, {times(now / was)} as long as before ({format_seconds(was)})"
 
 
 def _median_s(judgement: Judgement) -> float | None:
