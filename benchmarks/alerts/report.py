@@ -18,7 +18,7 @@ minutes, but for *slower*, which looks at a block of three hours, *drift*, which
 (ten columns of numbers where delays are measured), each with a daily cycle of 0.5 standard deviations at a phase of its own and 0.3 more at weekends, 200 rows
 an hour, and a reference of four weeks, 40,000 rows with times unless the line names another. A page of any level counts.
 
-**Stale lines.** *Drift* was measured before it watched atoms, tails and constant columns: its lines, and those of "a pod's first month", are not
+**Stale lines.** *Drift* without a season was measured before it watched atoms, tails and constant columns: its lines, and those of "a pod's first month", are not
 of today's monitors. The lines of *slower* with missing replays, bursts and heavy tails were measured just before its forecasts were kept at 0 or
 above, which can only lower its rates.
 """
@@ -27,7 +27,7 @@ _FALSE = """\
 ## False alarms
 
 One line for each kind of monitor and of noise, over so many model-years without a change, each with a reference of its own
-(*drift* and the bounded means: 10 and 20 references, shared). *Promised*: the budget is a guarantee under what
+(*drift*, *drift* with a season and the bounded means: 10, 5 and 20 references, shared). *Promised*: the budget is a guarantee under what
 [monitors](monitors.md) states. *Calibrated*: it is not, and the line shows how far it goes. "Within the tolerance" means that
 the model moves to and fro between its reference and what is tolerated.
 """

@@ -82,14 +82,37 @@ class Season:
         return Usual.of(table, _MONDAY + at if self.timed else None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A reference and the bets against it, which remember their bands."""
+
+    usual: Usual
+    bets: tuple[BlockBets, ...]
+
+    @classmethod
+    def draw(cls, season: Season, random: Random) -> Reference:
+        """Draw the rows."""
+        usual = season.reference(random)
+        judged, _ = levels_of(usual)
+        return cls(usual, tuple(BlockBets(each, len(judged), usual, season.tolerance, 1) for each in judged))
+
+
+@cache
+def _references(season: Season) -> tuple[Reference, ...]:
+    """Return the references of streams with a change: the bands of ten columns take minutes."""
+    random = np.random.default_rng(4)
+    return tuple(Reference.draw(season, random) for _ in range(REFERENCES))
+
+
 class Seasonal:
     """Streams that share five references, judged by the bets of the ladder itself."""
 
-    def __init__(self, season: Season, streams: int, random: Random, references: int = REFERENCES) -> None:
+    def __init__(self, season: Season, streams: int, random: Random, references: Sequence[Reference] = ()) -> None:
         self._season, self._random = season, random
+        known = references or [Reference.draw(season, random) for _ in range(REFERENCES)]
         self._means, self._shares = season.means(), season.shares()
         self._volume = season.volume / season.volume.max()
-        self._groups = [_Group(season, random, len(range(i, streams, references))) for i in range(references)]
+        self._groups = [_Group(season, each, len(range(i, streams, len(known)))) for i, each in enumerate(known)]
 
     def hours(self, count: int, change: float = 0.0, since: NDArray[np.int64] | None = None) -> Iterator[FloatArray]:
         """Yield, hour by hour, how many detectors of each stream page [streams], in the order of the references.
@@ -121,17 +144,13 @@ class Seasonal:
 class _Group:
     """The streams of one reference."""
 
-    def __init__(self, season: Season, random: Random, streams: int) -> None:
+    def __init__(self, season: Season, reference: Reference, streams: int) -> None:
         self.streams = streams
-        self.usual = season.reference(random)
+        self.usual = reference.usual
         self.levels = np.zeros((streams, season.numbers))
-        in_force, _ = levels_of(self.usual)
         self._kept: list[FloatArray] = []
-        spend = alphas(in_force, alpha(HOUR_S))
-        self._levels = [
-            _Judged(BlockBets(level, len(in_force), self.usual, season.tolerance, 1), streams, spend[level.name])
-            for level in in_force
-        ]
+        spend = alphas([bets.level for bets in reference.bets], alpha(HOUR_S))
+        self._levels = [_Judged(bets, streams, spend[bets.level.name]) for bets in reference.bets]
 
     def wander(self, random: Random, season: Season) -> None:
         """Begin a day, on which each column has a level of its own."""
@@ -200,9 +219,15 @@ def _texts(random: Random, kind: Categories, shares: Sequence[float] | FloatArra
     return np.stack([*own, other, np.zeros_like(other)], axis=1)
 
 
-def season_pages(season: Season, streams: int, random: Random, hours: int) -> NDArray[np.int64]:
-    """Return how many false pages each stream has in a number of hours without a change [streams]."""
-    return np.asarray(np.sum(list(Seasonal(season, streams, random).hours(hours)), axis=0), dtype=np.int64)
+def season_pages(
+    season: Season, streams: int, random: Random, hours: int, *, shared: bool = False
+) -> NDArray[np.int64]:
+    """Return how many false pages each stream has in a number of hours without a change [streams].
+
+    The references are those of streams with a change if `shared`.
+    """
+    source = Seasonal(season, streams, random, _references(season) if shared else ())
+    return np.asarray(np.sum(list(source.hours(hours)), axis=0), dtype=np.int64)
 
 
 def season_delays(season: Season, change: float, streams: int, random: Random, longest: int) -> FloatArray:
@@ -213,7 +238,9 @@ def season_delays(season: Season, change: float, streams: int, random: Random, l
     quiet = 2 * WEEK_H
     since = quiet + random.integers(0, WEEK_H, streams)
     first = np.full(streams, np.inf)
-    for hour, pages in enumerate(Seasonal(season, streams, random).hours(quiet + WEEK_H + longest, change, since)):
+    for hour, pages in enumerate(
+        Seasonal(season, streams, random, _references(season)).hours(quiet + WEEK_H + longest, change, since)
+    ):
         new = (pages > 0) & (hour >= since) & np.isinf(first)
         first[new] = hour - since[new] + 1
         if np.isfinite(first).all():

@@ -346,7 +346,7 @@ def test_check_says_which_blocks_are_judged_and_warns_where_days_differ_by_more_
     found = outlook(prepare(file, workers).assignments[0], workers, declared_only=True)
     (note,) = notes(found)
     assert note == (
-        "watches.model.live.season: weekly: drift judges whole weeks and days and blocks of 6 hours (UTC); not hours, "
+        "watches.model.live.season: weekly: drift judges whole weeks, days and blocks of 6 hours (UTC); not hours, "
         "for 168 of its 168 places in the week have under 100 reference rows"
     )
     assert warnings(found) == []

@@ -139,7 +139,8 @@ def _of_season(found: Outlook) -> list[str]:
     if season["learned"]:
         why = "what had moved before then is usual; the reference chooses the cells alone"
         return [f"{where}.learn: drift is unknown until it has learned from four weeks of live traffic; {why}"]
-    levels = " and ".join(_BLOCKS[name] for name in reversed(season["levels"]))
+    *longer, shortest = [_BLOCKS[name] for name in reversed(season["levels"])]
+    levels = f"{', '.join(longer)} and {shortest}" if longer else shortest
     if not season["timed"]:
         why = "it is not known when the reference rows are from"
         right = "that is right if they are a uniform sample of whole weeks"
@@ -271,7 +272,8 @@ def _watch(found: Outlook) -> Iterator[str]:
         yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
     if watch.live is not None:
         yield f"  Live {_statement(watch.live)}."
-    yield from (f"  {text[:1].upper()}{text[1:]}." for text in (*_of_season(found), *found.helps))
+    yield from (f"  Live {text.removeprefix(f'watches.{watch.name}.live.')}." for text in _of_season(found))
+    yield from (f"  {text[:1].upper()}{text[1:]}." for text in found.helps)
 
 
 def _helps(found: Outlook, workers: Workers) -> Iterator[str]:
