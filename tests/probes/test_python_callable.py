@@ -205,14 +205,16 @@ def test_a_model_that_takes_more_memory_than_it_may_costs_the_requests_that_did(
     result = replayed(folder, workers, "grows", memory_bytes=MEMORY, time_limit_s=30)
     assert result.failure is None
     assert result.outcomes() == {"ok": 4, "crashed": 2}
-    assert all(re.fullmatch(r"the model took \d+ MiB of memory, 250 MiB are allowed", error) for error in result.errors)
+    assert all(
+        re.fullmatch(r"its worker took \d+ MiB of memory, 250 MiB are allowed", error) for error in result.errors
+    )
     assert replayed(folder, workers, "double", factory=False).outcomes() == {"ok": 6}  # and the next replay runs
 
 
 def test_a_model_that_does_not_fit_at_all_is_a_failure(folder: Path, workers: Workers) -> None:
     result = replayed(folder, workers, "loads_much", memory_bytes=MEMORY)
     assert result.failure is not None
-    assert re.fullmatch(r"the model took \d+ MiB of memory, 250 MiB are allowed \(while opening .*\)", result.failure)
+    assert re.fullmatch(r"its worker took \d+ MiB of memory, 250 MiB are allowed \(while opening .*\)", result.failure)
 
 
 @pytest.mark.parametrize(

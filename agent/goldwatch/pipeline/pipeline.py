@@ -25,6 +25,7 @@ from goldwatch.pipeline.in_force import Assignment
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Replay
 from goldwatch.replay.load import LoadPlan
+from goldwatch.replay.memory_limit import worker_limit_bytes
 from goldwatch.replay.plan import Plan
 from goldwatch.replay.traced import Traced, traced
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
@@ -167,7 +168,7 @@ def plan_of(assignment: Assignment) -> Plan:
         served=target.served,
         warm=target.warm,
         python=target.python,
-        memory_bytes=target.memory_bytes,
+        memory_bytes=target.memory_bytes or worker_limit_bytes(),
         key=worker_key(target),
         inputs=assignment.golden.inputs,
         outputs=assignment.golden.outputs,

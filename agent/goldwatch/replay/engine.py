@@ -303,7 +303,7 @@ class _Supervision:
         allowed = self._plan.memory_bytes
         if allowed is None or (found := worker.resident_bytes()) <= allowed:
             return None
-        return f"the model took {found / 2**20:,.0f} MiB of memory, {allowed / 2**20:,.0f} MiB are allowed"
+        return f"its worker took {found / 2**20:,.0f} MiB of memory, {allowed / 2**20:,.0f} MiB are allowed"
 
     def _age_s(self, since_ns: int) -> float:
         return (time.monotonic_ns() - since_ns) / 1e9
