@@ -330,7 +330,7 @@ def test_an_agent_and_its_metrics_know_where_they_are() -> None:
     fields = {
         e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in pod["containers"][0]["env"] if "valueFrom" in e
     }
-    assert {"name": "CONTAINER_NAME", "value": pod["containers"][0]["name"]} in pod["containers"][0]["env"]
+    assert {"name": "POD_CONTAINER", "value": pod["containers"][0]["name"]} in pod["containers"][0]["env"]
     assert fields == {
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",
@@ -408,6 +408,8 @@ def test_dashboards_and_rules_are_those_of_the_repository() -> None:
     manifests = render(BASE | {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}})
     (rule,) = of_kind(manifests, "PrometheusRule")
     assert rule["spec"] == yaml.safe_load((SHIPPED / "rules/prometheus.yaml").read_text())
+    (pushed,) = of_kind(render(BASE | {"prometheusRule": {"enabled": True, "source": "otlp"}}), "PrometheusRule")
+    assert pushed["spec"] == yaml.safe_load((SHIPPED / "rules/otlp/prometheus.yaml").read_text())
     boards = [m for m in of_kind(manifests, "ConfigMap") if m["metadata"]["labels"].get("grafana_dashboard") == "1"]
     held = {name: json.loads(text) for board in boards for name, text in board["data"].items()}
     assert held == {file.name: json.loads(file.read_text()) for file in (SHIPPED / "json").glob("*.json")}

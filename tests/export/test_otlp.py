@@ -347,7 +347,7 @@ def test_an_instance_keeps_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = Path("/var/lib/goldwatch/goldwatch.db")
     known = {"service.namespace": "ml", "service.instance.id": "ml.fraud-0.goldwatch"}
     assert identity(pod, "fraud-0", ledger) == known
-    other = identity(pod | {"CONTAINER_NAME": "canary"}, "fraud-0", ledger)
+    other = identity(pod | {"POD_CONTAINER": "canary"}, "fraud-0", ledger)
     assert other["service.instance.id"] == "ml.fraud-0.canary"
     alone = identity({}, "host", ledger)
     assert alone == identity({}, "host", ledger)

@@ -81,10 +81,13 @@ def prometheus(
     rules: Sequence[Path] = (),
     alertmanager: int | None = None,
     options: Sequence[str] = (),
+    *,
+    honor_labels: bool = False,
 ) -> Iterator[Ask]:
     """Start Prometheus against an agent, or several, by their ports or by a file of targets; give what asks its API.
 
-    A second one in the same folder goes on where the first ended.
+    A second one in the same folder goes on where the first ended. With `honor_labels` the job and instance of a series
+    are those that it is exposed with, as by a collector.
     """
     agents: dict[str, Any] = {"file_sd_configs": [{"files": [str(scraped)]}]}
     if not isinstance(scraped, Path):
@@ -95,7 +98,7 @@ def prometheus(
         scraping = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     config: dict[str, Any] = {
         "global": scraping | {"evaluation_interval": "1s"},
-        "scrape_configs": [{"job_name": "goldwatch", **agents}],
+        "scrape_configs": [{"job_name": "goldwatch", "honor_labels": honor_labels, **agents}],
         "rule_files": [str(path) for path in rules],
     }
     if alertmanager is not None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from goldwatch.export.metric import LABELS, pushed_label
 from goldwatch.monitor.kinds import KINDS
 from goldwatch.rules import FORMATS, Options, Scope, groups
 from goldwatch.rules.rule import Alert
@@ -176,6 +178,22 @@ CASES = [
 ]  # fmt: skip
 
 
+PUSHED = HERE | clock("0+60x600")
+ENDED = {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x10 _x100"}
+PUSHED_CASES = [
+    Case("GoldwatchAgentGone", False, PUSHED),
+    Case("GoldwatchAgentGone", True, ENDED | clock("0+60x10 _x100"), 30),
+    Case("GoldwatchAgentGone", False, ENDED | clock("0+60x10 _x100"), 22),
+    Case("GoldwatchAgentGone", True, HERE | clock("0+60x10 600x100"), 30),  # a collector repeats what came last
+    Case("GoldwatchAgentGone", False, ENDED | clock("0+60x10 _x100") | at(B, PUSHED), 30),  # pod replaced
+    Case("GoldwatchAgentGone", True, ENDED | clock("0+60x10 _x100") | at(ELSEWHERE, PUSHED), 30),
+    Case("GoldwatchAgentGone", False, ENDED | clock("0+60x200"), 30),  # dropped from the config
+    Case("GoldwatchWatchMissing", True, {"something": "1x60"}, 30),
+    Case("GoldwatchWatchMissing", False, PUSHED),
+    Case("GoldwatchWatchMissing", False, ENDED | clock("0+60x10 _x100"), 40),  # the agent is gone
+]  # fmt: skip
+
+
 LONG = [
     Case("GoldwatchAgentGone", True, HERE_ONCE | up("1x10 0x4000"), 3000),  # for two days
     Case("GoldwatchAgentGone", True, HERE_ONCE | up("1x10 0x16000"), 15000),  # for ten days
@@ -194,6 +212,44 @@ def test_each_alert_is_seen_to_fire_and_not_to() -> None:
 def test_the_alerts_fire_when_they_should(scope: Scope, tmp_path: Path, promtool: str) -> None:
     cases = [case for case in CASES if not (scope.pairs and B in str(case.series) and "up{" in str(case.series))]
     run(tmp_path, promtool, FORMATS["prometheus"](scope, Options()), [played(case) for case in cases])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scope", [Scope(), Scope((("fraud", "eu"),))], ids=["any config", "one config"])
+def test_they_fire_alike_for_metrics_that_came_over_otlp(scope: Scope, tmp_path: Path, promtool: str) -> None:
+    """The same cases, but for those of service discovery, of which OTLP knows nothing."""
+    discovered = {case.alert for case in PUSHED_CASES}
+    cases = [case for case in CASES if case.alert not in discovered and "up{" not in str(case.series)] + PUSHED_CASES
+    assert {case.alert for case in cases if case.fires} == {case.alert for case in cases if not case.fires} == NAMES
+    rules = FORMATS["prometheus"](replace(scope, pushed=True), Options())
+    run(tmp_path, promtool, rules, [played(replace(case, series=pushed(case.series))) for case in cases])
+
+
+def test_an_alert_over_otlp_has_the_labels_of_a_scraped_one(tmp_path: Path, promtool: str) -> None:
+    series = {
+        f'goldwatch_alert_active{{{ON}, severity="page", monitor="worse"}}': "1x10",
+        f'goldwatch_score_ratio{{{ON}, score="accuracy"}}': "0.903x10",
+        f"goldwatch_alert_number{{{ON}}}": "7x10",
+        f'goldwatch_alert_info{{{ON}, headline="It fell.", action="Look:", command="x", page="https://g/7"}}': "1x10",
+        f'goldwatch_verdict{{{ON}, monitor="worse", state="alerting"}}': "1x10",
+    }
+    scraped = {"watch": "fraud", "target": "eu", "severity": "page", "monitor": "worse"}
+    labels = {**scraped, **{pushed_label(name): value for name, value in scraped.items()}}
+    expected = {
+        "exp_labels": labels | {"model": "eu", "namespace": "ml", "job": "ml/goldwatch"},
+        "exp_annotations": {
+            "summary": "eu needs somebody now (watch fraud): worse",
+            "description": (
+                "A monitor of goldwatch alerts. The alert's page shows which examples, since when, and what else "
+                "changed.\nIt fell.\nFirst action: Look: x\n"
+                "Alerting: worse. Accuracy 0.903. Alert 7 of the agent a:9870. https://g/7"
+            ),
+            "runbook": "worse.md",
+        },
+    }
+    due = {"eval_time": "5m", "alertname": "GoldwatchPage", "exp_alerts": [expected]}
+    test = {"interval": "1m", "input_series": written(pushed(series)), "alert_rule_test": [due]}
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(pushed=True), Options()), [test])
 
 
 @pytest.mark.slow
@@ -338,6 +394,16 @@ def test_rules_of_one_config_leave_others_alone(tmp_path: Path, promtool: str) -
         ],
     }
     run(tmp_path, promtool, rules, [missing])
+
+
+def pushed(series: Mapping[str, str]) -> dict[str, str]:
+    """Return series as they are in a Prometheus that received them over OTLP."""
+
+    def renamed(name: str) -> str:
+        name = re.sub(r'(\w+)="', lambda found: f'{pushed_label(found[1]) if found[1] in LABELS else found[1]}="', name)
+        return re.sub(r'namespace="(\w+)", job="goldwatch"', r'job="\1/goldwatch"', name)
+
+    return {renamed(name): values for name, values in series.items()}
 
 
 def played(case: Case) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
 from goldwatch.export.catalogue import CATALOGUE
-from goldwatch.export.metric import Kind
+from goldwatch.export.metric import LABELS, Kind, pushed_label
 from goldwatch.monitor.kinds import KINDS
 from goldwatch.rules import FORMATS, Alert, Group, Options, Record, Scope, groups
 
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "dashboards"
 MONITORS = {kind.name for kind in KINDS}
 SCOPES = [Scope(), Scope((("fraud", "eu"),)), Scope((("fraud", "eu"), ("fraud", "us"), ("next.one", "eu")))]
+SCOPES += [replace(scope, pushed=True) for scope in SCOPES]
 
 
 def all_rules(scope: Scope, *, recorded: bool = True) -> list[Record | Alert]:
@@ -30,9 +32,10 @@ def all_rules(scope: Scope, *, recorded: bool = True) -> list[Record | Alert]:
 
 
 @pytest.mark.parametrize("style", FORMATS)
-def test_the_committed_rules_are_up_to_date(style: str) -> None:
-    committed = (SHIPPED / f"rules/{style}.yaml").read_text()
-    generated = FORMATS[style](Scope(), Options())
+@pytest.mark.parametrize("folder", ["rules", "rules/otlp"])
+def test_the_committed_rules_are_up_to_date(style: str, folder: str) -> None:
+    committed = (SHIPPED / folder / f"{style}.yaml").read_text()
+    generated = FORMATS[style](Scope(pushed=folder.endswith("otlp")), Options())
     assert committed.partition("\n")[2] == generated, "run: python -m goldwatch.rules dashboards/rules"
 
 
@@ -68,13 +71,22 @@ def test_a_runbook_is_short_and_says_all_that_is_asked_at_night(path: Path) -> N
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("recorded", [True, False])
 def test_each_metric_is_in_the_catalogue_or_recorded(scope: Scope, recorded: bool) -> None:
-    known = {m.name + ("_bucket" if m.kind is Kind.HISTOGRAM else "") for m in CATALOGUE}
+    known = {m.name + ("_bucket" if m.kind is Kind.HISTOGRAM and not scope.pushed else "") for m in CATALOGUE}
+    known |= {pushed_label(label) for label in LABELS} if scope.pushed else set()
     found = all_rules(scope, recorded=recorded)
     known |= {rule.name for rule in found if isinstance(rule, Record)}
     for rule in found:
         texts = [rule.expr] + ([rule.details] if isinstance(rule, Alert) else [])
         named = {name for text in texts for name in re.findall(r"(?:\w+:)?goldwatch_\w+(?::\w+)?", text)}
         assert named <= known, rule.name
+
+
+def test_rules_for_otlp_use_no_label_of_a_scrape() -> None:
+    for recorded in (True, False):
+        for rule in all_rules(SCOPES[-1], recorded=recorded):
+            queries = [rule.expr] + (re.findall("`(.*?)`", rule.details) if isinstance(rule, Alert) else [])
+            names = {n for q in queries for n in re.findall(r"[\w:]+\b(?!\s*\()", re.sub(r'"[^"]*"', "", q))}
+            assert not names & (LABELS.keys() | {"up", "le"}), rule.name
 
 
 def test_a_label_that_a_metric_does_not_have_is_refused() -> None:
@@ -132,13 +144,15 @@ def test_the_gates_ask_for_metrics_of_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("style", FORMATS)
-def test_the_command_writes_the_rules_of_a_config(style: str) -> None:
+@pytest.mark.parametrize("source", ["scrape", "otlp"])
+def test_the_command_writes_the_rules_of_a_config(style: str, source: str) -> None:
     config = ROOT / "examples/digits.yaml"
     arguments = ["rules", str(config), "--format", style, "--label", "team=fraud", "--runbooks", "https://wiki/r"]
-    found = CliRunner().invoke(app, arguments)
+    found = CliRunner().invoke(app, [*arguments, "--source", source])
     assert found.exit_code == 0, found.output
     (pair,) = {(watch, target) for watch in ("digits",) for target in ("digits",)}
-    assert found.output == FORMATS[style](Scope((pair,)), Options("digits", "https://wiki/r", {"team": "fraud"}))
+    scope = Scope((pair,), pushed=source == "otlp")
+    assert found.output == FORMATS[style](scope, Options("digits", "https://wiki/r", {"team": "fraud"}))
 
 
 def test_a_label_that_is_none_is_refused() -> None:
@@ -170,9 +184,9 @@ def test_a_severity_that_is_none_of_ours_is_refused() -> None:
 
 def test_the_generator_writes_what_is_committed(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "goldwatch.rules", str(tmp_path)], check=True, timeout=60)
-    for path in tmp_path.iterdir():
-        assert path.read_text() == (SHIPPED / "rules" / path.name).read_text()
-    assert {path.stem for path in tmp_path.iterdir()} == set(FORMATS)
+    written = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.yaml")}
+    assert written == {path: (SHIPPED / "rules" / path).read_text() for path in written}
+    assert {str(path) for path in written} == {f"{at}{style}.yaml" for at in ("", "otlp/") for style in FORMATS}
 
 
 def test_groups_have_names_of_their_own() -> None:

@@ -39,8 +39,15 @@ class RulesFormat(StrEnum):
     GRAFANA = "grafana"
 
 
+class Source(StrEnum):
+    """How metrics reach Prometheus."""
+
+    SCRAPE = "scrape"
+    OTLP = "otlp"
+
+
 @app.command()
-def rules(
+def rules(  # noqa: PLR0913, PLR0917 - the options of a command
     config: ConfigFile,
     style: Annotated[RulesFormat, typer.Option("--format", help="What to print.")] = RulesFormat.PROMETHEUS,
     name: Name = "",
@@ -48,6 +55,7 @@ def rules(
     severity: Severities = [],  # noqa: B006 - typer copies it
     runbooks: Runbooks = "",
     datasource: Datasource = "prometheus",
+    source: Annotated[Source, typer.Option(help="How metrics reach Prometheus.")] = Source.SCRAPE,
 ) -> None:
     """Print recording rules and alerts for the watches of a config."""
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
@@ -60,7 +68,7 @@ def rules(
     options = Options(
         name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
     )
-    sys.stdout.write(FORMATS[style](scope_of(found), options))
+    sys.stdout.write(FORMATS[style](scope_of(found, pushed=source is Source.OTLP), options))
 
 
 def _name(config: Path) -> str:

@@ -58,7 +58,7 @@ _INSTANCES = uuid.UUID("4d63009a-8d0f-11ee-aad7-4c796ed8e320")
 """The namespace that OpenTelemetry prescribes for UUIDs of instances made from something stable."""
 
 _OF_THE_POD = {
-    "CONTAINER_NAME": "k8s.container.name",
+    "POD_CONTAINER": "k8s.container.name",
     "POD_NAME": "k8s.pod.name",
     "POD_NAMESPACE": "k8s.namespace.name",
     "POD_UID": "k8s.pod.uid",
@@ -243,6 +243,6 @@ def identity(environ: Mapping[str, str], host: str, ledger: Path) -> dict[str, s
     """
     namespace, pod = environ.get("POD_NAMESPACE", ""), environ.get("POD_NAME", "")
     if namespace and pod:
-        container = environ.get("CONTAINER_NAME") or "goldwatch"
+        container = environ.get("POD_CONTAINER") or "goldwatch"
         return {"service.namespace": namespace, "service.instance.id": f"{namespace}.{pod}.{container}"}
     return {"service.instance.id": str(uuid.uuid5(_INSTANCES, f"{host} {ledger}"))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from goldwatch.export import catalogue as c
 from goldwatch.rules.rule import AGENT, CALLED, JOB, LEASE, PAIR, Alert, Record, Scope, listed, served_at, templated
 
@@ -11,6 +13,8 @@ _MEMORY = "1w"
 _MEMORY_S = 604_800
 _RULES_DOWN = "1h"
 """Records remember over a restart of Prometheus up to this long."""
+_BEATS = "10m"
+"""An agent that pushes is alive if its clock has moved within this, so pushes must be at most 5 minutes apart."""
 _BLIP = "10m"
 """Without recording rules, an alert survives scrape gaps up to this long."""
 
@@ -23,18 +27,16 @@ _SAYS = templated(
         "%{headline}\nFirst action: %{action} {{ . | first | label `command` }}\n": _OPEN,
     }
 )
-_FIGURES = templated(
-    {
-        "%d golden examples are wrong that were right. ": f'{c.EXAMPLES_FLIPPED.name}{{WHERE, effect="harmful"}} > 0',
-        "Accuracy %s. ": f'{c.SCORE.name}{{WHERE, score="accuracy"}}',
-        "Reference %s. ": f'{c.SCORE_REFERENCE.name}{{WHERE, score="accuracy"}}',
-        "Evidence %s times the threshold. ": f"max({c.EVIDENCE.name}{{WHERE}} / {c.EVIDENCE_THRESHOLD.name})",
-        "Alert %d: ": f"{c.ALERT_NUMBER.name}{{WHERE}} > 0",
-        "%{page}": _LINKED,
-        "http://%i/alerts/%d": _UNLINKED,
-    }
-)
-_DETAILS = f"{_SAYS}{listed(_ALERTING, 'monitor', 'Alerting: %s. ')}{_FIGURES}"
+_FIGURES: Mapping[str, str] = {
+    "%d golden examples are wrong that were right. ": f'{c.EXAMPLES_FLIPPED.name}{{WHERE, effect="harmful"}} > 0',
+    "Accuracy %s. ": f'{c.SCORE.name}{{WHERE, score="accuracy"}}',
+    "Reference %s. ": f'{c.SCORE_REFERENCE.name}{{WHERE, score="accuracy"}}',
+    "Evidence %s times the threshold. ": f"max({c.EVIDENCE.name}{{WHERE}} / {c.EVIDENCE_THRESHOLD.name})",
+}
+_NUMBERED = f"{c.ALERT_NUMBER.name}{{WHERE}} > 0"
+_LINKS: Mapping[str, str] = {"Alert %d: ": _NUMBERED, "%{page}": _LINKED, "http://%i/alerts/%d": _UNLINKED}
+_PUSHED_LINKS: Mapping[str, str] = {"Alert %d of the agent %i.": _NUMBERED, " %{page}": _LINKED}
+"""An agent that pushes is known by its id, so without `external_url` there is no link."""
 _AGENTS_URL = f'{c.EXTERNAL_URL.name}{{job=%q, instance=%q, address!=""}}'
 _RUNBOOKS = served_at(f"printf `{_AGENTS_URL}` $labels.job $labels.instance", "{{ $labels.instance }}") + "/runbooks/"
 _RUNBOOKS_OF_ALERT = templated(
@@ -54,7 +56,8 @@ def records(scope: Scope) -> list[Record]:
     where = scope.matchers()
     interval, active = scope.of(c.WATCH_INTERVAL), scope.of(c.ALERT_ACTIVE)
     last = f"last_over_time({_SEEN}{where}[{_RULES_DOWN}])"
-    remembered = f"{last} > time() - {_MEMORY_S}\nor {last} and on {AGENT} up == 0"
+    discovered = "" if scope.pushed else f"\nor {last} and on {AGENT} up == 0"
+    remembered = f"{last} > time() - {_MEMORY_S}{discovered}"
     held = f"last_over_time({_ACTIVE}{where}[{_RULES_DOWN}]) unless on {PAIR} {active} and on {PAIR} {_SEEN}"
     return [
         Record(_SEEN, f"timestamp({interval})\nor {remembered}"),
@@ -94,7 +97,7 @@ def _handed_on(scope: Scope, severity: str, need: str, hold_s: int, *, recorded:
         hold_s=hold_s,
         severity=severity,
         runbook=severity,
-        by_monitor=True,
+        runbook_label="monitor",
         summary=(
             f"{{{{ $labels.target }}}} {need} (watch {{{{ $labels.watch }}}})"
             "{{ with $labels.monitor }}: {{ . }}{{ end }}"
@@ -102,15 +105,20 @@ def _handed_on(scope: Scope, severity: str, need: str, hold_s: int, *, recorded:
         description=(
             "A monitor of goldwatch alerts. The alert's page shows which examples, since when, and what else changed."
         ),
-        details=_DETAILS,
+        details=_details(scope),
         served_at=_RUNBOOKS_OF_ALERT,
     )
+
+
+def _details(scope: Scope) -> str:
+    figures = templated({**_FIGURES, **(_PUSHED_LINKS if scope.pushed else _LINKS)})
+    return f"{_SAYS}{listed(_ALERTING, 'monitor', 'Alerting: %s. ')}{figures}"
 
 
 def of_agent(scope: Scope, *, recorded: bool) -> list[Alert]:
     """Return the alerts about agents and watches that do not do their work."""
     return [
-        _gone(scope, recorded=recorded),
+        _silent(scope, recorded=recorded) if scope.pushed else _gone(scope, recorded=recorded),
         _missing(scope, recorded=recorded),
         _nobody_leads(scope, recorded=recorded),
         _not_replaying(scope),
@@ -145,10 +153,29 @@ def _gone(scope: Scope, *, recorded: bool) -> Alert:
     )
 
 
+def _silent(scope: Scope, *, recorded: bool) -> Alert:
+    """Return the alert for agents that push no more, unless another agent reports their watches.
+
+    A replaced pod is another agent, and Prometheus does not know that the old one was meant to end.
+    """
+    alive = f"on {AGENT} changes({c.CLOCK.name}[{_BEATS}]) > 0"
+    seen, reported = _seen(scope, recorded=recorded), f"({scope.of(c.WATCH_INTERVAL)} and {alive})"
+    return Alert(
+        name="GoldwatchAgentGone",
+        expr=f"max by {AGENT} ({seen} unless on {PAIR} {reported} unless {alive})",
+        hold_s=300,
+        severity="ticket",
+        runbook="agent-gone",
+        summary="the goldwatch agent {{ $labels.instance }} sends no metrics",
+        description="No metrics have arrived from it for ten minutes, and no other agent watches its models.",
+    )
+
+
 def _missing(scope: Scope, *, recorded: bool) -> Alert:
     """Return the alert for watches that were reported within a week and are no more, or never were.
 
-    If their agent can still be discovered, GoldwatchAgentGone covers it, or its config has dropped them.
+    If their agent can still be discovered, GoldwatchAgentGone covers it, or its config has dropped them. That of agents
+    that push covers all watches of the last week.
     """
     seen = _seen(scope, recorded=recorded)
     lost = f"max by {PAIR} ({seen} unless on {AGENT} up) unless on {PAIR} {scope.of(c.WATCH_INTERVAL)}"
@@ -157,7 +184,7 @@ def _missing(scope: Scope, *, recorded: bool) -> Alert:
     ] or [f"absent({c.WATCH_INTERVAL.name}) unless on () {seen}"]
     return Alert(
         name="GoldwatchWatchMissing",
-        expr="\nor ".join([lost, *never]),
+        expr="\nor ".join(never if scope.pushed else [lost, *never]),
         hold_s=900,
         severity="ticket",
         runbook="watch-missing",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from goldwatch.config import Config
 from goldwatch.export import catalogue as c
-from goldwatch.rules import alerts, latency
+from goldwatch.rules import alerts, latency, otlp
 from goldwatch.rules.rule import PAIR, Group, Record, Scope
 
 
@@ -27,9 +27,10 @@ class Options:
     severities: Mapping[str, str] = field(default_factory=dict)
 
 
-def scope_of(config: Config) -> Scope:
-    """Return the watches and targets of a config."""
-    return Scope(tuple((watch.name, target) for watch in config.watches.values() for target in watch.targets))
+def scope_of(config: Config, *, pushed: bool = False) -> Scope:
+    """Return the watches and targets of a config, whose metrics reach Prometheus over OTLP if `pushed`."""
+    pairs = tuple((watch.name, target) for watch in config.watches.values() for target in watch.targets)
+    return Scope(pairs, pushed)
 
 
 def groups(scope: Scope, *, recorded: bool = True) -> list[Group]:
@@ -40,14 +41,17 @@ def groups(scope: Scope, *, recorded: bool = True) -> list[Group]:
         Group("goldwatch-agent", tuple(alerts.of_agent(scope, recorded=recorded))),
         Group("goldwatch-latency", tuple(latency.alerts(scope, recorded=recorded))),
     ]
-    return [Group("goldwatch-records", tuple(_records(scope))), *every] if recorded else every
+    if recorded:
+        every = [Group("goldwatch-records", tuple(_records(scope))), *every]
+    return [otlp.renamed(group) for group in every] if scope.pushed else every
 
 
 def _records(scope: Scope) -> Iterable[Record]:
     evidence, threshold = scope.of(c.EVIDENCE), scope.of(c.EVIDENCE_THRESHOLD)
     yield Record("watch_target:goldwatch_evidence:ratio", f"max by {PAIR} ({evidence} / {threshold})")
     for quantile in (0.5, 0.99):
-        rate = f"sum by ({PAIR[1:-1]}, le) (rate({scope.of(c.REQUEST_LATENCY, '1h')}))"
+        by = PAIR if scope.pushed else f"({PAIR[1:-1]}, le)"
+        rate = f"sum by {by} (rate({scope.of(c.REQUEST_LATENCY, '1h')}))"
         name = f"watch_target:goldwatch_request_latency_seconds:p{quantile * 100:g}_rate1h"
         yield Record(name, f"histogram_quantile({quantile:g}, {rate})")
     # A dead server is given up after a few requests; those that it then is not sent have failed all the same.

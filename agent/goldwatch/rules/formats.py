@@ -103,13 +103,13 @@ def _labels(alert: Alert, options: Options) -> dict[str, str]:
     """Return what alerts are routed by. `model` is the target, by which its owners know the deployed model."""
     model = {"model": "{{ $labels.target }}"} if "$labels.target" in alert.summary else {}
     severity = options.severities.get(alert.severity, alert.severity)
-    return {"severity": severity, **model, **options.labels}
+    return {"severity": severity, **model, **alert.labels, **options.labels}
 
 
 def _annotations(alert: Alert, options: Options, details: str = "", served_at: str = "") -> dict[str, str]:
     base, runbook = options.runbooks.rstrip("/"), alert.runbook
-    if alert.by_monitor:
-        runbook = f"{{{{ with $labels.monitor }}}}{{{{ . }}}}{{{{ else }}}}{runbook}{{{{ end }}}}"
+    if alert.runbook_label:
+        runbook = f"{{{{ with $labels.{alert.runbook_label} }}}}{{{{ . }}}}{{{{ else }}}}{runbook}{{{{ end }}}}"
     if base:
         link = {"runbook_url": f"{base}/{runbook}.md"}
     elif served_at:

@@ -35,9 +35,10 @@ class Record:
 class Alert:
     """An alert. It fires after `hold_s` seconds and goes on for `keep_s` after its expression ends.
 
-    `runbook` names a file in the folder of runbooks, without .md; `by_monitor` prefers that of the label `monitor`.
+    `runbook` names a file in the folder of runbooks, without .md; a value of the label `runbook_label` replaces it.
     `summary` and `description` are templates that both Prometheus and Grafana know. `details` continue the description
     and `served_at` is the folder of runbooks at a live agent; only Prometheus fills these in, since they query series.
+    `labels` are added to those of the series.
     """
 
     name: str
@@ -50,7 +51,8 @@ class Alert:
     details: str = ""
     served_at: str = ""
     keep_s: int = 0
-    by_monitor: bool = False
+    runbook_label: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The watches and targets that rules are about; all of them if none is named."""
+    """The watches and targets that rules are about; all of them if none is named.
+
+    With `pushed` their metrics reach Prometheus over OTLP instead of by scrapes: there is no `up`, and histograms are
+    native. Rules are still written with the labels of a scrape; `rules.otlp` renames them.
+    """
 
     pairs: tuple[tuple[str, str], ...] = ()
+    pushed: bool = False
     _matchers: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +82,8 @@ class Scope:
 
     def of(self, metric: Metric, window: str = "", **labels: str | tuple[str, ...]) -> str:
         """Return a selector of the series of a metric within the scope: see `select`."""
-        return select(metric, self._matchers if "watch" in metric.labels else (), window, **labels)
+        written = select(metric, self._matchers if "watch" in metric.labels else (), window, **labels)
+        return written.replace(f"{metric.name}_bucket", metric.name, 1) if self.pushed else written
 
     def matchers(self, **labels: str) -> str:
         """Return the label matchers of the scope and of `labels`, in braces, for a recorded series."""

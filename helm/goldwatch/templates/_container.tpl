@@ -16,7 +16,7 @@ ports:
   - {name: goldwatch, containerPort: {{ $values.port }}, protocol: TCP}
 env:
   - {name: STATE_DIRECTORY, value: /var/lib/goldwatch}
-  - {name: CONTAINER_NAME, value: goldwatch}
+  - {name: POD_CONTAINER, value: goldwatch}
   - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
   - {name: POD_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
   - {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
