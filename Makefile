@@ -32,7 +32,7 @@ test: $(FRAMEWORKS) ## set up, then run all tests but those of model servers and
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not servers and not cluster"
 
 test-servers: $(READY) ## set up real model servers and Grafana's components, each in an environment of its own, and test against them
-	tests/system-packages chromium java libatomic.so.1 libgomp.so.1 libpython.so npm
+	tests/system-packages chromium java libatomic.so.1 libgomp.so.1 libpython.so npm prometheus promtool
 	tests/environments/make $(SERVERS)
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m servers
 

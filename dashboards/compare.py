@@ -87,7 +87,7 @@ def _slices() -> AnyPanel:
     text = "The share of right answers of each target in each slice: the fainter, the fewer."
     about = About("Targets by slices", text, "percentunit", 24, height=9, missing="the golden set names no slices")
     right = f"min by (target, slice, value) ({of(c.SLICE_RIGHT)})"
-    panel = matrix(about, Query(sliced(right), "right"), "where", "target")
+    panel = matrix(about, Query(sliced(right), "right"), "slice", "target")
     return panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.CONTINUOUS_BLUES)).min(0.5).max(1)
 
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models.dashboard import FieldColorModeId
 
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Metric
 
 from dashboards import state
 from dashboards.frame import choice, frame
-from dashboards.panels import About, AnyPanel, Column, Limits, bands, dashed, heat, number, rows, series, spread, states
+from dashboards.panels import (
+    About,
+    AnyPanel,
+    Column,
+    Limits,
+    bands,
+    dashed,
+    heat,
+    matrix,
+    number,
+    rows,
+    series,
+    spread,
+    states,
+)
 from dashboards.query import PAIR, Query, fresh, lost, moved, of, quantile, rate, worst
 
 _NO_ENERGY = "the target is not metered: its section energy is empty"
@@ -27,8 +42,8 @@ def build() -> dashboard.Dashboard:
     found.with_panel(_verdicts()).with_panel(_evidence())
     found.with_row(dashboard.Row("Answers"))
     found.with_panel(_score()).with_panel(_flips()).with_panel(_moved()).with_panel(_distance())
-    found.with_row(dashboard.Row("Slices"))
-    found.with_panel(_heat()).with_panel(_slices())
+    found.with_row(dashboard.Row("Slices and mistakes"))
+    found.with_panel(_heat()).with_panel(_slices()).with_panel(_mistakes())
     found.with_row(dashboard.Row("Speed"))
     found.with_panel(_latency()).with_panel(_quantiles()).with_panel(_throughput()).with_panel(_outcomes())
     closed = {
@@ -90,7 +105,7 @@ def _flips() -> AnyPanel:
 
 def _heat() -> AnyPanel:
     text = "The share of wrong answers in each slice over time: the hotter, the more. Empty where nothing is known."
-    about = About("Wrong answers by slice", text, "percentunit", missing=_NO_SLICES)
+    about = About("Wrong answers by slice", text, "percentunit", 24, missing=_NO_SLICES)
     right = fresh(worst(c.SLICE_RIGHT, "cluster, namespace, watch, target, slice, value"))
     return heat(about, Query(f"1 - ({right})", "{{slice}} = {{value}}"))
 
@@ -109,6 +124,17 @@ def _slices() -> AnyPanel:
     columns = {"slice": Column("string"), "value": Column("string"), "lost": Column("short")}
     columns |= {"right": Column("percentunit"), "reference": Column("percentunit"), "examples": Column("short")}
     return rows(About("Slices that lost answers", text, "percentunit", missing=_NO_SLICES), queries, columns, "lost")
+
+
+def _mistakes() -> AnyPanel:
+    text = (
+        "Mistakes of the last replay, ten at most, with examples that the reference answers rightly: rows are labels, "
+        "columns the answers given instead, cells all examples with that mistake."
+    )
+    new = f"max by (label, answer) ({of(c.EXAMPLES_CONFUSED, label_not='')})"
+    about = About("New mistakes", text, "short", missing="no new mistake, or the model is no classifier")
+    panel = matrix(about, Query(new, "examples"), "label", "answer")
+    return panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.CONTINUOUS_BLUES)).min(0)
 
 
 def _moved() -> AnyPanel:

@@ -56,8 +56,8 @@ def lost() -> str:
 
 
 def sliced(expr: str) -> str:
-    """Return the expression with a label `where`, which is the slice and its value."""
-    return f'label_join({expr}, "where", " = ", "slice", "value")'
+    """Return the expression with the value of each slice in the label `slice`."""
+    return f'label_join({expr}, "slice", " = ", "slice", "value")'
 
 
 def moved() -> str:

@@ -21,6 +21,7 @@ from goldwatch.export.measurement import Measurement
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.export.standing import of_due, of_tap
 from goldwatch.judgement import (
+    Confusion,
     Difference,
     Judgement,
     LiveWindow,
@@ -230,7 +231,9 @@ def _scores(usual: float, now: float) -> Iterator[Score]:
 
 def _difference(*, worse: bool) -> Difference:
     moved, harmful, helpful, neutral = (60, 38, 3, 2) if worse else (0, 0, 0, 0)
-    return Difference(EXAMPLES, moved, harmful, helpful, neutral, largest=0.1, flips=(), where=())
+    mistakes = {("fraud", "fair"): 24, ("fair", "fraud"): 12, ("fair", "unclear"): 5} if worse else {}
+    found = tuple(Confusion(*pair, now - 1, now, 1, beyond_chance=True, p_value=1e-4) for pair, now in mistakes.items())
+    return Difference(EXAMPLES, moved, harmful, helpful, neutral, largest=0.1, flips=(), where=(), confusions=found)
 
 
 def _slices(model: Model, *, worse: bool) -> Iterator[SliceStanding]:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -13,7 +14,7 @@ from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.export.store import Distribution, Store
-from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
+from goldwatch.judgement import Confusion, Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
 from goldwatch.replay.outcome import Outcome
 
@@ -50,6 +51,24 @@ def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> 
     events |= {c.ENERGY_READINGS_DROPPED, c.OBJECTIVE_ENERGY, c.OBJECTIVE_COST, c.LEADER, c.LEASE_ERRORS}
     assert {f.metric for f in found} == set(c.CATALOGUE) - events
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
+
+
+def test_mistakes_end_with_the_replay_that_has_none(judgement: Make) -> None:
+    seen = judgement().difference
+    assert seen is not None
+    mistake = Confusion("8", "1", flips=4, now=5, reference=1, beyond_chance=True, p_value=0.001)
+    exporter = PrometheusExporter()
+
+    def shown() -> list[str]:
+        lines = exporter.render()[0].decode().splitlines()
+        return [line.partition("target=")[2] for line in lines if line.startswith(c.EXAMPLES_CONFUSED.name)]
+
+    exporter.publish(m.of_judgement(judgement(difference=replace(seen, confusions=(mistake,)))))
+    assert shown() == ['"fraud-eu",label="8",answer="1"} 5.0']
+    exporter.publish(m.of_judgement(judgement(difference=replace(seen, confusions=()))))
+    assert shown() == ['"fraud-eu",label="",answer=""} 0.0']
+    others = m.of_judgement(judgement(task="embedding"))
+    assert c.EXAMPLES_CONFUSED not in {f.metric for f in others}, "only a classifier has classes"
 
 
 def test_live_requests_are_counted_by_what_became_of_them(judgement: Make) -> None:

@@ -46,10 +46,11 @@ _TOKENS = {"Tokens", "Why answers end", "Time to the first token", "Time of each
 _ENERGY = {"Energy of an inference", "Energy of a right answer", "Carbon", "Cost of 10,000", "Age of the measurement"}
 _LIVE = {"Drift: live requests", "Drift: windows of live rows", "Age of the live window"}
 _DISTANCE = {"Drift: distance from the reference"}
+_MISTAKES = {"New mistakes"}
 EMPTY: Mapping[str, set[str]] = {
     "model": _TOKENS,
-    "model-language": _LIVE | _DISTANCE,
-    "model-outage": _TOKENS | _ENERGY | _LIVE | _DISTANCE,
+    "model-language": _LIVE | _DISTANCE | _MISTAKES,
+    "model-outage": _MISTAKES | _TOKENS | _ENERGY | _LIVE | _DISTANCE,
     "compare": {"Energy of an output token"},
     "agent": {"Failed pushes", "Lost records", "Late dispatch, p99"},
 }

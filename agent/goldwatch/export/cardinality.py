@@ -30,6 +30,8 @@ MOST_VALUES: Mapping[str, int] = {
     "finish": 3,
     "score": 8,
     "effect": 3,
+    "label": 10,
+    "answer": 1,  # ten pairs of label and answer
     "monitor": 9,
     "state": len(State),
     "severity": len(Severity),

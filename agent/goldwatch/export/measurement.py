@@ -17,7 +17,7 @@ from goldwatch.config import Rejection
 from goldwatch.energy.footprint import Footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
-from goldwatch.judgement import Judgement, Passed, Score, Severity, State, Validity, Verdict
+from goldwatch.judgement import Difference, Judgement, Passed, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import TIME_UNKNOWN
 from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.traced import Traced
@@ -339,7 +339,16 @@ def _of_difference(j: Judgement, where: Mapping[str, str]) -> Iterator[Measureme
     yield Measurement(c.EXAMPLES_MOVED, where, d.moved)
     for effect, count in (("harmful", d.harmful), ("helpful", d.helpful), ("neutral", d.neutral)):
         yield Measurement(c.EXAMPLES_FLIPPED, {**where, "effect": effect}, count)
+    if j.task == "classification":
+        yield from _of_confusions(d, where)
     yield from _gauge(c.OUTPUT_DISTANCE, where, j.output_distance)
+
+
+def _of_confusions(d: Difference, where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield the new mistakes, or a zero without labels, which ends those of the replay before."""
+    found = {(_fact(mistake.label), _fact(mistake.said)): mistake.now for mistake in d.confusions}
+    for (label, answer), examples in (found or {("", ""): 0}).items():
+        yield Measurement(c.EXAMPLES_CONFUSED, {**where, "label": label, "answer": answer}, examples)
 
 
 def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

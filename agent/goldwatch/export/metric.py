@@ -79,6 +79,8 @@ LABELS = {
     "slice": "the slices of the golden set",
     "value": "the values of a slice; how many the golden set has counts into what the config may make",
     "effect": "harmful, helpful, neutral",
+    "label": "the classes in ten mistakes at most",
+    "answer": "the classes in ten mistakes at most",
     "monitor": "the monitors of the watch",
     "state": "unknown, steady, suspect, alerting, recovered",
     "severity": "page, ticket",

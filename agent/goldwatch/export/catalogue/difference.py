@@ -29,6 +29,16 @@ EXAMPLES_FLIPPED = Metric(
     "Compared examples in another class than in the reference: harmful were right, helpful are right now, neutral are "
     "wrong in both.",
 )
+EXAMPLES_CONFUSED = Metric(
+    "goldwatch_examples_confused",
+    "goldwatch.examples.confused",
+    Kind.GAUGE,
+    "{example}",
+    (*WATCH, "label", "answer"),
+    "Examples of a classifier with a wrong answer instead of their label, for up to ten mistakes with examples that "
+    "the reference answers rightly, those beyond chance first; 0, with empty labels, if there is none.",
+    group=WATCH,
+)
 OUTPUT_DISTANCE = Metric(
     "goldwatch_output_distance_ratio",
     "goldwatch.output.distance",
