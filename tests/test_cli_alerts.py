@@ -135,7 +135,7 @@ def test_a_vector_is_as_in_the_reference_within_its_tolerance(tmp_path: Path) ->
     ("arguments", "says"),
     [
         (("--examples", "8,x"), '--examples: "8,x" is not a list of examples; write their numbers, such as 17,203,911'),
-        (("--examples", "600"), "golden set digits@5ce757 has examples 0 to 599, and not 600"),
+        (("--examples", "600"), "golden set digits@5ce757358f39 has examples 0 to 599, and not 600"),
         (("--examples", "8", "--watch", "x"), 'no watch is named "x"; there are digits'),
         (("--examples", "8", "--target", "x"), 'watch digits has no target "x"; it has digits'),
     ],

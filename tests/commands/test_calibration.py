@@ -103,7 +103,7 @@ def test_another_model_is_no_reference_unless_it_is_meant_to_be(tmp_path: Path) 
     file = config(tmp_path / "c", DIGITS / "golden", noise=0, model="digits-quantised.onnx")
     result = calibrate(file, tmp_path / "new", "--replays", "2")
     assert result.exit_code == 2
-    assert "this is not the model of digits@5ce757" in result.stderr
+    assert "this is not the model of digits@5ce757358f39" in result.stderr
     assert "--outputs" in result.stderr
     assert not (tmp_path / "new").exists()
     result = calibrate(file, tmp_path / "new", "--replays", "2", "--outputs")
@@ -144,7 +144,7 @@ def test_a_set_is_shown_and_verified(tmp_path: Path) -> None:
     manifest = json.loads(CliRunner().invoke(app, ["golden", "show", str(DIGITS / "golden"), "--json"]).stdout)
     assert manifest["digest"].startswith("sha256:5ce757")
     verified = CliRunner().invoke(app, ["golden", "verify", str(DIGITS / "golden"), "--digest", "5ce757"])
-    assert (verified.exit_code, verified.stdout.split(":")[0]) == (0, "digits@5ce757 is sound")
+    assert (verified.exit_code, verified.stdout.split(":")[0]) == (0, "digits@5ce757358f39 is sound")
     other = CliRunner().invoke(app, ["golden", "verify", str(DIGITS / "golden"), "--digest", "sha256:abc"])
     assert (other.exit_code, "and not sha256:abc" in other.stderr) == (2, True)
     assert CliRunner().invoke(app, ["golden", "verify", str(tmp_path)]).exit_code == 2

@@ -43,7 +43,7 @@ def test_a_set_says_what_it_is(golden: GoldenSet) -> None:
     digest = hashlib.sha256((golden.path / "golden.json").read_bytes()).hexdigest()
     assert (found.name, found.version, found.task, found.examples) == ("fruit", "2026q3", Task.CLASSIFICATION, 4)
     assert found.digest == f"sha256:{digest}"
-    assert str(found) == f"fruit@{digest[:6]}"
+    assert str(found) == f"fruit@{digest[:12]}"
     assert found.manifest.decision == "scores"
     assert found == golden
     assert hash(found) == hash(golden)

@@ -71,8 +71,8 @@ class GoldenSet:
 
     @property
     def short_digest(self) -> str:
-        """The first six digits of the digest, for people."""
-        return self.digest.removeprefix("sha256:")[:6]
+        """The first twelve digits of the digest, for people."""
+        return self.digest.removeprefix("sha256:")[:12]
 
     def __str__(self) -> str:
         return f"{self.name}@{self.short_digest}"
