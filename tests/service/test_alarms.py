@@ -400,6 +400,13 @@ def test_a_watch_whose_replays_miss_their_deadline_says_so_and_how_much_slower_t
     assert "do       Find out why served is slow: its load, its node, its queue." in alert.text
 
 
+def test_an_alert_that_lasts_reads_no_history_at_each_replay(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = desk.replay(worse(), difference=difference()).alert
+    monkeypatch.setattr(desk.ledger, "valid_before", lambda *_, **__: pytest.fail("the alert was composed again"))
+    desk.clock.advance(EVERY_S)
+    assert desk.replay(worse(), difference=difference()).alert == first
+
+
 @pytest.mark.parametrize(
     ("values", "cause"),
     [

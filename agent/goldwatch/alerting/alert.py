@@ -7,7 +7,7 @@ it closes when none of them is alerting any more. While it is silenced nobody is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from goldwatch.alerting.event import Event
@@ -18,7 +18,7 @@ from goldwatch.alerting.words import plain
 from goldwatch.judgement import Judgement, Severity, State, Verdict
 from goldwatch.monitor import kinds
 
-__all__ = ["Alert", "Event", "Surroundings", "advance", "cause", "hushed"]
+__all__ = ["Alert", "Event", "Surroundings", "advance", "cause", "hushed", "is_news"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
     """
     if not judgement.verdicts:  # it could not be judged, which is no recovery
         return alert
-    alerting = {v.monitor: v for v in judgement.verdicts if v.state is State.ALERTING}
+    alerting = _alerting(judgement)
     if not alerting:
         return None if alert is None else replace(alert, closed_at=judgement.started_at + judgement.duration_s)
-    severity = Severity.PAGE if any(v.severity is Severity.PAGE for v in alerting.values()) else Severity.TICKET
-    if alert is not None and set(alerting) <= set(alert.monitors) and severity in (alert.severity, Severity.TICKET):
+    if not is_news(alert, judgement):
         return alert
+    severity = _severity(alerting)
     monitors = tuple(sorted(set(alerting) | set(alert.monitors if alert else ()), key=kinds.rank))
     if alert is not None and set(alerting) - set(alert.monitors) == {kinds.SILENT.name}:
         return _unheard(alert, monitors, alerting[kinds.SILENT.name], around.cause_text)
@@ -109,6 +109,23 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
         text=as_text(told),
         explanation=told,
     )
+
+
+def is_news(alert: Alert | None, judgement: Judgement) -> bool:
+    """Say whether a judgement opens an alert, or adds a monitor or severity to the open one, so that it is composed."""
+    alerting = _alerting(judgement)
+    if not alerting:
+        return False
+    known = alert is not None and set(alerting) <= set(alert.monitors)
+    return alert is None or not known or _severity(alerting) not in (alert.severity, Severity.TICKET)
+
+
+def _alerting(judgement: Judgement) -> dict[str, Verdict]:
+    return {v.monitor: v for v in judgement.verdicts if v.state is State.ALERTING}
+
+
+def _severity(alerting: Mapping[str, Verdict]) -> Severity:
+    return Severity.PAGE if any(v.severity is Severity.PAGE for v in alerting.values()) else Severity.TICKET
 
 
 def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict, cause: str) -> Alert:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from goldwatch import __version__
-from goldwatch.alerting.alert import Alert, advance, hushed
+from goldwatch.alerting.alert import Alert, advance, hushed, is_news
 from goldwatch.alerting.event import Event, RolloutOf, changes, circumstances
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.alerting.silence import Silence, in_force, of_rollout, rollouts
@@ -41,7 +41,7 @@ _JUMP_S = 5.0
 """A clock that is this much further than it should be was set, or its machine slept: nobody was silent meanwhile."""
 
 _NOTHING = Surroundings(None, (), "", "")
-"""Without a monitor that alerts, no alert is composed."""
+"""Without news no alert is composed, and an alert that lasts costs no reading of the ledger at each replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Alarms:
         events = changes(known, found, judgement.target, judgement.started_at)
         before = self._ledger.open_alert(*assignment.key)
         around = _NOTHING
-        if any(v.state is State.ALERTING for v in judgement.verdicts):
+        if is_news(before, judgement):
             around = surroundings(self._ledger, assignment, judgement, config, events, known)
         alert = advance(before, judgement, around, self._ledger.next_alert_number())
         if alert is not None and alert.closed_at is None:
