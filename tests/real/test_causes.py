@@ -24,6 +24,8 @@ AGENT_GONE = ("owners", "GoldwatchAgentGone", "firing")
 AGENT_BACK = ("owners", "GoldwatchAgentGone", "resolved")
 MISSING = ("owners", "GoldwatchWatchMissing", "firing")
 FOUND = ("owners", "GoldwatchWatchMissing", "resolved")
+REJECTED = ("owners", "GoldwatchConfigRejected", "firing")
+ACCEPTED = ("owners", "GoldwatchConfigRejected", "resolved")
 PAGED = ("on-call", "GoldwatchPage", "firing")
 PAGE_ENDED = ("on-call", "GoldwatchPage", "resolved")
 TICKET = ("owners", "GoldwatchTicket", "firing")
@@ -137,6 +139,29 @@ def test_one_agent_of_many_is_missed_and_no_other_namespace_hides_it(
 
             assert silenced.value("goldwatch_alert_silenced", severity="page") == 1
             assert stack.notifications("south") == []
+
+
+def test_an_agent_that_refuses_its_first_config_opens_a_ticket(
+    stack: OnCall, server: ModelServer, tmp_path: Path
+) -> None:
+    agent = Agent(tmp_path)
+    agent.start_options = ["--patient"]
+    agent.write(served(server) | {"golden": {"digits": "nowhere"}})
+    try:
+        agent.start()
+        agent.until(lambda: "nowhere" in agent.log, "it refuses its config")
+        stack.discover(agent.port, "patient")
+        (found,) = stack.until_notified("patient", REJECTED)
+        assert found.labels["instance"] == f"127.0.0.1:{agent.port}"
+        assert found.annotations["runbook_url"] == f"http://127.0.0.1:{agent.port}/runbooks/config-rejected"
+        assert agent.get("/runbooks/config-rejected")[0] == 200
+        agent.write(served(server))
+        stack.until_notified("patient", ACCEPTED)
+        stack.until_evaluated()
+        assert [each.short for each in stack.notifications("patient")] == [REJECTED, ACCEPTED]
+    finally:
+        stack.lose(agent.port)
+        agent.clean_up()
 
 
 def test_only_goldwatchs_own_alerts_are_inhibited(stack: OnCall) -> None:
