@@ -131,6 +131,8 @@ def test_one_agent_of_many_is_missed_and_no_other_namespace_hides_it(
                 each.kill()
             *_, found = stack.until_notified("north", MISSING)
             about_the_model(found, "north", "ticket")
+            another = f"http://127.0.0.1:{silenced.port}/runbooks/watch-missing"
+            assert found.annotations["runbook_url"] == another, "the agent that is gone cannot serve it"
             sound.start()
             sound.wait_ready()
             stack.discover(sound.port, "north")

@@ -379,6 +379,23 @@ def test_requests_that_a_dead_server_was_not_sent_have_failed(
 
 
 @pytest.mark.slow
+def test_rules_of_one_namespace_leave_the_same_watch_of_another_alone(tmp_path: Path, promtool: str) -> None:
+    rules = FORMATS["prometheus"](Scope((("fraud", "eu"),), match=(("namespace", "ml"),)), Options())
+    fire = [case for case in CASES if case.fires and ELSEWHERE not in str(case.series) and B not in str(case.series)]
+    here = [played(case) for case in fire]
+    there = [played(replace(case, series=at(ELSEWHERE, case.series))) for case in fire]
+    for case in there:
+        case["promql_expr_test"][0]["expr"] = 'count(ALERTS{alertstate="firing", alertname!="GoldwatchWatchMissing"})'
+        case["promql_expr_test"][0]["exp_samples"] = []
+    run(tmp_path, promtool, rules, [*here, *there])
+    both = Case("GoldwatchWatchMissing", True, at(ELSEWHERE, HERE), 30)  # and nothing in ml
+    missing = played(both)
+    missing["promql_expr_test"][0]["expr"] = 'count by (namespace) (ALERTS{alertname="GoldwatchWatchMissing"})'
+    missing["promql_expr_test"][0]["exp_samples"] = [{"labels": '{namespace="ml"}', "value": 1}]
+    run(tmp_path, promtool, rules, [missing])
+
+
+@pytest.mark.slow
 def test_rules_of_one_config_leave_others_alone(tmp_path: Path, promtool: str) -> None:
     rules = FORMATS["prometheus"](Scope((("other", "us"), ("next.one", "eu"))), Options())
     fire = [played(case) for case in CASES if case.fires and W in "".join(case.series) and "Missing" not in case.alert]

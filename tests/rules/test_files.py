@@ -23,7 +23,11 @@ from tests.programs import program
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "dashboards"
 MONITORS = {kind.name for kind in KINDS}
-SCOPES = [Scope(), Scope((("fraud", "eu"),)), Scope((("fraud", "eu"), ("fraud", "us"), ("next.one", "eu")))]
+SCOPES = [
+    Scope(),
+    Scope((("fraud", "eu"),), match=(("namespace", "ml"),)),
+    Scope((("fraud", "eu"), ("fraud", "us"), ("next.one", "eu"))),
+]
 SCOPES += [replace(scope, pushed=True) for scope in SCOPES]
 
 
@@ -166,6 +170,25 @@ def test_a_label_that_alerts_are_routed_by_is_not_replaced(name: str) -> None:
     found = CliRunner().invoke(app, ["rules", str(ROOT / "examples/digits.yaml"), "--label", f"{name}=page"])
     assert found.exit_code == 2
     assert f'--label "{name}=page": the alerts set {name} themselves; choose another name' in found.output
+
+
+def test_rules_are_limited_to_a_namespace() -> None:
+    config = ROOT / "examples/digits.yaml"
+    found = CliRunner().invoke(app, ["rules", str(config), "--match", "namespace=ml"])
+    assert found.output == FORMATS["prometheus"](
+        Scope((("digits", "digits"),), match=(("namespace", "ml"),)), Options("digits")
+    )
+    found = CliRunner().invoke(app, ["rules", str(config), "--source", "otlp", "--match", "namespace=ml"])
+    assert (found.exit_code, "write job=NAMESPACE/NAME" in found.output) == (2, True)
+    found = CliRunner().invoke(app, ["rules", str(config), "--match", "team=fraud"])
+    assert found.exit_code == 2
+    assert '--match "team=fraud": rules can be limited by cluster, namespace and job; choose one' in found.output
+
+
+def test_each_alert_links_to_its_runbook() -> None:
+    rules = yaml.safe_load(FORMATS["prometheus"](Scope(), Options()))
+    alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    assert [rule["alert"] for rule in alerts if "/runbooks/" not in rule["annotations"]["runbook_url"]] == []
 
 
 def test_severities_are_renamed_for_the_receiver() -> None:

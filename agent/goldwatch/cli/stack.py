@@ -22,6 +22,10 @@ Labels = Annotated[list[str], typer.Option("--label", help="Added to each alert,
 Runbooks = Annotated[str, typer.Option(help="Address of the folder of runbooks; by default alerts.runbooks.")]
 Datasource = Annotated[str, typer.Option(help="The uid of the Prometheus that Grafana asks.")]
 Name = Annotated[str, typer.Option(help="Tells these rules from those of other configs; by default the config's name.")]
+Matches = Annotated[
+    list[str],
+    typer.Option("--match", help="Only agents scraped with this label, such as namespace=fraud; may be repeated."),
+]
 Severities = Annotated[
     list[str], typer.Option("--severity", help="Renames a severity, such as page=critical; may be repeated.")
 ]
@@ -52,6 +56,7 @@ def rules(  # noqa: PLR0913, PLR0917 - the options of a command
     style: Annotated[RulesFormat, typer.Option("--format", help="What to print.")] = RulesFormat.PROMETHEUS,
     name: Name = "",
     label: Labels = [],  # noqa: B006 - typer copies it
+    match: Matches = [],  # noqa: B006 - typer copies it
     severity: Severities = [],  # noqa: B006 - typer copies it
     runbooks: Runbooks = "",
     datasource: Datasource = "prometheus",
@@ -68,7 +73,11 @@ def rules(  # noqa: PLR0913, PLR0917 - the options of a command
     options = Options(
         name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
     )
-    sys.stdout.write(FORMATS[style](scope_of(found, pushed=source is Source.OTLP), options))
+    matched, pushed = _matches(match), source is Source.OTLP
+    if pushed and matched.keys() - {"job"}:
+        fail("--match: metrics over OTLP have the namespace in the label job; write job=NAMESPACE/NAME")
+    scope = scope_of(found, matched, pushed=pushed)
+    sys.stdout.write(FORMATS[style](scope, options))
 
 
 def _name(config: Path) -> str:
@@ -82,6 +91,18 @@ def _labels(written: list[str]) -> dict[str, str]:
     for name in labels:
         if name in _OUR_LABELS:
             fail(f'--label "{name}={labels[name]}": the alerts set {name} themselves; choose another name')
+    return labels
+
+
+def _matches(written: list[str]) -> dict[str, str]:
+    """Return labels of the scrape written as NAME=VALUE."""
+    from goldwatch.rules import MATCHED  # noqa: PLC0415
+
+    labels = _pairs("--match", written, "namespace=fraud")
+    for name in labels:
+        if name not in MATCHED:
+            kept = f"{', '.join(MATCHED[:-1])} and {MATCHED[-1]}"
+            fail(f'--match "{name}={labels[name]}": rules can be limited by {kept}; choose one of these')
     return labels
 
 
@@ -122,6 +143,7 @@ def push(  # noqa: PLR0913, PLR0917 - the options of a command
         bool, typer.Option("--replace", help="Replace rules of another config that have the name.")
     ] = False,
     label: Labels = [],  # noqa: B006 - typer copies it
+    match: Matches = [],  # noqa: B006 - typer copies it
     severity: Severities = [],  # noqa: B006 - typer copies it
     runbooks: Runbooks = "",
     datasource: Datasource = "prometheus",
@@ -144,7 +166,9 @@ def push(  # noqa: PLR0913, PLR0917 - the options of a command
         boards = [json.loads(path.read_text()) for path in sorted(shipped("json").glob("*.json"))]
         api = grafana.connect(url, os.environ.get("GRAFANA_TOKEN", ""))
         marks = _marks(found.ledger, sorted(found.targets))
-        changes = grafana.differences(api, boards, grafana_groups(scope_of(found), options), marks, replace=replace)
+        changes = grafana.differences(
+            api, boards, grafana_groups(scope_of(found, _matches(match)), options), marks, replace=replace
+        )
         for change in changes:
             print("\n  ".join([change.what, *change.lines]))  # noqa: T201
         print(f"{len(changes)} change{'' if len(changes) == 1 else 's'}{' to make' if changes else ': all is there'}")  # noqa: T201

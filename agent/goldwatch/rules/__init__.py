@@ -6,6 +6,6 @@ that they ask for is in the catalogue.
 
 from goldwatch.rules.build import Options, groups, scope_of
 from goldwatch.rules.formats import FORMATS, grafana_groups
-from goldwatch.rules.rule import Alert, Group, Record, Scope
+from goldwatch.rules.rule import MATCHED, Alert, Group, Record, Scope
 
-__all__ = ["FORMATS", "Alert", "Group", "Options", "Record", "Scope", "grafana_groups", "groups", "scope_of"]
+__all__ = ["FORMATS", "MATCHED", "Alert", "Group", "Options", "Record", "Scope", "grafana_groups", "groups", "scope_of"]

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from goldwatch.export import catalogue as c
-from goldwatch.rules.rule import AGENT, CALLED, JOB, LEASE, PAIR, Alert, Record, Scope, listed, served_at, templated
+from goldwatch.rules.rule import (
+    AGENT,
+    CALLED,
+    JOB,
+    LEASE,
+    PAIR,
+    Alert,
+    Record,
+    Scope,
+    first_of,
+    listed,
+    served_at,
+    templated,
+)
 
 _SEEN = "agent_watch_target:goldwatch_watch_seen:timestamp"
 _ACTIVE = "watch_target:goldwatch_alert_active:max"
@@ -39,11 +52,20 @@ _PUSHED_LINKS: Mapping[str, str] = {"Alert %d of the agent %i.": _NUMBERED, " %{
 """An agent that pushes is known by its id, so without `external_url` there is no link."""
 _AGENTS_URL = f'{c.EXTERNAL_URL.name}{{job=%q, instance=%q, address!=""}}'
 _RUNBOOKS = served_at(f"printf `{_AGENTS_URL}` $labels.job $labels.instance", "{{ $labels.instance }}") + "/runbooks/"
-_RUNBOOKS_OF_ALERT = templated(
+RUNBOOKS_ANYWHERE = first_of(
+    {
+        "%{address}/runbooks/": f'{c.EXTERNAL_URL.name}{{address!=""}}',
+        "http://%i/runbooks/": c.BUILD_INFO.name,
+    },
+    "dashboards/runbooks/",
+)
+"""The runbooks of any agent that answers, for alerts about one that does not."""
+_RUNBOOKS_OF_ALERT = first_of(
     {
         "{{ . | first | label `page` | reReplaceAll `/alerts/[0-9]+$` `/runbooks/` }}": _LINKED,
         "http://%i/runbooks/": _UNLINKED,
-    }
+    },
+    RUNBOOKS_ANYWHERE,
 )
 
 
@@ -148,6 +170,7 @@ def _gone(scope: Scope, *, recorded: bool) -> Alert:
         hold_s=300,
         severity="ticket",
         runbook="agent-gone",
+        served_at=RUNBOOKS_ANYWHERE,
         summary="the goldwatch agent {{ $labels.instance }} does not answer",
         description="Prometheus could not scrape it for five minutes: its models are not watched.",
     )
@@ -180,7 +203,8 @@ def _missing(scope: Scope, *, recorded: bool) -> Alert:
     seen = _seen(scope, recorded=recorded)
     lost = f"max by {PAIR} ({seen} unless on {AGENT} up) unless on {PAIR} {scope.of(c.WATCH_INTERVAL)}"
     never = [
-        f"absent({Scope((pair,)).of(c.WATCH_INTERVAL)}) unless on (watch, target) {seen}" for pair in scope.pairs
+        f"absent({Scope((pair,), match=scope.match).of(c.WATCH_INTERVAL)}) unless on (watch, target) {seen}"
+        for pair in scope.pairs
     ] or [f"absent({c.WATCH_INTERVAL.name}) unless on () {seen}"]
     return Alert(
         name="GoldwatchWatchMissing",
@@ -188,6 +212,7 @@ def _missing(scope: Scope, *, recorded: bool) -> Alert:
         hold_s=900,
         severity="ticket",
         runbook="watch-missing",
+        served_at=RUNBOOKS_ANYWHERE,
         summary=(
             "{{ with $labels.watch }}no agent watches {{ $labels.target }} (watch {{ . }})"
             "{{ else }}there is no goldwatch agent at all{{ end }}"
@@ -205,6 +230,7 @@ def _nobody_leads(scope: Scope, *, recorded: bool) -> Alert:
         hold_s=300,
         severity="ticket",
         runbook="nobody-leads",
+        served_at=RUNBOOKS_ANYWHERE,
         summary="no goldwatch agent holds the lease {{ $labels.lease }} ({{ $labels.job }})",
         description="All replicas have stood by for five minutes: their models are not watched.",
     )

@@ -27,10 +27,13 @@ class Options:
     severities: Mapping[str, str] = field(default_factory=dict)
 
 
-def scope_of(config: Config, *, pushed: bool = False) -> Scope:
-    """Return the watches and targets of a config, whose metrics reach Prometheus over OTLP if `pushed`."""
+def scope_of(config: Config, match: Mapping[str, str] | None = None, *, pushed: bool = False) -> Scope:
+    """Return the watches and targets of a config, whose metrics reach Prometheus over OTLP if `pushed`.
+
+    With `match` only those of agents that are scraped with these labels.
+    """
     pairs = tuple((watch.name, target) for watch in config.watches.values() for target in watch.targets)
-    return Scope(pairs, pushed)
+    return Scope(pairs, pushed, tuple((match or {}).items()))
 
 
 def groups(scope: Scope, *, recorded: bool = True) -> list[Group]:

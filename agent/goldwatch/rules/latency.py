@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from goldwatch.export import catalogue as c
+from goldwatch.rules.alerts import RUNBOOKS_ANYWHERE
 from goldwatch.rules.rule import PAIR, Alert, Record, Scope
 
 _SECONDS = {"15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "6h": 21_600, "1d": 86_400, "3d": 259_200}
@@ -43,6 +44,7 @@ def alerts(scope: Scope, *, recorded: bool) -> list[Alert]:
             keep_s=900,
             severity="ticket",
             runbook="latency-burn-fast",
+            served_at=RUNBOOKS_ANYWHERE,
             summary="{{ $labels.target }} uses up its latency objective fast",
             description=f"{description} over the last hours: at this rate a month's allowance is gone within days.",
         ),
@@ -53,6 +55,7 @@ def alerts(scope: Scope, *, recorded: bool) -> list[Alert]:
             keep_s=900,
             severity="ticket",
             runbook="latency-burn-slow",
+            served_at=RUNBOOKS_ANYWHERE,
             summary="{{ $labels.target }} uses up its latency objective slowly",
             description=f"{description} over the last days: more than is allowed, if not by much.",
         ),

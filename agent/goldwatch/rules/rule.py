@@ -20,6 +20,8 @@ AGENT = f"({_WHERE}, instance)"
 JOB = f"({_WHERE})"
 LEASE = f"({_WHERE}, lease)"
 """Replicas of which one replays."""
+MATCHED = ("cluster", "namespace", "job")
+"""Labels of the scrape that all rules keep, so that rules can be limited by them."""
 _MODEL_LABELS = ("cluster", "namespace", "job", "watch", "target")
 
 
@@ -68,17 +70,20 @@ class Scope:
     """The watches and targets that rules are about; all of them if none is named.
 
     With `pushed` their metrics reach Prometheus over OTLP instead of by scrapes: there is no `up`, and histograms are
-    native. Rules are still written with the labels of a scrape; `rules.otlp` renames them.
+    native. Rules are still written with the labels of a scrape; `rules.otlp` renames them. `match` are labels of the
+    scrape, with their values: of the watches only those with these labels.
     """
 
     pairs: tuple[tuple[str, str], ...] = ()
     pushed: bool = False
+    match: tuple[tuple[str, str], ...] = ()
     _matchers: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         names = zip(("watch", "target"), zip(*self.pairs, strict=True), strict=True) if self.pairs else ()
         found = tuple(_matcher(label, tuple(dict.fromkeys(values))) for label, values in names)
-        object.__setattr__(self, "_matchers", found)
+        scraped = tuple(_matcher(label, (value,)) for label, value in self.match)
+        object.__setattr__(self, "_matchers", (*found, *scraped))
 
     def of(self, metric: Metric, window: str = "", **labels: str | tuple[str, ...]) -> str:
         """Return a selector of the series of a metric within the scope: see `select`."""
@@ -122,6 +127,14 @@ def templated(queries: Mapping[str, str]) -> str:
     return "".join(_with(query, _labels(_replaced(text, marks))) for text, query in queries.items())
 
 
+def first_of(queries: Mapping[str, str], otherwise: str) -> str:
+    """Return the text of the first of some queries that has an answer, or another text; see `templated`."""
+    found = otherwise
+    for text, query in reversed(list(queries.items())):
+        found = f"{templated({text: query}).removesuffix('{{ end }}')}{{{{ else }}}}{found}{{{{ end }}}}"
+    return found
+
+
 def _labels(text: str) -> str:
     return re.sub(r"%\{(\w+)\}", r"{{ . | first | label `\1` }}", text)
 
@@ -143,6 +156,8 @@ def listed(query: str, label: str, text: str) -> str:
 
 
 def _with(query: str, text: str) -> str:
+    if "WHERE" not in query:
+        return f"{{{{ with query `{query}` }}}}{text}{{{{ end }}}}"
     asked = query.replace("WHERE", ", ".join(f"{label}=%q" for label in _MODEL_LABELS))
     values = " ".join(f"$labels.{label}" for label in _MODEL_LABELS)
     return f"{{{{ with printf `{asked}` {values} | query }}}}{text}{{{{ end }}}}"
