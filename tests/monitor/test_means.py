@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from goldwatch.judgement import Severity, State
 from goldwatch.monitor.bounds import lower_mean
+from goldwatch.monitor.build import Reference
 from goldwatch.monitor.contract import unknown
 from goldwatch.monitor.means import Values, moved, worse_score
 from goldwatch.monitor.worse import Answers, Worse
@@ -41,6 +42,34 @@ def expected(chances, log_e):
 
 
 CHANCES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5),
+    st.floats(0.001, 0.09),
+    st.integers(3, 6),
+)
+def test_known_clusters_may_depend_in_any_way(clusters, tolerance, most):
+    """All examples of a cluster are at its own distance, or none is; clusters are of unequal sizes."""
+    sizes, chances, far = (np.array(part) for part in zip(*clusters, strict=True))
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    mean = float((sizes * chances * far).sum() / sizes.sum())
+    if mean > tolerance:
+        chances = chances * tolerance / mean
+    monitor = moved(len(codes), tolerance, ALPHA, None, most, codes)
+    mean_e = expected(chances, lambda up: monitor.log_e(values((up * far)[codes])))
+    assert np.all(mean_e <= 1 + 1e-9)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(0, 2**32))
+def test_known_clusters_are_never_worth_less_than_the_root(distances, seed):
+    codes = np.random.default_rng(seed).integers(0, 10, len(distances))
+    most = int(np.bincount(codes).max())
+    known, root = (moved(len(codes), 0.02, ALPHA, None, most, of) for of in (codes, None))
+    seen = known.read(values(distances)), root.read(values(distances))
+    assert np.all(seen[0].log_e >= seen[1].log_e - 1e-9)
+    for back, other in zip(seen[0].log_back, seen[1].log_back, strict=True):
+        assert np.all(back >= other - 1e-9)
 
 
 @given(CHANCES, st.floats(0.001, 0.09), st.floats(0.0, 1.0))
@@ -322,3 +351,11 @@ def test_evidence_of_right_and_wrong_is_none_of_scores_and_the_other_way_round()
         assert verdicts[-1].state is State.ALERTING
         restored, refused = into.restore(json.loads(json.dumps(monitor.save(state))))
         assert (refused, into.save(restored)) == (other, into.save(into.fresh()))
+
+
+def test_copies_of_a_set_have_clusters_of_their_own():
+    codes = np.array([0, 0, 6, 7])  # two of a cluster, and two by themselves
+    one = Reference((1, 1), np.ones((2, 4), dtype=np.int64), cluster=2, codes=codes)
+    many = one.copied(3).codes
+    assert many is not None
+    assert np.unique(many, return_counts=True)[1].tolist() == [2, 1, 1] * 3

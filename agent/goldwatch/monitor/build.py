@@ -79,7 +79,8 @@ class Reference:
     `right` int64 [2, n] counts how often each example was right in either half of the `replays`. `scores` and
     `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept. `scores` are
     None too where the golden set has labels: right and wrong win over a softer score. Up to `cluster` examples stand or
-    fall together. `golden` is the set that it is of, where there is one.
+    fall together, and `codes` [n] number these clusters (see `Limits`). `golden` is the set that it is of, where there
+    is one.
     """
 
     replays: tuple[int, int]
@@ -88,6 +89,7 @@ class Reference:
     distances: NDArray[np.float64] | None = None
     cluster: int = 1
     golden: GoldenSet | None = None
+    codes: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, golden: GoldenSet) -> Reference:
@@ -97,7 +99,8 @@ class Reference:
             keeps -= {"scores"}
         kept = {name: _as_float64(golden.tensor(f"reference.{name}")) for name in keeps}
         right, largest = golden.tensor("reference.right"), golden.clusters[1]
-        return cls(golden.manifest.reference.replays, right, cluster=largest, golden=golden, **kept)
+        replays, codes = golden.manifest.reference.replays, _codes(golden)
+        return cls(replays, right, cluster=largest, golden=golden, codes=codes, **kept)
 
     @property
     def examples(self) -> int:
@@ -115,7 +118,12 @@ class Reference:
         if times == 1:
             return self
         scores, distances = (None if part is None else _tiled(part, times) for part in (self.scores, self.distances))
-        return Reference(self.replays, _tiled(self.right, times), scores, distances, self.cluster, self.golden)
+        codes = None
+        if self.codes is not None:
+            n = self.examples  # the codes of a copy are all above those of the copy before
+            codes = _tiled(self.codes[np.newaxis], times)[0] + np.repeat(2 * n * np.arange(times), n)
+        right = _tiled(self.right, times)
+        return Reference(self.replays, right, scores, distances, self.cluster, self.golden, codes)
 
 
 def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, Any]]:
@@ -129,6 +137,18 @@ def _as_float64(kept: NDArray[np.floating]) -> NDArray[np.float64]:
     for rows in blocks(kept.shape[1], len(kept)):
         found[:, rows] = kept[:, rows]
     return found
+
+
+def _codes(golden: GoldenSet) -> NDArray[np.int64] | None:
+    """Return the numbers of the clusters of a golden set [n], and one for each example by itself; None without any."""
+    if golden.manifest.clusters is None:
+        return None
+    kept, n = golden.tensor("clusters"), golden.examples
+
+    def code(rows: slice) -> NDArray[np.int64]:
+        return np.where(kept[rows] < 0, n + np.arange(n)[rows], kept[rows])
+
+    return column(n, np.int64, code)
 
 
 def _tiled(part: NDArray[Any], times: int) -> NDArray[Any]:
@@ -150,7 +170,7 @@ def _worse(reference: Reference, settings: Settings) -> Worse | Means:
     if scores is None:
         return Worse(reference.right, reference.replays, settings.accuracy_loss, alpha, reference.cluster)
     usual = column(reference.examples, np.float64, lambda rows: scores[:first, rows].mean(axis=0), first)
-    return worse_score(usual, settings.accuracy_loss, alpha, scores[first:], reference.cluster)
+    return worse_score(usual, settings.accuracy_loss, alpha, scores[first:], reference.cluster, reference.codes)
 
 
 def _changed(reference: Reference, settings: Settings) -> Changed:
@@ -179,7 +199,8 @@ def _moved(reference: Reference, settings: Settings) -> Means:
         )
     try:
         alpha = settings.alpha(kinds.MOVED)
-        return moved(reference.examples, settings.output_distance, alpha, distances, reference.cluster)
+        allowed, clusters = settings.output_distance, (reference.cluster, reference.codes)
+        return moved(reference.examples, allowed, alpha, distances, *clusters)
     except ValueError as error:
         own = f": its own outputs are {distances.mean():.0%} apart" if distances is not None else ""
         raise ValueError(f"{error}{own}; write another share as `objectives.outputs`, or leave it out") from None

@@ -2,7 +2,9 @@
 
 Each example i of a replay gives a value y_i, high if all is well. If the mean of their expectations is at least a floor
 m, prod (1 + lambda (m - y_i)) has a mean of at most 1 for independent examples of unequal expectations, by the means'
-inequality (Waudby-Smith and Ramdas 2023). Clusters of c examples that depend on each other take the root of order c.
+inequality (Waudby-Smith and Ramdas 2023). Where clusters of up to c examples depend on each other, the product is over
+clusters, of 1 + lambda (m n_j - S_j) / c with their sums (see `dependence`), or, if they are not known, its root of
+order c.
 
 Changes are bet on at two scales, with half of the weight each. The small scale clips a change at 0.2, so small changes
 of many examples show soon. The large scale clips nothing, so a few examples that lose everything show too: clipped at
@@ -25,6 +27,8 @@ from goldwatch.scratch import blocks, zeros
 
 BOUND_ERROR = 0.01
 """The bounds from the reference replays, one a scale, hold together with at least 99 % probability over them."""
+
+IntArray = NDArray[np.int64]
 
 WIDTHS = (0.2, 1.0)
 """The scales: the largest change of a score or distance that each tells apart. A larger one counts as this."""
@@ -78,16 +82,18 @@ class Scale:
         return np.asarray(found, dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Limits:
     """How much the mean may change, how much more counts as still broken, and how many examples depend on each other.
 
-    Raises ValueError for a negative tolerance, or clusters of less than one.
+    `codes` [n] number the clusters of up to `cluster` examples, one that is in none as a cluster by itself; None if
+    they are not known. Raises ValueError for a negative tolerance, or clusters of less than one.
     """
 
     tolerance: float
     mildest: float
     cluster: int = 1
+    codes: IntArray | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance < 1:
@@ -104,7 +110,7 @@ class _Bets:
     """
 
     def __init__(self, scale: Scale, lowest_mean: float, limits: Limits) -> None:
-        self._scale, self._cluster = scale, limits.cluster
+        self._scale, self._limits = scale, limits
         self.floor = lowest_mean - limits.tolerance / abs(scale.span)
         self.back_at = self.floor - min(limits.mildest / abs(scale.span), 1 - self.floor, self.floor / 2)
         self.possible = 0 < self.floor < 1
@@ -117,7 +123,7 @@ class _Bets:
         def gains(rows: slice) -> FloatArray:
             return self.floor - self._y(observation, rows, self._scale.y(self._scale.best, rows))
 
-        return _log_product(self.stakes, len(observation.of), gains) / self._cluster
+        return self._log_product(self.stakes, len(observation.of), gains)
 
     def log_back(self, observation: Values) -> FloatArray:
         """Return those of the test turned round [bets]; an unanswered example counts as the worst."""
@@ -125,7 +131,17 @@ class _Bets:
         def gains(rows: slice) -> FloatArray:
             return self._y(observation, rows, 0.0) - self.back_at
 
-        return _log_product(self.back_stakes, len(observation.of), gains) / self._cluster
+        return self._log_product(self.back_stakes, len(observation.of), gains)
+
+    def _log_product(self, stakes: FloatArray, n: int, gains: Callable[[slice], FloatArray]) -> FloatArray:
+        """Return the log e-values [bets] of `gains`, over clusters where they are known."""
+        cluster, codes = self._limits.cluster, self._limits.codes
+        if codes is None:
+            return _log_product(stakes, n, gains) / cluster
+        sums = zeros(1 + max(int(codes[rows].max()) for rows in blocks(n)), np.float64)
+        for rows in blocks(n):
+            np.add.at(sums, codes[rows], gains(rows))
+        return _log_product(stakes / cluster, len(sums), lambda rows: sums[rows])
 
     def limit(self, answered: NDArray[np.bool_]) -> float:
         """Return the mean value of the answered examples [n] at which the mean of y is the floor."""
@@ -221,32 +237,44 @@ class Means:
 
 
 def worse_score(
-    baseline: FloatArray, tolerance: float, alpha: float, reference: FloatArray | None = None, cluster: int = 1
+    baseline: FloatArray,
+    tolerance: float,
+    alpha: float,
+    reference: FloatArray | None = None,
+    cluster: int = 1,
+    codes: IntArray | None = None,
 ) -> Means:
     """Watch scores in [0, 1] against each example's own `baseline` [n]; the mean may lose `tolerance`. Pages.
 
-    `reference` [replays, n] are scores of other replays of the validated model, see `Means`. Raises ValueError.
+    `reference` [replays, n] are scores of other replays of the validated model, see `Means`; `cluster` and `codes`
+    those of `Limits`. Raises ValueError.
     """
     if baseline.ndim != 1 or baseline.size == 0 or not 0 <= baseline.min() <= baseline.max() <= 1:
         raise ValueError("a baseline is one score between 0 and 1 for each example, and there is at least one")
     scales = [Scale(baseline, 2 * width, 0.5, best=1.0) for width in WIDTHS]
     watching = Watching("worse", Severity.PAGE, "the model is worse")
-    return Means(watching, scales, reference, Limits(tolerance, _MILDEST, cluster), alpha)
+    return Means(watching, scales, reference, Limits(tolerance, _MILDEST, cluster, codes), alpha)
 
 
 def moved(
-    examples: int, tolerance: float, alpha: float, reference: FloatArray | None = None, cluster: int = 1
+    examples: int,
+    tolerance: float,
+    alpha: float,
+    reference: FloatArray | None = None,
+    cluster: int = 1,
+    codes: IntArray | None = None,
 ) -> Means:
     """Watch the distances in [0, 1] of outputs to the examples' own reference outputs. A ticket.
 
     Their mean may be `tolerance`, more than what it is in the `reference` [replays, n]. A tolerance of 0 with no
-    reference replays is the business of *changed*, and raises ValueError, as `Means` does.
+    reference replays is the business of *changed*, and raises ValueError, as `Means` does. `cluster` and `codes` are
+    those of `Limits`.
     """
     if examples < 1:
         raise ValueError("a mean needs at least one example")
     scales = [Scale(np.broadcast_to(np.float64(0), examples), -width, 1.0, best=0.0) for width in WIDTHS]
     watching = Watching("moved", Severity.TICKET, "outputs have moved from the reference")
-    return Means(watching, scales, reference, Limits(tolerance, max(tolerance, _MILDEST), cluster), alpha)
+    return Means(watching, scales, reference, Limits(tolerance, max(tolerance, _MILDEST), cluster, codes), alpha)
 
 
 def _lowest(scale: Scale, reference: FloatArray | None, cluster: int) -> float:
