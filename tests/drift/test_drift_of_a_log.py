@@ -334,6 +334,7 @@ def test_traffic_with_a_season_is_judged_in_blocks_and_a_shift_of_it_is_a_ticket
         assert alert is not None
         assert alert.headline.startswith("[TICKET] model is drifting: amount: ")
         assert "UTC" in alert.headline
+        assert any(line.startswith("column   amount: 10% below ") for line in alert.text.splitlines())
     finally:
         agent.close()
 

@@ -21,7 +21,7 @@ from goldwatch.monitor.dependence import Dependence
 from goldwatch.monitor.figures import Ceiling
 from goldwatch.monitor.ladder import Ladder
 from goldwatch.monitor.learned import Learned
-from goldwatch.monitor.live import LiveDrift
+from goldwatch.monitor.live import LiveDrift, Season
 from goldwatch.monitor.means import Means, moved, worse_score
 from goldwatch.monitor.schema import LiveSchema
 from goldwatch.monitor.season import HOUR_S, Usual
@@ -274,7 +274,14 @@ def _seasonal_drift(
         ladder = Learned(kinds, columns(reference.table), alpha_per_hour, tolerance, cluster)
     else:
         ladder = Ladder(Usual.of(reference.table, reference.hours), alpha_per_hour, tolerance, cluster)
-    return LiveDrift(reference.table, alpha_per_hour, tolerance, cluster, longest_s, ladder=ladder)
+    return LiveDrift(
+        reference.table,
+        alpha_per_hour,
+        tolerance,
+        cluster,
+        longest_s,
+        season=Season(ladder, reference.hours),
+    )
 
 
 _BUILDERS: Mapping[str, Callable[[Reference, Settings], Monitor[Any, Any]]] = {

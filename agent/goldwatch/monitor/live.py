@@ -7,7 +7,7 @@ and the monitor *schema* names the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from goldwatch.monitor.hours import Tally
 from goldwatch.monitor.kinds import MAX_UNREADABLE
 from goldwatch.monitor.ladder import Ladder
 from goldwatch.monitor.learned import Learned
+from goldwatch.monitor.season import MIN_ROWS, of_week
 from goldwatch.monitor.spread import FACTOR, Spread
 
 STALE = 3
@@ -114,10 +115,18 @@ class Missing:
         return replace(known, state=State.UNKNOWN, summary=f"not known: {why}")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Season:
+    """What judges traffic with a season; `hours` [rows] are the numbers of the reference rows' hours, if known."""
+
+    judge: Ladder | Learned
+    hours: IntArray | None = None
+
+
 class LiveDrift:
     """`Drift` against the columns [rows] of a reference. `longest_s` is how long a window takes at most.
 
-    For traffic with a season a `ladder` of blocks judges in its place.
+    Where traffic has a `season`, that judges in its place.
 
     Raises ValueError for a reference that is too small, and for what `Drift` cannot watch.
     """
@@ -132,13 +141,13 @@ class LiveDrift:
         cluster: int,
         longest_s: float,
         dependence: Dependence = Dependence.BOUNDED,
-        ladder: Ladder | Learned | None = None,
+        season: Season | None = None,
     ) -> None:
-        self._reference = reference
-        self._drift: Drift | Ladder | Learned = ladder or Drift(
-            columns(reference), alpha, tolerance, cluster, dependence
+        self._reference, self._hours = reference, None if season is None else season.hours
+        self._drift: Drift | Ladder | Learned = (
+            season.judge if season is not None else Drift(columns(reference), alpha, tolerance, cluster, dependence)
         )
-        known = dependence is Dependence.BOUNDED and ladder is None
+        known = dependence is Dependence.BOUNDED and season is None
         self._most_ratio = FACTOR * cluster if known else None
         self._missing = Missing(STALE * longest_s)
 
@@ -217,12 +226,25 @@ class LiveDrift:
         """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
         if observation.table is None or not _rows(observation.table):
             return ()
+        reference = self._reference
         if not isinstance(self._drift, Drift):
-            telling = self._drift.telling(before.standing)
+            telling = self._drift.telling(self._look(observation, before)[0])
+            reference = self._same_hours(observation.hours)
         else:
             window = self._drift.count(observation.table, observation.clusters)
             telling = self._drift.telling(window, before.standing)
-        return tuple(_move(c, self._reference[c.name], observation.table[c.name]) for c in telling)
+        return tuple(_move(c, reference[c.name], observation.table[c.name]) for c in telling)
+
+    def _same_hours(self, hours: Iterable[int]) -> Table:
+        """Return the reference rows of the same hours of the week, all of them where these are few or not known."""
+        if self._hours is None:
+            return self._reference
+        own = np.isin(of_week(self._hours), [of_week(hour) for hour in hours])
+        return (
+            {name: values[own] for name, values in self._reference.items()}
+            if own.sum() >= MIN_ROWS
+            else self._reference
+        )
 
     def standing(self, state: LiveState) -> Verdict:
         """Say again what is known, without a new window."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ MAX_UNJUDGED = 0.05
 MAX_SHORT = 0.05
 """A block is not judged if the hours that it lacks hold a larger share of its reference rows."""
 
+Hour = TypeVar("Hour", int, IntArray)
 Kinds = Mapping[str, Numbers | Categories]
 """The cells of each column, by name."""
 
@@ -90,7 +92,7 @@ def hour_of(at: float) -> int:
     return int(at // HOUR_S)
 
 
-def of_week(hour: int) -> int:
+def of_week(hour: Hour) -> Hour:
     """Return the place in the week of the hour of this number, 0 for the first one of Monday."""
     return (hour + _EPOCH) % WEEK_H
 
@@ -122,7 +124,7 @@ class Usual:
         kinds, rest = choose_cells(table, seed)
         places = np.zeros(len(rest), dtype=np.int64)
         if hours is not None:
-            places = (hours[rest] + _EPOCH) % WEEK_H
+            places = of_week(hours[rest])
         groups = [rest[places == place] for place in range(1 if hours is None else WEEK_H)]
         counts = np.stack([count_cells(kinds, {n: table[n][group] for n in kinds}) for group in groups])
         return cls(kinds, np.array([len(group) for group in groups], dtype=np.int64), counts)
