@@ -133,7 +133,7 @@ def _mistakes() -> AnyPanel:
     )
     new = f"max by (label, answer) ({of(c.EXAMPLES_CONFUSED, label_not='')})"
     about = About("New mistakes", text, "short", missing="no new mistake, or the model is no classifier")
-    panel = matrix(about, Query(new, "examples"), "label", "answer")
+    panel = matrix(about, Query(new, "examples"), "label", "answer", missing="")
     return panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.CONTINUOUS_BLUES)).min(0)
 
 
@@ -184,14 +184,13 @@ def _outcomes() -> AnyPanel:
 
 def _live() -> AnyPanel:
     text = (
-        "Live requests per second by what became of them. Those that are refused or sampled out are only "
-        "counted; unreadable ones could not be made rows of."
+        "Live requests by their fate, as shares of all. Refused and sampled-out ones are only counted. Unreadable is "
+        "the share of rows that could not be read."
     )
-    queries = [
-        Query(rate(c.LIVE_REQUESTS, "fate"), "{{fate}}"),
-        Query(rate(c.LIVE_ROWS, "read", read="no"), "unreadable"),
-    ]
-    return series(About("Drift: live requests", text, "reqps", missing=_NO_LIVE), *queries)
+    fates = f"{rate(c.LIVE_REQUESTS, 'fate')} / scalar({rate(c.LIVE_REQUESTS, '')})"
+    unread = f"{rate(c.LIVE_ROWS, '', read='no')} / {rate(c.LIVE_ROWS, '')}"
+    queries = [Query(fates, "{{fate}}"), Query(unread, "unreadable")]
+    return series(About("Drift: live requests", text, "percentunit", missing=_NO_LIVE), *queries, up_to=1)
 
 
 def _windows() -> AnyPanel:
@@ -262,8 +261,9 @@ def _metered() -> AnyPanel:
 
 
 def _tokens() -> AnyPanel:
-    text = "Tokens per second of golden requests, as the server counts them. A step means that answers grew or shrank."
-    return series(About("Tokens", text, "short", missing=_NO_TOKENS), Query(rate(c.TOKENS, "type"), "{{type}}"))
+    text = "Tokens per answer, as the server counts them. A step means that answers, or prompts, grew or shrank."
+    each = f"{rate(c.TOKENS, 'type')} / scalar({rate(c.ANSWERS_FINISHED, '')})"
+    return series(About("Tokens of an answer", text, "short", missing=_NO_TOKENS), Query(each, "{{type}}"))
 
 
 def _first_token() -> AnyPanel:
@@ -288,8 +288,7 @@ def _token_gaps() -> AnyPanel:
 
 
 def _finished() -> AnyPanel:
-    text = "Answers per second by why the model stopped. More that end by length are cut off."
-    return series(
-        About("Why answers end", text, "reqps", missing=_NO_TOKENS),
-        Query(rate(c.ANSWERS_FINISHED, "finish"), "{{finish}}"),
-    )
+    text = "The share of answers by why the model stopped. More that end by length are cut off."
+    share = f"{rate(c.ANSWERS_FINISHED, 'finish')} / scalar({rate(c.ANSWERS_FINISHED, '')})"
+    about = About("Why answers end", text, "percentunit", missing=_NO_TOKENS)
+    return series(about, Query(share, "{{finish}}"), up_to=1)

@@ -186,10 +186,10 @@ def rows(
     return panel
 
 
-def _plain_labels(panel: table.Panel) -> None:
+def _plain_labels(panel: table.Panel, missing: str = "unknown") -> None:
     """Show labels as they are, and unknown numbers as unknown; the text for an empty table is not for cells."""
     panel.override_by_field_type("string", [DynamicConfigValue("unit", "string"), DynamicConfigValue("noValue", "")])
-    panel.override_by_field_type("number", [DynamicConfigValue("mappings", [unknown_word()])])
+    panel.override_by_field_type("number", [DynamicConfigValue("mappings", [unknown_word(missing)])])
 
 
 def _properties(column: Column) -> Iterator[DynamicConfigValue]:
@@ -211,12 +211,12 @@ def _properties(column: Column) -> Iterator[DynamicConfigValue]:
         yield DynamicConfigValue("max", column.gauge)
 
 
-def matrix(about: About, query: Query, row: str, column: str) -> table.Panel:
-    """Return a table of one query, by two labels: a coloured cell for each pair of their values."""
+def matrix(about: About, query: Query, row: str, column: str, missing: str = "unknown") -> table.Panel:
+    """Return a table of one query, by two labels: a coloured cell for each pair of their values, else `missing`."""
     panel: table.Panel = _dressed(table.Panel(), about, [query], instant=True)
     fields = {"rowField": row, "columnField": column, "valueField": "Value", "emptyValue": "null"}
     panel.with_transformation(DataTransformerConfig(id_val="groupingToMatrix", options=fields))
-    _plain_labels(panel)
+    _plain_labels(panel, missing)
     return panel.cell_options(kinds.TableColoredBackgroundCellOptions(mode=kinds.TableCellBackgroundDisplayMode.BASIC))
 
 

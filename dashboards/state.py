@@ -51,7 +51,7 @@ def words(*, gone: bool = False) -> list[ValueMapping]:
 
 def unknown_word(text: str = "unknown") -> ValueMapping:
     """Return what a number is called and how it is coloured where it is not known."""
-    result = ValueMappingResult(text=text, color=UNKNOWN, index=0)
+    result = ValueMappingResult(text=text, color=UNKNOWN if text else "transparent", index=0)
     return SpecialValueMap(options=DashboardSpecialValueMapOptions(SpecialValueMatch.NULL_AND_NAN, result))
 
 

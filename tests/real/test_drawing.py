@@ -42,7 +42,13 @@ VIEWS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 MODES = ("light", "dark")
 DRAWN = [(view, mode) for view in VIEWS for mode in (MODES if view.count("-") == 0 else MODES[:1])]
 """What is drawn, and how; the other models are drawn once."""
-_TOKENS = {"Tokens", "Why answers end", "Time to the first token", "Time of each next token", "Gaps between tokens"}
+_TOKENS = {
+    "Tokens of an answer",
+    "Why answers end",
+    "Time to the first token",
+    "Time of each next token",
+    "Gaps between tokens",
+}
 _ENERGY = {"Energy of an inference", "Energy of a right answer", "Carbon", "Cost of 10,000", "Age of the measurement"}
 _LIVE = {"Drift: live requests", "Drift: windows of live rows", "Age of the live window"}
 _DISTANCE = {"Drift: distance from the reference"}
