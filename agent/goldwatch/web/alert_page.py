@@ -167,7 +167,7 @@ def _links(told: Explanation) -> str:
 
 
 def _message(text: str) -> str:
-    return f"<h2>The same as a message</h2><pre>{escape(text)}</pre>"
+    return f'<h2>The same as a message</h2><pre class="message">{escape(text)}</pre>'
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], row_head: int) -> str:

@@ -36,6 +36,7 @@ pre, code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospac
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .8rem 1rem; line-height: 1.4;
   white-space: pre-wrap; overflow-wrap: anywhere }
 .command { background: var(--faint); border: 0; border-radius: 4px; padding: .45rem .6rem; margin: .4rem 0 }
+.message { white-space: pre; overflow-x: auto }
 .first .command code { font-size: .9375rem }
 table { border-collapse: collapse; width: 100% } .wide { overflow-x: auto }
 caption { text-align: left; color: var(--quiet); font-size: .8125rem; padding-bottom: .35rem }
@@ -53,6 +54,7 @@ figcaption { font-size: .8125rem; overflow-wrap: anywhere }
 ul { padding-left: 1.2rem }
 @media screen and (max-width: 40rem) { body { padding: .75rem .9rem 2rem } h1 { font-size: 1.375rem }
   .figures { grid-template-columns: 1fr 1fr } .figures b { font-size: 1.0625rem } pre { padding: .5rem }
+  .message { font-size: .6875rem }
   table, tbody, tr, td, tbody th, caption { display: block } thead { display: none }
   tr { border-bottom: 1px solid var(--line); padding: .45rem 0 }
   td, tbody th { border: 0; padding: .08rem 0 } td { display: flex; justify-content: space-between; gap: 1rem;
