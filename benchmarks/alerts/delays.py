@@ -204,7 +204,7 @@ STREAMS: Sequence[Stream] = (
         _latency,
         100,
         SHIFTS,
-        (0.0, 106, 45, 32),
+        (0.0, 139, 65, 37),
         season=replace(SEASON, rows=10_000, timed=False),
     ),
 )
