@@ -137,6 +137,17 @@ def test_the_example_for_alertmanager_is_accepted() -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+@pytest.mark.parametrize(
+    ("severity", "receiver"),
+    [("page", "on-call"), ("critical", "on-call"), ("ticket", "owners"), ("warning", "owners"), ("info", "nobody")],
+)
+def test_the_example_delivers_renamed_severities_too(severity: str, receiver: str) -> None:
+    config = f"--config.file={SHIPPED / 'alertmanager/alertmanager.yaml'}"
+    command = [program("amtool"), "config", "routes", "test", config, "alertname=GoldwatchPage", f"severity={severity}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == receiver
+
+
 def test_the_gates_ask_for_metrics_of_the_catalogue() -> None:
     known = {metric.name for metric in CATALOGUE}
     for path in (SHIPPED / "rollouts").glob("*.yaml"):
