@@ -80,7 +80,9 @@ def test_agents_are_asked_and_one_that_answers_wrongly_says_nothing(monkeypatch:
     async def answer(request: web.Request) -> web.Response:
         kind = request.match_info["kind"]
         texts = {
-            "good": '{"watches": [{"watch": "fraud"}, 3]}',
+            "good": '{"watches": [{"watch": "fraud", "scores": [1]}, 3, {}]}',
+            "objects": '{"watches": [' + "{}," * 200_000 + '{"watch": "fraud"}]}',
+            "numbers": '{"watches": [{"watch": "fraud", "alert": [' + "1," * 1_000_000 + "1]}]}",
             "text": "hello",
             "list": "[]",
             "odd": '{"watches": 3}',
@@ -92,7 +94,7 @@ def test_agents_are_asked_and_one_that_answers_wrongly_says_nothing(monkeypatch:
         app = web.Application()
         app.router.add_get("/{kind}/api/v1/watches", answer)
         async with TestServer(app) as server, aiohttp.ClientSession() as session:
-            kinds = ("good", "text", "list", "odd", "deep", "bad")
+            kinds = ("good", "objects", "numbers", "text", "list", "odd", "deep", "bad")
             found = [Agent(str(server.make_url(f"/{kind}")), kind) for kind in kinds]
             return await ask(session, [*found, Agent("http://127.0.0.1:1", "nobody")])
 
