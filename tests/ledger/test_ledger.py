@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -284,6 +285,23 @@ def test_a_conversion_that_fails_changes_nothing(old: Path) -> None:
     assert db.execute("PRAGMA user_version").fetchone() == (1,)
     assert "observed" not in [row[1] for row in db.execute("PRAGMA table_info(replays)")]
     db.close()
+
+
+def test_a_ledger_in_a_read_only_folder_is_read(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As a backup that is mounted read-only. Root may write anywhere, so the test only says that it may not."""
+    odd = tmp_path / "a ?#%20b"
+    odd.mkdir()
+    with Ledger(odd / path.name) as ledger:
+        ledger.record(judgement(), {}, ALERT)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with History.open(odd / path.name) as history:
+        assert history.alerts() == [ALERT]
+        assert not (odd / f"{path.name}-shm").exists()
+        with Ledger(odd / path.name) as ledger, History.open(odd / path.name) as following:
+            ledger.record(judgement(started_at=1_800_000_500.0), {})
+            last = following.last_judgement(*KEY)
+            assert last is not None
+            assert last.started_at == 1_800_000_500.0, "with an agent, its log is read"
 
 
 def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -> None:

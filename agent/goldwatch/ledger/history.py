@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import Event
@@ -56,9 +58,7 @@ class History:
         if not path.is_file():
             raise LedgerError(f"{path}: no such ledger; it is made by `goldwatch run`")
         try:
-            db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False, timeout=10)
-            db.execute("PRAGMA cache_size = -256")  # KiB, as for the writer
-            (found,) = db.execute("PRAGMA user_version").fetchone()
+            db, found = _connected(path)
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: not a usable ledger: {error}") from None
         if found != FORMAT:
@@ -248,6 +248,22 @@ class History:
         with self._lock, closing(self._db.execute(sql, values)) as cursor:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _connected(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Return a connection of a reader and the format of the ledger. Raises sqlite3.Error."""
+    # SQLite makes files next to the ledger for a reader, which a read-only folder refuses. If it has no write-ahead
+    # log, no agent uses the ledger, and the file can be read by itself.
+    at_rest = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    how = "immutable=1" if at_rest else "mode=ro"
+    db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, check_same_thread=False, timeout=10)
+    try:
+        db.execute("PRAGMA cache_size = -256")  # KiB, as for the writer
+        (found,) = db.execute("PRAGMA user_version").fetchone()
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db, found
 
 
 def _charge(row: dict[str, Any]) -> Charge:
