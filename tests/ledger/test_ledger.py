@@ -177,6 +177,18 @@ def test_a_full_disk_is_told_and_what_was_there_stays(path: Path, ledger: Ledger
     assert ledger.open_alert(*KEY) is None
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_ledger_that_is_deleted_in_use_is_told(path: Path, ledger: Ledger, replaced: bool) -> None:
+    ledger.record(judgement(), {})
+    path.unlink()
+    if replaced:
+        path.write_bytes(b"")
+    with pytest.raises(LedgerError) as error:
+        ledger.record(judgement(started_at=1_800_000_500.0), {})
+    expected = f"{path}: was deleted or replaced in use; restart goldwatch to use the file that is there now"
+    assert str(error.value) == expected
+
+
 def test_a_ledger_of_another_format_is_refused(path: Path) -> None:
     with Ledger(path):
         pass

@@ -132,6 +132,7 @@ class Ledger(History):
             raise LedgerError(f"{path}: another goldwatch is using this ledger; give each its own `ledger:`") from None
         try:
             super().__init__(path, _connect(path))
+            self._identity = _identity(path)
         except (sqlite3.Error, LedgerError) as error:
             self._guard.close()
             if isinstance(error, LedgerError):
@@ -249,6 +250,10 @@ class Ledger(History):
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Keep all that is written within, or nothing. Raises LedgerError where the file cannot be written."""
+        if _identity(self._path) != self._identity:  # SQLite would go on writing into the deleted file
+            raise LedgerError(
+                f"{self._path}: was deleted or replaced in use; restart goldwatch to use the file that is there now"
+            )
         try:
             with self._lock, self._db:
                 yield
@@ -274,6 +279,15 @@ class Ledger(History):
         }
         names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
         self._db.execute(f"INSERT OR REPLACE INTO alerts ({names}) VALUES ({places})", values)  # noqa: S608 - the names are ours
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return the device and inode of a file, None if there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def add_silence(path: Path, silence: Silence) -> None:
