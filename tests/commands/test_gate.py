@@ -83,7 +83,16 @@ def test_a_damaged_model_is_a_regression(tmp_path: Path, damaged: Path) -> None:
         "reason": "0.9517 -> 0.7850, no worse than 1 point; 109 turned wrong, 9 right, p = 5.9e-23",
     }
     assert watch["difference"]["harmful"] == 109
-    assert watch["difference"]["where"][0] == {"slice": "digit", "value": "8", "flips": 46, "examples": 56}
+    where = watch["difference"]["where"][0]
+    assert where["p_value"] < 1e-30
+    assert where == {
+        "slice": "digit",
+        "value": "8",
+        "flips": 46,
+        "examples": 56,
+        "beyond_chance": True,
+        "p_value": where["p_value"],
+    }
 
 
 def test_a_loss_within_the_tolerance_passes(tmp_path: Path, damaged: Path) -> None:
