@@ -40,4 +40,4 @@ def test_the_suite_passes_in_an_interpreter_of_its_own(formats: Formats, tmp_pat
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "20 passed" in done.stdout, done.stdout
+    assert "21 passed" in done.stdout, done.stdout
