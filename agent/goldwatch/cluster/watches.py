@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from goldwatch.config import ConfigError, Problem, load
+from goldwatch.config.policy import allowed_references
 from goldwatch.config.references import references
 from goldwatch.export import cardinality
 from goldwatch.pipeline import in_force
@@ -122,7 +123,7 @@ def _problems(specs: Mapping[str, Spec], defaults: Mapping[str, Any]) -> dict[st
     if not specs:
         return {}
     names = list(specs)
-    sealed = _Sealed(_allowed(defaults))
+    sealed = _Sealed(allowed_references(defaults))
     # Numbers for names: a name with a dot would leave open where it ends in the name of a field.
     own = {f"w{i}": sealed.value(dict(specs[name]), f"w{i}") for i, name in enumerate(names)}
     found = {number: list(lines) for number, lines in sealed.refused.items()}
@@ -155,13 +156,6 @@ def _attribute(problem: Problem, sealed: _Sealed, found: dict[str, list[str]]) -
     where = f"{_SECTIONS[section]}{dot}{key}"
     if not sealed.hides(f"{number}{where.removeprefix('spec')}", problem):
         found.setdefault(number, []).append(f"{where}: {problem.message}")
-
-
-def _allowed(defaults: Mapping[str, Any]) -> frozenset[str]:
-    """Return the references that Watches may hold: none, unless the section `policy` of the defaults lists them."""
-    policy = defaults.get("policy")
-    listed = policy.get("references") if isinstance(policy, Mapping) else None
-    return frozenset(body for body in listed if isinstance(body, str)) if isinstance(listed, list) else frozenset()
 
 
 class _Sealed:

@@ -6,6 +6,7 @@ reader of the file enforces `references` before it follows any.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, Strict
@@ -32,14 +33,13 @@ class Policy(Section):
     )
 
 
-def allowed_references(document: Document) -> frozenset[str] | None:
-    """Return the references that the sections of watches may hold, None for any.
+def allowed_references(written: Mapping[str, object]) -> frozenset[str]:
+    """Return the references that a section `policy` allows, as it is written.
 
-    The policy is read before it is checked: one that is malformed allows nothing.
+    It is read before it is checked: one that is malformed, or missing, allows nothing.
     """
-    if "policy" not in document.value:
-        return None
-    listed = document.section("policy").get("references")
+    policy = written.get("policy")
+    listed = policy.get("references") if isinstance(policy, Mapping) else None
     return frozenset(body for body in listed if isinstance(body, str)) if isinstance(listed, list) else frozenset()
 
 

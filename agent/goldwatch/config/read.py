@@ -75,7 +75,7 @@ class _Walk:
         for key, value in node.value:  # before any reference is followed
             if isinstance(key, yaml.ScalarNode) and key.value == "policy":
                 self._document.value = {"policy": self._value(key, value, ("policy",))}
-                self._allowed = allowed_references(self._document)
+                self._allowed = allowed_references(self._document.value)
         self._document.value = self._mapping(node, ())
 
     def _value(self, key: yaml.Node, node: yaml.Node, route: Route) -> JsonValue:

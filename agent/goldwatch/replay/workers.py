@@ -158,10 +158,11 @@ class Workers:
         """
         with self._lock:
             more = {name for name in variables if name in os.environ} - self._hidden
+            if not more:
+                return
             self._hidden |= more
-            tired = [worker for workers in self._idle.values() for worker in workers] if more else []
-            if more:
-                self._idle.clear()
+            tired = [worker for workers in self._idle.values() for worker in workers]
+            self._idle.clear()
         for worker in tired:
             worker.end()
 
