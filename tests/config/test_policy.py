@@ -28,6 +28,13 @@ def test_under_a_policy_no_reference_is_followed(load_text: Load, policy: str, a
     assert 'the reference "${TOKEN}" is not allowed; `policy.references` lists those that are' in found[0]
 
 
+def test_a_policy_is_not_merged_into_the_file(load_text: Load) -> None:
+    """It would be known only after the references had been followed."""
+    text = START.replace("    model: fraud", "    model: ${TOKEN}") + "\n<<: {policy: {}}\n"
+    with pytest.raises(ConfigError, match='policy: must be a key of the file itself, not one that "<<" merges'):
+        load_text(text, {"TOKEN": "canary"})
+
+
 def test_a_policy_allows_references_by_name(load_text: Load) -> None:
     text = START.replace("    model: fraud", "    model: ${MODEL}") + "\npolicy: {references: [MODEL]}\n"
     assert load_text(text, {"MODEL": "fraud"}).targets["fraud"].options["model"] == "fraud"

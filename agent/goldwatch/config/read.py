@@ -77,6 +77,8 @@ class _Walk:
                 self._document.value = {"policy": self._value(key, value, ("policy",))}
                 self._allowed = allowed_references(self._document.value)
         self._document.value = self._mapping(node, ())
+        if self._allowed is None and "policy" in self._document.value:  # references were followed before it was known
+            self._document.add(("policy",), 'must be a key of the file itself, not one that "<<" merges into it')
 
     def _value(self, key: yaml.Node, node: yaml.Node, route: Route) -> JsonValue:
         self._count(node)
