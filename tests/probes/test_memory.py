@@ -42,12 +42,22 @@ def fail(answer: Large) -> None:
         raise wrong from error
 
 
+def fail_for_another_cause(answer: Large) -> None:
+    """The error that was handled, its context, is not the one that is named as its cause."""
+    handled = ValueError("no number")
+    try:
+        raise handled
+    except ValueError:
+        raise BadAnswer("no number") from KeyError(str(answer))
+
+
 @pytest.mark.usefixtures("without_collector")
-def test_an_error_that_is_kept_does_not_keep_the_answer() -> None:
+@pytest.mark.parametrize("failing", [fail, fail_for_another_cause])
+def test_an_error_that_is_kept_does_not_keep_the_answer(failing: Callable[[Large], None]) -> None:
     answer = Large()
     alive = weakref.ref(answer)
     try:
-        fail(answer)
+        failing(answer)
     except BadAnswer as error:
         kept = without_frames(error)
     del answer

@@ -32,12 +32,11 @@ def without_frames(error: Exception) -> Exception:
     A traceback holds the local variables of its frames, such as a whole answer, and forms a reference cycle with them.
     While requests are timed the garbage collector is off, so such a cycle would stay in memory until the replay ends.
     """
-    link: BaseException | None = error
-    while link is not None:
-        link.__traceback__ = None
-        following = link.__cause__ or link.__context__
-        link.__cause__ = link.__context__ = None
-        link = following
+    links: list[BaseException] = [error]
+    while links:
+        link = links.pop()
+        links += [each for each in (link.__cause__, link.__context__) if each is not None]
+        link.__traceback__ = link.__cause__ = link.__context__ = None
     return error
 
 
