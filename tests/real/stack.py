@@ -211,9 +211,13 @@ class OnCall:
         self._write()
 
     def lose(self, port: int) -> None:
-        """Let service discovery find it no longer."""
+        """Let service discovery find it no longer; return when Prometheus has ceased to scrape it.
+
+        Prometheus takes up changes every 5 s: an agent that is ended before would be one that does not answer.
+        """
         del self.discovered[port]
         self._write()
+        until(lambda: f"127.0.0.1:{port}" not in self._scraped(), f"{port} is no longer scraped")
 
     def post(self, *alerts: Mapping[str, str]) -> None:
         """Send alerts to Alertmanager as another Prometheus would, by their labels."""
@@ -250,6 +254,10 @@ class OnCall:
         for _ in range(times):
             until(lambda after=after: self._evaluated() > after, "the rules are evaluated")  # type: ignore[misc]
             after = time.time()
+
+    def _scraped(self) -> set[str]:
+        """Return the addresses that Prometheus scrapes."""
+        return {each["labels"]["instance"] for each in self.ask("targets", state="active")["activeTargets"]}
 
     def _evaluated(self) -> float:
         """Return the Unix time at which the rules that were evaluated first began."""
