@@ -255,27 +255,6 @@ class ServerLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyCharged:
-    """What a replay was charged with, where its watch or target has a budget of energy.
-
-    `joules` are net, those of a measurement after it included, None as long as nothing has told what an example takes.
-    `taken_j` is then taken of `most_j`, which is what `budget` says in words: the fuller one, if there are two.
-    """
-
-    joules: float | None
-    taken_j: float
-    most_j: float
-    budget: str
-
-    @property
-    def not_kept(self) -> str:
-        """Why the budget is not kept, as long as that is so; "" if it is."""
-        if self.joules is not None:
-            return ""
-        return f"{self.budget} is not kept yet: no measurement of energy has told what a request takes"
-
-
-@dataclass(frozen=True, slots=True)
 class Move:
     """One column of live rows: in words, how its values lay in the reference, and how they lie in the last window."""
 
@@ -323,7 +302,7 @@ class Judgement:
     kept to, `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
     `checks` are those of the referee, of valid replays only, and so are `slices`; `output_distance` is the mean
     distance of the answers from the reference, where the watch has an objective for it. `live` is there after a replay
-    that had a window of live rows to judge. `energy_charged` is there where energy has a budget.
+    that had a window of live rows to judge.
     """
 
     watch: str
@@ -368,7 +347,6 @@ class Judgement:
     output_distance: float | None = None
     live: LiveWindow | None = None
     resent: int = 0
-    energy_charged: EnergyCharged | None = None
 
     def __post_init__(self) -> None:
         _keep_times(self, _TIMES)

@@ -160,7 +160,6 @@ def test_a_damaged_model_is_a_regression(tmp_path: Path) -> None:
             "`at_most` allows 20 per second, and in SingleStream LoadGen sends",
         ),
         (SOUND[:-1] + ", cpu_at_most: 50%}", "LoadGen keeps to no budget of tokens or CPU"),
-        (SOUND[:-1] + ", energy_at_most: 1 kJ per hour}\nenergy: {}", "nobody knows beforehand what LoadGen takes"),
         (SOUND[:-1] + ", python: /usr/bin/python3}", "is an interpreter of its own, and LoadGen runs in goldwatch's"),
     ],
 )

@@ -266,12 +266,6 @@ def test_a_target_that_says_it_is_busy_ends_the_rise(tmp_path: Path, address: st
             "    at_most: 20 per second",
             "up to 60 per second is more than `at_most` allows, 20 per second",
         ),
-        (
-            "latency: 1s at p50",
-            ("--max-rate", "60/s"),
-            "    energy_at_most: 1 kJ per hour\nenergy: {}",
-            "nobody knows beforehand what a sweep takes: it needs a target without `energy_at_most`",
-        ),
         ("latency: 1s at p50", ("--max-rate", "fast"), "", '"fast" is not a rate of requests'),
         ("latency: 1s at p50", ("--max-rate", "9/s", "--min-rate", "10/s"), "", "--min-rate 10/s is more than"),
         ("latency: 1s at p50", ("--max-rate", "9/s", "--watch", "none"), "", 'no watch is named "none"'),

@@ -16,7 +16,6 @@ from goldwatch.config import (
     Schedule,
     costs,
     format_duration,
-    format_energy_budget,
     format_latency,
     format_percentage,
     format_points,
@@ -26,7 +25,6 @@ from goldwatch.config import (
 )
 from goldwatch.config import quantities as q
 from goldwatch.config.schedule import parse_schedule
-from goldwatch.energy.allowance import Allowance
 
 from tests.config.fakes import START, probes
 
@@ -81,25 +79,6 @@ def test_objectives_of_energy_as_people_write_them(text: str, limit: float) -> N
     assert costs.parse_energy(text).limit == limit
 
 
-@given(st.integers(1, 10**11).map(lambda n: n / 100), st.sampled_from([60.0, 3600.0, 86400.0]))
-def test_budgets_of_energy_come_back(joules: float, per_s: float) -> None:
-    budget = Allowance(joules, per_s)
-    assert q.parse_energy_budget(format_energy_budget(budget)) == budget
-
-
-@pytest.mark.parametrize(
-    ("text", "joules", "per_s"),
-    [
-        ("500 J per hour", 500.0, 3600.0),
-        ("20kJ per day", 20_000.0, 86400.0),
-        ("1.5 Wh / min", 5400.0, 60.0),
-        ("0.1 kWh/d", 360_000.0, 86400.0),
-    ],
-)
-def test_budgets_of_energy_as_people_write_them(text: str, joules: float, per_s: float) -> None:
-    assert q.parse_energy_budget(text) == Allowance(joules, per_s)
-
-
 @given(st.integers(1, 3_650_000).map(lambda n: n / 1000))
 def test_rates_come_back(per_year: float) -> None:
     assert q.parse_rate(format_rate(per_year)) == per_year
@@ -132,7 +111,6 @@ PARSERS = [
     q.parse_points,
     q.parse_latency,
     q.parse_rate,
-    q.parse_energy_budget,
     q.parse_listen,
     q.parse_name,
     parse_schedule,

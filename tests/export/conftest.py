@@ -12,7 +12,6 @@ from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.judgement import (
     Check,
     Difference,
-    EnergyCharged,
     Judgement,
     LiveWindow,
     Passed,
@@ -61,7 +60,6 @@ FULL = Judgement(
     ),
     late_s=(0.0001, 0.002),
     checks=(Check("repeats", Passed.NO, "a cache answers"), Check("lengths", Passed.YES, "as long as ever")),
-    energy_charged=EnergyCharged(120.0, 480.0, 500.0, "`energy_at_most` of target fraud-eu (500 J per hour)"),
     server_load=ServerLoad("vllm:num_requests_waiting", 8.0, before=1.0, most=3.0),
     energy=ENERGY,
     footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),

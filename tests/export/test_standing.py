@@ -23,11 +23,6 @@ def test_objectives_are_what_is_allowed() -> None:
     }
 
 
-def test_what_is_charged_to_a_budget_of_energy_is_counted_from_zero() -> None:
-    found = [f for f in standing.of_promises(watch(), "fraud-eu", charged=True) if f.metric is c.ENERGY_CHARGED]
-    assert [f.value for f in found] == [0]
-
-
 def test_without_a_latency_objective_nothing_is_late() -> None:
     found = {f.metric.name: f.value for f in standing.of_promises(watch(objectives=Objectives()), "fraud-eu")}
     assert found["goldwatch_objective_latency_seconds"] == math.inf

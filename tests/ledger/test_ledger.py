@@ -9,7 +9,6 @@ import pytest
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import Event
 from goldwatch.alerting.silence import Silence
-from goldwatch.energy.allowance import Charge
 from goldwatch.judgement import Severity, Validity
 from goldwatch.ledger.history import History
 from goldwatch.ledger.ledger import Ledger, LedgerError, add_silence, end_silences
@@ -197,7 +196,7 @@ def test_a_ledger_of_another_format_is_refused(path: Path) -> None:
     db.close()
     with pytest.raises(LedgerError) as error:
         Ledger(path)
-    expected = f"{path}: ledger format 7, this goldwatch writes format 4; move it away to start a new one"
+    expected = f"{path}: ledger format 7, this goldwatch writes format 5; move it away to start a new one"
     assert str(error.value) == expected
 
 
@@ -262,7 +261,7 @@ def test_a_ledger_of_the_format_before_is_converted(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "old.db")
     newer = "DROP INDEX replays_in_order; DROP INDEX replays_by_age; ALTER TABLE replays DROP COLUMN age_s;"
     older = "CREATE INDEX replays_by_time ON replays (started_at);"
-    db.executescript(f"DROP TABLE charges; {newer} {older} PRAGMA user_version = 2")
+    db.executescript(f"{newer} {older} CREATE TABLE charges (id INTEGER PRIMARY KEY); PRAGMA user_version = 3")
     db.close()
     with Ledger(tmp_path / "old.db"):
         pass
@@ -329,7 +328,7 @@ def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -
 
 
 def test_an_old_ledger_and_one_that_is_not_there_are_not_read(old: Path, tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 4; `goldwatch run` of this"):
+    with pytest.raises(LedgerError, match="ledger format 1, this goldwatch reads format 5; `goldwatch run` of this"):
         History.open(old)
     with pytest.raises(LedgerError, match=r"none\.db: no such ledger; it is made by `goldwatch run`"):
         History.open(tmp_path / "none.db")
@@ -349,34 +348,3 @@ def test_what_was_known_is_overwritten_field_by_field(ledger: Ledger) -> None:
     ledger.record(judgement(), {}, circumstances={"version": "2"})
     assert ledger.circumstances(*KEY) == {"version": "2", "node": "a"}
     assert ledger.circumstances("other", "served") == {}
-
-
-def charged(ended_at: float, joules: float | None, *, measuring: bool = False, examples: int = 10) -> Charge:
-    return Charge(*KEY, DIGEST, measuring, ended_at, examples, joules, priced=measuring and joules is not None)
-
-
-def test_charges_are_settled_priced_and_taken_back(ledger: Ledger) -> None:
-    begun = [charged(100.0, None), charged(100.0, None, measuring=True)]
-    first, second = ledger.charge(begun)
-    assert ledger.charges(99.0, target="served") == ledger.charges(99.0, watch="digits") == begun
-    assert ledger.charges(100.0, target="served") == ledger.charges(0.0, watch="other") == []
-    assert ledger.measured_charge(*KEY, DIGEST) is None
-    (third,) = ledger.charge([charged(200.0, None)])
-    measured = charged(150.0, 60.0, measuring=True, examples=30)
-    ledger.settle_charges({first: charged(150.0, None), second: measured}, 2.0)
-    ledger.settle_charges({third: charged(210.0, 0.0, examples=0)}, 2.0)
-    assert ledger.charges(0.0, target="served") == [charged(150.0, 20.0), measured]
-    assert ledger.measured_charge(*KEY, DIGEST) == measured
-    assert ledger.measured_charge(*KEY, "sha256:other") is None
-
-
-def test_charges_that_count_no_more_are_forgotten_but_for_what_was_measured(ledger: Ledger) -> None:
-    day_s = 86_400.0
-    ledger.charge([charged(0.0, 1.0), charged(0.0, 2.0, measuring=True)])
-    ledger.charge([charged(3 * day_s, 3.0)])
-    assert [c.joules for c in ledger.charges(-1.0, target="served")] == [2.0, 3.0]
-    ledger.charge([charged(91 * day_s, 4.0, measuring=True)])
-    assert [c.joules for c in ledger.charges(-1.0, target="served")] == [4.0]
-    measured = ledger.measured_charge(*KEY, DIGEST)
-    assert measured is not None
-    assert measured.joules == 4.0

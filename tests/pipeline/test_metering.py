@@ -159,32 +159,6 @@ def test_a_language_model_has_joules_grams_and_money_for_each_token(
     assert Judgement.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
-@pytest.mark.parametrize(
-    ("load", "more"),
-    [
-        ("{time_limit: 1m, warmup: 3, repeats: 0}", 0),
-        (
-            "{time_limit: 1m, warmup: 3, repeats: 5}",
-            4,
-        ),  # this server refuses altered questions, and is not asked a second time
-        ("{time_limit: 1m, scenario: offline, batch: 1, in_flight: 3, repeats: 0}", 0),
-    ],
-)
-def test_a_budget_is_charged_with_what_the_server_was_asked_for(
-    config: Path, processor: Path, language_model: LanguageServer, load: str, more: int
-) -> None:
-    text = language_config(config, language_model, "{windows: 3}").read_text()
-    config.write_text(text.replace("{warmup: 0}", load))
-    workers = Workers()
-    try:
-        (assignment,) = prepare(config, workers).assignments
-        asked = run(assignment, workers, {}, metered=True).asked
-    finally:
-        workers.close()
-    assert asked.measuring >= 12
-    assert asked.replaying + asked.measuring == len(language_model.asked) + more
-
-
 def test_where_the_server_counts_no_tokens_none_is_priced(
     config: Path, no_meter: None, language_model: LanguageServer
 ) -> None:
@@ -259,15 +233,6 @@ def test_the_gate_says_why_not(config: Path, no_meter: None) -> None:
     result = CliRunner().invoke(app, ["check", str(config)])
     assert result.exit_code == 2, result.output
     assert "  energy         could not measure: at most 1 J per inference: rapl: there is no " in result.stdout
-
-
-def test_the_gate_warns_of_a_budget_that_could_not_be_kept(config: Path, no_meter: None) -> None:
-    budget = CONFIG.replace("threads: 1", "threads: 1, energy_at_most: 1 kJ per day")
-    config.write_text(f"{budget}energy: {{}}\n")
-    result = CliRunner().invoke(app, ["check", str(config)])
-    assert result.exit_code == 0, result.output
-    why = "could not be kept, for the energy of watch digits is not known: rapl: there is no "
-    assert f"goldwatch.yaml: warning: targets.digits.energy_at_most: {why}" in result.stderr
 
 
 def test_a_served_target_elsewhere_has_no_meter_here(config: Path) -> None:

@@ -29,15 +29,6 @@ class ForgetfulProbe(CountingProbe):
         return Tokens() if response.number == 2 else super().tokens(response)
 
 
-class TalliedProbe(FakeProbe):
-    """A model that writes a byte for each request into the file that its version names."""
-
-    def predict(self, request: NDArray[np.float64]) -> Response:
-        with Path(self._options.version).open("ab") as tally:
-            tally.write(b".")
-        return super().predict(request)
-
-
 class LateProbe(FakeProbe):
     """A model that sends and reads 50 ms late, and knows it; of two answers in three it says what cannot be."""
 

@@ -120,22 +120,6 @@ def test_a_crash_costs_one_request(workers: Workers, examples: TensorLocation) -
     assert dict(result.errors) == {"the worker process ended with exit code 70": 1}
 
 
-def test_what_is_asked_for_again_after_a_crash_is_counted_again(
-    tmp_path: Path, workers: Workers, examples: TensorLocation
-) -> None:
-    """Answers that were not looked at yet go with the worker; how many these are is a matter of time."""
-    options = {"failures": {"150": "crash"}, "version": str(tmp_path / "tally")}
-    wanted = plan(examples, options, examples=[i % N for i in range(10 * N)], warmup=2)
-    result = replay(replace(wanted, factory="tests.replay.jobs:TalliedProbe"), workers)
-    assert result.outcomes() == {"ok": 10 * N - 1, "crashed": 1}
-    assert result.asked == len((tmp_path / "tally").read_bytes())
-    columns = result.columns
-    columns.outcome[3:6] = bytes(3)  # as of rows whose answers wait, and of requests of four that are under way
-    columns.sent_ns[5] = 0
-    columns.begin(0, 5, 1)
-    assert (columns.unsettled(4), columns.unsettled(4)) == (3, 1)
-
-
 @pytest.mark.slow
 def test_a_hang_costs_one_request_and_the_time_limit(workers: Workers, examples: TensorLocation) -> None:
     result = replay(plan(examples, {"failures": {"11": "hang"}}, time_limit_s=5.0), workers)

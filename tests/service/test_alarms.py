@@ -411,7 +411,6 @@ def test_an_alert_that_lasts_reads_no_history_at_each_replay(desk: Desk, monkeyp
     ("values", "cause"),
     [
         ({"skipped": "busy", "reasons": ("skipped, the target had no room: 9 requests wait",)}, "the target was busy"),
-        ({"skipped": "energy", "reasons": ("skipped, the budget is spent",)}, "to save energy: skipped, the budget"),
         ({"reasons": ("the golden set was changed",)}, "were not valid: the golden set was changed"),
     ],
 )

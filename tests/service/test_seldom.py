@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.energy.allowance import Charge
 from goldwatch.judgement import Check, Passed
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.service import seldom
@@ -65,12 +64,3 @@ def test_a_restart_is_no_reason_to_ask_twice_again(clock: FakeClock, ledger: Led
     assert Seldom().is_due(KEY, HOUR_S, ledger.last_metered_at)
     clock.advance(1)
     assert Seldom().is_due(KEY, HOUR_S, ledger.last_asked_twice_at)
-
-
-def test_a_measurement_with_which_the_agent_was_killed_counts(clock: FakeClock, ledger: Ledger) -> None:
-    ledger.charge([Charge(*KEY, "sha256:00", measuring=True, ended_at=clock.time() + 600, examples=0, joules=None)])
-    ledger.end_charges(clock.time())
-    clock.advance(HOUR_S - 1)
-    assert not Seldom().is_due(KEY, HOUR_S, ledger.last_measuring_at)
-    clock.advance(1)
-    assert Seldom().is_due(KEY, HOUR_S, ledger.last_measuring_at)

@@ -145,7 +145,6 @@ def _of_drift(scene: Scene) -> Action:
 _SILENCE = {
     "deadline": ("Find out why {target} is slow: its load, its node, its queue.", "describe"),
     "busy": ("Give {target} room, or raise the limit of `busy` in the config.", ""),
-    "energy": ("Raise `energy_at_most`, or replay less often.", ""),
     "failed": ("Repair what the reason names.", "logs --tail=50"),
     "nothing": ("Look at the log of the goldwatch agent: no replay has ended.", ""),
 }

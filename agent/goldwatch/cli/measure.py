@@ -111,8 +111,6 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
             print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
         reports = [gate.examine(a, once(a)) for a in wanted.assignments]
-        for warning in foresight.of_energy([(r.assignment, r.judgement) for r in reports]):
-            print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
         for assignment in wanted.assignments:
             found = foresight.outlook(assignment, workers, declared_only=True)
             for kind, texts in (("note", foresight.notes(found)), ("warning", foresight.warnings(found))):

@@ -9,14 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from goldwatch.config import Config, format_duration, format_energy_budget, format_percentage
+from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.config.live import ClusterKey, Live
-from goldwatch.energy.allowance import Allowance, in_words
-from goldwatch.judgement import Judgement
 from goldwatch.monitor.budget import replays_per_year, threshold_log10
 from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
 from goldwatch.pipeline.in_force import Assignment, UnusableSet
-from goldwatch.pipeline.pipeline import plan_of
 from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
@@ -168,47 +165,6 @@ def _windows(count: int | None) -> str:
     if count is None:
         return "more windows than were tried"
     return f"{count:,} full window{'' if count == 1 else 's'}"
-
-
-def of_energy(measured: Sequence[tuple[Assignment, Judgement]]) -> Iterator[str]:
-    """Yield which budgets of energy are too small for all that is due, by what was measured, or could not be kept."""
-    budgets: dict[tuple[str, Allowance], list[tuple[Assignment, Judgement]]] = {}
-    for assignment, judgement in measured:
-        written = {"target": f"targets.{assignment.target.name}", "watch": f"watches.{assignment.watch.name}.load"}
-        for of, most in assignment.energy_budgets.items():
-            budgets.setdefault((f"{written[of]}.energy_at_most", most), []).append((assignment, judgement))
-    for (where, most), pairs in budgets.items():
-        needed_j, parts = 0.0, []
-        for assignment, judgement in pairs:
-            if judgement.energy is None:
-                why = judgement.energy_missing or "it was not measured"
-                yield f"{where}: could not be kept, for the energy of watch {assignment.watch.name} is not known: {why}"
-                continue
-            joules, words = _due(assignment, judgement, most.per_s)
-            needed_j += joules
-            parts.append(words)
-        if needed_j > most.joules:
-            needed = format_energy_budget(replace(most, joules=float(f"{needed_j:.3g}")))
-            yield (
-                f"{where}: {format_energy_budget(most)} is less than what is due takes, some {needed}: "
-                f"{'; '.join(parts)}. Replays would be skipped: replay less often, or raise it"
-            )
-
-
-def _due(assignment: Assignment, judgement: Judgement, per_s: float) -> tuple[float, str]:
-    """Return the joules that replays and measurements of a watch take in `per_s` seconds, and of what they are made."""
-    assert judgement.energy is not None  # noqa: S101 - the caller has looked
-    assert assignment.energy is not None  # noqa: S101 - or nothing would have been measured
-    each_j, plan = max(judgement.energy.net_per_inference_j.high, 0.0), plan_of(assignment)
-    every_s = mean_interval_s(assignment.watch.every)
-    measured_every_s = max(every_s, assignment.energy.every_s)
-    replay_j, measuring_j = each_j * plan.asked(len(plan.examples)), each_j * judgement.energy.inferences
-    words = (
-        f"a replay of {assignment.watch.name} takes {in_words(replay_j)}, every {format_duration(round(every_s, 3))}, "
-        f"and a measurement of its energy {in_words(measuring_j)} at least, "
-        f"every {format_duration(round(measured_every_s, 3))}"
-    )
-    return per_s * (replay_j / every_s + measuring_j / measured_every_s), words
 
 
 def as_json(config: Config, outlooks: Sequence[Outlook]) -> str:

@@ -181,10 +181,6 @@ def sweep(
         raise CannotStart(
             f"{where}: {NO_BUDGET.format('server')}: a sweep needs a target without `tokens_at_most` and `cpu_at_most`"
         )
-    if assignment.energy_budgets:
-        raise CannotStart(
-            f"{where}: nobody knows beforehand what a sweep takes: it needs a target without `energy_at_most`"
-        )
     if (allowed := load.most_per_s) is not None and wanted.highest_per_s > allowed:
         raise CannotStart(
             f"{where}: a sweep up to {format_request_rate(wanted.highest_per_s)} is more than `at_most` allows, "

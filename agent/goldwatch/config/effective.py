@@ -20,7 +20,6 @@ from goldwatch.config.problem import Route
 _HIDDEN = {("targets", "name"), ("targets", "factory"), ("targets", "served"), ("targets", "secret_options")}
 _HIDDEN |= {("golden", "name"), ("watches", "name")}
 _BUDGETS = {"most_per_s": "at_most", "most_tokens_per_s": "tokens_at_most", "most_cpu": "cpu_at_most"}
-_BUDGETS |= {"most_energy": "energy_at_most"}
 _WRITTEN = {"memory_bytes": "memory", "jitter_s": "jitter", "deadline_s": "deadline", **_BUDGETS}
 _WIDEST = 56
 

@@ -16,7 +16,7 @@ from goldwatch.config.policy import check_policy
 from goldwatch.config.probes import Probes, installed_probes
 from goldwatch.config.problem import ConfigError
 from goldwatch.config.read import read
-from goldwatch.config.resolve import check_budgets, check_costs, check_energy_budgets, check_live, check_names, resolve
+from goldwatch.config.resolve import check_budgets, check_costs, check_live, check_names, resolve
 from goldwatch.config.secrecy import secret
 from goldwatch.config.targets import resolve_targets
 from goldwatch.config.written import ConfigFile
@@ -37,7 +37,6 @@ def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tup
     check_names(document)
     if written is not None:
         check_budgets(document, written)
-        check_energy_budgets(document, written)
         check_costs(document, written)
         check_live(document, written)
     if written is None or document.problems:

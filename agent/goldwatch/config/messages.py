@@ -26,6 +26,10 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
     "dataclass_type": "a mapping",
 }
+_REMOVED = {
+    "energy_at_most": "bound the load by requests, tokens or CPU instead: `at_most`, `tokens_at_most`, `cpu_at_most`",
+}
+"""Keys that older versions had, and what to write in their place."""
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -49,8 +53,12 @@ def add_problems(document: Document, error: ValidationError, schema: Mapping[str
 
 def _unknown(document: Document, route: Route, known: Sequence[str]) -> None:
     wrong = str(route[-1])
+    at = document.places[route].key
+    if wrong in _REMOVED:
+        document.add(route, f"`{wrong}` was removed; {_REMOVED[wrong]}", at=at)
+        return
     hint = did_you_mean(wrong, known, "the keys here are")
-    document.add(route, f'unknown key "{wrong}"{hint}', at=document.places[route].key)
+    document.add(route, f'unknown key "{wrong}"{hint}', at=at)
 
 
 def _missing(document: Document, route: Route, known: Sequence[str]) -> None:

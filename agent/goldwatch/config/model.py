@@ -28,7 +28,7 @@ from goldwatch.config.live import Live
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.sections import Alerts, Cluster, Exporters, Log, Objectives, Replays
-from goldwatch.config.traffic import EnergyBudget, Load, RequestRate, Share, TokenRate
+from goldwatch.config.traffic import Load, RequestRate, Share, TokenRate
 
 MASK = "**********"
 
@@ -82,7 +82,7 @@ class Target(_Resolved):
     "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
     interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident. `most_per_s` is
     the budget of requests a second, `most_tokens_per_s` that of tokens, `most_cpu` the share of one core that its
-    workers may take, `most_energy` what its replays may, and `busy` says when there is no room for any request.
+    workers may take, and `busy` says when there is no room for any request.
     `deployment` is the Deployment that serves it, as [NAMESPACE/]NAME, empty if none is named.
     """
 
@@ -98,7 +98,6 @@ class Target(_Resolved):
     most_per_s: RequestRate = None
     most_tokens_per_s: TokenRate = None
     most_cpu: Share = None
-    most_energy: EnergyBudget = None
     busy: Busy | None = None
     options: OptionValues
     secret_options: frozenset[str] = frozenset()

@@ -14,8 +14,6 @@ from decimal import Decimal
 from itertools import pairwise
 from urllib.parse import urlsplit
 
-from goldwatch.energy.allowance import Allowance
-
 NO_ADDRESS = "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers"
 
 _SECOND, _MINUTE, _HOUR, _DAY = Decimal(1), Decimal(60), Decimal(3600), Decimal(86400)
@@ -35,7 +33,6 @@ _PER_YEAR = {
     "year": Decimal(1),
 }
 
-_JOULES = {"J": Decimal(1), "kJ": Decimal(1000), "Wh": Decimal(3600), "kWh": Decimal(3_600_000)}
 _BYTES = {
     **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", 1)},
     **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGT", 1)},
@@ -52,7 +49,6 @@ POINTS_PATTERN = rf"^(?:no worse than +)?{_NUMBER} *points?$"
 LATENCY_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+ at +p[0-9]{{2}}(?:\.[0-9]{{1,2}})?$"
 RATE_PATTERN = rf"^{_NUMBER} +(?:per|an?) +(?:{_PERIOD})$"
 REQUEST_RATE_PATTERN = rf"^{_NUMBER} *(?:/ *|per +)(?:s|sec|second|m|min|minute|h|hour)$"
-ENERGY_BUDGET_PATTERN = rf"^{_NUMBER} *(?:J|kJ|Wh|kWh) *(?:/ *|per +)(?:m|min|minute|h|hour|d|day)$"
 LISTEN_PATTERN = r"^(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
@@ -251,24 +247,6 @@ def format_request_rate(rate_per_s: float) -> str:
         if number >= 1 or unit == "hour":
             break
     return f"{_plain(number)} per {unit}"
-
-
-def parse_energy_budget(value: object) -> Allowance:
-    """Return the budget for `500 J per hour`, `2 kJ per minute` or `1.5 kWh per day`."""
-    text = _match(ENERGY_BUDGET_PATTERN, value, "is not a budget of energy; write 500 J per hour or 20 kJ per day")
-    parts = re.split(r"[/ ]+", re.sub(rf"^{_NUMBER} *", "", text))
-    joules = float(_first_number(text) * _JOULES[parts[0]])
-    if not joules:
-        raise QuantityError(value, "is out of range; write more than 0 J")
-    return Allowance(joules, float(_SECONDS[parts[-1]]))
-
-
-def format_energy_budget(budget: Allowance) -> str:
-    """Write joules over a time, in the largest unit that leaves a whole number."""
-    joules = Decimal(repr(budget.joules))
-    unit = next((u for u in ("kWh", "kJ") if joules % _JOULES[u] == 0), "J")
-    period = {60: "minute", 3600: "hour", 86400: "day"}[int(budget.per_s)]
-    return f"{_plain(joules / _JOULES[unit])} {unit} per {period}"
 
 
 def parse_listen(value: object) -> Listen:

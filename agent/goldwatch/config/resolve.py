@@ -122,18 +122,6 @@ def check_budgets(document: Document, written: ConfigFile) -> None:
                 document.add(route, f"{document.shown(route)} is more than the budget of the target: {allowed}")
 
 
-def check_energy_budgets(document: Document, written: ConfigFile) -> None:
-    """Add a problem for each budget of energy where nothing is measured that could be charged to it."""
-    if written.energy is not None:
-        return
-    budgets: dict[Route, object] = {("targets", n, "energy_at_most"): e.most_energy for n, e in written.targets.items()}
-    budgets |= {("watches", n, "load", "energy_at_most"): e.load.most_energy for n, e in written.watches.items()}
-    for route, budget in budgets.items():
-        if budget is not None:
-            how = "needs the section `energy`, which says how it is measured; write `energy: {}` for the meters here"
-            document.add(route, f"{document.shown(route)} {how}")
-
-
 def check_costs(document: Document, written: ConfigFile) -> None:
     """Add a problem for each objective of energy or cost that nothing in the config could ever feed."""
     for name, entry in written.watches.items():
@@ -230,7 +218,6 @@ def _with_limits(target: Target, entry: TargetEntry) -> Target:
             "most_per_s": entry.most_per_s,
             "most_tokens_per_s": entry.most_tokens_per_s,
             "most_cpu": entry.most_cpu,
-            "most_energy": entry.most_energy,
             "busy": entry.busy,
             "deployment": entry.deployment,
         }

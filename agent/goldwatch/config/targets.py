@@ -19,7 +19,7 @@ from goldwatch.config.quantities import NO_ADDRESS, QuantityError, is_address, p
 from goldwatch.config.secrecy import secret
 from goldwatch.config.written import MEMORY
 
-_BUDGETS = ("at_most", "tokens_at_most", "cpu_at_most", "energy_at_most")
+_BUDGETS = ("at_most", "tokens_at_most", "cpu_at_most")
 _OWN_KEYS = ("probe", "warm", "python", "memory", "meters", *_BUDGETS, "busy", "deployment")
 
 

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
-from goldwatch.energy.allowance import Allowance
 
 _duration = partial(Quantity, form=q.format_duration, pattern=q.DURATION_PATTERN)
 
@@ -29,15 +28,6 @@ TokenRate = Annotated[
     ),
 ]
 Share = Annotated[float | None, Quantity(q.parse_percentage, q.format_percentage, q.PERCENTAGE_PATTERN, ("50%", "5%"))]
-EnergyBudget = Annotated[
-    Allowance | None,
-    Quantity(
-        q.parse_energy_budget,
-        q.format_energy_budget,
-        q.ENERGY_BUDGET_PATTERN,
-        ("500 J per hour", "20 kJ per day"),
-    ),
-]
 
 _SAMPLES = {"multi-stream": 8, "offline": 32}
 _IN_FLIGHT = {"server": 16, "constant": 16}
@@ -85,12 +75,6 @@ class Load(Section):
         alias="cpu_at_most",
         description="How much of one core its worker may take, a model in process included; closed loads are slowed "
         "down to it.",
-    )
-    most_energy: EnergyBudget = Field(
-        default=None,
-        alias="energy_at_most",
-        description="The most net energy that the replays of this watch may take, over all its targets; a replay for "
-        "which there is no room waits, or is skipped. Needs the section `energy`.",
     )
     seed: int = Field(default=0, ge=0, description="Of the random times of the scenario server.")
     repeats: int = Field(

@@ -37,7 +37,7 @@ from goldwatch.config.sections import (
     Url,
     empty_is_mapping,
 )
-from goldwatch.config.traffic import EnergyBudget, Load, RequestRate, Share, TokenRate
+from goldwatch.config.traffic import Load, RequestRate, Share, TokenRate
 
 Name = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("fraud", "fraud-2026q3"))]
 
@@ -120,12 +120,6 @@ class TargetEntry(Section):
         default=None,
         alias="cpu_at_most",
         description="How much of one core its worker may take in a replay, a model in process included.",
-    )
-    most_energy: EnergyBudget = Field(
-        default=None,
-        alias="energy_at_most",
-        description="The most net energy that replays of this target may take, over all watches; a replay for which "
-        "there is no room waits, or is skipped. Needs the section `energy`.",
     )
     busy: Annotated[Busy | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="When it has no room for replays; without this section nobody looks."

@@ -110,7 +110,6 @@ def of_judgement(
     where = {"watch": j.watch, "target": j.target}
     yield from _of_courtesy(j, where)
     yield from _of_live(j, where)
-    yield from _of_energy_budget(j, where)
     if j.skipped:
         yield from of_skip(j.watch, j.target, j.skipped)
         yield from of_verdicts(j)
@@ -262,15 +261,6 @@ def _of_courtesy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement
     waited = seen.waited_s > 0 and not j.skipped
     for step, happened in ((Step.WAITED, waited), (Step.HELD, seen.held_s > 0), (Step.SKIPPED, bool(j.skipped))):
         yield Measurement(c.STEPPED_BACK, {**where, "step": step}, float(happened))
-
-
-def _of_energy_budget(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
-    """Yield what a replay was charged with, and how full the fuller budget is, where energy has one."""
-    if (found := j.energy_charged) is not None:
-        yield Measurement(c.ENERGY_CHARGED, where, found.joules or 0.0)
-        yield Measurement(c.ENERGY_BUDGET, where, found.most_j)
-        yield Measurement(c.ENERGY_BUDGET_TAKEN, where, found.taken_j)
-        yield Measurement(c.ENERGY_BUDGET_UNKNOWN, where, float(found.joules is None))
 
 
 def _without_times(j: Judgement) -> Judgement:

@@ -12,8 +12,8 @@ from goldwatch.replay.load import OPEN
 from goldwatch.schedule import mean_interval_s
 
 
-def of_promises(watch: Watch, target: str, *, charged: bool = False) -> Iterator[Measurement]:
-    """Yield how often a watch replays and what its objectives allow; `charged` says that its energy has a budget."""
+def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
+    """Yield how often a watch replays and what its objectives allow."""
     where = {"watch": watch.name, "target": target}
     owed = watch.objectives
     allowed = {"errors": owed.error_rate, "accuracy_loss": owed.accuracy_loss}
@@ -28,8 +28,6 @@ def of_promises(watch: Watch, target: str, *, charged: bool = False) -> Iterator
         yield Measurement(c.DISPATCH_LATENESS, where, ())
     if watch.live is not None:
         yield from of_tap(where)
-    if charged:
-        yield Measurement(c.ENERGY_CHARGED, where, 0)
     yield Measurement(c.WATCH_INTERVAL, where, mean_interval_s(watch.every))
     yield Measurement(c.OBJECTIVE_LATENCY, where, owed.latency.limit_s if owed.latency else math.inf)
     for metric, most in ((c.OBJECTIVE_ENERGY, owed.energy), (c.OBJECTIVE_COST, owed.cost)):

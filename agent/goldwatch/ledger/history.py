@@ -20,17 +20,14 @@ from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import Event
 from goldwatch.alerting.explanation import Explanation
 from goldwatch.alerting.silence import Silence
-from goldwatch.energy.allowance import Charge
 from goldwatch.judgement import Judgement, Severity
 
-FORMAT = 4
+FORMAT = 5
 """The format of the ledger, which SQLite keeps as its user_version."""
 
 _MOST_EVENTS = 10
 _MOST_DAMAGED = 3
 """The newest replays are looked at until one can be read; they are no more than this."""
-_CHARGE = "watch, target, golden_digest, measuring, ended_at, examples, joules, priced"
-
 
 _Row: TypeAlias = dict[str, Any]
 _Parsed = TypeVar("_Parsed")
@@ -210,27 +207,6 @@ class History:
         sql = "SELECT id, judgement, observed FROM replays WHERE watch = ? AND target = ? ORDER BY id"
         return self._parsed("replays", self._all(sql, watch, target), _observed)
 
-    def charges(self, since: float, *, watch: str = "", target: str = "") -> list[Charge]:
-        """Return what was charged to the budgets of energy of a watch, or of a target, and ended after a Unix time."""
-        where = "watch = ?" if watch else "target = ?"
-        sql = f"SELECT {_CHARGE} FROM charges WHERE {where} AND ended_at > ?"  # noqa: S608 - the names are ours
-        return [_charge(row) for row in self._all(sql, watch or target, since)]
-
-    def measured_charge(self, watch: str, target: str, golden_digest: str) -> Charge | None:
-        """Return the charge of the newest measurement that has told what an example of a golden set takes."""
-        sql = (
-            f"SELECT {_CHARGE} FROM charges WHERE watch = ? AND target = ? AND golden_digest = ? AND measuring"  # noqa: S608
-            " AND priced AND examples > 0 ORDER BY id DESC LIMIT 1"
-        )
-        rows = self._all(sql, watch, target, golden_digest)
-        return _charge(rows[0]) if rows else None
-
-    def last_measuring_at(self, watch: str, target: str, since: float) -> float | None:
-        """Return when the newest measurement that was charged ended, or was broken off, after a Unix time."""
-        sql = "SELECT max(ended_at) AS at FROM charges WHERE watch = ? AND target = ? AND measuring AND ended_at > ?"
-        (found,) = self._all(sql, watch, target, since)
-        return None if found["at"] is None else float(found["at"])
-
     def _parsed(self, table: str, rows: Iterable[_Row], parse: Callable[[_Row], _Parsed]) -> Iterator[_Parsed]:
         """Yield what rows hold. A row that cannot be parsed is left out, and logged once."""
         for row in rows:
@@ -264,10 +240,6 @@ def _connected(path: Path) -> tuple[sqlite3.Connection, int]:
         db.close()
         raise
     return db, found
-
-
-def _charge(row: dict[str, Any]) -> Charge:
-    return Charge(**row | {name: bool(row[name]) for name in ("measuring", "priced")})
 
 
 def _judgement(row: _Row) -> Judgement:

@@ -19,7 +19,6 @@ from typing import Any
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import Event
 from goldwatch.alerting.silence import Silence
-from goldwatch.energy.allowance import Charge
 from goldwatch.judgement import Judgement
 from goldwatch.ledger.history import FORMAT, History, LedgerError
 
@@ -33,9 +32,6 @@ clock, and by at most `_MAX_GAP_S` from one run of the agent to the next.
 """
 _MAX_GAP_S = 86_400.0
 _MAX_SILENCES = 1000
-
-_CHARGES_KEPT_S = 2 * 86_400.0
-"""The longest time of a budget of energy is a day, and a charge is made at most a deadline before it ends."""
 
 _SCHEMA = """
 CREATE TABLE replays (
@@ -78,17 +74,6 @@ CREATE TABLE circumstances (
     PRIMARY KEY (watch, target, field)
 ) STRICT, WITHOUT ROWID;
 """
-_SINCE_3 = """
-CREATE TABLE charges (
-    id INTEGER PRIMARY KEY, watch TEXT NOT NULL, target TEXT NOT NULL, golden_digest TEXT NOT NULL,
-    measuring INTEGER NOT NULL, ended_at REAL NOT NULL, examples INTEGER NOT NULL, joules REAL, priced INTEGER NOT NULL
-) STRICT;
-CREATE INDEX charges_by_watch ON charges (watch, ended_at);
-CREATE INDEX charges_by_target ON charges (target, ended_at);
-CREATE INDEX charges_of_replays ON charges (ended_at) WHERE NOT measuring;
-CREATE INDEX charges_of_measurements ON charges (watch, target, id) WHERE measuring;
-CREATE INDEX charges_without_price ON charges (watch, target) WHERE joules IS NULL;
-"""
 _SINCE_4 = """
 ALTER TABLE replays ADD COLUMN age_s REAL NOT NULL DEFAULT 0;
 UPDATE replays SET age_s = started_at;
@@ -104,8 +89,9 @@ ALTER TABLE alerts ADD COLUMN silenced_until REAL;
 ALTER TABLE alerts ADD COLUMN explanation TEXT;
 """
     + _SINCE_2,
-    2: _SINCE_3,
+    2: "",  # its table was for budgets of energy, which are gone
     3: _SINCE_4,
+    4: "DROP TABLE IF EXISTS charges;",
 }
 """What turns a ledger of each older format into one of the next."""
 
@@ -198,44 +184,6 @@ class Ledger(History):
                 about = [(alert.watch, alert.target, monitor) for monitor in alert.monitors]
                 self._db.executemany("DELETE FROM monitors WHERE watch = ? AND target = ? AND monitor = ?", about)
         return closed
-
-    def charge(self, charges: Iterable[Charge]) -> list[int]:
-        """Write charges before what they are for begins, and return their numbers."""
-        with self._writing():
-            found = []
-            for c in charges:
-                old = "DELETE FROM charges WHERE NOT measuring AND ended_at < ?"
-                self._db.execute(old, (c.ended_at - _CHARGES_KEPT_S,))
-                if c.measuring:
-                    old = "DELETE FROM charges WHERE measuring AND watch = ? AND target = ? AND ended_at < ?"
-                    self._db.execute(old, (c.watch, c.target, c.ended_at - _KEPT_S))
-                row = (c.watch, c.target, c.golden_digest, c.measuring, c.ended_at, c.examples, c.joules, c.priced)
-                sql = "INSERT INTO charges VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
-                found.append(self._db.execute(sql, row).lastrowid)
-            return [number for number in found if number is not None]
-
-    def end_charges(self, now: float) -> None:
-        """Say that nothing that was charged is under way at Unix time `now`: what might have been has ended by then."""
-        with self._lock, self._db:
-            self._db.execute("UPDATE charges SET ended_at = ?1 WHERE ended_at > ?1", (now,))
-
-    def settle_charges(self, settled: Mapping[int, Charge], joules_each: float | None) -> None:
-        """Put what came of charges in their place, by number; those of nothing are taken back.
-
-        What had no price before, of the same watch, target and golden set, is given that of `joules_each`, if any.
-        """
-        with self._writing():
-            for number, c in settled.items():
-                row = (c.ended_at, c.examples, c.joules, c.priced, number)
-                sql = "UPDATE charges SET ended_at = ?, examples = ?, joules = ?, priced = ? WHERE id = ?"
-                self._db.execute(sql, row)
-                self._db.execute("DELETE FROM charges WHERE id = ? AND examples = 0", (number,))
-                about = (joules_each, c.watch, c.target, c.golden_digest)
-                self._db.execute(
-                    "UPDATE charges SET joules = examples * ?1 WHERE ?1 IS NOT NULL AND joules IS NULL"
-                    " AND watch = ?2 AND target = ?3 AND golden_digest = ?4",
-                    about,
-                )
 
     def _age_s(self, started_at: float) -> float:
         """Return the age of the ledger, in seconds, at a replay that is written now."""
@@ -349,7 +297,7 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
     """Make the tables of a new ledger, or turn an older one into today's format: whole, or not at all."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found == 0:
-        script = _SCHEMA + _SINCE_2 + _SINCE_3 + _SINCE_4
+        script = _SCHEMA + _SINCE_2 + _SINCE_4
     elif found in range(1, FORMAT):
         script = "".join(_MIGRATIONS[step] for step in range(found, FORMAT))
     elif found == FORMAT:

@@ -19,7 +19,6 @@ from goldwatch.config import (
     load,
 )
 from goldwatch.config.energy import Energy as EnergySection
-from goldwatch.energy.allowance import Allowance
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.monitor.budget import Budget
 from goldwatch.monitor.figures import Ceiling
@@ -88,12 +87,6 @@ class Assignment:
     def key(self) -> tuple[str, str]:
         """Watch and target: what states, alerts and series belong to."""
         return self.watch.name, self.target.name
-
-    @property
-    def energy_budgets(self) -> dict[str, Allowance]:
-        """The `energy_at_most` of its "target" and of its "watch", as far as there are."""
-        found = {"target": self.target.most_energy, "watch": self.watch.load.most_energy}
-        return {of: budget for of, budget in found.items() if budget is not None}
 
     @property
     def ceilings(self) -> tuple[Ceiling, ...]:

@@ -49,14 +49,10 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The measured energy, or why there is none.
-
-    `asked` is how many examples the target was asked for meanwhile, `dropped` how many readings were implausible.
-    """
+    """The measured energy, or why there is none; `dropped` counts implausible readings."""
 
     energy: Energy | None
     why_not: str = ""
-    asked: int = 0
     dropped: int = 0
 
 
@@ -113,12 +109,12 @@ def _measure(
         meter, exclusive = choose(section, target)
         try:
             meter.open()
-            return Finding(_measured(meter, job, before, exclusive=exclusive), asked=job.asked)
+            return Finding(_measured(meter, job, before, exclusive=exclusive))
         finally:
             meter.close()
     except (Unreadable, Insufficient) as why:
         kind = "insufficient: " if isinstance(why, Insufficient) else ""
-        return Finding(None, f"{kind}{why}", job.asked, dropped=int(isinstance(why, Implausible)))
+        return Finding(None, f"{kind}{why}", dropped=int(isinstance(why, Implausible)))
 
 
 def metered(section: EnergySection, found: Finding, at: float) -> Metered:
@@ -207,20 +203,17 @@ def _elsewhere(target: Target) -> str | None:
 
 @dataclass(slots=True)
 class _Job:
-    """The load to make, in so many windows; `asked` counts the examples that it has asked for."""
+    """The load to make, in `windows` windows."""
 
     plan: Plan
     windows: int
     workers: Workers
     stop: threading.Event
-    asked: int = 0
 
     def run(self, examples: Sequence[int]) -> Replay:
         """Replay the examples of one window in each. The caller closes the columns."""
         repeated = replace(self.plan, examples=Repeated(examples, self.windows), outputs=(), warm=True, trace=None)
-        load = engine.replay(repeated, self.workers, self.stop)
-        self.asked += load.asked
-        return load
+        return engine.replay(repeated, self.workers, self.stop)
 
 
 def _measured(meter: Meter, job: _Job, before: Replay, *, exclusive: bool) -> Energy:

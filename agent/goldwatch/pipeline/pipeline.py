@@ -33,24 +33,13 @@ from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 BUSY = "busy"
 """Why a replay was skipped, where its target had no room."""
 
-ENERGY = "energy"
-"""Why a replay was skipped, where a budget of energy had no room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """How many examples a target was asked for at most, in a replay and in the measurement of energy after it."""
-
-    replaying: int = 0
-    measuring: int = 0
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor.
 
     `observed` is what a backtest needs of the replay; None where it could not be judged. `traced` is there if the
-    assignment had a trace. `asked` is what the target was asked for.
+    assignment had a trace.
     """
 
     judgement: Judgement
@@ -58,7 +47,6 @@ class Judged:
     refused: Mapping[str, str] = field(default_factory=dict)
     observed: Mapping[str, Any] | None = None
     traced: Traced | None = None
-    asked: Asked = Asked()
 
 
 def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
@@ -90,18 +78,17 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     plan = plan_of(assignment)
     # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
     warm = plan.warm or section is not None
-    pairs = pairs_of(assignment) if referee else 0
+    pairs = assignment.watch.load.repeats if referee and assignment.target.served else 0
     with courtesy or contextlib.nullcontext():
         result = engine.replay(dataclasses.replace(plan, warm=warm, pairs=pairs), workers, stop, guard=courtesy)
         try:
-            found, asked = None, Asked(result.asked)
+            found = None
             if section is not None:
                 from goldwatch.pipeline import metering  # noqa: PLC0415 - only who measures energy pays for it
 
                 why_not = courtesy.why_not if courtesy is not None else None
                 measured = metering.measure(section, assignment.target, plan, result, workers, stop, why_not)
                 found = metering.metered(section, measured, result.started_at)
-                asked = Asked(result.asked, measured.asked)
             judged = judge(
                 assignment,
                 result,
@@ -118,12 +105,7 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
             result.columns.close()
     seen = courtesy.found(result.held_s) if courtesy is not None else None
     judgement = dataclasses.replace(judged.judgement, server_load=seen)
-    return dataclasses.replace(judged, judgement=judgement, asked=asked)
-
-
-def pairs_of(assignment: Assignment) -> int:
-    """Return how many examples are asked for twice by the referee, where it has its turn."""
-    return assignment.watch.load.repeats if assignment.target.served else 0
+    return dataclasses.replace(judged, judgement=judgement)
 
 
 def replay(

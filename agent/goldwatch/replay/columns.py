@@ -169,19 +169,6 @@ class Columns:
         words = self._flights.tolist()
         return [(row, since_ns) for row, since_ns in zip(words[::2], words[1::2], strict=True) if since_ns]
 
-    def unsettled(self, samples: int) -> int:
-        """Return how many rows were asked for, `samples` a request, and have no outcome; forget that they were sent.
-
-        Their requests are under way, or their answers went with the worker before they were looked at.
-        """
-        under_way = {row + i for row, _ in self.flights() for i in range(samples)}
-        outcomes, found, row = self.outcome.tobytes(), 0, -1
-        while (row := outcomes.find(0, row + 1)) >= 0:  # in C: of a million rows, nearly all have an outcome
-            if self.sent_ns[row] or row in under_way:
-                self.sent_ns[row] = 0
-                found += 1
-        return found
-
     def array(self, name: str) -> NDArray[Any]:
         """Return a view of a column as a numpy array."""
         import numpy as np  # noqa: PLC0415 - the agent itself stays without numpy

@@ -74,7 +74,6 @@ class Replay:
     resent: int = 0
     held_s: float = 0.0
     pairs_s: list[tuple[float, float]] = field(default_factory=list)
-    asked: int = 0
 
     def outcomes(self) -> dict[str, int]:
         """Count the requests by the label of their outcome; outcomes that did not occur are left out."""
@@ -129,7 +128,7 @@ class _Supervision:
     ) -> None:
         self._plan = plan
         self._guard = guard
-        self._held_ns = self._asked_anew = self._turn_ns = 0
+        self._held_ns = self._turn_ns = 0
         self._workers = workers
         self._stop = stop
         self._started_ns = time.monotonic_ns()
@@ -143,19 +142,9 @@ class _Supervision:
             if end is not _End.LOST or done or self.replay.restarts == MOST_RESTARTS:
                 break
             self.replay.restarts += 1
-            self._asked_anew += self._columns.unsettled(self._plan.load.samples)
         self.replay.duration_s = (time.monotonic_ns() - self._started_ns) / 1e9
-        self.replay.asked = self._asked(whole=end is _End.FINISHED)
         self._stop.wait(max(self._turn_ns - time.monotonic_ns(), 0) / 1e9)  # the next replay keeps to the budget too
         return self.replay
-
-    def _asked(self, *, whole: bool) -> int:
-        if self.replay.description is None:  # it did not open
-            return 0
-        rows = self._columns.layout.rows - self._columns.outcome.tobytes().count(Outcome.NOT_SENT)
-        rows += self._asked_anew + self._columns.unsettled(self._plan.load.samples)
-        resent = self.replay.resent * self._plan.load.samples
-        return self._plan.asked(rows, self.replay.restarts + 1, whole=whole) + resent
 
     @property
     def _columns(self) -> Columns:

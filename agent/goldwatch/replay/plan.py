@@ -36,13 +36,6 @@ class Plan:
     deadline_s: float = 300.0
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
-    def asked(self, rows: int, openings: int = 1, *, whole: bool = True) -> int:
-        """Return how many examples are asked for at most where `rows` are replayed: pairs follow those of a `whole`."""
-        load, all_rows = self.load, len(self.examples)
-        warming = sum(load.query_examples(all_rows, row) for row in load.warm_up(all_rows, self.warmup))
-        connecting = load.in_flight * load.samples if self.warmup and load.in_flight > 1 else 0
-        return rows + openings * (warming + connecting) + (2 * min(self.pairs, rows) if whole else 0)
-
 
 class Guard(Protocol):
     """Knows whether the target has room for requests just now, from somebody who looks at it all the time.

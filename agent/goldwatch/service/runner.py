@@ -16,7 +16,6 @@ from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.event import RolloutOf, mixed
 from goldwatch.config import Config, format_moment
 from goldwatch.drift.tap import Taps
-from goldwatch.energy.allowance import in_words
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.measurement import Measurement, exemplars
@@ -25,13 +24,11 @@ from goldwatch.ledger.ledger import Ledger, LedgerError
 from goldwatch.monitor.kinds import SILENT
 from goldwatch.pipeline.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.pipeline.in_force import Assignment
-from goldwatch.pipeline.pipeline import ENERGY, Judged, run, skipped
+from goldwatch.pipeline.pipeline import Judged, run
 from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import Traced
 from goldwatch.replay.workers import Workers
-from goldwatch.schedule import mean_interval_s
 from goldwatch.service.alarms import Alarms, Settled, no_longer_known
-from goldwatch.service.energy_budget import Admitted, EnergyBudgets, NoRoom
 from goldwatch.service.exports import Exports
 from goldwatch.service.pictures import illustrated
 from goldwatch.service.seldom import Seldom
@@ -43,12 +40,6 @@ _REFEREE_EVERY_S = 3600.0
 
 _REFEREE_OF_TOKENS_EVERY_S = 86_400.0
 """Those of a language model cost tokens: what would be twenty-four of them an hour are twenty-four a day."""
-
-_PATIENCE = 0.5
-"""A replay waits for room in a budget of energy for so large a part of its interval; then the next one is near."""
-
-_HAIR_S = 1e-3
-"""Added to a wait for room: floats of Unix time are rounded, and who is back too early by that waits again."""
 
 Observer = Callable[[Assignment, Judgement, Alert | None], None]
 
@@ -75,7 +66,6 @@ class Runner:
         self._workers = workers
         self._ledger = ledger
         self._alarms = Alarms(ledger, rollout)
-        self._budgets = EnergyBudgets(ledger)
         self._exports = exports
         self._stop = stop
         self._observer = observer
@@ -86,7 +76,7 @@ class Runner:
         """Replay a watch that was due at Unix time `due_at`; once more at once if a monitor wants it confirmed.
 
         Energy is measured, where it is due, only if the watch has the machine alone: no other replay is in it then.
-        Returns None; or, if the target or a budget has no room just now, in how many seconds to come back instead.
+        Returns None; or, if the target has no room now, in how many seconds to try again.
         """
         courtesy, now_s = None, time.monotonic()
         if (busy := assignment.target.busy) is not None:
@@ -97,43 +87,23 @@ class Runner:
             del self._busy_since_s[assignment.key]
         lateness_s = max(0.0, time.time() - due_at)
         metered = alone and self.is_metering_due(assignment)
-        admitted = self._budgets.admit(assignment, metered=metered, referee=self._is_referee_due(assignment))
-        if isinstance(admitted, NoRoom):
-            if lateness_s + admitted.wait_s < _PATIENCE * mean_interval_s(assignment.watch.every):
-                return max(admitted.wait_s + _HAIR_S, LOOK_EVERY_S)
-            self._skip(assignment, config, lateness_s, admitted)
-            return None
-        judged = self._once(assignment, config, lateness_s, admitted, metered=metered, courtesy=courtesy)
+        judged = self._once(assignment, config, lateness_s, metered=metered, courtesy=courtesy)
         if judged is not None and any(v.confirm for v in judged.judgement.verdicts):
-            self._confirm(assignment, config)
+            self._once(assignment, config, 0.0, confirming=True)
         return None
-
-    def _confirm(self, assignment: Assignment, config: Config) -> None:
-        admitted = self._budgets.admit(assignment, referee=False, confirming=True)
-        if isinstance(admitted, NoRoom):  # the next replay that is due will tell
-            where = dict(zip(("watch", "target"), assignment.key, strict=True))
-            log.warning("not replayed once more to be sure", extra=where | {"reason": admitted.why})
-            return
-        self._once(assignment, config, 0.0, admitted, confirming=True)
-
-    def _skip(self, assignment: Assignment, config: Config, lateness_s: float, full: NoRoom) -> None:
-        judgement = replace(skipped(assignment, lateness_s, ENERGY, full.why), energy_charged=full.charged)
-        states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        self._settle(assignment, Judged(judgement, states), config)
 
     def _once(
         self,
         assignment: Assignment,
         config: Config,
         lateness_s: float,
-        admitted: Admitted,
         *,
         confirming: bool = False,
         metered: bool = False,
         courtesy: Courtesy | None = None,
     ) -> Judged | None:
         states = self._ledger.states(*assignment.key, assignment.golden.digest)
-        if metered and (admitted.metered or admitted.wait_s == math.inf):  # or it would ask for the machine each time
+        if metered:
             self._metered.done(assignment.key)
         referee = not confirming and self._is_referee_due(assignment)
         if referee:
@@ -148,18 +118,13 @@ class Runner:
             lateness_s=lateness_s,
             confirming=confirming,
             stop=self._stop,
-            metered=metered and admitted.metered,
+            metered=metered,
             courtesy=courtesy,
             referee=referee,
             live=taken,
         )
-        charged = self._budgets.settle(assignment, admitted, judged.asked, judged.judgement.energy)
-        judged = replace(judged, judgement=replace(judged.judgement, energy_charged=charged))
         if tap is not None and taken is not None and judged.judgement.live is None:
             tap.give_back(taken)  # busy, or judging failed: it is part of the next window
-        if metered and not admitted.metered:
-            where = dict(zip(("watch", "target"), assignment.key, strict=True))
-            log.warning("energy is not measured this time", extra=where | {"reason": admitted.unmeasured})
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
         if why := mixed(before, self._rollout(assignment.target.name)):
@@ -171,10 +136,7 @@ class Runner:
         """Say whether energy is to be measured: it takes more load than a replay, so seldom. Thread-safe."""
         if (section := assignment.energy) is None:
             return False
-        # With a budget, one that was broken off counts; one from before the budget, which left no price, does not.
-        ledger = self._ledger
-        last_at = ledger.last_measuring_at if assignment.energy_budgets else ledger.last_metered_at
-        return self._metered.is_due(assignment.key, section.every_s, last_at)
+        return self._metered.is_due(assignment.key, section.every_s, self._ledger.last_metered_at)
 
     def _is_referee_due(self, assignment: Assignment) -> bool:
         every_s = _REFEREE_OF_TOKENS_EVERY_S if assignment.golden.tokens else _REFEREE_EVERY_S
@@ -316,7 +278,6 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
         | ({"reasons": list(judgement.reasons)} if judgement.reasons else {})
         | ({"joules": f"{judgement.energy.gross_per_inference_j}"} if judgement.energy is not None else {})
         | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {})
-        | _charged(judgement)
         | ({"held_s": round(seen.held_s, 3), "waited_s": round(seen.waited_s, 3)} if seen is not None else {}),
     )
     for check in judgement.checks:
@@ -324,8 +285,6 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
             log.warning("a check of the referee failed", extra=where | {"check": check.name, "reason": check.reason})
     if seen is not None and seen.unreadable:
         log.warning("how busy the target is cannot be read", extra=where | {"reason": seen.unreadable})
-    if judgement.energy_missing and judgement.energy_charged is not None and judgement.energy_charged.not_kept:
-        log.warning("a budget of energy is not kept", extra=where | {"reason": judgement.energy_missing})
     if judgement.live is not None and judgement.live.notice:
         log.warning("live requests depend on each other", extra=where | {"reason": judgement.live.notice})
     for monitor, reason in refused.items():
@@ -335,14 +294,6 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
             "target changed", extra=where | {"field": event.field, "before": event.before, "after": event.after}
         )
     _log_alert(settled, refused, span)
-
-
-def _charged(judgement: Judgement) -> dict[str, str]:
-    """Say what a replay was charged with, where energy has a budget."""
-    found = judgement.energy_charged
-    if found is None or found.joules is None or judgement.skipped:
-        return {}
-    return {"charged": f"{in_words(found.joules)}; {in_words(found.taken_j)} of {found.budget} are taken"}
 
 
 def _log_alert(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) -> None:

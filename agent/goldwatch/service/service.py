@@ -237,9 +237,9 @@ class Service:
         Without a ledger from an earlier run nothing is known, not even that there is no alert. Prometheus then holds
         what the last agent reported.
         """
-        key, charged = assignment.key, bool(assignment.energy_budgets)
+        key = assignment.key
         self._exports.publish(measurement.of_watch(*key))
-        self._exports.publish(standing.of_promises(assignment.watch, assignment.target.name, charged=charged))
+        self._exports.publish(standing.of_promises(assignment.watch, assignment.target.name))
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
         if alert is not None or (self._runner is not None and self._runner.knows(*key)):
             self._exports.publish(of_open_alert(*key, alert))

@@ -110,14 +110,13 @@ def why_silent(ledger: History, assignment: Assignment, now: float) -> Cause:
 _HAPPENED = {
     "deadline": "missed their deadline",
     "busy": "were skipped because the target was busy",
-    "energy": "were skipped to save energy",
     "failed": "were not valid",
 }
 
 
 def _kind(judgement: Judgement) -> str:
-    if judgement.skipped:
-        return "busy" if judgement.skipped == BUSY else "energy"
+    if judgement.skipped == BUSY:
+        return "busy"
     past_deadline = any(reason.startswith(DEADLINE) for reason in judgement.reasons)
     return "deadline" if judgement.validity is Validity.INSUFFICIENT and past_deadline else "failed"
 

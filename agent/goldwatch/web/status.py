@@ -104,7 +104,7 @@ def _watch(
         "last_replay_at": last.started_at if last is not None else None,
         "last_valid_replay_at": valid_at,
         "validity": str(last.validity) if last is not None else None,
-        "reasons": [*last.reasons, *failed_checks(last), *_not_kept(last)] if last is not None else ["no replay yet"],
+        "reasons": [*last.reasons, *failed_checks(last)] if last is not None else ["no replay yet"],
         "model": _model(last),
         "scores": [_plain(s, "name", "value", "low", "high", "n", "reference") for s in last.scores] if last else [],
         "latency": [_plain(q, "q", "latency_s") for q in last.quantiles] if last else [],
@@ -128,12 +128,6 @@ def worst(verdicts: tuple[Verdict, ...], *, stale: bool) -> State:
 def failed_checks(judgement: Judgement) -> list[str]:
     """Return why checks of the referee failed, a sentence each."""
     return [check.reason for check in judgement.checks if check.passed is Passed.NO]
-
-
-def _not_kept(judgement: Judgement) -> list[str]:
-    """Return why a budget of energy is not kept, if so."""
-    charged = judgement.energy_charged
-    return [charged.not_kept] if charged is not None and charged.not_kept else []
 
 
 def _model(last: Judgement | None) -> Mapping[str, str] | None:

@@ -36,35 +36,3 @@ STEPPED_BACK = Metric(
     (*WATCH, "step"),
     "Replays for which goldwatch waited, which it held, or which it skipped, because the target had no room.",
 )
-ENERGY_BUDGET = Metric(
-    "goldwatch_energy_budget_joules",
-    "goldwatch.energy_budget",
-    Kind.GAUGE,
-    "J",
-    WATCH,
-    "The budget of net energy, in its own minute, hour or day: that of the watch or of its target, the fuller one.",
-)
-ENERGY_BUDGET_TAKEN = Metric(
-    "goldwatch_energy_budget_taken_joules",
-    "goldwatch.energy_budget_taken",
-    Kind.GAUGE,
-    "J",
-    WATCH,
-    "How much of that budget was taken after the last replay, or when it was skipped.",
-)
-ENERGY_BUDGET_UNKNOWN = Metric(
-    "goldwatch_energy_budget_unknown",
-    "goldwatch.energy_budget_unknown",
-    Kind.GAUGE,
-    "",
-    WATCH,
-    "1 if the budget is not kept, because no measurement has told yet what a request takes.",
-)
-ENERGY_CHARGED = Metric(
-    "goldwatch_energy_charged_joules_total",
-    "goldwatch.energy_charged",
-    Kind.COUNTER,
-    "J",
-    WATCH,
-    "Net energy that replays and measurements of energy were charged with, where there is a budget.",
-)
