@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestServer
 
 from goldwatch.cluster import webhook
 from goldwatch.cluster.injection import BadSidecar, CannotInject, Sidecar, patch, review
@@ -94,6 +95,46 @@ def test_the_patch_is_encoded_as_the_api_server_reads_it() -> None:
     answer, _ = review({"uid": "1", "object": pod()}, NATIVE)
     assert answer["patchType"] == "JSONPatch"
     assert json.loads(base64.b64decode(answer["patch"])) == patch(pod(), NATIVE)
+
+
+def asking(**changes: Any) -> bytes:
+    request = {"uid": "1", "namespace": "models", "object": pod()} | changes
+    return json.dumps({"apiVersion": "admission.k8s.io/v1", "request": request}).encode()
+
+
+REVIEWED = [asking(), asking(object={}), asking(object={"spec": {}})]
+MALFORMED = [
+    b"",
+    b"{",
+    b"\xff",
+    b"[]",
+    b"{}",
+    b'{"request": {}}',
+    b"[" * 100_000,
+    b"[" + b"{}," * 250_000 + b"{}]",
+    asking(uid=["1"]),
+    asking(namespace=["models"]),
+    asking(object=[1]),
+    asking(object={"metadata": {"annotations": {"goldwatch.dev/config": 1}}}),
+    asking(object={"metadata": {"annotations": {"goldwatch.dev/config": "a b"}, "ownerReferences": [{}]}}),
+    asking(object=pod() | {"spec": {"volumes": [{"name": {}}]}}),
+    b'{"apiVersion": "v1", "request": {"uid": "1", "object": {"spec": {"containers": '
+    + b"[" * 900
+    + b"]" * 900
+    + b"}}}}",
+]
+
+
+def test_a_malformed_request_gets_status_400_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def statuses(bodies: list[bytes]) -> list[int]:
+        app = webhook.Webhook(NATIVE, None).app()
+        async with TestServer(app) as server, aiohttp.ClientSession() as session:
+            url, odd = server.make_url("/inject"), {"Content-Type": "application/json; charset=none"}
+            return [(await session.post(url, data=body, headers=odd)).status for body in bodies]
+
+    assert asyncio.run(statuses(REVIEWED)) == [200] * len(REVIEWED)
+    assert asyncio.run(statuses(MALFORMED)) == [400] * len(MALFORMED)
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.parametrize("text", ["", "[", "containers: []", "containers: [{name: x}]\nvolumes: []"])

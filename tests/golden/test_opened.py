@@ -261,17 +261,33 @@ def test_all_problems_of_a_manifest_are_reported_together(golden: GoldenSet, edi
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{", "golden.json is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
-        (b"[" * 100_000, "golden.json is not JSON: maximum recursion depth exceeded"),
-        (b'{"a": 1, "a": 1}', 'golden.json is not JSON: key "a" appears twice'),
-        (b"\xff", "golden.json is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+        (
+            b"{",
+            "golden.json is not usable JSON: Expecting property name enclosed in double quotes: line 1 column 2",
+        ),
+        (b"[" * 100_000, "golden.json is not usable JSON: nested too deeply"),
+        (b'{"a": 1, "a": 1}', 'golden.json is not usable JSON: key "a" appears twice'),
+        (
+            b"\xff",
+            "golden.json is not usable JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        ),
         (b" " * (16 * 2**20 + 1), "golden.json is longer than 16,777,216 bytes: not a manifest"),
         (b"[]", "golden.json: manifest: []: input should be an object"),
+        (b"[" + b"{}," * 200_000 + b"1]", "golden.json is not usable JSON: 200,001 objects and lists"),
+        (json.dumps(dict.fromkeys(map(str, range(20_001)))).encode(), "golden.json is not usable JSON: more than"),
     ],
 )
 def test_a_manifest_that_is_none(golden: GoldenSet, content: bytes, message: str) -> None:
     (golden.path / "golden.json").write_bytes(content)
     assert problem(golden).startswith(message)
+
+
+def test_of_many_problems_the_first_are_reported() -> None:
+    many = WHOLE | {"labels": {"classes": [1] * 100_000}} | {f"unknown{i}": 1 for i in range(1000)}
+    with pytest.raises(GoldenError) as caught:
+        parse(Path("set"), json.dumps(many).encode())
+    assert len(caught.value.problems) == 21
+    assert caught.value.problems[-1] == "golden.json: 981 problems more"
 
 
 json_values = st.recursive(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from goldwatch.bounded_json import parse_json
 from goldwatch.judgement import State
 
 AGENT = "goldwatch.dev/agent"
@@ -20,8 +20,6 @@ _VOLUME, _PORT = "goldwatch-config", "goldwatch"
 _LIMIT_S = 5.0
 _MOST_BYTES = 16 * 2**20
 _AT_ONCE = 4
-_MOST_OBJECTS, _MOST_VALUES = 200_000, 1_000_000
-"""Of one answer. Thousands of watches need fewer; many small ones would take thirty times the memory of their text."""
 _KEPT = ("watch", "state", "verdicts", "reasons", "last_replay_at", "alert")
 _LONGEST_TEXT = 500
 _WORST_FIRST = ("alerting", "suspect", "recovered", "steady", "unknown")
@@ -69,24 +67,18 @@ async def ask(session: aiohttp.ClientSession, asked: Sequence[Agent]) -> dict[st
 
 
 async def _watches(session: aiohttp.ClientSession, url: str) -> list[Told]:
-    """Ask one agent. One that does not answer, or not as an agent does, says nothing."""
+    """Ask one agent. One that does not answer, or not as an agent does, says nothing: any pod may have the label."""
     try:
         limit = aiohttp.ClientTimeout(total=_LIMIT_S)
         async with session.get(f"{url}/api/v1/watches", timeout=limit, allow_redirects=False) as answer:
             body = await answer.content.read(_MOST_BYTES + 1) if answer.status == 200 else b""
             while 0 < len(body) <= _MOST_BYTES and (more := await answer.content.read(_MOST_BYTES)):
                 body += more
-        found = json.loads(body).get("watches") if _is_bounded(body) else None
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError, RecursionError):
+        found = parse_json(body).get("watches") if len(body) <= _MOST_BYTES else None
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError):
         return []
     watches = [watch for watch in found if isinstance(watch, dict)] if isinstance(found, list) else []
     return [{key: watch[key] for key in _KEPT if key in watch} for watch in watches if "watch" in watch]
-
-
-def _is_bounded(body: bytes) -> bool:
-    """Return whether an answer takes little memory when it is parsed; any pod may have the label of an agent."""
-    objects = body.count(b"{") + body.count(b"[")
-    return len(body) <= _MOST_BYTES and objects <= _MOST_OBJECTS and body.count(b",") <= _MOST_VALUES
 
 
 def status(told: Sequence[Told], configured: int) -> dict[str, Any]:

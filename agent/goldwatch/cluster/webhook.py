@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from goldwatch.bounded_json import parse_json
 from goldwatch.cluster.api import Api, NotInCluster
 from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.injection import Sidecar, review
@@ -44,31 +45,41 @@ class Webhook:
 
     async def _inject(self, http: web.Request) -> web.Response:
         try:
-            asked = await http.json()
-            request = asked["request"]
+            version, request = _read(await http.read())
             answer, problem = review(request, self._sidecar)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            about = _about(request["object"]) if problem is not None else {}
+        except (ValueError, LookupError, TypeError, AttributeError):
             return web.Response(status=400, text="not an AdmissionReview of admission.k8s.io/v1\n")
         if problem is not None:
-            log.warning("not injected", extra={"namespace": request.get("namespace"), "reason": problem})
-            task = asyncio.create_task(self._tell(request, problem))  # the pod does not wait for that
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
-        return web.json_response({"apiVersion": asked.get("apiVersion"), "kind": "AdmissionReview", "response": answer})
+            namespace = request.get("namespace") or "default"
+            log.warning("not injected", extra={"namespace": namespace, "reason": problem})
+            if self._api is not None and not request.get("dryRun"):
+                said = f"{problem}; the pod starts without goldwatch"
+                # the pod does not wait for that
+                task = asyncio.create_task(warn(self._api, namespace, about, "NotInjected", said))
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
+        return web.json_response({"apiVersion": version, "kind": "AdmissionReview", "response": answer})
 
-    async def _tell(self, request: dict[str, Any], problem: str) -> None:
-        """Make an Event about the pod, or about what makes it: its own name is not known yet."""
-        if self._api is None or request.get("dryRun"):
-            return
-        pod = request["object"]
-        owners = pod["metadata"].get("ownerReferences") or []
-        about = (
-            {key: owners[0][key] for key in ("apiVersion", "kind", "name", "uid")}
-            if owners
-            else reference(pod, "v1", "Pod")
-        )
-        said = f"{problem}; the pod starts without goldwatch"
-        await warn(self._api, request.get("namespace") or "default", about, "NotInjected", said)
+
+def _read(raw: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the version and the request of a review. Raises ValueError, LookupError, TypeError, AttributeError."""
+    asked = parse_json(raw)
+    request = asked["request"]
+    texts = asked["apiVersion"], request["uid"], request.get("namespace") or ""
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("these are texts")
+    return texts[0], request
+
+
+def _about(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the object of an Event: the pod, or what makes it, since its own name is not known yet."""
+    owners = pod["metadata"].get("ownerReferences") or []
+    return (
+        {key: owners[0][key] for key in ("apiVersion", "kind", "name", "uid")}
+        if owners
+        else reference(pod, "v1", "Pod")
+    )
 
 
 async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: int) -> None:

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from goldwatch.bounded_json import parse_json
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.lines import JSON, LINES, TEXT
 from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
@@ -38,6 +39,10 @@ _FIRST_MATCHES = ("exact", "contains")
 """The matches of formats 2 to 4, which compared texts by the normalisation of SQuAD."""
 
 KEPT = ("scores", "distances")
+
+MAX_KEYS = 20_000
+"""In all objects of a manifest: each could be a problem, which takes a kilobyte to report."""
+_MAX_SHOWN = 20
 
 MAX_BYTES = 4096
 """The bytes kept of an answer in text, if the set does not say otherwise."""
@@ -75,7 +80,7 @@ def _known_dtype(found: str) -> str:
 
 
 Named = Annotated[Mapping[str, T], AfterValidator(_named)]
-Distinct = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+Distinct = Annotated[tuple[str, ...], Field(fail_fast=True), AfterValidator(_distinct)]
 Size = Annotated[int, Field(ge=1, lt=2**63)]
 Plain = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """A name that can be part of a path, a label and a command without quotes."""
@@ -98,7 +103,7 @@ class Input(_Part):
     """One input; `shape` is that of one example. A `dtype` of text or json is one text or JSON value an example."""
 
     dtype: Annotated[str, AfterValidator(_known_dtype)]
-    shape: Annotated[tuple[Size, ...], Field(max_length=31)]
+    shape: Annotated[tuple[Size, ...], Field(max_length=31, fail_fast=True)]
 
     @field_validator("shape")
     @classmethod
@@ -344,9 +349,9 @@ def _check_decision(task: Task, name: str, output: Output, labels: Labels | None
 def parse(folder: Path, raw: bytes) -> Manifest:
     """Read the bytes of a manifest. Raises GoldenError with all the problems."""
     try:
-        found = json.loads(raw.decode(), object_pairs_hook=unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise GoldenError(folder, f"{MANIFEST} is not JSON: {error}; restore it") from error
+        found = parse_json(raw, _Objects().made)
+    except ValueError as error:
+        raise GoldenError(folder, f"{MANIFEST} is not usable JSON: {error}; restore it") from error
     version = found.get("format") if isinstance(found, dict) else None
     if type(version) is int and version > FORMAT:
         message = f"{MANIFEST} has format {version}, this goldwatch reads up to format {FORMAT}; use a newer goldwatch"
@@ -357,6 +362,19 @@ def parse(folder: Path, raw: bytes) -> Manifest:
         raise GoldenError(folder, *_problems(error)) from error
 
 
+class _Objects:
+    """Makes the objects of one manifest: unique keys, and not too many of them."""
+
+    def __init__(self) -> None:
+        self._keys = 0
+
+    def made(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self._keys += len(pairs)
+        if self._keys > MAX_KEYS:
+            raise ValueError(f"more than {MAX_KEYS:,} keys")
+        return unique_keys(pairs)
+
+
 def serialise(manifest: Manifest) -> bytes:
     """Return the bytes of a manifest: equal manifests give equal bytes."""
     return (
@@ -365,9 +383,12 @@ def serialise(manifest: Manifest) -> bytes:
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
-    for detail in error.errors(include_url=False, include_context=False):
+    details = error.errors(include_url=False, include_context=False)
+    for detail in details[:_MAX_SHOWN]:
         place = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in detail["loc"]).lstrip(".")
         yield f"{MANIFEST}: {place or 'manifest'}: {_message(detail['type'], detail['msg'], detail['input'])}"
+    if len(details) > _MAX_SHOWN:
+        yield f"{MANIFEST}: {len(details) - _MAX_SHOWN:,} problems more"
 
 
 def _message(kind: str, message: str, found: Any) -> str:  # noqa: ANN401 - whatever the manifest holds there

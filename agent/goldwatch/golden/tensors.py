@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goldwatch.bounded_json import parse_json
 from goldwatch.golden.error import GoldenError, quoted, reason
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ NUMPY_DTYPES = frozenset(name for name, _ in DTYPES.values())
 
 _CODES = {name: code for code, (name, _) in DTYPES.items()}
 _LENGTH_BYTES = 8
-_MOST_HEADER_BYTES = 100_000_000
+_MOST_HEADER_BYTES = 16 * 2**20  # the format has 100 MB; a set's names need less than its manifest
 _MOST_AXES = 32  # numpy 1.26 has no more
 _ALIGNMENT = 64
 _VALUES_AT_ONCE = 1 << 16
@@ -180,9 +181,9 @@ def _spans(header: bytes) -> Iterator[tuple[str, int, int, str, tuple[int, ...]]
     if not header.startswith(b"{"):
         raise _Malformed("its header does not begin with {")
     try:
-        entries = json.loads(header.decode(), object_pairs_hook=unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise _Malformed(f"its header is not JSON: {error}") from error
+        entries = parse_json(header, unique_keys)
+    except ValueError as error:
+        raise _Malformed(f"its header is not usable JSON: {error}") from error
     for name, entry in entries.items():
         if name == _METADATA:
             _check_metadata(entry)
