@@ -17,9 +17,9 @@ from pathlib import Path
 
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import prepare
-from goldwatch.replay.workers import Workers
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 

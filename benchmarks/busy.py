@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from goldwatch.score.latency import quantile
+from goldwatch.core.latency import quantile
 
 from benchmarks import wire_servers
 from benchmarks.client import bare_facts, ours_facts

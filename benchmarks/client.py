@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.engine import replay
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
 
 from benchmarks import digits
 from benchmarks.bare import WARM_UP

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from goldwatch.judgement import Score
-from goldwatch.score.classification import scores
-from goldwatch.score.clusters import Clusters
-from goldwatch.score.means import mean
+from goldwatch.core.judgement import Score
+from goldwatch.worker.evaluators.classification import scores
+from goldwatch.worker.evaluators.clusters import Clusters
+from goldwatch.worker.evaluators.means import mean
 
 from benchmarks.figures import Figure
 

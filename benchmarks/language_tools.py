@@ -16,11 +16,11 @@ import numpy as np
 import psutil
 import yaml
 
+from goldwatch.core.judgement import Validity
 from goldwatch.golden.freeze import freeze
-from goldwatch.judgement import Validity
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline import pipeline
 from goldwatch.pipeline.in_force import prepare
-from goldwatch.replay.workers import Workers
 
 from benchmarks import language_servers, tree_cpu, wire
 
@@ -133,7 +133,7 @@ def _goldwatch(folder: Path, url: str, count: int, streamed: bool) -> Ran:
 def _cpu_s() -> dict[int, float]:
     """Return the CPU seconds so far of this process, which is the agent here, and of each of its workers."""
     this = psutil.Process()
-    ours = [this, *(child for child in this.children() if "goldwatch.replay.worker" in child.cmdline())]
+    ours = [this, *(child for child in this.children() if "goldwatch.worker" in child.cmdline())]
     return {process.pid: sum(process.cpu_times()[:2]) for process in ours}
 
 

@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from goldwatch.core.load_plan import LoadPlan
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.golden.tensors import map_tensor
 from goldwatch.probe import Context, TensorSpec
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.pace import Pace
-from goldwatch.replay.timed import make_probe
+from goldwatch.worker.load.pace import Pace
+from goldwatch.worker.load.timed import make_probe
 
 from benchmarks import digits
 from benchmarks.bare import onnx_requests
@@ -166,7 +166,7 @@ def _drive_probe(output: str) -> None:
     """Run it over goldwatch's probe: the system under test of `goldwatch mlperf`."""
     import mlperf_loadgen as loadgen  # noqa: PLC0415
 
-    from goldwatch.replay.loadgen import Settings, System  # noqa: PLC0415
+    from goldwatch.worker.load.loadgen import Settings, System  # noqa: PLC0415
 
     golden = GoldenSet.open(digits.GOLDEN)
     inputs = {location.name: np.asarray(map_tensor(location)) for location in golden.input_locations()}

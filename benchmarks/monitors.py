@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from goldwatch.monitor.means import Values, moved, worse_score
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.worker.monitors.means import Values, moved, worse_score
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 from benchmarks.figures import Figure
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from goldwatch.core.latency import quantile
+from goldwatch.core.load_plan import LoadPlan
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
-from goldwatch.score.latency import quantile
 
 from benchmarks import loadgen
 from benchmarks.figures import Figure

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.columns import Columns, Layout
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import Assignment, prepare
 from goldwatch.pipeline.pipeline import run
 from goldwatch.probe import Description
-from goldwatch.replay.columns import Columns, Layout
-from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.workers import Workers
 
 from benchmarks import digits
 from benchmarks.figures import Figure
@@ -91,7 +91,7 @@ def _judge(assignment: Assignment, workers: Workers) -> float:
         "states": {},
     }
     began = time.perf_counter()
-    workers.call("judge", "goldwatch.judging.judge:judge", argument, (columns.fd,))
+    workers.call("judge", "goldwatch.worker.jobs.judge:judge", argument, (columns.fd,))
     taken = time.perf_counter() - began
     columns.close()
     return taken

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard
 
+from goldwatch.core.judgement import State
 from goldwatch.export import catalogue as c
-from goldwatch.judgement import State
 
 from dashboards import state
 from dashboards.frame import frame

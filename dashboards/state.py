@@ -14,8 +14,8 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
 )
 
+from goldwatch.core.judgement import State
 from goldwatch.export import catalogue as c
-from goldwatch.judgement import State
 
 from dashboards.query import of
 

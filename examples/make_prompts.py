@@ -15,7 +15,7 @@ import numpy as np
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.probe import Context
-from goldwatch.score.text import matches
+from goldwatch.worker.evaluators.text import matches
 from goldwatch_probes.openai_api import OpenAI
 
 REPLAYS = 4

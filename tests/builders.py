@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from goldwatch.energy.attribution import Components, Energy, Interval
-from goldwatch.judgement import (
+from goldwatch.core.judgement import (
     Difference,
     Flip,
     Judgement,
@@ -15,6 +14,7 @@ from goldwatch.judgement import (
     Validity,
     Verdict,
 )
+from goldwatch.energy.attribution import Components, Energy, Interval
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.probe import Description
 

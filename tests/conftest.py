@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from goldwatch.replay.workers import Workers
+from goldwatch.ipc.workers import Workers
 
 # No test asserts a time, and a busy machine is no failure.
 settings.register_profile("goldwatch", deadline=None)

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 from goldwatch.alerting.alert import Alert, advance
 from goldwatch.alerting.explanation import Picture, Surroundings
 from goldwatch.cli.app import app
+from goldwatch.core.judgement import Severity, State
 from goldwatch.golden.freeze import freeze
-from goldwatch.judgement import Severity, State
 from goldwatch.ledger.ledger import Ledger
 
 from tests.builders import difference, judgement, verdict

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from goldwatch.alerting.alert import Alert
+from goldwatch.core.judgement import Flip, Judgement, Quantile, Severity, State
 from goldwatch.demo import screen
-from goldwatch.judgement import Flip, Judgement, Quantile, Severity, State
 
 from tests.builders import difference, judgement, verdict
 

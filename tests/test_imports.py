@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[1] / "examples/digits.yaml"
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples/digits.yaml"
 HEAVY = ("numpy", "scipy", "onnxruntime", "onnx", "sklearn", "torch", "tensorflow", "rich", "opentelemetry", "grpc")
 SELDOM = (
     "typer",
@@ -41,11 +43,25 @@ def heavy_after(program: str, names: tuple[str, ...] = HEAVY) -> list[str]:
         "log",
         "schedule",
         "replay.engine",
-        "replay.workers",
+        "ipc.workers",
     ],
 )
 def test_no_part_of_the_agent_imports_numpy_or_a_framework(module: str) -> None:
     assert heavy_after(f"import goldwatch.{module}") == []
+
+
+def test_no_module_on_the_agents_side_of_the_wall_needs_numpy() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (sides,) = (c["source_modules"] for c in contracts if "numpy" in c.get("forbidden_modules", ()))
+    program = f"""
+import importlib, pkgutil
+for side in {sides}:
+    module = importlib.import_module(side)
+    for each in pkgutil.walk_packages(getattr(module, "__path__", ()), side + "."):
+        if not each.name.endswith("__main__"):
+            importlib.import_module(each.name)
+"""
+    assert heavy_after(program, ("numpy", "scipy", "goldwatch.worker", "goldwatch_probes")) == []
 
 
 def test_loading_a_config_imports_the_probes_it_names_and_no_framework() -> None:
@@ -59,7 +75,7 @@ def test_a_config_can_be_prepared_and_a_replay_judged_without_numpy_in_the_agent
 from pathlib import Path
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import run
-from goldwatch.replay.workers import Workers
+from goldwatch.ipc.workers import Workers
 workers = Workers()
 (assignment,) = prepare(Path({str(EXAMPLE)!r}), workers).assignments
 assert run(assignment, workers, {{}}).judgement.scores
@@ -73,7 +89,7 @@ def test_the_process_of_the_agent_holds_nothing_of_the_command_line_and_no_meter
 import goldwatch.service.daemon
 from pathlib import Path
 from goldwatch.pipeline.in_force import prepare
-from goldwatch.replay.workers import Workers
+from goldwatch.ipc.workers import Workers
 workers = Workers()
 prepare(Path({str(EXAMPLE)!r}), workers)
 workers.close()
@@ -93,6 +109,5 @@ def test_the_agent_begins_before_anything_is_imported() -> None:
 
 def test_what_judges_imports_neither_config_nor_command_line() -> None:
     """Each replay may start it anew."""
-    assert (
-        heavy_after("import goldwatch.judging.judge", ("typer", "yaml", "asyncio", "aiohttp", "goldwatch.config")) == []
-    )
+    names = ("typer", "yaml", "asyncio", "aiohttp", "goldwatch.config")
+    assert heavy_after("import goldwatch.worker.jobs.judge", names) == []

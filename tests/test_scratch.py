@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from goldwatch import scratch
 from goldwatch.commands.calibration import frozen, keep
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judging.judge import inspect, judge
-from goldwatch.judging.opening import layout
-from goldwatch.judging.parity import parity
-from goldwatch.replay import columns as replay_columns
-from goldwatch.replay.columns import Columns
-from goldwatch.replay.outcome import Outcome
+from goldwatch.ipc import columns as replay_columns
+from goldwatch.ipc.columns import Columns
+from goldwatch.worker.jobs.judge import inspect, judge
+from goldwatch.worker.jobs.opening import layout
+from goldwatch.worker.jobs.parity import parity
 
 N = 60
 WORDS = ("Paris", "Lima", "a blue sky", "")

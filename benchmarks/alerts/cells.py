@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.monitor.costly import ALLOWED as ALLOWED_OVER
-from goldwatch.monitor.dependence import Dependence
-from goldwatch.monitor.detector import FloatArray
-from goldwatch.monitor.means import Means, moved, worse_score
-from goldwatch.monitor.share import ShareMonitor, failing
+from goldwatch.worker.monitors.costly import ALLOWED as ALLOWED_OVER
+from goldwatch.worker.monitors.dependence import Dependence
+from goldwatch.worker.monitors.detector import FloatArray
+from goldwatch.worker.monitors.means import Means, moved, worse_score
+from goldwatch.worker.monitors.share import ShareMonitor, failing
 
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, Source, alpha
 from benchmarks.alerts.seasons import Season

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from goldwatch.core.judgement import Judgement, State
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Judgement, State
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import Assignment, prepare
 from goldwatch.pipeline.pipeline import run
-from goldwatch.replay.workers import Workers
 
 from benchmarks.alerts.damaged_models import (
     LUMINANCE,

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.monitor.detector import FloatArray
-from goldwatch.monitor.means import Means, worse_score
+from goldwatch.worker.monitors.detector import FloatArray
+from goldwatch.worker.monitors.means import Means, worse_score
 
 from benchmarks.alerts.cells import ALIKE, STATED
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, QUARTER, Source, alpha, delays, pages

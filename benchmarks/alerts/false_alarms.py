@@ -119,6 +119,6 @@ def _poisson(count: int, years: float) -> tuple[float, float]:
 
 
 def _binomial(count: int, trials: int) -> tuple[float, float]:
-    from goldwatch.monitor.bounds import lower, upper  # noqa: PLC0415 - only here
+    from goldwatch.worker.monitors.bounds import lower, upper  # noqa: PLC0415 - only here
 
     return lower(count, trials, 0.025), upper(count, trials, 0.025)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.monitor.budget import Budget
-from goldwatch.monitor.detector import FloatArray, grown, total
+from goldwatch.core.budget import Budget
+from goldwatch.worker.monitors.detector import FloatArray, grown, total
 
 INTERVAL_S = 300.0
 YEAR, QUARTER, MONTH, DAY = 105_120, 25_920, 8_640, 288  # replays every five minutes

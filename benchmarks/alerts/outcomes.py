@@ -11,11 +11,11 @@ from itertools import count
 
 import numpy as np
 
-from goldwatch.judgement import State
-from goldwatch.monitor.budget import Budget
-from goldwatch.monitor.rates import log_ratios
-from goldwatch.monitor.share import Requests, ShareMonitor, failing
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.core.budget import Budget
+from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.rates import log_ratios
+from goldwatch.worker.monitors.share import Requests, ShareMonitor, failing
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 from benchmarks.alerts.fleet import BUDGET, INTERVAL_S, MONITORS, QUARTER, alpha, delays, pages
 from benchmarks.alerts.parallel import Jobs

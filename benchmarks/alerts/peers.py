@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river import drift
 
-from goldwatch.monitor.detector import FloatArray
+from goldwatch.worker.monitors.detector import FloatArray
 
 from benchmarks.alerts.delays import ACCURACY, SHIFTS, SLOWER, features
 from benchmarks.alerts.fleet import DAY, QUARTER, YEAR

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from river import datasets, drift
 from sklearn.tree import DecisionTreeClassifier
 
-from goldwatch.judgement import State
-from goldwatch.monitor.columns import columns
-from goldwatch.monitor.drift import Drift
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.columns import columns
+from goldwatch.worker.monitors.drift import Drift
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 from benchmarks.alerts.fleet import alpha
 

@@ -14,11 +14,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.monitor.blocks import Block, BlockBets
-from goldwatch.monitor.columns import Categories, Numbers
-from goldwatch.monitor.detector import FloatArray, grown, total
-from goldwatch.monitor.ladder import alphas
-from goldwatch.monitor.season import DAY_H, HOUR_S, WEEK_H, Usual, levels_of, weigh
+from goldwatch.worker.monitors.blocks import Block, BlockBets
+from goldwatch.worker.monitors.columns import Categories, Numbers
+from goldwatch.worker.monitors.detector import FloatArray, grown, total
+from goldwatch.worker.monitors.ladder import alphas
+from goldwatch.worker.monitors.season import DAY_H, HOUR_S, WEEK_H, Usual, levels_of, weigh
 
 from benchmarks.alerts.fleet import alpha
 from benchmarks.alerts.sources import Random

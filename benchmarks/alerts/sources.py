@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.monitor.columns import Column, Numbers, columns
-from goldwatch.monitor.costly import Usual
-from goldwatch.monitor.dependence import Dependence
-from goldwatch.monitor.detector import FloatArray
-from goldwatch.monitor.drift import Drift
-from goldwatch.monitor.forecast import MIN_REPLAYS, surprise
-from goldwatch.monitor.means import Means, Values
-from goldwatch.monitor.rates import log_ratios
-from goldwatch.monitor.share import ShareMonitor
-from goldwatch.monitor.slower import SHIFTS, learn, log_e
-from goldwatch.monitor.worse import Worse
+from goldwatch.worker.monitors.columns import Column, Numbers, columns
+from goldwatch.worker.monitors.costly import Usual
+from goldwatch.worker.monitors.dependence import Dependence
+from goldwatch.worker.monitors.detector import FloatArray
+from goldwatch.worker.monitors.drift import Drift
+from goldwatch.worker.monitors.forecast import MIN_REPLAYS, surprise
+from goldwatch.worker.monitors.means import Means, Values
+from goldwatch.worker.monitors.rates import log_ratios
+from goldwatch.worker.monitors.share import ShareMonitor
+from goldwatch.worker.monitors.slower import SHIFTS, learn, log_e
+from goldwatch.worker.monitors.worse import Worse
 
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, alpha
 

@@ -4,11 +4,11 @@ import json
 import pytest
 
 from goldwatch.alerting.alert import Alert, advance, hushed
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.explanation import Explanation, Picture, Surroundings
 from goldwatch.alerting.silence import Silence
 from goldwatch.alerting.text import as_text
-from goldwatch.judgement import Judgement, LiveWindow, Move, Severity, State, Verdict
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Judgement, LiveWindow, Move, Severity, State, Verdict
 
 from tests.builders import difference, judgement, verdict
 

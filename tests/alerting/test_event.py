@@ -1,6 +1,6 @@
 import pytest
 
-from goldwatch.alerting.event import Event, changes, circumstances
+from goldwatch.core.event import Event, changes, circumstances
 
 from tests.builders import description, judgement
 

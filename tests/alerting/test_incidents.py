@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from goldwatch.core.figures import Ceiling, Figure, Figures
+from goldwatch.core.judgement import State
 from goldwatch.golden.freeze import freeze
-from goldwatch.judgement import State
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger
-from goldwatch.monitor.costly import Costly
-from goldwatch.monitor.figures import Ceiling, Figure, Figures
-from goldwatch.monitor.share import Requests, failing
-from goldwatch.monitor.worse import Answers, Worse
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.replay import engine
-from goldwatch.replay.workers import Workers
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
+from goldwatch.worker.monitors.costly import Costly
+from goldwatch.worker.monitors.share import Requests, failing
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 N = 200
 EVERY_S = 300.0

@@ -17,10 +17,10 @@ import pytest
 
 from goldwatch.alerting.alert import Alert
 from goldwatch.golden.freeze import freeze
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.replay import engine
-from goldwatch.replay.workers import Workers
 from goldwatch.service.alarms import Alarms
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.alerting.event import Event, Rollout
 from goldwatch.alerting.silence import Silence, in_force, of_rollout, rollouts
+from goldwatch.core.event import Event, Rollout
 
 TIMES = st.floats(0, 1000)
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.alerting.alert import Alert, advance
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.explanation import Explanation, Surroundings
 from goldwatch.alerting.text import as_text, command_lines
 from goldwatch.alerting.words import WIDTH, plain
-from goldwatch.judgement import Confusion, Flip, SliceShare, State
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Confusion, Flip, SliceShare, State
 from goldwatch.web.alert_page import alert_page
 from goldwatch.web.status import _alert
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from goldwatch.alerting.event import Rollout, mixed
 from goldwatch.cluster.rollouts import Rollouts, rollout
+from goldwatch.core.event import Rollout, mixed
 
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster

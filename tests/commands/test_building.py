@@ -14,7 +14,7 @@ from goldwatch.cli.app import app
 from goldwatch.commands.examples import Examples, frozen
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.replay.workers import Workers
+from goldwatch.ipc.workers import Workers
 from goldwatch.service import service
 
 from tests.language_server import CAPITALS, language_server

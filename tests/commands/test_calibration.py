@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import run
-from goldwatch.replay.workers import Workers
 
 from tests.commands.test_foresight import small_set
 

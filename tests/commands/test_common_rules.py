@@ -9,7 +9,7 @@ from scipy.stats import binom, ks_2samp
 
 from goldwatch.commands.backtest import Record
 from goldwatch.commands.common_rules import Adwin, fired, kolmogorov_smirnov
-from goldwatch.judgement import Validity
+from goldwatch.core.judgement import Validity
 
 LEVELS = st.lists(
     st.tuples(st.integers(1, 200), st.floats(0, 1), st.sampled_from([1, 20, 200])), min_size=1, max_size=6

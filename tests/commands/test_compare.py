@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
 from goldwatch.commands.compare import _speed
-from goldwatch.judgement import Judgement
-from goldwatch.monitor.bounds import mcnemar
+from goldwatch.core.judgement import Judgement
+from goldwatch.worker.monitors.bounds import mcnemar
 
 from tests.builders import judgement
 

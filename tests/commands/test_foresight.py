@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
+from goldwatch.core.budget import Budget
 from goldwatch.golden.freeze import freeze
-from goldwatch.monitor.budget import Budget
-from goldwatch.monitor.share import Requests, failing
+from goldwatch.worker.monitors.share import Requests, failing
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples/digits.yaml"

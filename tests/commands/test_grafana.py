@@ -18,10 +18,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from typer.testing import CliRunner
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.event import Event
 from goldwatch.cli.app import app
 from goldwatch.commands import grafana
-from goldwatch.judgement import Severity
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Severity
 
 from tests.loopback import serving
 

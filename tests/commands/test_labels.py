@@ -14,7 +14,7 @@ from goldwatch.commands.examples import Examples, frozen
 from goldwatch.commands.labels import chance_problem
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.score.tasks import reference_problem
+from goldwatch.worker.evaluators.tasks import reference_problem
 
 from tests.commands.test_building import arrays, asked, build, config, lines_of
 from tests.language_server import golden_capitals, language_server

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
 from goldwatch.commands.memory import ERROR, _is_larger, _number_gap, _reordered, _text_gap
-from goldwatch.replay.load import LoadPlan
+from goldwatch.core.load_plan import LoadPlan
 from goldwatch.replay.plan import Plan
 
 N = 24

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
 from goldwatch.commands import mlperf
-from goldwatch.replay import loadgen
+from goldwatch.worker.load import loadgen
 
 from tests.digits_server import digits, target
 from tests.language_server import golden_capitals, language_server

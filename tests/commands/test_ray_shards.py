@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from goldwatch.commands.ray_shards import merged, run_shard, shared, split
 from goldwatch.config.busy import Busy
-from goldwatch.judgement import Validity
+from goldwatch.core.disturbances import Found
+from goldwatch.core.judgement import Validity
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import judge, plan_of
-from goldwatch.replay.disturbances import Found
-from goldwatch.replay.load import LoadPlan
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
 
 pytestmark = pytest.mark.slow
 

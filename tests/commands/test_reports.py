@@ -12,7 +12,7 @@ from goldwatch.commands.compare_report import _speed
 from goldwatch.commands.gate import Report, Result, _errors, accuracy
 from goldwatch.commands.gate_report import FORMATS
 from goldwatch.config import format_figure, format_seconds
-from goldwatch.judgement import Difference, Score
+from goldwatch.core.judgement import Difference, Score
 
 from tests.builders import judgement
 

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
+from goldwatch.core.judgement import Judgement, Verdict
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Judgement, Verdict
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import run
-from goldwatch.replay.workers import Workers
 
 from tests.loopback import serving
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 from goldwatch.cli.app import app
 from goldwatch.commands import sweep
 from goldwatch.commands.sweep import ERROR, LOOKS, Seen, Word, search
-from goldwatch.replay import validity
-from goldwatch.replay.disturbances import Found
-from goldwatch.score.latency import needed
+from goldwatch.core import validity
+from goldwatch.core.disturbances import Found
+from goldwatch.core.latency import needed
 
 from tests.digits_server import GOLDEN, Digits, digits, target
 

@@ -13,14 +13,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TextIO
 
-from goldwatch.energy.attribution import Interval
-from goldwatch.energy.footprint import Load, Prices, footprint
-from goldwatch.export import catalogue as c
-from goldwatch.export import measurement as m
-from goldwatch.export.measurement import Measurement
-from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.export.standing import of_due, of_tap
-from goldwatch.judgement import (
+from goldwatch.core.judgement import (
     Confusion,
     Difference,
     Judgement,
@@ -32,6 +25,13 @@ from goldwatch.judgement import (
     Validity,
     Verdict,
 )
+from goldwatch.energy.attribution import Interval
+from goldwatch.energy.footprint import Load, Prices, footprint
+from goldwatch.export import catalogue as c
+from goldwatch.export import measurement as m
+from goldwatch.export.measurement import Measurement
+from goldwatch.export.prometheus import PrometheusExporter
+from goldwatch.export.standing import of_due, of_tap
 
 from tests.builders import description, energy, judgement, verdict
 

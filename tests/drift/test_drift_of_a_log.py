@@ -18,12 +18,12 @@ from cloudevents.core.bindings.http import to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 
 from goldwatch.commands.foresight import Notice, Outlook, notes, outlook, warnings
+from goldwatch.core.judgement import Judgement, State, Verdict
 from goldwatch.drift.tap import Taps
-from goldwatch.judgement import Judgement, State, Verdict
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import CannotStart, prepare
 from goldwatch.replay import engine
-from goldwatch.replay.workers import Workers
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock

@@ -14,11 +14,11 @@ from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_stru
 from cloudevents.core.v1.event import CloudEvent
 
 from goldwatch.config.live import ClusterKey, Live
-from goldwatch.drift.clusters import Key
-from goldwatch.drift.features import Input
-from goldwatch.drift.rows import read
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Taps
 from goldwatch.web.http import MOST_EVENTS_PER_S, Endpoints
+from goldwatch.worker.drift.clusters import Key
+from goldwatch.worker.drift.features import Input
+from goldwatch.worker.drift.rows import read
 
 BODY = {"instances": [[1.0, 2.0]]}
 

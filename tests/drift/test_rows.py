@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.drift import features
-from goldwatch.drift.clusters import Key
-from goldwatch.drift.features import Features, Input, golden_rows, inputs_of
-from goldwatch.drift.reference import compared
-from goldwatch.drift.rows import read
-from goldwatch.monitor.drift import Drift
-from goldwatch.monitor.live import Live, LiveDrift
+from goldwatch.worker.drift import features
+from goldwatch.worker.drift.clusters import Key
+from goldwatch.worker.drift.features import Features, Input, golden_rows, inputs_of
+from goldwatch.worker.drift.reference import compared
+from goldwatch.worker.drift.rows import read
+from goldwatch.worker.monitors.drift import Drift
+from goldwatch.worker.monitors.live import Live, LiveDrift
 
 from .traffic import golden, requests, rows
 

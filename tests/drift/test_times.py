@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from goldwatch.drift.times import hours_of
+from goldwatch.worker.drift.times import hours_of
 
 HOUR = 497_000  # 2026-09-12T08:00:00Z
 

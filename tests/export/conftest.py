@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from goldwatch.energy.footprint import Load, Prices, footprint
-from goldwatch.judgement import (
+from goldwatch.core.judgement import (
     Check,
     Difference,
     Judgement,
@@ -25,6 +24,7 @@ from goldwatch.judgement import (
     Validity,
     Verdict,
 )
+from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.probe import Description
 
 from tests.builders import energy

@@ -8,15 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goldwatch.config import Rejection
+from goldwatch.core.judgement import Confusion, Judgement, Score, Severity, State, Validity, Verdict
+from goldwatch.core.outcome import Outcome
 from goldwatch.export import catalogue as c
 from goldwatch.export import measurement as m
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.export.store import Distribution, Store
-from goldwatch.judgement import Confusion, Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
-from goldwatch.replay.outcome import Outcome
 
 Make = Callable[..., Judgement]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from goldwatch import __version__
+from goldwatch.core.judgement import Judgement
 from goldwatch.energy.rapl import Rapl
 from goldwatch.export import measurement as m
 from goldwatch.export import otlp, push
@@ -23,7 +24,6 @@ from goldwatch.export.metric import Kind
 from goldwatch.export.otlp import OtlpExporter, Pushing, identity, kubernetes
 from goldwatch.export.otlp_logs import QUEUE, OtlpLogs
 from goldwatch.installation import install_command
-from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from goldwatch.core.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.export import measurement as m
 from goldwatch.export.catalogue import CATALOGUE, ENERGY_READINGS_DROPPED, REQUEST_LATENCY
 from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.judgement import Judgement, Score, Severity, State, Validity, Verdict
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from goldwatch.core.judgement import Judgement
 from goldwatch.export import measurement as m
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.export.reference import QUERIES
-from goldwatch.judgement import Judgement
 from goldwatch.probe import Description
 
 from tests.export.watches import of_watch

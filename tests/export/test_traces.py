@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
+from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.outcome import Outcome
+from goldwatch.core.trace import Trace
 from goldwatch.export import measurement as m
 from goldwatch.export.catalogue import REQUEST_LATENCY
 from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.otlp import OtlpExporter, Pushing
 from goldwatch.export.otlp_traces import QUEUE
-from goldwatch.judgement import Judgement, Validity
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import Judged, run
-from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import Asked, Traced
-from goldwatch.replay.workers import Workers
 
 from tests.language_server import (
     CAPITALS,

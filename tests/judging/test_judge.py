@@ -12,16 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from goldwatch.core.judgement import Judgement, State, Validity, Verdict
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Judgement, State, Validity, Verdict
-from goldwatch.judging.judge import inspect, judge
-from goldwatch.judging.opening import layout
-from goldwatch.monitor.slower import Latency, Learning, Slower
+from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.columns import Columns, Layout
-from goldwatch.replay.outcome import Outcome
+from goldwatch.worker.jobs.judge import inspect, judge
+from goldwatch.worker.jobs.opening import layout
+from goldwatch.worker.monitors.slower import Latency, Learning, Slower
 
 N = 40
 LABELS = np.arange(N) % 4

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goldwatch.core.judgement import Judgement, Passed, State, Validity, Verdict
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.freeze import freeze
-from goldwatch.judgement import Judgement, Passed, State, Validity, Verdict
-from goldwatch.judging.judge import judge
-from goldwatch.judging.opening import layout
-from goldwatch.replay.columns import Columns
-from goldwatch.replay.outcome import Outcome
-from goldwatch.score.text import chrf
+from goldwatch.ipc.columns import Columns
+from goldwatch.worker.evaluators.text import chrf
+from goldwatch.worker.jobs.judge import judge
+from goldwatch.worker.jobs.opening import layout
 
 from tests.judging.test_judge import FACTS, MANIFEST, SETTINGS, N, by_monitor
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.judging.observed import bin_latency_s, bits, observe
+from goldwatch.worker.jobs.observed import bin_latency_s, bits, observe
 
 LATENCIES = st.lists(st.floats(1e-6, 600), max_size=50)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.silence import Silence
-from goldwatch.judgement import Severity, Validity
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Severity, Validity
 from goldwatch.ledger.history import History
 from goldwatch.ledger.ledger import Ledger, LedgerError, add_silence, end_silences
 from goldwatch.testing.clock import FakeClock

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import bdtr, bdtrc
 
-from goldwatch.monitor.bounds import loss_p_value, lower, lower_mean, upper, upper_clustered
-from goldwatch.monitor.rates import BOUND_ERRORS
+from goldwatch.worker.monitors.bounds import loss_p_value, lower, lower_mean, upper, upper_clustered
+from goldwatch.worker.monitors.rates import BOUND_ERRORS
 
 
 def counts_pmf(rates):

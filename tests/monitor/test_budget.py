@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from goldwatch.monitor.budget import Budget, replays_per_year, threshold_log10
+from goldwatch.core.budget import Budget, replays_per_year, threshold_log10
 
 
 def test_one_false_alarm_a_year_over_four_monitors_at_five_minutes():
@@ -36,5 +36,5 @@ def test_refuses_budgets_that_are_none():
 
 
 def test_needs_no_numpy():
-    code = "import sys, goldwatch.monitor.budget, goldwatch.judgement; sys.exit('numpy' in sys.modules)"
+    code = "import sys, goldwatch.core.budget, goldwatch.core.judgement; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "agent"})

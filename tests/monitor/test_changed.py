@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from goldwatch.judgement import Severity, State
-from goldwatch.monitor.changed import Changed, Moves
-from goldwatch.monitor.contract import unknown
+from goldwatch.core.judgement import Severity, State
+from goldwatch.worker.monitors.changed import Changed, Moves
+from goldwatch.worker.monitors.contract import unknown
 
 SAME = Moves(0, 1000, 0, 0)
 MOVED = Moves(7, 1000, 3, 1)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwatch.core.figures import Ceiling, Figure, Figures, figures
+from goldwatch.core.judgement import Severity, State, Verdict
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Load, Prices, footprint
-from goldwatch.judgement import Severity, State, Verdict
-from goldwatch.monitor.costly import ALLOWED, Costly, CostlyState
-from goldwatch.monitor.figures import Ceiling, Figure, Figures, figures
-from goldwatch.monitor.share import ShareMonitor
+from goldwatch.worker.monitors.costly import ALLOWED, Costly, CostlyState
+from goldwatch.worker.monitors.share import ShareMonitor
 
 from tests.builders import energy
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwatch.judgement import State
-from goldwatch.monitor.columns import columns
-from goldwatch.monitor.dependence import Dependence, log_products
-from goldwatch.monitor.drift import Drift, Window
+from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.columns import columns
+from goldwatch.worker.monitors.dependence import Dependence, log_products
+from goldwatch.worker.monitors.drift import Drift, Window
 
 ALPHA = 1 / (105_120 * 4)
 NAMES = np.array(["a", "b", "c", ""], dtype=object)

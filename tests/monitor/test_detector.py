@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.monitor.detector import Detector
+from goldwatch.worker.monitors.detector import Detector
 
 LOG_E = st.lists(st.floats(-1e7, 3.0), min_size=2, max_size=2)
 STREAMS = st.lists(LOG_E, min_size=1, max_size=20)

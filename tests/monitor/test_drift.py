@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwatch.judgement import Severity, State
-from goldwatch.monitor.columns import Categories, Numbers, columns
-from goldwatch.monitor.drift import Drift, Window, scaled_tolerance
-from goldwatch.monitor.places import place_bets
+from goldwatch.core.judgement import Severity, State
+from goldwatch.worker.monitors.columns import Categories, Numbers, columns
+from goldwatch.worker.monitors.drift import Drift, Window, scaled_tolerance
+from goldwatch.worker.monitors.places import place_bets
 
 ALPHA = 1 / (105_120 * 4)
 COUNTRIES = np.array(["BR", "DE", "IN", ""], dtype=object)

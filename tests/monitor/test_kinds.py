@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.monitor import kinds
+from goldwatch.core import kinds
 
 RUNBOOKS = Path(__file__).parents[2] / "dashboards" / "runbooks"
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwatch.judgement import State, Verdict
-from goldwatch.monitor.blocks import Block, BlockBets
-from goldwatch.monitor.hours import Tally
-from goldwatch.monitor.ladder import Ladder, LadderState, alphas
-from goldwatch.monitor.learned import Learned, LearnedState
-from goldwatch.monitor.season import LEVELS, WEEK_H, Usual, levels_of, of_week, weigh
+from goldwatch.core.judgement import State, Verdict
+from goldwatch.worker.monitors.blocks import Block, BlockBets
+from goldwatch.worker.monitors.hours import Tally
+from goldwatch.worker.monitors.ladder import Ladder, LadderState, alphas
+from goldwatch.worker.monitors.learned import Learned, LearnedState
+from goldwatch.worker.monitors.season import LEVELS, WEEK_H, Usual, levels_of, of_week, weigh
 
 MONDAY = 4 * 24
 PER_HOUR = 0.25 / 8760  # of a monitor that may raise one false ticket in four years

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from goldwatch.judgement import State
-from goldwatch.monitor.live import Live, LiveDrift, LiveState
+from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.live import Live, LiveDrift, LiveState
 
 ALPHA = 1e-3
 HOUR_S = 3600.0

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.judgement import Severity, State
-from goldwatch.monitor.bounds import lower_mean
-from goldwatch.monitor.build import Reference
-from goldwatch.monitor.contract import unknown
-from goldwatch.monitor.means import Values, moved, worse_score
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.core.judgement import Severity, State
+from goldwatch.worker.monitors.bounds import lower_mean
+from goldwatch.worker.monitors.build import Reference
+from goldwatch.worker.monitors.contract import unknown
+from goldwatch.worker.monitors.means import Values, moved, worse_score
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 ALPHA = 1 / (105_120 * 4)
 N = 200

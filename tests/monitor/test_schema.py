@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.judgement import State, Verdict
-from goldwatch.monitor.live import Live
-from goldwatch.monitor.schema import LiveSchema, SchemaState
+from goldwatch.core.judgement import State, Verdict
+from goldwatch.worker.monitors.live import Live
+from goldwatch.worker.monitors.schema import LiveSchema, SchemaState
 
 MONITOR = LiveSchema(3600.0)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.judgement import State
-from goldwatch.monitor.share import Requests, failing, slow
+from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.share import Requests, failing, slow
 
 ALPHA = 1 / (105_120 * 3)
 

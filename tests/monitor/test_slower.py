@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goldwatch.judgement import Severity, State
-from goldwatch.monitor.forecast import Memory, Noise, fit_course, in_blocks, surprise, trend
-from goldwatch.monitor.slower import SHIFTS, Latency, Learning, Slower, fewest_blocks, log_e
+from goldwatch.core.judgement import Severity, State
+from goldwatch.worker.monitors.forecast import Memory, Noise, fit_course, in_blocks, surprise, trend
+from goldwatch.worker.monitors.slower import SHIFTS, Latency, Learning, Slower, fewest_blocks, log_e
 
 EVERY = 900.0
 BLOCK = 3 * 3600.0

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from goldwatch.judgement import State
-from goldwatch.monitor.columns import columns
-from goldwatch.monitor.dependence import Dependence
-from goldwatch.monitor.drift import Drift
-from goldwatch.monitor.live import Live, LiveDrift, LiveState
-from goldwatch.monitor.spread import FACTOR, WINDOWS, Spread
+from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.columns import columns
+from goldwatch.worker.monitors.dependence import Dependence
+from goldwatch.worker.monitors.drift import Drift
+from goldwatch.worker.monitors.live import Live, LiveDrift, LiveState
+from goldwatch.worker.monitors.spread import FACTOR, WINDOWS, Spread
 
 HOUR_S = 3600.0
 NAMES = np.array(["a", "b", "c", "d"], dtype=object)

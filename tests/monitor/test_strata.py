@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
 from goldwatch import scratch
-from goldwatch.monitor.build import Reference
-from goldwatch.monitor.strata import Strata
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.worker.monitors.build import Reference
+from goldwatch.worker.monitors.strata import Strata
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 ALPHA = 1e-5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from goldwatch.monitor.season import Usual
-from goldwatch.monitor.wander import wander
+from goldwatch.worker.monitors.season import Usual
+from goldwatch.worker.monitors.wander import wander
 
 DAYS = 28
 

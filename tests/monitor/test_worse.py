@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.judgement import Severity, State
-from goldwatch.monitor.contract import unknown
-from goldwatch.monitor.rates import groups, log_ratios
-from goldwatch.monitor.worse import Answers, Worse
+from goldwatch.core.judgement import Severity, State
+from goldwatch.worker.monitors.contract import unknown
+from goldwatch.worker.monitors.rates import groups, log_ratios
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 N, REPLAYS = 2000, (3, 3)
 ALPHA = 1 / (105_120 * 4)

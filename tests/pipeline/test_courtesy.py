@@ -17,16 +17,16 @@ from goldwatch.commands.gate import Result, examine
 from goldwatch.commands.gate_report import as_table
 from goldwatch.commands.rerun import CannotRerun, rerun
 from goldwatch.config.busy import Busy
+from goldwatch.core.judgement import State, Validity
 from goldwatch.export import measurement
 from goldwatch.export.store import Store
 from goldwatch.http_reading import Unreadable
-from goldwatch.judgement import State, Validity
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline import pipeline
 from goldwatch.pipeline.courtesy import Courtesy, Seen, read, total
 from goldwatch.pipeline.in_force import Assignment, prepare
 from goldwatch.pipeline.pipeline import replay, run
-from goldwatch.replay.workers import Workers
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock

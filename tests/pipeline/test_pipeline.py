@@ -16,11 +16,11 @@ import pytest
 from goldwatch.alerting.alert import Alert, advance
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.config import Golden, load
-from goldwatch.judgement import Severity, Validity
-from goldwatch.monitor.budget import replays_per_year
+from goldwatch.core.budget import replays_per_year
+from goldwatch.core.judgement import Severity, Validity
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import Assignment, CannotStart, GoldenFacts, UnusableSet, assignments, inspect, prepare
 from goldwatch.pipeline.pipeline import run
-from goldwatch.replay.workers import Workers
 from goldwatch.schedule import mean_interval_s
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ class DeadlyJudge(Workers):
     """Workers of which the one that judges is brought down by its job."""
 
     def call(self, key: str, job: str, *arguments: Any, **options: Any) -> dict[str, Any]:
-        deadly = "tests.replay.jobs:abort" if job == "goldwatch.judging.judge:judge" else job
+        deadly = "tests.replay.jobs:abort" if job == "goldwatch.worker.jobs.judge:judge" else job
         return super().call(key, deadly, *arguments, **options)
 
 

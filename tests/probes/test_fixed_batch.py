@@ -15,7 +15,7 @@ from goldwatch.cli.app import app
 from goldwatch.config.probes import installed_probes
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.probe import CannotLoad, Context
-from goldwatch.replay.requests import Requests
+from goldwatch.worker.load.requests import Requests
 from goldwatch_probes import tensorflow_serving
 from goldwatch_probes._answers import declared_batch
 from goldwatch_probes.open_inference import OpenInference

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from goldwatch.core.outcome import without_frames
 from goldwatch.probe import BadAnswer
-from goldwatch.replay.outcome import without_frames
 from goldwatch_probes import _http, _http2
 
 from tests.probes.http2_peer import Peer

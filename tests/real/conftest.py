@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from goldwatch.core.judgement import LiveWindow, TokenUse
 from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.measurement import Measurement, of_judgement
 from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.judgement import LiveWindow, TokenUse
 
 from .agent import DIGITS, Agent, config, running, until
 from .stack import Ask, prometheus

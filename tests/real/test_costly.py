@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.judgement import Judgement, State, Verdict
+from goldwatch.core.judgement import Judgement, State, Verdict
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import InForce, prepare
-from goldwatch.replay.workers import Workers
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 

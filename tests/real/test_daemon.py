@@ -322,7 +322,7 @@ def test_a_secret_is_sent_to_its_target_and_shown_nowhere(
         kept = b"".join(file.read_bytes() for file in tmp_path.glob("goldwatch.*"))
         assert agent.end() == 0
     assert server.tokens == {f"Bearer {secret}"}
-    assert any("goldwatch.replay.worker" in line for line in command_lines)
+    assert any("goldwatch.worker" in line for line in command_lines)
     assert secret not in shown + agent.log + "".join(command_lines)
     assert secret.encode() not in kept
 

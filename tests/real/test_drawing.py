@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from goldwatch.judgement import State
+from goldwatch.core.judgement import State
 
 from .drawer import ROOT, Drawer, Shown, bundle, drawing, prometheus_of_the_day
 from dashboards.__main__ import JSON

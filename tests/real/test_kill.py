@@ -14,13 +14,13 @@ import onnxruntime
 import pytest
 
 from goldwatch.config import load
+from goldwatch.core.budget import Budget
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.monitor.budget import Budget
-from goldwatch.monitor.changed import Changed, Moves
-from goldwatch.monitor.contract import Monitor
-from goldwatch.monitor.share import Requests, failing
-from goldwatch.monitor.worse import Answers, Worse
 from goldwatch.schedule import mean_interval_s
+from goldwatch.worker.monitors.changed import Changed, Moves
+from goldwatch.worker.monitors.contract import Monitor
+from goldwatch.worker.monitors.share import Requests, failing
+from goldwatch.worker.monitors.worse import Answers, Worse
 
 from .agent import DIGITS, GOLDEN, Agent, config, until
 

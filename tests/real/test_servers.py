@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.engine import Replay, replay
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
 
 from .agent import DIGITS, GOLDEN, ROOT, free_port
 

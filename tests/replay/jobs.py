@@ -1,4 +1,4 @@
-"""Jobs and probes for workers under test. The signature of a job is that of `goldwatch.replay.worker.Job`."""
+"""Jobs and probes for workers under test. The signature of a job is that of `goldwatch.worker.Job`."""
 
 import ctypes
 import os

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.replay.disturbances import Disturbances, Found, own_group, pressure_us
+from goldwatch.cgroups import own_group, pressure_us
+from goldwatch.core.disturbances import Found
+from goldwatch.worker.load.disturbances import Disturbances
 
 PRESSURE = "some avg10=1.00 avg60=0.00 avg300=0.00 total={some}\nfull avg10=0.50 avg60=0.00 avg300=0.00 total={full}\n"
 

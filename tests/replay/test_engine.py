@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from goldwatch import scratch
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc.columns import Columns, Layout
+from goldwatch.ipc.foreign import packages
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.engine import Replay, _Supervision, replay
-from goldwatch.replay.foreign import packages
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
 
 N = 20
 DESCRIBED: dict[str, Any] = {"inputs": [], "outputs": []}

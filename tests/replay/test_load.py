@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
 from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
 
 N = 20
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.replay.memory_limit import worker_limit_bytes
+from goldwatch.ipc.memory_limit import worker_limit_bytes
 
 MIB = 2**20
 

@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc.columns import Columns, Layout, Phase
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import CannotLoad, Context, TensorSpec, Tokens
-from goldwatch.replay import pace, timed
-from goldwatch.replay.asking import Asking
-from goldwatch.replay.columns import Columns, Layout, Phase
-from goldwatch.replay.dispatch import Dispatcher
 from goldwatch.replay.engine import replay
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.repeats import ask_twice
-from goldwatch.replay.workers import Workers
 from goldwatch.testing.probe import FakeProbe
+from goldwatch.worker.load import pace, timed
+from goldwatch.worker.load.asking import Asking
+from goldwatch.worker.load.dispatch import Dispatcher
+from goldwatch.worker.load.repeats import ask_twice
 
 if TYPE_CHECKING:
     from goldwatch.probe import Probe

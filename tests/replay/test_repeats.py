@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from goldwatch.judgement import Passed
+from goldwatch.core.judgement import Passed
+from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import run
-from goldwatch.replay.repeats import altered
-from goldwatch.replay.workers import Workers
+from goldwatch.worker.load.repeats import altered
 
 from tests.loopback import serving
 

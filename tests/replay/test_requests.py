@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.commands.ray_shards import shared
+from goldwatch.core.load_plan import LoadPlan
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import Context, TensorSpec
 from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.loadgen import Settings, System
-from goldwatch.replay.pace import Pace
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
+from goldwatch.worker.load.loadgen import Settings, System
+from goldwatch.worker.load.pace import Pace
 
 from tests.replay.jobs import OfAnyBatch, OfBatches
 

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc.columns import Columns, Layout
+from goldwatch.ipc.workers import Workers
 from goldwatch.probe import BadAnswer, Context, Probe, TensorSpec
-from goldwatch.replay.columns import Columns, Layout
 from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.keeping import Keeper
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.requests import Requests
-from goldwatch.replay.workers import Workers
 from goldwatch.testing.probe import FakeProbe
+from goldwatch.worker.load.keeping import Keeper
+from goldwatch.worker.load.requests import Requests
 
 N = 3000
 SPECS = (TensorSpec("probabilities", "float32", (3,)), TensorSpec("label", "int64", ()))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.replay.columns import Columns, Layout
+from goldwatch.core.outcome import Outcome
+from goldwatch.core.trace import Trace
+from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.replay.engine import Replay
-from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import FAILED, SLOWEST, traced
 
 ROWS = 1000

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from goldwatch.replay.disturbances import Found
-from goldwatch.replay.validity import disturbed, late_limit_s
+from goldwatch.core.disturbances import Found
+from goldwatch.core.validity import disturbed, late_limit_s
 
 QUIET = Found(seconds=10.0, throttled_s=0.0, memory_stalled_s=0.0, collecting_s=0.0)
 

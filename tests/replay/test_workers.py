@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from goldwatch.replay.workers import JobFailed, Worker, WorkerDied, Workers
+from goldwatch.ipc.workers import JobFailed, Worker, WorkerDied, Workers
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_a_pool_works_in_an_agent_with_many_files_and_a_worker_that_cannot_be_ha
     """In a process of its own, whose limits are raised and whose folder for temporary files is none."""
     program = """
 import os, resource, tempfile
-from goldwatch.replay.workers import JobFailed, WorkerDied, Workers
+from goldwatch.ipc.workers import JobFailed, WorkerDied, Workers
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard if 0 < hard < 2000 else 2000, hard))
 held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
@@ -172,7 +172,7 @@ print(len(os.listdir("/dev/fd")) - before)
 def test_a_busy_worker_does_not_outlive_the_agent_even_in_a_call_that_holds_the_gil(tmp_path: Path) -> None:
     program = """
 import sys, threading, time
-from goldwatch.replay.workers import Workers
+from goldwatch.ipc.workers import Workers
 workers = Workers()
 worker = workers.take("k")
 worker.send("tests.replay.jobs:hold_the_gil", {"file": sys.argv[1]})

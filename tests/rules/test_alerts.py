@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from goldwatch.core.kinds import KINDS
 from goldwatch.export.metric import LABELS, pushed_label
-from goldwatch.monitor.kinds import KINDS
 from goldwatch.rules import FORMATS, Options, Scope, groups
 from goldwatch.rules.rule import Alert
 

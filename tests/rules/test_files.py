@@ -13,9 +13,9 @@ import yaml
 from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
+from goldwatch.core.kinds import KINDS
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.metric import LABELS, Kind, pushed_label
-from goldwatch.monitor.kinds import KINDS
 from goldwatch.rules import FORMATS, Alert, Group, Options, Record, Scope, groups
 
 from tests.programs import program

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from goldwatch.judgement import Flip, SliceShare, SliceStanding
-from goldwatch.score.agreement import Expected, difference, standings
-from goldwatch.score.slices import Slicing, tail
+from goldwatch.core.judgement import Flip, SliceShare, SliceStanding
+from goldwatch.worker.evaluators.agreement import Expected, difference, standings
+from goldwatch.worker.evaluators.slices import Slicing, tail
 
 NAMES = ("cat", "dog", "owl")
 

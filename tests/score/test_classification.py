@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, top_k_accuracy_score
 
-from goldwatch.score.classification import macro_f1, scores
-from goldwatch.score.means import proportion_interval
+from goldwatch.worker.evaluators.classification import macro_f1, scores
+from goldwatch.worker.evaluators.means import proportion_interval
 
 
 def one_hot(classes, count):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.score.agreement import Expected, difference
-from goldwatch.score.classification import scores
-from goldwatch.score.clusters import Clusters, Sums
-from goldwatch.score.means import Share, mean, proportion_interval
-from goldwatch.score.slices import Slicing
+from goldwatch.worker.evaluators.agreement import Expected, difference
+from goldwatch.worker.evaluators.classification import scores
+from goldwatch.worker.evaluators.clusters import Clusters, Sums
+from goldwatch.worker.evaluators.means import Share, mean, proportion_interval
+from goldwatch.worker.evaluators.slices import Slicing
 
 CLASSES = 3
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from goldwatch.judgement import Confusion
-from goldwatch.score.confusions import Confusions, sign_test
+from goldwatch.core.judgement import Confusion
+from goldwatch.worker.evaluators.confusions import Confusions, sign_test
 
 NAMES = ("fraud", "not fraud", "unsure")
 

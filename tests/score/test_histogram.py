@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.score.histogram import RELATIVE_ERROR, Histogram, bin_of, middle_ns
-from goldwatch.score.latency import quantile
+from goldwatch.commands.histogram import RELATIVE_ERROR, Histogram, bin_of, middle_ns
+from goldwatch.core.latency import quantile
 
 TIMES = st.lists(st.floats(0, 1e5), max_size=60)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from goldwatch.score.classification import scores
-from goldwatch.score.means import mean, proportion_interval
+from goldwatch.worker.evaluators.classification import scores
+from goldwatch.worker.evaluators.means import mean, proportion_interval
 
 LOW, RUNS = 0.92, 200
 """With 200 runs, an interval that covers 95 % falls below 92 % once in 25; the seeds are fixed."""

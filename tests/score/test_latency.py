@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from goldwatch.score.early_stopping import table
-from goldwatch.score.latency import at_most, certifiable, needed, quantile, quantiles
+from goldwatch.core.early_stopping import table
+from goldwatch.core.latency import at_most, certifiable, needed, quantile, quantiles
 
 latencies = st.lists(st.floats(1e-6, 60), min_size=1, max_size=300)
 shares = st.floats(0.01, 0.999)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.score import matching
-from goldwatch.score.matching import UnsafePattern, answer_problem, matcher
-from goldwatch.score.numerals import read_number
+from goldwatch.worker.evaluators import matching
+from goldwatch.worker.evaluators.matching import UnsafePattern, answer_problem, matcher
+from goldwatch.worker.evaluators.numerals import read_number
 
 NUMBERS = st.decimals(-(10**9), 10**9, places=3)
 

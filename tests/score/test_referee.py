@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from goldwatch.judgement import Check, Passed
-from goldwatch.score import referee
+from goldwatch.core.judgement import Check, Passed
+from goldwatch.worker.evaluators import referee
 
 TIMES = st.lists(st.tuples(st.floats(1e-6, 10), st.floats(1e-6, 10)), max_size=40)
 

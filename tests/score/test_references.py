@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 import pytest
 
 from goldwatch.golden.lines import Lines
-from goldwatch.score import references
-from goldwatch.score.references import References
+from goldwatch.worker.evaluators import references
+from goldwatch.worker.evaluators.references import References
 
 TEXTS = [
     ("Paris", ["Paris", "the Seine\0"]),

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import jensenshannon
 
+from goldwatch.core.judgement import Score
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Score
-from goldwatch.score.tasks import Judged, judged
-from goldwatch.score.vectors import apart, cosines, jensen_shannon
+from goldwatch.worker.evaluators.tasks import Judged, judged
+from goldwatch.worker.evaluators.vectors import apart, cosines, jensen_shannon
 
 ALL = np.ones(4, dtype=np.bool_)
 BASE: dict[str, Any] = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics.chrf import CHRF
 
-from goldwatch.score.text import chrf, matches, token_f1, words
+from goldwatch.worker.evaluators.text import chrf, matches, token_f1, words
 
 TEXTS = st.text(alphabet="abc de.AB\n", max_size=30)
 

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 
 from goldwatch.probe import BadAnswer, single_output
-from goldwatch.score.agreement import furthest, without_value
-from goldwatch.score.vectors import apart, are_probabilities, cosines, jensen_shannon
+from goldwatch.worker.evaluators.agreement import furthest, without_value
+from goldwatch.worker.evaluators.vectors import apart, are_probabilities, cosines, jensen_shannon
 
 any_size = arrays(np.float64, (3, 4), elements=st.floats(allow_nan=False, allow_infinity=False))
 EVERYTHING = np.ones(3, dtype=bool)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.event import Rollout
 from goldwatch.alerting.silence import Silence
 from goldwatch.config import Config, load
-from goldwatch.judgement import Quantile, State, Validity, Verdict
+from goldwatch.core.event import Rollout
+from goldwatch.core.judgement import Quantile, State, Validity, Verdict
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.pipeline.in_force import Assignment, GoldenFacts, assignments
 from goldwatch.service.alarms import Alarms, Settled

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.judgement import State
+from goldwatch.core.judgement import State
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger, LedgerError
 from goldwatch.pipeline.in_force import prepare
 from goldwatch.pipeline.pipeline import Judged
-from goldwatch.replay.workers import Workers
 from goldwatch.service.exports import Exports
 from goldwatch.service.runner import Runner
 

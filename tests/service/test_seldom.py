@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.judgement import Check, Passed
+from goldwatch.core.judgement import Check, Passed
 from goldwatch.ledger.ledger import Ledger
 from goldwatch.service import seldom
 from goldwatch.service.seldom import Seldom

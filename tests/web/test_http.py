@@ -15,9 +15,9 @@ import pytest
 from goldwatch.alerting.alert import advance
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.config import load
-from goldwatch.judgement import State
+from goldwatch.core.judgement import State
+from goldwatch.core.kinds import KINDS, Kind
 from goldwatch.ledger.ledger import Ledger
-from goldwatch.monitor.kinds import KINDS, Kind
 from goldwatch.pipeline.in_force import GoldenFacts, InForce, assignments
 from goldwatch.web.http import Endpoints, everywhere
 from goldwatch.web.status import Status

@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.words import clock, plain
-from goldwatch.monitor import kinds
+from goldwatch.core import kinds
+from goldwatch.core.event import Event
 
 _RELEASE = ("version", "image", "digest", "model", "deployment revision")
 """What changes with a release of the model, in the order in which people know it."""

@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.explanation import Explanation, Surroundings, explain
 from goldwatch.alerting.silence import Silence
 from goldwatch.alerting.text import as_text
 from goldwatch.alerting.words import plain
-from goldwatch.judgement import Judgement, Severity, State, Verdict
-from goldwatch.monitor import kinds
+from goldwatch.core import kinds
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Judgement, Severity, State, Verdict
 
 __all__ = ["Alert", "Event", "Surroundings", "advance", "cause", "hushed", "is_news"]
 

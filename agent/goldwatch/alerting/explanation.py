@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from goldwatch.alerting.action import Action, Scene, first_action, replay_command, silence_command
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.size import Allowed, Size, not_known, sizes
-from goldwatch.judgement import Difference, Flip, Judgement, LiveWindow, Score, Severity, Verdict
-from goldwatch.monitor import kinds
+from goldwatch.core import kinds
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Difference, Flip, Judgement, LiveWindow, Score, Severity, Verdict
 
 _OF_LIVE = {kinds.SCHEMA.name, kinds.DRIFT.name}
 _ERRORS_SHOWN = 3

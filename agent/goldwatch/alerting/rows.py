@@ -8,7 +8,7 @@ from typing import NamedTuple
 from goldwatch.alerting.explanation import Explanation, flips
 from goldwatch.alerting.size import Size
 from goldwatch.alerting.words import amount, clock, pair, plain
-from goldwatch.judgement import Flip
+from goldwatch.core.judgement import Flip
 
 _NAME = 60
 _UNKNOWN = "unknown"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from goldwatch.alerting.event import Event, Rollout
+from goldwatch.core.event import Event, Rollout
 
 _ROLLOUT_FIELDS = ("model", "version", "digest", "deployment revision")
 

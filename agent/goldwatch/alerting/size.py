@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from goldwatch.alerting.words import times
 from goldwatch.config import format_percentage, format_seconds
-from goldwatch.judgement import Judgement, State
-from goldwatch.monitor import kinds
-from goldwatch.monitor.figures import Ceiling, Figure, figures
-from goldwatch.replay.outcome import UNSENT, Outcome
+from goldwatch.core import kinds
+from goldwatch.core.figures import Ceiling, Figure, figures
+from goldwatch.core.judgement import Judgement, State
+from goldwatch.core.outcome import UNSENT, Outcome
 
 _LATENCY_MONITORS = (kinds.SLOW.name, kinds.SLOWER.name)
 _TYPICAL, _TAILS = 0.5, (0.99, 0.9)

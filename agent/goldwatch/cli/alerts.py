@@ -49,8 +49,8 @@ def replay(
     """Replay some examples now, and show each answer beside its reference. Nothing of it is kept."""
     from goldwatch.commands.alert_report import rerun_text  # noqa: PLC0415
     from goldwatch.commands.rerun import CannotRerun, rerun  # noqa: PLC0415
+    from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline.in_force import CannotStart, prepare  # noqa: PLC0415
-    from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     numbers = examples.replace(",", " ").split()
     if not numbers or not all(number.isascii() and number.isdigit() for number in numbers):
@@ -109,8 +109,8 @@ def relearn(
     That is how long replays take, what they cost, and with `live.learn` the values of live traffic.
     """
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.core.kinds import COSTLY, DRIFT, SLOWER  # noqa: PLC0415
     from goldwatch.ledger.ledger import LedgerError, forget  # noqa: PLC0415
-    from goldwatch.monitor.kinds import COSTLY, DRIFT, SLOWER  # noqa: PLC0415
 
     try:
         found = load(config)

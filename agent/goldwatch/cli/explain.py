@@ -40,8 +40,8 @@ def explain_budget(
 ) -> None:
     """Say what the false-alarm budget buys: each monitor's threshold, what it notices, and after how many replays."""
     from goldwatch.commands import foresight  # noqa: PLC0415
+    from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
-    from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
@@ -68,9 +68,9 @@ def backtest(
     from goldwatch.commands import backtest as playing  # noqa: PLC0415 - it brings numpy
     from goldwatch.commands import backtest_report, common_rules  # noqa: PLC0415
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
+    from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.ledger.history import History, LedgerError  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
-    from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:

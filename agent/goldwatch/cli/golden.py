@@ -13,8 +13,8 @@ from goldwatch.cli.base import ConfigFile, app, fail, pick, pick_target, select
 
 if TYPE_CHECKING:
     from goldwatch.commands.calibration import Calibrated
+    from goldwatch.core.judgement import Judgement
     from goldwatch.golden.opened import GoldenSet
-    from goldwatch.judgement import Judgement
 
 golden = typer.Typer(help="Show, verify, build and calibrate golden sets.", no_args_is_help=True)
 app.add_typer(golden, name="golden")
@@ -70,8 +70,8 @@ def calibrate(
 ) -> None:
     """Freeze a golden set anew, with its reference taken from replays of the validated model as it is deployed."""
     from goldwatch.commands.calibration import CannotCalibrate, Wanted, calibrate  # noqa: PLC0415
+    from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline.in_force import CannotStart, prepare  # noqa: PLC0415
-    from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
@@ -117,7 +117,7 @@ def build(  # noqa: PLR0913 - options, each by its name
     from goldwatch.commands.calibration import CannotCalibrate, Wanted  # noqa: PLC0415
     from goldwatch.commands.examples import Examples  # noqa: PLC0415
     from goldwatch.config import ConfigError, load  # noqa: PLC0415
-    from goldwatch.replay.workers import Workers  # noqa: PLC0415
+    from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
     names = tuple(part.strip() for part in classes.split(",") if part.strip())
     specs = tuple(_spec(text) for text in output or ())

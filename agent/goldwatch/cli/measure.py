@@ -15,9 +15,9 @@ from goldwatch.service import start
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from goldwatch.judgement import Judgement
+    from goldwatch.core.judgement import Judgement
+    from goldwatch.ipc.workers import Workers
     from goldwatch.pipeline.in_force import Assignment
-    from goldwatch.replay.workers import Workers
 
 
 class Format(StrEnum):
@@ -101,8 +101,8 @@ def check(
 def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     from goldwatch.commands import foresight, gate, gate_report  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
+    from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
-    from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:
@@ -162,9 +162,9 @@ def compare(
     """Measure one golden set across targets: a leaderboard that says which differences are real."""
     from goldwatch.commands import compare as comparison  # noqa: PLC0415
     from goldwatch.commands import compare_report  # noqa: PLC0415
-    from goldwatch.judgement import Validity  # noqa: PLC0415
+    from goldwatch.core.judgement import Validity  # noqa: PLC0415
+    from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
-    from goldwatch.replay.workers import Workers  # noqa: PLC0415
 
     workers = Workers()
     try:

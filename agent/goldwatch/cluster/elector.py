@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from goldwatch.cluster.api import Api, ApiError, Resource
 from goldwatch.config import Lease
-from goldwatch.replay.fence import Fence, now_s
+from goldwatch.ipc.fence import Fence, now_s
 
 log = logging.getLogger("goldwatch")
 

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from goldwatch.bounded_json import parse_json
-from goldwatch.judgement import State
+from goldwatch.core.judgement import State
 
 AGENT = "goldwatch.dev/agent"
 """The label of every pod with an agent in it."""

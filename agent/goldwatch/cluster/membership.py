@@ -12,7 +12,7 @@ from collections.abc import Callable
 from goldwatch.cluster.api import Api
 from goldwatch.cluster.elector import Elector
 from goldwatch.config import Lease
-from goldwatch.replay.fence import Fence
+from goldwatch.ipc.fence import Fence
 
 
 class Membership:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from goldwatch.config.written import GoldenEntry, TargetEntry, WatchEntry
-from goldwatch.judgement import State
+from goldwatch.core.judgement import State
 
 GROUP = "goldwatch.dev"
 VERSION = "v1alpha1"

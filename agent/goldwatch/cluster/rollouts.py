@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from goldwatch.alerting.event import Rollout
 from goldwatch.cluster.api import Api, ApiError, NotInCluster
+from goldwatch.core.event import Rollout
 
 log = logging.getLogger("goldwatch")
 

@@ -15,19 +15,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from goldwatch.config import QuantityError, parse_moment
+from goldwatch.core import kinds
+from goldwatch.core.figures import Ceiling, Figure, Figures, figures
+from goldwatch.core.judgement import Judgement, Severity, State, Validity
 from goldwatch.golden.error import quoted
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Judgement, Severity, State, Validity
-from goldwatch.judging.observed import Observed, bin_latency_s, bits
 from goldwatch.ledger.history import History
-from goldwatch.monitor import kinds
-from goldwatch.monitor.build import Reference, Settings, build
-from goldwatch.monitor.changed import Moves
-from goldwatch.monitor.figures import Ceiling, Figure, Figures, figures
-from goldwatch.monitor.share import Requests
-from goldwatch.monitor.slower import Latency
-from goldwatch.monitor.worse import Answers
 from goldwatch.pipeline.in_force import Assignment
+from goldwatch.worker.jobs.observed import Observed, bin_latency_s, bits
+from goldwatch.worker.monitors.build import Reference, Settings, build
+from goldwatch.worker.monitors.changed import Moves
+from goldwatch.worker.monitors.share import Requests
+from goldwatch.worker.monitors.slower import Latency
+from goldwatch.worker.monitors.worse import Answers
 
 COLUMNS = ("at", "right", "answered", "requests", "failed", "over", "latency_s", "energy_j", "cost")
 """Of a table: when; of the examples how many were right and answered; of the requests how many failed and how many took

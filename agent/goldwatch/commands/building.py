@@ -14,11 +14,11 @@ from pathlib import Path
 from goldwatch.commands.calibration import Calibrated, CannotCalibrate, Wanted, calibrate
 from goldwatch.commands.examples import TEXT_OUTPUT, Examples, Spec
 from goldwatch.config import Golden, Target, Watch
+from goldwatch.core.judgement import Judgement
 from goldwatch.export import cardinality
-from goldwatch.judgement import Judgement
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
 from goldwatch.pipeline.pipeline import considerate, plan_of
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 
 def build(

@@ -16,16 +16,16 @@ from goldwatch import __version__
 from goldwatch.commands.gate import Result, accuracy
 from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
+from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.error import GoldenError, reason
 from goldwatch.golden.manifest import KEPT, plain_problem
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Judgement, Validity
-from goldwatch.judging.opening import open_as, replayed
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
 from goldwatch.pipeline.pipeline import considerate, judge
-from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.scratch import blocks, column, zeros
+from goldwatch.worker.jobs.opening import open_as, replayed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -198,7 +198,7 @@ def keep(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict
     import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
 
     from goldwatch.golden import tensors  # noqa: PLC0415 - as numpy
-    from goldwatch.score.tasks import judged  # noqa: PLC0415 - as numpy
+    from goldwatch.worker.evaluators.tasks import judged  # noqa: PLC0415 - as numpy
 
     with replayed(argument, descriptors) as (golden, columns):
         n, outcome = golden.examples, columns.array("outcome")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.commands.backtest import Record
-from goldwatch.judgement import Validity
+from goldwatch.core.judgement import Validity
 
 _REFERENCE = 288
 """Replays, a day of one every five minutes, which a rule of distributions takes for its reference."""

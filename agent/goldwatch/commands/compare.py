@@ -15,14 +15,14 @@ from itertools import chain
 from typing import Any
 
 from goldwatch.commands.gate import ERROR
+from goldwatch.core.judgement import Judgement, Quantile, Score, Validity
+from goldwatch.core.latency import quantiles
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint, Load, footprint
-from goldwatch.judgement import Judgement, Quantile, Score, Validity
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce
 from goldwatch.pipeline.pipeline import judge, replay, run
 from goldwatch.replay.engine import Replay
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.score.latency import quantiles
 from goldwatch.scratch import ascending, numbers
 
 MAX_WIDTH = 4.0
@@ -31,7 +31,7 @@ MAX_WIDTH = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """A target against the first, over the examples that both answered. See `goldwatch.judging.parity`."""
+    """A target against the first, over the examples that both answered. See `goldwatch.worker.jobs.parity`."""
 
     compared: int
     flips: int
@@ -214,7 +214,9 @@ def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
 def _parity(assignment: Assignment, first: Replay, other: Replay, workers: Workers) -> Parity | None:
     argument = assignment.golden.place
     try:
-        found = workers.call(JUDGES, "goldwatch.judging.parity:parity", argument, (first.columns.fd, other.columns.fd))
+        found = workers.call(
+            JUDGES, "goldwatch.worker.jobs.parity:parity", argument, (first.columns.fd, other.columns.fd)
+        )
     except (JobFailed, WorkerDied) as error:
         raise CannotStart(f"the outputs could not be compared: {error}") from None
     return Parity(**found) if found["compared"] else None

@@ -9,8 +9,8 @@ from typing import Any
 
 from goldwatch.commands.compare import Board, Row, sort_key
 from goldwatch.config import format_figure, format_seconds
+from goldwatch.core.judgement import Validity
 from goldwatch.energy.footprint import DAWNBENCH_INFERENCES, Footprint
-from goldwatch.judgement import Validity
 
 _JOULES, _JOULES_RIGHT, _JOULES_TOKEN = "joules per inference", "per right answer", "per output token"
 _COST, _COST_TOKENS = "cost of 10,000", "of a million output tokens"

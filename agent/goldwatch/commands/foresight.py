@@ -11,10 +11,10 @@ from typing import Any
 
 from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.config.live import ClusterKey, Live
-from goldwatch.monitor.budget import replays_per_year, threshold_log10
-from goldwatch.monitor.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
+from goldwatch.core.budget import replays_per_year, threshold_log10
+from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment, UnusableSet
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
 SOON_S = 7 * 86_400.0
@@ -51,7 +51,7 @@ class Notice:
 class Outlook:
     """What will be noticed of one target by one watch, and what would notice more.
 
-    `season` has what *drift* rests on where live traffic has one (see `goldwatch.judging.seasons.basis`).
+    `season` has what *drift* rests on where live traffic has one (see `goldwatch.worker.jobs.seasons.basis`).
     """
 
     assignment: Assignment
@@ -269,7 +269,7 @@ def _ask(
         "copies": copies,
     }
     try:
-        found = workers.call(JUDGES, "goldwatch.judging.sensitivity:sensitivity", argument)
+        found = workers.call(JUDGES, "goldwatch.worker.jobs.sensitivity:sensitivity", argument)
     except (JobFailed, WorkerDied) as error:
         raise UnusableSet(str(error)) from None
     return tuple(Notice(**notice) for notice in found["notices"]), found["season"]

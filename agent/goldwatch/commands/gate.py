@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from goldwatch.config import format_duration, format_points
-from goldwatch.judgement import Judgement, Validity
-from goldwatch.monitor.bounds import loss_p_value, lower, mcnemar, upper
-from goldwatch.monitor.figures import figures
-from goldwatch.monitor.kinds import MOVED, WORSE
+from goldwatch.core.figures import figures
+from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.kinds import MOVED, WORSE
+from goldwatch.core.outcome import UNSENT
 from goldwatch.pipeline.in_force import Assignment
-from goldwatch.replay.outcome import UNSENT
+from goldwatch.worker.monitors.bounds import loss_p_value, lower, mcnemar, upper
 
 ERROR = 0.01
 """The probability, for each objective, of calling a model that just keeps it a regression."""

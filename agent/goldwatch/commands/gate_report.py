@@ -10,10 +10,10 @@ from xml.etree import ElementTree as ET
 
 from goldwatch.commands.gate import EXIT_CODES, Finding, Report, Result, worst
 from goldwatch.config import format_figure, format_seconds
+from goldwatch.core.judgement import Judgement, Passed, Quantile, Score
+from goldwatch.core.latency import quantile, quantiles
+from goldwatch.core.outcome import UNSENT
 from goldwatch.energy.attribution import Interval
-from goldwatch.judgement import Judgement, Passed, Quantile, Score
-from goldwatch.replay.outcome import UNSENT
-from goldwatch.score.latency import quantile, quantiles
 
 
 def overall(reports: Sequence[Report]) -> Result:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from goldwatch import __version__
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.event import Event
+from goldwatch.core.event import Event
 from goldwatch.installation import install_command
 
 Api: TypeAlias = Any

@@ -75,7 +75,7 @@ class Answers:
 
     def add(self, row: int, answers: Sequence[str]) -> None:
         """Take the answers of one line, counted from 0."""
-        from goldwatch.score.matching import answer_problem, label  # noqa: PLC0415 - the agent does without
+        from goldwatch.worker.evaluators.matching import answer_problem, label  # noqa: PLC0415 - the agent does without
 
         self._lines += 1
         for answer in answers:
@@ -132,7 +132,7 @@ class Answers:
     @staticmethod
     def _is_plain(kind: str, answer: str) -> bool:
         """Return whether an answer is of a kind, and not an identifier such as 007, or a word that is JSON too."""
-        from goldwatch.score.matching import answer_problem  # noqa: PLC0415 - as above
+        from goldwatch.worker.evaluators.matching import answer_problem  # noqa: PLC0415 - as above
 
         if kind == "json":
             return answer.strip()[:1] in "{[" and not answer_problem("json", answer)
@@ -217,7 +217,7 @@ def compare_with_chance(argument: dict[str, Any], descriptors: list[int], emit: 
     """
     import numpy as np  # noqa: PLC0415 - as above
 
-    from goldwatch.judging.opening import open_as  # noqa: PLC0415 - as above
+    from goldwatch.worker.jobs.opening import open_as  # noqa: PLC0415 - as above
 
     golden = open_as(Path(argument["path"]), argument["digest"])
     accuracy, labels = argument["accuracy"], golden.manifest.labels

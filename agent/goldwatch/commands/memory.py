@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goldwatch.judging.opening import replayed
+from goldwatch.ipc.workers import JUDGES, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import considerate, plan_of
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import JUDGES, WorkerDied, Workers
 from goldwatch.scratch import blocks
+from goldwatch.worker.jobs.opening import replayed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,9 +128,9 @@ def gaps(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict
     """
     import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
 
+    from goldwatch.core.outcome import Outcome  # noqa: PLC0415
     from goldwatch.golden import arrays, tensors  # noqa: PLC0415 - as numpy
     from goldwatch.golden.error import GoldenError  # noqa: PLC0415
-    from goldwatch.replay.outcome import Outcome  # noqa: PLC0415
 
     reference = arrays.read(Path(argument["first"]))
     with replayed(argument, descriptors) as (golden, columns):

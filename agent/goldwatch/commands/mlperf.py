@@ -1,6 +1,6 @@
 """`goldwatch mlperf`: MLPerf's own LoadGen over any probe, with its logs, and its verdict as the exit code.
 
-The test runs in a worker process (`goldwatch.replay.loadgen`). Whether it is VALID is read from the summary that
+The test runs in a worker process (`goldwatch.worker.load.loadgen`). Whether it is VALID is read from the summary that
 LoadGen writes. Added to it is only what LoadGen cannot know: requests that failed, and answers that are wrong.
 """
 
@@ -18,13 +18,13 @@ from typing import Any
 from goldwatch.commands.gate import Result
 from goldwatch.config import format_request_rate
 from goldwatch.config.busy import Busy
-from goldwatch.judgement import Score
+from goldwatch.core.judgement import Score
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.courtesy import Courtesy
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import plan_of
 from goldwatch.redaction import redact
 from goldwatch.replay.engine import STEPPED_BACK
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 SUMMARY = "mlperf_log_summary.txt"
 ACCURACY = "mlperf_log_accuracy.json"
@@ -43,7 +43,7 @@ _LATE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to run. Times are seconds; see `goldwatch.replay.loadgen.Settings`."""
+    """What to run. Times are seconds; see `goldwatch.worker.load.loadgen.Settings`."""
 
     scenario: str
     mode: str
@@ -127,7 +127,7 @@ def _run(assignment: Assignment, workers: Workers, wanted: Wanted, logs: Path) -
 
 def _driven(busy: Busy | None, workers: Workers, argument: dict[str, Any], limit_s: float) -> dict[str, Any]:
     """Run LoadGen. A target that says that it is busy is waited for before; becoming busy ends the test."""
-    job = ("mlperf", "goldwatch.replay.loadgen:run", argument)
+    job = ("mlperf", "goldwatch.worker.load.loadgen:run", argument)
     if busy is None:
         return workers.call(*job, limit_s=limit_s)
     courtesy = Courtesy(busy)
@@ -175,8 +175,8 @@ def accuracy(argument: dict[str, Any], descriptors: list[int], emit: object) -> 
     import numpy as np  # noqa: PLC0415 - the command itself needs none
 
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
-    from goldwatch.judging.opening import output_specs  # noqa: PLC0415
-    from goldwatch.score.tasks import judged  # noqa: PLC0415
+    from goldwatch.worker.evaluators.tasks import judged  # noqa: PLC0415
+    from goldwatch.worker.jobs.opening import output_specs  # noqa: PLC0415
 
     golden = GoldenSet.open(Path(argument["path"]))
     (spec,) = (output for output in output_specs(golden) if output.name == golden.manifest.decision)

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from goldwatch.core.outcome import Outcome
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judging.opening import replayed
+from goldwatch.ipc.columns import Columns
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import replay
-from goldwatch.replay.columns import Columns
-from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.worker.jobs.opening import replayed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,7 +132,7 @@ def _same(golden: GoldenSet, columns: Columns, row: int, example: int) -> bool:
         return then == now
     import numpy as np  # noqa: PLC0415 - as above
 
-    from goldwatch.score.agreement import furthest  # noqa: PLC0415 - as above
+    from goldwatch.worker.evaluators.agreement import furthest  # noqa: PLC0415 - as above
 
     name = golden.manifest.decision
     now, then = columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example]
@@ -143,7 +143,7 @@ def _distance(golden: GoldenSet, columns: Columns, row: int, example: int) -> fl
     """Return the largest absolute difference in any tensor; None if all outputs are text."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    from goldwatch.score.agreement import furthest  # noqa: PLC0415 - as above
+    from goldwatch.worker.evaluators.agreement import furthest  # noqa: PLC0415 - as above
 
     pairs = [
         (columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example])

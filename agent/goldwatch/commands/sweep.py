@@ -16,21 +16,21 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
+from goldwatch.commands.histogram import Histogram
 from goldwatch.config import LatencyObjective, format_points, format_request_rate
 from goldwatch.config.traffic import NO_BUDGET
-from goldwatch.monitor.bounds import lower, upper
+from goldwatch.core.disturbances import Found as Disturbances
+from goldwatch.core.latency import needed
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.core.outcome import Outcome
+from goldwatch.core.validity import disturbed
+from goldwatch.ipc.columns import MOST_IN_FLIGHT
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment, CannotStart
 from goldwatch.pipeline.pipeline import considerate, plan_of
-from goldwatch.replay.columns import MOST_IN_FLIGHT
-from goldwatch.replay.disturbances import Found as Disturbances
 from goldwatch.replay.engine import STEPPED_BACK, Replay
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.validity import disturbed
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.score.histogram import Histogram
-from goldwatch.score.latency import needed
+from goldwatch.worker.monitors.bounds import lower, upper
 
 ERROR = 0.01
 """The probability of taking a rate for one that keeps the objective, or for one that does not, over all its looks."""
@@ -264,7 +264,9 @@ class _Sweeper:
 
     def _agreement(self, result: Replay) -> Seen:
         argument = self._assignment.golden.place | {"rows": result.columns.layout.rows}
-        return Seen(**self._workers.call(JUDGES, "goldwatch.judging.parity:agreement", argument, (result.columns.fd,)))
+        return Seen(
+            **self._workers.call(JUDGES, "goldwatch.worker.jobs.parity:agreement", argument, (result.columns.fd,))
+        )
 
     def _spoilt(self, seen: Seen) -> str:
         """Say why a rate is not kept, however short its latencies are; "" if nothing says so."""

@@ -9,8 +9,8 @@ from typing import Any
 from goldwatch.commands.gate import EXIT_CODES, Result
 from goldwatch.commands.sweep import LOOKS, Found, Step, Word
 from goldwatch.config import format_latency, format_seconds
+from goldwatch.core.latency import certifiable
 from goldwatch.pipeline.in_force import Assignment
-from goldwatch.score.latency import certifiable
 
 _HEADINGS = ("rate /s", "requests", "over", "failed", "turned wrong", "p50", "p99", "in flight", "")
 _WIDTHS = (10, 10, 8, 8, 12, 10, 10, 10, 0)

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from goldwatch.alerting.alert import Alert
 from goldwatch.config import format_seconds
+from goldwatch.core.judgement import Flip, Judgement, State, Verdict
 from goldwatch.golden.picture import half_blocks
-from goldwatch.judgement import Flip, Judgement, State, Verdict
 
 _ROWS = 8
 _BAR = 30

@@ -25,9 +25,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from goldwatch.alerting.alert import Alert
+from goldwatch.core.judgement import Judgement
 from goldwatch.demo import screen
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.judgement import Judgement
 from goldwatch.pipeline.in_force import Assignment, CannotStart
 from goldwatch.service.service import Service
 

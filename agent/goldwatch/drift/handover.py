@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -35,12 +35,3 @@ def handed_over(taken: Taken | None) -> Iterator[tuple[dict[str, Any] | None, tu
         memory.writelines(taken.bodies)
         memory.flush()
         yield told, (memory.fileno(),)
-
-
-def received(told: Mapping[str, Any], descriptors: list[int]) -> list[bytes]:
-    """Return the requests of a window, in the worker; the descriptor is closed."""
-    if not descriptors:
-        return []
-    with os.fdopen(descriptors[0], "rb") as memory:
-        memory.seek(0)  # the place in the file is shared with who wrote it
-        return [memory.read(size) for size in told["sizes"]]

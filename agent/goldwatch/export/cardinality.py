@@ -11,12 +11,12 @@ import math
 from collections.abc import Iterator, Mapping
 
 from goldwatch.config import Config
+from goldwatch.core.judgement import Severity, State, Validity
+from goldwatch.core.outcome import Outcome
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.measurement import Fate, SkipReason, Step
 from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
-from goldwatch.judgement import Severity, State, Validity
 from goldwatch.probe import TIME_UNKNOWN
-from goldwatch.replay.outcome import Outcome
 
 MOST_VALUES: Mapping[str, int] = {
     "lease": 1,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from goldwatch.core.judgement import Judgement
 from goldwatch.export.measurement import Measurement
-from goldwatch.judgement import Judgement
 from goldwatch.replay.traced import Traced
 
 

@@ -18,12 +18,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from goldwatch import __version__
+from goldwatch.core.judgement import Validity
+from goldwatch.core.outcome import Outcome
 from goldwatch.export import gen_ai
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.metric import attribute
 from goldwatch.export.push import Backlog, Batches, Failures
-from goldwatch.judgement import Validity
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.traced import Asked
 
 QUEUE = 2048

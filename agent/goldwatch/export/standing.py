@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 
 from goldwatch.config import Watch
+from goldwatch.core.load_plan import OPEN
 from goldwatch.export import catalogue as c
 from goldwatch.export.measurement import Fate, Measurement
-from goldwatch.replay.load import OPEN
 from goldwatch.schedule import mean_interval_s
 
 

@@ -32,7 +32,7 @@ MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
 FORMAT = 5
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
-clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.score.words`."""
+clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`."""
 
 MATCHES = ("exact", "contains", "number", "choice", "json", "regex")
 _FIRST_MATCHES = ("exact", "contains")
@@ -162,7 +162,7 @@ class Output(Input):
 class Labels(_Part):
     """What is right: for classification the classes that the labels index, for generation how an answer is matched.
 
-    docs/golden-sets.md has a table of the matches; `goldwatch.score.matching` has their rules.
+    docs/golden-sets.md has a table of the matches; `goldwatch.worker.evaluators.matching` has their rules.
     """
 
     classes: Annotated[Distinct, Field(min_length=2)] | None = None

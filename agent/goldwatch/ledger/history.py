@@ -17,10 +17,10 @@ from typing import Any, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.explanation import Explanation
 from goldwatch.alerting.silence import Silence
-from goldwatch.judgement import Judgement, Severity
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Judgement, Severity
 
 FORMAT = 5
 """The format of the ledger, which SQLite keeps as its user_version."""

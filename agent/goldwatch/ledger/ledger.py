@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.event import Event
 from goldwatch.alerting.silence import Silence
-from goldwatch.judgement import Judgement
+from goldwatch.core.event import Event
+from goldwatch.core.judgement import Judgement
 from goldwatch.ledger.history import FORMAT, History, LedgerError
 
 __all__ = ["Ledger", "LedgerError", "add_silence", "end_silences", "forget"]

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from goldwatch.cgroups import pressure
 from goldwatch.config.busy import LABEL, SELECTOR, Busy
+from goldwatch.core.judgement import ServerLoad
 from goldwatch.http_reading import Unreadable, fetch, prometheus_value
-from goldwatch.judgement import ServerLoad
-from goldwatch.replay.disturbances import pressure
 
 LOOK_EVERY_S = 1.0
 """A target that is waited for, or replayed, is looked at so often."""

@@ -19,13 +19,13 @@ from goldwatch.config import (
     load,
 )
 from goldwatch.config.energy import Energy as EnergySection
+from goldwatch.core.budget import Budget
+from goldwatch.core.figures import Ceiling
+from goldwatch.core.kinds import KINDS, Kind, interval_s, watching
+from goldwatch.core.trace import Trace
 from goldwatch.golden.tensors import TensorLocation
-from goldwatch.monitor.budget import Budget
-from goldwatch.monitor.figures import Ceiling
-from goldwatch.monitor.kinds import KINDS, Kind, interval_s, watching
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.trace import Trace
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.schedule import mean_interval_s
 
 
@@ -147,7 +147,7 @@ def _rehearse(wanted: InForce, workers: Workers) -> None:
         done.add(kind)
         argument = a.golden.place | {"settings": dict(a.settings)}
         try:
-            problem = workers.call(JUDGES, "goldwatch.judging.judge:rehearse", argument)["problem"]
+            problem = workers.call(JUDGES, "goldwatch.worker.jobs.judge:rehearse", argument)["problem"]
         except (JobFailed, WorkerDied) as error:
             problem = str(error)
         if problem:
@@ -161,7 +161,7 @@ def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
             headers = {name: value.get_secret_value() for name, value in golden.headers.items()}
             asked = {"url": golden.url, "path": str(golden.path), "digest": golden.digest, "headers": headers}
             workers.call(JUDGES, "goldwatch.golden.fetch:job", asked)
-        facts = workers.call(JUDGES, "goldwatch.judging.judge:inspect", {"path": str(golden.path)})
+        facts = workers.call(JUDGES, "goldwatch.worker.jobs.judge:inspect", {"path": str(golden.path)})
     except (JobFailed, WorkerDied) as error:
         raise UnusableSet(str(error)) from None
     if not facts["digest"].startswith(golden.digest):

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from goldwatch.config import Target
 from goldwatch.config.energy import Energy as EnergySection
 from goldwatch.config.energy import MeterEntry
+from goldwatch.core.outcome import Outcome
 from goldwatch.energy.attribution import Energy, Insufficient, Reading, Source, Window, attribute
 from goldwatch.energy.carbon import ByHour, Fixed, FromApi, Intensity
 from goldwatch.energy.estimate import Estimate
@@ -28,13 +29,12 @@ from goldwatch.energy.prometheus_query import PrometheusQuery
 from goldwatch.energy.rapl import Rapl
 from goldwatch.energy.sampling import Sampler
 from goldwatch.http_reading import Unreadable
+from goldwatch.ipc.columns import Columns
+from goldwatch.ipc.fence import Halt
+from goldwatch.ipc.workers import Workers
 from goldwatch.replay import engine
-from goldwatch.replay.columns import Columns
 from goldwatch.replay.engine import Replay
-from goldwatch.replay.fence import Halt
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Plan
-from goldwatch.replay.workers import Workers
 
 _SETTLE_S = 1.0
 """After a load, clocks and fans take a while to calm down."""

@@ -16,19 +16,19 @@ from typing import Any
 from goldwatch.config import Load as LoadSection
 from goldwatch.config import Target, format_duration
 from goldwatch.config.busy import Busy
+from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.load_plan import LoadPlan
 from goldwatch.drift.handover import handed_over
 from goldwatch.drift.tap import Taken
 from goldwatch.energy.footprint import Metered
-from goldwatch.judgement import Judgement, Validity
+from goldwatch.ipc.memory_limit import worker_limit_bytes
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.courtesy import Courtesy
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.replay import engine
 from goldwatch.replay.engine import Replay
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.memory_limit import worker_limit_bytes
 from goldwatch.replay.plan import Plan
 from goldwatch.replay.traced import Traced, traced
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 BUSY = "busy"
 """Why a replay was skipped, where its target had no room."""
@@ -216,7 +216,9 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
                 "facts": facts | {"live": told},
                 "states": dict(states),
             }
-            answer = workers.call(JUDGES, "goldwatch.judging.judge:judge", argument, (result.columns.fd, *descriptors))
+            answer = workers.call(
+                JUDGES, "goldwatch.worker.jobs.judge:judge", argument, (result.columns.fd, *descriptors)
+            )
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])

@@ -1,1 +1,1 @@
-"""Replays: a golden set run once against one target, in a worker process, as columns of observations."""
+"""Replays as seen from the agent: a golden set run once against one target, in a worker process."""

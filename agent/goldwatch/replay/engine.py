@@ -16,14 +16,14 @@ from itertools import islice, repeat
 from typing import Any
 
 from goldwatch import scratch
+from goldwatch.core.disturbances import Found
+from goldwatch.core.outcome import Outcome
+from goldwatch.ipc.columns import MAX_GAPS, Columns, Layout, Phase
+from goldwatch.ipc.foreign import packages
+from goldwatch.ipc.workers import Worker, WorkerDied, Workers
 from goldwatch.probe import Description, TensorSpec
 from goldwatch.redaction import redact
-from goldwatch.replay.columns import MAX_GAPS, Columns, Layout, Phase
-from goldwatch.replay.disturbances import Found
-from goldwatch.replay.foreign import packages
-from goldwatch.replay.outcome import Outcome
 from goldwatch.replay.plan import Guard, Plan
-from goldwatch.replay.workers import Worker, WorkerDied, Workers
 
 MOST_RESTARTS = 3
 """A model that takes down so many workers in one replay is not asked again before the next."""
@@ -161,7 +161,7 @@ class _Supervision:
             return _End.CUT_SHORT
         end = _End.LOST
         try:
-            worker.send("goldwatch.replay.timed:replay", self._argument(), (self._columns.fd,))
+            worker.send("goldwatch.worker.load.timed:replay", self._argument(), (self._columns.fd,))
             end = self._watch(worker)
         except WorkerDied as death:
             end = self._bury(str(death))

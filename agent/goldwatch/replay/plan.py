@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.core.trace import Trace
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.load import LoadPlan
-from goldwatch.replay.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

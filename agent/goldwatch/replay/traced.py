@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from goldwatch.core.outcome import Outcome
+from goldwatch.core.trace import Trace
 from goldwatch.replay.engine import Replay
-from goldwatch.replay.outcome import Outcome
-from goldwatch.replay.trace import Trace
 
 SLOWEST = 3
 """So many of the slowest requests have a span, sampled or not: they are what one looks for."""

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field, replace
 
 from goldwatch import __version__
 from goldwatch.alerting.alert import Alert, advance, hushed, is_news
-from goldwatch.alerting.event import Event, RolloutOf, changes, circumstances
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.alerting.silence import Silence, in_force, of_rollout, rollouts
 from goldwatch.config import Config, Watch, format_duration
-from goldwatch.judgement import Judgement, Severity, State, Validity, Verdict
+from goldwatch.core.event import Event, RolloutOf, changes, circumstances
+from goldwatch.core.judgement import Judgement, Severity, State, Validity, Verdict
+from goldwatch.core.kinds import FAILING, SILENT
 from goldwatch.ledger.ledger import Ledger
-from goldwatch.monitor.kinds import FAILING, SILENT
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.schedule import SILENT_AFTER, due_after, mean_interval_s
 from goldwatch.service.surroundings import surroundings

@@ -13,9 +13,9 @@ from typing import Any
 
 from goldwatch.config import Config, Listen, QuantityError, Rejection, parse_listen
 from goldwatch.config.follow import Gone, follow
+from goldwatch.ipc.workers import Workers
 from goldwatch.log import set_up
 from goldwatch.pipeline.in_force import CannotStart
-from goldwatch.replay.workers import Workers
 from goldwatch.service.port import Port
 from goldwatch.service.service import Service
 from goldwatch.service.waiting import Waiting

@@ -10,7 +10,7 @@ from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.explanation import Explanation, Picture, flips
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.replay.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 _DRAWN = 6
 

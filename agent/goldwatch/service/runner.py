@@ -13,21 +13,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.event import RolloutOf, mixed
 from goldwatch.config import Config, format_moment
+from goldwatch.core.event import RolloutOf, mixed
+from goldwatch.core.judgement import Judgement, Passed, State, Validity
+from goldwatch.core.kinds import SILENT
+from goldwatch.core.trace import Trace
 from goldwatch.drift.tap import Taps
 from goldwatch.export import measurement
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.measurement import Measurement, exemplars
-from goldwatch.judgement import Judgement, Passed, State, Validity
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger, LedgerError
-from goldwatch.monitor.kinds import SILENT
 from goldwatch.pipeline.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import Judged, run
-from goldwatch.replay.trace import Trace
 from goldwatch.replay.traced import Traced
-from goldwatch.replay.workers import Workers
 from goldwatch.service.alarms import Alarms, Settled, no_longer_known
 from goldwatch.service.exports import Exports
 from goldwatch.service.pictures import illustrated

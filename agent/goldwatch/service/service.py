@@ -23,11 +23,11 @@ from goldwatch.drift.tap import Taps
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.metric import Kind
 from goldwatch.golden import kept
+from goldwatch.ipc.fence import Halt
+from goldwatch.ipc.workers import Workers
 from goldwatch.ledger.ledger import Ledger, LedgerError
 from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce, prepare
 from goldwatch.pipeline.pipeline import worker_key
-from goldwatch.replay.fence import Halt
-from goldwatch.replay.workers import Workers
 from goldwatch.schedule import Timetable
 from goldwatch.service.agenda import Agenda, Key, Missed, Turn
 from goldwatch.service.exports import Exports
@@ -36,9 +36,9 @@ from goldwatch.service.runner import Observer, Runner, of_open_alert
 from goldwatch.web.status import Status
 
 if TYPE_CHECKING:
-    from goldwatch.alerting.event import Rollout
     from goldwatch.cluster.membership import Membership
     from goldwatch.cluster.rollouts import Rollouts
+    from goldwatch.core.event import Rollout
 
 log = logging.getLogger("goldwatch")
 

@@ -41,10 +41,10 @@ def become(config: str, options: Iterable[str]) -> NoReturn:
 
 def main() -> int:
     """Run the agent: `start CONFIG [OPTION...]`. Returns its exit code."""
-    from goldwatch.replay.workers import JUDGES, Workers  # noqa: PLC0415 - only in the process of the agent
+    from goldwatch.ipc.workers import JUDGES, Workers  # noqa: PLC0415 - only in the process of the agent
 
     workers = Workers()
-    workers.begin(JUDGES, "goldwatch.judging.judge", "scipy.special")
+    workers.begin(JUDGES, "goldwatch.worker.jobs.judge", "scipy.special")
 
     from goldwatch.service import daemon  # noqa: PLC0415 - after the worker was started, which imports meanwhile
 

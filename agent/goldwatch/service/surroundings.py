@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from goldwatch.alerting.event import REPORTED, Event
 from goldwatch.alerting.explanation import Surroundings
 from goldwatch.alerting.size import Allowed
 from goldwatch.alerting.words import plain, times
 from goldwatch.config import Config, format_points, format_seconds
-from goldwatch.judgement import Judgement, State, Validity
+from goldwatch.core.event import REPORTED, Event
+from goldwatch.core.judgement import Judgement, State, Validity
+from goldwatch.core.kinds import SILENT
 from goldwatch.ledger.history import History
-from goldwatch.monitor.kinds import SILENT
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import BUSY
 from goldwatch.replay.engine import DEADLINE

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from goldwatch.drift.events import STRUCTURED, NoEvent, attributed, marks
+from goldwatch.core.cloud_events import STRUCTURED, NoEvent, attributed, marks
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
 from goldwatch.http_serving import HttpServer
 from goldwatch.ledger.history import LedgerError

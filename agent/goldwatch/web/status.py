@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.alerting.alert import Alert
-from goldwatch.judgement import Judgement, Passed, State, Verdict
+from goldwatch.core.judgement import Judgement, Passed, State, Verdict
 from goldwatch.ledger.history import History, LedgerError
 from goldwatch.pipeline.in_force import Assignment, InForce
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s

@@ -1,0 +1,79 @@
+"""Events: what changed about a target, and about what goldwatch looks at it with, between two replays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from goldwatch.core.judgement import Judgement
+
+_DESCRIBED = ("model", "version", "framework", "framework_version", "device", "digest")
+REPORTED = tuple(name.replace("_", " ") for name in _DESCRIBED)
+"""What a target may say of itself, as the names of circumstances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something about a target that changed between two replays. `at` is Unix time in seconds."""
+
+    at: float
+    target: str
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far the Deployment of a target is. `under_way` says what is still to come; empty if nothing is.
+
+    `ended_at` is when that was first seen after one, in Unix seconds; 0 if none was seen. `images` are those of its
+    containers, with commas between.
+    """
+
+    deployment: str
+    revision: str
+    under_way: str
+    ended_at: float = 0.0
+    images: str = ""
+
+    def facts(self) -> dict[str, str]:
+        """Return what of it might explain a change."""
+        return {"deployment revision": self.revision, "image": self.images}
+
+
+RolloutOf: TypeAlias = Callable[[str], Rollout | None]
+"""Takes the name of a target; None if nothing is known of its Deployment."""
+
+
+def mixed(before: Rollout | None, after: Rollout | None) -> str:
+    """Say why a replay between two looks belongs to no one version of the model; empty if nothing speaks for that."""
+    for each in (before, after):
+        if each is not None and each.under_way:
+            return f"the Deployment {each.deployment} is rolling out: {each.under_way}"
+    if before is not None and after is not None and before.revision != after.revision:
+        return f"the Deployment {after.deployment} was rolled out during the replay"
+    return ""
+
+
+def circumstances(judgement: Judgement, own: Mapping[str, str]) -> dict[str, str]:
+    """Return all that might explain a change: what the target says of itself, the golden set, and our `own` facts.
+
+    What is not known is left out.
+    """
+    said: dict[str, str] = (
+        {} if judgement.description is None else {n: getattr(judgement.description, n) for n in _DESCRIBED}
+    )
+    neighbours = {"neighbours": judgement.energy.shared_with} if judgement.energy is not None else {}
+    found = said | {"golden_set": judgement.golden_digest} | neighbours | dict(own)
+    return {name.replace("_", " "): str(value) for name, value in found.items() if value}
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str], target: str, at: float) -> list[Event]:
+    """Return what differs between two circumstances, as far as both know it."""
+    return [
+        Event(at, target, name, before[name], value)
+        for name, value in after.items()
+        if name in before and before[name] != value
+    ]

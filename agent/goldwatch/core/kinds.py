@@ -1,0 +1,105 @@
+"""The kinds of monitors: which watches have each, and what else is known of it. The one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from goldwatch.core.judgement import Validity
+
+if TYPE_CHECKING:
+    from goldwatch.config import Objectives  # the worker that judges has no use for the config
+
+MAX_UNREADABLE = 0.05
+"""With a larger share of unreadable rows a window says nothing of *drift*, and *schema* looks at the next one."""
+
+_BLOCK_S, _BLOCK_REPLAYS = 3 * 3600.0, 4
+_RISING = (Validity.INVALID, Validity.INSUFFICIENT, Validity.VALID)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of monitor.
+
+    One that does not `spend` of the budget states facts. `least` is the least valid replay that it can use.
+    `misses_answers` says that a target that does not answer is enough to make it alert; `about_answers` that examples
+    tell what it says. `said` is how a target is called that it alerts about.
+    """
+
+    name: str
+    spends: bool = True
+    least: Validity = Validity.VALID
+    misses_answers: bool = False
+    about_answers: bool = False
+    said: str = ""
+
+    def takes(self, validity: Validity) -> bool:
+        """Say whether it can use a replay of this validity."""
+        return _RISING.index(validity) >= _RISING.index(self.least)
+
+
+FAILING = Kind("failing", least=Validity.INSUFFICIENT)
+WORSE = Kind("worse", about_answers=True)
+SLOW = Kind("slow", least=Validity.INSUFFICIENT, misses_answers=True)
+CHANGED = Kind("changed", spends=False, about_answers=True)
+MOVED = Kind("moved", about_answers=True)
+SLOWER = Kind("slower", misses_answers=True)
+COSTLY = Kind("costly")
+SCHEMA = Kind("schema", spends=False, least=Validity.INVALID, said="getting inputs that cannot be read")
+DRIFT = Kind("drift", least=Validity.INVALID, said="drifting")
+SILENT = Kind("silent", spends=False, misses_answers=True)
+
+KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, SILENT)
+"""In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
+that nothing is known is the least that can be said of a watch."""
+
+_BY_NAME = {kind.name: kind for kind in KINDS}
+_PLACES = {kind.name: place for place, kind in enumerate(KINDS)} | {SILENT.name: len(KINDS)}
+
+
+def of(name: str) -> Kind:
+    """Return a kind by its name. Of one that another version has left in the ledger, nothing but the name is known."""
+    return _BY_NAME.get(name) or Kind(name)
+
+
+def rank(name: str) -> int:
+    """Return the place of a monitor in an alert that several have joined, lowest first; an unknown one is late."""
+    return _PLACES.get(name, len(KINDS) - 1)
+
+
+def watching(objectives: Objectives, *, deterministic: bool, live: bool = False) -> Iterator[Kind]:
+    """Yield the kinds of a watch with these objectives over a reference that is deterministic or not, `live` or not.
+
+    *Silent* watches the watch itself, and is not among them.
+    """
+    yield WORSE
+    if deterministic:
+        yield CHANGED
+    yield FAILING
+    if objectives.latency is not None:
+        yield SLOW
+    if objectives.output_distance is not None:
+        yield MOVED
+    if objectives.slowdown is not None:
+        yield SLOWER
+    if objectives.energy is not None or objectives.cost is not None:
+        yield COSTLY
+    if live:
+        yield SCHEMA
+        yield DRIFT
+
+
+def interval_s(kind: Kind, every_s: float, measured_every_s: float) -> float:
+    """Return the mean seconds between two looks of a monitor.
+
+    *Costly* looks only where something was measured, *slower* once a block.
+    """
+    if kind is SLOWER:
+        return block_s(every_s)
+    return max(every_s, measured_every_s) if kind is COSTLY else every_s
+
+
+def block_s(every_s: float) -> float:
+    """Return the seconds of replays that *slower* judges as one: three hours, or four replays if these take longer."""
+    return max(_BLOCK_S, _BLOCK_REPLAYS * every_s)

@@ -1,1 +1,0 @@
-"""From the columns of replays to what is said of them. All of it runs in workers."""

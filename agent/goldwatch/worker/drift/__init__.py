@@ -1,0 +1,1 @@
+"""Rows of live traffic and the reference that they are compared with."""

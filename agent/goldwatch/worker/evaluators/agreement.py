@@ -1,0 +1,206 @@
+"""A replay against the reference outputs, example by example: what moved, what flipped, and in which slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.core.judgement import Difference, Flip, SliceStanding
+from goldwatch.probe import usable
+from goldwatch.scratch import blocks, column
+from goldwatch.worker.evaluators.confusions import Confusions, class_name
+from goldwatch.worker.evaluators.slices import Slicing, Tally, where
+
+Outputs = Mapping[str, NDArray[np.generic]]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """What a golden set of n examples says of its answers.
+
+    `outputs` are arrays [n, ...] by name, `tolerances` the largest absolute difference by output that is none (0 if not
+    named), `decision` names the output [n, classes] whose largest value is the answer. `labels` [n] index
+    `class_names`; a class without a name is called by its index. `clusters` [n] numbers what stands or falls together,
+    -1 for an example by itself.
+    """
+
+    outputs: Outputs
+    tolerances: Mapping[str, float]
+    decision: str
+    labels: IntArray
+    class_names: Sequence[str] = ()
+    slices: Mapping[str, Slicing] | None = None
+    clusters: IntArray | None = None
+
+    @property
+    def width(self) -> int:
+        """How many values an example has in all outputs together."""
+        return sum(values[:1].size for values in self.outputs.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """How some of the answers stand [m] each: right `then`, right `now`, whether the answer `differs`, what `moved`.
+
+    `furthest` is the largest distance of any answered one from its reference.
+    """
+
+    then: BoolArray
+    now: BoolArray
+    differs: BoolArray
+    moved: BoolArray
+    furthest: float
+
+
+def difference(now: Outputs, answered: BoolArray, expected: Expected, listed: int = 50) -> Difference:
+    """Compare the answered examples with the reference; at most `listed` flips are listed, harmful ones first.
+
+    `now` has every expected output, of the same shape; rows of examples that were not `answered` [n] are not read.
+    Raises KeyError for an output that is missing and ValueError for one of another shape.
+    """
+    _check(now, expected)
+    ours, theirs = now[expected.decision], expected.outputs[expected.decision]
+    labels, names = expected.labels, expected.class_names
+    mistakes = Confusions(names, expected.clusters)
+
+    def marks(rows: slice) -> Marks:
+        some, truth = answered[rows], labels[rows]
+        then = theirs[rows].argmax(axis=1)
+        found = np.where(some, ours[rows].argmax(axis=1), then)
+        furthest, moved = _distances(now, some, expected, rows)
+        mistakes.add(rows, truth[some], then[some], found[some], some)
+        return Marks(then == truth, found == truth, found != then, moved, furthest)
+
+    def flip(i: int) -> Flip:
+        then, found = int(theirs[i].argmax()), int(ours[i].argmax())
+        return Flip(i, class_name(labels[i], names), class_name(then, names), class_name(found, names))
+
+    compared = summary(answered, marks, flip, Cuts(expected.slices or {}, expected.clusters, expected.width), listed)
+    return replace(compared, confusions=mistakes.worst())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cuts:
+    """How a golden set is cut: its slices, its clusters [n] if there are any, and the values that an example has."""
+
+    slices: Mapping[str, Slicing]
+    clusters: IntArray | None = None
+    width: int = 1
+
+
+def summary(
+    answered: BoolArray,
+    marks: Callable[[slice], Marks],
+    flip: Callable[[int], Flip],
+    cuts: Cuts,
+    listed: int = 50,
+) -> Difference:
+    """Put together what `marks` says of some rows at a time; `flip` says of an example what its answers are."""
+    tally = Tally(cuts.slices, cuts.clusters)
+    furthest, moved, counts = 0.0, 0, np.zeros(3, dtype=np.int64)
+    first: tuple[list[int], ...] = ([], [], [])
+    for rows in blocks(len(answered), cuts.width):
+        found, some = marks(rows), answered[rows]
+        changed = found.differs & some
+        harmful = changed & found.then & ~found.now
+        kinds = (harmful, changed & ~found.then & found.now, changed & (found.then == found.now))
+        for kind, (which, seen) in enumerate(zip(kinds, first, strict=True)):
+            counts[kind] += np.count_nonzero(which)
+            if len(seen) < listed:
+                seen.extend((rows.start + np.flatnonzero(which)[: listed - len(seen)]).tolist())
+        furthest, moved = max(furthest, found.furthest), moved + int(np.count_nonzero(found.moved))
+        tally.add(rows, harmful, some & found.then, some)
+    return Difference(
+        compared=int(np.count_nonzero(answered)),
+        moved=moved,
+        harmful=int(counts[0]),
+        helpful=int(counts[1]),
+        neutral=int(counts[2]),
+        largest=furthest,
+        flips=tuple(flip(i) for i in [i for seen in first for i in seen][:listed]),
+        where=where(tally),
+    )
+
+
+def without_value(outputs: Outputs, answered: BoolArray, masked: str) -> Iterator[int]:
+    """Yield the answered examples that no label and no tolerance can judge: they hold NaN or infinity.
+
+    In the output `masked` [n, classes] -inf masks a class: it is a value, unless all classes of an example have it.
+    """
+    floats = {name: values for name, values in outputs.items() if values.dtype.kind == "f"}
+    for rows in blocks(len(answered), sum(values[:1].size for values in floats.values())):
+        bad = np.zeros(len(answered[rows]), dtype=np.bool_)
+        for name, values in floats.items():
+            some = values[rows].reshape(len(bad), -1)
+            bad |= ~(usable(some) if name == masked else np.isfinite(some).all(axis=1))
+        yield from (rows.start + np.flatnonzero(bad & answered[rows])).tolist()
+
+
+def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float, BoolArray]:
+    """Return the largest distance of any answered example, and for each example whether it moved [n]."""
+    _check(now, expected)
+    largest = 0.0
+
+    def moved(rows: slice) -> BoolArray:
+        nonlocal largest
+        far, found = _distances(now, answered[rows], expected, rows)
+        largest = max(largest, far)
+        return found
+
+    found = column(len(answered), np.bool_, moved, expected.width)
+    return largest, found
+
+
+def _check(now: Outputs, expected: Expected) -> None:
+    for name, reference in expected.outputs.items():
+        if now[name].shape != reference.shape:
+            raise ValueError(f"output {name!r} has shape {now[name].shape}, the reference {reference.shape}")
+
+
+def _distances(now: Outputs, answered: BoolArray, expected: Expected, rows: slice) -> tuple[float, BoolArray]:
+    """Return the largest distance of any answered example of some rows, and for each whether it moved [m]."""
+    largest, moved = 0.0, np.zeros(answered.shape, dtype=np.bool_)
+    if not answered.any():
+        return largest, moved
+    for name, reference in expected.outputs.items():
+        far = furthest(now[name][rows][answered], reference[rows][answered])
+        largest = max(largest, float(far.max()))
+        moved[answered] |= far > expected.tolerances.get(name, 0.0)
+    return largest, moved
+
+
+def furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the largest absolute difference of each example [m], at most the largest float."""
+    # In float64, since unsigned integers wrap around; equal infinities (masked logits) differ by nothing.
+    ours, theirs = now.astype(np.float64), reference.astype(np.float64)
+    far: NDArray[np.float64] = np.zeros_like(ours)
+    with np.errstate(over="ignore"):
+        np.subtract(ours, theirs, out=far, where=ours != theirs)
+    largest = np.abs(far).max(axis=tuple(range(1, far.ndim)), initial=0.0)
+    return np.asarray(np.minimum(largest, np.finfo(np.float64).max))
+
+
+def standings(
+    right: BoolArray, usually: NDArray[np.float64], answered: BoolArray, slices: Mapping[str, Slicing]
+) -> tuple[SliceStanding, ...]:
+    """Return how each slice stands that has an answered example, in the order of the golden set.
+
+    `right` [n] are right now, `usually` [n] is the share of the reference replays in which an example was.
+    """
+    sums = {name: np.zeros((3, len(slicing.values))) for name, slicing in slices.items()}
+    for rows in blocks(len(answered)):
+        some = answered[rows]
+        for name, slicing in slices.items():
+            for kind, weights in enumerate((some, some & right[rows], np.where(some, usually[rows], 0.0))):
+                sums[name][kind] += slicing.sums(rows, weights)
+    return tuple(
+        SliceStanding(name, value, int(n), float(now / n), float(then / n))
+        for name, slicing in slices.items()
+        for value, (n, now, then) in zip(slicing.values, sums[name].T, strict=True)
+        if n
+    )

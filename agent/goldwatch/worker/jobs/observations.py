@@ -1,0 +1,80 @@
+"""What the columns of a replay say of its requests, read some rows at a time. Beside numpy, in a worker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.core.outcome import Outcome
+from goldwatch.ipc.columns import Columns
+from goldwatch.scratch import blocks, column, zeros
+
+
+class Observations:
+    """The requests of a replay, each of which holds `samples` examples; those of an open load had a time to be sent.
+
+    `answered` [n] says which examples were, `outcome` [requests] how each request ended. `refused` examples hold NaN:
+    they are neither right nor wrong, and whoever asked got nothing, so their requests had bad answers; `bad` counts
+    these.
+    """
+
+    def __init__(self, columns: Columns, samples: int, *, is_open: bool) -> None:
+        outcome = columns.array("outcome")
+        self.answered: NDArray[np.bool_] = column(len(outcome), np.bool_, lambda rows: outcome[rows] == Outcome.OK)
+        self.outcome: NDArray[np.uint8] = outcome[::samples]
+        self.bad = 0
+        self._columns, self._samples, self._is_open = columns, samples, is_open
+
+    def refuse(self, examples: Iterable[int]) -> None:
+        """Take the answers to some examples for bad ones, before anything else is asked."""
+        for example in examples:
+            if not self.bad:
+                self.outcome = column(len(self.outcome), np.uint8, self.outcome.__getitem__)
+            self.answered[example] = False
+            request = example // self._samples
+            self.bad += int(self.outcome[request] != Outcome.BAD_ANSWER)
+            self.outcome[request] = Outcome.BAD_ANSWER
+
+    def counts(self) -> NDArray[np.int64]:
+        """Count the requests by their outcome [outcomes]."""
+        found = np.zeros(len(Outcome), dtype=np.int64)
+        for rows in blocks(len(self.outcome)):
+            found += np.bincount(self.outcome[rows], minlength=len(Outcome))
+        return found
+
+    def late_s(self) -> Iterator[float]:
+        """Yield by how many seconds goldwatch itself sent each request of an open load too late."""
+        if not self._is_open:
+            return
+        late_ns = self._columns.array("late_ns")[:: self._samples]
+        for rows in blocks(len(self.outcome)):
+            yield from (late_ns[rows][self.outcome[rows] != Outcome.NOT_SENT] / 1e9).tolist()
+
+    def latencies_s(self) -> NDArray[np.float64]:
+        """Return the latency of each answered request in seconds: of an open load, from when it was due."""
+        names = ["latency_ns", *(["dispatch_delay_ns"] if self._is_open else [])]
+        parts = [self._columns.array(name)[:: self._samples] for name in names]
+        found, end = zeros(int(self.counts()[Outcome.OK]), np.float64), 0
+        for rows in blocks(len(self.outcome)):
+            ok = self.outcome[rows] == Outcome.OK
+            some = sum(part[rows][ok] for part in parts) / 1e9
+            found[end : end + len(some)] = some
+            end += len(some)
+        return found
+
+    def answered_per_s(self) -> float | None:
+        """Return answered examples per second, from the first request that was sent to the last answer."""
+        if not self.answered.any():
+            return None
+        outcome, sent_ns, latency_ns = (self._columns.array(name) for name in ("outcome", "sent_ns", "latency_ns"))
+        first_ns, last_ns = [], []
+        for rows in blocks(len(outcome)):
+            sent = outcome[rows] != Outcome.NOT_SENT
+            if sent.any():
+                first_ns.append(int(sent_ns[rows][sent].min()))
+                last_ns.append(int((sent_ns[rows] + latency_ns[rows])[sent].max()))
+        span_s = float(max(last_ns) - min(first_ns)) / 1e9
+        return int(np.count_nonzero(self.answered)) / span_s if span_s > 0 else math.nan

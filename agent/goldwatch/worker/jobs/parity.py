@@ -1,0 +1,95 @@
+"""Replays of a golden set against each other, or a long one against the reference. Runs in a worker, beside numpy."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.core.outcome import Outcome
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.columns import Columns
+from goldwatch.scratch import blocks
+from goldwatch.worker.evaluators.agreement import furthest, without_value
+from goldwatch.worker.evaluators.tasks import judged
+from goldwatch.worker.evaluators.vectors import cosines
+from goldwatch.worker.jobs.opening import layout, masked_output, open_as, replayed
+from goldwatch.worker.monitors.bounds import mcnemar
+
+
+def parity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Compare two replays: a job for a worker, with the descriptors of the first one's columns and of the other's.
+
+    Takes `path` and `digest` of the golden set. Returns how many examples both answered (`compared`) and in how many of
+    them their answers differ (`flips`), the `largest` absolute difference of any tensor, the smallest `cosine`
+    of any example, how many only the first or only the other has right, and the `p_value` of that difference. Raises
+    GoldenError.
+    """
+    golden = open_as(Path(argument["path"]), argument["digest"])
+    first, other = (Columns(descriptor, layout(golden)) for descriptor in descriptors)
+    try:
+        return _compare(golden, first, other)
+    finally:
+        first.close()
+        other.close()
+
+
+def _compare(golden: GoldenSet, first: Columns, other: Columns) -> dict[str, Any]:
+    outcomes = first.array("outcome"), other.array("outcome")
+    task, specs = judged(golden), golden.manifest.outputs
+    ours, theirs = ({name: columns.array(f"output.{name}") for name in specs} for columns in (first, other))
+    right, right_too, same = task.right(ours), task.right(theirs), task.same(ours, theirs)
+    numbers = [name for name, spec in specs.items() if not spec.in_lines]
+    counts, largest, cosine = np.zeros(4, dtype=np.int64), 0.0, 1.0
+    for rows in blocks(golden.examples, sum(ours[name][:1].size for name in numbers)):
+        both = np.logical_and(*(outcome[rows] == Outcome.OK for outcome in outcomes))
+        a, b = right[rows] & both, right_too[rows] & both
+        counts += [np.count_nonzero(which) for which in (both, both & ~same[rows], a & ~b, b & ~a)]
+        for mine, its in ((_flat(ours[name][rows][both]), _flat(theirs[name][rows][both])) for name in numbers):
+            largest = max(largest, float(furthest(mine, its).max(initial=0.0)))
+            cosine = float(np.minimum(cosine, cosines(mine, its).min(initial=1.0)))
+    compared, flips, only_first, only_other = counts.tolist()
+    return {
+        "compared": compared,
+        "flips": flips,
+        "largest": largest,
+        "cosine": cosine,
+        "only_first": only_first,
+        "only_other": only_other,
+        "p_value": mcnemar(only_first, only_other),
+    }
+
+
+def agreement(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Compare a replay of a set's examples in turn, over and over, with the reference: a job for a worker.
+
+    Takes `path` and `digest` of the golden set, how many `rows` there are, and the columns' descriptor. Returns how
+    many answers were `compared`, and how many of their flips are `harmful` and `helpful`. Raises GoldenError.
+    """
+    found = dict.fromkeys(("compared", "harmful", "helpful"), 0)
+    with replayed(argument, descriptors, argument["rows"]) as (golden, columns):
+        task, n = judged(golden), golden.examples
+        for start in range(0, argument["rows"], n):
+            rows = slice(start, start + n)
+            outputs = {name: _filled(columns.array(f"output.{name}")[rows], n) for name in golden.manifest.outputs}
+            answered = _filled(columns.array("outcome")[rows] == Outcome.OK, n)
+            for bad in without_value(outputs, answered, masked_output(golden)):
+                answered[bad] = False
+            difference = task.difference(outputs, answered)
+            for name in found:
+                found[name] += getattr(difference, name)
+    return found
+
+
+def _filled(values: NDArray[Any], n: int) -> NDArray[Any]:
+    """Return some rows with zeros after them, so that there are `n`."""
+    whole = np.zeros((n, *values.shape[1:]), values.dtype)
+    whole[: len(values)] = values
+    return whole
+
+
+def _flat(array: NDArray[Any]) -> NDArray[np.float64]:
+    return array.reshape(len(array), math.prod(array.shape[1:])).astype(np.float64)

@@ -1,0 +1,312 @@
+"""What the monitors of a watch can notice, and how soon: the monitors themselves, shown made-up replays.
+
+Runs in a worker process, beside numpy.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.config import format_percentage
+from goldwatch.core import kinds
+from goldwatch.core.figures import Ceiling, Figure, Figures
+from goldwatch.core.judgement import State
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.scratch import column
+from goldwatch.worker.drift.reference import Compared
+from goldwatch.worker.jobs import seasons
+from goldwatch.worker.jobs.opening import open_as
+from goldwatch.worker.monitors.build import Reference, Settings, build, compared_with, stated
+from goldwatch.worker.monitors.contract import Monitor
+from goldwatch.worker.monitors.dependence import Dependence
+from goldwatch.worker.monitors.ladder import Ladder
+from goldwatch.worker.monitors.live import Live, LiveDrift
+from goldwatch.worker.monitors.means import Means, Said, Values
+from goldwatch.worker.monitors.share import Requests
+from goldwatch.worker.monitors.slower import fewest_blocks
+from goldwatch.worker.monitors.strata import Strata
+from goldwatch.worker.monitors.worse import Worse
+
+_RUNS = 21
+_SEED = 20_261_125
+_LEAST_LOSS = 0.01
+_LEAST_DRIFT = 0.1
+_HALF = 0.5
+_LOSSES = (0.02, 0.05, 0.1, 0.2, 0.4)
+_SHARES = (0.02, 0.05, 0.1, 0.2, 0.5)
+
+Draw = Callable[[np.random.Generator], Any]
+Monitors = Mapping[str, Monitor[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something that a monitor might notice, in words, and how a replay that shows it is drawn.
+
+    `declared` effects are what the watch's own objectives say is too much: twice what they allow. One that is `fixed`
+    looks the same in each replay. `independent` is what would look in place of the monitor, and how a replay would be
+    drawn, if nothing in it depended on anything else.
+    """
+
+    monitor: str
+    words: str
+    draw: Draw
+    declared: bool = False
+    fixed: bool = False
+    independent: tuple[Monitor[Any, Any], Draw] | None = None
+
+
+def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Say how many replays each effect takes to be noticed: a job for a worker.
+
+    Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look
+    at. With `declared_only` only the declared effects are looked at; the set is taken `copies` times as large. Returns
+    `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays` (of *slower*, the least
+    number of blocks, of *drift* with a season the hours), None for more than `most`; `if_independent` has the replays
+    of independent requests where it is stated that they are not. `season` is what judges live traffic that has one (see
+    `seasons.basis`), else None. Raises GoldenError.
+    """
+    for descriptor in descriptors:
+        os.close(descriptor)
+    golden, settings = open_as(Path(argument["path"]), argument["digest"]), Settings(**argument["settings"])
+    reference = Reference.of(golden).copied(argument["copies"])
+    monitors = build(reference, settings)
+    notices = [
+        {
+            "monitor": effect.monitor,
+            "effect": effect.words,
+            "declared": effect.declared,
+            "threshold": -math.log10(settings.alpha(kinds.of(effect.monitor))),
+            "replays": _replays(monitors[effect.monitor], effect, argument["most"]),
+            **_if_independent(effect, argument["most"]),
+        }
+        for effect in _effects(reference, monitors, settings, argument["requests"] * argument["copies"])
+        if effect.declared or not argument["declared_only"]
+    ]
+    if settings.slowdown is not None and not argument["declared_only"]:
+        notices.append(_slowdown(settings.slowdown, settings.alpha(kinds.SLOWER)))
+    season = {"learned": True} if settings.live is not None and settings.live["learn"] else None
+    if (ladder := _ladder(monitors)) is not None and reference.golden is not None and settings.live is not None:
+        with_what = compared_with(reference.golden, settings.live)
+        season = seasons.basis(ladder, with_what)
+        notices += _seasonal(ladder, with_what, settings.live, declared_only=argument["declared_only"])
+    return {"notices": notices, "season": season}
+
+
+def _ladder(monitors: Monitors) -> Ladder | None:
+    drift = monitors.get(kinds.DRIFT.name)
+    return drift.ladder if isinstance(drift, LiveDrift) else None
+
+
+def _seasonal(
+    ladder: Ladder, reference: Compared, live: Mapping[str, Any], *, declared_only: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield what *drift* notices of traffic with a season, and after how many hours."""
+    shifts = _shifts(live["tolerance"])
+    for words, shift, hours in seasons.notices(
+        ladder, reference, shifts[:1] if declared_only else shifts, live["requests"]
+    ):
+        yield {
+            "monitor": kinds.DRIFT.name,
+            "effect": words,
+            "declared": shift == shifts[0],
+            "threshold": ladder.threshold,
+            "replays": hours,
+        }
+
+
+def _shifts(tolerance: float) -> list[float]:
+    """Return by what share of its values a column is moved: twice what is tolerated, and more."""
+    declared = round(2 * tolerance, 6) or _LEAST_DRIFT
+    return [shift for shift in [declared, *(share for share in _SHARES if share > declared)][:2] if shift < 1]
+
+
+def _if_independent(effect: Effect, most: int) -> dict[str, int | None]:
+    if effect.independent is None:
+        return {}
+    monitor, draw = effect.independent
+    return {"if_independent": _replays(monitor, replace(effect, draw=draw), most)}
+
+
+def _slowdown(tolerance: float, alpha: float) -> dict[str, Any]:
+    """Return what *slower* notices: with no baseline yet, the fewest blocks that can make it alert."""
+    return {
+        "monitor": kinds.SLOWER.name,
+        "effect": f"it takes lastingly far more than {format_percentage(tolerance)} longer than usual",
+        "declared": False,
+        "threshold": -math.log10(alpha),
+        "replays": fewest_blocks(alpha),
+    }
+
+
+def _effects(reference: Reference, monitors: Monitors, settings: Settings, requests: int) -> Iterator[Effect]:
+    yield from _losses(reference, monitors[kinds.WORSE.name], settings.accuracy_loss)
+    yield from _shares(kinds.FAILING.name, settings.error_rate, requests, "fail")
+    if settings.latency_limit_s is not None:
+        over = f"take over {settings.latency_limit_s * 1000:g} ms"
+        yield from _shares(kinds.SLOW.name, round(1 - settings.latency_quantile, 12), requests, over)
+    if settings.output_distance is not None and isinstance(moved := monitors[kinds.MOVED.name], Means):
+        yield _distances(reference, moved, settings.output_distance)
+    for ceiling in settings.most:
+        if ceiling.limit is not None:
+            yield _too_much(ceiling, ceiling.limit)
+    if settings.live is not None and reference.golden is not None and settings.live["season"] != "weekly":
+        yield from _drifts(reference.golden, settings.live, settings.alpha(kinds.DRIFT))
+
+
+def _too_much(ceiling: Ceiling, limit: float) -> Effect:
+    figures = Figures({ceiling.name: Figure.exact(2 * limit, ceiling.unit)})
+    verb = "takes" if ceiling.quantity == "energy" else "costs"
+    words = f"{ceiling.one} {verb} over {limit:.4g} {ceiling.unit}"
+    return Effect(kinds.COSTLY.name, words, lambda _: figures, declared=True, fixed=True)
+
+
+def _losses(reference: Reference, monitor: Monitor[Any, Any], tolerance: float) -> Iterator[Effect]:
+    declared = round(tolerance + max(tolerance, _LEAST_LOSS), 6)
+    losses = [declared, *(loss for loss in _LOSSES if loss > declared)][:2]
+    if isinstance(monitor, Means) and reference.scores is not None:
+        scores = reference.scores
+        for loss in losses:
+            words = f"scores lose {loss * 100:g} points"
+            yield _changed(monitor, scores, _shift(-loss), words, declared=loss == declared)
+        # The share of the answers whose whole score makes up the declared loss, in whole percent, and half of them.
+        share = math.ceil(100 * round(declared / max(float(scores.mean()), 1e-9), 6)) / 100
+        for worthless in sorted({share, _HALF}):
+            if share <= worthless <= 1:
+                words = f"{format_percentage(worthless)} of answers become worthless"
+                yield _changed(monitor, scores, _lose(worthless), words, declared=worthless == share)
+    elif isinstance(monitor, Worse):
+        usual = Strata.of(reference, monitor)
+        for loss in losses:
+            if loss >= usual.accuracy:
+                return
+            points = f"{loss * 100:g} points of accuracy are lost"
+            if loss == declared:
+                same = Strata.without(reference, monitor, math.ceil(loss * reference.examples))
+                words = f"{points}, the same examples"
+                yield Effect(monitor.name, words, same.draw, declared=True, fixed=same.fixed)
+            yield Effect(monitor.name, f"{points}, at random", usual.losing(loss).draw)
+
+
+def _drifts(golden: GoldenSet, live: Mapping[str, Any], alpha: float) -> Iterator[Effect]:
+    """Yield shifts of one column of live rows, in percentiles of the reference, and nothing else of them changed.
+
+    Rows that may depend on each other are drawn as equal ones.
+    """
+    table = compared_with(golden, live).table
+    name = next((name for name, values in table.items() if values.dtype.kind == "f"), None)
+    if name is None:
+        return
+    cluster, dependence = stated(live["clusters"], live["rows"])
+    other = None
+    if cluster > live["rows"] or dependence is not Dependence.BOUNDED:
+        other = LiveDrift(table, alpha, live["tolerance"], live["rows"], live["longest_s"])
+    shifts = _shifts(live["tolerance"])
+    for shift in shifts:
+        words = f"{name} of live rows lies {shift * 100:g} percentiles higher"
+        draw, plain = (_moved(table, name, shift, live["requests"], c) for c in (cluster, live["rows"]))
+        independent = None if other is None else (other, plain)
+        yield Effect("drift", words, draw, declared=shift == shifts[0], independent=independent)
+
+
+def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int, cluster: int) -> Draw:
+    """Draw windows of so many rows like the reference's, of which one column lies higher by a share of its values.
+
+    Rows come in clusters of this size, equal within each.
+    """
+    ordered, examples = np.sort(table[name]), len(table[name])
+    clusters = np.arange(rows) // cluster
+
+    def draw(rng: np.random.Generator) -> Live:
+        drawn = rng.integers(examples, size=rows)
+        found = {column: values[drawn][clusters] for column, values in table.items()}
+        ranks = np.minimum((rng.random(rows) + shift) * examples, examples - 1).astype(np.int64)
+        return Live({**found, name: ordered[ranks][clusters]}, 0.0, clusters=clusters)
+
+    return draw
+
+
+def _distances(reference: Reference, monitor: Means, allowed: float) -> Effect:
+    nothing = np.broadcast_to(np.float64(0), (1, reference.examples))
+    usual = nothing if reference.distances is None else reference.distances
+    further = "from" if reference.distances is None else "further from"
+    words = f"outputs are {format_percentage(round(2 * allowed, 6))} {further} the reference"
+    return _changed(monitor, usual, _shift(2 * allowed), words, declared=True)
+
+
+def _shift(by: float) -> Callable[[NDArray[np.float64], slice], NDArray[np.float64]]:
+    """Change values [m] all alike; they stay between 0 and 1."""
+    return lambda values, _: np.clip(values + by, 0, 1)
+
+
+def _lose(share: float) -> Callable[[NDArray[np.float64], slice], NDArray[np.float64]]:
+    """Change a share of the values [m] of some rows to 0, spread evenly over the examples."""
+    return lambda values, rows: np.where(np.arange(rows.start, rows.stop) * share % 1 < share, 0.0, values)
+
+
+def _changed(
+    monitor: Means,
+    usual: NDArray[np.float64],
+    change: Callable[[NDArray[np.float64], slice], NDArray[np.float64]],
+    words: str,
+    *,
+    declared: bool,
+) -> Effect:
+    """Return the effect that a replay is one of the usual ones [replays, n], changed.
+
+    The evidence of each is worked out once, however often it is drawn.
+    """
+    replays, n = usual.shape
+
+    @cache
+    def said(replay: int) -> Said:
+        of = column(n, np.float64, lambda rows: change(usual[replay, rows], rows))
+        return monitor.read(Values(of, np.broadcast_to(np.True_, n)))
+
+    def draw(rng: np.random.Generator) -> Said:
+        return said(int(rng.integers(replays)))
+
+    return Effect(monitor.name, words, draw, declared=declared, fixed=replays == 1)
+
+
+def _shares(monitor: str, allowed: float, requests: int, what: str) -> Iterator[Effect]:
+    declared = 2 * allowed
+    if declared < 1:
+        words = f"{format_percentage(declared)} of requests {what}"
+        yield Effect(monitor, words, _missing(declared, requests), declared=True)
+    for share in [share for share in _SHARES if share > declared][:1]:
+        yield Effect(monitor, f"{format_percentage(share)} of requests {what}", _missing(share, requests))
+    yield Effect(monitor, f"all requests {what}", _missing(1.0, requests), fixed=True)
+
+
+def _missing(share: float, requests: int) -> Draw:
+    return lambda rng: Requests(int(rng.binomial(requests, share)), requests)
+
+
+def _replays(monitor: Monitor[Any, Any], effect: Effect, most: int) -> int | None:
+    """Return the median number of replays to an alert; None if it is more than `most`."""
+    runs = 1 if effect.fixed else _RUNS
+    found: list[float] = []
+    for run in range(runs):
+        found.append(_one_run(monitor, effect.draw, most, np.random.default_rng((_SEED, run))))
+        if sum(map(math.isinf, found)) > runs // 2:
+            return None
+    return int(sorted(found)[runs // 2])
+
+
+def _one_run(monitor: Monitor[Any, Any], draw: Draw, most: int, rng: np.random.Generator) -> float:
+    state = monitor.fresh()
+    for replay in range(1, most + 1):
+        state, verdict = monitor.update(draw(rng), state, float(replay))
+        if verdict.state is State.ALERTING:
+            return replay
+    return math.inf

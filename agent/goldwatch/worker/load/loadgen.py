@@ -1,0 +1,259 @@
+"""A probe as the system under test of MLPerf's own LoadGen, as it runs inside a worker.
+
+LoadGen decides when each query is issued, how long the test lasts and what its clock says; here is only what it calls.
+Requests of one example are encoded while LoadGen loads samples, which it does not time; batches are made in its time.
+One thread asks the model, one request after the other: more than that is the deployed model's affair, not the client's.
+"""
+
+from __future__ import annotations
+
+import gc
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.installation import install_command
+from goldwatch.ipc.channel import Emit
+from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
+from goldwatch.worker.load.described import described
+from goldwatch.worker.load.pace import Pace
+from goldwatch.worker.load.requests import Requests
+from goldwatch.worker.load.timed import make_probe, mapped
+
+MOST_FAILURES_IN_A_ROW = 10
+"""After so many the test is given up: LoadGen itself would go on to the end."""
+
+LOADED = 1024
+"""So many samples, or all if there are fewer, are in memory at a time and make up a performance test."""
+
+_WARM_UP = 100
+_SAMPLES = {"SingleStream": 1, "MultiStream": 8, "Server": 1}
+"""The samples of one query, as LoadGen has them by default; in Offline all samples are one query."""
+
+_MESSAGE_LENGTH = 200
+
+
+class MissingLoadGen(Exception):
+    """The package mlcommons-loadgen is not installed."""
+
+
+class GivenUp(Exception):
+    """The target answered nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What LoadGen is told, in its own terms. None leaves its default, or what warm-up says of the target.
+
+    Times are seconds. `target_qps` is that of Server, and what is expected of Offline; `target_latency_s` is Server's.
+    """
+
+    scenario: str
+    mode: str
+    output: str
+    min_duration_s: float
+    min_queries: int
+    batch: int = 1
+    target_qps: float | None = None
+    target_latency_s: float | None = None
+
+
+def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[str, Any]:  # noqa: ARG001 - a Job
+    """Run one test: a job for a worker. Returns the `description` of the target, `requests` and `errors` by message.
+
+    Takes `factory`, `options`, `time_limit_s`, the `path` of the golden set, the `settings`, and `most_per_s` of the
+    warm-up. Raises MissingLoadGen, GivenUp, GoldenError, and ProbeError if the target cannot be used.
+    """
+    _loadgen()
+    settings = Settings(**argument["settings"])
+    golden = GoldenSet.open(Path(argument["path"]))
+    inputs = {location.name: mapped(asdict(location)) for location in golden.input_locations()}
+    decision = golden.manifest.decision
+    spec = golden.manifest.outputs[decision]
+    output = TensorSpec(decision, spec.kept_dtype, spec.shape)
+    probe = make_probe(argument["factory"], argument["options"], Context(argument["time_limit_s"]))
+    try:
+        probe.open()
+        description = described(probe)
+        system = System(probe, inputs, output, settings, description.batch)
+        expected_s = system.warm_up(Pace(LoadPlan(most_per_s=argument["most_per_s"])))
+        gc.collect()
+        gc.disable()
+        _test(system, settings, expected_s)
+    finally:
+        gc.enable()
+        probe.close()
+    if system.given_up is not None:
+        raise GivenUp(system.given_up)
+    return {"description": asdict(description), "errors": system.errors, "requests": system.requests}
+
+
+class System:
+    """The system under test and its library of samples."""
+
+    def __init__(
+        self, probe: Probe, inputs: Tensors, output: TensorSpec, settings: Settings, fixed_batch: int = 0
+    ) -> None:
+        """`fixed_batch` is the one size of batch that the model takes, 0 for any."""
+        self.errors: Counter[str] = Counter()
+        self.requests = 0
+        self.given_up: str | None = None
+        self.examples = len(next(iter(inputs.values())))
+        self._probe, self._settings = probe, settings
+        offline = settings.scenario == "Offline"
+        # Only LoadGen knows how many samples Offline has, and so how many the last batch lacks.
+        self._batches = Requests(probe, inputs, max(fixed_batch, settings.batch if offline else 0))
+        in_query = settings.batch if offline else _SAMPLES[settings.scenario]
+        self._load, self._in_query = LoadPlan(samples=min(settings.batch, in_query)), in_query
+        self._output = (output.name, output.dtype, output.shape)
+        self._keeps = settings.mode == "accuracy"
+        self._encoded: dict[int, Any] = {}
+        self._in_a_row = 0
+        self._issued: queue.SimpleQueue[Sequence[Any] | None] = queue.SimpleQueue()
+        # Server and Offline are not to wait for answers in the call that issues queries.
+        self._asynchronous = settings.scenario in ("Server", "Offline")
+
+    def warm_up(self, pace: Pace) -> float:
+        """Send batches of each size that the test sends, as far apart as `pace` asks.
+
+        Returns the fewest seconds that a sample took. What ails the target shows in the test itself.
+        """
+        taken = []
+        for i, row in enumerate(self._load.warm_up(self._in_query, _WARM_UP)):
+            size = self._load.query_examples(self._in_query, row)
+            request = self._batches.encode([(i * size + k) % self.examples for k in range(size)])
+            pace.wait()
+            began = time.perf_counter()
+            try:
+                self._probe.predict(request)
+            except Exception:
+                break
+            taken.append((time.perf_counter() - began) / size)
+        return min(taken, default=1e-3)
+
+    def load(self, samples: Sequence[int]) -> None:
+        """Encode samples: outside of what is timed."""
+        if self._settings.batch == 1:
+            self._encoded = {index: self._batches.encode([index]) for index in samples}
+
+    def unload(self, samples: Sequence[int]) -> None:
+        """Forget samples."""
+        for index in samples:
+            self._encoded.pop(index, None)
+
+    def issue(self, samples: Sequence[Any]) -> None:
+        """Take the queries that LoadGen issues."""
+        if self._asynchronous:
+            self._issued.put(samples)
+        else:
+            self._answer(samples)
+
+    def serve(self) -> None:
+        """Answer what was issued, until `stop`."""
+        while (samples := self._issued.get()) is not None:
+            self._answer(samples)
+
+    def stop(self) -> None:
+        """Let `serve` end once it has answered everything."""
+        self._issued.put(None)
+
+    def flush(self) -> None:
+        """Do nothing: no query is held back."""
+
+    def _answer(self, samples: Sequence[Any]) -> None:
+        for start in range(0, len(samples), self._settings.batch):
+            self._ask(samples[start : start + self._settings.batch])
+
+    def _ask(self, samples: Sequence[Any]) -> None:
+        """Ask for one batch. LoadGen waits for every sample, so that a failure is completed too, without data."""
+        if self.given_up is not None:
+            self._complete(samples, None)
+            return
+        self.requests += 1
+        kept = None
+        try:
+            indices = [sample.index for sample in samples]
+            request = self._encoded[indices[0]] if self._settings.batch == 1 else self._batches.encode(indices)
+            response = self._probe.predict(request)
+            if not self._keeps:
+                self._complete(samples, None)  # the clock stops here; looking at the answer is not timed
+            kept = single_output(self._batches.decode(response, len(samples)), *self._output, len(samples))
+            self._in_a_row = 0
+        except Exception as error:  # a failure is an observation, whatever its class
+            self._failed(error)
+        if self._keeps or kept is None:
+            self._complete(samples, kept)
+
+    def _failed(self, error: Exception) -> None:
+        message = (str(error) or type(error).__name__)[:_MESSAGE_LENGTH]
+        self.errors[message] += 1
+        self._in_a_row += 1
+        if self._in_a_row == MOST_FAILURES_IN_A_ROW:
+            self.given_up = f"{self._in_a_row} requests in a row failed, the last with: {message}"
+
+    def _complete(self, samples: Sequence[Any], kept: NDArray[Any] | None) -> None:
+        loadgen = _loadgen()
+        slices = [slice(i, i + 1) for i in range(len(samples))]
+        rows = [None if kept is None else np.ascontiguousarray(kept[row]) for row in slices]
+        responses = [
+            loadgen.QuerySampleResponse(sample.id, *((0, 0) if row is None else (row.ctypes.data, row.nbytes)))
+            for sample, row in zip(samples, rows, strict=True)
+        ]
+        loadgen.QuerySamplesComplete(responses)
+
+
+@cache
+def _loadgen() -> Any:  # noqa: ANN401 - it ships no types
+    try:
+        import mlperf_loadgen  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise MissingLoadGen(f"MLPerf's LoadGen is not installed; {install_command('mlcommons-loadgen')}") from None
+    return mlperf_loadgen
+
+
+def _test(system: System, settings: Settings, expected_s: float) -> None:
+    loadgen = _loadgen()
+    sut = loadgen.ConstructSUT(system.issue, system.flush)
+    library = loadgen.ConstructQSL(system.examples, min(LOADED, system.examples), system.load, system.unload)
+    log = loadgen.LogSettings()
+    log.log_output.outdir = settings.output
+    log.enable_trace = False
+    server = threading.Thread(target=system.serve)
+    server.start()
+    try:
+        loadgen.StartTestWithLogSettings(sut, library, _settings(loadgen, settings, expected_s), log)
+    finally:
+        system.stop()
+        server.join()
+        loadgen.DestroyQSL(library)
+        loadgen.DestroySUT(sut)
+
+
+def _settings(loadgen: Any, wanted: Settings, expected_s: float) -> Any:  # noqa: ANN401 - it ships no types
+    """Return LoadGen's settings; where it must know beforehand how fast the target is, warm-up says so."""
+    made = loadgen.TestSettings()
+    made.scenario = getattr(loadgen.TestScenario, wanted.scenario)
+    made.mode = loadgen.TestMode.AccuracyOnly if wanted.mode == "accuracy" else loadgen.TestMode.PerformanceOnly
+    made.min_duration_ms = round(1000 * wanted.min_duration_s)
+    made.min_query_count = wanted.min_queries
+    # From these LoadGen makes its queries beforehand; if the target is faster, it runs short of them: INVALID.
+    made.single_stream_expected_latency_ns = round(5e8 * expected_s)
+    made.multi_stream_samples_per_query = _SAMPLES["MultiStream"]
+    made.multi_stream_expected_latency_ns = round(5e8 * expected_s * made.multi_stream_samples_per_query)
+    made.offline_expected_qps = wanted.target_qps or 1.5 / expected_s
+    if wanted.target_qps is not None:
+        made.server_target_qps = wanted.target_qps
+    if wanted.target_latency_s is not None:
+        made.server_target_latency_ns = round(1e9 * wanted.target_latency_s)
+    return made

@@ -1,0 +1,380 @@
+"""The monitor *slower*: whether replays take lastingly longer than they usually do at this hour. A ticket.
+
+It learns what is usual from its first two weeks of replays, then never again: the baseline is frozen in its state, with
+the times that it is from. Replays are judged in blocks of three hours (`kinds.block_s`), each against a forecast from
+the baseline and the block before (`forecast`). A block's surprise counts at most three standard deviations, and three
+such blocks are needed for an alert, so slow stretches of an hour or two raise none. The rate of false alarms is
+calibrated, not guaranteed: it holds if surprises keep to the mean and spread that the baseline bounds.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from goldwatch.core.budget import threshold_log10
+from goldwatch.core.judgement import Severity, State, Verdict
+from goldwatch.worker.monitors.detector import Detector, FloatArray
+from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
+from goldwatch.worker.monitors.forecast import (
+    DAY_S,
+    MIN_BLOCKS,
+    MIN_REPLAYS,
+    Course,
+    Memory,
+    Noise,
+    fit_course,
+    fit_noise,
+    in_blocks,
+    surprise,
+    trend,
+)
+
+SHIFTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Bets are on surprises that are higher by this many standard deviations."""
+MAX_SURPRISE = 3.0
+"""No block pays more than exp(4.5): of an unforeseen burst, one or two blocks raise no alert."""
+
+LEARNED_S = 14 * DAY_S
+LEARNED_BLOCKS = 100
+
+_VERSION = 2
+_TICKS = 10_000  # latencies are kept in steps of 0.01 %, so that saving loses nothing
+_SLOW = 2.0  # standard deviations of the level above the usual: until a block is below, nothing has recovered
+_MIN_TREND = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The mean of the natural logs of a replay's latencies in seconds."""
+
+    log_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """What is usual, learned from `replays` between two Unix times; it never changes.
+
+    `trend` is the rise of the log latency while it was learned, 0 where none was noticed.
+    """
+
+    course: Course
+    noise: Noise
+    replays: int
+    learned: tuple[float, float]
+    trend: float = 0.0
+
+    def __post_init__(self) -> None:
+        for array in (self.course.coefficients, self.noise.memory, self.noise.mean, self.noise.spread):
+            array.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """Where the monitor stands: its baseline, what blocks have shown, and the block that is not complete yet.
+
+    `ticks` are how far the replays of block number `block` lie above the course; `memory` is of values less the
+    tolerance.
+    """
+
+    baseline: Baseline
+    memory: Memory
+    standing: Standing
+    block: int
+    ticks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlowerState:
+    """What *slower* remembers: the replays to learn from, as seconds and ticks, or a baseline and where it stands."""
+
+    seconds: tuple[int, ...] = ()
+    ticks: tuple[int, ...] = ()
+    watched: Watched | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How long, and from how many blocks, the baseline is learned, and whose it is: another owner's is refused."""
+
+    min_s: float = LEARNED_S
+    min_blocks: int = LEARNED_BLOCKS
+    owner: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.min_s > 0 and self.min_blocks >= MIN_BLOCKS + 4):
+            raise ValueError(f"a baseline needs some time, and at least {MIN_BLOCKS + 4} blocks")
+
+
+class Slower:
+    """Log latency, in blocks of `block_s` seconds, against a forecast from a learned baseline.
+
+    `tolerance` is the lasting slowdown that is allowed (0.05 for 5 %); `alpha` the false tickets per block that may be
+    spent. Raises ValueError for a negative tolerance or a block of no length.
+    """
+
+    name = "slower"
+
+    def __init__(self, block_s: float, alpha: float, tolerance: float = 0.0, learning: Learning | None = None) -> None:
+        if not (0 < block_s < math.inf and 0 <= tolerance < math.inf):
+            raise ValueError(f"{tolerance} slower in blocks of {block_s} seconds cannot be watched")
+        self._block_s = block_s
+        self._block = f"{block_s / 3600:g} hours"
+        self._alpha = alpha
+        self._tolerance = math.log1p(tolerance)
+        self._learning = Learning() if learning is None else learning
+
+    def fresh(self) -> SlowerState:
+        """Return the state before the first replay."""
+        return SlowerState()
+
+    def update(self, observation: Latency, state: SlowerState, at: float) -> tuple[SlowerState, Verdict]:
+        """Add one valid replay that started at Unix time `at`. Raises ValueError for what is no number."""
+        if not math.isfinite(observation.log_s):
+            raise ValueError(f"{observation.log_s} is not the mean of logs of latencies")
+        block = math.floor(at / self._block_s)
+        if state.watched is None:
+            return self._learn(observation, state, at, block)
+        watched, verdict = self._watch(observation, state.watched, at, block)
+        return SlowerState(watched=watched), verdict
+
+    def standing(self, state: SlowerState) -> Verdict:
+        """Say again what is known, without a new replay."""
+        if state.watched is None:
+            return self._unknown(self._progress(state))
+        return self._episodes(state.watched.baseline).standing(state.watched.standing)
+
+    def save(self, state: SlowerState) -> dict[str, object]:
+        """Return the state as a value that JSON can hold without loss."""
+        saved: dict[str, object] = {"version": _VERSION, "owner": self._learning.owner, "block_s": self._block_s}
+        if (watched := state.watched) is None:
+            return saved | {"seconds": _packed(state.seconds), "ticks": _packed(state.ticks)}
+        return saved | {
+            "baseline": _plain(watched.baseline),
+            "memory": [watched.memory.block, watched.memory.value.item()],
+            "standing": self._episodes(watched.baseline).save(watched.standing),
+            "block": watched.block,
+            "ticks": _packed(watched.ticks),
+        }
+
+    def restore(self, saved: object) -> tuple[SlowerState, str | None]:
+        """Return a saved state, or a fresh one and the reason why the saved one was refused."""
+        if not isinstance(saved, Mapping) or saved.get("version") != _VERSION:
+            return self.fresh(), f"the saved baseline is not of version {_VERSION}; learning starts again"
+        if saved.get("owner") != self._learning.owner:
+            return (
+                self.fresh(),
+                "the saved baseline belongs to another golden set, load or model; learning starts again",
+            )
+        try:
+            return self._restored(saved)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return self.fresh(), "the saved baseline is damaged; learning starts again"
+
+    def _restored(self, saved: Mapping[str, Any]) -> tuple[SlowerState, str | None]:
+        ticks = _unpacked(saved["ticks"])
+        if "baseline" not in saved:
+            seconds = _unpacked(saved["seconds"])
+            if len(seconds) != len(ticks):
+                raise ValueError("times without latencies")
+            return SlowerState(seconds, ticks), None
+        if saved["block_s"] != self._block_s:
+            return self.fresh(), "the saved baseline is of blocks of another length; learning starts again"
+        baseline = _baseline(saved["baseline"])
+        block, value = saved["memory"]
+        memory = Memory(int(block), _numbers([value]))
+        standing, refused = self._episodes(baseline).restore(saved["standing"])
+        return SlowerState(watched=Watched(baseline, memory, standing, int(saved["block"]), ticks)), refused
+
+    def _learn(self, observation: Latency, state: SlowerState, at: float, block: int) -> tuple[SlowerState, Verdict]:
+        if state.seconds and at <= state.seconds[-1]:
+            return state, self._unknown(self._progress(state))  # the clock was set back
+        tick = round(observation.log_s * _TICKS)
+        learned = self._learned(state) if self._is_enough(state, at, block) else None
+        if learned is None:
+            state = SlowerState((*state.seconds, round(at)), (*state.ticks, tick))
+            return state, self._unknown(self._progress(state))
+        baseline, memory = learned
+        memory = replace(memory, value=memory.value - self._tolerance)
+        watched = Watched(baseline, memory, self._episodes(baseline).fresh(), block)
+        watched, _ = self._watch(observation, watched, at, block)
+        summary = f"learned what is usual from {baseline.replays:,} replays; watching from now on"
+        return SlowerState(watched=watched), self._unknown(summary + _trend(baseline))
+
+    def _is_enough(self, state: SlowerState, at: float, block: int) -> bool:
+        """Say whether a replay that begins a new block ends the learning."""
+        learning = self._learning
+        if not state.seconds or at - state.seconds[0] < learning.min_s or block == self._numbers(state.seconds)[-1]:
+            return False
+        return self._blocks(state) >= learning.min_blocks
+
+    def _learned(self, state: SlowerState) -> tuple[Baseline, Memory] | None:
+        try:
+            at = np.array(state.seconds, dtype=np.float64)
+            return learn(at, np.array(state.ticks)[:, np.newaxis] / _TICKS, self._block_s)
+        except ValueError:  # too few blocks follow another without a gap: more replays are needed
+            return None
+
+    def _watch(self, observation: Latency, before: Watched, at: float, block: int) -> tuple[Watched, Verdict]:
+        """Add a replay to its block; the first one of a later block ends the block before."""
+        usual = before.baseline.course.at(np.array([at])).item()
+        now, then = (math.exp(log_s) * 1000 for log_s in (observation.log_s, usual))
+        summary = f"{now:.3g} ms a request (geometric mean), {then:.3g} ms is usual at this hour"
+        summary += _trend(before.baseline)
+        watched, verdict = before, replace(self.standing(SlowerState(watched=before)), summary=summary)
+        if block > before.block:
+            if len(before.ticks) >= MIN_REPLAYS:
+                watched, verdict = self._judge(before, at, summary)
+            watched = replace(watched, block=block, ticks=())
+        if block == watched.block:  # else the clock was set back
+            watched = replace(watched, ticks=(*watched.ticks, round((observation.log_s - usual) * _TICKS)))
+        return watched, verdict
+
+    def _judge(self, watched: Watched, at: float, summary: str) -> tuple[Watched, Verdict]:
+        """Bet on the block that has ended."""
+        noise, above = watched.baseline.noise, float(np.median(watched.ticks)) / _TICKS
+        replays = len(watched.ticks)
+        missed, memory = surprise(noise, watched.memory, watched.block, np.array([above - self._tolerance]), replays)
+        # The recovery looks at the level: a forecast gets used to a slow server.
+        slow = max(_SLOW * noise.level.item(), self._tolerance)
+        log_back = log_e((slow - above) / noise.level)[0]
+        summary += f"; {math.expm1(above):+.0%} in the median of {replays} replays over {self._block}"
+        episodes = self._episodes(watched.baseline)
+        standing, verdict = episodes.update(watched.standing, log_e(missed)[0], lambda _: log_back, at, summary)
+        return replace(watched, memory=memory, standing=standing), verdict
+
+    def _episodes(self, baseline: Baseline) -> Episodes:
+        noise = baseline.noise
+        numbers = [noise.memory.item(), noise.mean.item(), noise.spread.item(), noise.replays, self._tolerance]
+        forward = Detector([1] * len(SHIFTS), self._alpha, [*SHIFTS, MAX_SURPRISE, *numbers])
+        watching = Watching(self.name, Severity.TICKET, "replays take longer than usual")
+        backward = turned_round(len(SHIFTS), [*SHIFTS, MAX_SURPRISE, *numbers])
+        return Episodes(watching, forward, lambda _: backward)
+
+    def _progress(self, state: SlowerState) -> str:
+        days = (state.seconds[-1] - state.seconds[0]) / DAY_S if state.seconds else 0.0
+        learning, blocks = self._learning, self._blocks(state)
+        return (
+            f"learning what is usual: {len(state.ticks):,} replay{'' if len(state.ticks) == 1 else 's'} over "
+            f"{days:.1f} of {learning.min_s / DAY_S:g} days, "
+            f"{blocks:,} of {learning.min_blocks:,} blocks of {self._block}"
+        )
+
+    def _numbers(self, seconds: Sequence[int]) -> Any:  # noqa: ANN401 - an array
+        return np.floor(np.array(seconds, dtype=np.float64) / self._block_s)
+
+    def _blocks(self, state: SlowerState) -> int:
+        """Count the blocks that have enough replays."""
+        return int((np.unique(self._numbers(state.seconds), return_counts=True)[1] >= MIN_REPLAYS).sum())
+
+    def _unknown(self, summary: str) -> Verdict:
+        threshold = threshold_log10(self._alpha)
+        return Verdict(self.name, State.UNKNOWN, Severity.TICKET, 0.0, threshold, None, confirm=False, summary=summary)
+
+
+def log_e(missed: FloatArray) -> FloatArray:
+    """Return the logs of what the bets pay [..., bets] for surprises [...] in standard deviations.
+
+    Of a surprise whose mean is at most 0 and whose law is sub-Gaussian with variance 1, exp(l z - l^2 / 2) has a mean
+    of at most 1 for every l > 0; capping z only lowers it.
+    """
+    shifts = np.array(SHIFTS)
+    return np.asarray(np.minimum(missed, MAX_SURPRISE)[..., np.newaxis] * shifts - shifts**2 / 2)
+
+
+def fewest_blocks(alpha: float) -> int:
+    """Return after how many blocks in a row a slowdown of any size alerts, at `alpha` false tickets a block."""
+    detector, best, blocks = Detector([1] * len(SHIFTS), alpha, []), log_e(np.array(MAX_SURPRISE)), 0
+    sums, paged = detector.fresh(), False
+    while not paged:
+        step = detector.update(sums, best, 0.0)
+        sums, paged, blocks = step.sums, step.paged, blocks + 1
+    return blocks
+
+
+def learn(at: FloatArray, log_s: FloatArray, block_s: float) -> tuple[Baseline, Memory]:
+    """Learn the baseline of `log_s` [n, streams] at the Unix times `at` [n], rising, and what its last block says.
+
+    Each half is cut into blocks around the course of the other half; the surprises of these blocks bound the mean and
+    spread. The course of both halves is the one in use from then on. Raises ValueError for too few blocks.
+    """
+    if len(at) < 2 * MIN_REPLAYS:
+        raise ValueError(f"{len(at)} replays are too few to learn from")
+    middle = int(np.searchsorted(at, (at[0] + at[-1]) / 2))
+    parts = slice(None, middle), slice(middle, None)
+    courses = [fit_course(at[part], log_s[part]) for part in parts]
+    first, second = (
+        in_blocks(at[part], log_s[part] - course.at(at[part]), block_s)
+        for part, course in zip(parts, reversed(courses), strict=True)
+    )
+    noise, course = fit_noise((first, second)), fit_course(at, log_s)
+    blocks = in_blocks(at, log_s - course.at(at), block_s)
+    rise = trend(blocks)
+    baseline = Baseline(course, noise, len(at), (float(at[0]), float(at[-1])), float(rise[0]))
+    return baseline, Memory(int(blocks.numbers[-1]), blocks.medians[-1])
+
+
+def _trend(baseline: Baseline) -> str:
+    """Warn of a baseline that was learned while the latency rose or fell."""
+    if abs(baseline.trend) < _MIN_TREND:
+        return ""
+    change, days = math.expm1(baseline.trend), (baseline.learned[1] - baseline.learned[0]) / DAY_S
+    return (
+        f"; warning: latency {'rose' if change > 0 else 'fell'} by {abs(change):.0%} in the {days:.0f} days from which "
+        "the usual was learned; relearn once it is steady"
+    )
+
+
+def _plain(baseline: Baseline) -> dict[str, object]:
+    """Return a baseline as JSON can hold it without loss."""
+    noise = baseline.noise
+    return {
+        "periods_s": list(baseline.course.periods_s),
+        "coefficients": baseline.course.coefficients[0].tolist(),
+        "noise": [noise.memory.item(), noise.mean.item(), noise.spread.item()],
+        "block_replays": noise.replays,
+        "replays": baseline.replays,
+        "learned": list(baseline.learned),
+        "trend": baseline.trend,
+    }
+
+
+def _baseline(saved: Mapping[str, Any]) -> Baseline:
+    """Return the baseline that was saved. Raises KeyError, TypeError or ValueError for anything else."""
+    coefficients = _numbers([saved["coefficients"]])
+    periods = tuple(float(period) for period in saved["periods_s"])
+    if coefficients.shape != (1, 1 + 2 * len(periods)):
+        raise ValueError("the course does not fit its periods")
+    memory, mean, spread = (_numbers([number]) for number in saved["noise"])
+    replays, rise = _numbers([saved["block_replays"], saved["trend"]]).tolist()
+    if not (0 <= memory < 1 and spread > 0 and replays >= 1):
+        raise ValueError("this noise cannot be")
+    first, last = (float(when) for when in saved["learned"])
+    noise = Noise(memory, mean, spread, replays)
+    return Baseline(Course(periods, coefficients), noise, int(saved["replays"]), (first, last), rise)
+
+
+def _numbers(values: object) -> FloatArray:
+    numbers = np.array(values, dtype=np.float64)
+    if not np.all(np.isfinite(numbers)):
+        raise ValueError("a number is not finite")
+    return numbers
+
+
+def _packed(numbers: Sequence[int]) -> str:
+    steps = np.diff(np.array(numbers, dtype=np.int64), prepend=0)
+    return base64.b64encode(zlib.compress(steps.tobytes(), 9)).decode()
+
+
+def _unpacked(text: str) -> tuple[int, ...]:
+    try:
+        raw = zlib.decompress(base64.b64decode(text, validate=True))
+    except zlib.error as error:
+        raise ValueError("damaged") from error
+    return tuple(np.cumsum(np.frombuffer(raw, dtype=np.int64)).tolist())
