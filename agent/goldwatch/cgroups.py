@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
+
+
+def folders(cgroups: Path, proc: Path, controller: str = "") -> Iterator[Path]:
+    """Yield the folders of this process's control group and of those above it.
+
+    Of version 2, or with a `controller` of its hierarchy in version 1. A container may see its own group as the root,
+    or by a path that is not there: so the root is always the last.
+    """
+    root, group = cgroups / controller, own_group(proc, controller)
+    folder = root / group if ".." not in group else root
+    yield from (parent for parent in (folder, *folder.parents) if parent.is_relative_to(root))
 
 
 def own_group(proc: Path = PROC, controller: str = "") -> str:

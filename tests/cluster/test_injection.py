@@ -118,10 +118,7 @@ MALFORMED = [
     asking(object={"metadata": {"annotations": {"goldwatch.dev/config": 1}}}),
     asking(object={"metadata": {"annotations": {"goldwatch.dev/config": "a b"}, "ownerReferences": [{}]}}),
     asking(object=pod() | {"spec": {"volumes": [{"name": {}}]}}),
-    b'{"apiVersion": "v1", "request": {"uid": "1", "object": {"spec": {"containers": '
-    + b"[" * 900
-    + b"]" * 900
-    + b"}}}}",
+    asking(object=pod(containers=[["server"]])),
 ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from goldwatch.cgroups import CGROUPS, PROC, own_group
+from goldwatch.cgroups import CGROUPS, PROC, folders
 
 _OTHERS_BYTES = 192 * 2**20
 """What the agent and the worker that judges take; see docs/performance.md."""
@@ -28,14 +28,9 @@ def worker_limit_bytes(cgroups: Path = CGROUPS, proc: Path = PROC) -> int | None
 
 
 def _limits_bytes(cgroups: Path, proc: Path) -> Iterator[int]:
-    groups = [(cgroups, own_group(proc), "memory.max")]
-    groups.append((cgroups / "memory", own_group(proc, "memory"), "memory.limit_in_bytes"))
-    for root, group, name in groups:
-        folder = root / group if ".." not in group else root
-        for parent in (folder, *folder.parents):
-            yield from _number(parent / name)
-            if parent == root:
-                break
+    for controller, name in (("", "memory.max"), ("memory", "memory.limit_in_bytes")):
+        for folder in folders(cgroups, proc, controller):
+            yield from _number(folder / name)
     yield from _number(proc / "meminfo", "MemTotal:")
 
 

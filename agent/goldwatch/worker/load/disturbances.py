@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from goldwatch.cgroups import CGROUPS, PROC, own_group, pressure_us
+from goldwatch.cgroups import CGROUPS, PROC, folders, pressure_us
 from goldwatch.core.disturbances import Found
 
 
@@ -21,8 +21,8 @@ class Disturbances:
     """Watches from entry to exit. `cgroups` and `proc` are where the kernel's files are."""
 
     def __init__(self, cgroups: Path = CGROUPS, proc: Path = PROC) -> None:
-        self._cgroups, self._proc = cgroups, proc
-        self._group = own_group(proc)
+        self._folders, self._folders_v1 = list(folders(cgroups, proc)), list(folders(cgroups, proc, "cpu"))
+        self._proc = proc
         self._collecting_ns = 0
         self._began_ns = 0
 
@@ -53,26 +53,21 @@ class Disturbances:
 
     def _throttled_s(self) -> float | None:
         """Read `cpu.stat`: microseconds in version 2, nanoseconds in version 1."""
-        for folder in _upwards(self._cgroups, self._group):
+        for folder in self._folders:
             if (us := _number(folder / "cpu.stat", "throttled_usec")) is not None:
                 return us / 1e6
-        for folder in _upwards(self._cgroups / "cpu", own_group(self._proc, "cpu")):
+        for folder in self._folders_v1:
             if (ns := _number(folder / "cpu.stat", "throttled_time")) is not None:
                 return ns / 1e9
         return None
 
     def _stalled_s(self) -> float | None:
         """Read the time in which memory held up every task: of the control group, or else of the machine."""
-        for folder in _upwards(self._cgroups, self._group):
+        for folder in self._folders:
             if (us := pressure_us(folder / "memory.pressure", "full")) is not None:
                 return us / 1e6
         us = pressure_us(self._proc / "pressure" / "memory", "full")
         return None if us is None else us / 1e6
-
-
-def _upwards(root: Path, group: str) -> list[Path]:
-    """Return the folders in which a container may see its group: by its path, or as the root of what it sees."""
-    return [root / group, root] if group and ".." not in group else [root]
 
 
 def _number(file: Path, key: str) -> int | None:
