@@ -209,6 +209,8 @@ def _span(name: str, entry: Any) -> tuple[str, int, int, str, tuple[int, ...]]: 
         raise _Malformed(f"tensor {quoted(name)}: data_offsets is not a pair of sizes")
     begin, end = offsets
     numpy_name, width = DTYPES[dtype]
+    if math.prod(size or 1 for size in shape) * width >= 2**63:  # numpy makes no such array, though it may be empty
+        raise _Malformed(f"tensor {quoted(name)}: shape {shape} is too large")
     needed = math.prod(shape) * width
     if end - begin != needed:
         raise _Malformed(
