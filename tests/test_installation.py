@@ -58,7 +58,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict
 
 def test_an_index_needs_only_the_name(installed: Callable[[dict[str, Any] | None], None]) -> None:
     installed(None)
-    assert install_command("hpack") == "pip install 'goldwatch[grpc]'"
+    assert install_command("h2") == "pip install 'goldwatch[grpc]'"
 
 
 @pytest.mark.parametrize("name", ["clone", "my clone", "it's a clone"])
@@ -88,7 +88,7 @@ def test_where_the_wheel_is_gone_the_packages_of_the_extra_are_named(
     installed: Callable[[dict[str, Any] | None], None],
 ) -> None:
     installed({"url": "file:///build/dist/goldwatch-0.1.0-py3-none-any.whl", "archive_info": {}})
-    assert shlex.split(install_command("hpack")) == ["pip", "install", *EXTRAS["grpc"]]
+    assert shlex.split(install_command("h2")) == ["pip", "install", *EXTRAS["grpc"]]
     command = install_command("keras")
     assert "tensorflow-cpu>=2.18; (platform_machine == " in command
     assert "extra" not in command
@@ -113,7 +113,7 @@ def test_each_package_of_each_extra_leads_to_that_extra(
 
 def test_each_package_that_a_probe_needs_is_in_an_extra_but_mxnet() -> None:
     needed = {probe.needs for entry in installed_probes().values() if isinstance(probe := entry.load(), NeedsPackage)}
-    assert {"hpack", "torch", "keras"} <= needed
+    assert {"h2", "torch", "keras"} <= needed
     assert {package for package in needed if not extra_of(package, requires())} == {"mxnet"}
 
 
@@ -128,7 +128,7 @@ def test_doctor_names_an_extra_for_all_that_has_one(
     monkeypatch.setattr(metadata, "version", missing)
     report = doctor.report()
     assert re.findall(r"^  (\S+) .*no extra of goldwatch brings it", report, re.MULTILINE) == ["mxnet"]
-    grpc = "missing: hpack is not installed: pip install 'goldwatch[grpc]'"
+    grpc = "missing: h2 is not installed: pip install 'goldwatch[grpc]'"
     assert f"open-inference-grpc      {grpc}\n" in report
     assert f"tensorflow-serving-grpc  {grpc}\n" in report
 

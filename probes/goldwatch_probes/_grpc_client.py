@@ -1,22 +1,26 @@
 """A client of one gRPC service: calls end by a deadline and in bounded memory, and fail as the engine expects.
 
 It calls methods by name with bytes, so that no generated stub is needed. gRPC is HTTP/2 with a few words of its own
-(https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md); grpcio would not say when an answer had come.
+(https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md); grpcio cannot report when an answer arrived.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 from urllib.parse import unquote
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable, install_command
-from goldwatch_probes import _http2, _remote
+from goldwatch_probes import _remote
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
+
+if TYPE_CHECKING:
+    from goldwatch_probes import _http2
 
 _CODES = [
     "OK",
@@ -62,7 +66,7 @@ class Request:
 
     method: str
     framed: bytes
-    head: bytes = field(repr=False)  # it holds the token
+    headers: Sequence[_http2.Header] = field(repr=False)  # they hold the token
 
     @property
     def message(self) -> bytes:
@@ -71,7 +75,7 @@ class Request:
 
 
 class Reply(NamedTuple):
-    """The message of an answer, and when it was asked for and had come: see `_http2.Answer`."""
+    """The message of an answer, with its times: see `_http2.Answer`."""
 
     message: bytes
     sent_ns: int
@@ -83,7 +87,7 @@ class GrpcClient:
 
     def __init__(self, options: RemoteOptions, context: Context, service: str) -> None:
         """Check the options; connect later. Raises CannotLoad."""
-        _check_installed()
+        http2 = _installed()
         if _remote.split_url(options.url).path:
             raise CannotLoad(f"`url` is {options.url!r}; with gRPC an address has no path")
         self.url = options.url.rstrip("/")
@@ -92,15 +96,16 @@ class GrpcClient:
         self._time_limit_s = context.time_limit_s
         metadata = _metadata(options)
         tls = _remote.tls_context(options)
-        self._connection = OfThreads(
+        self._connection: OfThreads[_http2.Connection] = OfThreads(
             partial(
-                _http2.Connection,
+                http2.Connection,
                 options.url,
                 time_limit_s=context.time_limit_s,
                 max_bytes=context.max_response_bytes,
                 tls=tls,
             )
         )
+        self._encoded = http2.encoded
         self._before = [(":method", "POST"), (":scheme", "https" if tls else "http")]
         self._after = [
             (":authority", self._connection().authority),
@@ -108,20 +113,20 @@ class GrpcClient:
             ("content-type", "application/grpc"),
             ("grpc-accept-encoding", "identity"),
             ("grpc-timeout", f"{math.ceil(1e3 * context.time_limit_s)}m"),
-            *metadata,
         ]
-        self._heads: dict[str, bytes] = {}
+        self._metadata = self._encoded(metadata, indexed=False)
+        self._headers: dict[str, list[_http2.Header]] = {}
 
     def request(self, method: str, message: bytes) -> Request:
         """Return a call with a trace context."""
-        head = self._heads.get(method)
-        if head is None:
-            path = (
-                method if method.startswith("/") else f"/{self._service}/{method}"
-            )  # of another service of the server
-            head = self._heads[method] = _http2.block([*self._before, (":path", path), *self._after])
-        trace = _http2.block([(_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))])
-        return Request(method, b"".join((b"\0", len(message).to_bytes(4), message)), head + trace)
+        headers = self._headers.get(method)
+        if headers is None:
+            # A method with a slash is of another service of the server.
+            path = method if method.startswith("/") else f"/{self._service}/{method}"
+            headers = self._encoded([*self._before, (":path", path), *self._after]) + self._metadata
+            self._headers[method] = headers
+        trace = self._encoded([(_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))], indexed=False)
+        return Request(method, b"".join((b"\0", len(message).to_bytes(4), message)), headers + trace)
 
     def call(self, request: Request) -> Reply:
         """Make the call and return the whole answer. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
@@ -156,7 +161,7 @@ class GrpcClient:
             raise kind(f"{where}: {refused}") from refused
 
     def not_ready(self, why: str) -> NotReady:
-        """Return the error of a server that says so itself."""
+        """Return the error for a server that reports it."""
         return NotReady(f"{self.url}: {why}")
 
     @property
@@ -170,7 +175,7 @@ class GrpcClient:
 
     def _answer(self, request: Request) -> _http2.Answer:
         where = f"{self.url} {request.method}"
-        return self._connection().send(request.head, request.framed, where)
+        return self._connection().send(request.headers, request.framed, where)
 
     def _fail(self, code: str, details: str, method: str) -> NoReturn:
         if code == "DEADLINE_EXCEEDED":
@@ -186,7 +191,7 @@ class GrpcProbe(RemoteProbe[GrpcClient]):
     Requests are made into bytes, and answers are kept as bytes, outside of `predict`: what is timed is the call alone.
     """
 
-    needs: ClassVar[str] = "hpack"
+    needs: ClassVar[str] = "h2"
 
     def __init__(self, options: RemoteOptions, context: Context) -> None:
         super().__init__(options, context)
@@ -197,7 +202,7 @@ class GrpcProbe(RemoteProbe[GrpcClient]):
         return self._opened().call(request)
 
     def times_ns(self, response: Reply) -> tuple[int, int]:
-        """Return when the request was sent, and when the last byte of the answer had come to this machine."""
+        """Return when the request was sent, and when the last byte of the answer arrived at this machine."""
         return response.sent_ns, response.arrived_ns
 
     def _connect(self, service: str, messages: Callable[[], Mapping[str, Any]]) -> GrpcClient:
@@ -225,11 +230,13 @@ class GrpcProbe(RemoteProbe[GrpcClient]):
             raise CannotLoad(f"{client.url} {method}: {error}") from error
 
 
-def _check_installed() -> None:
+def _installed() -> ModuleType:
+    """Return `_http2`, which needs an extra. Raises CannotLoad."""
     try:
-        import hpack  # noqa: F401, PLC0415
+        from goldwatch_probes import _http2  # noqa: PLC0415
     except ImportError as error:
-        raise CannotLoad(f"hpack cannot be imported ({error}); {install_command('hpack')}") from error
+        raise CannotLoad(f"h2 cannot be imported ({error}); {install_command('h2')}") from error
+    return _http2
 
 
 def _message(body: bytes) -> bytes:
@@ -245,7 +252,7 @@ def _message(body: bytes) -> bytes:
 
 
 def _status(answer: _http2.Answer) -> tuple[str, str]:
-    """Return the name of the status of gRPC, and what the server says about it."""
+    """Return the name of the status of gRPC, and the message of the server about it."""
     said = answer.headers.get("grpc-status", "")
     if said.isdecimal() and len(said) < 10:  # Python refuses to read a number of thousands of digits
         code = _CODES[int(said)] if int(said) < len(_CODES) else "UNKNOWN"

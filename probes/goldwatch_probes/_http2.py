@@ -1,7 +1,8 @@
 """One persistent HTTP/2 connection (RFC 9113) on which every request ends by a deadline and in bounded memory.
 
-It does what a client needs that makes one request after the other: no priorities, no pushes, one stream at a time.
-hpack reads and writes the headers. The socket is ours, so that it is known when a request was sent and its answer came.
+`h2` reads and writes the frames and does no I/O. The socket is ours, so latencies run from the system call that sends
+to the kernel's receive time. Requests follow one another: one stream at a time, no pushes, no priorities. Runs in
+workers, below `_grpc_client`, which imports it only where h2 is installed.
 """
 
 from __future__ import annotations
@@ -9,38 +10,46 @@ from __future__ import annotations
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+import hpack
+import hyperframe.exceptions
+import hyperframe.frame
 
 from goldwatch.probe import BadAnswer
 from goldwatch_probes._line import RACE_NS, BrokeOff, Budget, Line, Server, told
 from goldwatch_probes._remote import split_url
 
-_DATA, _HEADERS, _, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = range(10)
-_END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITIZED = 0x1, 0x1, 0x4, 0x8, 0x20
-_ENABLE_PUSH, _INITIAL_WINDOW_SIZE, _MAX_FRAME_SIZE = 0x2, 0x4, 0x5
-_REFUSED_STREAM = 0x7
+_HEADERS, _SETTINGS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0x1, 0x4, 0x5, 0x7, 0x9
+_HEADER_BLOCKS = (_HEADERS, _PUSH_PROMISE, _CONTINUATION)
 
-_HEAD = struct.Struct(">BHBBI")
-_SETTING = struct.Struct(">HI")
-_WORD = struct.Struct(">I")
-_TWO_WORDS = struct.Struct(">II")
+_FRAME_HEADER = struct.Struct(">BHBxI")
+"""The length of the payload in two parts, the type, the flags (not read here), and the stream (RFC 9113, 4.1)."""
 
-_LARGEST_WINDOW = 2**31 - 1
-_FIRST_WINDOW = 65_535
-_SMALLEST_MOST_IN_FRAME = 16_384
-_LAST_STREAM = 2**31 - 1
+_STREAM_BITS = 2**31 - 1
+_MAX_WINDOW = 2**31 - 1
+_MAX_FRAME = 16_384
+"""The most that a server may send in one frame, since no setting of ours allows more."""
 
-_MOST_OF_HEAD = 2**16
-"""The headers of an answer are kept whole, so they have a bound of their own."""
+_MAX_HEADERS = 2**16
+"""Bounds all headers of one answer, encoded and decoded. h2 bounds each block, but not how many there are."""
+
+Header = tuple[bytes, bytes]
 
 
 class Answer(NamedTuple):
-    """A whole response. The names of `headers` are in lower case, and those of the trailers among them.
+    """A whole response. The names of `headers` are in lower case; trailers are among them.
 
-    `sent_ns` is when the request was sent, or before the first connecting, and `arrived_ns` when the last of the answer
-    had come, by `time.monotonic_ns`.
+    `sent_ns` is when the request was sent, or when connecting for it began, and `arrived_ns` when the last byte of the
+    answer arrived, both by `time.monotonic_ns`.
     """
 
     status: int
@@ -50,13 +59,14 @@ class Answer(NamedTuple):
     arrived_ns: int
 
 
-def block(headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return headers as they go over the wire. It stands for itself: it may be sent often, and beside others."""
-    import hpack  # noqa: PLC0415 - of an extra, without which this module can be imported
+def encoded(headers: Iterable[tuple[str, str]], *, indexed: bool = True) -> list[Header]:
+    """Return headers as `Connection.send` takes them.
 
-    # What is never indexed leaves no trace in the state that both ends share.
-    found: bytes = hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(*each) for each in headers], huffman=False)
-    return found
+    With `indexed` False, no compression table on the way keeps them (RFC 7541, 7.1.3): for values that are secret or
+    differ in each request.
+    """
+    kind = hpack.HeaderTuple if indexed else hpack.NeverIndexedHeaderTuple
+    return [kind(name.encode(), value.encode()) for name, value in headers]
 
 
 class Connection:
@@ -64,7 +74,7 @@ class Connection:
 
     A connection that the server closed since the last request is opened again before the next is sent. A request on a
     kept connection is sent again, once, if the server reports that it did not process it (GOAWAY with a lower last
-    stream, REFUSED_STREAM; RFC 9113, 8.7), or if the connection ends within `RACE_NS` before any frame that says
+    stream, REFUSED_STREAM; RFC 9113, 8.7), or if the connection ends within `RACE_NS` before any frame shows
     otherwise: see `_http.Connection`. Neither reconnecting is timed. Any other end is an error. Proxies in the
     environment are ignored: they would be timed too.
     """
@@ -85,10 +95,10 @@ class Connection:
         """The host, and the port if it is not the usual one."""
         return self._server.name
 
-    def send(self, head: bytes, body: bytes, where: str) -> Answer:
-        """Send a request, its headers as a `block`, and return the whole answer; `where` names it in messages.
+    def send(self, headers: Sequence[Header], body: bytes, where: str) -> Answer:
+        """Send a request, its headers `encoded`, and return the whole answer; `where` names it in messages.
 
-        Raises TimeoutError, Unreachable, or BadAnswer if what came is not HTTP/2 or too long; each of them closes the
+        Raises TimeoutError, Unreachable, or BadAnswer if the answer is not HTTP/2 or too long; each of them closes the
         connection, so that the next request starts clean.
         """
         self._budget.start()
@@ -98,7 +108,7 @@ class Connection:
             session, kept = self._opened()
             asked_ns = time.monotonic_ns()
             try:
-                answer = session.ask(head, body)
+                answer = session.ask(headers, body)
             except (_NotRun, ConnectionError) as error:
                 race = session.unheard and time.monotonic_ns() - asked_ns <= RACE_NS
                 if not kept or not (race or isinstance(error, _NotRun)):
@@ -106,12 +116,12 @@ class Connection:
                 self.close()
                 session, _ = self._opened()
                 self.resent += 1
-                answer = session.ask(head, body)
+                answer = session.ask(headers, body)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
                 raise told(error, where, self._budget.time_limit_s) from error
-            if isinstance(error, struct.error):
+            if isinstance(error, h2.exceptions.H2Error | hyperframe.exceptions.HyperframeError):
                 raise BadAnswer(f"the answer is not HTTP/2 ({error})") from error
             raise
         return answer if was_open else answer._replace(sent_ns=sent_ns)
@@ -129,7 +139,7 @@ class Connection:
         kept = self._session is not None
         if self._session is None:
             line = self._server.connected(self._budget)
-            self._session = _Session(line)
+            self._session = _Session(line, self._budget)
             if self._tls and line.protocol != "h2":
                 raise _NotHttp2
             self._session.greet()
@@ -142,15 +152,14 @@ class _NotHttp2(OSError):
 
 
 class _NotRun(OSError):
-    """The server did not begin with a request, and says so."""
+    """The server reports that it did not process the request."""
 
 
 @dataclass(slots=True)
 class _Stream:
-    """The one request under way, and its answer as it comes. `window` is how many bytes the server takes yet."""
+    """The current request, and the part of its answer that has arrived."""
 
     number: int
-    window: int
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
@@ -158,88 +167,104 @@ class _Stream:
     heard: bool = False
 
 
+class _Encoder(hpack.Encoder):
+    """Leaves out Huffman coding: in Python it takes 50 µs for a trace context, and milliseconds for a token of 4 kB."""
+
+    def encode(self, headers: Any, huffman: bool = False) -> bytes:  # noqa: ANN401, ARG002 - as hpack has it
+        """Return the block of these headers."""
+        return super().encode(headers, huffman=False)
+
+
 class _Session:
-    """What both ends of a connection know of each other."""
+    """Drives `h2` over one connection.
 
-    def __init__(self, line: Line) -> None:
-        import hpack  # noqa: PLC0415 - as above
+    Frames are cut from the stream of bytes here and passed to h2 one at a time, because h2 processes all its input at
+    once. So the deadline is checked between two frames (some are cheap to send and costly to read), and a complete
+    answer is not lost when junk follows it.
+    """
 
-        self._line = line
-        self._decoder = hpack.Decoder(_MOST_OF_HEAD)
-        self._undecodable = hpack.HPACKError
-        self._piece = bytearray()  # a frame of which the end has not come
-        self._block = bytearray()  # headers of which the end has not come
-        self._block_of: int | None = None  # the stream of these headers
-        self._of_heads = 0  # bytes of all headers of one answer
-        self._next = 1
-        self._stream = _Stream(0, 0, ended=True)
-        self._window = self._window_of_streams = _FIRST_WINDOW
-        self._most_in_frame = _SMALLEST_MOST_IN_FRAME
-        self._taken = 0
+    def __init__(self, line: Line, budget: Budget) -> None:
+        # Request headers were checked when the probe was made. Those of an answer are read, never passed on, so a
+        # server's trailing space in an error message must not hide the error.
+        self._h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+                validate_inbound_headers=False,
+                normalize_inbound_headers=False,
+            )
+        )
+        self._h2.encoder = _Encoder()
+        codes = h2.settings.SettingCodes
+        self._h2.local_settings = h2.settings.Settings(
+            client=True,
+            initial_values={
+                codes.ENABLE_PUSH: 0,
+                codes.INITIAL_WINDOW_SIZE: _MAX_WINDOW,  # the budget of bytes bounds memory
+                codes.MAX_HEADER_LIST_SIZE: _MAX_HEADERS,
+            },
+        )
+        self._line, self._budget = line, budget
+        self._piece = bytearray()  # the part of an incomplete frame
+        self._header_bytes = 0  # of all headers of one answer
+        self._stream = _Stream(0, ended=True)
         self._arrived_ns = 0
-        self._ends_stream = 0
         self._asks = False
         self._greeted = False
         self._ends = False
-        self._on: Mapping[int, Callable[[int, int, bytes], None]] = {
-            _DATA: self._on_data,
-            _HEADERS: self._on_headers,
-            _RST_STREAM: self._on_rst_stream,
-            _SETTINGS: self._on_settings,
-            _PUSH_PROMISE: self._on_push_promise,
-            _PING: self._on_ping,
-            _GOAWAY: self._on_goaway,
-            _WINDOW_UPDATE: self._on_window_update,
-            _CONTINUATION: self._on_continuation,
+        self._on: Mapping[type[h2.events.Event], Callable[[Any], None]] = {
+            h2.events.InformationalResponseReceived: self._count_headers,
+            h2.events.RequestReceived: self._count_headers,  # from a server: not ours to answer
+            h2.events.ResponseReceived: self._on_headers,
+            h2.events.TrailersReceived: self._on_headers,
+            h2.events.DataReceived: self._on_data,
+            h2.events.StreamEnded: self._on_end,
+            h2.events.StreamReset: self._on_reset,
         }
 
     def greet(self) -> None:
-        """Say how much may come, which is all: memory is bounded otherwise. Raises OSError, or BadAnswer."""
-        settings = _SETTING.pack(_ENABLE_PUSH, 0) + _SETTING.pack(_INITIAL_WINDOW_SIZE, _LARGEST_WINDOW)
-        more = _frame(_WINDOW_UPDATE, 0, 0, _WORD.pack(_LARGEST_WINDOW - _FIRST_WINDOW))
-        self._line.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS, 0, 0, settings) + more)
+        """Send our settings and wait for the server's. Raises OSError, BadAnswer or an error of h2."""
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(_MAX_WINDOW - self._h2.inbound_flow_control_window)
+        self._flush()
         while not self._greeted:
             self._read()
 
     def goes_on(self) -> bool:
-        """Take in what came since the last request, and say whether another may follow."""
+        """Read the bytes that arrived since the last request, and return whether another may follow."""
         try:
             self._feed(b"")
             while (piece := self._line.pending()) is not None:
                 if not piece:
                     return False
                 self._feed(piece)
-        except (OSError, BadAnswer, struct.error):
+            self._h2.get_next_available_stream_id()
+        except (OSError, BadAnswer, h2.exceptions.H2Error, hyperframe.exceptions.HyperframeError):
             return False
-        return not self._ends and self._next <= _LAST_STREAM
+        return not self._ends
 
     @property
     def unheard(self) -> bool:
         """Whether nothing shows that the server has the request: no frame of its stream and no GOAWAY."""
         return not self._ends and not self._stream.heard
 
-    def ask(self, head: bytes, body: bytes) -> Answer:
-        """Send a request and read the whole answer. Raises OSError or BadAnswer."""
+    def ask(self, headers: Sequence[Header], body: bytes) -> Answer:
+        """Send a request and read the whole answer. Raises OSError, BadAnswer or an error of h2."""
         self._asks = True
-        self._of_heads = 0
-        stream = self._stream = _Stream(self._next, self._window_of_streams)
-        self._next += 2
-        first = self._head(head, ends=not body)
-        if self._taken > _LARGEST_WINDOW // 2:
-            first += _frame(_WINDOW_UPDATE, 0, 0, _WORD.pack(self._taken))
-            self._taken = 0
-        left = memoryview(body)
-        piece, left = self._data(left)
+        self._header_bytes = 0
+        stream = self._stream = _Stream(self._h2.get_next_available_stream_id())
+        self._h2.send_headers(stream.number, headers, end_stream=not body)
+        left = self._put(memoryview(body))
         sent_ns = time.monotonic_ns()
-        self._line.send(first + piece)
+        self._flush()
         while left and not stream.ended:
-            self._read()  # there is more room once the server says so
-            piece, left = self._data(left)
-            self._line.send(piece)
+            self._read()  # until a WINDOW_UPDATE
+            left = self._put(left)
+            self._flush()
         while not stream.ended:
             self._read()
         self._asks = False
-        self._ends = self._ends or bool(left)  # it has answered before it had heard all
+        self._ends = self._ends or bool(left)  # the server answered before it read the whole request
         if not stream.status:
             raise BadAnswer("the answer is not HTTP/2 (it has no status)")
         return Answer(stream.status, stream.headers, bytes(stream.body), sent_ns, self._arrived_ns)
@@ -248,26 +273,21 @@ class _Session:
         """Close the connection."""
         self._line.close()
 
-    def _head(self, head: bytes, *, ends: bool) -> bytes:
-        most, number = self._most_in_frame, self._stream.number
-        pieces = [head[i : i + most] for i in range(0, len(head), most)]
-        kinds = [_HEADERS] + [_CONTINUATION] * (len(pieces) - 1)
-        flags = [_END_STREAM if ends else 0] + [0] * (len(pieces) - 1)
-        flags[-1] |= _END_HEADERS
-        return b"".join(_frame(k, f, number, p) for k, f, p in zip(kinds, flags, pieces, strict=True))
+    def _put(self, left: memoryview) -> memoryview:
+        """Pass h2 as much of a body as flow control allows now, and return the rest."""
+        number, most = self._stream.number, self._h2.max_outbound_frame_size
+        while left and (size := min(len(left), most, self._h2.local_flow_control_window(number))) > 0:
+            self._h2.send_data(number, left[:size], end_stream=size == len(left))
+            left = left[size:]
+        return left
 
-    def _data(self, left: memoryview) -> tuple[bytes, memoryview]:
-        """Return frames with as much as the server takes now, and what is left then."""
-        frames, stream = [], self._stream
-        while left and (most := min(len(left), self._most_in_frame, self._window, stream.window)) > 0:
-            piece, left = left[:most], left[most:]
-            frames += [_frame(_DATA, 0 if left else _END_STREAM, stream.number, piece)]
-            self._window -= most
-            stream.window -= most
-        return b"".join(frames), left
+    def _flush(self) -> None:
+        """Send the output of h2. Raises OSError."""
+        if piece := self._h2.data_to_send():
+            self._line.send(piece)
 
     def _read(self) -> None:
-        """Take in what has come, after a wait for it. Raises OSError or BadAnswer."""
+        """Wait for bytes and process them. Raises OSError, BadAnswer or an error of h2."""
         piece, self._arrived_ns = self._line.receive()
         if not piece:
             if not self._greeted:
@@ -279,120 +299,80 @@ class _Session:
         come = self._piece
         come += piece
         start = 0
-        # What follows a whole answer is not part of it, and is looked at before the next request.
-        while len(come) - start >= _HEAD.size and not (self._asks and self._stream.ended):
-            high, low, kind, flags, number = _HEAD.unpack_from(come, start)
+        # Frames after a whole answer are not part of it: they are read before the next request.
+        while len(come) - start >= _FRAME_HEADER.size and not (self._asks and self._stream.ended):
+            self._budget.left_s()
+            high, low, kind, number = _FRAME_HEADER.unpack_from(come, start)
             length = high << 16 | low
             if not self._greeted and (kind != _SETTINGS or number):
                 raise _NotHttp2
-            if length > _SMALLEST_MOST_IN_FRAME:  # we have never allowed more
+            if length > _MAX_FRAME:  # h2 would wait for all of it first
                 raise BadAnswer(f"the answer is not HTTP/2 (a frame of {length} bytes)")
-            end = start + _HEAD.size + length
+            end = start + _FRAME_HEADER.size + length
             if len(come) < end:
                 break
-            self._stream.heard = self._stream.heard or number & _LAST_STREAM == self._stream.number
-            if (take := self._on.get(kind)) is not None:
-                take(flags, number & _LAST_STREAM, bytes(come[start + _HEAD.size : end]))
+            self._stream.heard = self._stream.heard or number & _STREAM_BITS == self._stream.number
+            self._take(kind, bytes(come[start:end]))
+            self._greeted = True
             start = end
         del come[:start]
+        self._flush()
 
-    def _on_data(self, flags: int, number: int, payload: bytes) -> None:
-        self._taken += len(payload)
-        if number == self._stream.number:
-            self._stream.body += _unpadded(payload) if flags & _PADDED else payload
-            self._end_if(flags)
-
-    def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
-        if flags & _PADDED:
-            payload = _unpadded(payload)
-        self._block.clear()
-        self._block_of = number
-        self._ends_stream = flags & _END_STREAM
-        self._on_continuation(flags, number, payload[5:] if flags & _PRIORITIZED else payload)
-
-    def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
-        if number != self._block_of:  # RFC 9113, 6.10
-            raise BadAnswer("the answer is not HTTP/2 (a CONTINUATION frame that continues nothing)")
-        self._block += payload
-        if len(self._block) > _MOST_OF_HEAD:
-            self._refuse_head()
-        if not flags & _END_HEADERS:
+    def _take(self, kind: int, frame: bytes) -> None:
+        if kind == _GOAWAY:
+            self._on_goaway(frame[_FRAME_HEADER.size :])
             return
-        self._block_of = None
-        try:
-            decoded = self._decoder.decode(bytes(self._block), raw=True)
-        except self._undecodable as error:
-            raise BadAnswer(f"the answer is not HTTP/2 ({error})") from error
-        self._of_heads += sum(len(n) + len(v) for n, v in decoded)
-        if self._of_heads > _MOST_OF_HEAD:
-            self._refuse_head()
-        headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in decoded}
-        if number != self._stream.number:
+        if kind in _HEADER_BLOCKS:
+            self._add_headers(len(frame))
+        for event in self._h2.receive_data(frame):
+            if (act := self._on.get(type(event))) is not None:
+                act(event)
+
+    def _on_goaway(self, payload: bytes) -> None:
+        """Note that no request may follow.
+
+        h2 does not see the frame: it would refuse the answers that still come, as they do from a server that stops
+        gracefully (RFC 9113, 6.8; https://github.com/python-hyper/h2/issues/1181).
+        """
+        frame = hyperframe.frame.GoAwayFrame(0)
+        frame.parse_body(memoryview(payload))
+        self._ends = True
+        if not self._stream.ended and self._stream.number > frame.last_stream_id & _STREAM_BITS:
+            words = frame.additional_data[:192].decode(errors="replace").split()
+            raise _NotRun(f"the server ended the connection: {' '.join(words) or f'code {frame.error_code} of HTTP/2'}")
+
+    def _add_headers(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > _MAX_HEADERS:
+            raise BadAnswer(f"the answer has headers longer than the {_MAX_HEADERS} bytes allowed")
+
+    def _count_headers(self, event: Any) -> None:  # noqa: ANN401 - the events of h2 with headers have no common class
+        self._add_headers(sum(len(name) + len(value) for name, value in event.headers))
+
+    def _on_headers(self, event: h2.events.ResponseReceived | h2.events.TrailersReceived) -> None:
+        self._count_headers(event)
+        if event.stream_id != self._stream.number:
             return
+        headers = {bytes(n).decode("latin-1"): bytes(v).decode("latin-1") for n, v in event.headers}
         status = headers.pop(":status", "")
         if status.isdecimal() and len(status) == 3:
-            if int(status) < 200:  # the answer is still to come
-                return
             self._stream.status = int(status)
         self._stream.headers.update(headers)
-        self._end_if(self._ends_stream)
 
-    @staticmethod
-    def _refuse_head() -> NoReturn:
-        raise BadAnswer(f"the answer has headers longer than the {_MOST_OF_HEAD} bytes allowed")
+    def _on_data(self, event: h2.events.DataReceived) -> None:
+        self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        if event.stream_id == self._stream.number:
+            self._stream.body += event.data
 
-    def _end_if(self, flags: int) -> None:
-        if flags & _END_STREAM:
+    def _on_end(self, event: h2.events.StreamEnded) -> None:
+        if event.stream_id == self._stream.number:
             self._stream.ended = True
 
-    def _on_rst_stream(self, _: int, number: int, payload: bytes) -> None:
-        (code,) = _WORD.unpack(payload)
-        if number == self._stream.number and not self._stream.ended:
-            if code == _REFUSED_STREAM:
-                raise _NotRun("the server refused the request")
-            raise BrokeOff(f"the server ended the request (code {code} of HTTP/2)")
-
-    def _on_settings(self, flags: int, _: int, payload: bytes) -> None:
-        self._greeted = True
-        if flags & _ACK:
+    def _on_reset(self, event: h2.events.StreamReset) -> None:
+        if event.stream_id != self._stream.number or self._stream.ended:
             return
-        for name, value in _SETTING.iter_unpack(payload):
-            if name == _INITIAL_WINDOW_SIZE:
-                self._stream.window += value - self._window_of_streams
-                self._window_of_streams = value
-            elif name == _MAX_FRAME_SIZE:
-                self._most_in_frame = max(value, _SMALLEST_MOST_IN_FRAME)
-        self._line.send(_frame(_SETTINGS, _ACK, 0, b""))
-
-    def _on_push_promise(self, *_: object) -> None:
-        raise BadAnswer("the answer is not HTTP/2 (a push that was not allowed)")
-
-    def _on_ping(self, flags: int, _: int, payload: bytes) -> None:
-        if not flags & _ACK:
-            self._line.send(_frame(_PING, _ACK, 0, payload))
-
-    def _on_goaway(self, _: int, __: int, payload: bytes) -> None:
-        last, code = _TWO_WORDS.unpack_from(payload)
-        self._ends = True
-        if not self._stream.ended and self._stream.number > last & _LAST_STREAM:
-            why = " ".join(payload[8:200].decode(errors="replace").split()) or f"code {code} of HTTP/2"
-            raise _NotRun(f"the server ended the connection: {why}")
-
-    def _on_window_update(self, _: int, number: int, payload: bytes) -> None:
-        (more,) = _WORD.unpack(payload)
-        if number == 0:
-            self._window += more & _LAST_STREAM
-        elif number == self._stream.number:
-            self._stream.window += more & _LAST_STREAM
-
-
-def _frame(kind: int, flags: int, number: int, payload: bytes | memoryview) -> bytes:
-    length = len(payload)
-    return b"".join((_HEAD.pack(length >> 16, length & 0xFFFF, kind, flags, number), payload))
-
-
-def _unpadded(payload: bytes) -> bytes:
-    """Return a payload without its padding. Raises BadAnswer."""
-    if not payload or payload[0] >= len(payload):
-        raise BadAnswer("the answer is not HTTP/2 (more padding than frame)")
-    return payload[1 : len(payload) - payload[0]]
+        if not event.remote_reset:  # by h2, since the server broke a rule
+            raise BadAnswer(f"the answer is not HTTP/2 (code {event.error_code:d} of HTTP/2)")
+        if event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM:
+            raise _NotRun("the server refused the request")
+        raise BrokeOff(f"the server ended the request (code {event.error_code:d} of HTTP/2)")

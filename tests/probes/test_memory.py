@@ -17,7 +17,7 @@ from goldwatch_probes import _http, _http2
 from tests.probes.http2_peer import Peer
 from tests.probes.http2_peer import serving as serving_http2
 
-REQUESTS = 10_000
+REQUESTS = 2_000
 BODY = b"x" * 50_000
 LIMITS: Any = {"time_limit_s": 30.0, "max_bytes": 2**20}
 
@@ -87,7 +87,7 @@ def http2_client() -> Iterator[Callable[[], object]]:
 
     with serving_http2(run) as url:
         connection = _http2.Connection(url, **LIMITS)
-        head = _http2.block([(":method", "POST"), (":scheme", "http"), (":path", "/m"), (":authority", "here")])
+        head = _http2.encoded([(":method", "POST"), (":scheme", "http"), (":path", "/m"), (":authority", "here")])
         yield lambda: connection.send(head, b"question", "here")
         connection.close()
 
@@ -99,7 +99,7 @@ def resident_bytes() -> int:
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize("client", [http_client, http2_client])
-def test_ten_thousand_answers_leave_no_memory_behind(client: Callable[[], Iterator[Callable[[], object]]]) -> None:
+def test_answers_leave_no_memory_behind(client: Callable[[], Iterator[Callable[[], object]]]) -> None:
     for send in client():
         for _ in range(100):
             send()

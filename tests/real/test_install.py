@@ -51,8 +51,8 @@ def install(wheel: Path, folder: Path, extra: str) -> Path:
 
 BROUGHT = {
     "": "aiohttp",
-    "light": "onnxruntime, hpack, jmespath",
-    "grpc": "hpack, google.protobuf",
+    "light": "onnxruntime, h2, jmespath",
+    "grpc": "h2, google.protobuf",
     "energy": "pynvml",
     "grafana": "grafana_client",
     "http": "jmespath",
