@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import IO, Any, BinaryIO
 
+from goldwatch.errors import GoldwatchError
 from goldwatch.redaction import header_secrets, redact
 
 _SILENCE_S = 5.0
@@ -23,7 +24,7 @@ _MOST_BYTES = 2**20
 _CHUNK_BYTES = 2**16
 
 
-class Unreadable(Exception):
+class Unreadable(GoldwatchError):
     """A source cannot be read; the text says why, and which permission, package or setting it needs."""
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
+from goldwatch.errors import GoldwatchError
 from goldwatch.installation import install_command as install_command  # noqa: PLC0414 - for probes
 
 if TYPE_CHECKING:  # the agent, which only hands descriptions on, stays without numpy
@@ -97,7 +98,7 @@ class Context:
     max_response_bytes: int = 64 * 2**20
 
 
-class ProbeError(Exception):
+class ProbeError(GoldwatchError):
     """A failure that the engine records as an observation. The subclasses differ by what it means for the model."""
 
 

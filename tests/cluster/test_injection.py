@@ -14,7 +14,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from goldwatch.cluster import webhook
-from goldwatch.cluster.injection import BadSidecar, CannotInject, Sidecar, patch, review
+from goldwatch.cluster.injection import CannotInject, Sidecar, patch, review
+from goldwatch.errors import GoldwatchError
 
 from tests.real.agent import free_port
 
@@ -137,7 +138,7 @@ def test_a_malformed_request_gets_status_400_and_no_traceback(caplog: pytest.Log
 @pytest.mark.parametrize("text", ["", "[", "containers: []", "containers: [{name: x}]\nvolumes: []"])
 def test_another_file_is_no_sidecar(text: str, tmp_path: Path) -> None:
     (tmp_path / "sidecar.yaml").write_text(text)
-    with pytest.raises(BadSidecar, match=r"sidecar\.yaml"):
+    with pytest.raises(GoldwatchError, match=r"sidecar\.yaml"):
         Sidecar.read(tmp_path / "sidecar.yaml")
 
 

@@ -22,6 +22,7 @@ from goldwatch.cli.app import app
 from goldwatch.commands import grafana
 from goldwatch.core.event import Event
 from goldwatch.core.judgement import Severity
+from goldwatch.errors import GoldwatchError
 
 from tests.loopback import serving
 
@@ -263,5 +264,5 @@ def test_an_address_that_is_none_and_a_broken_ledger_are_clear_errors(tmp_path: 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grafana_client", None)
-    with pytest.raises(grafana.CannotPush, match=r"pip install .*\[grafana\]'"):
+    with pytest.raises(GoldwatchError, match=r"pip install .*\[grafana\]'"):
         grafana.connect("http://localhost", "")

@@ -403,10 +403,11 @@ def test_an_address_without_a_scheme_is_refused() -> None:
 def test_a_missing_extra_is_named(protocol: Protocol) -> None:
     script = (
         f"import sys; sys.modules['opentelemetry.exporter.otlp.proto.{protocol}.metric_exporter'] = None\n"
-        "from goldwatch.export.collector import Collector, NotInstalled\n"
+        "from goldwatch.errors import GoldwatchError\n"
+        "from goldwatch.export.collector import Collector\n"
         "from goldwatch.export.otlp import OtlpExporter, Pushing\n"
         f"try: OtlpExporter(Collector('http://localhost:1', {protocol!r}), Pushing(60))\n"
-        "except NotInstalled as error: print(error)"
+        "except GoldwatchError as error: print(error)"
     )
     env = {"PYTHONPATH": ":".join(sys.path)}
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from goldwatch.commands.gate import Result, examine
 from goldwatch.commands.gate_report import as_table
-from goldwatch.commands.rerun import CannotRerun, rerun
+from goldwatch.commands.rerun import rerun
 from goldwatch.config.busy import Busy
 from goldwatch.core.judgement import State, Validity
+from goldwatch.errors import GoldwatchError
 from goldwatch.export import measurement
 from goldwatch.export.store import Store
 from goldwatch.http_reading import Unreadable
@@ -211,7 +212,7 @@ def test_whoever_replays_by_hand_steps_back_too(tmp_path: Path, workers: Workers
     assert result.ended == f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2"
     assert result.outcomes() == {"not_sent": 600}
     result.columns.close()
-    with pytest.raises(CannotRerun, match=r"above 0\.2"):
+    with pytest.raises(GoldwatchError, match=r"above 0\.2"):
         rerun(assignment, [1, 2], workers)
 
 

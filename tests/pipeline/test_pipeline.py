@@ -18,8 +18,9 @@ from goldwatch.alerting.explanation import Surroundings
 from goldwatch.config import Golden, load
 from goldwatch.core.budget import replays_per_year
 from goldwatch.core.judgement import Severity, Validity
+from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import Assignment, CannotStart, GoldenFacts, UnusableSet, assignments, inspect, prepare
+from goldwatch.pipeline.in_force import Assignment, CannotStart, GoldenFacts, assignments, inspect, prepare
 from goldwatch.pipeline.pipeline import run
 from goldwatch.schedule import mean_interval_s
 
@@ -124,7 +125,7 @@ def test_all_broken_golden_sets_are_told_together(tmp_path: Path, workers: Worke
 
 
 def test_a_golden_set_that_is_not_there_is_unusable(tmp_path: Path, workers: Workers) -> None:
-    with pytest.raises(UnusableSet, match=rf"^{tmp_path}/none: "):
+    with pytest.raises(GoldwatchError, match=rf"^{tmp_path}/none: "):
         inspect(workers, Golden(name="none", path=tmp_path / "none"))
 
 
@@ -132,7 +133,7 @@ def test_a_golden_set_that_is_not_the_pinned_one_is_unusable(workers: Workers) -
     found = inspect(workers, Golden(name="digits", path=DIGITS / "golden")).digest
     assert inspect(workers, Golden(name="digits", path=DIGITS / "golden", digest=found[:19])).digest == found
     message = f"the set has digest {found[:19]}..., the config pins golden.digits.digest to sha256:000000000000"
-    with pytest.raises(UnusableSet, match=re.escape(message)):
+    with pytest.raises(GoldwatchError, match=re.escape(message)):
         inspect(workers, Golden(name="digits", path=DIGITS / "golden", digest="sha256:000000000000"))
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goldwatch.errors import GoldwatchError
 from goldwatch.worker.evaluators import matching
-from goldwatch.worker.evaluators.matching import UnsafePattern, answer_problem, matcher
+from goldwatch.worker.evaluators.matching import answer_problem, matcher
 from goldwatch.worker.evaluators.numerals import read_number
 
 NUMBERS = st.decimals(-(10**9), 10**9, places=3)
@@ -156,7 +157,7 @@ def test_a_pattern_is_that_of_the_whole_text(monkeypatch: pytest.MonkeyPatch) ->
     assert pattern("The 42\n", [r"The\s+\d+"])
     assert not pattern("The 42 of them", [r"The\s+\d+"])
     monkeypatch.setattr(matching, "_PATTERN_S", 0.01)
-    with pytest.raises(UnsafePattern, match="took over"):
+    with pytest.raises(GoldwatchError, match="took over"):
         pattern("a" * 60 + "b", ["(a+)+c"])
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import app, fail
+from goldwatch.cli.base import app
 
 
 @app.command()
@@ -28,12 +28,8 @@ def doctor(
 ) -> None:
     """Say what is installed, which probes load, what is missing and the command that installs it."""
     from goldwatch.commands import doctor as examination  # noqa: PLC0415
-    from goldwatch.config import ConfigError  # noqa: PLC0415
 
-    try:
-        sys.stdout.write(examination.report(config))
-    except ConfigError as error:
-        fail(str(error))
+    sys.stdout.write(examination.report(config))
 
 
 @app.command()

@@ -20,17 +20,14 @@ def alert(
 ) -> None:
     """Show an alert: what changed, since when, the examples that flipped. The agent may be running or not."""
     from goldwatch.commands.alert_report import alert_text  # noqa: PLC0415
-    from goldwatch.config import ConfigError, load  # noqa: PLC0415
-    from goldwatch.ledger.history import History, LedgerError  # noqa: PLC0415
+    from goldwatch.config import load  # noqa: PLC0415
+    from goldwatch.ledger.history import History  # noqa: PLC0415
     from goldwatch.web.status import Status  # noqa: PLC0415
 
-    try:
-        ledger = load(config).ledger
-        with History.open(ledger) as history:
-            newest = history.alerts(limit=1)
-            found = history.alert(number) if number else (newest[0] if newest else None)
-    except (ConfigError, LedgerError) as error:
-        fail(str(error))
+    ledger = load(config).ledger
+    with History.open(ledger) as history:
+        newest = history.alerts(limit=1)
+        found = history.alert(number) if number else (newest[0] if newest else None)
     if found is None:
         fail(f"there is no alert {number}" if newest else "there has been no alert")
     if as_json:
@@ -48,9 +45,9 @@ def replay(
 ) -> None:
     """Replay some examples now, and show each answer beside its reference. Nothing of it is kept."""
     from goldwatch.commands.alert_report import rerun_text  # noqa: PLC0415
-    from goldwatch.commands.rerun import CannotRerun, rerun  # noqa: PLC0415
+    from goldwatch.commands.rerun import rerun  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline.in_force import CannotStart, prepare  # noqa: PLC0415
+    from goldwatch.pipeline.in_force import prepare  # noqa: PLC0415
 
     numbers = examples.replace(",", " ").split()
     if not numbers or not all(number.isascii() and number.isdigit() for number in numbers):
@@ -59,8 +56,6 @@ def replay(
     try:
         assignment = select(prepare(config, workers), watch, target)
         sys.stdout.write(rerun_text(rerun(assignment, [int(number) for number in numbers], workers)))
-    except (CannotStart, CannotRerun) as error:
-        fail(str(error))
     finally:
         workers.close()
 
@@ -75,8 +70,8 @@ def silence(
 ) -> None:
     """Let nobody be called for a while: alerts are gathered and shown, and raised afterwards if they still hold."""
     from goldwatch.alerting.silence import Silence  # noqa: PLC0415
-    from goldwatch.config import ConfigError, QuantityError, format_moment, load, parse_duration  # noqa: PLC0415
-    from goldwatch.ledger.ledger import LedgerError, add_silence, end_silences  # noqa: PLC0415
+    from goldwatch.config import QuantityError, format_moment, load, parse_duration  # noqa: PLC0415
+    from goldwatch.ledger.ledger import add_silence, end_silences  # noqa: PLC0415
 
     now = time.time()
     try:
@@ -91,8 +86,6 @@ def silence(
             fail(f'no watch is named "{watch}"; there are {", ".join(found.watches)}')
         until = now + parse_duration(lasts, low_s=1, high_s=7 * 86_400)
         add_silence(found.ledger, Silence(now, until, why, watch))
-    except (ConfigError, LedgerError) as error:
-        fail(str(error))
     except QuantityError as error:
         fail(f"--for: {error}")
     print(f"{watch or 'all watches'} silenced until {format_moment(until)}: {why}")  # noqa: T201
@@ -108,16 +101,13 @@ def relearn(
 
     That is how long replays take, what they cost, and with `live.learn` the values of live traffic.
     """
-    from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.config import load  # noqa: PLC0415
     from goldwatch.core.kinds import COSTLY, DRIFT, SLOWER  # noqa: PLC0415
-    from goldwatch.ledger.ledger import LedgerError, forget  # noqa: PLC0415
+    from goldwatch.ledger.ledger import forget  # noqa: PLC0415
 
-    try:
-        found = load(config)
-        wanted = pick(found, watch)
-        name = pick_target(wanted, target)
-        learned = [SLOWER, COSTLY, *([DRIFT] if wanted.live is not None and wanted.live.learn else [])]
-        knew = [kind.name for kind in learned if forget(found.ledger, kind.name, wanted.name, name)]
-    except (ConfigError, LedgerError) as error:
-        fail(str(error))
+    found = load(config)
+    wanted = pick(found, watch)
+    name = pick_target(wanted, target)
+    learned = [SLOWER, COSTLY, *([DRIFT] if wanted.live is not None and wanted.live.learn else [])]
+    knew = [kind.name for kind in learned if forget(found.ledger, kind.name, wanted.name, name)]
     print(f"{wanted.name} {name}: {'learning anew from the next replay on' if knew else 'nothing had been learned'}")  # noqa: T201

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+
+from goldwatch.errors import GoldwatchError
 
 if TYPE_CHECKING:
     from goldwatch.config import Config, Watch
     from goldwatch.pipeline.in_force import Assignment, InForce
 
+
+class _Commands(TyperGroup):
+    """The one place where commands end with an error of goldwatch: on stderr, without a traceback, exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - of click, which newer typers bring themselves
+        try:
+            return super().invoke(ctx)
+        except GoldwatchError as error:
+            fail(str(error))
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

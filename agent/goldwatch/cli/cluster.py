@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from goldwatch.cli.base import app, fail
+from goldwatch.errors import GoldwatchError
 from goldwatch.installation import install_command
 
 
@@ -43,14 +44,13 @@ def webhook(
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 9443,
 ) -> None:
     """Serve the admission webhook, which adds the sidecar to pods with the annotation goldwatch.dev/config."""
-    from goldwatch.cluster import injection  # noqa: PLC0415
     from goldwatch.cluster import webhook as server  # noqa: PLC0415
     from goldwatch.log import set_up  # noqa: PLC0415
 
     set_up("human", "info")
     try:
         asyncio.run(server.serve(sidecar, certificate, key, host, port))
-    except (injection.BadSidecar, OSError) as error:
+    except (GoldwatchError, OSError) as error:
         fail(f"the webhook cannot be served: {error}")
 
 
@@ -80,8 +80,8 @@ def operator(
     """Turn Watches into the configs of agents, and show in their status what the agents say."""
     from pydantic import ValidationError  # noqa: PLC0415
 
-    from goldwatch.cluster.api import Api, ApiError, NotInCluster  # noqa: PLC0415
-    from goldwatch.cluster.watches import BadDefaults, read_defaults  # noqa: PLC0415
+    from goldwatch.cluster.api import Api  # noqa: PLC0415
+    from goldwatch.cluster.watches import read_defaults  # noqa: PLC0415
     from goldwatch.config import Lease  # noqa: PLC0415
     from goldwatch.log import set_up  # noqa: PLC0415
 
@@ -101,5 +101,3 @@ def operator(
         asyncio.run(operating.serve(f"http://0.0.0.0:{health_port}/healthz"))
     except ValidationError:
         fail(f'--lease: "{lease}" is not the name of a Lease; write small letters, digits and dashes, at most 63')
-    except (ApiError, BadDefaults, NotInCluster) as error:
-        fail(str(error))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, select
+from goldwatch.cli.base import ConfigFile, app, select
 
 
 @app.command()
@@ -20,13 +20,9 @@ def explain(
     """Print the whole effective config, and where each value comes from: a line, a convention, or the default."""
     from dataclasses import asdict  # noqa: PLC0415
 
-    from goldwatch.config import ConfigError  # noqa: PLC0415
     from goldwatch.config.effective import as_yaml, effective  # noqa: PLC0415
 
-    try:
-        settings = effective(config)
-    except ConfigError as error:
-        fail(str(error))
+    settings = effective(config)
     if as_json:
         print(json.dumps([asdict(setting) for setting in settings], indent=2))  # noqa: T201
     else:
@@ -47,8 +43,6 @@ def explain_budget(
     try:
         wanted = in_force.prepare(config, workers)
         found = [foresight.outlook(assignment, workers) for assignment in wanted.assignments]
-    except (in_force.CannotStart, in_force.UnusableSet) as error:
-        fail(str(error))
     finally:
         workers.close()
     sys.stdout.write((foresight.as_json if as_json else foresight.as_text)(wanted.config, found))
@@ -69,7 +63,7 @@ def backtest(
     from goldwatch.commands import backtest_report, common_rules  # noqa: PLC0415
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.ledger.history import History, LedgerError  # noqa: PLC0415
+    from goldwatch.ledger.history import History  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     workers = Workers()
@@ -83,8 +77,6 @@ def backtest(
         else:
             with History.open(file) as ledger:
                 records = playing.from_ledger(ledger, assignment)
-    except (in_force.CannotStart, LedgerError, playing.NoHistory) as error:
-        fail(str(error))
     finally:
         workers.close()
     played = playing.play(assignment, golden, records, counts=is_table)

@@ -24,13 +24,9 @@ def fleet(
     A bearer token, if the server wants one, is read from the variable PROMETHEUS_TOKEN.
     """
     from goldwatch.commands import fleet as whole  # noqa: PLC0415
-    from goldwatch.http_reading import Unreadable  # noqa: PLC0415
 
     token = os.environ.get("PROMETHEUS_TOKEN")
-    try:
-        found = whole.read(prometheus, {"Authorization": f"Bearer {token}"} if token else {})
-    except Unreadable as error:
-        fail(str(error))
+    found = whole.read(prometheus, {"Authorization": f"Bearer {token}"} if token else {})
     if not found:
         fail(f"{prometheus} knows no evidence of any monitor; does it scrape the agents?")
     sys.stdout.write((whole.as_json if as_json else whole.as_text)(whole.rank(found)))

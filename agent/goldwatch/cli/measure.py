@@ -87,8 +87,6 @@ def check(
             found = configuration.load(config)
             cardinality.check(found)
             in_force.weights(found)
-        except (configuration.ConfigError, cardinality.TooManySeries) as error:
-            fail(str(error))
         except ValueError as error:
             fail(f"{config}: alerts.{error}")
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
@@ -116,8 +114,6 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
             for kind, texts in (("note", foresight.notes(found)), ("warning", foresight.warnings(found))):
                 for text in texts:
                     print(f"{config}: {kind}: {text}", file=sys.stderr)  # noqa: T201
-    except in_force.CannotStart as error:
-        fail(str(error))
     finally:
         workers.close()
     sys.stdout.write(gate_report.FORMATS[style](reports))
@@ -169,8 +165,6 @@ def compare(
     workers = Workers()
     try:
         boards = comparison.compare(in_force.prepare(config, workers), workers, rounds, bound)
-    except in_force.CannotStart as error:
-        fail(str(error))
     finally:
         workers.close()
     write = compare_report.as_json if style is BoardFormat.JSON else compare_report.as_table

@@ -45,15 +45,12 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     """Run MLPerf's LoadGen over every watch: exit code 0 VALID, 1 INVALID, 2 could not measure."""
     from goldwatch.commands import gate  # noqa: PLC0415
     from goldwatch.commands import mlperf as referee  # noqa: PLC0415
-    from goldwatch.config import QuantityError, parse_duration  # noqa: PLC0415
+    from goldwatch.config import parse_duration  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
 
-    try:
-        duration_s = parse_duration(min_duration, 0.1, 86_400)
-        latency_s = parse_duration(target_latency, 1e-6, 3600)
-    except QuantityError as error:
-        fail(str(error))
+    duration_s = parse_duration(min_duration, 0.1, 86_400)
+    latency_s = parse_duration(target_latency, 1e-6, 3600)
     wanted = referee.Wanted(scenario, mode, duration_s, min_queries, batch, target_qps, latency_s)
     workers, results = Workers(), []
     try:
@@ -61,8 +58,6 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
             tested = referee.test(assignment, workers, wanted, output)
             sys.stdout.write(referee.as_text(tested, wanted))
             results.append(tested.result)
-    except in_force.CannotStart as error:
-        fail(str(error))
     except OSError as error:
         fail(f"{output}: the logs cannot be written: {error.strerror or error}")
     finally:

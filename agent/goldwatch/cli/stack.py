@@ -63,13 +63,10 @@ def rules(  # noqa: PLR0913, PLR0917 - the options of a command
     source: Annotated[Source, typer.Option(help="How metrics reach Prometheus.")] = Source.SCRAPE,
 ) -> None:
     """Print recording rules and alerts for the watches of a config."""
-    from goldwatch.config import ConfigError, load  # noqa: PLC0415
+    from goldwatch.config import load  # noqa: PLC0415
     from goldwatch.rules import FORMATS, Options, scope_of  # noqa: PLC0415
 
-    try:
-        found = load(config)
-    except ConfigError as error:
-        fail(str(error))
+    found = load(config)
     options = Options(
         name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
     )
@@ -153,30 +150,26 @@ def push(  # noqa: PLR0913, PLR0917 - the options of a command
     The token of a service account is read from the variable GRAFANA_TOKEN.
     """
     from goldwatch.commands import grafana  # noqa: PLC0415
-    from goldwatch.config import ConfigError, load  # noqa: PLC0415
-    from goldwatch.ledger.history import LedgerError  # noqa: PLC0415
+    from goldwatch.config import load  # noqa: PLC0415
     from goldwatch.rules import Options, grafana_groups, scope_of  # noqa: PLC0415
     from goldwatch.shipped import shipped  # noqa: PLC0415
 
-    try:
-        found = load(config)
-        options = Options(
-            name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
-        )
-        boards = [json.loads(path.read_text()) for path in sorted(shipped("json").glob("*.json"))]
-        api = grafana.connect(url, os.environ.get("GRAFANA_TOKEN", ""))
-        marks = _marks(found.ledger, sorted(found.targets))
-        changes = grafana.differences(
-            api, boards, grafana_groups(scope_of(found, _matches(match)), options), marks, replace=replace
-        )
-        for change in changes:
-            print("\n  ".join([change.what, *change.lines]))  # noqa: T201
-        print(f"{len(changes)} change{'' if len(changes) == 1 else 's'}{' to make' if changes else ': all is there'}")  # noqa: T201
-        if changes and not dry_run and (yes or typer.confirm("Make them?")):
-            grafana.apply(changes)
-            print("made")  # noqa: T201
-    except (ConfigError, LedgerError, grafana.CannotPush) as error:
-        fail(str(error))
+    found = load(config)
+    options = Options(
+        name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
+    )
+    boards = [json.loads(path.read_text()) for path in sorted(shipped("json").glob("*.json"))]
+    api = grafana.connect(url, os.environ.get("GRAFANA_TOKEN", ""))
+    marks = _marks(found.ledger, sorted(found.targets))
+    changes = grafana.differences(
+        api, boards, grafana_groups(scope_of(found, _matches(match)), options), marks, replace=replace
+    )
+    for change in changes:
+        print("\n  ".join([change.what, *change.lines]))  # noqa: T201
+    print(f"{len(changes)} change{'' if len(changes) == 1 else 's'}{' to make' if changes else ': all is there'}")  # noqa: T201
+    if changes and not dry_run and (yes or typer.confirm("Make them?")):
+        grafana.apply(changes)
+        print("made")  # noqa: T201
 
 
 def _marks(ledger: Path, targets: list[str]) -> list[Mark]:

@@ -24,16 +24,13 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     """Find the highest rate of arrivals that keeps the latency objective: exit code 0 found, 1 none, 2 not measured."""
     from goldwatch.commands import sweep as sweeping  # noqa: PLC0415
     from goldwatch.commands import sweep_report  # noqa: PLC0415
-    from goldwatch.config import QuantityError, parse_duration, parse_request_rate  # noqa: PLC0415
+    from goldwatch.config import parse_duration, parse_request_rate  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
 
-    try:
-        highest = parse_request_rate(max_rate)
-        lowest = parse_request_rate(min_rate) if min_rate else highest / 16
-        step_s = parse_duration(step, 0.1, 3600)
-    except QuantityError as error:
-        fail(str(error))
+    highest = parse_request_rate(max_rate)
+    lowest = parse_request_rate(min_rate) if min_rate else highest / 16
+    step_s = parse_duration(step, 0.1, 3600)
     if lowest > highest:
         fail(f"--min-rate {min_rate} is more than --max-rate {max_rate}")
     wanted = sweeping.Wanted(lowest, highest, within, step_s)
@@ -44,8 +41,6 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
             _say(sweep_report.head(assignment))
         tell = (lambda _: None) if as_json else lambda step: _say(sweep_report.row(step))
         found = sweeping.sweep(assignment, workers, wanted, tell=tell)
-    except in_force.CannotStart as error:
-        fail(str(error))
     finally:
         workers.close()
     _say(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")

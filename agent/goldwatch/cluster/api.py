@@ -15,17 +15,19 @@ from typing import Any
 
 import aiohttp
 
+from goldwatch.errors import GoldwatchError
+
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 Resource = dict[str, Any]
 
 _PAGE = 500
 
 
-class NotInCluster(Exception):
+class NotInCluster(GoldwatchError):
     """This process does not run in a pod, or the pod was given no identity."""
 
 
-class ApiError(Exception):
+class ApiError(GoldwatchError):
     """The API server refused, failed, or could not be reached. `status` is that of HTTP, 0 if there was no answer."""
 
     def __init__(self, message: str, status: int = 0) -> None:

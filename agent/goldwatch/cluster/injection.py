@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from goldwatch.errors import GoldwatchError
+
 ANNOTATION = "goldwatch.dev/config"
 LABEL = "goldwatch.dev/agent"
 CONTAINER = "goldwatch"
@@ -23,12 +25,8 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 Object = dict[str, Any]
 
 
-class CannotInject(Exception):
+class CannotInject(GoldwatchError):
     """The annotation does not name what can be added to this pod; the text is for who wrote it."""
-
-
-class BadSidecar(Exception):
-    """The file with the sidecar is not what the chart writes."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,16 @@ class Sidecar:
 
     @classmethod
     def read(cls, file: Path) -> Sidecar:
-        """Read what the chart wrote. Raises BadSidecar."""
+        """Read what the chart wrote. Raises GoldwatchError."""
         import yaml  # noqa: PLC0415 - only the webhook reads one
 
         try:
             found = yaml.safe_load(file.read_text())
             (container,), volumes = found["containers"], found["volumes"]
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-            raise BadSidecar(f"{file}: not the sidecar that the chart writes: {error}") from None
+            raise GoldwatchError(f"{file}: not the sidecar that the chart writes: {error}") from None
         if container.get("name") != CONTAINER or not any(v.get("name") == _CONFIG_VOLUME for v in volumes):
-            raise BadSidecar(f"{file}: the container {CONTAINER} or the volume {_CONFIG_VOLUME} is missing")
+            raise GoldwatchError(f"{file}: the container {CONTAINER} or the volume {_CONFIG_VOLUME} is missing")
         return cls(container, container.get("restartPolicy") == "Always", tuple(volumes))
 
 

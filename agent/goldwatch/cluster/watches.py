@@ -19,6 +19,7 @@ import yaml
 from goldwatch.config import ConfigError, Problem, load
 from goldwatch.config.policy import allowed_references
 from goldwatch.config.references import references
+from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
 from goldwatch.pipeline import in_force
 
@@ -42,7 +43,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
         return True
 
 
-class BadDefaults(Exception):
+class BadDefaults(GoldwatchError):
     """What all watches share is wrong, or what they come to together; the text says what."""
 
 
@@ -136,13 +137,13 @@ def _problems(specs: Mapping[str, Spec], defaults: Mapping[str, Any]) -> dict[st
             composed = load(file, sealed.environ)
             cardinality.check(composed)
             in_force.weights(composed)
-        except cardinality.TooManySeries as error:
-            raise BadDefaults(str(error).removeprefix(f"{file}: ")) from None
-        except ValueError as error:
-            raise BadDefaults(f"alerts.{error}") from None
         except ConfigError as error:
             for problem in error.problems:
                 _attribute(problem, sealed, found)
+        except GoldwatchError as error:
+            raise BadDefaults(str(error).removeprefix(f"{file}: ")) from None
+        except ValueError as error:
+            raise BadDefaults(f"alerts.{error}") from None
     return {names[int(number[1:])]: "\n".join(lines) for number, lines in found.items()}
 
 

@@ -83,7 +83,7 @@ def _about(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: int) -> None:
-    """Run until SIGTERM. Raises BadSidecar, and OSError if the certificate cannot be read or the port not be had."""
+    """Run until SIGTERM. Raises GoldwatchError, and OSError for the certificate or the port."""
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

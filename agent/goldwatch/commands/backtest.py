@@ -18,6 +18,7 @@ from goldwatch.config import QuantityError, parse_moment
 from goldwatch.core import kinds
 from goldwatch.core.figures import Ceiling, Figure, Figures, figures
 from goldwatch.core.judgement import Judgement, Severity, State, Validity
+from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import quoted
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ledger.history import History
@@ -36,10 +37,6 @@ are about, what one took. All but `at` may be left out, some in pairs."""
 
 
 T = TypeVar("T")
-
-
-class NoHistory(Exception):
-    """There is nothing to play; the text says what is wrong, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,7 @@ def _episodes(monitor: Any, seen: Sequence[tuple[Record, object]]) -> Iterator[E
 
 
 def from_ledger(history: History, assignment: Assignment) -> list[Record]:
-    """Read the replays of a watch and target, oldest first. Raises NoHistory, also if all are of another golden set."""
+    """Read the replays of a watch and target, oldest first. Raises GoldwatchError if none is of this golden set."""
     limit_s, most = assignment.settings.get("latency_limit_s"), assignment.ceilings
     found, others, confirming = [], 0, False
     for judgement, observed in history.replays(*assignment.key):
@@ -130,7 +127,7 @@ def from_ledger(history: History, assignment: Assignment) -> list[Record]:
         confirming = any(verdict.confirm for verdict in judgement.verdicts)
     if not found:
         why = f"all {others:,} replays are of another golden set" if others else "it holds no replay"
-        raise NoHistory(f"of watch {assignment.watch.name} and target {assignment.target.name}: {why}")
+        raise GoldwatchError(f"of watch {assignment.watch.name} and target {assignment.target.name}: {why}")
     return found
 
 
@@ -176,7 +173,7 @@ def _requests(
 def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[Record]:
     """Read a table in CSV, with a heading, of COLUMNS; `most` are the objectives of energy and cost.
 
-    Raises NoHistory with the line and what is wrong in it.
+    Raises GoldwatchError with the line and what is wrong in it.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:  # spreadsheets begin with a mark of bytes
@@ -184,33 +181,33 @@ def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[
             _check_heading(path, rows.fieldnames or ())
             found = [_row(path, rows.line_num, row, examples, most) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise NoHistory(f"{path}: cannot be read: {error}") from None
+        raise GoldwatchError(f"{path}: cannot be read: {error}") from None
     if not found:
-        raise NoHistory(f"{path}: it holds no replay")
+        raise GoldwatchError(f"{path}: it holds no replay")
     return sorted(found, key=lambda record: record.at)
 
 
 def _check_heading(path: Path, names: Sequence[str]) -> None:
     if unknown := [name for name in names if name not in COLUMNS]:
-        raise NoHistory(f"{path}:1: unknown column {quoted(unknown[0])}; there may be {', '.join(COLUMNS)}")
+        raise GoldwatchError(f"{path}:1: unknown column {quoted(unknown[0])}; there may be {', '.join(COLUMNS)}")
     if "at" not in names:
-        raise NoHistory(f'{path}:1: no column "at"; expected the time of each replay')
+        raise GoldwatchError(f'{path}:1: no column "at"; expected the time of each replay')
     for one, other in (("right", "answered"), ("answered", "right"), ("failed", "requests"), ("over", "requests")):
         if one in names and other not in names:
-            raise NoHistory(f'{path}:1: column "{one}" needs a column "{other}"')
+            raise GoldwatchError(f'{path}:1: column "{one}" needs a column "{other}"')
 
 
 def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Sequence[Ceiling]) -> Record:
     where = f"{path}:{line}"
     if "" in row:
-        raise NoHistory(f"{where}: more values than columns; a number is written without commas inside")
+        raise GoldwatchError(f"{where}: more values than columns; a number is written without commas inside")
     at = _number(where, "at", row["at"], _moment)
     seen: dict[str, object] = {}
     accuracy = None
     if row.get("right"):
         right, answered = (_count(where, name, row, examples) for name in ("right", "answered"))
         if right > answered:
-            raise NoHistory(f"{where}: {right:,} right of {answered:,} answered is impossible")
+            raise GoldwatchError(f"{where}: {right:,} right of {answered:,} answered is impossible")
         accuracy = right, answered
         order = np.arange(examples)
         seen[kinds.WORSE.name] = Answers(order < right, order < answered)
@@ -238,7 +235,9 @@ def _taken(where: str, row: Mapping[str, str], most: Sequence[Ceiling]) -> Itera
 def _count(where: str, name: str, row: Mapping[str, str], most: int | None) -> int:
     found = _number(where, name, row.get(name) or "", int)
     if found < 0 or (most is not None and found > most) or (name == "requests" and found == 0):
-        raise NoHistory(f"{where}: {name} is {found}; expected {0 if name != 'requests' else 1} to {most or 'any'}")
+        raise GoldwatchError(
+            f"{where}: {name} is {found}; expected {0 if name != 'requests' else 1} to {most or 'any'}"
+        )
     return found
 
 
@@ -246,7 +245,7 @@ def _number(where: str, name: str, text: str, of: Callable[[str], T]) -> T:
     try:
         return of(text)
     except (ValueError, QuantityError):
-        raise NoHistory(
+        raise GoldwatchError(
             f"{where}: {name} is {quoted(text)}; expected {_EXPECTED.get(name, 'a whole number')}"
         ) from None
 

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from goldwatch.commands.calibration import Calibrated, CannotCalibrate, Wanted, calibrate
+from goldwatch.commands.calibration import Calibrated, Wanted, calibrate
 from goldwatch.commands.examples import TEXT_OUTPUT, Examples, Spec
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.core.judgement import Judgement
+from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
-from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
+from goldwatch.ipc.workers import JUDGES, Workers
+from goldwatch.pipeline.in_force import Assignment, inspect
 from goldwatch.pipeline.pipeline import considerate, plan_of
 
 
@@ -30,18 +31,15 @@ def build(
     told: Callable[[int, Judgement], None] = lambda *_: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Calibrated:
-    """Freeze the examples with the answers of a target for their reference. Raises CannotCalibrate.
+    """Freeze the examples with the answers of a target for their reference. Raises GoldwatchError.
 
     `note` takes each remark on the labels: the match of texts and why, and what may be wrong.
     """
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as folder:
-        try:
-            if not examples.outputs:
-                asked = _provisional(Path(folder) / "asked", watch, target, examples, workers)
-                examples = replace(examples, outputs=_outputs(asked, examples, workers))
-            empty = _provisional(Path(folder) / "empty", watch, target, examples, workers, note)
-        except (JobFailed, WorkerDied, UnusableSet) as error:
-            raise CannotCalibrate(str(error)) from None
+        if not examples.outputs:
+            asked = _provisional(Path(folder) / "asked", watch, target, examples, workers)
+            examples = replace(examples, outputs=_outputs(asked, examples, workers))
+        empty = _provisional(Path(folder) / "empty", watch, target, examples, workers, note)
 
         def checked(number: int, judgement: Judgement) -> None:
             if number == 1:
@@ -52,7 +50,7 @@ def build(
 
 
 def _check_chance(assignment: Assignment, judgement: Judgement, workers: Workers, note: Callable[[str], None]) -> None:
-    """Note an accuracy that guessing explains. Raises CannotCalibrate for one that is worse than guessing."""
+    """Note an accuracy that guessing explains. Raises GoldwatchError for one that is worse than guessing."""
     score = judgement.headline
     if score is None or score.name != "accuracy":
         return
@@ -62,7 +60,7 @@ def _check_chance(assignment: Assignment, judgement: Judgement, workers: Workers
         return
     said = f"accuracy is {score.value:.4f} of {score.n:,} examples; {found['problem']}"
     if found["refuse"]:
-        raise CannotCalibrate(said)
+        raise GoldwatchError(said)
     note(said)
 
 
@@ -94,9 +92,9 @@ def _outputs(assignment: Assignment, examples: Examples, workers: Workers) -> tu
     result = considerate(plan, assignment.target.busy, workers)
     result.columns.close()
     if why := result.failure or result.ended:
-        raise CannotCalibrate(why)
+        raise GoldwatchError(why)
     found = result.description.outputs if result.description is not None else ()
     if not found:
         how = "write each as --output NAME:DTYPE:SHAPE, such as probabilities:float32:10"
-        raise CannotCalibrate(f"target {assignment.target.name} does not say what its outputs are; {how}")
+        raise GoldwatchError(f"target {assignment.target.name} does not say what its outputs are; {how}")
     return tuple((spec.name, spec.dtype, tuple(spec.shape)) for spec in found)

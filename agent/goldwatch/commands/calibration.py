@@ -18,11 +18,12 @@ from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
 from goldwatch.core.judgement import Judgement, Validity
 from goldwatch.core.outcome import Outcome
+from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import GoldenError, reason
 from goldwatch.golden.manifest import KEPT, plain_problem
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.pipeline.in_force import Assignment, UnusableSet, inspect
+from goldwatch.ipc.workers import JUDGES, Workers
+from goldwatch.pipeline.in_force import Assignment, inspect
 from goldwatch.pipeline.pipeline import considerate, judge
 from goldwatch.scratch import blocks, column, zeros
 from goldwatch.worker.jobs.opening import open_as, replayed
@@ -40,10 +41,6 @@ _REMEDY = {
 
 LEAST_REPLAYS = 2
 """One for each half of the reference."""
-
-
-class CannotCalibrate(Exception):
-    """No set could be frozen; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class Wanted:
 def calibrate(
     assignment: Assignment, wanted: Wanted, workers: Workers, told: Callable[[int, Judgement], None] = lambda *_: None
 ) -> Calibrated:
-    """Replay the model and freeze; `told` hears of each replay, counted from 1. Raises CannotCalibrate.
+    """Replay the model and freeze; `told` hears of each replay, counted from 1. Raises GoldwatchError.
 
     In process each replay begins with a newly loaded model. A replay that is not valid, or an example without an
     answer, ends it: they are no reference. A model whose answers depend on what it was asked before ends it too. So
@@ -86,17 +83,14 @@ def calibrate(
     reference.
     """
     if os.path.lexists(wanted.folder):
-        raise CannotCalibrate(f"{wanted.folder}: exists already; a golden set is never changed: name a new folder")
+        raise GoldwatchError(f"{wanted.folder}: exists already; a golden set is never changed: name a new folder")
     if wanted.replays < LEAST_REPLAYS:
-        raise CannotCalibrate(f"{wanted.replays} replays cannot be halved; make it {LEAST_REPLAYS} or more")
+        raise GoldwatchError(f"{wanted.replays} replays cannot be halved; make it {LEAST_REPLAYS} or more")
     _check_place(wanted)
-    try:
-        with tempfile.TemporaryDirectory(prefix="goldwatch-") as kept:
-            if wanted.outputs:
-                assignment = _answering_as_now(assignment, workers, Path(kept))
-            return _calibrated(assignment, wanted, workers, Path(kept), told)
-    except (JobFailed, WorkerDied, UnusableSet) as error:
-        raise CannotCalibrate(str(error)) from None
+    with tempfile.TemporaryDirectory(prefix="goldwatch-") as kept:
+        if wanted.outputs:
+            assignment = _answering_as_now(assignment, workers, Path(kept))
+        return _calibrated(assignment, wanted, workers, Path(kept), told)
 
 
 def _check_place(wanted: Wanted) -> None:
@@ -105,11 +99,11 @@ def _check_place(wanted: Wanted) -> None:
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CannotCalibrate(f"{parent} cannot be made: {reason(error)}") from None
+        raise GoldwatchError(f"{parent} cannot be made: {reason(error)}") from None
     if not os.access(parent, os.W_OK):
-        raise CannotCalibrate(f"{parent} cannot be written to; name another folder")
+        raise GoldwatchError(f"{parent} cannot be written to; name another folder")
     if wanted.version and (problem := plain_problem(wanted.version)):
-        raise CannotCalibrate(f"--version: {problem}")
+        raise GoldwatchError(f"--version: {problem}")
 
 
 def _calibrated(
@@ -127,7 +121,7 @@ def _calibrated(
                 _check_same_model(assignment, judgement)
             made_with = _made_with(assignment, judgement)
     if (memory := remembered(assignment, workers, first, gaps, kept)) is not None:
-        raise CannotCalibrate(f"{memory}; {_REMEDY[assignment.target.served]}")
+        raise GoldwatchError(f"{memory}; {_REMEDY[assignment.target.served]}")
     files = [str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1)]
     facts = {"version": wanted.version, "made_with": made_with}
     return Calibrated(**_frozen(assignment, workers, wanted.folder, files, facts))
@@ -164,7 +158,7 @@ def _once(
     try:
         judgement = judge(assignment, result, workers, {}).judgement
         if judgement.validity is not Validity.VALID:
-            raise CannotCalibrate(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
+            raise GoldwatchError(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
         argument = assignment.golden.place | {"file": str(file), "outputs": outputs}
         workers.call(JUDGES, "goldwatch.commands.calibration:keep", argument, (result.columns.fd,))
         if gap is not None:
@@ -183,7 +177,7 @@ def _made_with(assignment: Assignment, judgement: Judgement) -> dict[str, str]:
 def _check_same_model(assignment: Assignment, judgement: Judgement) -> None:
     found = accuracy(assignment, judgement)
     if found.result is not Result.PASS:
-        raise CannotCalibrate(
+        raise GoldwatchError(
             f"this is not the model of {assignment.golden}: {found.reason}; calibrate with the validated model, or "
             "take the answers of this one for the new reference with --outputs"
         )

@@ -13,8 +13,8 @@ from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.config.live import ClusterKey, Live
 from goldwatch.core.budget import replays_per_year, threshold_log10
 from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
-from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.pipeline.in_force import Assignment, UnusableSet
+from goldwatch.ipc.workers import JUDGES, Workers
+from goldwatch.pipeline.in_force import Assignment
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
 SOON_S = 7 * 86_400.0
@@ -66,7 +66,7 @@ class Outlook:
 
 
 def outlook(assignment: Assignment, workers: Workers, *, declared_only: bool = False) -> Outlook:
-    """Find out with the monitors of an assignment. Raises UnusableSet."""
+    """Find out with the monitors of an assignment. Raises GoldwatchError."""
     notices, season = _ask(assignment, workers, declared_only=declared_only)
     found = Outlook(assignment, notices, season=season)
     return replace(found, helps=tuple(_helps(found, workers)))
@@ -268,10 +268,7 @@ def _ask(
         "declared_only": declared_only,
         "copies": copies,
     }
-    try:
-        found = workers.call(JUDGES, "goldwatch.worker.jobs.sensitivity:sensitivity", argument)
-    except (JobFailed, WorkerDied) as error:
-        raise UnusableSet(str(error)) from None
+    found = workers.call(JUDGES, "goldwatch.worker.jobs.sensitivity:sensitivity", argument)
     return tuple(Notice(**notice) for notice in found["notices"]), found["season"]
 
 

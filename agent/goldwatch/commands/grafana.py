@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from goldwatch import __version__
 from goldwatch.alerting.alert import Alert
 from goldwatch.core.event import Event
+from goldwatch.errors import GoldwatchError
 from goldwatch.installation import install_command
 
 Api: TypeAlias = Any
@@ -27,10 +28,6 @@ FOLDER = "goldwatch"
 
 _OF_THE_SERVER = ("id", "version")
 _MOST_LINES = 40
-
-
-class CannotPush(Exception):
-    """Grafana cannot be used as asked; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +51,13 @@ class Change:
 
 
 def connect(url: str, token: str) -> Api:
-    """Return a client. Raises CannotPush if the package is missing, or the address is none."""
+    """Return a client. Raises GoldwatchError if the package is missing, or the address is none."""
     if not url.startswith(("http://", "https://")):
-        raise CannotPush(f'"{url}" is not the address of a Grafana; write http://HOST:PORT as --url or GRAFANA_URL')
+        raise GoldwatchError(f'"{url}" is not the address of a Grafana; write http://HOST:PORT as --url or GRAFANA_URL')
     try:
         from grafana_client import GrafanaApi, TokenAuth  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise CannotPush(f"pushing needs one more package: {install_command('grafana-client')}") from error
+        raise GoldwatchError(f"pushing needs one more package: {install_command('grafana-client')}") from error
     return GrafanaApi.from_url(url, credential=TokenAuth(token) if token else None, timeout=30.0)
 
 
@@ -74,7 +71,7 @@ def differences(
 ) -> list[Change]:
     """Return the changes that make Grafana match what is given. Changes nothing.
 
-    Raises CannotPush, also for a group of rules about other watches alone unless `replace` is set: it belongs to
+    Raises GoldwatchError, also for a group of rules about other watches alone unless `replace` is set: it belongs to
     another config.
     """
     try:
@@ -84,14 +81,14 @@ def differences(
         for group in groups:
             found += _group(api, group, replace=replace)
         return [*found, *_marks(api, marks)]
-    except CannotPush:
+    except GoldwatchError:
         raise
     except Exception as error:
         raise _explained(error) from None
 
 
 def apply(changes: Iterable[Change]) -> None:
-    """Make the changes, in their order. Raises CannotPush; what was made before stays, and is not made again."""
+    """Make the changes, in their order. Raises GoldwatchError; what was made before stays, and is not made again."""
     for change in changes:
         try:
             change.make()
@@ -139,7 +136,7 @@ def _group(api: Api, group: Mapping[str, Any], *, replace: bool) -> Iterator[Cha
     there = _found(lambda: api.alertingprovisioning.get_rule_group(FOLDER, name))
     theirs, ours = _watches_in(there), _watches_in(after)
     if theirs and ours and not theirs & ours and not replace:
-        raise CannotPush(
+        raise GoldwatchError(
             f'the rules "{name}" at this Grafana watch {_names(theirs)}, not {_names(ours)}: they belong to another '
             "config; give these another --name, or write --replace"
         )
@@ -217,7 +214,7 @@ def _found(ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         raise
 
 
-def _explained(error: Exception, doing: str = "") -> CannotPush:
+def _explained(error: Exception, doing: str = "") -> GoldwatchError:
     """Say what went wrong, without the token."""
     code = getattr(error, "status_code", None)
     advice = {
@@ -225,4 +222,4 @@ def _explained(error: Exception, doing: str = "") -> CannotPush:
         403: "the token may not do that; the service account needs the role Editor, and Admin for alert rules",
     }
     why = advice.get(code, str(error)) if isinstance(code, int) else f"{type(error).__name__}: {error}"
-    return CannotPush(f"Grafana{f', at: {doing}' if doing else ''}: {why}")
+    return GoldwatchError(f"Grafana{f', at: {doing}' if doing else ''}: {why}")

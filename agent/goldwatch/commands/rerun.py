@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.core.outcome import Outcome
+from goldwatch.errors import GoldwatchError
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns
-from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.ipc.workers import JUDGES, Workers
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.pipeline.pipeline import replay
 from goldwatch.worker.jobs.opening import replayed
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NUMBERS = 4
-
-
-class CannotRerun(Exception):
-    """The examples could not be replayed; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +55,16 @@ class Rerun:
 
 
 def rerun(assignment: Assignment, examples: Sequence[int], workers: Workers) -> Rerun:
-    """Replay some examples. Raises CannotRerun."""
+    """Replay some examples. Raises GoldwatchError."""
     most = assignment.golden.examples
     if wrong := [e for e in examples if not 0 <= e < most]:
-        raise CannotRerun(f"golden set {assignment.golden} has examples 0 to {most - 1}, and not {wrong[0]}")
+        raise GoldwatchError(f"golden set {assignment.golden} has examples 0 to {most - 1}, and not {wrong[0]}")
     result = replay(assignment, workers, examples=examples)
     try:
         if why := result.failure or result.ended:
-            raise CannotRerun(why)
+            raise GoldwatchError(why)
         argument = assignment.golden.place | {"examples": list(examples)}
         found = workers.call(JUDGES, "goldwatch.commands.rerun:answers", argument, (result.columns.fd,))
-    except (JobFailed, WorkerDied) as error:
-        raise CannotRerun(str(error)) from None
     finally:
         result.columns.close()
     answers = tuple(Answer(**a | {"lines": tuple(a["lines"])}) for a in found["answers"])

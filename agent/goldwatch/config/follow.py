@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from goldwatch.errors import GoldwatchError
+
 _EVERY_S = 2.0
 
 
-class Gone(Exception):
+class Gone(GoldwatchError):
     """The file was there, and is no more."""
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from goldwatch.errors import GoldwatchError
+
 MAX_DEPTH = 32
 MAX_NODES = 100_000
 
@@ -19,7 +21,7 @@ _TEXT = frozenset(_TAG + name for name in ("str", "timestamp", "value", "merge")
 MERGE_TAG = _TAG + "merge"
 
 
-class Unusable(Exception):
+class Unusable(GoldwatchError):
     """The file as a whole cannot be used. `line` and `column` count from 1, and are 0 if no place is to blame."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:

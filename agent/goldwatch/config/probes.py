@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from pydantic import ConfigDict, TypeAdapter
 
+from goldwatch.errors import GoldwatchError
+
 GROUP = "goldwatch.probes"
 
 
@@ -30,7 +32,7 @@ Probes = Callable[[], Mapping[str, EntryPointLike]]
 """Finds the probes there are, by name, without importing them."""
 
 
-class BrokenProbe(Exception):
+class BrokenProbe(GoldwatchError):
     """An installed probe that cannot be imported, or is none."""
 
 

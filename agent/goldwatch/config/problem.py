@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from goldwatch.errors import GoldwatchError
+
 _MAX_NAMES = 100  # of a config so large, more would help nobody, and take long to compare
 
 
@@ -41,7 +43,7 @@ class Problem:
         return f"{place}  {self.field}: {self.message}" if self.field else f"{place}  {self.message}"
 
 
-class ConfigError(Exception):
+class ConfigError(GoldwatchError):
     """A config that cannot be used. `problems` holds all that is wrong with it, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

@@ -14,6 +14,8 @@ from decimal import Decimal
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from goldwatch.errors import GoldwatchError
+
 NO_ADDRESS = "is not an address; write http://HOST:PORT or https://HOST:PORT, and secrets as headers"
 
 _SECOND, _MINUTE, _HOUR, _DAY = Decimal(1), Decimal(60), Decimal(3600), Decimal(86400)
@@ -57,7 +59,7 @@ CRON_PATTERN = r"^\S+( +\S+){4}$"
 _DURATION_PART = re.compile(rf"({_NUMBER}) *({_UNIT}) *")
 
 
-class QuantityError(ValueError):
+class QuantityError(GoldwatchError, ValueError):
     """A text that is not the quantity it should be.
 
     `complaint` is the message without the text it is about; `detail` may quote parts of that text.

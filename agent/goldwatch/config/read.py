@@ -22,7 +22,8 @@ from goldwatch.config.nodes import (
 )
 from goldwatch.config.policy import SECTIONS, allowed_references
 from goldwatch.config.problem import Problem, Route, UnreadableConfig
-from goldwatch.config.references import Expanded, ReferenceProblem, expand
+from goldwatch.config.references import Expanded, expand
+from goldwatch.errors import GoldwatchError
 
 MAX_BYTES = 2**20
 MAX_EXPANDED = 4 * 2**20
@@ -153,7 +154,7 @@ class _Walk:
                 self._bound(expanded, node)
                 tag = resolved_tag(self._loader, expanded.text) if node.style is None else tag
             value = scalar(self._loader, tag, expanded.text)
-        except (ReferenceProblem, ValueError) as error:
+        except (GoldwatchError, ValueError) as error:
             value, problem = "", str(error)
         self._document.places[route] = Place(
             _position(key), _position(node), node.value, expanded.text, expanded.resolved, expanded.has_default

@@ -9,14 +9,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from goldwatch.errors import GoldwatchError
+
 MAX_FILE_BYTES = 64 * 1024
 
 _TOKEN = re.compile(r"\$\$|\$\{([^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-
-
-class ReferenceProblem(ValueError):
-    """A reference that leads nowhere. The text never holds what a reference stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Expanded:
 
 
 def expand(text: str, environ: Mapping[str, str], folder: Path, allowed: Collection[str] | None = None) -> Expanded:
-    """Replace the references in `text`; paths are relative to `folder`. Raises ReferenceProblem.
+    """Replace the references in `text`; paths are relative to `folder`. Raises GoldwatchError.
 
     `allowed` lists the references that may be followed, as they are between the braces; None allows any.
     """
@@ -42,11 +40,9 @@ def expand(text: str, environ: Mapping[str, str], folder: Path, allowed: Collect
         if match[0] == "$$":
             return "$"
         if match[1] is None:
-            raise ReferenceProblem('"${" has no "}"; references do not nest, and a literal "$" is written "$$"')
+            raise GoldwatchError('"${" has no "}"; references do not nest, and a literal "$" is written "$$"')
         if allowed is not None and match[1] not in allowed:
-            raise ReferenceProblem(
-                f'the reference "{match[0]}" is not allowed; `policy.references` lists those that are'
-            )
+            raise GoldwatchError(f'the reference "{match[0]}" is not allowed; `policy.references` lists those that are')
         value, default = _look_up(match[1], environ, folder)
         resolved.append((match[0], value))
         has_default = has_default or bool(default)
@@ -67,7 +63,7 @@ def _look_up(body: str, environ: Mapping[str, str], folder: Path) -> tuple[str, 
         return _variable(variable[1], variable[2], environ), variable[2]
     if body.startswith("file:") and (path := body.removeprefix("file:").strip()):
         return _file(path, folder), None
-    raise ReferenceProblem(f'"${{{body}}}" is not a reference; write ${{NAME}}, ${{NAME:-default}} or ${{file:PATH}}')
+    raise GoldwatchError(f'"${{{body}}}" is not a reference; write ${{NAME}}, ${{NAME:-default}} or ${{file:PATH}}')
 
 
 def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str:
@@ -75,7 +71,7 @@ def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str
     if default is not None:
         return value or default  # as in a shell, an empty variable counts as not set
     if value is None:
-        raise ReferenceProblem(f"environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+        raise GoldwatchError(f"environment variable {name} is not set; set it, or write ${{{name}:-default}}")
     return value
 
 
@@ -84,13 +80,13 @@ def _file(path: str, folder: Path) -> str:
         # Without O_NONBLOCK, opening a named pipe waits for a writer.
         with os.fdopen(os.open(folder / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ReferenceProblem(f"{path} is not a regular file; a reference reads no pipe and no device")
+                raise GoldwatchError(f"{path} is not a regular file; a reference reads no pipe and no device")
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ReferenceProblem(f"file {path} cannot be read: {error.strerror}") from None
+        raise GoldwatchError(f"file {path} cannot be read: {error.strerror}") from None
     if len(content) > MAX_FILE_BYTES:
-        raise ReferenceProblem(f"file {path} is larger than {MAX_FILE_BYTES // 1024} KiB; is it the right one?")
+        raise GoldwatchError(f"file {path} is larger than {MAX_FILE_BYTES // 1024} KiB; is it the right one?")
     try:
         return content.decode().strip()
     except UnicodeDecodeError:
-        raise ReferenceProblem(f"file {path} is not text in UTF-8; is it the right one?") from None
+        raise GoldwatchError(f"file {path} is not text in UTF-8; is it the right one?") from None

@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from goldwatch.errors import GoldwatchError
+
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 RESPONSE = "response"
@@ -33,22 +35,20 @@ def attributed(body: bytes, headers: Mapping[str, str], key: str) -> bytes:
     return event[:-1].encode("utf-8", "replace") + b', "data": ' + body + b"}"
 
 
-class NoEvent(ValueError):
-    """It is no CloudEvent that a tap can take; the text says why, and what is expected."""
-
-
 def marks(headers: Mapping[str, str], content_type: str) -> tuple[str, ...] | None:
     """Return what may say that a request is goldwatch's own; None for an event that carries no request.
 
-    `headers` are looked up in lower case. Raises NoEvent.
+    `headers` are looked up in lower case. Raises GoldwatchError.
     """
     if content_type == BATCH:
-        raise NoEvent("batches of CloudEvents are not taken; send one event a request")
+        raise GoldwatchError("batches of CloudEvents are not taken; send one event a request")
     if content_type == STRUCTURED:
         return ()
     kind = headers.get("ce-type")
     if kind is None:
-        raise NoEvent("expected a CloudEvent: the header ce-type, or the content type application/cloudevents+json")
+        raise GoldwatchError(
+            "expected a CloudEvent: the header ce-type, or the content type application/cloudevents+json"
+        )
     if kind.rpartition(".")[2] == RESPONSE:
         return None
     return tuple(headers.get(name, "") for name in MARKS)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from goldwatch.energy.meter import Meter, Resolution
 from goldwatch.energy.sampling import Trace
+from goldwatch.errors import GoldwatchError
 
 COARSEST = 0.2
 """With an expanded uncertainty of the gross energy beyond this ratio there is no figure."""
@@ -121,7 +122,7 @@ class Energy:
         return self.net_j.times(1 / self.inferences)
 
 
-class Insufficient(Exception):
+class Insufficient(GoldwatchError):
     """The readings do not carry a figure; the text says what was there and what it would take."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from goldwatch.config import Config
 from goldwatch.core.judgement import Severity, State, Validity
 from goldwatch.core.outcome import Outcome
+from goldwatch.errors import GoldwatchError
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.measurement import Fate, SkipReason, Step
 from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
@@ -55,12 +56,8 @@ MAX_SLICE_VALUES = 1000
 """More values than this of all slices of a golden set are likely identifiers: nobody reads so many series."""
 
 
-class TooManySeries(Exception):
-    """A config would make more series than it allows; the text says how many and what to do."""
-
-
 def check(config: Config, slices: Mapping[str, int] = {}) -> None:
-    """Raise TooManySeries if a config makes more series than it allows.
+    """Raise GoldwatchError if a config makes more series than it allows.
 
     `slices` counts the values of all slices of a golden set, by its name in the config.
     """
@@ -70,7 +67,7 @@ def check(config: Config, slices: Mapping[str, int] = {}) -> None:
         who = "1 watched target makes" if pairs == 1 else f"{pairs:,} watched targets make"
         of_slices = found - series(config)
         told = f", {of_slices:,} of them of slices of golden sets" if of_slices else ""
-        raise TooManySeries(
+        raise GoldwatchError(
             f"{config.source}: exporters.prometheus.most_series: {who} up to {found:,} series{told}, "
             f"{allowed:,} are allowed; watch fewer targets with one agent, or allow more if Prometheus can take them"
         )

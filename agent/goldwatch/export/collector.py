@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
+from goldwatch.errors import GoldwatchError
 from goldwatch.export.answers import Hear, attentive, session
 from goldwatch.installation import install_command
 
@@ -32,10 +33,6 @@ _EXPORTERS = {
 """The module and the class of each signal, the same under either protocol."""
 
 
-class NotInstalled(Exception):
-    """The packages of the extra `otlp` are missing."""
-
-
 @dataclass(frozen=True)
 class Collector:
     """Where signals are pushed, with which headers, and whom to trust beside the authorities that are known."""
@@ -52,15 +49,15 @@ class Collector:
             )
 
     def metrics(self, timeout_s: float, hear: Hear) -> MetricExporter:
-        """Make the exporter of metrics, which passes rejections on to `hear`. Raises NotInstalled."""
+        """Make the exporter of metrics, which passes rejections on to `hear`. Raises GoldwatchError."""
         return cast("MetricExporter", self._made("metrics", timeout_s, hear))
 
     def logs(self, timeout_s: float, hear: Hear) -> LogRecordExporter:
-        """Make the exporter of log records, which passes rejections on to `hear`. Raises NotInstalled."""
+        """Make the exporter of log records, which passes rejections on to `hear`. Raises GoldwatchError."""
         return cast("LogRecordExporter", self._made("logs", timeout_s, hear))
 
     def spans(self, timeout_s: float, hear: Hear) -> SpanExporter:
-        """Make the exporter of spans, which passes rejections on to `hear`. Raises NotInstalled."""
+        """Make the exporter of spans, which passes rejections on to `hear`. Raises GoldwatchError."""
         return cast("SpanExporter", self._made("traces", timeout_s, hear))
 
     def logger(self, signal: str) -> str:
@@ -82,7 +79,7 @@ class Collector:
             found = import_module(f"{_PACKAGE}.{self.protocol}.{module}")
         except ImportError as error:
             how = f"needs more packages: {install_command(f'opentelemetry-exporter-otlp-proto-{self.protocol}')}"
-            raise NotInstalled(f"OTLP over {self.protocol} {how}") from error
+            raise GoldwatchError(f"OTLP over {self.protocol} {how}") from error
         if self.protocol == "grpc":
             return attentive(getattr(found, name), signal, hear)(**self._grpc(timeout_s))
         return getattr(found, name)(**self._http(signal, timeout_s), session=session(signal, hear))

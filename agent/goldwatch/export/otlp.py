@@ -95,7 +95,7 @@ class OtlpExporter:
     """
 
     def __init__(self, collector: Collector, pushing: Pushing) -> None:
-        """Begin to push. Raises NotInstalled."""
+        """Begin to push. Raises GoldwatchError."""
         self._store = Store()
         self._lock = threading.Lock()
         self._retired: frozenset[tuple[str, str]] = frozenset()

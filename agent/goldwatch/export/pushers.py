@@ -10,10 +10,8 @@ from pathlib import Path
 from goldwatch.config.energy import Energy
 from goldwatch.config.sections import Otlp
 from goldwatch.energy.meter import Counting
-from goldwatch.export.collector import Collector, NotInstalled
+from goldwatch.export.collector import Collector
 from goldwatch.export.otlp import OtlpExporter, Pushing, identity, kubernetes
-
-__all__ = ["NotInstalled", "otlp"]
 
 
 def otlp(
@@ -26,7 +24,7 @@ def otlp(
 ) -> OtlpExporter:
     """Make the exporter of a section, which also reads the counters of the meters in the section `energy`.
 
-    The file of the ledger identifies the agent on its host. Raises NotInstalled.
+    The file of the ledger identifies the agent on its host. Raises GoldwatchError.
     """
     headers = {name: value.get_secret_value() for name, value in section.headers.items()}
     ca_file = Path(section.ca_file) if section.ca_file else None

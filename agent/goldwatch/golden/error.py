@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from goldwatch.errors import GoldwatchError
+
 _MOST_SHOWN = 80
 
 
-class GoldenError(Exception):
+class GoldenError(GoldwatchError):
     """A golden set that cannot be used or made, with every problem that was found in it.
 
     The text names the set's folder; each problem names the file, the field or tensor, what was found, what was expected

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from goldwatch.errors import GoldwatchError
+
 _LENGTH = struct.Struct("<Q")
 _MOST_DESCRIPTORS = 2
 
@@ -17,7 +19,7 @@ Emit: TypeAlias = Callable[[dict[str, Any]], None]
 """Sends the agent a message while a job runs."""
 
 
-class Closed(Exception):
+class Closed(GoldwatchError):
     """The other side has gone."""
 
 

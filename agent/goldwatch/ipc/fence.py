@@ -18,13 +18,15 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from goldwatch.errors import GoldwatchError
+
 VARIABLE = "GOLDWATCH_FENCE"
 """Names the file in the environment of the workers, whichever interpreter runs them."""
 
 _TIME = struct.Struct("d")
 
 
-class LeaseRanOut(Exception):
+class LeaseRanOut(GoldwatchError):
     """This replica may not replay any more, or not yet."""
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.channel import Channel, Closed
 
 JUDGES = "judge"
@@ -27,7 +28,7 @@ _STDERR_BYTES = 4096
 _LOOK_EVERY_S = 0.5
 
 
-class WorkerDied(Exception):
+class WorkerDied(GoldwatchError):
     """A worker cannot be had, or ended while it had a job; the text says how, and its last line on stderr."""
 
 
@@ -270,7 +271,7 @@ def _answer(worker: Worker, limit_s: float, why_not: Callable[[], str | None] | 
     return answer
 
 
-class JobFailed(Exception):
+class JobFailed(GoldwatchError):
     """The job raised; `kind` is the name of the exception's class."""
 
     def __init__(self, message: str, kind: str) -> None:

@@ -21,6 +21,7 @@ from goldwatch.alerting.explanation import Explanation
 from goldwatch.alerting.silence import Silence
 from goldwatch.core.event import Event
 from goldwatch.core.judgement import Judgement, Severity
+from goldwatch.errors import GoldwatchError
 
 FORMAT = 5
 """The format of the ledger, which SQLite keeps as its user_version."""
@@ -35,7 +36,7 @@ _Parsed = TypeVar("_Parsed")
 log = logging.getLogger(__name__)
 
 
-class LedgerError(Exception):
+class LedgerError(GoldwatchError):
     """The ledger cannot be used; the text says which file, why, and what to do."""
 
 

@@ -23,22 +23,19 @@ from goldwatch.core.budget import Budget
 from goldwatch.core.figures import Ceiling
 from goldwatch.core.kinds import KINDS, Kind, interval_s, watching
 from goldwatch.core.trace import Trace
+from goldwatch.errors import GoldwatchError
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.probe import TensorSpec
 from goldwatch.schedule import mean_interval_s
 
 
-class CannotStart(Exception):
+class CannotStart(GoldwatchError):
     """The config, a golden set, the ledger or the address cannot be used; the text says all of it."""
 
     def __init__(self, text: str, reason: Rejection = Rejection.OTHER) -> None:
         super().__init__(text)
         self.reason = reason
-
-
-class UnusableSet(Exception):
-    """A golden set cannot be used; the text names the folder, the file, the field and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ def prepare(path: Path, workers: Workers, *, new_reference: bool = False) -> InF
     for name, entry in config.golden.items():
         try:
             golden[name] = inspect(workers, entry)
-        except UnusableSet as error:
+        except GoldwatchError as error:
             problems.append(str(error))
     if problems:
         count = f"{len(problems)} unusable golden set{'s' if len(problems) > 1 else ''}"
@@ -155,17 +152,14 @@ def _rehearse(wanted: InForce, workers: Workers) -> None:
 
 
 def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
-    """Open and verify a golden set in a worker process, fetched if it has to be. Raises UnusableSet."""
-    try:
-        if golden.url:
-            headers = {name: value.get_secret_value() for name, value in golden.headers.items()}
-            asked = {"url": golden.url, "path": str(golden.path), "digest": golden.digest, "headers": headers}
-            workers.call(JUDGES, "goldwatch.golden.fetch:job", asked)
-        facts = workers.call(JUDGES, "goldwatch.worker.jobs.judge:inspect", {"path": str(golden.path)})
-    except (JobFailed, WorkerDied) as error:
-        raise UnusableSet(str(error)) from None
+    """Open and verify a golden set in a worker process, fetched if it has to be. Raises GoldwatchError."""
+    if golden.url:
+        headers = {name: value.get_secret_value() for name, value in golden.headers.items()}
+        asked = {"url": golden.url, "path": str(golden.path), "digest": golden.digest, "headers": headers}
+        workers.call(JUDGES, "goldwatch.golden.fetch:job", asked)
+    facts = workers.call(JUDGES, "goldwatch.worker.jobs.judge:inspect", {"path": str(golden.path)})
     if not facts["digest"].startswith(golden.digest):
-        raise UnusableSet(
+        raise GoldwatchError(
             f"{golden.path}: the set has digest {facts['digest'][:19]}..., the config pins "
             f"golden.{golden.name}.digest to {golden.digest[:19]}...; restore the set, or pin the one that you mean"
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from goldwatch.config import Config, Listen, QuantityError, Rejection, parse_listen
 from goldwatch.config.follow import Gone, follow
+from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.workers import Workers
 from goldwatch.log import set_up
 from goldwatch.pipeline.in_force import CannotStart
@@ -140,7 +141,7 @@ def main(workers: Workers, config: str, *options: str) -> int:
     """Run the agent until a signal ends it, and return its exit code. The options are those of `goldwatch run`."""
     try:
         asyncio.run(serve(Path(config), workers, Options.of(options)))
-    except CannotStart as error:
+    except GoldwatchError as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201
         return 2
     return 0

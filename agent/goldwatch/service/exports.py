@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from goldwatch import __version__
 from goldwatch.config import Config, Rejection
+from goldwatch.errors import GoldwatchError
 from goldwatch.export import catalogue, measurement
 from goldwatch.export.exporter import Exporter, Follows, Replayed
 from goldwatch.export.prometheus import PrometheusExporter
@@ -115,7 +116,7 @@ class Exports:
         try:
             section, heard = config.exporters.otlp, (self._failed_push, self._lost_records, self._dropped_readings)
             return pushers.otlp(section, config.ledger, config.energy, *heard)
-        except pushers.NotInstalled as error:
+        except GoldwatchError as error:
             raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
     def _publish_lease(self, errors: int = 0) -> None:

@@ -20,6 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from goldwatch.config import Config, Listen, Rejection, with_default_listen
 from goldwatch.drift.tap import Taps
+from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality, measurement, standing
 from goldwatch.export.metric import Kind
 from goldwatch.golden import kept
@@ -401,7 +402,7 @@ def _prepared(path: Path, workers: Workers, listen: Listen | None = None) -> InF
     wanted = replace(wanted, config=with_default_listen(wanted.config, listen))
     try:
         cardinality.check(wanted.config, {name: sum(counts.values()) for name, counts in wanted.slices.items()})
-    except cardinality.TooManySeries as error:
+    except GoldwatchError as error:
         raise CannotStart(str(error), Rejection.INVALID) from None
     for warning in cardinality.warnings(wanted.slices):
         log.warning("%s: %s", path, warning)

@@ -17,8 +17,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from aiohttp import web
 
-from goldwatch.core.cloud_events import STRUCTURED, NoEvent, attributed, marks
+from goldwatch.core.cloud_events import STRUCTURED, attributed, marks
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
+from goldwatch.errors import GoldwatchError
 from goldwatch.http_serving import HttpServer
 from goldwatch.ledger.history import LedgerError
 from goldwatch.shipped import shipped
@@ -152,7 +153,7 @@ class Endpoints:
             raise web.HTTPNotFound(text="no watch of this name takes live traffic here: it has no section `live`\n")
         try:
             found = marks(request.headers, request.content_type)
-        except NoEvent as error:
+        except GoldwatchError as error:
             tap.refuse()
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         if found is None:

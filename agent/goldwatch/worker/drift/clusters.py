@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.worker.drift.unreadable import Unreadable
+from goldwatch.worker.drift.unreadable import UnreadableRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Key:
         return found if isinstance(found, str) else json.dumps(found, sort_keys=True)
 
     def required(self, identity: str | None) -> str:
-        """Return an identity that was found. Raises Unreadable if none was."""
+        """Return an identity that was found. Raises UnreadableRequest if none was."""
         if identity is None:
-            raise Unreadable(f"it has no {self.key}, the key of live.clusters")
+            raise UnreadableRequest(f"it has no {self.key}, the key of live.clusters")
         return identity
 
 

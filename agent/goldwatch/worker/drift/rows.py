@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from goldwatch.core.cloud_events import RESPONSE
 from goldwatch.worker.drift.clusters import Key, together
 from goldwatch.worker.drift.features import Input, Rows
-from goldwatch.worker.drift.unreadable import Unreadable
+from goldwatch.worker.drift.unreadable import UnreadableRequest
 
 _DEPTH = 3
 _MOST_REASONS = 5
@@ -68,7 +68,7 @@ def read(bodies: Iterable[bytes], inputs: Sequence[Input], most: int | None = No
         seed = zlib.crc32(body, seed)
         try:
             rows = list(_rows(_value(body), inputs, _DEPTH, key, None))
-        except Unreadable as error:
+        except UnreadableRequest as error:
             bad[str(error)] += 1
             continue
         except RecursionError:
@@ -82,7 +82,7 @@ def read(bodies: Iterable[bytes], inputs: Sequence[Input], most: int | None = No
                 if key is not None:
                     of.append(key.required(identity))
                 found.append(fitted)
-            except Unreadable as error:
+            except UnreadableRequest as error:
                 bad[str(error)] += 1
             except RecursionError:
                 bad["it is nested too deeply"] += 1
@@ -96,7 +96,7 @@ def _value(body: bytes) -> Any:  # noqa: ANN401 - whatever was sent
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise Unreadable("it is not JSON") from None
+        raise UnreadableRequest("it is not JSON") from None
 
 
 def _rows(
@@ -108,7 +108,7 @@ def _rows(
 ) -> Iterator[tuple[Mapping[str, Any], str | None]]:
     """Yield each row, and the identity that it or what it is in has; `identity` is that of what the value is in."""
     if not isinstance(value, dict):
-        raise Unreadable("it is no JSON object")
+        raise UnreadableRequest("it is no JSON object")
     if str(value.get("type", "")).rpartition(".")[2] == RESPONSE and "specversion" in value:
         return  # an answer, logged beside its request
     if key is not None:
@@ -128,7 +128,7 @@ def _rows(
     elif any(i.name in value for i in inputs):
         yield value, identity
     else:
-        raise Unreadable("it has neither instances nor inputs, nor a key with the name of an input")
+        raise UnreadableRequest("it has neither instances nor inputs, nor a key with the name of an input")
 
 
 def _inside(value: Mapping[str, Any]) -> Any:  # noqa: ANN401 - see above
@@ -138,7 +138,7 @@ def _inside(value: Mapping[str, Any]) -> Any:  # noqa: ANN401 - see above
             try:
                 return _value(base64.b64decode(encoded, validate=True))
             except ValueError as error:
-                raise Unreadable("the data of the event are not base64 of JSON") from error
+                raise UnreadableRequest("the data of the event are not base64 of JSON") from error
         inner = value.get("data")
     else:
         inner = value.get("request")
@@ -150,14 +150,14 @@ def _row(instance: Any, inputs: Sequence[Input]) -> Mapping[str, Any]:  # noqa: 
     if isinstance(instance, dict):
         return instance
     if len(inputs) != 1:
-        raise Unreadable("an instance has no names of inputs, and several are watched")
+        raise UnreadableRequest("an instance has no names of inputs, and several are watched")
     return {inputs[0].name: instance}
 
 
 def _from_columns(columns: Mapping[str, Any], inputs: Sequence[Input]) -> Iterator[Mapping[str, Any]]:
     wanted = {i.name: columns[i.name] for i in inputs if isinstance(columns.get(i.name), list)}
     if len({len(values) for values in wanted.values()}) != 1:
-        raise Unreadable("the columns of a request are missing, or of unequal length")
+        raise UnreadableRequest("the columns of a request are missing, or of unequal length")
     yield from (dict(zip(wanted, values, strict=True)) for values in zip(*wanted.values(), strict=True))
 
 
@@ -169,21 +169,21 @@ def _from_tensors(tensors: Sequence[Mapping[str, Any]], inputs: Sequence[Input])
         # A model with one input is often asked without its exact name.
         tensor = by_name.get(i.name, tensors[0] if len(inputs) == len(tensors) == 1 else None)
         if tensor is None:
-            raise Unreadable(f"it has no input {i.name}")
+            raise UnreadableRequest(f"it has no input {i.name}")
         wanted[i.name] = _tensor_rows(tensor, i)
     if len({len(values) for values in wanted.values()}) != 1:
-        raise Unreadable("the inputs of a request have unequal numbers of rows")
+        raise UnreadableRequest("the inputs of a request have unequal numbers of rows")
     yield from (dict(zip(wanted, values, strict=True)) for values in zip(*wanted.values(), strict=True))
 
 
 def _tensor_rows(tensor: Mapping[str, Any], of: Input) -> list[Any]:
     data = tensor.get("data")
     if not isinstance(data, list):
-        raise Unreadable(f"input {of.name} has no data in JSON; binary tensors are not read")
+        raise UnreadableRequest(f"input {of.name} has no data in JSON; binary tensors are not read")
     flat = list(_flat(data))
     width = 1 if of.text else of.values
     if not flat or len(flat) % width:
-        raise Unreadable(f"input {of.name} has {len(flat)} values, expected a multiple of {width}")
+        raise UnreadableRequest(f"input {of.name} has {len(flat)} values, expected a multiple of {width}")
     return flat if of.text else [flat[at : at + width] for at in range(0, len(flat), width)]
 
 
@@ -197,7 +197,7 @@ def _fitted(value: Any, of: Input) -> Any:  # noqa: ANN401 - see above
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
     flat = [None] * of.values if value is None else list(_flat(value))
     if len(flat) != of.values:
-        raise Unreadable(f"input {of.name} has {len(flat)} values, expected {of.values}")
+        raise UnreadableRequest(f"input {of.name} has {len(flat)} values, expected {of.values}")
     return [_number(each, of) for each in flat]
 
 
@@ -205,7 +205,7 @@ def _number(value: Any, of: Input) -> float:  # noqa: ANN401 - see above
     if value is None:
         return float("nan")
     if not isinstance(value, int | float):
-        raise Unreadable(f"input {of.name} holds a {type(value).__name__}, expected numbers")
+        raise UnreadableRequest(f"input {of.name} holds a {type(value).__name__}, expected numbers")
     try:
         return float(value)
     except OverflowError:

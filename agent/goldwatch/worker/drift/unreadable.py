@@ -1,7 +1,9 @@
-"""The one error of reading live rows. It is counted, not raised any further."""
+"""The one error of reading live requests. Callers count it."""
 
 from __future__ import annotations
 
+from goldwatch.errors import GoldwatchError
 
-class Unreadable(ValueError):
-    """A request, or a row of it, is in no form that is known, or does not fit the inputs; the text says why."""
+
+class UnreadableRequest(GoldwatchError):
+    """A request or one of its rows has no known form, or does not fit the inputs; the text says why."""

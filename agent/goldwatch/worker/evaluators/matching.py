@@ -18,6 +18,7 @@ from functools import lru_cache
 from types import FrameType
 from typing import Any
 
+from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import quoted
 from goldwatch.golden.tensors import unique_keys
 from goldwatch.worker.evaluators.numerals import MARKER, last_number, read_number
@@ -32,10 +33,6 @@ _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?\s*```", re.DOTALL | re.IGNORECA
 _NO_JSON = object()
 _LETTER = re.compile(r"[A-Za-z]")
 _LEAD = re.compile(r"^[\s\"'(\[*_#>-]*(?P<label>\w+)[\"'*_]*(?:[)\].:,;*]|\s*$)", re.MULTILINE)
-
-
-class UnsafePattern(Exception):
-    """A pattern took too long on a text."""
 
 
 def matcher(match: str, options: Collection[str] = ()) -> Matcher:
@@ -194,7 +191,7 @@ def _nfc(text: str) -> str:
 
 
 def _has_pattern(text: str, pattern: str) -> bool:
-    """Return whether the whole text has a pattern. Raises UnsafePattern if that takes longer than a second."""
+    """Return whether the whole text has a pattern. Raises GoldwatchError if that takes longer than a second."""
     with _time_limit(pattern):
         return re.fullmatch(pattern, _nfc(text.strip()), re.DOTALL) is not None
 
@@ -210,7 +207,7 @@ def _time_limit(pattern: str) -> Iterator[None]:
         return
 
     def expired(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
-        raise UnsafePattern(
+        raise GoldwatchError(
             f"the pattern {quoted(pattern)} took over {_PATTERN_S:g} s on one text; write a simpler one"
         )
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.core.load_plan import LoadPlan
+from goldwatch.errors import GoldwatchError
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.installation import install_command
 from goldwatch.ipc.channel import Emit
@@ -42,14 +43,6 @@ _SAMPLES = {"SingleStream": 1, "MultiStream": 8, "Server": 1}
 """The samples of one query, as LoadGen has them by default; in Offline all samples are one query."""
 
 _MESSAGE_LENGTH = 200
-
-
-class MissingLoadGen(Exception):
-    """The package mlcommons-loadgen is not installed."""
-
-
-class GivenUp(Exception):
-    """The target answered nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
     """Run one test: a job for a worker. Returns the `description` of the target, `requests` and `errors` by message.
 
     Takes `factory`, `options`, `time_limit_s`, the `path` of the golden set, the `settings`, and `most_per_s` of the
-    warm-up. Raises MissingLoadGen, GivenUp, GoldenError, and ProbeError if the target cannot be used.
+    warm-up. Raises GoldwatchError, GoldenError, and ProbeError if the target cannot be used.
     """
     _loadgen()
     settings = Settings(**argument["settings"])
@@ -95,7 +88,7 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
         gc.enable()
         probe.close()
     if system.given_up is not None:
-        raise GivenUp(system.given_up)
+        raise GoldwatchError(system.given_up)
     return {"description": asdict(description), "errors": system.errors, "requests": system.requests}
 
 
@@ -218,7 +211,7 @@ def _loadgen() -> Any:  # noqa: ANN401 - it ships no types
     try:
         import mlperf_loadgen  # noqa: PLC0415 - an extra
     except ImportError:
-        raise MissingLoadGen(f"MLPerf's LoadGen is not installed; {install_command('mlcommons-loadgen')}") from None
+        raise GoldwatchError(f"MLPerf's LoadGen is not installed; {install_command('mlcommons-loadgen')}") from None
     return mlperf_loadgen
 
 
