@@ -90,13 +90,9 @@ def test_a_table_of_counts_is_played_beside_common_rules(tmp_path: Path) -> None
     rules = {rule["rule"]: rule for rule in found["common_rules"]}
     assert rules["accuracy: binomial test at 0.05"]["times"] > 5
     assert rules["accuracy: three sigma of the day before"]["looked"] == 556
-    assert rules["accuracy: ADWIN"]["times"] == 0
     dropped = backtest(config(tmp_path), "--history", table(tmp_path, month(drop=10)), "--json")
     found = json.loads(dropped.stdout)
-    (adwin,) = (rule for rule in found["common_rules"] if rule["rule"] == "accuracy: ADWIN")
-    assert adwin["times"] == 1
     (worse,) = found["alerts"]["worse"]
-    assert worse["opened"] < adwin["first"]
     assert 288 <= (worse["opened"] - 1_790_000_000) / 300 <= 300
     assert 280 <= (worse["since"] - 1_790_000_000) / 300 <= 290
 
