@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import app
+from goldwatch.cli.base import TOOLS, app
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def schema() -> None:
     """Print the JSON schema of the config, by which editors complete and check it."""
     from goldwatch.config import json_schema  # noqa: PLC0415
@@ -20,7 +20,7 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2))  # noqa: T201
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def doctor(
     config: Annotated[
         Path | None, typer.Argument(metavar="[CONFIG]", help="With a config, its meters are opened too.")
@@ -32,7 +32,7 @@ def doctor(
     sys.stdout.write(examination.report(config))
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def demo(
     seconds: Annotated[float, typer.Option(min=10, help="End by itself after so many seconds; 0 for never.")] = 0,
 ) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, pick, pick_target, select
+from goldwatch.cli.base import WATCH, ConfigFile, app, fail, pick, pick_target, select
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def alert(
     config: ConfigFile,
     number: Annotated[int, typer.Argument(metavar="[N]", help="The alert's number; without it, the newest.")] = 0,
@@ -36,7 +36,7 @@ def alert(
         sys.stdout.write(alert_text(found))
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def replay(
     config: ConfigFile,
     examples: Annotated[str, typer.Option(help="The examples to replay, such as 17,203,911.")],
@@ -60,7 +60,7 @@ def replay(
         workers.close()
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def silence(
     config: ConfigFile,
     lasts: Annotated[str, typer.Option("--for", help="How long from now, such as 30m or 2h.")] = "",
@@ -91,7 +91,7 @@ def silence(
     print(f"{watch or 'all watches'} silenced until {format_moment(until)}: {why}")  # noqa: T201
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def relearn(
     config: ConfigFile,
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",

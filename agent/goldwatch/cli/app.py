@@ -12,12 +12,12 @@ from goldwatch.cli.base import app
 # They register their commands in the order of `--help`.
 # isort: off
 from goldwatch.cli import measure
+from goldwatch.cli import alerts
+from goldwatch.cli import explain
+from goldwatch.cli import fleet
 from goldwatch.cli import sweep
 from goldwatch.cli import mlperf
 from goldwatch.cli import golden
-from goldwatch.cli import explain
-from goldwatch.cli import alerts
-from goldwatch.cli import fleet
 from goldwatch.cli import stack
 from goldwatch.cli import cluster
 from goldwatch.cli import about

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from goldwatch.config import Config, Watch
     from goldwatch.pipeline.in_force import Assignment, InForce
 
+WATCH, GATE, COMPARE, GOLDEN = "Watch", "Gate", "Compare", "Golden sets"
+CLUSTER, TOOLS = "Cluster, Prometheus and Grafana", "Tools"
+"""The groups of `goldwatch --help`."""
+
 
 class _Commands(TyperGroup):
     """The one place where commands end with an error of goldwatch: on stderr, without a traceback, exit code 2."""

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import app, fail
+from goldwatch.cli.base import CLUSTER, app, fail
 from goldwatch.errors import GoldwatchError
 from goldwatch.installation import install_command
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def health(
     url: Annotated[str, typer.Argument(help="What to ask.")] = "http://127.0.0.1:9870/readyz",
     limit: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for the answer.")] = 5,
@@ -35,7 +35,7 @@ def health(
         fail(f"{url}: {getattr(error, 'reason', error)}")
 
 
-@app.command()
+@app.command(hidden=True)  # the chart runs it
 def webhook(
     sidecar: Annotated[Path, typer.Option(help="The sidecar, as the chart writes it.")],
     certificate: Annotated[Path, typer.Option(help="The certificate for TLS, in PEM.")],
@@ -54,7 +54,7 @@ def webhook(
         fail(f"the webhook cannot be served: {error}")
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def operator(
     namespace: Annotated[
         list[str], typer.Option(help="A namespace to keep; may be repeated. By default the own.")

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, select
+from goldwatch.cli.base import TOOLS, WATCH, ConfigFile, app, select
 
 
-@app.command()
+@app.command(rich_help_panel=TOOLS)
 def explain(
     config: ConfigFile,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
@@ -29,7 +29,7 @@ def explain(
         sys.stdout.write(as_yaml(settings))
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def explain_budget(
     config: ConfigFile,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
@@ -48,7 +48,7 @@ def explain_budget(
     sys.stdout.write((foresight.as_json if as_json else foresight.as_text)(wanted.config, found))
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def backtest(
     config: ConfigFile,
     history: Annotated[

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import app, fail
+from goldwatch.cli.base import WATCH, app, fail
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def fleet(
     prometheus: Annotated[
         str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, pick, pick_target, select
+from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, select
 
 if TYPE_CHECKING:
     from goldwatch.commands.calibration import Calibrated
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from goldwatch.golden.opened import GoldenSet
 
 golden = typer.Typer(help="Show, verify, build and calibrate golden sets.", no_args_is_help=True)
-app.add_typer(golden, name="golden")
+app.add_typer(golden, name="golden", rich_help_panel=GOLDEN)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the golden set.")]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail
+from goldwatch.cli.base import COMPARE, GATE, WATCH, ConfigFile, app, fail
 from goldwatch.service import start
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Column(StrEnum):
     COST = "cost"
 
 
-@app.command()
+@app.command(rich_help_panel=WATCH)
 def run(
     config: ConfigFile,
     patient: Annotated[bool, typer.Option("--patient", help=start.OPTIONS["--patient"])] = False,
@@ -69,7 +69,7 @@ def run(
     start.become(str(config), [*options, *([f"--listen={listen}"] if listen else [])])
 
 
-@app.command()
+@app.command(rich_help_panel=GATE)
 def check(
     config: ConfigFile,
     config_only: Annotated[bool, typer.Option("--config-only", help="Check the config and measure nothing.")] = False,
@@ -145,7 +145,7 @@ def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judgement]
     return once
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def compare(
     config: ConfigFile,
     sort: Annotated[Column, typer.Option(help="The column to sort by, best first.")] = Column.ACCURACY,

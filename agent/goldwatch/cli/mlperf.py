@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail
+from goldwatch.cli.base import COMPARE, ConfigFile, app, fail
 
 
 class Scenario(StrEnum):
@@ -28,7 +28,7 @@ class Mode(StrEnum):
     ACCURACY = "accuracy"
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     config: ConfigFile,
     scenario: Annotated[Scenario, typer.Option(help="How LoadGen issues queries.")],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail
+from goldwatch.cli.base import CLUSTER, ConfigFile, app, fail
 
 if TYPE_CHECKING:
     from goldwatch.commands.grafana import Mark
@@ -50,7 +50,7 @@ class Source(StrEnum):
     OTLP = "otlp"
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def rules(  # noqa: PLR0913, PLR0917 - the options of a command
     config: ConfigFile,
     style: Annotated[RulesFormat, typer.Option("--format", help="What to print.")] = RulesFormat.PROMETHEUS,
@@ -121,7 +121,7 @@ def _pairs(option: str, written: list[str], example: str) -> dict[str, str]:
 
 
 dashboards_app = typer.Typer(no_args_is_help=True, help="Bring dashboards, alert rules and annotations into a Grafana.")
-app.add_typer(dashboards_app, name="dashboards")
+app.add_typer(dashboards_app, name="dashboards", rich_help_panel=CLUSTER)
 
 
 @dashboards_app.callback()

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import ConfigFile, app, fail, select
+from goldwatch.cli.base import COMPARE, ConfigFile, app, fail, select
 
 
-@app.command()
+@app.command(rich_help_panel=COMPARE)
 def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     config: ConfigFile,
     max_rate: Annotated[str, typer.Option(help="The highest rate that may be tried, such as '500 per second'.")],
