@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from goldwatch.core.cloud_events import STRUCTURED, NoEvent, attributed, marks
+from goldwatch.core.cloud_events import STRUCTURED, attributed, marks
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Tap
+from goldwatch.errors import GoldwatchError
 from goldwatch.worker.drift.clusters import Key
 from goldwatch.worker.drift.features import Features, Input
 from goldwatch.worker.drift.rows import read
@@ -22,7 +23,7 @@ def target(data: bytes) -> None:
     tap = Tap(1, 1.0, key=_KEY)
     try:
         found = marks(headers, kind)
-    except NoEvent:
+    except GoldwatchError:
         return
     if found is None or len(body) > MOST_REQUEST_BYTES:
         return
