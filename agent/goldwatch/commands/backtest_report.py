@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from goldwatch.commands.backtest import Episode, Played
 from goldwatch.commands.common_rules import Fired
+from goldwatch.commands.text_table import text_table
 from goldwatch.config import format_moment
 
 _SHOWN = 5
@@ -41,20 +42,20 @@ def _lines(title: str, played: Played, rules: Sequence[Fired]) -> Iterator[str]:
     replays = f"{len(played.records):,} replay{'' if len(played.records) == 1 else 's'}"
     yield f"{title}: {replays} from {first} to {last}, {played.valid:,} of them valid"
     yield ""
-    yield f"  {'monitor':<10}would have alerted"
+    rows = [("monitor", "would have alerted")]
     for name, episodes in played.episodes.items():
         if episodes is None:
-            yield f"  {name:<10}the history does not say"
+            rows.append((name, "the history does not say"))
             continue
-        yield f"  {name:<10}{_times(len(episodes))}"
-        yield from (f"  {'':<10}  {_episode(episode)}" for episode in episodes[:_SHOWN])
+        rows.append((name, _times(len(episodes))))
+        rows += [("", f"  {_episode(episode)}") for episode in episodes[:_SHOWN]]
         if len(episodes) > _SHOWN:
-            yield f"  {'':<10}  and {len(episodes) - _SHOWN:,} more"
+            rows.append(("", f"  and {len(episodes) - _SHOWN:,} more"))
+    yield from (f"  {line}" for line in text_table(rows))
     if rules:
-        width = max(len(rule.rule) for rule in rules)
         yield ""
-        yield f"  {'common rule':<{width}}  would have called"
-        yield from (f"  {rule.rule:<{width}}  {_calls(rule)}" for rule in rules)
+        rows = [("common rule", "would have called"), *((rule.rule, _calls(rule)) for rule in rules)]
+        yield from (f"  {line}" for line in text_table(rows))
 
 
 def _times(count: int) -> str:

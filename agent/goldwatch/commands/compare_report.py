@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from goldwatch.commands.compare import Board, Row, sort_key
+from goldwatch.commands.text_table import text_table
 from goldwatch.config import format_figure, format_seconds
 from goldwatch.core.judgement import Validity
 from goldwatch.energy.footprint import DAWNBENCH_INFERENCES, Footprint
@@ -38,8 +39,7 @@ def _board(board: Board, column: str) -> str:
     known = [heading for heading in _ENERGY_HEADINGS if any(cells[heading] for cells in energy)]
     rows: list[tuple[str, ...]] = [(*_HEADINGS, *known)]
     rows += [(*_cells(row), *(cells[name] for name in known)) for row, cells in zip(ordered, energy, strict=True)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = text_table(rows)
     lines += [
         f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.reasons)}"
         for row in board.rows

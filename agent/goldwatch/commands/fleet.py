@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from goldwatch.commands.text_table import text_table
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Metric
 from goldwatch.http_reading import prometheus_series
@@ -102,9 +103,7 @@ def _lines(ranked: Ranked) -> Iterator[str]:
         (how, each.called, each.watch, each.monitor, f"{each.evidence:.1f}", f"{each.threshold:.1f}")
         for how, each in shown
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    for row in rows:
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield from (f"  {line}" for line in text_table(rows))
 
 
 def _count(n: int, what: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from goldwatch.commands.text_table import text_table
 from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.config.live import ClusterKey, Live
 from goldwatch.core.budget import replays_per_year, threshold_log10
@@ -223,9 +224,7 @@ def _watch(found: Outlook) -> Iterator[str]:
         rows.append((SCHEMA.name, "a fact", words, "2 full windows"))
     silent_s = SILENT_AFTER * every_s
     rows.append((SILENT.name, "a fact", "there is no valid replay", f"{SILENT_AFTER} intervals ({_short(silent_s)})"))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+    yield from (f"  {line}" for line in text_table(rows))
     if watch.live is not None:
         yield f"  Live {_statement(watch.live)}."
     yield from (f"  Live {text.removeprefix(f'watches.{watch.name}.live.')}." for text in _of_season(found))
