@@ -76,7 +76,6 @@ class Load(Section):
         description="How much of one core its worker may take, a model in process included; closed loads are slowed "
         "down to it.",
     )
-    seed: int = Field(default=0, ge=0, description="Of the random times of the scenario server.")
     repeats: int = Field(
         default=12,
         ge=0,

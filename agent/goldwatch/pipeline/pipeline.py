@@ -187,7 +187,6 @@ def load_plan(load: LoadSection) -> LoadPlan:
         rate_per_s=load.rate_per_s or 0.0,
         samples=load.samples,
         in_flight=load.most_in_flight,
-        seed=load.seed,
     )
 
 
