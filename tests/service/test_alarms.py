@@ -156,6 +156,23 @@ def test_a_watch_that_never_ran_says_so_too(desk: Desk) -> None:
     assert [alert.watch for alert in desk.look()] == ["other"]
 
 
+@pytest.mark.parametrize("validity", [Validity.INVALID, Validity.INSUFFICIENT])
+def test_a_restarted_agent_does_not_end_the_alert_of_a_silent_watch(desk: Desk, validity: Validity) -> None:
+    desk.replay()
+    desk.clock.advance(3 * EVERY_S)
+    (opened,) = desk.look()
+    desk.alarms = Alarms(desk.ledger, clock_s=desk.clock.monotonic)
+    desk.clock.advance(60)
+    assert desk.look() == []
+    found = silent(desk.replay(verdict(state=State.UNKNOWN), validity=validity, reasons=("no worker",)))
+    assert (found.state, found.since) == (State.ALERTING, 1_800_000_000.0)
+    assert found.summary.startswith("no valid replay for 16m, and one is due every 5m")
+    assert desk.alert() == opened
+    closed = desk.replay().alert
+    assert closed is not None
+    assert closed.closed_at == desk.clock.time()
+
+
 def test_a_cron_line_that_pauses_over_the_weekend_is_not_silent(desk: Desk) -> None:
     desk.configure("", CONFIG.replace("digits: {every: 5m", "digits: {every: '*/5 8-17 * * mon-fri'"))
 

@@ -82,13 +82,14 @@ class Alarms:
     def settle(self, assignment: Assignment, judgement: Judgement, config: Config) -> Settled:
         """Say what follows from a judgement."""
         now = judgement.started_at + judgement.duration_s
-        judgement = replace(judgement, verdicts=(*judgement.verdicts, self._silent(assignment, judgement, now)))
+        before = self._ledger.open_alert(*assignment.key)
+        silent = self._silent(assignment, judgement, before, now)
+        judgement = replace(judgement, verdicts=(*judgement.verdicts, silent))
         known = self._known(assignment.key)
         rollout = self._rollout(assignment.target.name)
         facts = _own_facts(assignment) | (rollout.facts() if rollout is not None else {})
         found = circumstances(judgement, facts)
         events = changes(known, found, judgement.target, judgement.started_at)
-        before = self._ledger.open_alert(*assignment.key)
         around = _NOTHING
         if is_news(before, judgement):
             around = surroundings(self._ledger, assignment, judgement, config, events, known)
@@ -185,10 +186,10 @@ class Alarms:
         last = self._ledger.last_judgement(*key, described=True)
         return circumstances(last, {}) if last is not None else {}
 
-    def _silent(self, assignment: Assignment, judgement: Judgement, now: float) -> Verdict:
-        """Say after a replay whether the watch is silent. Only a valid replay ends it.
+    def _silent(self, assignment: Assignment, judgement: Judgement, before: Alert | None, now: float) -> Verdict:
+        """Return the verdict *silent* after a replay. Only a valid replay ends it, also across a restart.
 
-        A target that is failing is known to be: that is the cause, and one alert says it.
+        A target that is failing is known to be: that is the cause, and one alert is enough.
         """
         if judgement.validity is not Validity.INVALID:
             self._heard(assignment.key, now)[judgement.validity] = judgement.started_at
@@ -196,6 +197,9 @@ class Alarms:
             return _verdict(State.STEADY, None, "the last replay was valid")
         failing = any(v.monitor == FAILING.name and v.state is State.ALERTING for v in judgement.verdicts)
         overdue = None if failing else self._overdue(assignment, now)
+        if overdue is None and not failing and before is not None and SILENT.name in before.monitors:
+            heard_at = self._ledger.last_valid_at(*assignment.key, before=now)
+            overdue = _unheard(assignment, before.opened_at if heard_at is None else heard_at, now)
         return overdue or _verdict(State.UNKNOWN, None, "the last replay was not valid")
 
     def _heard(self, key: tuple[str, str], now: float) -> dict[Validity, float]:
@@ -206,14 +210,11 @@ class Alarms:
 
     def _overdue(self, assignment: Assignment, now: float) -> Verdict | None:
         """Return the verdict of a watch that has been silent for too long; None for another."""
-        every_s, heard = mean_interval_s(assignment.watch.every), self._heard(assignment.key, now)
-        half_quiet_s = now - heard[Validity.VALID]
+        heard = self._heard(assignment.key, now)
         since = (max(heard.values()), SILENT_AFTER), (heard[Validity.VALID], _INTERVALS_HALF_HEARD)
         if not any(_has_passed(assignment.watch, at, intervals, now) for at, intervals in since):
             return None
-        what = f"no valid replay for {format_duration(round(half_quiet_s))}"
-        due = f"one is due every {format_duration(round(every_s, 3))}"
-        return _verdict(State.ALERTING, heard[Validity.VALID], f"{what}, and {due}: the model is not watched")
+        return _unheard(assignment, heard[Validity.VALID], now)
 
     def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:
         """Return the judgement of no replay: who alerted does so still, and nobody else knows anything."""
@@ -263,6 +264,13 @@ def _has_passed(watch: Watch, at: float, intervals: int, now: float) -> bool:
     if now < limit or watch.every.cron is None:
         return now >= limit
     return now >= due_after(watch.every, at) + (intervals - 1) * interval_s + watch.jitter_s
+
+
+def _unheard(assignment: Assignment, since: float, now: float) -> Verdict:
+    """Return the verdict of a watch whose last valid replay began at `since`."""
+    what = f"no valid replay for {format_duration(round(now - since))}"
+    due = f"one is due every {format_duration(round(mean_interval_s(assignment.watch.every), 3))}"
+    return _verdict(State.ALERTING, since, f"{what}, and {due}: the model is not watched")
 
 
 def _verdict(state: State, since: float | None, summary: str) -> Verdict:
