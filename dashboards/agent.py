@@ -33,7 +33,7 @@ def build() -> dashboard.Dashboard:
     limits: Limits = ((None, "green"), (0.5, "orange"), (1, "red"))
     about = About("Share of the interval in use", text, "percentunit", 12, limits)
     found.with_panel(series(about, Query(busy, "{{target}} ({{watch}})")))
-    for panel in (*_counts(), *_process(), *_pushes()):
+    for panel in (*_slots(), *_counts(), *_process(), *_pushes()):
         found.with_panel(panel)
     return found
 
@@ -65,6 +65,20 @@ def _agents() -> AnyPanel:
     }
     about = About("Agents", text, "short", 24, missing="no agent has reported a watch here")
     return rows(about, queries, columns, "scrape", descending=False)
+
+
+def _slots() -> list[AnyPanel]:
+    text = (
+        "The share of the replay slots in use in 15 minutes. At 100 % replays are late, and what an agent cannot carry "
+        "is skipped."
+    )
+    used = f"rate({of(c.REPLAY_SLOTS_BUSY, '15m')}) / {of(c.REPLAY_SLOTS)}"
+    limits: Limits = ((None, "green"), (0.7, "orange"), (0.9, "red"))
+    waiting = "Replays that are due and wait for a slot, or for another replay on their server."
+    return [
+        series(About("Slots in use", text, "percentunit", 12, limits), Query(used, "{{instance}}")),
+        series(About("Waiting replays", waiting, "short"), Query(of(c.REPLAYS_WAITING), "{{instance}}"), up_to=5),
+    ]
 
 
 def _counts() -> list[AnyPanel]:

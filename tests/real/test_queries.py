@@ -31,6 +31,7 @@ EMPTY: Mapping[str, str] = {
     "GoldwatchNobodyLeads": "this agent has no lease",
     "GoldwatchNotReplaying": NO_NEWS,
     "GoldwatchInvalidReplays": NO_NEWS,
+    "GoldwatchAgentSaturated": NO_NEWS,
     "GoldwatchConfigRejected": NO_NEWS,
     "GoldwatchInternalErrors": NO_NEWS,
     "GoldwatchPushesFail": "no collector is configured",

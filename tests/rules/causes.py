@@ -218,6 +218,21 @@ CAUSES = [
         step=5,
     ),
     Cause(
+        "An agent with 50 watches every 2 seconds can carry half of them",
+        {"GoldwatchAgentSaturated": "no more than a tenth of an hour's replays are skipped"},
+        {
+            INTERVAL: phases("300", "300", "300"),
+            replays("valid"): (("0+750", BEFORE), (f"{750 * BEFORE}+750", 120), (f"{750 * (BEFORE + 120)}+1500", LONG)),
+            f'goldwatch_replays_skipped_total{{{W}, {A}, reason="waiting"}}': (
+                ("0", BEFORE),
+                ("750+750", 120),
+                ("90000", LONG),
+            ),
+        },
+        lasts=120,
+        after=120,
+    ),
+    Cause(
         "Replays fail in goldwatch itself, or its disk is full",
         {"GoldwatchInternalErrors": "an hour without an error"},
         {

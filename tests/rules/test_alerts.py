@@ -73,6 +73,11 @@ def skipped(reason: str) -> dict[str, str]:
     return {f'goldwatch_replays_skipped_total{{{ON}, reason="{reason}"}}': "0x5 1x60"}
 
 
+def left_out(reason: str, count: float) -> dict[str, str]:
+    """Return so many skipped replays a minute."""
+    return {f'goldwatch_replays_skipped_total{{{ON}, reason="{reason}"}}': f"0+{count:g}x600"}
+
+
 def clock(values: str) -> dict[str, str]:
     return {f"goldwatch_clock_timestamp_seconds{{{AGENT}}}": values}
 
@@ -159,6 +164,13 @@ CASES = [
     Case("GoldwatchInvalidReplays", False, replays(invalid=0.05, valid=0.2), 400),
     Case("GoldwatchInvalidReplays", True, replays(invalid=0.2) | at(B, replays(valid=1)), 400),
     Case("GoldwatchInvalidReplays", False, replays(invalid=0.2, valid=0.05) | said("alerting"), 400),
+    Case("GoldwatchAgentSaturated", True, replays(valid=1) | left_out("waiting", 1), 60),
+    Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("waiting", 1), 25),  # for long, it says
+    Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("waiting", 0.08), 100),
+    Case("GoldwatchAgentSaturated", True, HERE | left_out("still_running", 0.2), 60),  # none has ended
+    Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("busy", 1), 60),  # that is the target's doing
+    Case("GoldwatchAgentSaturated", False, replays(valid=0.01) | left_out("waiting", 0.01), 100),  # one or two
+    Case("GoldwatchAgentSaturated", True, replays(valid=1) | left_out("waiting", 1) | at(B, replays(valid=50)), 60),
     Case("GoldwatchConfigRejected", True, HERE | {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x60"}, 20),
     Case("GoldwatchConfigRejected", False, {f"goldwatch_config_last_reload_successful{{{ON}}}": "1x5 0x3 1x60"}, 20),
     Case("GoldwatchConfigRejected", True, HERE | loaded("1x60") | loaded("0x60", B), 20),  # never had one

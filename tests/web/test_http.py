@@ -147,6 +147,7 @@ def test_the_api_and_the_page_tell_what_the_ledger_holds(status: Status) -> None
     assert (code, kind) == (200, "application/json; charset=utf-8")
     told = json.loads(body)
     assert told["states"] == {"alerting": 1, "unknown": 1, "suspect": 0, "recovered": 0, "steady": 0}
+    assert told["slots_in_use"] == 0.934
     assert [(w["watch"], w["state"], w["alert"]) for w in told["watches"]] == [
         ("digits", "alerting", 1),
         ("other", "unknown", None),
@@ -158,6 +159,7 @@ def test_the_api_and_the_page_tell_what_the_ledger_holds(status: Status) -> None
     assert ask("/api/v1/alerts/2", status=status)[::2] == (404, "there is no alert 2\n")
     code, kind, page = ask("/", status=status)
     assert (code, kind) == (200, "text/html; charset=utf-8")
+    assert "replay slots 93% in use" in page
     assert page.index("alerting") < page.index("alert 1") < page.index("other")
     assert "50 of 600 golden examples now wrong" in ask("/alerts/1", status=status)[2]
 
@@ -223,6 +225,6 @@ def status(tmp_path: Path) -> Iterator[Status]:
     alert = advance(None, told, Surroundings(None, [], "1 point", "1 false alarm a year"), 1)
     with Ledger(tmp_path / "goldwatch.db") as ledger:
         ledger.record(told, {}, alert)
-        status = Status(tmp_path / "goldwatch.db", lambda: IN_FORCE, lambda: 1_800_000_060.0)
+        status = Status(tmp_path / "goldwatch.db", lambda: IN_FORCE, lambda: 1_800_000_060.0, lambda: 0.934)
         yield status
         status.close()

@@ -15,9 +15,9 @@ from goldwatch.service import start
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from goldwatch.core.judgement import Judgement
     from goldwatch.ipc.workers import Workers
     from goldwatch.pipeline.in_force import Assignment
+    from goldwatch.pipeline.pipeline import Judged
 
 
 class Format(StrEnum):
@@ -97,7 +97,7 @@ def check(
 
 
 def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
-    from goldwatch.commands import foresight, gate, gate_report  # noqa: PLC0415
+    from goldwatch.commands import capacity, foresight, gate, gate_report  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline import in_force  # noqa: PLC0415
@@ -108,7 +108,13 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
         for warning in cardinality.warnings(wanted.slices):
             print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
-        reports = [gate.examine(a, once(a)) for a in wanted.assignments]
+        measured = [(a, once(a)) for a in wanted.assignments]
+        reports = [gate.examine(a, judged.judgement) for a, judged in measured]
+        if engine is Engine.LOCAL:  # replays of a cluster do not tell what an agent would take
+            asked = capacity.asked(measured)
+            asking = capacity.add_up(asked, wanted.config.replays.concurrent)
+            kind, text = capacity.summary(asking, unknown=len(measured) - len(asked))
+            print(f"{config}: {kind}: {text}", file=sys.stderr)  # noqa: T201
         for assignment in wanted.assignments:
             found = foresight.outlook(assignment, workers, declared_only=True)
             for kind, texts in (("note", foresight.notes(found)), ("warning", foresight.warnings(found))):
@@ -120,14 +126,14 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
 
 
-def _metered(workers: Workers) -> Callable[[Assignment], Judgement]:
+def _metered(workers: Workers) -> Callable[[Assignment], Judged]:
     """Return what replays here, with its energy metered."""
     from goldwatch.pipeline import pipeline  # noqa: PLC0415
 
-    return lambda assignment: pipeline.run(assignment, workers, {}, metered=True).judgement
+    return lambda assignment: pipeline.run(assignment, workers, {}, metered=True)
 
 
-def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judgement]:
+def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judged]:
     """Return what replays over Ray and judges here. Raises in_force.CannotStart."""
     from goldwatch.commands import ray_shards  # noqa: PLC0415
     from goldwatch.pipeline import pipeline  # noqa: PLC0415
@@ -135,10 +141,10 @@ def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judgement]
     cpus = ray_shards.start()
     count = shards or cpus
 
-    def once(assignment: Assignment) -> Judgement:
+    def once(assignment: Assignment) -> Judged:
         result = ray_shards.replay(assignment, count)
         try:
-            return pipeline.judge(assignment, result, workers, {}).judgement
+            return pipeline.judge(assignment, result, workers, {})
         finally:
             result.columns.close()
 

@@ -150,6 +150,13 @@ def of_skip(watch: str, target: str, reason: str) -> Iterator[Measurement]:
     yield Measurement(c.REPLAYS_SKIPPED, {"watch": watch, "target": target, "reason": SkipReason(reason)}, 1)
 
 
+def of_slots(slots: int, busy_s: float, waiting: int) -> Iterator[Measurement]:
+    """Yield how many replays may run at once, for how long they did since the last call, and how many wait for it."""
+    yield Measurement(c.REPLAY_SLOTS, {}, slots)
+    yield Measurement(c.REPLAY_SLOTS_BUSY, {}, busy_s)
+    yield Measurement(c.REPLAYS_WAITING, {}, waiting)
+
+
 def of_verdicts(j: Judgement) -> Iterator[Measurement]:
     """Yield what the monitors say, where nothing else is known."""
     for verdict in j.verdicts:

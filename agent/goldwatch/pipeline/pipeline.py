@@ -39,7 +39,8 @@ class Judged:
     """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor.
 
     `observed` is what a backtest needs of the replay; None where it could not be judged. `traced` is there if the
-    assignment had a trace.
+    assignment had a trace. `held_s` is how many seconds replay and judging took, the start of workers included and a
+    measurement of energy not.
     """
 
     judgement: Judgement
@@ -47,6 +48,7 @@ class Judged:
     refused: Mapping[str, str] = field(default_factory=dict)
     observed: Mapping[str, Any] | None = None
     traced: Traced | None = None
+    held_s: float = 0.0
 
 
 def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
@@ -74,6 +76,7 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
         courtesy = Courtesy(assignment.target.busy)
     if courtesy is not None and (why := courtesy.wait(stop)) is not None:
         return Judged(_without_room(assignment, courtesy, lateness_s, why), states)
+    began_s, measuring_s = time.monotonic(), 0.0
     section = assignment.energy if metered else None
     plan = plan_of(assignment)
     # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
@@ -86,9 +89,11 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
             if section is not None:
                 from goldwatch.pipeline import metering  # noqa: PLC0415 - only who measures energy pays for it
 
+                measuring_s = -time.monotonic()
                 why_not = courtesy.why_not if courtesy is not None else None
                 measured = metering.measure(section, assignment.target, plan, result, workers, stop, why_not)
                 found = metering.metered(section, measured, result.started_at)
+                measuring_s += time.monotonic()
             judged = judge(
                 assignment,
                 result,
@@ -105,7 +110,8 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
             result.columns.close()
     seen = courtesy.found(result.held_s) if courtesy is not None else None
     judgement = dataclasses.replace(judged.judgement, server_load=seen)
-    return dataclasses.replace(judged, judgement=judgement)
+    held_s = time.monotonic() - began_s - measuring_s
+    return dataclasses.replace(judged, judgement=judgement, held_s=held_s)
 
 
 def replay(

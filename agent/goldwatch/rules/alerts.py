@@ -145,6 +145,7 @@ def of_agent(scope: Scope, *, recorded: bool) -> list[Alert]:
         _nobody_leads(scope, recorded=recorded),
         _not_replaying(scope),
         _invalid(scope),
+        _saturated(scope),
         *_ailing(scope, recorded=recorded),
     ]
 
@@ -263,6 +264,24 @@ def _invalid(scope: Scope) -> Alert:
         runbook="invalid-replays",
         summary="most replays of {{ $labels.watch }} against {{ $labels.target }} are invalid",
         description="{{ $value | humanizePercentage }} of the replays of six hours were invalid: they add no evidence.",
+        served_at=_RUNBOOKS,
+    )
+
+
+def _saturated(scope: Scope) -> Alert:
+    """Return the alert for an agent that leaves out replays, since it is asked for more than it can carry."""
+    skipped = f"increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason=('still_running', 'waiting'))})"
+    each = "without (watch, target, reason, validity)"
+    due = f"sum {each} ({skipped} or increase({scope.of(c.REPLAYS, '1h')}))"
+    left_out = f"sum {each} ({skipped})"
+    return Alert(
+        name="GoldwatchAgentSaturated",
+        expr=f"{left_out} / {due} > 0.1\nand {left_out} >= 3",
+        hold_s=1800,
+        severity="ticket",
+        runbook="agent-saturated",
+        summary="the goldwatch agent {{ $labels.instance }} is asked for more replays than it can carry",
+        description="{{ $value | humanizePercentage }} of the replays that were due in an hour were skipped.",
         served_at=_RUNBOOKS,
     )
 

@@ -144,6 +144,16 @@ class Agenda:
             entry.waiting = True
             self._push(self._deferred, until, entry)
 
+    @property
+    def occupied(self) -> int:
+        """How many replays run, of `concurrent` at most; one that has the machine for itself leaves no room."""
+        return self.concurrent if any(entry.alone for entry in self._busy) else len(self._busy)
+
+    @property
+    def overdue(self) -> int:
+        """How many watches are due, and wait for room or for the replay of another on their server."""
+        return sum(entry.waiting for entry in self._entries.values())
+
     def next_at(self) -> float:
         """Return when the next watch becomes due, or has its turn after it was deferred; infinity if none does."""
         return min(self._first(self._upcoming), self._first(self._deferred))

@@ -32,6 +32,7 @@ from goldwatch.pipeline.pipeline import worker_key
 from goldwatch.schedule import Timetable
 from goldwatch.service.agenda import Agenda, Key, Missed, Turn
 from goldwatch.service.exports import Exports
+from goldwatch.service.occupancy import Occupancy
 from goldwatch.service.port import Port
 from goldwatch.service.runner import Observer, Runner, of_open_alert
 from goldwatch.web.status import Status
@@ -92,6 +93,7 @@ class Service:
         self._rollouts: Rollouts | None = None
         self._assignments: dict[Key, Assignment] = {}
         self._agenda = Agenda(wants_machine=self._wants_machine)
+        self._occupancy = Occupancy()
         self._awake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -102,7 +104,7 @@ class Service:
             if self._on_config is not None:
                 self._on_config(wanted.config)
             self._ledger = Ledger(wanted.config.ledger)
-            self._status = Status(wanted.config.ledger, lambda: self._in_force)
+            self._status = Status(wanted.config.ledger, lambda: self._in_force, in_use=self._occupancy.share)
             self._exports.put_in_force(wanted.config)
             self._membership = self._joined(wanted.config)
             self.port = await self._listener.open(wanted.config.exporters.prometheus.listen)
@@ -309,7 +311,10 @@ class Service:
                 self._exports.publish(measurement.of_skip(*key, reason=why))
             while (turn := self._agenda.take()) is not None:
                 self._start_task(self._replay(turn, self._assignments[turn.key]))
-            wait_s = min(max(self._agenda.next_at() - time.time(), 0), _LONGEST_WAIT_S)
+            agenda = self._agenda
+            busy_s = self._occupancy.note(agenda.occupied, agenda.concurrent)
+            self._exports.publish(measurement.of_slots(agenda.concurrent, busy_s, agenda.overdue))
+            wait_s = min(max(agenda.next_at() - time.time(), 0), _LONGEST_WAIT_S)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._awake.wait(), wait_s)
 

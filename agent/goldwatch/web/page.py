@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 REFRESH_S = 15
+_FULL = 0.9
 
 _STYLE = """
 :root { color-scheme: light dark; --page: #fbfbfa; --text: #1c1e21; --quiet: #667; --line: #dcdfe3; --card: #fff;
@@ -51,7 +52,7 @@ def status_page(watches: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]])
         for state, count in watches["states"].items()
         if count
     )
-    body = [_header("goldwatch", counts, watches["at"])]
+    body = [_header("goldwatch", counts + _in_use(watches["slots_in_use"]), watches["at"])]
     body += ["<h2>Open alerts</h2>", *[_card(a) for a in opened]] if opened else []
     body += ["<h2>Watches</h2>", _watches(watches["watches"], watches["at"])]
     if (left_out := watches["total"] - len(watches["watches"])) > 0:
@@ -72,6 +73,14 @@ def whole(title: str, body: Sequence[str], style: str = _STYLE) -> str:
 
 def _header(title: str, about: str, at: float) -> str:
     return f'<header><h1>{escape(title)}</h1><div>{about}</div><div class="quiet">{when(at)}</div></header>'
+
+
+def _in_use(share: float | None) -> str:
+    """Say how much of the agent is in use; from `_FULL` on it is late, and skips what it cannot carry."""
+    if share is None:
+        return ""
+    css = "suspect" if share >= _FULL else "quiet"
+    return f' <span class="{css}">replay slots {share:.0%} in use</span>'
 
 
 def _card(alert: Mapping[str, Any], *, link: bool = True) -> str:

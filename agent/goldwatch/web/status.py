@@ -28,9 +28,17 @@ class Status:
     """The state of an agent, as far as it is in its ledger and its config. Thread-safe."""
 
     def __init__(
-        self, ledger: Path, in_force: Callable[[], InForce | None], clock: Callable[[], float] = time.time
+        self,
+        ledger: Path,
+        in_force: Callable[[], InForce | None],
+        clock: Callable[[], float] = time.time,
+        in_use: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Read the ledger at a path; `in_force` returns the config that is, `clock` Unix time in seconds."""
+        """Read the ledger at a path; `in_force` returns the config that is, `clock` Unix time in seconds.
+
+        `in_use` returns the share of the agent's replay slots that was in use lately, None if that is not known.
+        """
+        self._in_use = in_use
         self._path = ledger
         self._in_force = in_force
         self._clock = clock
@@ -54,7 +62,8 @@ class Status:
                 found = self._all_watches(wanted, now)
                 self._watches = (now, wanted, found)
         counts = {str(state): sum(w["state"] == state for w in found) for state in _WORST_FIRST}
-        return {"at": now, "total": len(found), "states": counts, "watches": found[:limit]}
+        told = {"at": now, "total": len(found), "states": counts, "slots_in_use": self._in_use()}
+        return told | {"watches": found[:limit]}
 
     def alerts(self, limit: int = 100) -> dict[str, Any]:
         """Return the newest alerts, open ones first, then by number from the newest. Raises LedgerError."""

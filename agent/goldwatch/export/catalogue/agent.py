@@ -95,3 +95,28 @@ RECORDS_LOST = Metric(
     "Log records and spans that were given up, because their queue was full or their push failed; and log records, "
     "spans and data points of metrics that the collector rejected in a push that it took. Absent without a collector.",
 )
+REPLAY_SLOTS = Metric(
+    "goldwatch_replay_slots",
+    "goldwatch.replay.slots",
+    Kind.GAUGE,
+    "{replay}",
+    (),
+    "How many replays may run at once: replays.concurrent of the config.",
+)
+REPLAY_SLOTS_BUSY = Metric(
+    "goldwatch_replay_slots_busy_seconds_total",
+    "goldwatch.replay.slots_busy",
+    Kind.COUNTER,
+    "s",
+    (),
+    "Seconds in which replays ran, summed over the slots; a replay that has the machine for itself takes all slots. "
+    "Its rate, divided by goldwatch_replay_slots, is the share of the agent that is in use.",
+)
+REPLAYS_WAITING = Metric(
+    "goldwatch_replays_waiting",
+    "goldwatch.replays_waiting",
+    Kind.GAUGE,
+    "{replay}",
+    (),
+    "Replays that are due and wait for a slot, or for another replay on their server.",
+)
