@@ -91,3 +91,22 @@ def test_what_a_server_echoes_of_the_headers_is_hidden(serve: Serve, echoed: byt
 def test_what_is_no_json(serve: Serve, said: bytes) -> None:
     with pytest.raises(Unreadable, match="does not answer with JSON"):
         fetch_json(serve(WHOLE % (len(said), said)), {})
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        (b"file:///etc/passwd", "^file:///etc/passwd is no address of HTTP$"),
+        (b"ftp://127.0.0.1/", "is no address of HTTP"),
+    ],
+)
+def test_a_redirect_leads_to_http_only(serve: Serve, location: bytes, message: str) -> None:
+    with pytest.raises(Unreadable, match=message):
+        fetch(serve(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n" % location), {})
+
+
+def test_a_body_that_is_cut_off_is_no_answer(serve: Serve) -> None:
+    with pytest.raises(Unreadable, match=r"/metrics: .*timed out after 0\.2 s without data$"):
+        download(
+            serve(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nup"), {}, io.BytesIO(), 100, silence_s=0.2, limit_s=9
+        )

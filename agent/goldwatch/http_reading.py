@@ -1,40 +1,47 @@
-"""A number, or a page, that another program tells over HTTP: what Prometheus knows, or what a server says of itself."""
+"""Reads over HTTP that the agent itself makes: a Prometheus query, a metrics page, a file of a golden set.
+
+All have a total timeout and a bound on bytes. Callers are synchronous and run in threads or workers, so each read has
+an event loop of its own. aiohttp is imported at the first read: workers that make none stay small. Other HTTP clients:
+`goldwatch_probes._http` and `_http2`, whose requests are timed, and `goldwatch.cluster`, which is async (aiohttp).
+"""
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import io
 import json
 import math
-import socket
+import ssl
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
-from functools import partial
-from typing import IO, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from goldwatch.errors import GoldwatchError
 from goldwatch.redaction import header_secrets, redact
 
+if TYPE_CHECKING:
+    import aiohttp
+
 _SILENCE_S = 5.0
 _LIMIT_S = 10.0
-_MOST_BYTES = 2**20
+_MAX_BYTES = 2**20
+_MAX_REDIRECTS = 10
 _CHUNK_BYTES = 2**16
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Unreadable(GoldwatchError):
-    """A source cannot be read; the text says why, and which permission, package or setting it needs."""
+    """A source cannot be read; the text explains why, and names which permission, package or setting it needs."""
 
 
-def fetch(url: str, headers: Mapping[str, str], most_bytes: int = _MOST_BYTES) -> bytes:
-    """Return what a server answers with, bounded in size and time. Raises Unreadable.
+def fetch(url: str, headers: Mapping[str, str], max_bytes: int = _MAX_BYTES) -> bytes:
+    """Return the body of an answer, bounded in size and time. Raises Unreadable.
 
     Only http and https are followed. The text of an error shows neither the headers nor the query.
     """
     into = io.BytesIO()
-    download(url, headers, into, most_bytes, limit_s=_LIMIT_S)
+    download(url, headers, into, max_bytes, limit_s=_LIMIT_S)
     return into.getvalue()
 
 
@@ -42,130 +49,77 @@ def download(
     url: str,
     headers: Mapping[str, str],
     into: BinaryIO,
-    most_bytes: int,
+    max_bytes: int,
     *,
     silence_s: float = _SILENCE_S,
     limit_s: float,
 ) -> None:
-    """Write what a server answers with into a file, as `fetch` does; `silence_s` bounds each wait, `limit_s` all of it.
+    """Write the body of an answer into a file, as `fetch` does.
 
-    Raises Unreadable, after which the file holds a part of it.
+    `silence_s` bounds each wait, and `limit_s` the whole read, even if the server drips bytes. Raises Unreadable; the
+    file may then hold a part of the body.
     """
-    shown = url.partition("?")[0]
-    if not url.startswith(("http://", "https://")):
-        raise Unreadable(f"{shown} is no address of HTTP")
-    within, taken = _Within(silence_s, limit_s), 0
-    opener = urllib.request.build_opener(_Redirects, _Http(within), _Https(within))
+    import aiohttp  # noqa: PLC0415 - 15 MB that a worker without reads does without
+
+    shown, began_s = url.partition("?")[0], time.monotonic()
+    limit = aiohttp.ClientTimeout(total=None, sock_connect=silence_s, sock_read=silence_s)
+
+    async def read() -> None:
+        async with (
+            asyncio.timeout(limit_s),
+            # Bodies are bounded as they are sent, so no compression. Proxies come from the environment.
+            aiohttp.ClientSession(
+                timeout=limit, auto_decompress=False, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session,
+        ):
+            await _follow(session, url, headers, into, max_bytes)
+
     try:
-        request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
-        with _opened(opener, request, silence_s) as answer:
-            while chunk := answer.read(min(_CHUNK_BYTES, most_bytes + 1 - taken)):
-                taken += len(chunk)
-                if taken > most_bytes:
-                    raise Unreadable(f"{shown} answers with more than {most_bytes:,} bytes")
-                into.write(chunk)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise Unreadable(redact(f"{shown}: {reason}", header_secrets(headers))) from None
+        asyncio.run(read())
+    except TimeoutError:
+        over = time.monotonic() - began_s >= limit_s
+        why = f"it did not end within {limit_s:g} s" if over else f"timed out after {silence_s:g} s without data"
+        raise Unreadable(f"{shown}: {why}") from None
+    except (OSError, aiohttp.ClientError, ValueError) as error:
+        raise Unreadable(redact(f"{shown}: {error}", header_secrets(headers))) from None
 
 
-def _opened(opener: urllib.request.OpenerDirector, request: urllib.request.Request, silence_s: float) -> Any:  # noqa: ANN401 - as urllib says
-    """Return the answer to a request. Raises what urllib does, with the server's words where it refuses."""
-    try:
-        return opener.open(request, timeout=silence_s)
-    except urllib.error.HTTPError as error:
-        with error:
-            text = " ".join(error.read(300).decode(errors="replace").split())  # a page of HTML has many lines
-        raise OSError(f"HTTP {error.code}: {text[:200]}") from None
+async def _follow(
+    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], into: BinaryIO, max_bytes: int
+) -> None:
+    """Follow redirects, and write the body. Raises Unreadable, or what aiohttp raises."""
+    sent = {"Accept-Encoding": "identity", **headers}
+    for _ in range(_MAX_REDIRECTS + 1):
+        if not url.startswith(("http://", "https://")):
+            raise Unreadable(f"{url.partition('?')[0]} is no address of HTTP")
+        # aiohttp reads the trusted authorities once, when it is imported; they may have changed since.
+        trust = ssl.create_default_context() if url.startswith("https://") else True
+        async with session.get(url, headers=sent, ssl=trust, allow_redirects=False) as answer:
+            if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+                await _write(answer, into, max_bytes)
+                return
+            following = urllib.parse.urljoin(url, answer.headers["Location"])
+        if urllib.parse.urlsplit(following)[:2] != urllib.parse.urlsplit(url)[:2]:
+            sent = {
+                "Accept-Encoding": "identity"
+            }  # aiohttp would drop `Authorization` only; any header may be a secret
+        url = following
+    raise OSError(f"more than {_MAX_REDIRECTS} redirects")
 
 
-class _Within:
-    """How long each wait may take, and all of them together."""
-
-    def __init__(self, silence_s: float, limit_s: float) -> None:
-        self._silence_s, self._limit_s = silence_s, limit_s
-        self._deadline_s = time.monotonic() + limit_s
-
-    def next_s(self) -> float:
-        """Return how long the next wait may take. Raises TimeoutError if there may be none."""
-        left_s = self._deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError(f"it did not end within {self._limit_s:g} s")
-        return min(self._silence_s, left_s)
-
-    def connected(self, kind: type[http.client.HTTPConnection], host: str, **options: Any) -> Any:  # noqa: ANN401 - as urllib calls it
-        """Return a connection whose answers, headers too, are read within the time."""
-        connection: Any = kind(host, **options)
-        connection.response_class = partial(_Answer, self)
-        return connection
-
-
-class _Answer(http.client.HTTPResponse):
-    """An answer of which each byte is waited for no longer than there is time: who trickles is left."""
-
-    def __init__(self, within: _Within, sock: socket.socket, debuglevel: int = 0, method: str | None = None) -> None:
-        super().__init__(sock, debuglevel, method)
-        self.fp = io.BufferedReader(_Waits(self.fp.detach(), sock, within))
-
-
-class _Waits(io.RawIOBase):
-    def __init__(self, raw: Any, sock: socket.socket, within: _Within) -> None:  # noqa: ANN401 - what a socket is read by
-        self._raw, self._sock, self._within = raw, sock, within
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - as io says
-        self._sock.settimeout(self._within.next_s())
-        try:
-            found: int | None = self._raw.readinto(buffer)
-        except TimeoutError:
-            self._within.next_s()  # which tells if all of the time is over
-            raise
-        return found
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, within: _Within) -> None:
-        super().__init__()
-        self._within = within
-
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        """Ask."""
-        return self.do_open(partial(self._within.connected, http.client.HTTPConnection), req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, within: _Within) -> None:
-        super().__init__()
-        self._within = within
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        """Ask."""
-        return self.do_open(partial(self._within.connected, http.client.HTTPSConnection), req)
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to another host without the headers that were meant for this one: they may hold a token."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        """Return what is asked next."""
-        following = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if following is not None and urllib.parse.urlsplit(newurl)[:2] != urllib.parse.urlsplit(req.full_url)[:2]:
-            following.headers.clear()
-        return following
+async def _write(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int) -> None:
+    if answer.status >= 300:
+        page = b""
+        while len(page) < 300 and (chunk := await answer.content.read(300 - len(page))):
+            page += chunk
+        text = " ".join(page.decode(errors="replace").split())  # a page of HTML has many lines
+        raise OSError(f"HTTP {answer.status}: {text[:200]}")
+    taken = 0
+    while chunk := await answer.content.read(_CHUNK_BYTES):
+        taken += len(chunk)
+        if taken > max_bytes:
+            raise Unreadable(f"{answer.url.with_query(None)} answers with more than {max_bytes:,} bytes")
+        into.write(chunk)
 
 
 def fetch_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever the server says
