@@ -14,9 +14,12 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+
+from goldwatch.errors import GoldwatchError
 
 _MAX_CONNECTIONS = 256
 _LIMIT_S = 60.0
@@ -25,7 +28,60 @@ _SHARE_OF_DESCRIPTORS = 4
 """Connections may take one in so many of the process's descriptors; replays, workers and the ledger need the others."""
 _QUIET_S = 10.0
 
+_RENEW_S = 15.0
+"""How often the files of a certificate are looked at."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Tls:
+    """A certificate and its key in PEM, which are read again when they change: cert-manager renews them in place.
+
+    Two that read the same files are equal.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Read both files. Raises GoldwatchError."""
+        self._files = certificate, key
+        self._read = self._identities()
+        self.context = self._loaded()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tls) and self._files == other._files
+
+    def __hash__(self) -> int:
+        return hash(self._files)
+
+    def renew(self) -> None:
+        """Take what has been renewed; what cannot be used leaves the certificate that there is, with a warning."""
+        found = self._identities()
+        if found == self._read:
+            return
+        self._read = found
+        try:
+            self._loaded()  # a failure would spoil the context in use
+            self.context.load_cert_chain(*self._files)
+        except (GoldwatchError, OSError) as error:
+            logging.getLogger("goldwatch").warning("the certificate is not renewed", extra={"reason": str(error)})
+
+    def _loaded(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(*self._files)
+        except OSError as error:  # ssl.SSLError is one; it names no file
+            names = " and ".join(str(file) for file in self._files)
+            raise GoldwatchError(f"{names}: not a certificate and its key in PEM: {error}") from None
+        return context
+
+    def _identities(self) -> list[object]:
+        found: list[object] = []
+        for file in self._files:
+            try:
+                at = file.stat()
+                found.append((at.st_dev, at.st_ino, at.st_mtime_ns))
+            except OSError:
+                found.append(None)
+        return found
 
 
 class HttpServer:
@@ -53,17 +109,19 @@ class HttpServer:
             logger=_log,
         )
         self._server: asyncio.Server | None = None
+        self._tls: Tls | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(
-        self, host: str = "", port: int = 0, *, sock: socket.socket | None = None, tls: ssl.SSLContext | None = None
+        self, host: str = "", port: int = 0, *, sock: socket.socket | None = None, tls: Tls | None = None
     ) -> int:
         """Listen, on `sock` if there is one, and return the port. Raises OSError."""
+        self._tls = tls
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         where: dict[str, Any] = {"host": host, "port": port} if sock is None else {"sock": sock}
         try:
-            self._server = await loop.create_server(self._connection, **where, ssl=tls)
+            self._server = await loop.create_server(self._connection, **where, ssl=None if tls is None else tls.context)
         except OSError:
             await self.stop()
             raise
@@ -108,7 +166,9 @@ class HttpServer:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(self._limit_s / 4)
+            await asyncio.sleep(min(self._limit_s / 4, _RENEW_S))
+            if self._tls is not None:
+                self._tls.renew()
             latest = time.monotonic() - self._limit_s
             for connection in list(self._connections.values()):
                 if connection.since < latest:

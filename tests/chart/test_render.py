@@ -133,6 +133,14 @@ def test_only_the_energy_counters_of_the_node_break_it() -> None:
             "at '/webhook/certManager/issuer': minLength: got 0, want 1",
         ),
         (
+            BASE | {"web": {"tokenSecret": "web"}, "operator": {"enabled": True}},
+            "at '/web/tokenSecret': maxLength: got 3, want 0",
+        ),
+        (
+            BASE | {"config": CONFIG | {"exporters": {"prometheus": {"tls_server_config": {"cert_file": "/a"}}}}},
+            "the probes of the pod must know of TLS; leave it out, and write `web.tlsSecret`",
+        ),
+        (
             BASE | {"config": CONFIG | {"exporters": {"prometheus": {"listen": "127.0.0.1:9870"}}}},
             'config.exporters.prometheus.listen is "127.0.0.1:9870", but the probes of the pod ask port 9870',
         ),
@@ -353,6 +361,46 @@ def test_an_agent_follows_a_config_that_is_not_the_charts() -> None:
 
     assert arguments({}) == ["run", "/etc/goldwatch/goldwatch.yaml"]
     assert arguments({"existingConfigMap": "fraud"}) == ["run", "--follow", "/etc/goldwatch/goldwatch.yaml"]
+
+
+WEB = {"web": {"tokenSecret": "web", "tlsSecret": "web-tls"}}
+WEB_OPTIONS = [
+    "--credentials-file=/secrets/web/token",
+    "--cert-file=/secrets/web-tls/tls.crt",
+    "--key-file=/secrets/web-tls/tls.key",
+]
+
+
+def test_an_agent_asks_for_a_token_over_tls_and_monitors_send_it() -> None:
+    manifests = render(BASE | WEB | {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}})
+    validate(manifests)
+    (deployment,) = of_kind(manifests, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (agent,) = pod["containers"]
+    assert agent["args"] == ["run", "--follow", *WEB_OPTIONS, "/etc/goldwatch/goldwatch.yaml"]
+    assert {agent[probe]["httpGet"]["scheme"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")} == {
+        "HTTPS"
+    }
+    assert {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v} == {"web", "web-tls"}
+    (pods,), (services,) = of_kind(manifests, "PodMonitor"), of_kind(manifests, "ServiceMonitor")
+    for endpoint in (*pods["spec"]["podMetricsEndpoints"], *services["spec"]["endpoints"]):
+        assert endpoint["authorization"] == {"credentials": {"name": "web", "key": "token"}}
+        assert endpoint["scheme"] == "https"
+        assert endpoint["tlsConfig"] == {
+            "ca": {"secret": {"name": "web-tls", "key": "ca.crt"}},
+            "serverName": "release-goldwatch.models.svc",
+        }
+    (ready,) = of_kind(manifests, "Pod")
+    assert ready["spec"]["containers"][0]["args"] == ["health", "https://release-goldwatch:9870/readyz"]
+
+
+def test_an_injected_agent_asks_for_a_token_over_tls() -> None:
+    manifests = render(BASE | WEB | {"webhook": {"enabled": True}, "secrets": [{"name": "web"}]})
+    (written,) = [m for m in of_kind(manifests, "ConfigMap") if "sidecar.yaml" in m["data"]]
+    sidecar = yaml.safe_load(written["data"]["sidecar.yaml"])
+    assert set(WEB_OPTIONS) < set(sidecar["containers"][0]["args"])
+    secrets = [volume["secret"] for volume in sidecar["volumes"] if "secret" in volume]
+    assert [(each["secretName"], each["optional"]) for each in secrets] == [("web", True), ("web-tls", True)]
 
 
 def test_the_network_policy_lets_in_scrapes_and_nothing_else() -> None:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
+from goldwatch import http_serving
 from goldwatch.cluster import webhook
 from goldwatch.cluster.injection import CannotInject, Sidecar, patch, review
 from goldwatch.errors import GoldwatchError
@@ -146,7 +147,7 @@ def test_a_certificate_that_cannot_be_used_yet_ends_nothing(
     tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A key that is renewed after its certificate does not belong to it for a moment."""
-    monkeypatch.setattr(webhook, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(http_serving, "_RENEW_S", 0.05)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     sidecar, key, port = tmp_path / "sidecar.yaml", tmp_path / "key.pem", free_port()
     sidecar.write_text(json.dumps({"containers": [BESIDE.container], "volumes": [CONFIGURED]}))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -23,12 +23,12 @@ def mounted(folder: Path, version: str, text: str = "a: 1") -> Path:
     return file
 
 
-def run(file: Path, *steps: Callable[[], object]) -> list[bool]:
+def run(file: Path, *steps: Callable[[], object], also: Iterable[Path] = ()) -> list[bool]:
     """Follow a file while steps are taken; return whether each was noticed within many looks."""
 
     async def all_steps() -> list[bool]:
         changed, found = asyncio.Event(), []
-        task = asyncio.create_task(follow(file, changed, EVERY_S))
+        task = asyncio.create_task(follow(file, changed, EVERY_S, lambda: also))
         await asyncio.sleep(5 * EVERY_S)
         for step in steps:
             step()
@@ -64,3 +64,10 @@ def test_one_that_is_taken_away_ends_it(tmp_path: Path) -> None:
     file = mounted(tmp_path, "1")
     with pytest.raises(Gone, match="no such file"):
         run(file, file.unlink)
+
+
+def test_files_that_it_refers_to_are_followed_too(tmp_path: Path) -> None:
+    file, token, later = mounted(tmp_path, "1"), tmp_path / "token", tmp_path / "later"
+    token.write_text("a")
+    steps = [lambda: None, lambda: mounted_over(token), token.unlink, lambda: later.write_text("a"), lambda: None]
+    assert run(file, *steps, also=[token, later]) == [False, True, True, True, False]

@@ -12,6 +12,7 @@ import random
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -70,6 +71,8 @@ class Agent:
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    trust: ssl.SSLContext | None = None
+    """By which it is asked over TLS; without it over plain HTTP."""
 
     def __post_init__(self) -> None:
         self.config_file = self.folder / "goldwatch.yaml"
@@ -90,7 +93,8 @@ class Agent:
         return self.log_file.read_text()
 
     def write(self, config: Mapping[str, Any]) -> None:
-        exporters = {"prometheus": {"listen": f"127.0.0.1:{self.port}"}} | config.get("exporters", {})
+        exporters = dict(config.get("exporters", {}))
+        exporters["prometheus"] = {"listen": f"127.0.0.1:{self.port}"} | exporters.get("prometheus", {})
         self.config_file.write_text(yaml.safe_dump({**config, "exporters": exporters}))
 
     def start(self) -> None:
@@ -130,9 +134,11 @@ class Agent:
         self.write(config)
         self.process.send_signal(signal.SIGHUP)
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        scheme = "http" if self.trust is None else "https"
+        request = urllib.request.Request(f"{scheme}://127.0.0.1:{self.port}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=self.trust) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

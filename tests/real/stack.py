@@ -83,11 +83,12 @@ def prometheus(
     options: Sequence[str] = (),
     *,
     honor_labels: bool = False,
+    scrape: Mapping[str, Any] = {},
 ) -> Iterator[Ask]:
     """Start Prometheus against an agent, or several, by their ports or by a file of targets; give what asks its API.
 
     A second one in the same folder goes on where the first ended. With `honor_labels` the job and instance of a series
-    are those that it is exposed with, as by a collector.
+    are those that it is exposed with, as by a collector. `scrape` has more keys of the scrape config.
     """
     agents: dict[str, Any] = {"file_sd_configs": [{"files": [str(scraped)]}]}
     if not isinstance(scraped, Path):
@@ -98,7 +99,7 @@ def prometheus(
         scraping = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     config: dict[str, Any] = {
         "global": scraping | {"evaluation_interval": "1s"},
-        "scrape_configs": [{"job_name": "goldwatch", "honor_labels": honor_labels, **agents}],
+        "scrape_configs": [{"job_name": "goldwatch", "honor_labels": honor_labels, **agents, **scrape}],
         "rule_files": [str(path) for path in rules],
     }
     if alertmanager is not None:

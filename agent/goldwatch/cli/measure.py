@@ -63,10 +63,19 @@ def run(
     patient: Annotated[bool, typer.Option("--patient", help=start.OPTIONS["--patient"])] = False,
     follow: Annotated[bool, typer.Option("--follow", help=start.OPTIONS["--follow"])] = False,
     listen: Annotated[str, typer.Option("--listen", help=start.OPTIONS["--listen"])] = "",
+    cert_file: Annotated[str, typer.Option("--cert-file", help=start.OPTIONS["--cert-file"])] = "",
+    key_file: Annotated[str, typer.Option("--key-file", help=start.OPTIONS["--key-file"])] = "",
+    credentials_file: Annotated[str, typer.Option("--credentials-file", help=start.OPTIONS["--credentials-file"])] = "",
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
     options = [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted]
-    start.become(str(config), [*options, *([f"--listen={listen}"] if listen else [])])
+    valued = {
+        "--listen": listen,
+        "--cert-file": cert_file,
+        "--key-file": key_file,
+        "--credentials-file": credentials_file,
+    }
+    start.become(str(config), [*options, *(f"{name}={value}" for name, value in valued.items() if value)])
 
 
 @app.command(rich_help_panel=GATE)

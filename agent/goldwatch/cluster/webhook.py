@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import ssl
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ from goldwatch.bounded_json import parse_json
 from goldwatch.cluster.api import Api, NotInCluster
 from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.injection import Sidecar, review
-from goldwatch.http_serving import HttpServer
+from goldwatch.http_serving import HttpServer, Tls
 
 log = logging.getLogger("goldwatch")
 
 _MOST_BYTES = 3 * 2**20
 """The API server itself takes no larger object."""
-_LOOK_EVERY_S = 60.0
 
 
 class Webhook:
@@ -83,15 +81,11 @@ def _about(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: int) -> None:
-    """Run until SIGTERM. Raises GoldwatchError, and OSError for the certificate or the port."""
+    """Run until SIGTERM. Raises GoldwatchError, and OSError if the port cannot be had."""
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        tls.load_cert_chain(certificate, key)
-    except OSError as error:  # it names no file
-        raise OSError(f"{certificate} and {key}: not a certificate and its key in PEM: {error}") from None
+    tls = Tls(certificate, key)
     async with contextlib.AsyncExitStack() as ending:
         api = None
         with contextlib.suppress(NotInCluster):
@@ -100,16 +94,4 @@ async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: in
         ending.push_async_callback(server.stop)
         await server.start(host, port, tls=tls)
         log.info("serving the webhook", extra={"port": port})
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), _LOOK_EVERY_S)
-            _renew(tls, certificate, key)
-
-
-def _renew(tls: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """Take what cert-manager has renewed in place; what cannot be used yet leaves what there is."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # a failure would spoil the other
-        tls.load_cert_chain(certificate, key)
-    except OSError as error:
-        log.warning("the certificate is not renewed", extra={"certificate": str(certificate), "reason": str(error)})
+        await ended.wait()

@@ -4,7 +4,7 @@
 """
 
 from goldwatch.config.costs import CostObjective
-from goldwatch.config.listening import with_default_listen, written_listen
+from goldwatch.config.listening import Defaults, with_defaults, written_prometheus
 from goldwatch.config.load import load
 from goldwatch.config.model import Config, Golden, OptionValues, Target, Watch
 from goldwatch.config.probes import EntryPointLike, Probes, installed_probes
@@ -49,6 +49,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "CostObjective",
+    "Defaults",
     "EntryPointLike",
     "Exporters",
     "Golden",
@@ -90,6 +91,6 @@ __all__ = [
     "parse_moment",
     "parse_request_rate",
     "timezone",
-    "with_default_listen",
-    "written_listen",
+    "with_defaults",
+    "written_prometheus",
 ]

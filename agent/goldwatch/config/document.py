@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from goldwatch.config.problem import Problem, Route, field_name
+from goldwatch.config.references import file_of
 
 _SHOWN_CHARACTERS = 60
 
@@ -54,6 +55,12 @@ class Document:
     def folder(self) -> Path:
         """The absolute folder of the file, to which its paths are relative."""
         return self.file.absolute().parent
+
+    @property
+    def reference_files(self) -> frozenset[Path]:
+        """The files that its values refer to."""
+        written = {reference for place in self.places.values() for reference, _ in place.resolved}
+        return frozenset(file for each in written if (file := file_of(each, self.folder)) is not None)
 
     def add(self, route: Route, message: str, *, at: Position | None = None, named: Route | None = None) -> None:
         """Note that something is wrong at `route`, unless that is known of the same key or value.

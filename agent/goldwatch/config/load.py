@@ -14,7 +14,7 @@ from goldwatch.config.messages import add_problems
 from goldwatch.config.model import Config
 from goldwatch.config.policy import check_policy
 from goldwatch.config.probes import Probes, installed_probes
-from goldwatch.config.problem import ConfigError
+from goldwatch.config.problem import ConfigError, Route
 from goldwatch.config.read import read
 from goldwatch.config.resolve import check_budgets, check_costs, check_live, check_names, resolve
 from goldwatch.config.secrecy import secret
@@ -30,7 +30,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
 def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tuple[Config, Document]:
     """Load a config file, and keep what says where each value is written. Raises ConfigError."""
     document = read(path, environ)
-    _take_header_secrets(document)
+    take_secrets(document)
     written = _validated(document)
     targets = resolve_targets(document, probes)
     check_policy(document, targets)
@@ -46,7 +46,12 @@ def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tup
     return resolve(document, written, targets, state), document
 
 
-def _take_header_secrets(document: Document) -> None:
+def take_secrets(document: Document) -> None:
+    """Turn the secrets outside of `targets` into text, and add a problem for each that is written in the file."""
+    prometheus = document.section("exporters", "prometheus")
+    if isinstance(prometheus, dict) and prometheus.get("authorization"):
+        asked: Route = ("exporters", "prometheus", "authorization")
+        prometheus["authorization"] = secret(document, prometheus["authorization"], asked)
     routes: list[tuple[str, ...]] = [("exporters", "otlp"), ("energy", "carbon_api")]
     routes += [("energy", "meters", name) for name in document.section("energy", "meters")]
     routes += [("golden", name) for name in document.section("golden")]

@@ -164,7 +164,7 @@ class Config(_Resolved):
     """The whole config. `source` is the file, as it was named; `ledger` is an absolute path, and so is `fetched`.
 
     `fetched` is the folder of the golden sets that are fetched; `secret_variables` names the environment variables that
-    hold secrets.
+    hold secrets, `reference_files` the files that it refers to.
     """
 
     source: Path
@@ -180,3 +180,4 @@ class Config(_Resolved):
     cluster: Cluster = Cluster()
     log: Log
     secret_variables: frozenset[str] = Field(default=frozenset(), exclude=True)
+    reference_files: frozenset[Path] = Field(default=frozenset(), exclude=True)

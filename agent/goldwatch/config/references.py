@@ -57,12 +57,18 @@ def references(text: str) -> Iterator[str]:
     yield from (match[1] for match in _TOKEN.finditer(text) if match[1] is not None)
 
 
+def file_of(reference: str, folder: Path) -> Path | None:
+    """Return the file that a reference such as `${file:PATH}` reads, None for a variable."""
+    body = reference.removeprefix("${").removesuffix("}")
+    return folder / body.removeprefix("file:").strip() if body.startswith("file:") else None
+
+
 def _look_up(body: str, environ: Mapping[str, str], folder: Path) -> tuple[str, str | None]:
     """Return what `${body}` stands for, and the default it carries."""
     if variable := _VARIABLE.fullmatch(body):
         return _variable(variable[1], variable[2], environ), variable[2]
     if body.startswith("file:") and (path := body.removeprefix("file:").strip()):
-        return _file(path, folder), None
+        return read_file(path, folder), None
     raise GoldwatchError(f'"${{{body}}}" is not a reference; write ${{NAME}}, ${{NAME:-default}} or ${{file:PATH}}')
 
 
@@ -75,7 +81,8 @@ def _variable(name: str, default: str | None, environ: Mapping[str, str]) -> str
     return value
 
 
-def _file(path: str, folder: Path) -> str:
+def read_file(path: str, folder: Path) -> str:
+    """Return the content of a small text file without blanks around it. Raises GoldwatchError."""
     try:
         # Without O_NONBLOCK, opening a named pipe waits for a writer.
         with os.fdopen(os.open(folder / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:

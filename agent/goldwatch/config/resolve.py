@@ -16,7 +16,7 @@ from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
-from goldwatch.config.sections import Exporters
+from goldwatch.config.sections import Exporters, Prometheus
 from goldwatch.config.traffic import NO_BUDGET
 from goldwatch.config.written import ConfigFile, GoldenEntry, TargetEntry, WatchEntry
 from goldwatch.energy.carbon import ByHour
@@ -202,6 +202,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         cluster=written.cluster,
         log=written.log,
         secret_variables=frozenset(document.secret_variables),
+        reference_files=document.reference_files,
     )
 
 
@@ -256,10 +257,19 @@ def _energy(folder: Path, energy: Energy | None) -> Energy | None:
 
 
 def _exporters(folder: Path, exporters: Exporters) -> Exporters:
-    if exporters.otlp is None or not exporters.otlp.ca_file:
-        return exporters
-    otlp = exporters.otlp.model_copy(update={"ca_file": str(_absolute(folder, exporters.otlp.ca_file))})
-    return exporters.model_copy(update={"otlp": otlp})
+    update: dict[str, object] = {"prometheus": absolute_files(folder, exporters.prometheus)}
+    if exporters.otlp is not None and exporters.otlp.ca_file:
+        ca_file = str(_absolute(folder, exporters.otlp.ca_file))
+        update["otlp"] = exporters.otlp.model_copy(update={"ca_file": ca_file})
+    return exporters.model_copy(update=update)
+
+
+def absolute_files(folder: Path, prometheus: Prometheus) -> Prometheus:
+    """Return the section with the files of its certificate relative to `folder`, that of the config."""
+    if (tls := prometheus.tls_server_config) is None:
+        return prometheus
+    files = {"cert_file": str(_absolute(folder, tls.cert_file)), "key_file": str(_absolute(folder, tls.key_file))}
+    return prometheus.model_copy(update={"tls_server_config": tls.model_copy(update=files)})
 
 
 def _default_jitter_s(every: Schedule) -> float:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SecretStr, Strict, ValidationInfo, 
 
 from goldwatch.config import costs
 from goldwatch.config import quantities as q
+from goldwatch.config.access import Authorization, TlsServer
 from goldwatch.config.base import Quantity, Section
 
 _EXAMPLES = ("30s", "5m", "2h")
@@ -181,6 +182,12 @@ class Prometheus(Section):
     listen: Address = Field(
         default=q.Listen("", 9870),
         description="Where to serve /metrics, /healthz and /readyz; without a host, on all addresses.",
+    )
+    tls_server_config: Annotated[TlsServer | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="Serve over TLS, by this certificate; without this section over plain HTTP."
+    )
+    authorization: Annotated[Authorization | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="The tokens that requests must carry; without this section they need none."
     )
     external_url: Url = Field(
         default="",

@@ -7,11 +7,11 @@ import contextlib
 import logging
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldwatch.config import Config, Listen, QuantityError, Rejection, parse_listen
+from goldwatch.config import Config, Defaults, QuantityError, Rejection, parse_listen
 from goldwatch.config.follow import Gone, follow
 from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.workers import Workers
@@ -30,17 +30,20 @@ class Options:
 
     patient: bool = False
     follow: bool = False
-    listen: Listen | None = None
+    defaults: Defaults = field(default_factory=Defaults)
 
     @classmethod
     def of(cls, written: tuple[str, ...]) -> Options:
         """Read the options as they are written. Raises CannotStart for an address that cannot be read."""
-        address = next((each.partition("=")[2] for each in written if each.startswith("--listen=")), None)
+        given = {name: value for name, has_value, value in (each.partition("=") for each in written) if has_value}
         try:
-            listen = None if address is None else parse_listen(address)
+            listen = parse_listen(given["--listen"]) if "--listen" in given else None
         except QuantityError as error:
             raise CannotStart(f"--listen: {error}") from None
-        return cls("--patient" in written, "--follow" in written, listen)
+        if ("--cert-file" in given) != ("--key-file" in given):
+            raise CannotStart("--cert-file and --key-file belong together; give both or neither")
+        files = (given.get(name, "") for name in ("--cert-file", "--key-file", "--credentials-file"))
+        return cls("--patient" in written, "--follow" in written, Defaults(listen, *files))
 
 
 async def serve(path: Path, workers: Workers, options: Options) -> None:
@@ -60,7 +63,7 @@ class _Process:
     """The signals, the port, and one service after the other. Made and used in one event loop."""
 
     def __init__(self, path: Path, options: Options) -> None:
-        self.port = Port(path, options.listen)
+        self.port = Port(path, options.defaults)
         self._path = path
         self._follows = options.follow
         self._waiting = Waiting(path, self.port) if options.patient else None
@@ -90,7 +93,9 @@ class _Process:
     async def run(self, workers: Workers) -> None:
         """Run one service until the agent ends, or its file is gone for good. Raises CannotStart."""
         service = Service(self._path, on_config=_log_as_configured, workers=workers, port=self.port)
-        following = asyncio.create_task(follow(self._path, self._reload)) if self._follows else None
+        following = None
+        if self._follows:
+            following = asyncio.create_task(follow(self._path, self._reload, also=lambda: service.reference_files))
         ends = {self._ending} if following is None else {self._ending, following}
         try:
             if await _first(asyncio.create_task(service.start()), ends, service):

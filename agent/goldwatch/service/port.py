@@ -4,34 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from goldwatch.config import Listen, Prometheus, Rejection, written_listen
+from goldwatch.config import Defaults, Prometheus, Rejection, written_prometheus
+from goldwatch.errors import GoldwatchError
+from goldwatch.http_serving import Tls
 from goldwatch.pipeline.in_force import CannotStart
+from goldwatch.web.access import Access
 from goldwatch.web.http import Endpoints
 
 
 class Port:
-    """Opens the endpoints at the address of the config. One port outlives the services that it shows."""
+    """Opens the endpoints by the config. One port outlives the services that it shows."""
 
-    def __init__(self, path: Path, default: Listen | None = None) -> None:
-        """Make one for a config file; `default` is where to listen if the file names no address."""
-        self.default = default
+    def __init__(self, path: Path, defaults: Defaults | None = None) -> None:
+        """Make one for a config file; `defaults` are for the keys that the file lacks."""
+        self.defaults = defaults or Defaults()
         self.endpoints = Endpoints(lambda _: (b"", "text/plain"), lambda: "goldwatch is starting", lambda: None)
         self._path = path
-        self._is_open = False
+        self._open: Prometheus | None = None
 
     async def open_early(self) -> None:
         """Listen before the config is loaded. Raises CannotStart.
 
         If the file names no address that can be read, the port stays where it is, or opens at the default.
         """
-        listen = written_listen(self._path)
-        if listen is not None or not self._is_open:
-            await self.open(listen or self.default or Prometheus().listen)
-
-    async def open(self, listen: Listen) -> int:
-        """Listen at an address, and there alone, and return the port. Raises CannotStart."""
+        written = written_prometheus(self._path)
+        if written is None and self._open is not None:
+            return
         try:
-            port = await self.endpoints.start(listen.host, listen.port)
+            section = self.defaults.fill(written or Prometheus())
+        except GoldwatchError as error:
+            raise CannotStart(str(error), Rejection.ADDRESS) from None
+        if self._open is not None and "listen" not in section.model_fields_set:
+            section = section.model_copy(update={"listen": self._open.listen})
+        await self.open(section)
+
+    async def open(self, section: Prometheus) -> int:
+        """Listen at the address of `section`, and there alone, and return the port. Raises CannotStart."""
+        listen, files = section.listen, section.tls_server_config
+        try:
+            tls = None if files is None else Tls(Path(files.cert_file), Path(files.key_file))
+            self.admit(section)  # before a request can come
+            port = await self.endpoints.start(listen.host, listen.port, tls)
+        except GoldwatchError as error:
+            where = f"{self._path}: exporters.prometheus.tls_server_config"
+            raise CannotStart(f"{where}: {error}", Rejection.ADDRESS) from None
         except OSError as error:
             where = f"{listen.host}:{listen.port}"
             why = str(error.strerror or error).rpartition(": ")[2]  # asyncio puts the address before it once more
@@ -40,10 +56,14 @@ class Port:
                 "choose another port, or end what uses it",
                 Rejection.ADDRESS,
             ) from None
-        self._is_open = True
+        self._open = section
         return port
+
+    def admit(self, section: Prometheus) -> None:
+        """Ask requests for the tokens of `section` from now on."""
+        self.endpoints.access = Access.of(section)
 
     async def close(self) -> None:
         """Stop listening."""
-        self._is_open = False
+        self._open = None
         await self.endpoints.stop()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from goldwatch.config import Config, Listen, Rejection, with_default_listen
+from goldwatch.config import Config, Defaults, Prometheus, Rejection, with_defaults
 from goldwatch.drift.tap import Taps
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality, measurement, standing
@@ -97,6 +97,11 @@ class Service:
         self._awake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def reference_files(self) -> frozenset[Path]:
+        """The files that the config in force refers to."""
+        return frozenset() if self._in_force is None else self._in_force.config.reference_files
+
     async def start(self) -> None:
         """Put the config in force. Raises CannotStart; what had been started is stopped then."""
         try:
@@ -107,7 +112,7 @@ class Service:
             self._status = Status(wanted.config.ledger, lambda: self._in_force, in_use=self._occupancy.share)
             self._exports.put_in_force(wanted.config)
             self._membership = self._joined(wanted.config)
-            self.port = await self._listener.open(wanted.config.exporters.prometheus.listen)
+            self.port = await self._listener.open(wanted.config.exporters.prometheus)
         except CannotStart:
             await self.stop()
             raise
@@ -179,7 +184,7 @@ class Service:
             self._ledger.close()
 
     async def _prepare(self) -> InForce:
-        return await asyncio.to_thread(_prepared, self._path, self._workers, self._listener.default)
+        return await asyncio.to_thread(_prepared, self._path, self._workers, self._listener.defaults)
 
     def _check_fixed(self, config: Config) -> None:
         assert self._in_force is not None  # noqa: S101 - reload comes after start
@@ -187,7 +192,7 @@ class Service:
         fixed: dict[str, tuple[object, object]] = {
             "cluster": (now.cluster, config.cluster),
             "ledger": (now.ledger, config.ledger),
-            "exporters.prometheus": (now.exporters.prometheus, config.exporters.prometheus),
+            "exporters.prometheus": (_address(now), _address(config)),
             "log": (now.log, config.log),
         }
         changed = [name for name, (before, after) in fixed.items() if before != after]
@@ -206,6 +211,7 @@ class Service:
             self._agenda.remove(key)
             self._exports.retire(*key)
         self._in_force, self._assignments = wanted, after
+        self._listener.admit(wanted.config.exporters.prometheus)
         self._taps.enforce({w.name: w.live for w in wanted.config.watches.values() if w.live is not None})
         self._agenda.concurrent = wanted.config.replays.concurrent
         for key, assignment in after.items():
@@ -386,6 +392,11 @@ class Service:
         return None if self._in_force is not None else "no config is in force yet"
 
 
+def _address(config: Config) -> Prometheus:
+    """Return what the config says of the port, without the tokens, which may change while it is open."""
+    return config.exporters.prometheus.model_copy(update={"authorization": None})
+
+
 def ends_quietly(
     stopping: threading.Event, job: Callable[[], Coroutine[Any, Any, None]]
 ) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -401,11 +412,11 @@ def ends_quietly(
     return run
 
 
-def _prepared(path: Path, workers: Workers, listen: Listen | None = None) -> InForce:
+def _prepared(path: Path, workers: Workers, defaults: Defaults | None = None) -> InForce:
     """Load a config and verify its golden sets. Raises CannotStart, also for one that would make too many series."""
     wanted = prepare(path, workers)
-    wanted = replace(wanted, config=with_default_listen(wanted.config, listen))
     try:
+        wanted = replace(wanted, config=with_defaults(wanted.config, defaults or Defaults()))
         cardinality.check(wanted.config, {name: sum(counts.values()) for name, counts in wanted.slices.items()})
     except GoldwatchError as error:
         raise CannotStart(str(error), Rejection.INVALID) from None

@@ -15,9 +15,12 @@ OPTIONS = {
     "--patient": "If it cannot start, serve /metrics and /readyz with the reason, and try again, rather than end.",
     "--follow": "Reload the config when its file changes, as if by SIGHUP.",
     "--listen": "Where to serve /metrics if the config names no address or cannot be read, such as :9870.",
+    "--cert-file": "The certificate to serve with, if the config names none.",
+    "--key-file": "The private key of --cert-file.",
+    "--credentials-file": "A file with the token that requests must carry, if the config asks for none.",
 }
-"""The options of `goldwatch run`, and what they do. `--listen` takes a value."""
-_VALUED = ("--listen=",)
+"""The options of `goldwatch run`, and what they do. All but the first two take a value."""
+_VALUED = ("--listen=", "--cert-file=", "--key-file=", "--credentials-file=")
 
 
 def asked_plainly(words: Sequence[str]) -> tuple[str, list[str]] | None:

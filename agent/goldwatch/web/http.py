@@ -1,7 +1,8 @@
 """The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes, an API and a page.
 
-They change nothing, take nothing but a number, and show nothing that is secret. The ledger is read in a thread, by a
-connection of its own. What is posted to /live goes into the tap of a watch that has one, which answers at once.
+They change nothing, take nothing but a number, and show nothing that is secret; `access` decides who may ask. The
+ledger is read in a thread, by a connection of its own. What is posted to /live goes into the tap of a watch that has
+one, which answers at once.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from aiohttp import web
 from goldwatch.core.cloud_events import STRUCTURED, attributed, marks
 from goldwatch.drift.tap import MOST_REQUEST_BYTES, Pace, Taps
 from goldwatch.errors import GoldwatchError
-from goldwatch.http_serving import HttpServer
+from goldwatch.http_serving import Handler, HttpServer, Tls
 from goldwatch.ledger.history import LedgerError
 from goldwatch.shipped import shipped
+from goldwatch.web.access import LIVE, Access
 from goldwatch.web.alert_page import alert_page
 from goldwatch.web.page import status_page
 from goldwatch.web.status import MOST, Status
@@ -58,10 +60,11 @@ class Endpoints:
     ) -> None:
         """Serve; `status` returns None as long as there is no ledger, `taps` take live traffic in."""
         self.show(render, not_ready_because, status, taps)
+        self.access = Access()
         self._pace = Pace(MOST_EVENTS_PER_S)
         self._reading = asyncio.Semaphore(_AT_ONCE)
         self._server: HttpServer | None = None
-        self._at = ("", 0)
+        self._at: tuple[str, int, Tls | None] = ("", 0, None)
         self._port = 0
 
     def show(
@@ -77,24 +80,24 @@ class Endpoints:
         self._status = status
         self._taps = taps or Taps()
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen and return the port, which is a free one if 0 was asked for. Raises OSError.
+    async def start(self, host: str, port: int, tls: Tls | None = None) -> int:
+        """Listen, with `tls` over TLS, and return the port: a free one if 0 was asked for. Raises OSError.
 
         Without a host it is all addresses, of IPv4 and IPv6. If it listens elsewhere already, it moves: it opens the
         new address before it closes the old one, or after if the addresses overlap.
         """
         before, at = self._server, self._at
-        if before is not None and at == (host, port):
+        if before is not None and at == (host, port, tls):
             return self._port
         try:
-            await self._listen(host, port)
+            await self._listen(host, port, tls)
         except OSError:
             if before is None or at[1] != port:
                 raise
             await before.stop()
             self._server = None
             try:
-                await self._listen(host, port)
+                await self._listen(host, port, tls)
             except OSError:
                 await self._listen(*at)
                 raise
@@ -103,19 +106,24 @@ class Endpoints:
                 await before.stop()
         return self._port
 
-    async def _listen(self, host: str, port: int) -> None:
+    async def _listen(self, host: str, port: int, tls: Tls | None) -> None:
         server = HttpServer(self._application())
-        self._port = await server.start(host, port, sock=None if host else everywhere(port))
-        self._server, self._at = server, (host, port)
+        self._port = await server.start(host, port, sock=None if host else everywhere(port), tls=tls)
+        self._server, self._at = server, (host, port, tls)
 
     def _application(self) -> web.Application:
-        app = web.Application(client_max_size=MOST_REQUEST_BYTES)
+        @web.middleware
+        async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.access.check(request)
+            return await handler(request)
+
+        app = web.Application(client_max_size=MOST_REQUEST_BYTES, middlewares=[admit])
         app.router.add_get("/", self._page)
         app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
         app.router.add_get("/api/v1/watches", self._watches)
         app.router.add_get("/api/v1/alerts", self._alerts)
         app.router.add_get(r"/api/v1/alerts/{number:\d{1,9}}", self._alert)
-        app.router.add_post("/live/{watch}", self._live)
+        app.router.add_post(LIVE, self._live)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get(r"/runbooks/{name:[a-z-]{1,40}}", self._runbook)
         app.router.add_get("/healthz", self._healthz)
@@ -142,9 +150,12 @@ class Endpoints:
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _readyz(self, request: web.Request) -> web.Response:
         why = self._not_ready_because()
-        return web.Response(text="ok\n") if why is None else web.Response(text=f"{why}\n", status=503)
+        if why is None:
+            return web.Response(text="ok\n")
+        shown = why if self.access.allows(request) else "not ready; the reason needs the token"
+        return web.Response(text=f"{shown}\n", status=503)
 
     async def _live(self, request: web.Request) -> web.Response:
         """Take in one CloudEvent. What is too much is counted, and not even read."""

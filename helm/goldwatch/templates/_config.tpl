@@ -11,6 +11,9 @@
 {{- if and $written (not (has $written (list (printf ":%d" $port) (printf "0.0.0.0:%d" $port) (printf "[::]:%d" $port)))) }}
 {{- fail (printf "config.exporters.prometheus.listen is %q, but the probes of the pod ask port %d on all its addresses; leave it out, and write `port`" $written $port) }}
 {{- end }}
+{{- if (default dict (default dict $config.exporters).prometheus).tls_server_config }}
+{{- fail "config.exporters.prometheus.tls_server_config: the probes of the pod must know of TLS; leave it out, and write `web.tlsSecret`" }}
+{{- end }}
 {{- $listen := dict "listen" (printf ":%d" $port) }}
 {{- $config = merge $config (dict "exporters" (dict "prometheus" $listen)) }}
 {{- toYaml $config }}

@@ -7,10 +7,12 @@ ConfigMap with goldwatch.yaml; beside a model server `sidecar` is true. Other ch
 */ -}}
 {{- define "goldwatch.container" -}}
 {{- $values := .root.Values -}}
+{{- $secrets := include "goldwatch.secretNames" .root | fromJsonArray }}
+{{- $scheme := empty $values.web.tlsSecret | ternary "HTTP" "HTTPS" }}
 name: goldwatch
 image: {{ include "goldwatch.image" .root | quote }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
-args: [run, {{ if .sidecar }}--patient, "--listen=:{{ $values.port }}", {{ end }}{{ if or .sidecar $values.existingConfigMap }}--follow, {{ end }}/etc/goldwatch/goldwatch.yaml]
+args: [run, {{ if .sidecar }}--patient, "--listen=:{{ $values.port }}", {{ end }}{{ if or .sidecar $values.existingConfigMap $secrets }}--follow, {{ end }}{{ with $values.web.tokenSecret }}"--credentials-file=/secrets/{{ . }}/token", {{ end }}{{ with $values.web.tlsSecret }}"--cert-file=/secrets/{{ . }}/tls.crt", "--key-file=/secrets/{{ . }}/tls.key", {{ end }}/etc/goldwatch/goldwatch.yaml]
 workingDir: /var/lib/goldwatch
 ports:
   - {name: goldwatch, containerPort: {{ $values.port }}, protocol: TCP}
@@ -39,14 +41,14 @@ env:
 out of service. That the agent is silent is for an alert to say. */ -}}
 {{- if not .sidecar }}
 startupProbe:
-  httpGet: {path: /readyz, port: goldwatch}
+  httpGet: {path: /readyz, port: goldwatch, scheme: {{ $scheme }}}
   periodSeconds: 2
   failureThreshold: 150
 readinessProbe:
-  httpGet: {path: /readyz, port: goldwatch}
+  httpGet: {path: /readyz, port: goldwatch, scheme: {{ $scheme }}}
   periodSeconds: 10
 livenessProbe:
-  httpGet: {path: /healthz, port: goldwatch}
+  httpGet: {path: /healthz, port: goldwatch, scheme: {{ $scheme }}}
   periodSeconds: 20
   failureThreshold: 3
 {{- end }}
@@ -68,8 +70,8 @@ volumeMounts:
   {{- range $values.golden }}
   - {name: {{ printf "golden-%s" .name }}, mountPath: {{ printf "/golden/%s" .name }}, readOnly: true}
   {{- end }}
-  {{- range $values.secrets }}
-  - {name: {{ printf "secret-%s" .name }}, mountPath: {{ printf "/secrets/%s" .name }}, readOnly: true}
+  {{- range $secrets }}
+  - {name: {{ printf "secret-%s" . }}, mountPath: {{ printf "/secrets/%s" . }}, readOnly: true}
   {{- end }}
   {{- if $values.access.rapl.enabled }}
   - {name: goldwatch-rapl, mountPath: /sys/class/powercap, readOnly: true}
@@ -113,9 +115,9 @@ volumeMounts:
 {{- /* 0440 in our own pod, whose fsGroup is the agent's. The pod of a model server has another or none, so there it is
 0444, or the agent could not read it; nobody else mounts the volume. */ -}}
 {{- $mode := $standalone | ternary 288 292 }}
-{{- range $values.secrets }}
-- name: {{ printf "secret-%s" .name }}
-  secret: {secretName: {{ .name | quote }}, defaultMode: {{ $mode }}, optional: {{ not $standalone }}}
+{{- range include "goldwatch.secretNames" .root | fromJsonArray }}
+- name: {{ printf "secret-%s" . }}
+  secret: {secretName: {{ . | quote }}, defaultMode: {{ $mode }}, optional: {{ not $standalone }}}
 {{- end }}
 {{- if $values.access.rapl.enabled }}
 - name: goldwatch-rapl

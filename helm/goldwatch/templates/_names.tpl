@@ -45,6 +45,15 @@ app.kubernetes.io/component: agent
 {{- default (printf "%s-config" (include "goldwatch.fullname" .)) .Values.existingConfigMap }}
 {{- end }}
 
+{{- /* The Secrets that the agent has as files, as JSON. */ -}}
+{{- define "goldwatch.secretNames" -}}
+{{- $names := list .Values.web.tokenSecret .Values.web.tlsSecret }}
+{{- range .Values.secrets }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- $names | compact | uniq | toJson }}
+{{- end }}
+
 {{- define "goldwatch.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}

@@ -1,0 +1,78 @@
+"""Which requests the agent answers: those that carry the token of what they ask for.
+
+Part of the agent's HTTP server, in its event loop. The health endpoints need no token, since a kubelet has none;
+without one they give no reasons.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from dataclasses import dataclass, field
+from typing import Self
+
+from aiohttp import web
+from pydantic import SecretStr
+
+from goldwatch.config import Prometheus
+
+LIVE = "/live/{watch}"
+PROBES = frozenset({"/healthz", "/readyz"})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The tokens: of everything, and of posting live traffic. Without one, a request needs none."""
+
+    credentials: bytes = field(default=b"", repr=False)
+    live_credentials: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, section: Prometheus) -> Self:
+        """Take the tokens from the config."""
+        asked = section.authorization
+        if asked is None:
+            return cls()
+        return cls(_plain(asked.credentials), _plain(asked.live_credentials))
+
+    def check(self, request: web.Request) -> None:
+        """Raise HTTPUnauthorized for a request without the token of what it asks for."""
+        # By the route that will answer: a path can be written in several ways.
+        resource = request.match_info.route.resource
+        route = "" if resource is None else resource.canonical
+        if route not in PROBES and not self.allows(request, live=route == LIVE):
+            raise _refusal(request)
+
+    def allows(self, request: web.Request, *, live: bool = False) -> bool:
+        """Return whether a request carries the token that it needs, if one is needed."""
+        needed = (self.live_credentials if live else b"") or self.credentials
+        return not needed or hmac.compare_digest(_presented(request), needed)
+
+
+def _plain(token: SecretStr | None) -> bytes:
+    return b"" if token is None else token.get_secret_value().encode()
+
+
+def _presented(request: web.Request) -> bytes:
+    """Return the token of a request: a bearer token, or the password of a browser, whatever the user name."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    sent = value.strip().encode(errors="surrogateescape")
+    if scheme.lower() == "bearer":
+        return sent
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(sent, validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return b""
+
+
+def _refusal(request: web.Request) -> web.HTTPUnauthorized:
+    error = web.HTTPUnauthorized(
+        text="send the token of exporters.prometheus.authorization as `Authorization: Bearer TOKEN`, or as a password\n"
+    )
+    wrong = ', error="invalid_token"' if "Authorization" in request.headers else ""
+    error.headers.add("WWW-Authenticate", f'Bearer realm="goldwatch"{wrong}')
+    error.headers.add("WWW-Authenticate", 'Basic realm="goldwatch", charset="UTF-8"')
+    return error
