@@ -103,6 +103,21 @@ def test_a_connection_that_completes_requests_stays() -> None:
     served(use, limit_s=2.0)
 
 
+def test_a_malformed_request_is_one_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for each in logging.getLogger("goldwatch.http").filters:
+        monkeypatch.setattr(each, "_next", 0.0)
+
+    async def use(port: int) -> None:
+        assert await ask(port, b"GET / HTTP/1.1\r\nHost x\r\n\r\n") == b"HTTP/1.0 400 Bad Request\r\n"
+
+    served(use)
+    (record,) = [record for record in caplog.records if record.name == "goldwatch.http"]
+    assert record.getMessage() == "malformed request from 127.0.0.1"
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+
+
 def test_errors_that_clients_cause_are_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     async def use(port: int) -> None:
         for _ in range(20):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from goldwatch.errors import GoldwatchError
 
@@ -209,11 +210,14 @@ class _OneIn(logging.Filter):
         self._seconds = seconds
         self._next = 0.0
 
-    def filter(self, _: logging.LogRecord) -> bool:
+    def filter(self, record: logging.LogRecord) -> bool:
         now = time.monotonic()
         if now < self._next:
             return False
         self._next = now + self._seconds
+        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):  # the client's fault, not ours
+            record.msg, record.exc_info = "malformed request from %s", None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
 
 

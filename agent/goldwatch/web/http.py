@@ -107,11 +107,13 @@ class Endpoints:
         return self._port
 
     async def _listen(self, host: str, port: int, tls: Tls | None) -> None:
-        server = HttpServer(self._application())
+        server = HttpServer(self.application())
         self._port = await server.start(host, port, sock=None if host else everywhere(port), tls=tls)
         self._server, self._at = server, (host, port, tls)
 
-    def _application(self) -> web.Application:
+    def application(self) -> web.Application:
+        """Return all that is served, for one server."""
+
         @web.middleware
         async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
             self.access.check(request)
