@@ -11,6 +11,8 @@ import asyncio
 import io
 import json
 import math
+import os
+import socket
 import ssl
 import time
 import urllib.parse
@@ -81,7 +83,15 @@ def download(
         why = f"it did not end within {limit_s:g} s" if over else f"timed out after {silence_s:g} s without data"
         raise Unreadable(f"{shown}: {why}") from None
     except (OSError, aiohttp.ClientError, ValueError) as error:
-        raise Unreadable(redact(f"{shown}: {error}", header_secrets(headers))) from None
+        raise Unreadable(redact(f"{shown}: {_reason(error)}", header_secrets(headers))) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return the system's words for a failed connection, such as "Connection refused": aiohttp leaves them out."""
+    cause = getattr(error, "os_error", None)
+    if cause is None or isinstance(cause, ssl.SSLError | socket.gaierror) or not cause.errno:
+        return str(error)
+    return os.strerror(cause.errno)
 
 
 async def _follow(
