@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from goldwatch.demo.server import Model, Server, probe_class
+from goldwatch.demo.server import DemoServer, Model, probe_class
 
 from benchmarks import digits
 
@@ -226,7 +226,7 @@ async def _sound() -> None:
     models = {name: Model(name, Path(digits.MODEL), cls) for name in SOUND}
     for model in models.values():
         await model.load()
-    app = Server(models).application()
+    app = DemoServer(models).application()
     app.middlewares.append(note)
     app.router.add_get("/begun", lambda _: _json(begun))
     runner = web.AppRunner(app, access_log=None)

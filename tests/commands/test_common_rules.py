@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from goldwatch.commands.backtest import Record
+from goldwatch.commands.backtest import ReplayRecord
 from goldwatch.commands.common_rules import fired
 from goldwatch.core.judgement import Validity
 
@@ -15,7 +15,7 @@ from goldwatch.core.judgement import Validity
 )
 @settings(deadline=None)
 def test_the_binomial_rule_is_the_test_of_scipy(answers, accuracy):
-    records = [Record(float(at), Validity.VALID, {}, accuracy=answer) for at, answer in enumerate(answers)]
+    records = [ReplayRecord(float(at), Validity.VALID, {}, accuracy=answer) for at, answer in enumerate(answers)]
     (rule,) = (found for found in fired(records, accuracy) if found.rule == "accuracy: binomial test at 0.05")
     p_values = [binom.cdf(right, answered, accuracy) for right, answered in answers]
     assume(all(abs(p - 0.05) > 1e-9 for p in p_values))
@@ -24,6 +24,7 @@ def test_the_binomial_rule_is_the_test_of_scipy(answers, accuracy):
 
 def test_latencies_of_another_distribution_fire():
     usual, slower = ({(step + at) / 1000: 5 for at in range(20)} for step in (50, 60))
-    records = [Record(float(at), Validity.VALID, {}, latencies=slower if at == 300 else usual) for at in range(302)]
+    latencies = [slower if at == 300 else usual for at in range(302)]
+    records = [ReplayRecord(float(at), Validity.VALID, {}, latencies=of) for at, of in enumerate(latencies)]
     (rule,) = (found for found in fired(records, 1.0) if found.rule == "latency: KS at 0.05")
     assert (rule.times, rule.looked, rule.first) == (1, 14, 300.0)

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
-from goldwatch.commands.fleet import Standing, rank
+from goldwatch.commands.fleet import MonitorStanding, rank
 
 
-def monitors(*beyond: float) -> list[Standing]:
-    return [Standing("watch", f"model-{i}", "worse", 5.0 + each, 5.0) for i, each in enumerate(beyond)]
+def monitors(*beyond: float) -> list[MonitorStanding]:
+    return [MonitorStanding("watch", f"model-{i}", "worse", 5.0 + each, 5.0) for i, each in enumerate(beyond)]
 
 
 def test_one_alone_needs_so_many_times_its_threshold_and_several_less() -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
 from goldwatch.commands import sweep
-from goldwatch.commands.sweep import ERROR, LOOKS, Seen, Word, search
+from goldwatch.commands.sweep import ERROR, LOOKS, RateTrial, SweepVerdict, search
 from goldwatch.core import validity
 from goldwatch.core.disturbances import Found
 from goldwatch.core.latency import needed
@@ -34,9 +34,9 @@ def test_of_a_server_that_only_grows_slower_the_rate_is_found(
     highest, limit = lowest * span, lowest * capacity
     tried: list[float] = []
 
-    def take(rate: float) -> Word:
+    def take(rate: float) -> SweepVerdict:
         tried.append(rate)
-        return Word.MET if rate <= limit else Word.MISSED
+        return SweepVerdict.MET if rate <= limit else SweepVerdict.MISSED
 
     met, not_met = search(take, lowest, highest, within)
     assert all(lowest <= rate <= highest for rate in tried)
@@ -54,17 +54,17 @@ def test_of_a_server_that_only_grows_slower_the_rate_is_found(
 def test_whatever_the_steps_say_the_search_ends_and_says_nothing_that_no_step_said(
     data: st.DataObject, lowest: float, span: float, within: float
 ) -> None:
-    said: dict[float, Word] = {}
+    said: dict[float, SweepVerdict] = {}
 
-    def take(rate: float) -> Word:
+    def take(rate: float) -> SweepVerdict:
         assert rate not in said
-        said[rate] = data.draw(st.sampled_from([*Word, Word.MET, Word.MET]))
+        said[rate] = data.draw(st.sampled_from([*SweepVerdict, SweepVerdict.MET, SweepVerdict.MET]))
         return said[rate]
 
     met, not_met = search(take, lowest, lowest * span, within)
     assert len(said) < 100
-    assert met is None or said[met] is Word.MET
-    assert not_met is None or said[not_met] not in (Word.MET, Word.STOPPED)
+    assert met is None or said[met] is SweepVerdict.MET
+    assert not_met is None or said[not_met] not in (SweepVerdict.MET, SweepVerdict.STOPPED)
     assert met is None or not_met is None or met < not_met
 
 
@@ -72,11 +72,11 @@ def test_whatever_the_steps_say_the_search_ends_and_says_nothing_that_no_step_sa
 def test_a_word_is_certain_and_never_both(q: float, requests: int, data: st.DataObject) -> None:
     requests += needed(0, q)
     over = data.draw(st.integers(0, requests))
-    word = Seen(requests, over).word(q)
-    if word is Word.MET:  # the rule of MLPerf's early stopping, and a little more for being asked several times
+    word = RateTrial(requests, over).word(q)
+    if word is SweepVerdict.MET:  # the rule of MLPerf's early stopping, and a little more for being asked several times
         assert requests >= needed(over, q)
         assert over < (1 - q) * requests
-    if word is Word.MISSED:
+    if word is SweepVerdict.MISSED:
         assert over > (1 - q) * requests
 
 
@@ -84,8 +84,8 @@ def test_of_a_rate_that_just_misses_one_in_a_hundred_is_taken_for_met() -> None:
     from scipy.stats import binom
 
     q, n = 0.99, 1307
-    most_met = max(over for over in range(50) if Seen(n, over).word(q) is Word.MET)
-    least_missed = min(over for over in range(50) if Seen(n, over).word(q) is Word.MISSED)
+    most_met = max(over for over in range(50) if RateTrial(n, over).word(q) is SweepVerdict.MET)
+    least_missed = min(over for over in range(50) if RateTrial(n, over).word(q) is SweepVerdict.MISSED)
     assert binom.cdf(most_met, n, 1 - q) <= ERROR / LOOKS < binom.cdf(most_met + 1, n, 1 - q)
     assert binom.sf(least_missed - 1, n, 1 - q) <= ERROR / LOOKS < binom.sf(least_missed - 2, n, 1 - q)
 

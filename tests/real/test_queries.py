@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from goldwatch.rules import Alert, Scope, groups
+from goldwatch.rules import AlertRule, Scope, groups
 
 from .agent import until
 from .stack import Ask
@@ -45,7 +45,7 @@ def queries() -> dict[str, str]:
     found = {where: filled_in(expr) for where, expr in expressions(documents())}
     for recorded in (True, False):
         for group in groups(Scope((("digits", "digits"),)), recorded=recorded):
-            found |= {rule.name: rule.expr for rule in group.rules if not (recorded and isinstance(rule, Alert))}
+            found |= {rule.name: rule.expr for rule in group.rules if not (recorded and isinstance(rule, AlertRule))}
     return found
 
 

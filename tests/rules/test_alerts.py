@@ -14,8 +14,8 @@ import yaml
 
 from goldwatch.core.kinds import KINDS
 from goldwatch.export.metric import LABELS, pushed_label
-from goldwatch.rules import FORMATS, Options, Scope, groups
-from goldwatch.rules.rule import Alert
+from goldwatch.rules import FORMATS, RuleOptions, Scope, groups
+from goldwatch.rules.rule import AlertRule
 
 from tests.programs import program
 
@@ -24,7 +24,7 @@ AGENT = 'namespace="ml", job="goldwatch", instance="a:9870"'
 ON = f"{W}, {AGENT}"
 HERE = {f"goldwatch_watch_interval_seconds{{{ON}}}": "300x12000"}
 
-NAMES = {rule.name for group in groups(Scope()) for rule in group.rules if isinstance(rule, Alert)}
+NAMES = {rule.name for group in groups(Scope()) for rule in group.rules if isinstance(rule, AlertRule)}
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_each_alert_is_seen_to_fire_and_not_to() -> None:
 @pytest.mark.parametrize("scope", [Scope(), Scope((("fraud", "eu"),))], ids=["any config", "one config"])
 def test_the_alerts_fire_when_they_should(scope: Scope, tmp_path: Path, promtool: str) -> None:
     cases = [case for case in CASES if not (scope.pairs and B in str(case.series) and "up{" in str(case.series))]
-    run(tmp_path, promtool, FORMATS["prometheus"](scope, Options()), [played(case) for case in cases])
+    run(tmp_path, promtool, FORMATS["prometheus"](scope, RuleOptions()), [played(case) for case in cases])
 
 
 @pytest.mark.slow
@@ -233,7 +233,7 @@ def test_they_fire_alike_for_metrics_that_came_over_otlp(scope: Scope, tmp_path:
     discovered = {case.alert for case in PUSHED_CASES}
     cases = [case for case in CASES if case.alert not in discovered and "up{" not in str(case.series)] + PUSHED_CASES
     assert {case.alert for case in cases if case.fires} == {case.alert for case in cases if not case.fires} == NAMES
-    rules = FORMATS["prometheus"](replace(scope, pushed=True), Options())
+    rules = FORMATS["prometheus"](replace(scope, pushed=True), RuleOptions())
     run(tmp_path, promtool, rules, [played(replace(case, series=pushed(case.series))) for case in cases])
 
 
@@ -261,12 +261,12 @@ def test_an_alert_over_otlp_has_the_labels_of_a_scraped_one(tmp_path: Path, prom
     }
     due = {"eval_time": "5m", "alertname": "GoldwatchPage", "exp_alerts": [expected]}
     test = {"interval": "1m", "input_series": written(pushed(series)), "alert_rule_test": [due]}
-    run(tmp_path, promtool, FORMATS["prometheus"](Scope(pushed=True), Options()), [test])
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(pushed=True), RuleOptions()), [test])
 
 
 @pytest.mark.slow
 def test_an_agent_that_left_is_remembered_for_a_week(tmp_path: Path, promtool: str) -> None:
-    rules = FORMATS["prometheus"](Scope(), Options())
+    rules = FORMATS["prometheus"](Scope(), RuleOptions())
     run(tmp_path, promtool, rules, [played(case) for case in LONG], evaluation_interval="30m")
 
 
@@ -300,7 +300,7 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
         },
     }
     told = {"eval_time": "5m", "alertname": "GoldwatchPage", "exp_alerts": [expected]}
-    options = Options(runbooks="https://wiki/runbooks/", labels={"team": "fraud"})
+    options = RuleOptions(runbooks="https://wiki/runbooks/", labels={"team": "fraud"})
     rules = FORMATS["prometheus"](Scope((("fraud", "eu"),)), options)
     run(
         tmp_path,
@@ -339,7 +339,7 @@ def test_runbooks_are_linked_by_the_external_url(tmp_path: Path, promtool: str) 
     }
     told = {"eval_time": "5m", "alertname": "GoldwatchPage", "exp_alerts": [expected]}
     tests = [{"interval": "1m", "input_series": written(series), "alert_rule_test": [told]}]
-    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), tests)
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), RuleOptions()), tests)
 
 
 @pytest.mark.slow
@@ -367,7 +367,7 @@ def test_each_monitor_can_be_routed_and_has_its_runbook(severity: str, tmp_path:
         }
         due = {"eval_time": "20m", "alertname": name, "exp_alerts": [expected]}
         tests.append({"interval": "1m", "input_series": written(series), "alert_rule_test": [due]})
-    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), tests)
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), RuleOptions()), tests)
 
 
 @pytest.mark.parametrize(
@@ -387,12 +387,12 @@ def test_requests_that_a_dead_server_was_not_sent_have_failed(
         "exp_samples": [{"labels": f'{{{W}, namespace="ml", job="goldwatch"}}', "value": 1}],
     }
     test = {"interval": "5m", "input_series": written(series), "promql_expr_test": [asked]}
-    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), Options()), [test])
+    run(tmp_path, promtool, FORMATS["prometheus"](Scope(), RuleOptions()), [test])
 
 
 @pytest.mark.slow
 def test_rules_of_one_namespace_leave_the_same_watch_of_another_alone(tmp_path: Path, promtool: str) -> None:
-    rules = FORMATS["prometheus"](Scope((("fraud", "eu"),), match=(("namespace", "ml"),)), Options())
+    rules = FORMATS["prometheus"](Scope((("fraud", "eu"),), match=(("namespace", "ml"),)), RuleOptions())
     fire = [case for case in CASES if case.fires and ELSEWHERE not in str(case.series) and B not in str(case.series)]
     here = [played(case) for case in fire]
     there = [played(replace(case, series=at(ELSEWHERE, case.series))) for case in fire]
@@ -409,7 +409,7 @@ def test_rules_of_one_namespace_leave_the_same_watch_of_another_alone(tmp_path: 
 
 @pytest.mark.slow
 def test_rules_of_one_config_leave_others_alone(tmp_path: Path, promtool: str) -> None:
-    rules = FORMATS["prometheus"](Scope((("other", "us"), ("next.one", "eu"))), Options())
+    rules = FORMATS["prometheus"](Scope((("other", "us"), ("next.one", "eu"))), RuleOptions())
     fire = [played(case) for case in CASES if case.fires and W in "".join(case.series) and "Missing" not in case.alert]
     for case in fire:
         case["promql_expr_test"][0]["exp_samples"] = []

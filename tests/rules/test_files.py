@@ -16,7 +16,7 @@ from goldwatch.cli.app import app
 from goldwatch.core.kinds import KINDS
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.metric import LABELS, Kind, pushed_label
-from goldwatch.rules import FORMATS, Alert, Group, Options, Record, Scope, groups
+from goldwatch.rules import FORMATS, AlertRule, RecordingRule, RuleGroup, RuleOptions, Scope, groups
 
 from tests.programs import program
 
@@ -31,7 +31,7 @@ SCOPES = [
 SCOPES += [replace(scope, pushed=True) for scope in SCOPES]
 
 
-def all_rules(scope: Scope, *, recorded: bool = True) -> list[Record | Alert]:
+def all_rules(scope: Scope, *, recorded: bool = True) -> list[RecordingRule | AlertRule]:
     return [rule for group in groups(scope, recorded=recorded) for rule in group.rules]
 
 
@@ -39,12 +39,12 @@ def all_rules(scope: Scope, *, recorded: bool = True) -> list[Record | Alert]:
 @pytest.mark.parametrize("folder", ["rules", "rules/otlp"])
 def test_the_committed_rules_are_up_to_date(style: str, folder: str) -> None:
     committed = (SHIPPED / folder / f"{style}.yaml").read_text()
-    generated = FORMATS[style](Scope(pushed=folder.endswith("otlp")), Options())
+    generated = FORMATS[style](Scope(pushed=folder.endswith("otlp")), RuleOptions())
     assert committed.partition("\n")[2] == generated, "run: python -m goldwatch.rules dashboards/rules"
 
 
 def test_each_alert_and_monitor_has_a_runbook_and_each_runbook_is_of_one() -> None:
-    wanted = {rule.runbook for rule in all_rules(Scope()) if isinstance(rule, Alert)} | MONITORS
+    wanted = {rule.runbook for rule in all_rules(Scope()) if isinstance(rule, AlertRule)} | MONITORS
     assert {path.stem for path in (SHIPPED / "runbooks").glob("*.md")} == wanted
 
 
@@ -56,7 +56,7 @@ def test_whoever_is_called_is_led_to_the_runbook_of_every_monitor() -> None:
 
 def test_a_runbook_tells_the_silence_that_reaches_its_alert() -> None:
     by_agent = {path.stem for path in (SHIPPED / "runbooks").glob("*.md") if "evidence; `--end`" in path.read_text()}
-    by_prometheus = {rule.runbook for rule in all_rules(Scope()) if isinstance(rule, Alert)} - {"page", "ticket"}
+    by_prometheus = {rule.runbook for rule in all_rules(Scope()) if isinstance(rule, AlertRule)} - {"page", "ticket"}
     assert by_agent == MONITORS | {"page", "ticket"}
     for name in by_prometheus:
         assert "**Silence.** In Alertmanager" in (SHIPPED / "runbooks" / f"{name}.md").read_text()
@@ -78,9 +78,9 @@ def test_each_metric_is_in_the_catalogue_or_recorded(scope: Scope, recorded: boo
     known = {m.name + ("_bucket" if m.kind is Kind.HISTOGRAM and not scope.pushed else "") for m in CATALOGUE}
     known |= {pushed_label(label) for label in LABELS} if scope.pushed else set()
     found = all_rules(scope, recorded=recorded)
-    known |= {rule.name for rule in found if isinstance(rule, Record)}
+    known |= {rule.name for rule in found if isinstance(rule, RecordingRule)}
     for rule in found:
-        texts = [rule.expr] + ([rule.details] if isinstance(rule, Alert) else [])
+        texts = [rule.expr] + ([rule.details] if isinstance(rule, AlertRule) else [])
         named = {name for text in texts for name in re.findall(r"(?:\w+:)?goldwatch_\w+(?::\w+)?", text)}
         assert named <= known, rule.name
 
@@ -88,7 +88,7 @@ def test_each_metric_is_in_the_catalogue_or_recorded(scope: Scope, recorded: boo
 def test_rules_for_otlp_use_no_label_of_a_scrape() -> None:
     for recorded in (True, False):
         for rule in all_rules(SCOPES[-1], recorded=recorded):
-            queries = [rule.expr] + (re.findall("`(.*?)`", rule.details) if isinstance(rule, Alert) else [])
+            queries = [rule.expr] + (re.findall("`(.*?)`", rule.details) if isinstance(rule, AlertRule) else [])
             names = {n for q in queries for n in re.findall(r"[\w:]+\b(?!\s*\()", re.sub(r'"[^"]*"', "", q))}
             assert not names & (LABELS.keys() | {"up", "le"}), rule.name
 
@@ -100,22 +100,23 @@ def test_a_label_that_a_metric_does_not_have_is_refused() -> None:
 
 @pytest.mark.parametrize("scope", SCOPES)
 def test_promtool_accepts_the_rules(scope: Scope, tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(FORMATS["prometheus"](scope, Options("fraud", "https://wiki", {"team": "a"})))
+    options = RuleOptions("fraud", "https://wiki", {"team": "a"})
+    (tmp_path / "rules.yaml").write_text(FORMATS["prometheus"](scope, options))
     command = [program("promtool"), "check", "rules", "--lint-fatal", str(tmp_path / "rules.yaml")]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_the_operator_gets_the_same_groups() -> None:
-    plain = yaml.safe_load(FORMATS["prometheus"](Scope(), Options()))
-    resource = yaml.safe_load(FORMATS["prometheusrule"](Scope(), Options()))
+    plain = yaml.safe_load(FORMATS["prometheus"](Scope(), RuleOptions()))
+    resource = yaml.safe_load(FORMATS["prometheusrule"](Scope(), RuleOptions()))
     assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
     assert resource["spec"] == plain
 
 
 def test_grafana_gets_the_same_alerts() -> None:
-    alerts = [rule for rule in all_rules(SCOPES[2]) if isinstance(rule, Alert)]
-    file = yaml.safe_load(FORMATS["grafana"](SCOPES[2], Options("fraud")))
+    alerts = [rule for rule in all_rules(SCOPES[2]) if isinstance(rule, AlertRule)]
+    file = yaml.safe_load(FORMATS["grafana"](SCOPES[2], RuleOptions("fraud")))
     rules = [rule for group in file["groups"] for rule in group["rules"]]
     titles = [f"fraud: {alert.name}" for alert in alerts]
     assert [rule["title"] for rule in rules] == titles
@@ -167,7 +168,7 @@ def test_the_command_writes_the_rules_of_a_config(style: str, source: str) -> No
     assert found.exit_code == 0, found.output
     (pair,) = {(watch, target) for watch in ("digits",) for target in ("digits",)}
     scope = Scope((pair,), pushed=source == "otlp")
-    assert found.output == FORMATS[style](scope, Options("digits", "https://wiki/r", {"team": "fraud"}))
+    assert found.output == FORMATS[style](scope, RuleOptions("digits", "https://wiki/r", {"team": "fraud"}))
 
 
 def test_a_label_that_is_none_is_refused() -> None:
@@ -187,7 +188,7 @@ def test_rules_are_limited_to_a_namespace() -> None:
     config = ROOT / "examples/digits.yaml"
     found = CliRunner().invoke(app, ["rules", str(config), "--match", "namespace=ml"])
     assert found.output == FORMATS["prometheus"](
-        Scope((("digits", "digits"),), match=(("namespace", "ml"),)), Options("digits")
+        Scope((("digits", "digits"),), match=(("namespace", "ml"),)), RuleOptions("digits")
     )
     found = CliRunner().invoke(app, ["rules", str(config), "--source", "otlp", "--match", "namespace=ml"])
     assert (found.exit_code, "write job=NAMESPACE/NAME" in found.output) == (2, True)
@@ -197,7 +198,7 @@ def test_rules_are_limited_to_a_namespace() -> None:
 
 
 def test_each_alert_links_to_its_runbook() -> None:
-    rules = yaml.safe_load(FORMATS["prometheus"](Scope(), Options()))
+    rules = yaml.safe_load(FORMATS["prometheus"](Scope(), RuleOptions()))
     alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
     assert [rule["alert"] for rule in alerts if "/runbooks/" not in rule["annotations"]["runbook_url"]] == []
 
@@ -226,4 +227,4 @@ def test_the_generator_writes_what_is_committed(tmp_path: Path) -> None:
 def test_groups_have_names_of_their_own() -> None:
     names = [group.name for group in groups(Scope())]
     assert len(set(names)) == len(names)
-    assert all(isinstance(group, Group) for group in groups(Scope()))
+    assert all(isinstance(group, RuleGroup) for group in groups(Scope()))

@@ -64,14 +64,14 @@ def calibrate(
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
     """Freeze a golden set anew, with its reference taken from replays of the validated model as it is deployed."""
-    from goldwatch.commands.calibration import Wanted, calibrate  # noqa: PLC0415
+    from goldwatch.commands.calibration import FreezeOptions, calibrate  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
     from goldwatch.pipeline.in_force import prepare  # noqa: PLC0415
 
     workers = Workers()
     try:
         assignment = select(prepare(config, workers, new_reference=True), watch, target)
-        found = calibrate(assignment, Wanted(to, version, replays, outputs), workers, _tell)
+        found = calibrate(assignment, FreezeOptions(to, version, replays, outputs), workers, _tell)
     finally:
         workers.close()
     _froze(found, to, replays)
@@ -107,7 +107,7 @@ def build(  # noqa: PLR0913 - options, each by its name
 ) -> None:
     """Freeze a first golden set: your examples, with the answers of the validated model as it is deployed."""
     from goldwatch.commands.building import build  # noqa: PLC0415
-    from goldwatch.commands.calibration import Wanted  # noqa: PLC0415
+    from goldwatch.commands.calibration import FreezeOptions  # noqa: PLC0415
     from goldwatch.commands.examples import Examples  # noqa: PLC0415
     from goldwatch.config import load  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
@@ -124,7 +124,7 @@ def build(  # noqa: PLR0913 - options, each by its name
             fail(f"golden.{entry.name} is fetched from {entry.url}; name the new folder by --to")
         folder = to or entry.path
         asked = Examples(examples.absolute(), name, licence, source, tolerance, names, specs, decision, match)
-        made = build(wanted, of, asked, Wanted(folder, version, replays), workers, _tell, _note)
+        made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, _tell, _note)
     finally:
         workers.close()
     _froze(made, folder, replays)

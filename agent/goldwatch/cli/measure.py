@@ -43,7 +43,7 @@ class BoardFormat(StrEnum):
     JSON = "json"
 
 
-class Column(StrEnum):
+class SortColumn(StrEnum):
     """What `goldwatch compare` sorts by."""
 
     ACCURACY = "accuracy"
@@ -163,7 +163,7 @@ def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judged]:
 @app.command(rich_help_panel=COMPARE)
 def compare(
     config: ConfigFile,
-    sort: Annotated[Column, typer.Option(help="The column to sort by, best first.")] = Column.ACCURACY,
+    sort: Annotated[SortColumn, typer.Option(help="The column to sort by, best first.")] = SortColumn.ACCURACY,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each target has its turn.")] = 5,
     bound: Annotated[
         float, typer.Option("--accuracy-bound", min=0, max=1, help="The accuracy that counts as good enough for cost.")

@@ -51,7 +51,7 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
 
     duration_s = parse_duration(min_duration, 0.1, 86_400)
     latency_s = parse_duration(target_latency, 1e-6, 3600)
-    wanted = referee.Wanted(scenario, mode, duration_s, min_queries, batch, target_qps, latency_s)
+    wanted = referee.LoadGenOptions(scenario, mode, duration_s, min_queries, batch, target_qps, latency_s)
     workers, results = Workers(), []
     try:
         for assignment in in_force.prepare(config, workers).assignments:

@@ -43,7 +43,7 @@ class RulesFormat(StrEnum):
     GRAFANA = "grafana"
 
 
-class Source(StrEnum):
+class MetricSource(StrEnum):
     """How metrics reach Prometheus."""
 
     SCRAPE = "scrape"
@@ -60,17 +60,17 @@ def rules(  # noqa: PLR0913, PLR0917 - the options of a command
     severity: Severities = [],  # noqa: B006 - typer copies it
     runbooks: Runbooks = "",
     datasource: Datasource = "prometheus",
-    source: Annotated[Source, typer.Option(help="How metrics reach Prometheus.")] = Source.SCRAPE,
+    source: Annotated[MetricSource, typer.Option(help="How metrics reach Prometheus.")] = MetricSource.SCRAPE,
 ) -> None:
     """Print recording rules and alerts for the watches of a config."""
     from goldwatch.config import load  # noqa: PLC0415
-    from goldwatch.rules import FORMATS, Options, scope_of  # noqa: PLC0415
+    from goldwatch.rules import FORMATS, RuleOptions, scope_of  # noqa: PLC0415
 
     found = load(config)
-    options = Options(
+    options = RuleOptions(
         name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
     )
-    matched, pushed = _matches(match), source is Source.OTLP
+    matched, pushed = _matches(match), source is MetricSource.OTLP
     if pushed and matched.keys() - {"job"}:
         fail("--match: metrics over OTLP have the namespace in the label job; write job=NAMESPACE/NAME")
     scope = scope_of(found, matched, pushed=pushed)
@@ -151,11 +151,11 @@ def push(  # noqa: PLR0913, PLR0917 - the options of a command
     """
     from goldwatch.commands import grafana  # noqa: PLC0415
     from goldwatch.config import load  # noqa: PLC0415
-    from goldwatch.rules import Options, grafana_groups, scope_of  # noqa: PLC0415
+    from goldwatch.rules import RuleOptions, grafana_groups, scope_of  # noqa: PLC0415
     from goldwatch.shipped import shipped  # noqa: PLC0415
 
     found = load(config)
-    options = Options(
+    options = RuleOptions(
         name or _name(config), runbooks or found.alerts.runbooks, _labels(label), datasource, _severities(severity)
     )
     boards = [json.loads(path.read_text()) for path in sorted(shipped("json").glob("*.json"))]

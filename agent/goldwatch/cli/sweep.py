@@ -33,7 +33,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     step_s = parse_duration(step, 0.1, 3600)
     if lowest > highest:
         fail(f"--min-rate {min_rate} is more than --max-rate {max_rate}")
-    wanted = sweeping.Wanted(lowest, highest, within, step_s)
+    wanted = sweeping.SweepOptions(lowest, highest, within, step_s)
     workers = Workers()
     try:
         assignment = select(in_force.prepare(config, workers), watch, target)

@@ -45,7 +45,7 @@ _PROBES = {"v1": "tensorflow-serving", "v2": "open-inference", "grpc-v2": "open-
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Discovered:
     """A Watch that is asked for, and the object that asks for it, as an Event names it."""
 
     watch: dict[str, Any]
@@ -80,7 +80,7 @@ class Discovery:
                 changed.append(await self._try(name, about, self._api.delete(f"{self._watches}/{name}", _LIMIT_S)))
         return any(changed)
 
-    async def _asking(self) -> list[Found]:
+    async def _asking(self) -> list[Discovered]:
         """Return all that ask; of several of one name the last is taken."""
         inference = await self._all_inference_services()
         by_themselves = {name_of(service) for service in inference if GOLDEN in _annotations(service)}
@@ -100,7 +100,7 @@ class Discovery:
                 return []
             raise
 
-    async def _make(self, name: str, found: Found, existing: Object | None) -> bool:
+    async def _make(self, name: str, found: Discovered, existing: Object | None) -> bool:
         watch = found.watch
         if existing is None:
             return await self._try(name, found.source, self._api.post(self._watches, watch, _LIMIT_S))
@@ -123,7 +123,7 @@ class Discovery:
         return True
 
 
-def of_pods(pods: Iterable[Object]) -> list[Found]:
+def of_pods(pods: Iterable[Object]) -> list[Discovered]:
     """Return a Watch for each model that is served by pods which ask for it.
 
     The pods of one Deployment, or of another controller, serve one model. The one that has been ready for longest is
@@ -136,7 +136,7 @@ def of_pods(pods: Iterable[Object]) -> list[Found]:
     return [_of_pod(name, min(found, key=lambda p: (_ready_since(p), name_of(p)))) for name, found in ready.items()]
 
 
-def of_services(services: Iterable[Object]) -> list[Found]:
+def of_services(services: Iterable[Object]) -> list[Discovered]:
     """Return a Watch for each Service that asks for it, at its name inside the cluster and the first of its ports."""
     found = []
     for service in services:
@@ -147,11 +147,11 @@ def of_services(services: Iterable[Object]) -> list[Found]:
         port = annotations.get(_PORT) or next(iter(ports), _DEFAULT_PORT)
         url = f"http://{name}.{service['metadata']['namespace']}:{port}"
         watch = _watch(name, "Service", {"probe": "open-inference", "url": url, "model": name}, annotations)
-        found.append(Found(watch, reference(service, "v1", "Service")))
+        found.append(Discovered(watch, reference(service, "v1", "Service")))
     return found
 
 
-def of_inference_services(services: Iterable[Object]) -> list[Found]:
+def of_inference_services(services: Iterable[Object]) -> list[Discovered]:
     """Return a Watch for each InferenceService that asks for it and has an address."""
     found = []
     for service in services:
@@ -163,18 +163,18 @@ def of_inference_services(services: Iterable[Object]) -> list[Found]:
         probe = _PROBES.get(str(model.get("protocolVersion") or "v1").lower(), "open-inference")
         target = {"probe": probe, "url": url, "model": name_of(service)}
         watch = _watch(name_of(service), "InferenceService", target, _annotations(service))
-        found.append(Found(watch, reference(service, _INFERENCE_VERSION, "InferenceService")))
+        found.append(Discovered(watch, reference(service, _INFERENCE_VERSION, "InferenceService")))
     return found
 
 
-def _of_pod(name: str, pod: Object) -> Found:
+def _of_pod(name: str, pod: Object) -> Discovered:
     annotations, address = _annotations(pod), str(pod["status"]["podIP"])
     host = f"[{address}]" if ":" in address else address
     url = f"http://{host}:{annotations.get(_PORT, _DEFAULT_PORT)}"
     target = {"probe": "open-inference", "url": url, "model": name}
     if _HASH in labels_of(pod):
         target["deployment"] = name
-    return Found(_watch(name, "Pod", target, annotations), reference(pod, "v1", "Pod"))
+    return Discovered(_watch(name, "Pod", target, annotations), reference(pod, "v1", "Pod"))
 
 
 def _watch(name: str, kind: str, target: dict[str, Any], annotations: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.rows import example_rows
 from goldwatch.alerting.words import plain
-from goldwatch.commands.rerun import Answer, Rerun
+from goldwatch.commands.rerun import Rerun, RerunAnswer
 from goldwatch.config import format_moment, format_seconds
 
 _ABREAST = 6
@@ -64,7 +64,7 @@ def _standing(alert: Alert) -> str:
     return f"{times}, open, silenced{until}: {alert.silenced_why}"
 
 
-def _answer(answer: Answer) -> str:
+def _answer(answer: RerunAnswer) -> str:
     right = f"right is {answer.label}, " if answer.label else ""
     name = f", {plain(answer.identity)}" if answer.identity else ""
     parts = [f"example {answer.example}{name}: {right}reference {answer.reference}, now {answer.now}"]

@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ReplayRecord:
     """One replay of a history: when, whether it was valid, and what each kind of monitor sees in it.
 
     `accuracy` and `latencies` (requests by seconds) are what common rules look at. A `confirming` one is shown to
@@ -56,7 +56,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class AlertEpisode:
     """An alert that would have been: since when the change is estimated to be, when it would have opened and closed."""
 
     since: float | None
@@ -70,8 +70,8 @@ class Episode:
 class Played:
     """What the monitors would have said, by name. A monitor of which the history knows nothing has None."""
 
-    records: Sequence[Record]
-    episodes: Mapping[str, Sequence[Episode] | None]
+    records: Sequence[ReplayRecord]
+    episodes: Mapping[str, Sequence[AlertEpisode] | None]
 
     @property
     def valid(self) -> int:
@@ -79,18 +79,18 @@ class Played:
         return sum(record.validity is Validity.VALID for record in self.records)
 
 
-def play(assignment: Assignment, golden: GoldenSet, records: Sequence[Record], *, counts: bool = False) -> Played:
+def play(assignment: Assignment, golden: GoldenSet, records: Sequence[ReplayRecord], *, counts: bool = False) -> Played:
     """Play a history, oldest first, through the monitors. With `counts` nobody knows which examples were right."""
     settings, reference = Settings(**assignment.settings), Reference.of(golden)
     monitors = build(_pooled(reference) if counts else reference, settings)
-    found: dict[str, list[Episode] | None] = {}
+    found: dict[str, list[AlertEpisode] | None] = {}
     for name, monitor in monitors.items():
         seen = [(r, r.observations[name]) for r in records if name in r.observations and _may_see(name, r)]
         found[name] = list(_episodes(monitor, seen)) if seen else None
     return Played(records, found)
 
 
-def _may_see(name: str, record: Record) -> bool:
+def _may_see(name: str, record: ReplayRecord) -> bool:
     kind = kinds.of(name)
     return kind.takes(record.validity) and (not record.confirming or kind is kinds.CHANGED)
 
@@ -101,20 +101,20 @@ def _pooled(reference: Reference) -> Reference:
     return Reference((sum(reference.replays), 0), together, golden=reference.golden)
 
 
-def _episodes(monitor: Any, seen: Sequence[tuple[Record, object]]) -> Iterator[Episode]:  # noqa: ANN401 - of any kind
+def _episodes(monitor: Any, seen: Sequence[tuple[ReplayRecord, object]]) -> Iterator[AlertEpisode]:  # noqa: ANN401 - of any kind
     state, opened = monitor.fresh(), None
     for record, observation in seen:
         state, verdict = monitor.update(observation, state, record.at)
         if verdict.state is State.ALERTING and opened is None:
-            opened = Episode(verdict.since, record.at, None, verdict.severity, verdict.summary)
+            opened = AlertEpisode(verdict.since, record.at, None, verdict.severity, verdict.summary)
         elif verdict.state is not State.ALERTING and opened is not None:
-            yield Episode(opened.since, opened.opened, record.at, opened.severity, opened.summary)
+            yield AlertEpisode(opened.since, opened.opened, record.at, opened.severity, opened.summary)
             opened = None
     if opened is not None:
         yield opened
 
 
-def from_ledger(history: History, assignment: Assignment) -> list[Record]:
+def from_ledger(history: History, assignment: Assignment) -> list[ReplayRecord]:
     """Read the replays of a watch and target, oldest first. Raises GoldwatchError if none is of this golden set."""
     limit_s, most = assignment.settings.get("latency_limit_s"), assignment.ceilings
     found, others, confirming = [], 0, False
@@ -131,7 +131,7 @@ def from_ledger(history: History, assignment: Assignment) -> list[Record]:
     return found
 
 
-def _record(judgement: Judgement, observed: Observed | None, limit_s: float | None, confirming: bool) -> Record:
+def _record(judgement: Judgement, observed: Observed | None, limit_s: float | None, confirming: bool) -> ReplayRecord:
     seen: dict[str, object] = {}
     latencies: dict[float, int] = {}
     accuracy = None
@@ -143,10 +143,10 @@ def _record(judgement: Judgement, observed: Observed | None, limit_s: float | No
         seen |= _requests(judgement, observed.sent, latencies, limit_s)
     if (found := judgement.difference) is not None:
         seen[kinds.CHANGED.name] = Moves(found.moved, found.compared, found.harmful, found.helpful)
-    return Record(judgement.started_at, judgement.validity, seen, accuracy, latencies, confirming)
+    return ReplayRecord(judgement.started_at, judgement.validity, seen, accuracy, latencies, confirming)
 
 
-def _with_figures(record: Record, judgement: Judgement, most: Sequence[Ceiling]) -> Record:
+def _with_figures(record: ReplayRecord, judgement: Judgement, most: Sequence[Ceiling]) -> ReplayRecord:
     """Add what *costly* sees, where something was measured after the replay, or should have been."""
     if not most or (judgement.energy is None and judgement.footprint is None and not judgement.energy_missing):
         return record
@@ -170,7 +170,7 @@ def _requests(
     return seen
 
 
-def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[Record]:
+def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[ReplayRecord]:
     """Read a table in CSV, with a heading, of COLUMNS; `most` are the objectives of energy and cost.
 
     Raises GoldwatchError with the line and what is wrong in it.
@@ -197,7 +197,7 @@ def _check_heading(path: Path, names: Sequence[str]) -> None:
             raise GoldwatchError(f'{path}:1: column "{one}" needs a column "{other}"')
 
 
-def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Sequence[Ceiling]) -> Record:
+def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Sequence[Ceiling]) -> ReplayRecord:
     where = f"{path}:{line}"
     if "" in row:
         raise GoldwatchError(f"{where}: more values than columns; a number is written without commas inside")
@@ -221,7 +221,7 @@ def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Seq
         seen[kinds.SLOWER.name], latencies = Latency(math.log(latency_s)), {latency_s: 1}
     if taken := dict(_taken(where, row, most)):
         seen[kinds.COSTLY.name] = Figures(taken)
-    return Record(at, Validity.VALID, seen, accuracy, latencies)
+    return ReplayRecord(at, Validity.VALID, seen, accuracy, latencies)
 
 
 def _taken(where: str, row: Mapping[str, str], most: Sequence[Ceiling]) -> Iterator[tuple[str, Figure]]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from goldwatch.commands.backtest import Episode, Played
+from goldwatch.commands.backtest import AlertEpisode, Played
 from goldwatch.commands.common_rules import Fired
 from goldwatch.commands.text_table import text_table
 from goldwatch.config import format_moment
@@ -62,7 +62,7 @@ def _times(count: int) -> str:
     return "never" if count == 0 else "once" if count == 1 else f"{count:,} times"
 
 
-def _episode(episode: Episode) -> str:
+def _episode(episode: AlertEpisode) -> str:
     until = "to the end" if episode.closed is None else f"to {format_moment(episode.closed)}"
     return f"{episode.severity} {format_moment(episode.opened)} {until}: {episode.summary}"
 

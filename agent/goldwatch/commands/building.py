@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from goldwatch.commands.calibration import Calibrated, Wanted, calibrate
+from goldwatch.commands.calibration import Calibrated, FreezeOptions, calibrate
 from goldwatch.commands.examples import TEXT_OUTPUT, Examples, Spec
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.core.judgement import Judgement
@@ -26,7 +26,7 @@ def build(
     watch: Watch,
     target: Target,
     examples: Examples,
-    wanted: Wanted,
+    wanted: FreezeOptions,
     workers: Workers,
     told: Callable[[int, Judgement], None] = lambda *_: None,
     note: Callable[[str], None] = lambda _: None,

@@ -60,7 +60,7 @@ class Calibrated:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FreezeOptions:
     """What to freeze: into which new folder, as which version, from how many replays.
 
     With `outputs` the answers of the first replay become the reference outputs; without, those of the set are kept.
@@ -73,7 +73,10 @@ class Wanted:
 
 
 def calibrate(
-    assignment: Assignment, wanted: Wanted, workers: Workers, told: Callable[[int, Judgement], None] = lambda *_: None
+    assignment: Assignment,
+    wanted: FreezeOptions,
+    workers: Workers,
+    told: Callable[[int, Judgement], None] = lambda *_: None,
 ) -> Calibrated:
     """Replay the model and freeze; `told` hears of each replay, counted from 1. Raises GoldwatchError.
 
@@ -93,7 +96,7 @@ def calibrate(
         return _calibrated(assignment, wanted, workers, Path(kept), told)
 
 
-def _check_place(wanted: Wanted) -> None:
+def _check_place(wanted: FreezeOptions) -> None:
     """Look at what would otherwise be found out after the last replay."""
     parent = wanted.folder.absolute().parent
     try:
@@ -107,7 +110,7 @@ def _check_place(wanted: Wanted) -> None:
 
 
 def _calibrated(
-    assignment: Assignment, wanted: Wanted, workers: Workers, kept: Path, told: Callable[[int, Judgement], None]
+    assignment: Assignment, wanted: FreezeOptions, workers: Workers, kept: Path, told: Callable[[int, Judgement], None]
 ) -> Calibrated:
     made_with: dict[str, str] = {}
     first = kept / "1.safetensors"

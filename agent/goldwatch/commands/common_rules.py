@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goldwatch.commands.backtest import Record
+from goldwatch.commands.backtest import ReplayRecord
 from goldwatch.core.judgement import Validity
 
 _REFERENCE = 288
@@ -26,10 +26,10 @@ class Fired:
     first: float | None
 
 
-Rule = Callable[[Sequence[Record], float], Iterator[tuple[float, bool]]]
+Rule = Callable[[Sequence[ReplayRecord], float], Iterator[tuple[float, bool]]]
 
 
-def fired(records: Sequence[Record], accuracy: float) -> list[Fired]:
+def fired(records: Sequence[ReplayRecord], accuracy: float) -> list[Fired]:
     """Play each rule over the valid replays; `accuracy` is that of the reference."""
     valid = [record for record in records if record.validity is Validity.VALID]
     found = []
@@ -41,7 +41,7 @@ def fired(records: Sequence[Record], accuracy: float) -> list[Fired]:
     return found
 
 
-def _binomial(records: Sequence[Record], accuracy: float) -> Iterator[tuple[float, bool]]:
+def _binomial(records: Sequence[ReplayRecord], accuracy: float) -> Iterator[tuple[float, bool]]:
     """Fire if so few right answers have a probability under 5 % at the accuracy of the reference."""
     from scipy.special import bdtr  # noqa: PLC0415 - a rule that nobody asks for costs nothing
 
@@ -51,7 +51,7 @@ def _binomial(records: Sequence[Record], accuracy: float) -> Iterator[tuple[floa
             yield record.at, bool(bdtr(right, answered, accuracy) < 0.05)
 
 
-def _three_sigma(records: Sequence[Record], _: float) -> Iterator[tuple[float, bool]]:
+def _three_sigma(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[float, bool]]:
     """Fire if accuracy is three standard deviations from its mean over the day before."""
     past: list[float] = []
     for record in records:
@@ -64,7 +64,7 @@ def _three_sigma(records: Sequence[Record], _: float) -> Iterator[tuple[float, b
         past.append(share)
 
 
-def _kolmogorov_smirnov(records: Sequence[Record], _: float) -> Iterator[tuple[float, bool]]:
+def _kolmogorov_smirnov(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[float, bool]]:
     """Fire if a test says at 5 % that the latencies are not distributed as in the reference replays."""
     from scipy.stats import ks_2samp  # noqa: PLC0415 - as above, and it takes a second to import
 
@@ -74,7 +74,7 @@ def _kolmogorov_smirnov(records: Sequence[Record], _: float) -> Iterator[tuple[f
         yield record.at, bool(ks_2samp(usual, _expanded([record]), method="asymp").pvalue < 0.05)
 
 
-def _stability_index(records: Sequence[Record], _: float) -> Iterator[tuple[float, bool]]:
+def _stability_index(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[float, bool]]:
     """Fire if the population stability index of the latencies, in deciles of the reference, is over 0.2."""
     reference, later = _split(records)
     if not later:
@@ -95,13 +95,13 @@ _RULES: Mapping[str, Rule] = {
 }
 
 
-def _split(records: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
+def _split(records: Sequence[ReplayRecord]) -> tuple[Sequence[ReplayRecord], Sequence[ReplayRecord]]:
     """Return the reference replays and the later ones; where requests are few, nothing is compared."""
     timed = [record for record in records if sum(record.latencies.values()) >= _LEAST]
     return timed[:_REFERENCE], timed[_REFERENCE:]
 
 
-def _expanded(records: Sequence[Record]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _expanded(records: Sequence[ReplayRecord]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     pairs = [pair for record in records for pair in record.latencies.items()]
     return np.repeat([s for s, _ in pairs], [n for _, n in pairs]).astype(np.float64)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.commands.labels import (
-    Answers,
+    LabelledAnswers,
     alike,
     class_numbers,
     cluster_key,
@@ -296,7 +296,7 @@ def _of_text(examples: Examples, lines: Lines, notes: list[str]) -> Parts:
     n, first = len(lines), _example(lines, 0)
     cuts: dict[str, tuple[dict[str, int], NDArray[Any]]] = {}
     by, together = set[str](), _missing(n)
-    answers, keys, labels = Answers(examples.match), _missing(n), _missing(n)
+    answers, keys, labels = LabelledAnswers(examples.match), _missing(n), _missing(n)
     for row in range(n):
         line = _example(lines, row, first)
         for cut, value in _named(line, "slices"):

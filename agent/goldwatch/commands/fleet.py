@@ -22,7 +22,7 @@ _NAMES = ("namespace", "job", "watch", "target", "monitor")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MonitorStanding:
     """One monitor of the fleet; evidence and threshold are log10.
 
     `namespace` and `job` are those that Prometheus gave it: what teams call alike is not the same.
@@ -51,15 +51,15 @@ class Standing:
 class Ranked:
     """All monitors of a fleet, those with most evidence first, of which the first `k` stand out."""
 
-    monitors: tuple[Standing, ...]
+    monitors: tuple[MonitorStanding, ...]
     k: int
 
 
-def read(server: str, headers: Mapping[str, str]) -> list[Standing]:
+def read(server: str, headers: Mapping[str, str]) -> list[MonitorStanding]:
     """Ask Prometheus for the evidence of each monitor, from whichever replica has most. Raises Unreadable."""
     evidence, threshold = (_told(server, metric, headers) for metric in (c.EVIDENCE, c.EVIDENCE_THRESHOLD))
     return [
-        Standing(**dict(zip(_NAMES, key, strict=True)), evidence=evidence[key], threshold=threshold[key])
+        MonitorStanding(**dict(zip(_NAMES, key, strict=True)), evidence=evidence[key], threshold=threshold[key])
         for key in sorted(evidence.keys() & threshold.keys())
     ]
 
@@ -69,7 +69,7 @@ def _told(server: str, metric: Metric, headers: Mapping[str, str]) -> dict[tuple
     return {tuple(each.get(name, "") for name in _NAMES): n for each, n in found}
 
 
-def rank(monitors: Sequence[Standing]) -> Ranked:
+def rank(monitors: Sequence[MonitorStanding]) -> Ranked:
     """Rank them by e-BH: `k` is the largest with N/k times the threshold, or more, in the k-th of them."""
     ordered = sorted(monitors, key=lambda m: -m.beyond)
     n = len(ordered)

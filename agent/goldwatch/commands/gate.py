@@ -36,7 +36,7 @@ EXIT_CODES = {Result.PASS: 0, Result.REGRESSION: 1, Result.UNMEASURED: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ObjectiveResult:
     """What the gate says of one objective, and why, in one line."""
 
     objective: str
@@ -50,7 +50,7 @@ class Report:
 
     assignment: Assignment
     judgement: Judgement
-    findings: tuple[Finding, ...]
+    findings: tuple[ObjectiveResult, ...]
 
     @property
     def result(self) -> Result:
@@ -71,7 +71,7 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     """Judge one replay by the objectives of its watch."""
     if judgement.validity is not Validity.VALID:
         reason = "; ".join(judgement.reasons)
-        return Report(assignment, judgement, (Finding("replay", Result.UNMEASURED, reason),))
+        return Report(assignment, judgement, (ObjectiveResult("replay", Result.UNMEASURED, reason),))
     findings = [accuracy(assignment, judgement), _errors(assignment, judgement)]
     if assignment.watch.objectives.latency is not None:
         findings.append(_latency(assignment, judgement))
@@ -80,7 +80,7 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     return Report(assignment, judgement, tuple(findings))
 
 
-def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
+def accuracy(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     """Compare a valid replay with the reference. `golden calibrate` refuses a model by the same test.
 
     With a deterministic reference, compare example by example, by the test of `goldwatch compare`: a loss beyond the
@@ -90,17 +90,18 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
     allowed = assignment.watch.objectives.accuracy_loss
     difference, score = judgement.difference, judgement.headline
     if difference is None or score is None or score.reference is None:
-        return Finding("accuracy", Result.UNMEASURED, "no example has both an answer and a reference")
+        return ObjectiveResult("accuracy", Result.UNMEASURED, "no example has both an answer and a reference")
     words = f"{score.reference:.4f} -> {score.value:.4f}, {format_points(allowed)}"
     if assignment.golden.deterministic:
         lost = difference.harmful - difference.helpful
         chance = mcnemar(difference.harmful, difference.helpful)
         words += f"; {difference.harmful:,} turned wrong, {difference.helpful:,} right, p = {chance:.2g}"
         if lost <= round(allowed * difference.compared, 9):
-            return Finding("accuracy", Result.PASS, words)
+            return ObjectiveResult("accuracy", Result.PASS, words)
         if chance <= ERROR:
-            return Finding("accuracy", Result.REGRESSION, words)
-        return Finding("accuracy", Result.UNMEASURED, f"{words}: not certain from {difference.compared:,} examples")
+            return ObjectiveResult("accuracy", Result.REGRESSION, words)
+        words += f": not certain from {difference.compared:,} examples"
+        return ObjectiveResult("accuracy", Result.UNMEASURED, words)
     error = ERROR
     if scored := score.name != "accuracy":  # there are no labels
         # One draw may hardly ever equal another, so the scores of *worse* decide too, at half the error.
@@ -110,20 +111,20 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> Finding:
     trials = score.n * assignment.golden.replays
     chance = loss_p_value(score.value, score.n, score.reference, trials, allowed, assignment.golden.cluster)
     words += f"; p = {chance:.2g}"
-    return Finding("accuracy", Result.REGRESSION if scored or chance < error else Result.PASS, words)
+    return ObjectiveResult("accuracy", Result.REGRESSION if scored or chance < error else Result.PASS, words)
 
 
-def _errors(assignment: Assignment, judgement: Judgement) -> Finding:
+def _errors(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     allowed = assignment.watch.objectives.error_rate
     sent = sum(n for outcome, n in judgement.outcomes.items() if outcome not in UNSENT)
     failed = sent - judgement.outcomes.get("ok", 0)
     words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
     if judgement.errors:
         words += f"; most often: {max(judgement.errors, key=lambda why: judgement.errors[why])}"
-    return Finding("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
+    return ObjectiveResult("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
 
 
-def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
+def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:
     """Look at how far outputs are from the reference's: a fact where that is deterministic.
 
     Elsewhere one replay's e-value of *moved* exceeds 1 / error with a probability of at most the error.
@@ -137,10 +138,10 @@ def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
         regressed = far > allowed
     else:
         words, regressed = f"{words} beyond what is usual", evidence is not None and evidence >= -math.log10(ERROR)
-    yield Finding("outputs", Result.REGRESSION if regressed else Result.PASS, words)
+    yield ObjectiveResult("outputs", Result.REGRESSION if regressed else Result.PASS, words)
 
 
-def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
+def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:
     """Hold each stated limit against the 95 % interval of what was measured. What is usual, one look cannot know."""
     found = figures(assignment.ceilings, judgement.energy, judgement.footprint, judgement.energy_missing)
     for ceiling in assignment.ceilings:
@@ -148,16 +149,16 @@ def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[Finding]:
             continue
         figure, words = found.of[ceiling.name], f"at most {ceiling.limit:.4g} {ceiling.unit} per {ceiling.per}"
         if isinstance(figure, str):
-            yield Finding(ceiling.quantity, Result.UNMEASURED, f"{words}: {figure}")
+            yield ObjectiveResult(ceiling.quantity, Result.UNMEASURED, f"{words}: {figure}")
         elif figure.low > ceiling.limit:
-            yield Finding(ceiling.quantity, Result.REGRESSION, f"{figure}, {words}")
+            yield ObjectiveResult(ceiling.quantity, Result.REGRESSION, f"{figure}, {words}")
         elif figure.high > ceiling.limit:
-            yield Finding(ceiling.quantity, Result.UNMEASURED, f"{figure}, {words}: not certain")
+            yield ObjectiveResult(ceiling.quantity, Result.UNMEASURED, f"{figure}, {words}: not certain")
         else:
-            yield Finding(ceiling.quantity, Result.PASS, f"{figure}, {words}")
+            yield ObjectiveResult(ceiling.quantity, Result.PASS, f"{figure}, {words}")
 
 
-def _latency(assignment: Assignment, judgement: Judgement) -> Finding:
+def _latency(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     objective = assignment.watch.objectives.latency
     assert objective is not None  # noqa: S101 - the caller has looked
     n = sum(count for outcome, count in judgement.outcomes.items() if outcome not in UNSENT)
@@ -166,7 +167,7 @@ def _latency(assignment: Assignment, judgement: Judgement) -> Finding:
     allowed = 1 - objective.quantile
     words = f"{late:,} of {n:,} requests over {format_duration(objective.limit_s)}, {100 * allowed:.4g}% allowed"
     if lower(late, n, ERROR) > allowed:
-        return Finding("latency", Result.REGRESSION, words)
+        return ObjectiveResult("latency", Result.REGRESSION, words)
     if upper(late, n, ERROR) > allowed:
-        return Finding("latency", Result.UNMEASURED, f"{words}: not certifiable from {n:,} requests")
-    return Finding("latency", Result.PASS, f"{words}: certified")
+        return ObjectiveResult("latency", Result.UNMEASURED, f"{words}: not certifiable from {n:,} requests")
+    return ObjectiveResult("latency", Result.PASS, f"{words}: certified")

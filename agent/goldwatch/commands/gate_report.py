@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from goldwatch.commands.gate import EXIT_CODES, Finding, Report, Result, worst
+from goldwatch.commands.gate import EXIT_CODES, ObjectiveResult, Report, Result, worst
 from goldwatch.config import format_figure, format_seconds
 from goldwatch.core.judgement import Judgement, Passed, Quantile, Score
 from goldwatch.core.latency import quantile, quantiles
@@ -185,7 +185,7 @@ def _joules(interval: Interval) -> str:
     return f"{format_figure(interval.value)} J [{format_figure(interval.low)}, {format_figure(interval.high)}]"
 
 
-def _worth_a_line(finding: Finding, judgement: Judgement) -> bool:
+def _worth_a_line(finding: ObjectiveResult, judgement: Judgement) -> bool:
     """Return whether the table has a line for a finding: not for what passed, but failed requests are never hidden."""
     failed = finding.objective == "errors" and any(n for o, n in judgement.outcomes.items() if o not in {*UNSENT, "ok"})
     return finding.result is not Result.PASS or finding.objective == "latency" or failed

@@ -42,7 +42,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class GrafanaChange:
     """One difference from what is wanted: what it is, its lines as in a diff, and how to make it."""
 
     what: str
@@ -68,7 +68,7 @@ def differences(
     marks: Sequence[Mark],
     *,
     replace: bool = False,
-) -> list[Change]:
+) -> list[GrafanaChange]:
     """Return the changes that make Grafana match what is given. Changes nothing.
 
     Raises GoldwatchError, also for a group of rules about other watches alone unless `replace` is set: it belongs to
@@ -87,7 +87,7 @@ def differences(
         raise _explained(error) from None
 
 
-def apply(changes: Iterable[Change]) -> None:
+def apply(changes: Iterable[GrafanaChange]) -> None:
     """Make the changes, in their order. Raises GoldwatchError; what was made before stays, and is not made again."""
     for change in changes:
         try:
@@ -109,12 +109,12 @@ def marks_of(alerts: Iterable[Alert], events: Iterable[Event]) -> Iterator[Mark]
         yield Mark(identity, event.at, text, ("deployment", f"target:{event.target}"))
 
 
-def _folder(api: Api) -> Iterator[Change]:
+def _folder(api: Api) -> Iterator[GrafanaChange]:
     if _found(lambda: api.folder.get_folder(FOLDER)) is None:
-        yield Change(f"create folder {FOLDER}", (), lambda: api.folder.create_folder(FOLDER, uid=FOLDER))
+        yield GrafanaChange(f"create folder {FOLDER}", (), lambda: api.folder.create_folder(FOLDER, uid=FOLDER))
 
 
-def _dashboard(api: Api, wanted: Mapping[str, Any]) -> Iterator[Change]:
+def _dashboard(api: Api, wanted: Mapping[str, Any]) -> Iterator[GrafanaChange]:
     there = _found(lambda: api.dashboard.get_dashboard(wanted["uid"]))
     before = _without(there["dashboard"], _OF_THE_SERVER) if there else None
     after = _without(wanted, _OF_THE_SERVER)
@@ -129,7 +129,7 @@ def _dashboard(api: Api, wanted: Mapping[str, Any]) -> Iterator[Change]:
     yield _change(f"dashboard {wanted['title']}", before, after, lambda: api.dashboard.update_dashboard(sent))
 
 
-def _group(api: Api, group: Mapping[str, Any], *, replace: bool) -> Iterator[Change]:
+def _group(api: Api, group: Mapping[str, Any], *, replace: bool) -> Iterator[GrafanaChange]:
     name, seconds = group["name"], int(str(group["interval"]).removesuffix("s"))
     about = {"orgID": 1, "folderUID": FOLDER, "ruleGroup": name}
     after = {"title": name, "folderUid": FOLDER, "interval": seconds, "rules": [about | r for r in group["rules"]]}
@@ -156,7 +156,7 @@ def _names(watches: set[str]) -> str:
     return ", ".join(sorted(watches)[:5]) + (", ..." if len(watches) > 5 else "")
 
 
-def _marks(api: Api, marks: Sequence[Mark]) -> Iterator[Change]:
+def _marks(api: Api, marks: Sequence[Mark]) -> Iterator[GrafanaChange]:
     if not marks:
         return
     first = min(mark.at for mark in marks)
@@ -169,20 +169,20 @@ def _marks(api: Api, marks: Sequence[Mark]) -> Iterator[Change]:
         sent = {"time_from": begins, "time_to": ends, "tags": tags, "text": mark.text}
         old = known.get(mark.identity)
         if old is None:
-            yield Change(f"mark {mark.text}", (), partial(api.annotations.add_annotation, **sent))
+            yield GrafanaChange(f"mark {mark.text}", (), partial(api.annotations.add_annotation, **sent))
         elif mark.until is not None and old.get("timeEnd") != ends:
             # The client sends null for what it is not given, so a patch must hold all.
             patch = partial(api.annotations.partial_update_annotation, old["id"], **sent)
-            yield Change(f"mark the end of {mark.text}", (), patch)
+            yield GrafanaChange(f"mark the end of {mark.text}", (), patch)
 
 
-def _change(what: str, before: Any, after: Any, make: Callable[[], object]) -> Change:  # noqa: ANN401 - plain JSON
+def _change(what: str, before: Any, after: Any, make: Callable[[], object]) -> GrafanaChange:  # noqa: ANN401 - plain JSON
     old, new = (_lines(value) if value is not None else [] for value in (before, after))
     if not old:
-        return Change(f"create {what}", (f"{len(new):,} lines",), make)
+        return GrafanaChange(f"create {what}", (f"{len(new):,} lines",), make)
     found = [line for line in difflib.unified_diff(old, new, lineterm="", n=1) if not line.startswith(("---", "+++"))]
     more = (f"... {len(found) - _MOST_LINES:,} more lines",) if len(found) > _MOST_LINES else ()
-    return Change(f"change {what}", (*found[:_MOST_LINES], *more), make)
+    return GrafanaChange(f"change {what}", (*found[:_MOST_LINES], *more), make)
 
 
 def _lines(value: Any) -> list[str]:  # noqa: ANN401

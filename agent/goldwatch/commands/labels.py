@@ -63,7 +63,7 @@ def alike(names: Iterable[str]) -> tuple[str, str] | None:
     return None
 
 
-class Answers:
+class LabelledAnswers:
     """The answers of lines, read once, and the match that fits them."""
 
     def __init__(self, match: str) -> None:

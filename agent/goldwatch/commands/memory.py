@@ -36,7 +36,7 @@ _ROUNDING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryFinding:
     """Evidence that a model remembers: the condition, how many answers differ, and the first of these examples."""
 
     after: str
@@ -65,7 +65,7 @@ def compare(assignment: Assignment, workers: Workers, first: Path, file: Path, d
 
 def remembered(
     assignment: Assignment, workers: Workers, first: Path, ordinary: Sequence[Path], kept: Path
-) -> Memory | None:
+) -> MemoryFinding | None:
     """Return the evidence that the model remembers, None if there is none.
 
     `first` is the file of the first ordinary replay, with its outputs; `ordinary` are those of the differences of each
@@ -83,7 +83,7 @@ def remembered(
             if not found["suspect"]:
                 break
         else:
-            return Memory(after, found["differing"], assignment.golden.examples, found["first"])
+            return MemoryFinding(after, found["differing"], assignment.golden.examples, found["first"])
     return None
 
 

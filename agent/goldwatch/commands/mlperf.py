@@ -42,7 +42,7 @@ _LATE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LoadGenOptions:
     """What to run. Times are seconds; see `goldwatch.worker.load.loadgen.Settings`."""
 
     scenario: str
@@ -67,7 +67,7 @@ class Tested:
     accuracy: Score | None = None
 
 
-def test(assignment: Assignment, workers: Workers, wanted: Wanted, output: Path) -> Tested:
+def test(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, output: Path) -> Tested:
     """Run LoadGen once against a target, with its logs in a folder. Raises OSError if that cannot be made."""
     logs = output.absolute() / assignment.watch.name / assignment.target.name
     logs.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def test(assignment: Assignment, workers: Workers, wanted: Wanted, output: Path)
     return Tested(assignment, result, said, figures, (*reasons, *why), logs)
 
 
-def _over_budget(assignment: Assignment, wanted: Wanted) -> str | None:
+def _over_budget(assignment: Assignment, wanted: LoadGenOptions) -> str | None:
     """Say why the budgets of watch or target forbid the test: LoadGen alone decides when it sends.
 
     What it sends is held up by nobody, since that would be in its times.
@@ -105,7 +105,7 @@ def _over_budget(assignment: Assignment, wanted: Wanted) -> str | None:
     return f"{allowed}, --target-qps is {rate:g}; lower it" if rate > load.most_per_s else None
 
 
-def _run(assignment: Assignment, workers: Workers, wanted: Wanted, logs: Path) -> dict[str, Any]:
+def _run(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, logs: Path) -> dict[str, Any]:
     target = assignment.target
     if target.python:
         raise WorkerDied(f"`python: {target.python}` is an interpreter of its own, and LoadGen runs in goldwatch's")
@@ -189,7 +189,7 @@ def accuracy(argument: dict[str, Any], descriptors: list[int], emit: object) -> 
     return {"headline": dataclasses.asdict(found[0]) if found else None}
 
 
-def as_text(tested: Tested, wanted: Wanted) -> str:
+def as_text(tested: Tested, wanted: LoadGenOptions) -> str:
     """Write what a test found, for people: LoadGen's word, the figures that the scenario is about, and the reasons."""
     assignment = tested.assignment
     lines = [f"{assignment.watch.name}  golden {assignment.golden}  {assignment.target.probe} {assignment.target.name}"]

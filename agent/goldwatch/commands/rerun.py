@@ -26,7 +26,7 @@ _NUMBERS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RerunAnswer:
     """One example: how it looks, what is right, what the reference said, and what the model says now.
 
     `now` is the outcome of the request in words if there is no answer; `distance` is the largest absolute difference
@@ -50,7 +50,7 @@ class Answer:
 class Rerun:
     """The answers, in the order in which they were asked for, and what went wrong, by message."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[RerunAnswer, ...]
     errors: dict[str, int]
 
 
@@ -67,7 +67,7 @@ def rerun(assignment: Assignment, examples: Sequence[int], workers: Workers) -> 
         found = workers.call(JUDGES, "goldwatch.commands.rerun:answers", argument, (result.columns.fd,))
     finally:
         result.columns.close()
-    answers = tuple(Answer(**a | {"lines": tuple(a["lines"])}) for a in found["answers"])
+    answers = tuple(RerunAnswer(**a | {"lines": tuple(a["lines"])}) for a in found["answers"])
     return Rerun(answers, dict(result.errors))
 
 

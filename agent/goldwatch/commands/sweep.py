@@ -52,7 +52,7 @@ _SPARE_S = 30.0
 """So much longer than twice its schedule a step may take."""
 
 
-class Word(StrEnum):
+class SweepVerdict(StrEnum):
     """What a step says of its rate."""
 
     MET = "met"
@@ -64,7 +64,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SweepOptions:
     """What to try: rates in requests a second, the tolerance as a ratio, the shortest step and the rest after it."""
 
     lowest_per_s: float
@@ -75,7 +75,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RateTrial:
     """What valid replays at one rate have shown, added up: requests, those over the limit, those that failed.
 
     A request that failed is over the limit, and so is one that was due and not sent any more. Of the `compared` answers
@@ -90,8 +90,8 @@ class Seen:
     helpful: int = 0
     latencies: Histogram = field(default_factory=Histogram)
 
-    def __add__(self, other: Seen) -> Seen:
-        return Seen(
+    def __add__(self, other: RateTrial) -> RateTrial:
+        return RateTrial(
             self.requests + other.requests,
             self.over + other.over,
             self.failed + other.failed,
@@ -101,20 +101,20 @@ class Seen:
             self.latencies + other.latencies,
         )
 
-    def word(self, q: float) -> Word:
+    def word(self, q: float) -> SweepVerdict:
         """Say whether quantile `q` is shown to be within the limit, or beyond it, by exact bounds."""
         if upper(self.over, self.requests, ERROR / LOOKS) <= 1 - q:
-            return Word.MET
-        return Word.MISSED if lower(self.over, self.requests, ERROR / LOOKS) > 1 - q else Word.UNSURE
+            return SweepVerdict.MET
+        return SweepVerdict.MISSED if lower(self.over, self.requests, ERROR / LOOKS) > 1 - q else SweepVerdict.UNSURE
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SweepStep:
     """One rate, what was seen at it, what follows, and why that is not only a matter of latency."""
 
     rate_per_s: float
-    word: Word
-    seen: Seen
+    word: SweepVerdict
+    seen: RateTrial
     in_flight: int
     replays: int
     reasons: tuple[str, ...] = ()
@@ -123,22 +123,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SweepResult:
     """The steps in the order in which they were taken, and what they say together."""
 
     assignment: Assignment
     objective: LatencyObjective
-    wanted: Wanted
-    steps: tuple[Step, ...]
+    wanted: SweepOptions
+    steps: tuple[SweepStep, ...]
     rate_per_s: float | None
     """The highest rate that was shown to keep the objective; None if none was."""
 
-    bound: Step | None
+    bound: SweepStep | None
     """The lowest step above that which was not; None if the highest rate kept the objective."""
 
 
 def search(
-    take: Callable[[float], Word], lowest: float, highest: float, within: float
+    take: Callable[[float], SweepVerdict], lowest: float, highest: float, within: float
 ) -> tuple[float | None, float | None]:
     """Return the highest rate that is met and the lowest rate above it that is not, None for one that there is not.
 
@@ -148,8 +148,8 @@ def search(
     met: float | None = None
     not_met: float | None = None
     rate = lowest
-    while (word := take(rate)) is not Word.STOPPED:
-        if word is Word.MET:
+    while (word := take(rate)) is not SweepVerdict.STOPPED:
+        if word is SweepVerdict.MET:
             met = rate
         else:
             not_met = rate
@@ -167,10 +167,10 @@ def search(
 def sweep(
     assignment: Assignment,
     workers: Workers,
-    wanted: Wanted,
+    wanted: SweepOptions,
     stop: threading.Event | None = None,
-    tell: Callable[[Step], None] = lambda _: None,
-) -> Found:
+    tell: Callable[[SweepStep], None] = lambda _: None,
+) -> SweepResult:
     """Find the rate. `tell` is told of each step as it ends. Raises CannotStart for what may not or cannot be swept."""
     objective = assignment.watch.objectives.latency
     where = f"watches.{assignment.watch.name}"
@@ -187,9 +187,9 @@ def sweep(
             f"{format_request_rate(allowed)}; lower the one, or raise the other for as long as the sweep takes"
         )
     sweeper = _Sweeper(assignment, objective, workers, wanted, stop or threading.Event())
-    steps: list[Step] = []
+    steps: list[SweepStep] = []
 
-    def take(rate: float) -> Word:
+    def take(rate: float) -> SweepVerdict:
         steps.append(step := sweeper.step(rate))
         tell(step)
         return step.word
@@ -197,9 +197,9 @@ def sweep(
     met, not_met = search(take, wanted.lowest_per_s, wanted.highest_per_s, wanted.within)
     by_rate = {step.rate_per_s: step for step in steps}
     bound = by_rate[not_met] if not_met is not None else None
-    if steps[-1].word is Word.STOPPED:
+    if steps[-1].word is SweepVerdict.STOPPED:
         bound = steps[-1]
-    return Found(assignment, objective, wanted, tuple(steps), met, bound)
+    return SweepResult(assignment, objective, wanted, tuple(steps), met, bound)
 
 
 class _Sweeper:
@@ -210,29 +210,29 @@ class _Sweeper:
         assignment: Assignment,
         objective: LatencyObjective,
         workers: Workers,
-        wanted: Wanted,
+        wanted: SweepOptions,
         stop: threading.Event,
     ) -> None:
         self._assignment, self._objective = assignment, objective
         self._workers, self._wanted, self._stop = workers, wanted, stop
         self._plan = plan_of(assignment)
 
-    def step(self, rate: float) -> Step:
+    def step(self, rate: float) -> SweepStep:
         """Replay at a rate until it is known what it is, or known that this will not be known."""
         flight, enough = self._in_flight(rate)
-        seen, reasons, invalid, valid, spoilt = Seen(), [], 0, 0, ""
-        word = Word.UNSURE
-        while word is Word.UNSURE and valid < LOOKS:
+        seen, reasons, invalid, valid, spoilt = RateTrial(), [], 0, 0, ""
+        word = SweepVerdict.UNSURE
+        while word is SweepVerdict.UNSURE and valid < LOOKS:
             word, found, why = self._replayed(rate, flight, enough=enough, seed=valid + invalid)
             reasons += why
-            if word is Word.INVALID and (invalid := invalid + 1) < MOST_INVALID:
-                word = Word.UNSURE
+            if word is SweepVerdict.INVALID and (invalid := invalid + 1) < MOST_INVALID:
+                word = SweepVerdict.UNSURE
             elif found is not None:
                 valid, seen = valid + 1, seen + found
                 spoilt = self._spoilt(seen)
-                word = Word.MISSED if spoilt else seen.word(self._objective.quantile)
+                word = SweepVerdict.MISSED if spoilt else seen.word(self._objective.quantile)
             self._stop.wait(self._wanted.rest_s)  # what is still queued at the target is not to meet the next replay
-        return Step(
+        return SweepStep(
             rate, word, seen, flight, valid + invalid, tuple(dict.fromkeys(filter(None, [*reasons, spoilt]))), spoilt
         )
 
@@ -247,7 +247,9 @@ class _Sweeper:
         allowed = self._assignment.watch.load.in_flight or MOST_IN_FLIGHT
         return min(most, allowed), most <= allowed
 
-    def _replayed(self, rate: float, flight: int, *, enough: bool, seed: int) -> tuple[Word, Seen | None, list[str]]:
+    def _replayed(
+        self, rate: float, flight: int, *, enough: bool, seed: int
+    ) -> tuple[SweepVerdict, RateTrial | None, list[str]]:
         """Replay once. Returns what was seen only if it is of the target."""
         result = considerate(
             self._step_plan(rate, flight, seed), self._assignment.target.busy, self._workers, self._stop
@@ -257,18 +259,18 @@ class _Sweeper:
             if seen is not None:
                 seen += self._agreement(result)
         except (JobFailed, WorkerDied) as error:
-            return Word.STOPPED, None, [f"the answers could not be compared: {error}"]
+            return SweepVerdict.STOPPED, None, [f"the answers could not be compared: {error}"]
         finally:
             result.columns.close()
         return word, seen, reasons
 
-    def _agreement(self, result: Replay) -> Seen:
+    def _agreement(self, result: Replay) -> RateTrial:
         argument = self._assignment.golden.place | {"rows": result.columns.layout.rows}
-        return Seen(
+        return RateTrial(
             **self._workers.call(JUDGES, "goldwatch.worker.jobs.parity:agreement", argument, (result.columns.fd,))
         )
 
-    def _spoilt(self, seen: Seen) -> str:
+    def _spoilt(self, seen: RateTrial) -> str:
         """Say why a rate is not kept, however short its latencies are; "" if nothing says so."""
         objectives = self._assignment.watch.objectives
         if seen.requests and lower(seen.failed, seen.requests, ERROR / LOOKS) > objectives.error_rate:
@@ -295,28 +297,28 @@ class _Sweeper:
             deadline_s=self._plan.start_limit_s + 2 * requests / rate + _SPARE_S,
         )
 
-    def _judged(self, result: Replay, flight: int, *, enough: bool) -> tuple[Word, Seen | None, list[str]]:
+    def _judged(self, result: Replay, flight: int, *, enough: bool) -> tuple[SweepVerdict, RateTrial | None, list[str]]:
         if result.ended is not None and result.ended.startswith(STEPPED_BACK):
-            return Word.NO_ROOM, None, [result.ended.removeprefix(STEPPED_BACK)]
+            return SweepVerdict.NO_ROOM, None, [result.ended.removeprefix(STEPPED_BACK)]
         if (why := result.ended or result.failure) is not None:
-            return Word.STOPPED, None, [why]
+            return SweepVerdict.STOPPED, None, [why]
         before, after = (asdict(d) if d is not None else None for d in (result.description, result.described_after))
         limit_s = self._objective.limit_s
         reasons = [*disturbed(result.late_s(), result.disturbances, before, after, limit_s)]
         seen, by_sending = _counted(result, limit_s)
-        if not reasons and seen.word(self._objective.quantile) is not Word.MET:
+        if not reasons and seen.word(self._objective.quantile) is not SweepVerdict.MET:
             reasons = self._own_limits(result, by_sending, flight, enough=enough)
         if reasons:
-            return Word.INVALID, None, reasons
+            return SweepVerdict.INVALID, None, reasons
         errors = [f"{n:,} requests failed: {why}" for why, n in result.errors.most_common(1)]
-        return Word.UNSURE, seen, errors + ([result.given_up] if result.given_up else [])
+        return SweepVerdict.UNSURE, seen, errors + ([result.given_up] if result.given_up else [])
 
-    def _own_limits(self, result: Replay, by_sending: Seen, flight: int, *, enough: bool) -> list[str]:
+    def _own_limits(self, result: Replay, by_sending: RateTrial, flight: int, *, enough: bool) -> list[str]:
         """Say why an objective that was not met may be goldwatch's doing rather than the target's."""
         found, served = result.disturbances, self._assignment.target.served
         if served and client_busy(found):
             return [f"goldwatch's own process took {100 * found.cpu_s / found.seconds:.0f} % of a core to send them"]
-        if by_sending.word(self._objective.quantile) is not Word.MET:
+        if by_sending.word(self._objective.quantile) is not SweepVerdict.MET:
             return []  # what was sent took too long, however long it had waited before
         late_s, busy_s = math.fsum(result.late_s()), math.fsum(result.columns.latency_ns) / 1e9
         if late_s > self._wanted.within * (late_s + busy_s):
@@ -333,7 +335,7 @@ def client_busy(found: Disturbances) -> bool:
     return found.cpu_s > _BUSY_CLIENT * found.seconds
 
 
-def _counted(result: Replay, limit_s: float) -> tuple[Seen, Seen]:
+def _counted(result: Replay, limit_s: float) -> tuple[RateTrial, RateTrial]:
     """Count the requests of a replay from when they were due, and from when they were sent."""
     columns = result.columns
     requests, latencies_s = columns.layout.rows, result.latencies_s()
@@ -341,8 +343,8 @@ def _counted(result: Replay, limit_s: float) -> tuple[Seen, Seen]:
     over = sum(s > limit_s for s in latencies_s)
     rows = zip(columns.latency_ns, columns.outcome, strict=True)
     by_sending = sum(o == Outcome.OK and ns > 1e9 * limit_s for ns, o in rows)
-    seen = Seen(requests, over + failed, failed, latencies=Histogram.of(latencies_s))
-    return seen, Seen(requests, by_sending + failed, failed)
+    seen = RateTrial(requests, over + failed, failed, latencies=Histogram.of(latencies_s))
+    return seen, RateTrial(requests, by_sending + failed, failed)
 
 
 def _most_at_once(result: Replay) -> int:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from goldwatch.commands.gate import EXIT_CODES, Result
-from goldwatch.commands.sweep import LOOKS, Found, Step, Word
+from goldwatch.commands.sweep import LOOKS, SweepResult, SweepStep, SweepVerdict
 from goldwatch.config import format_latency, format_seconds
 from goldwatch.core.latency import certifiable
 from goldwatch.pipeline.in_force import Assignment
@@ -24,7 +24,7 @@ def head(assignment: Assignment) -> str:
     return "  ".join([*names, kept]).rstrip() + "\n" + _cells(_HEADINGS)
 
 
-def row(step: Step) -> str:
+def row(step: SweepStep) -> str:
     """Write one step; reasons go on lines of their own."""
     seen = step.seen
     quantiles = [_quantile(step, q) for q in (0.5, 0.99)]
@@ -38,14 +38,14 @@ def _cells(cells: tuple[str, ...]) -> str:
     return ("  " + "  ".join(padded)).rstrip() + "\n"
 
 
-def _quantile(step: Step, q: float) -> str:
+def _quantile(step: SweepStep, q: float) -> str:
     """Write a quantile of the requests that were answered, if it can be known."""
     if not certifiable(len(step.seen.latencies), q):
         return ""
     return format_seconds(step.seen.latencies.quantile(q))
 
 
-def in_words(found: Found) -> str:
+def in_words(found: SweepResult) -> str:
     """Say in one sentence what was found, and what bounds it."""
     limit, bound = format_latency(found.objective), found.bound
     kept = f"{_rate(found.rate_per_s)} keeps {limit}" if found.rate_per_s is not None else ""
@@ -53,14 +53,16 @@ def in_words(found: Found) -> str:
         return f"{kept}: the highest rate that was tried; raise --max-rate to find where it ends"
     at, told = _rate(bound.rate_per_s), "; ".join(bound.reasons[-1:])
     what = {
-        Word.MISSED: f"{at} does not" + ("" if kept else " keep it") + (f": {bound.spoilt}" if bound.spoilt else ""),
-        Word.UNSURE: f"that {at} does could not be shown in {LOOKS} replays",
-        Word.NO_ROOM: f"at {at} the target had no room: {told}",
-        Word.INVALID: f"at {at} goldwatch itself was the limit, not the target: {told}",
+        SweepVerdict.MISSED: f"{at} does not"
+        + ("" if kept else " keep it")
+        + (f": {bound.spoilt}" if bound.spoilt else ""),
+        SweepVerdict.UNSURE: f"that {at} does could not be shown in {LOOKS} replays",
+        SweepVerdict.NO_ROOM: f"at {at} the target had no room: {told}",
+        SweepVerdict.INVALID: f"at {at} goldwatch itself was the limit, not the target: {told}",
     }.get(bound.word, f"the sweep ended at {at}: {told}")
     if kept:
         return f"{kept}; {what}"
-    further = "; lower --min-rate to look below" if bound.word in (Word.MISSED, Word.UNSURE) else ""
+    further = "; lower --min-rate to look below" if bound.word in (SweepVerdict.MISSED, SweepVerdict.UNSURE) else ""
     return f"no rate was shown to keep {limit}: {what}{further}"
 
 
@@ -68,15 +70,15 @@ def _rate(rate_per_s: float | None) -> str:
     return f"{rate_per_s:,.4g} per second"
 
 
-def exit_code(found: Found) -> int:
+def exit_code(found: SweepResult) -> int:
     """Return 0 for a rate that was found, 1 if the target misses its objective at the lowest, 2 if nothing is known."""
     if found.rate_per_s is not None:
         return EXIT_CODES[Result.PASS]
-    missed = found.bound is not None and found.bound.word is Word.MISSED
+    missed = found.bound is not None and found.bound.word is SweepVerdict.MISSED
     return EXIT_CODES[Result.REGRESSION if missed else Result.UNMEASURED]
 
 
-def as_json(found: Found) -> str:
+def as_json(found: SweepResult) -> str:
     """Write everything that was measured, times in seconds, and the exit code."""
     assignment, bound = found.assignment, found.bound
     whole = {
@@ -95,7 +97,7 @@ def as_json(found: Found) -> str:
     return json.dumps(whole, indent=2) + "\n"
 
 
-def _plain(step: Step) -> dict[str, Any]:
+def _plain(step: SweepStep) -> dict[str, Any]:
     seen = step.seen
     known = {f"p{100 * q:g}_s": q for q in (0.5, 0.9, 0.99) if certifiable(len(seen.latencies), q)}
     return {

@@ -75,7 +75,7 @@ class Model:
         return self._probe.decode(self._probe.predict(self._probe.encode(inputs)))
 
 
-class Server:
+class DemoServer:
     """The routes of the protocol."""
 
     def __init__(self, models: dict[str, Model]) -> None:
@@ -159,7 +159,7 @@ async def serve(models: dict[str, Path], probe: str, port: int) -> None:
     loaded = {name: Model(name, file, cls) for name, file in models.items()}
     for model in loaded.values():
         await model.load()
-    runner = web.AppRunner(Server(loaded).application(), access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(DemoServer(loaded).application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", port)

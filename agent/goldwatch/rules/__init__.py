@@ -4,8 +4,19 @@ They hand on what the agent has found, and say what an agent cannot say itself: 
 that they ask for is in the catalogue.
 """
 
-from goldwatch.rules.build import Options, groups, scope_of
+from goldwatch.rules.build import RuleOptions, groups, scope_of
 from goldwatch.rules.formats import FORMATS, grafana_groups
-from goldwatch.rules.rule import MATCHED, Alert, Group, Record, Scope
+from goldwatch.rules.rule import MATCHED, AlertRule, RecordingRule, RuleGroup, Scope
 
-__all__ = ["FORMATS", "MATCHED", "Alert", "Group", "Options", "Record", "Scope", "grafana_groups", "groups", "scope_of"]
+__all__ = [
+    "FORMATS",
+    "MATCHED",
+    "AlertRule",
+    "RecordingRule",
+    "RuleGroup",
+    "RuleOptions",
+    "Scope",
+    "grafana_groups",
+    "groups",
+    "scope_of",
+]

@@ -11,8 +11,8 @@ from goldwatch.rules.rule import (
     JOB,
     LEASE,
     PAIR,
-    Alert,
-    Record,
+    AlertRule,
+    RecordingRule,
     Scope,
     first_of,
     listed,
@@ -69,7 +69,7 @@ _RUNBOOKS_OF_ALERT = first_of(
 )
 
 
-def records(scope: Scope) -> list[Record]:
+def records(scope: Scope) -> list[RecordingRule]:
     """Return what alerts must remember: the watches of the last week, and alerts whose agent has gone since.
 
     While service discovery lists an agent, its watches are remembered for longer: it may be down for weeks. Both
@@ -82,16 +82,16 @@ def records(scope: Scope) -> list[Record]:
     remembered = f"{last} > time() - {_MEMORY_S}{discovered}"
     held = f"last_over_time({_ACTIVE}{where}[{_RULES_DOWN}]) unless on {PAIR} {active} and on {PAIR} {_SEEN}"
     return [
-        Record(_SEEN, f"timestamp({interval})\nor {remembered}"),
+        RecordingRule(_SEEN, f"timestamp({interval})\nor {remembered}"),
         # A monitor that left an alert is 0, not absent, so that an agent which dies later cannot bring it back.
-        Record(
+        RecordingRule(
             _ACTIVE,
             f"max by {CALLED} ({active})\nor 0 * ({_ACTIVE}{where} and on {PAIR} {active})\nor ({held})",
         ),
     ]
 
 
-def of_verdicts(scope: Scope, *, recorded: bool) -> list[Alert]:
+def of_verdicts(scope: Scope, *, recorded: bool) -> list[AlertRule]:
     """Return the alerts that hand on what the agent has found. The evidence is enough, so a page need not hold.
 
     A ticket waits for five minutes, in which more evidence may make a page of it.
@@ -102,7 +102,7 @@ def of_verdicts(scope: Scope, *, recorded: bool) -> list[Alert]:
     ]
 
 
-def _handed_on(scope: Scope, severity: str, need: str, hold_s: int, *, recorded: bool) -> Alert:
+def _handed_on(scope: Scope, severity: str, need: str, hold_s: int, *, recorded: bool) -> AlertRule:
     """Return the alert of one severity. It stays open until an agent reports otherwise, whoever the agent is."""
     if recorded:
         expr = f"{_ACTIVE}{scope.matchers(severity=severity)} == 1"
@@ -113,7 +113,7 @@ def _handed_on(scope: Scope, severity: str, need: str, hold_s: int, *, recorded:
             f"max by {CALLED} ({live}) == 1\n"
             f"or max by {CALLED} (last_over_time({recent})) == 1 unless on {PAIR} {scope.of(c.ALERT_ACTIVE)}"
         )
-    return Alert(
+    return AlertRule(
         name=f"Goldwatch{severity.title()}",
         expr=expr,
         hold_s=hold_s,
@@ -137,7 +137,7 @@ def _details(scope: Scope) -> str:
     return f"{_SAYS}{listed(_ALERTING, 'monitor', 'Alerting: %s. ')}{figures}"
 
 
-def of_agent(scope: Scope, *, recorded: bool) -> list[Alert]:
+def of_agent(scope: Scope, *, recorded: bool) -> list[AlertRule]:
     """Return the alerts about agents and watches that do not do their work."""
     return [
         _silent(scope, recorded=recorded) if scope.pushed else _gone(scope, recorded=recorded),
@@ -157,7 +157,7 @@ def _seen(scope: Scope, *, recorded: bool) -> str:
     return f"last_over_time({scope.of(c.WATCH_INTERVAL, _MEMORY)})"
 
 
-def _gone(scope: Scope, *, recorded: bool) -> Alert:
+def _gone(scope: Scope, *, recorded: bool) -> AlertRule:
     """Return the alert for agents that Prometheus discovers but cannot scrape.
 
     An agent that never answered is known by its job: every other target there is an agent.
@@ -165,7 +165,7 @@ def _gone(scope: Scope, *, recorded: bool) -> Alert:
     seen = f"up == 0 and on {AGENT} {_seen(scope, recorded=recorded)}"
     agents = f'{{__name__=~"{c.BUILD_INFO.name}|{c.WATCH_INTERVAL.name}"}}'
     alike = f"count by {JOB} (up == 1) == count by {JOB} (up == 1 and on {AGENT} {agents})"
-    return Alert(
+    return AlertRule(
         name="GoldwatchAgentGone",
         expr=seen if scope.pairs else f"{seen}\nor up == 0 and on {JOB} ({alike})",
         hold_s=300,
@@ -177,14 +177,14 @@ def _gone(scope: Scope, *, recorded: bool) -> Alert:
     )
 
 
-def _silent(scope: Scope, *, recorded: bool) -> Alert:
+def _silent(scope: Scope, *, recorded: bool) -> AlertRule:
     """Return the alert for agents that push no more, unless another agent reports their watches.
 
     A replaced pod is another agent, and Prometheus does not know that the old one was meant to end.
     """
     alive = f"on {AGENT} changes({c.CLOCK.name}[{_BEATS}]) > 0"
     seen, reported = _seen(scope, recorded=recorded), f"({scope.of(c.WATCH_INTERVAL)} and {alive})"
-    return Alert(
+    return AlertRule(
         name="GoldwatchAgentGone",
         expr=f"max by {AGENT} ({seen} unless on {PAIR} {reported} unless {alive})",
         hold_s=300,
@@ -195,7 +195,7 @@ def _silent(scope: Scope, *, recorded: bool) -> Alert:
     )
 
 
-def _missing(scope: Scope, *, recorded: bool) -> Alert:
+def _missing(scope: Scope, *, recorded: bool) -> AlertRule:
     """Return the alert for watches that were reported within a week and are no more, or never were.
 
     If their agent can still be discovered, GoldwatchAgentGone covers it, or its config has dropped them. That of agents
@@ -207,7 +207,7 @@ def _missing(scope: Scope, *, recorded: bool) -> Alert:
         f"absent({Scope((pair,), match=scope.match).of(c.WATCH_INTERVAL)}) unless on (watch, target) {seen}"
         for pair in scope.pairs
     ] or [f"absent({c.WATCH_INTERVAL.name}) unless on () {seen}"]
-    return Alert(
+    return AlertRule(
         name="GoldwatchWatchMissing",
         expr="\nor ".join(never if scope.pushed else [lost, *never]),
         hold_s=900,
@@ -222,10 +222,10 @@ def _missing(scope: Scope, *, recorded: bool) -> Alert:
     )
 
 
-def _nobody_leads(scope: Scope, *, recorded: bool) -> Alert:
+def _nobody_leads(scope: Scope, *, recorded: bool) -> AlertRule:
     """Return the alert for replicas of which none holds the lease. They export no watch for another alert to use."""
     within = f"\nand on {JOB} {_seen(scope, recorded=recorded)}" if scope.pairs else ""
-    return Alert(
+    return AlertRule(
         name="GoldwatchNobodyLeads",
         expr=f"max by {LEASE} ({c.LEADER.name}) == 0{within}",
         hold_s=300,
@@ -237,11 +237,11 @@ def _nobody_leads(scope: Scope, *, recorded: bool) -> Alert:
     )
 
 
-def _not_replaying(scope: Scope) -> Alert:
+def _not_replaying(scope: Scope) -> AlertRule:
     """Return the alert for a watch that is overdue, agent by agent and by the agent's own clock where that is known."""
     due = scope.of(c.REPLAY_NEXT)
     overdue = f"({c.CLOCK.name} - on {AGENT} group_right () {due} or time() - {due})"
-    return Alert(
+    return AlertRule(
         name="GoldwatchNotReplaying",
         expr=f"{overdue} > 2 * {scope.of(c.WATCH_INTERVAL)}\n{_unless_reported(scope)}",
         hold_s=60,
@@ -253,10 +253,10 @@ def _not_replaying(scope: Scope) -> Alert:
     )
 
 
-def _invalid(scope: Scope) -> Alert:
+def _invalid(scope: Scope) -> AlertRule:
     ended = f"sum without (validity) (increase({scope.of(c.REPLAYS, '6h')}))"
     invalid = f"sum without (validity) (increase({scope.of(c.REPLAYS, '6h', validity='invalid')}))"
-    return Alert(
+    return AlertRule(
         name="GoldwatchInvalidReplays",
         expr=f"{invalid} / {ended} > 0.5\nand {ended} >= 3\n{_unless_reported(scope)}",
         hold_s=1800,
@@ -268,13 +268,13 @@ def _invalid(scope: Scope) -> Alert:
     )
 
 
-def _saturated(scope: Scope) -> Alert:
+def _saturated(scope: Scope) -> AlertRule:
     """Return the alert for an agent that leaves out replays, since it is asked for more than it can carry."""
     skipped = f"increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason=('still_running', 'waiting'))})"
     each = "without (watch, target, reason, validity)"
     due = f"sum {each} ({skipped} or increase({scope.of(c.REPLAYS, '1h')}))"
     left_out = f"sum {each} ({skipped})"
-    return Alert(
+    return AlertRule(
         name="GoldwatchAgentSaturated",
         expr=f"{left_out} / {due} > 0.1\nand {left_out} >= 3",
         hold_s=1800,
@@ -306,10 +306,10 @@ def _within(scope: Scope, ailing: str, *, recorded: bool) -> str:
     return f"{ailing} and on {AGENT} {scope.of(c.WATCH_INTERVAL)}\nor {ailing} and {idle}"
 
 
-def _ailing(scope: Scope, *, recorded: bool) -> list[Alert]:
+def _ailing(scope: Scope, *, recorded: bool) -> list[AlertRule]:
     errors = f"sum without (reason) (increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason='internal_error')}))"
     return [
-        Alert(
+        AlertRule(
             name="GoldwatchConfigRejected",
             expr=_within(scope, f"{c.RELOAD_SUCCESSFUL.name} == 0", recorded=recorded),
             hold_s=600,
@@ -322,7 +322,7 @@ def _ailing(scope: Scope, *, recorded: bool) -> list[Alert]:
             ),
             served_at=_RUNBOOKS,
         ),
-        Alert(
+        AlertRule(
             name="GoldwatchInternalErrors",
             expr=f"{errors} > 0",
             hold_s=0,
@@ -333,7 +333,7 @@ def _ailing(scope: Scope, *, recorded: bool) -> list[Alert]:
             description="{{ $value | humanize }} in the last hour. That is a bug, or a full disk.",
             served_at=_RUNBOOKS,
         ),
-        Alert(
+        AlertRule(
             name="GoldwatchPushesFail",
             expr=_within(scope, f"increase({c.PUSHES_FAILED.name}[15m]) > 0", recorded=recorded),
             hold_s=1800,

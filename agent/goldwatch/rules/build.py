@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from goldwatch.config import Config
 from goldwatch.export import catalogue as c
 from goldwatch.rules import alerts, latency, otlp
-from goldwatch.rules.rule import PAIR, Group, Record, Scope
+from goldwatch.rules.rule import PAIR, RecordingRule, RuleGroup, Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RuleOptions:
     """How rules are written.
 
     `name` tells one set of rules from another, `runbooks` is the address of their folder (empty: the agent's own),
@@ -36,29 +36,29 @@ def scope_of(config: Config, match: Mapping[str, str] | None = None, *, pushed: 
     return Scope(pairs, pushed, tuple((match or {}).items()))
 
 
-def groups(scope: Scope, *, recorded: bool = True) -> list[Group]:
+def groups(scope: Scope, *, recorded: bool = True) -> list[RuleGroup]:
     """Return the rules about the watches of a scope. Without `recorded`, alerts need no recording rules."""
     remembered = alerts.records(scope) if recorded else ()
     every = [
-        Group("goldwatch-verdicts", (*remembered, *alerts.of_verdicts(scope, recorded=recorded))),
-        Group("goldwatch-agent", tuple(alerts.of_agent(scope, recorded=recorded))),
-        Group("goldwatch-latency", tuple(latency.alerts(scope, recorded=recorded))),
+        RuleGroup("goldwatch-verdicts", (*remembered, *alerts.of_verdicts(scope, recorded=recorded))),
+        RuleGroup("goldwatch-agent", tuple(alerts.of_agent(scope, recorded=recorded))),
+        RuleGroup("goldwatch-latency", tuple(latency.alerts(scope, recorded=recorded))),
     ]
     if recorded:
-        every = [Group("goldwatch-records", tuple(_records(scope))), *every]
+        every = [RuleGroup("goldwatch-records", tuple(_records(scope))), *every]
     return [otlp.renamed(group) for group in every] if scope.pushed else every
 
 
-def _records(scope: Scope) -> Iterable[Record]:
+def _records(scope: Scope) -> Iterable[RecordingRule]:
     evidence, threshold = scope.of(c.EVIDENCE), scope.of(c.EVIDENCE_THRESHOLD)
-    yield Record("watch_target:goldwatch_evidence:ratio", f"max by {PAIR} ({evidence} / {threshold})")
+    yield RecordingRule("watch_target:goldwatch_evidence:ratio", f"max by {PAIR} ({evidence} / {threshold})")
     for quantile in (0.5, 0.99):
         by = PAIR if scope.pushed else f"({PAIR[1:-1]}, le)"
         rate = f"sum by {by} (rate({scope.of(c.REQUEST_LATENCY, '1h')}))"
         name = f"watch_target:goldwatch_request_latency_seconds:p{quantile * 100:g}_rate1h"
-        yield Record(name, f"histogram_quantile({quantile:g}, {rate})")
+        yield RecordingRule(name, f"histogram_quantile({quantile:g}, {rate})")
     # A dead server is given up after a few requests; those that it then is not sent have failed all the same.
     meant = f"sum by {PAIR} (rate({scope.of(c.REQUESTS, '1h', outcome_not='withheld')}))"
     good = f"sum by {PAIR} (rate({scope.of(c.REQUESTS, '1h', outcome='ok')}))"
-    yield Record("watch_target:goldwatch_requests_failed:ratio_rate1h", f"1 - {good} / {meant}")
+    yield RecordingRule("watch_target:goldwatch_requests_failed:ratio_rate1h", f"1 - {good} / {meant}")
     yield from latency.records(scope)

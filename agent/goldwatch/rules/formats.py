@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from goldwatch.rules.build import Options, groups
-from goldwatch.rules.rule import Alert, Group, Record, Scope
+from goldwatch.rules.build import RuleOptions, groups
+from goldwatch.rules.rule import AlertRule, RecordingRule, RuleGroup, Scope
 
 FOLDER = "goldwatch"
 _INTERVAL_S = 60
@@ -29,12 +29,12 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def prometheus(scope: Scope, options: Options) -> str:
+def prometheus(scope: Scope, options: RuleOptions) -> str:
     """Return a file for `rule_files` of Prometheus."""
     return _dumped({"groups": [_group(group, options) for group in groups(scope)]})
 
 
-def prometheus_rule(scope: Scope, options: Options) -> str:
+def prometheus_rule(scope: Scope, options: RuleOptions) -> str:
     """Return a PrometheusRule for the Prometheus operator."""
     return _dumped(
         {
@@ -49,45 +49,45 @@ def prometheus_rule(scope: Scope, options: Options) -> str:
     )
 
 
-def grafana(scope: Scope, options: Options) -> str:
+def grafana(scope: Scope, options: RuleOptions) -> str:
     """Return a file for Grafana's provisioning of alert rules."""
     return _dumped({"apiVersion": 1, "groups": [{"orgId": 1, **group} for group in grafana_groups(scope, options)]})
 
 
-def grafana_groups(scope: Scope, options: Options) -> list[dict[str, Any]]:
+def grafana_groups(scope: Scope, options: RuleOptions) -> list[dict[str, Any]]:
     """Return the groups as Grafana's API and its files have them: name, folder, interval and rules."""
     return [
         {
             "name": _group_name(group, options),
             "folder": FOLDER,
             "interval": f"{_INTERVAL_S}s",
-            "rules": [_grafana_rule(rule, options) for rule in group.rules if isinstance(rule, Alert)],
+            "rules": [_grafana_rule(rule, options) for rule in group.rules if isinstance(rule, AlertRule)],
         }
         for group in groups(scope, recorded=False)
     ]
 
 
-FORMATS: Mapping[str, Callable[[Scope, Options], str]] = {
+FORMATS: Mapping[str, Callable[[Scope, RuleOptions], str]] = {
     "prometheus": prometheus,
     "prometheusrule": prometheus_rule,
     "grafana": grafana,
 }
 
 
-def _group(group: Group, options: Options) -> dict[str, Any]:
-    rules = [_record(r) if isinstance(r, Record) else _alert(r, options) for r in group.rules]
+def _group(group: RuleGroup, options: RuleOptions) -> dict[str, Any]:
+    rules = [_record(r) if isinstance(r, RecordingRule) else _alert(r, options) for r in group.rules]
     return {"name": _group_name(group, options), "rules": rules}
 
 
-def _group_name(group: Group, options: Options) -> str:
+def _group_name(group: RuleGroup, options: RuleOptions) -> str:
     return group.name if options.name == "goldwatch" else f"{options.name}-{group.name}"
 
 
-def _record(record: Record) -> dict[str, Any]:
+def _record(record: RecordingRule) -> dict[str, Any]:
     return {"record": record.name, "expr": record.expr}
 
 
-def _alert(alert: Alert, options: Options) -> dict[str, Any]:
+def _alert(alert: AlertRule, options: RuleOptions) -> dict[str, Any]:
     found: dict[str, Any] = {"alert": alert.name, "expr": alert.expr}
     if alert.hold_s:
         found["for"] = f"{alert.hold_s}s"
@@ -99,14 +99,14 @@ def _alert(alert: Alert, options: Options) -> dict[str, Any]:
     }
 
 
-def _labels(alert: Alert, options: Options) -> dict[str, str]:
+def _labels(alert: AlertRule, options: RuleOptions) -> dict[str, str]:
     """Return what alerts are routed by. `model` is the target, by which its owners know the deployed model."""
     model = {"model": "{{ $labels.target }}"} if "$labels.target" in alert.summary else {}
     severity = options.severities.get(alert.severity, alert.severity)
     return {"severity": severity, **model, **alert.labels, **options.labels}
 
 
-def _annotations(alert: Alert, options: Options, details: str = "", served_at: str = "") -> dict[str, str]:
+def _annotations(alert: AlertRule, options: RuleOptions, details: str = "", served_at: str = "") -> dict[str, str]:
     base, runbook = options.runbooks.rstrip("/"), alert.runbook
     if alert.runbook_label:
         runbook = f"{{{{ with $labels.{alert.runbook_label} }}}}{{{{ . }}}}{{{{ else }}}}{runbook}{{{{ end }}}}"
@@ -120,7 +120,7 @@ def _annotations(alert: Alert, options: Options, details: str = "", served_at: s
     return {"summary": alert.summary, "description": description, **link}
 
 
-def _grafana_rule(alert: Alert, options: Options) -> dict[str, Any]:
+def _grafana_rule(alert: AlertRule, options: RuleOptions) -> dict[str, Any]:
     """Return a rule whose query gives 1 for each series that alerts, and nothing else: any value to the power of 0."""
     query = {
         "refId": "A",
@@ -148,7 +148,7 @@ def _grafana_rule(alert: Alert, options: Options) -> dict[str, Any]:
     }
 
 
-def _without_value(alert: Alert) -> Alert:
+def _without_value(alert: AlertRule) -> AlertRule:
     """Take out what speaks of the value, which is always 1 in Grafana."""
     text = re.sub(r"\{\{ \$value \| humanizePercentage \}\}", "Too large a share", alert.description)
     return replace(alert, description=re.sub(r"\{\{ \$value \| humanize \}\}", "Some", text))

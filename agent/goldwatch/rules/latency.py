@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from goldwatch.export import catalogue as c
 from goldwatch.rules.alerts import RUNBOOKS_ANYWHERE
-from goldwatch.rules.rule import PAIR, Alert, Record, Scope
+from goldwatch.rules.rule import PAIR, AlertRule, RecordingRule, Scope
 
 _SECONDS = {"15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "6h": 21_600, "1d": 86_400, "3d": 259_200}
 _FAST = ((14.4, "1h", "15m"), (6.0, "6h", "30m"))
@@ -23,12 +23,12 @@ Late = Callable[[str], str]
 """Takes a window and returns the expression of the share of slow requests in it."""
 
 
-def records(scope: Scope) -> list[Record]:
+def records(scope: Scope) -> list[RecordingRule]:
     """Return the shares of slow requests over each window."""
-    return [Record(_name(window), late_share(scope, window)) for window in _SECONDS]
+    return [RecordingRule(_name(window), late_share(scope, window)) for window in _SECONDS]
 
 
-def alerts(scope: Scope, *, recorded: bool) -> list[Alert]:
+def alerts(scope: Scope, *, recorded: bool) -> list[AlertRule]:
     """Return the alerts; from recording rules if there are any, or complete by themselves."""
 
     def late(window: str) -> str:
@@ -37,7 +37,7 @@ def alerts(scope: Scope, *, recorded: bool) -> list[Alert]:
     share = "{{ $value | humanizePercentage }}"
     description = f"{share} of the golden requests of {{{{ $labels.target }}}} were slower than its objective"
     return [
-        Alert(
+        AlertRule(
             name="GoldwatchLatencyBurnFast",
             expr=_burning(scope, late, _FAST),
             hold_s=0,
@@ -48,7 +48,7 @@ def alerts(scope: Scope, *, recorded: bool) -> list[Alert]:
             summary="{{ $labels.target }} uses up its latency objective fast",
             description=f"{description} over the last hours: at this rate a month's allowance is gone within days.",
         ),
-        Alert(
+        AlertRule(
             name="GoldwatchLatencyBurnSlow",
             expr=_burning(scope, late, _SLOW),
             hold_s=0,

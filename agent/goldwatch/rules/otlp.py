@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 from goldwatch.export.metric import LABELS, pushed_label
-from goldwatch.rules.rule import Alert, Group, Record
+from goldwatch.rules.rule import AlertRule, RecordingRule, RuleGroup
 
 _STRING_OR_NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[a-zA-Z_:][a-zA-Z0-9_:]*\b(?!\s*\()')
 """A text in quotes, or a name that is not that of a function: `time()` is no label, `time` is one."""
@@ -21,14 +21,14 @@ _NAMESPACE = '{{ with $labels.namespace }}{{ . }}{{ else }}{{ reReplaceAll "/?[^
 _RESTORED = ("watch", "target", "monitor")
 
 
-def renamed(group: Group) -> Group:
+def renamed(group: RuleGroup) -> RuleGroup:
     """Return a group with the labels of its rules renamed."""
-    return Group(group.name, tuple(_rule(rule) for rule in group.rules))
+    return RuleGroup(group.name, tuple(_rule(rule) for rule in group.rules))
 
 
-def _rule(rule: Record | Alert) -> Record | Alert:
-    if isinstance(rule, Record):
-        return Record(rule.name, _query(rule.expr))
+def _rule(rule: RecordingRule | AlertRule) -> RecordingRule | AlertRule:
+    if isinstance(rule, RecordingRule):
+        return RecordingRule(rule.name, _query(rule.expr))
     model = {"model": "target"} if "$labels.target" in rule.summary else {}
     used = {label: label for label in _RESTORED if f"$labels.{label}" in rule.summary}
     labels = {name: f"{{{{ $labels.{pushed_label(label)} }}}}" for name, label in {**model, **used}.items()}

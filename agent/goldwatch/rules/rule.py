@@ -26,7 +26,7 @@ _MODEL_LABELS = ("cluster", "namespace", "job", "watch", "target")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordingRule:
     """A recording rule. `name` is `level:metric:operations`, as Prometheus recommends."""
 
     name: str
@@ -34,7 +34,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class AlertRule:
     """An alert. It fires after `hold_s` seconds and goes on for `keep_s` after its expression ends.
 
     `runbook` names a file in the folder of runbooks, without .md; a value of the label `runbook_label` replaces it.
@@ -58,11 +58,11 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RuleGroup:
     """Rules that are evaluated one after the other."""
 
     name: str
-    rules: tuple[Record | Alert, ...]
+    rules: tuple[RecordingRule | AlertRule, ...]
 
 
 @dataclass(frozen=True, slots=True)

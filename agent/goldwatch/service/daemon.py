@@ -25,7 +25,7 @@ log = logging.getLogger("goldwatch")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RunOptions:
     """The options of `goldwatch run`; see `service.start`."""
 
     patient: bool = False
@@ -33,7 +33,7 @@ class Options:
     defaults: Defaults = field(default_factory=Defaults)
 
     @classmethod
-    def of(cls, written: tuple[str, ...]) -> Options:
+    def of(cls, written: tuple[str, ...]) -> RunOptions:
         """Read the options as they are written. Raises CannotStart for an address that cannot be read."""
         given = {name: value for name, has_value, value in (each.partition("=") for each in written) if has_value}
         try:
@@ -46,7 +46,7 @@ class Options:
         return cls("--patient" in written, "--follow" in written, Defaults(listen, *files))
 
 
-async def serve(path: Path, workers: Workers, options: Options) -> None:
+async def serve(path: Path, workers: Workers, options: RunOptions) -> None:
     """Run the agent until SIGTERM or SIGINT, which ends the workers too. Raises CannotStart, unless it is patient.
 
     With `follow` a file that has changed is reloaded, and one that was taken away ends the watches: without
@@ -62,7 +62,7 @@ async def serve(path: Path, workers: Workers, options: Options) -> None:
 class _Process:
     """The signals, the port, and one service after the other. Made and used in one event loop."""
 
-    def __init__(self, path: Path, options: Options) -> None:
+    def __init__(self, path: Path, options: RunOptions) -> None:
         self.port = Port(path, options.defaults)
         self._path = path
         self._follows = options.follow
@@ -145,7 +145,7 @@ async def _first(work: asyncio.Task[Any], ends: set[asyncio.Task[Any]], service:
 def main(workers: Workers, config: str, *options: str) -> int:
     """Run the agent until a signal ends it, and return its exit code. The options are those of `goldwatch run`."""
     try:
-        asyncio.run(serve(Path(config), workers, Options.of(options)))
+        asyncio.run(serve(Path(config), workers, RunOptions.of(options)))
     except GoldwatchError as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201
         return 2
