@@ -68,9 +68,12 @@ def logged(log: Path) -> tuple[Counter[str], Counter[str]]:
     """
     replayed: Counter[str] = Counter()
     complaints: Counter[str] = Counter()
-    for line in log.open(errors="replace"):
-        with contextlib.suppress(ValueError):
-            record: dict[str, Any] = json.loads(line)
+    with log.open(errors="replace") as lines:
+        for line in lines:
+            try:
+                record: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue
             if record["message"] in ("replayed", "skipped"):
                 replayed[record["watch"]] += 1
             elif record["level"] in ("warning", "error", "critical"):
