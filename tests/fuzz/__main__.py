@@ -25,7 +25,7 @@ def main() -> None:
         target = importlib.import_module(f"tests.fuzz.targets.{name}").target
     found = Path(".fuzz") / name
     found.mkdir(parents=True, exist_ok=True)
-    limits = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=65536"]
+    limits = ["-timeout=60", "-rss_limit_mb=1024", "-max_len=65536"]
     atheris.Setup([sys.argv[0], *limits, *options, str(found), str(CORPUS / name)], target)
     atheris.Fuzz()
 

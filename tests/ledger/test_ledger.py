@@ -115,7 +115,7 @@ def test_the_last_replay_is_the_one_that_was_written_last(ledger: Ledger) -> Non
     assert ledger.last_started_at(*KEY, DIGEST) == 1_800_000_000.0
 
 
-@pytest.mark.parametrize("broken", ["{", "[]", '{"watch": 3}', "null"])
+@pytest.mark.parametrize("broken", ["{", "[]", '{"watch": 3}', "null", "[" * 100_000])
 def test_a_damaged_row_is_left_out_and_said(
     path: Path, ledger: Ledger, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:

@@ -213,7 +213,7 @@ class History:
         for row in rows:
             try:
                 yield parse(row)
-            except (ValueError, LookupError, TypeError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 key = row.get("id") or row.get("number") or row.get("monitor")
                 if (table, key) not in self._damaged:
                     self._damaged.add((table, key))
