@@ -6,8 +6,7 @@ its file for the whole process, where a client of the server's maker would clash
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping
 from typing import Any
 
 from goldwatch.probe import BadAnswer
@@ -40,52 +39,6 @@ def parsed(message: Any, body: bytes) -> Any:  # noqa: ANN401 - protobuf has no 
     except DecodeError as error:
         raise BadAnswer("the answer is no message of the protocol") from error
     return found
-
-
-class Mould:
-    """The bytes of a message but for its last fields, which are of bytes, and always as long.
-
-    Bytes of protobuf that follow one another are messages merged: where those before the last fields are a message by
-    themselves, whatever begins with the same bytes and is as long differs in the values of these fields alone.
-    """
-
-    def __init__(self, before: Sequence[bytes], lengths: Sequence[int]) -> None:
-        """Make one of what lies before each of the values, and of their lengths."""
-        self._before = tuple(before)
-        self.offsets: list[int] = []
-        """Where the values lie."""
-        self._literals: list[tuple[bytes, int]] = []
-        self._size = 0
-        for literal, length in zip(before, lengths, strict=True):
-            self._literals.append((literal, self._size))
-            self.offsets.append(self._size + len(literal))
-            self._size += len(literal) + length
-
-    @classmethod
-    def of(cls, message: Any, field: str, body: bytes) -> Mould | None:  # noqa: ANN401 - protobuf has no types
-        """Make one of a body of a class of messages, which repeats `field`; None if other fields come after these.
-
-        Raises BadAnswer if it is none of the class.
-        """
-        values = list(getattr(parsed(message, body), field))
-        fields = [message(**{field: [value]}).SerializeToString() for value in values]
-        rest = body.removesuffix(b"".join(fields))
-        try:
-            alone = parsed(message, rest)
-        except BadAnswer:
-            return None
-        if not values or getattr(alone, field):
-            return None
-        before = [of[: len(of) - len(value)] for of, value in zip(fields, values, strict=True)]
-        return cls([rest + before[0], *before[1:]], [len(value) for value in values])
-
-    def filled(self, values: Iterable[bytes]) -> bytes:
-        """Return the message with these values, which must have the lengths."""
-        return b"".join(chain.from_iterable(zip(self._before, values, strict=True)))
-
-    def fits(self, body: bytes) -> bool:
-        """Say whether a body differs in the values alone."""
-        return len(body) == self._size and all(body.startswith(literal, at) for literal, at in self._literals)
 
 
 def _add_field(message: Any, parts: list[str], package: str, table: Mapping[str, str]) -> None:  # noqa: ANN401

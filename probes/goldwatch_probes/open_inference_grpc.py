@@ -5,7 +5,7 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +17,15 @@ from goldwatch.probe import (
     Tensors,
     TensorSpec,
     check_inputs,
-    dtype_name,
-    example,
     looks,
     option,
 )
 from goldwatch_probes._answers import declared_batch, newest, text
 from goldwatch_probes._grpc_client import GrpcProbe, Reply, Request
-from goldwatch_probes._proto import Mould
 from goldwatch_probes._remote import RemoteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from goldwatch_probes._v2_answers import Answers
 
 _MOST_HEADS = 256
 
@@ -50,7 +45,6 @@ class OpenInferenceGrpc(GrpcProbe):
     def __init__(self, options: Options, context: Context) -> None:
         super().__init__(options, context)
         self._heads: dict[Looks, bytes] = {}
-        self._answers: Answers | None = None
 
     def open(self) -> None:
         """Connect, make sure that server and model are ready, and read the metadata.
@@ -70,8 +64,6 @@ class OpenInferenceGrpc(GrpcProbe):
 
     def describe(self) -> Description:
         """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
-        from goldwatch_probes._v2_answers import Answers  # noqa: PLC0415 - needs numpy; the agent stays without
-
         model = self._ask("ModelMetadata", self._model())
         server = self._ask("ServerMetadata", optional=True)
         self._heads.clear()  # the inputs may be others now
@@ -84,7 +76,6 @@ class OpenInferenceGrpc(GrpcProbe):
             outputs=_specs(model.outputs),
             batch=declared_batch(tensor.shape[0] for tensor in model.inputs if tensor.shape),
         )
-        self._answers = Answers(self._messages["ModelInferResponse"], self._description.outputs)
         return self._description
 
     def encode(self, inputs: Tensors) -> Request:
@@ -96,22 +87,6 @@ class OpenInferenceGrpc(GrpcProbe):
         # Bytes of protobuf that follow one another are the two messages merged: only the values are made each time.
         values = self._messages["ModelInferRequest"](raw_input_contents=[tensors.pack(a) for a in inputs.values()])
         return self._opened().request("ModelInfer", head + values.SerializeToString())
-
-    def encode_each(self, inputs: Tensors, examples: Sequence[int]) -> list[Request]:
-        """Make a request of each example. Raises CannotLoad as `encode` does."""
-        from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
-
-        each = (example(inputs, index) for index in examples)
-        first = next(each, None)
-        if first is None:
-            return []
-        request = self.encode(first)
-        mould = Mould.of(self._messages["ModelInferRequest"], "raw_input_contents", request.message)
-        if mould is None or any(dtype_name(array) == "bytes" for array in first.values()):  # texts differ in length
-            return [request, *map(self.encode, each)]
-        client = self._opened()
-        bodies = (mould.filled([tensors.pack(array) for array in one.values()]) for one in each)
-        return [request, *(client.request(request.method, body) for body in bodies)]
 
     def _head_of(self, alike: Looks, inputs: Tensors) -> bytes:
         """Return a request without values, the same for all inputs that look like these. Raises CannotLoad."""
@@ -132,9 +107,10 @@ class OpenInferenceGrpc(GrpcProbe):
 
     def decode(self, response: Reply) -> dict[str, NDArray[Any]]:
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
-        if self._answers is None:
-            raise CannotLoad("the probe is not open")
-        return self._answers.outputs(response.message)
+        from goldwatch_probes import _v2_answers  # noqa: PLC0415 - needs numpy; the agent stays without
+
+        specs = self._described().outputs
+        return _v2_answers.outputs(self._messages["ModelInferResponse"], response.message, specs)
 
     def _model(self) -> dict[str, str]:
         return {"name": self._options.model, "version": self._options.version}
