@@ -1,5 +1,9 @@
 """One query of one example after the other, from one thread: where the time between two requests counts most.
 
+It matters to users of fast models in process. In turns, with the model of `python -m benchmarks client`: one at a time
+instead, the median latency is 1.7 times as long (27 and 47 µs), and requests a second of a core fall to a quarter.
+A probe's `encode_each` adds a sixth of those requests, and changes no latency.
+
 Requests are made some ahead, and answers are looked at some at a time. An answer waits for that no longer than some
 milliseconds, and a request is made ahead only while that is quick: so both take little memory, and with a slow model or
 server each is made and looked at by itself. A worker that dies takes with it the few answers that still waited; they
