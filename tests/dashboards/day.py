@@ -296,7 +296,7 @@ def _standing(model: Model) -> Iterator[Measurement]:
 
 def _started(agent: Agent, at_s: float) -> PrometheusExporter:
     exporter = PrometheusExporter(lambda: at_s)
-    exporter.publish([*m.of_build("0.1.0"), *m.of_accepted_config(at_s)])
+    exporter.publish([*m.of_build("0.1.0"), *m.of_accepted_config(at_s), *m.of_slots(1, 0, 0)])
     for model in agent.models:
         exporter.publish(_standing(model))
     return exporter
@@ -327,6 +327,7 @@ def _write_agent(file: TextIO, agent: Agent, random: Random) -> None:
         for target, life in lives.items():
             while due[target] <= at_s:
                 exporter.publish(life.replay(due[target], random))
+                exporter.publish(m.of_slots(1, life.model.every_s / 50, 0))
                 due[target] += life.model.every_s
                 lines = []
         lines = lines or _series(exporter, agent)

@@ -37,6 +37,9 @@ def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> 
         c.REJECTED,
         c.REJECTED_TIMESTAMP,
         c.REPLAYS_SKIPPED,
+        c.REPLAY_SLOTS,
+        c.REPLAY_SLOTS_BUSY,
+        c.REPLAYS_WAITING,
     }
     events |= {
         c.ALERT_ACTIVE,

@@ -61,6 +61,7 @@ def test_everything_of_the_catalogue_arrives(exporter: OtlpExporter, received: R
         m.of_accepted_config(1.79e9),
         m.of_pusher(["metrics", "logs"]),
         m.of_lease("l", leads=True),
+        m.of_slots(4, 1.5, 2),
         [m.Measurement(ENERGY_READINGS_DROPPED, {}, 0)],
         of_watch(),
     ):

@@ -49,6 +49,7 @@ def exporter(judgement: Make) -> PrometheusExporter:
         m.of_accepted_config(1.79e9),
         m.of_pusher(["metrics", "logs"]),
         m.of_lease("l", leads=True),
+        m.of_slots(4, 1.5, 2),
         [m.Measurement(ENERGY_READINGS_DROPPED, {}, 0)],
         of_watch(),
     ):
