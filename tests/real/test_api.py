@@ -45,6 +45,7 @@ def test_the_agent_answers_as_documented(tmp_path: Path) -> None:
     access = {"prometheus": {"authorization": {"credentials": "${file:token}"}}}
     watches = {"digits": {"every": "1h", "live": {}}}
     with running(tmp_path, config(TARGETS, watches, exporters=access)) as agent:
+        agent.until(lambda: agent.rows("SELECT 1 FROM replays WHERE id > 1"), "it has replayed")  # its answers are full
         command = [str(SCHEMATHESIS), "run", str(ROOT / "docs/openapi.yaml"), "--no-color", "--checks", "all"]
         command += ["--url", f"http://127.0.0.1:{agent.port}", "--header", f"Authorization: Bearer {TOKEN}"]
         asked = subprocess.run([*command, *LENGTH], check=False, capture_output=True, text=True, cwd=tmp_path)
