@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -190,3 +191,19 @@ def test_what_is_usual_is_learned_anew_on_demand(config: Path, ledger: Ledger) -
     assert goldwatch("relearn", config).stdout == "digits digits: nothing had been learned\n"
     wrong = goldwatch("relearn", config, "--target", "other")
     assert (wrong.exit_code, wrong.stderr) == (2, 'watch digits has no target "other"; it has digits\n')
+
+
+def test_an_alert_of_an_old_ledger_moves_no_cursor(config: Path, ledger: Ledger) -> None:
+    text = "[PAGE] \x1b[2J\u202edigits\nis worse\x07"
+    ledger.record(judgement(), {}, Alert(1, "digits", "served", Severity.PAGE, ("worse",), 1_800_000_001.5, text))
+    shown = goldwatch("alert", config).output
+    assert "[PAGE] \\x1b[2J\\u202edigits\nis worse\\x07\n" in shown
+    assert shown.replace("\n", "").isprintable()
+
+
+def test_commands_write_in_one_place() -> None:
+    commands = set((DIGITS.parents[1] / "cli").glob("*.py"))
+    assert {file.name for file in commands if re.search(r"\bprint\(|sys\.std", file.read_text())} == {
+        "app.py",
+        "base.py",
+    }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from goldwatch.alerting.alert import Alert, advance
 from goldwatch.alerting.explanation import Explanation, Surroundings
 from goldwatch.alerting.text import as_text, command_lines
-from goldwatch.alerting.words import WIDTH, plain
+from goldwatch.alerting.words import WIDTH, plain, printable
 from goldwatch.core.event import Event
 from goldwatch.core.judgement import Confusion, Flip, SliceShare, State
 from goldwatch.web.alert_page import alert_page
@@ -139,6 +139,15 @@ def test_any_text_from_outside_is_one_bounded_printable_line(text: str) -> None:
     assert "\n" not in shown
     assert all(c.isprintable() or c in "\u2068\u2069" for c in shown)
     assert plain(shown) == shown or len(shown) > 160
+
+
+@given(st.text(st.characters() | st.sampled_from("\n\t\u2068\u2069\u202e\x1bא"), max_size=300))
+def test_any_output_keeps_its_lines_and_moves_no_cursor(text: str) -> None:
+    shown = printable(text)
+    assert shown.count("\n") == text.count("\n")
+    assert all(c.isprintable() or c in "\n\t\u2068\u2069" for c in shown)
+    assert printable(shown) == shown
+    assert printable(plain(text)) == plain(text)
 
 
 @given(st.lists(st.text(alphabet="abc -", min_size=1, max_size=30), min_size=1, max_size=8))

@@ -22,6 +22,7 @@ _MOST = 160
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _RIGHT_TO_LEFT = frozenset(("R", "AL"))
 _ISOLATE, _END_ISOLATE = _ISOLATES = "\u2068\u2069"
+_HARMLESS = re.compile(r"[\n\t -~]*")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 
@@ -40,6 +41,19 @@ def plain(text: str, most: int = _MOST) -> str:
         if not _is_balanced(shown):
             shown = shown.replace(_ISOLATE, "").replace(_END_ISOLATE, "")
     return f"{_ISOLATE}{shown}{_END_ISOLATE}" if _turns_its_line(shown) else shown
+
+
+def printable(text: str) -> str:
+    """Return a text of several lines without characters that a terminal obeys, but for line breaks and tabs.
+
+    This is for whole outputs, in which `plain` has been applied to names; their isolates stay.
+    """
+    return text if _HARMLESS.fullmatch(text) else "\n".join(map(_printable_line, text.split("\n")))
+
+
+def _printable_line(line: str) -> str:
+    kept = f"\t{_ISOLATES}" if _is_balanced(line) else "\t"
+    return "".join(character if character in kept else _visible(character, kept) for character in line)
 
 
 def _visible(character: str, kept: str) -> str:

@@ -18,6 +18,7 @@ def main() -> None:
     except Exception:
         import traceback  # noqa: PLC0415
 
-        traceback.print_exc()
-        print("goldwatch failed; this is a bug: please report it with the lines above", file=sys.stderr)  # noqa: T201
+        from goldwatch.cli.base import put  # noqa: PLC0415
+
+        put(f"{traceback.format_exc()}goldwatch failed; this is a bug: please report it with the lines above", err=True)
         sys.exit(2)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import TOOLS, app
+from goldwatch.cli.base import TOOLS, app, put
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -17,7 +16,7 @@ def schema() -> None:
     """Print the JSON schema of the config, by which editors complete and check it."""
     from goldwatch.config import json_schema  # noqa: PLC0415
 
-    print(json.dumps(json_schema(), indent=2))  # noqa: T201
+    put(json.dumps(json_schema(), indent=2))
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -29,7 +28,7 @@ def doctor(
     """Say what is installed, which probes load, what is missing and the command that installs it."""
     from goldwatch.commands import doctor as examination  # noqa: PLC0415
 
-    sys.stdout.write(examination.report(config))
+    put(examination.report(config))
 
 
 @app.command(rich_help_panel=TOOLS)

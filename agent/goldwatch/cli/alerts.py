@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import WATCH, ConfigFile, app, fail, pick, pick_target, select
+from goldwatch.cli.base import WATCH, ConfigFile, app, fail, pick, pick_target, put, select
 
 
 @app.command(rich_help_panel=WATCH)
@@ -31,9 +30,9 @@ def alert(
     if found is None:
         fail(f"there is no alert {number}" if newest else "there has been no alert")
     if as_json:
-        print(json.dumps(Status(ledger, lambda: None).alert(found.number), indent=2))  # noqa: T201
+        put(json.dumps(Status(ledger, lambda: None).alert(found.number), indent=2))
     else:
-        sys.stdout.write(alert_text(found))
+        put(alert_text(found))
 
 
 @app.command(rich_help_panel=WATCH)
@@ -55,7 +54,7 @@ def replay(
     workers = Workers()
     try:
         assignment = select(prepare(config, workers), watch, target)
-        sys.stdout.write(rerun_text(rerun(assignment, [int(number) for number in numbers], workers)))
+        put(rerun_text(rerun(assignment, [int(number) for number in numbers], workers)))
     finally:
         workers.close()
 
@@ -78,7 +77,7 @@ def silence(
         found = load(config)
         if end:
             count = end_silences(found.ledger, now)
-            print(f"{count} silence{'' if count == 1 else 's'} ended")  # noqa: T201
+            put(f"{count} silence{'' if count == 1 else 's'} ended")
             return
         if not lasts or not why:
             fail("silence for how long, and why? Write --for 2h --why 'moving the database', or --end")
@@ -88,7 +87,7 @@ def silence(
         add_silence(found.ledger, Silence(now, until, why, watch))
     except QuantityError as error:
         fail(f"--for: {error}")
-    print(f"{watch or 'all watches'} silenced until {format_moment(until)}: {why}")  # noqa: T201
+    put(f"{watch or 'all watches'} silenced until {format_moment(until)}: {why}")
 
 
 @app.command(rich_help_panel=WATCH)
@@ -110,4 +109,4 @@ def relearn(
     name = pick_target(wanted, target)
     learned = [SLOWER, COSTLY, *([DRIFT] if wanted.live is not None and wanted.live.learn else [])]
     knew = [kind.name for kind in learned if forget(found.ledger, kind.name, wanted.name, name)]
-    print(f"{wanted.name} {name}: {'learning anew from the next replay on' if knew else 'nothing had been learned'}")  # noqa: T201
+    put(f"{wanted.name} {name}: {'learning anew from the next replay on' if knew else 'nothing had been learned'}")

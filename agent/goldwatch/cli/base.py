@@ -41,9 +41,21 @@ app = typer.Typer(
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config file, goldwatch.yaml.")]
 
 
+def put(text: str, *, err: bool = False) -> None:
+    """Print text, or write it to standard error, with a line break at its end and nothing that a terminal obeys.
+
+    All output of commands goes through here: it may hold names from golden sets, words of servers and old ledgers.
+    """
+    from goldwatch.alerting.words import printable  # noqa: PLC0415 - `--help` stays quick
+
+    stream = sys.stderr if err else sys.stdout
+    stream.write(printable(text).removesuffix("\n") + "\n")
+    stream.flush()  # a step may take a while
+
+
 def fail(message: str) -> NoReturn:
     """End with exit code 2: nothing could be measured."""
-    print(message, file=sys.stderr)  # noqa: T201
+    put(message, err=True)
     raise typer.Exit(2)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import CLUSTER, app, fail
+from goldwatch.cli.base import CLUSTER, app, fail, put
 from goldwatch.errors import GoldwatchError
 from goldwatch.installation import install_command
 
@@ -30,7 +29,7 @@ def health(
     tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE  # as a kubelet: nothing secret is sent
     try:
         with urllib.request.urlopen(url, timeout=limit, context=tls) as answer:  # noqa: S310 - the scheme was looked at
-            sys.stdout.write(answer.read(1024).decode(errors="replace"))
+            put(answer.read(1024).decode(errors="replace"))
     except urllib.error.HTTPError as error:
         with error:
             fail(f"{url}: {error.read(1024).decode(errors='replace').strip() or error.reason}")

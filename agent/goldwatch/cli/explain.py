@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import TOOLS, WATCH, ConfigFile, app, select
+from goldwatch.cli.base import TOOLS, WATCH, ConfigFile, app, put, select
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -24,9 +23,9 @@ def explain(
 
     settings = effective(config)
     if as_json:
-        print(json.dumps([asdict(setting) for setting in settings], indent=2))  # noqa: T201
+        put(json.dumps([asdict(setting) for setting in settings], indent=2))
     else:
-        sys.stdout.write(as_yaml(settings))
+        put(as_yaml(settings))
 
 
 @app.command(rich_help_panel=WATCH)
@@ -45,7 +44,7 @@ def explain_budget(
         found = [foresight.outlook(assignment, workers) for assignment in wanted.assignments]
     finally:
         workers.close()
-    sys.stdout.write((foresight.as_json if as_json else foresight.as_text)(wanted.config, found))
+    put((foresight.as_json if as_json else foresight.as_text)(wanted.config, found))
 
 
 @app.command(rich_help_panel=WATCH)
@@ -83,4 +82,4 @@ def backtest(
     right, replays = golden.tensor("reference.right").sum(), sum(golden.manifest.reference.replays)
     rules = common_rules.fired(records, float(right) / (replays * golden.examples))
     title = " ".join(dict.fromkeys(assignment.key))
-    sys.stdout.write((backtest_report.as_json if as_json else backtest_report.as_text)(title, played, rules))
+    put((backtest_report.as_json if as_json else backtest_report.as_text)(title, played, rules))

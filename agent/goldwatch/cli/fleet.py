@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import WATCH, app, fail
+from goldwatch.cli.base import WATCH, app, fail, put
 
 
 @app.command(rich_help_panel=WATCH)
@@ -29,4 +28,4 @@ def fleet(
     found = whole.read(prometheus, {"Authorization": f"Bearer {token}"} if token else {})
     if not found:
         fail(f"{prometheus} knows no evidence of any monitor; does it scrape the agents?")
-    sys.stdout.write((whole.as_json if as_json else whole.as_text)(whole.rank(found)))
+    put((whole.as_json if as_json else whole.as_text)(whole.rank(found)))

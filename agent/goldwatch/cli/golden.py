@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, select
+from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, put, select
 
 if TYPE_CHECKING:
     from goldwatch.commands.calibration import Calibrated
@@ -33,9 +32,9 @@ def show(
     found = _opened(folder)
     if as_json:
         whole = {"digest": found.digest} | found.manifest.model_dump(mode="json", exclude_none=True)
-        print(json.dumps(whole, indent=2))  # noqa: T201
+        put(json.dumps(whole, indent=2))
     else:
-        sys.stdout.write(as_text(found))
+        put(as_text(found))
 
 
 @golden.command()
@@ -48,7 +47,7 @@ def verify(
     if not found.digest.startswith(digest if digest.startswith("sha256:") else f"sha256:{digest}"):
         fail(f"{folder}: the set has digest {found.digest}, and not {digest}")
     found.check_values()
-    print(f"{found} is sound: {found.examples:,} examples, {found.digest}")  # noqa: T201
+    put(f"{found} is sound: {found.examples:,} examples, {found.digest}")
 
 
 @golden.command()
@@ -142,18 +141,18 @@ def _spec(text: str) -> tuple[str, str, tuple[int, ...]]:
 def _froze(found: Calibrated, folder: Path, replays: int) -> None:
     repeats = "the same in all of them" if found.deterministic else f"up to {found.moved:,} examples differ"
     share = f"{found.score} {found.accuracy:.4f}"
-    print(f"froze {found.golden} into {folder}: {share} over {replays} replays, {repeats}")  # noqa: T201
-    print(f"pin it with digest: {found.digest}")  # noqa: T201
+    put(f"froze {found.golden} into {folder}: {share} over {replays} replays, {repeats}")
+    put(f"pin it with digest: {found.digest}")
 
 
 def _note(remark: str) -> None:
-    print(remark, file=sys.stderr)  # noqa: T201
+    put(remark, err=True)
 
 
 def _tell(number: int, judgement: Judgement) -> None:
     score = judgement.headline
     said = "" if score is None else f"  {score.name} {score.value:.4f}"
-    print(f"replay {number}  {judgement.duration_s:.1f} s{said}", file=sys.stderr)  # noqa: T201
+    put(f"replay {number}  {judgement.duration_s:.1f} s{said}", err=True)
 
 
 def _opened(folder: Path) -> GoldenSet:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch.cli.base import COMPARE, GATE, WATCH, ConfigFile, app, fail
+from goldwatch.cli.base import COMPARE, GATE, WATCH, ConfigFile, app, fail, put
 from goldwatch.service import start
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def check(
             fail(f"{config}: alerts.{error}")
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
-        print(f"{config}: no problems; {counts}")  # noqa: T201
+        put(f"{config}: no problems; {counts}")
         return
     _check(config, style, engine, shards)
 
@@ -115,7 +114,7 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     try:
         wanted = in_force.prepare(config, workers)
         for warning in cardinality.warnings(wanted.slices):
-            print(f"{config}: warning: {warning}", file=sys.stderr)  # noqa: T201
+            put(f"{config}: warning: {warning}", err=True)
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
         measured = [(a, once(a)) for a in wanted.assignments]
         reports = [gate.examine(a, judged.judgement) for a, judged in measured]
@@ -123,15 +122,15 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
             asked = capacity.asked(measured)
             asking = capacity.add_up(asked, wanted.config.replays.concurrent)
             kind, text = capacity.summary(asking, unknown=len(measured) - len(asked))
-            print(f"{config}: {kind}: {text}", file=sys.stderr)  # noqa: T201
+            put(f"{config}: {kind}: {text}", err=True)
         for assignment in wanted.assignments:
             found = foresight.outlook(assignment, workers, declared_only=True)
             for kind, texts in (("note", foresight.notes(found)), ("warning", foresight.warnings(found))):
                 for text in texts:
-                    print(f"{config}: {kind}: {text}", file=sys.stderr)  # noqa: T201
+                    put(f"{config}: {kind}: {text}", err=True)
     finally:
         workers.close()
-    sys.stdout.write(gate_report.FORMATS[style](reports))
+    put(gate_report.FORMATS[style](reports))
     raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
 
 
@@ -183,6 +182,6 @@ def compare(
     finally:
         workers.close()
     write = compare_report.as_json if style is BoardFormat.JSON else compare_report.as_table
-    sys.stdout.write(write(boards, sort))
+    put(write(boards, sort))
     if not any(row.judgement.validity is Validity.VALID for board in boards for row in board.rows):
         raise typer.Exit(2)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import COMPARE, ConfigFile, app, fail
+from goldwatch.cli.base import COMPARE, ConfigFile, app, fail, put
 
 
 class Scenario(StrEnum):
@@ -56,7 +55,7 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     try:
         for assignment in in_force.prepare(config, workers).assignments:
             tested = referee.test(assignment, workers, wanted, output)
-            sys.stdout.write(referee.as_text(tested, wanted))
+            put(referee.as_text(tested, wanted))
             results.append(tested.result)
     except OSError as error:
         fail(f"{output}: the logs cannot be written: {error.strerror or error}")

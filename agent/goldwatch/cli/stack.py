@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch.cli.base import CLUSTER, ConfigFile, app, fail
+from goldwatch.cli.base import CLUSTER, ConfigFile, app, fail, put
 
 if TYPE_CHECKING:
     from goldwatch.commands.grafana import Mark
@@ -74,7 +73,7 @@ def rules(  # noqa: PLR0913, PLR0917 - the options of a command
     if pushed and matched.keys() - {"job"}:
         fail("--match: metrics over OTLP have the namespace in the label job; write job=NAMESPACE/NAME")
     scope = scope_of(found, matched, pushed=pushed)
-    sys.stdout.write(FORMATS[style](scope, options))
+    put(FORMATS[style](scope, options))
 
 
 def _name(config: Path) -> str:
@@ -165,11 +164,11 @@ def push(  # noqa: PLR0913, PLR0917 - the options of a command
         api, boards, grafana_groups(scope_of(found, _matches(match)), options), marks, replace=replace
     )
     for change in changes:
-        print("\n  ".join([change.what, *change.lines]))  # noqa: T201
-    print(f"{len(changes)} change{'' if len(changes) == 1 else 's'}{' to make' if changes else ': all is there'}")  # noqa: T201
+        put("\n  ".join([change.what, *change.lines]))
+    put(f"{len(changes)} change{'' if len(changes) == 1 else 's'}{' to make' if changes else ': all is there'}")
     if changes and not dry_run and (yes or typer.confirm("Make them?")):
         grafana.apply(changes)
-        print("made")  # noqa: T201
+        put("made")
 
 
 def _marks(ledger: Path, targets: list[str]) -> list[Mark]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import COMPARE, ConfigFile, app, fail, select
+from goldwatch.cli.base import COMPARE, ConfigFile, app, fail, put, select
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -38,15 +37,10 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     try:
         assignment = select(in_force.prepare(config, workers), watch, target)
         if not as_json:
-            _say(sweep_report.head(assignment))
-        tell = (lambda _: None) if as_json else lambda step: _say(sweep_report.row(step))
+            put(sweep_report.head(assignment))
+        tell = (lambda _: None) if as_json else lambda step: put(sweep_report.row(step))
         found = sweeping.sweep(assignment, workers, wanted, tell=tell)
     finally:
         workers.close()
-    _say(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")
+    put(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")
     raise typer.Exit(sweep_report.exit_code(found))
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()  # a step takes a while; whoever watches wants to see it

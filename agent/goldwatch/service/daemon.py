@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from goldwatch.alerting.words import printable
 from goldwatch.config import Config, Defaults, QuantityError, Rejection, parse_listen
 from goldwatch.config.follow import Gone, follow
 from goldwatch.errors import GoldwatchError
@@ -147,6 +148,6 @@ def main(workers: Workers, config: str, *options: str) -> int:
     try:
         asyncio.run(serve(Path(config), workers, RunOptions.of(options)))
     except GoldwatchError as error:
-        print(error, file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(str(error)), file=sys.stderr, flush=True)  # noqa: T201
         return 2
     return 0

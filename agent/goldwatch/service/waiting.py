@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from goldwatch import __version__
+from goldwatch.alerting.words import printable
 from goldwatch.config.follow import identity
 from goldwatch.export import measurement
 from goldwatch.pipeline.in_force import CannotStart
@@ -47,7 +48,7 @@ class Waiting:
     def refuse(self, error: CannotStart) -> None:
         """Report why an attempt failed: on standard error if the reason is new, and on the port."""
         if str(error) != self._why:
-            print(error, file=sys.stderr, flush=True)  # noqa: T201
+            print(printable(str(error)), file=sys.stderr, flush=True)  # noqa: T201
         self._why = str(error)
         self._exports.reject_config(error.reason)
         self.show()
