@@ -120,7 +120,7 @@ def test_all_broken_golden_sets_are_told_together(tmp_path: Path, workers: Worke
         prepare(file, workers)
     first, second, last = str(error.value).splitlines()
     assert first.startswith(f"{tmp_path}/changed: tensors.safetensors has sha256")
-    assert second.startswith(f"{tmp_path}/cut: golden.json is not JSON")
+    assert second.startswith(f"{tmp_path}/cut: golden.json is not usable JSON")
     assert last == "2 unusable golden sets; nothing was started."
 
 
