@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from goldwatch.ipc.jobs import Emit, Job, Plain, handles
+
+NOTHING: Job[Plain, Plain] = Job("benchmarks:nothing", dict, dict)
 
 
-def nothing(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Do nothing: a job for a worker, in a module that imports nothing."""
+@handles(NOTHING)
+def nothing(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
+    """Do nothing: a job for a worker, in a module that imports little."""
     return {}

@@ -166,14 +166,15 @@ def _drive_probe(output: str) -> None:
     """Run it over goldwatch's probe: the system under test of `goldwatch mlperf`."""
     import mlperf_loadgen as loadgen  # noqa: PLC0415
 
-    from goldwatch.worker.load.loadgen import Settings, System  # noqa: PLC0415
+    from goldwatch.ipc.jobs import LoadGenSettings  # noqa: PLC0415
+    from goldwatch.worker.load.loadgen import System  # noqa: PLC0415
 
     golden = GoldenSet.open(digits.GOLDEN)
     inputs = {location.name: np.asarray(map_tensor(location)) for location in golden.input_locations()}
     spec = golden.manifest.outputs["probabilities"]
     probe = make_probe(ONNX, OPTIONS, Context(2.0))
     probe.open()
-    settings = Settings("SingleStream", "performance", output, 0.0, REQUESTS)
+    settings = LoadGenSettings("SingleStream", "performance", output, 0.0, REQUESTS)
     system = System(probe, inputs, TensorSpec("probabilities", spec.dtype, spec.shape), settings)
     system.warm_up(Pace(LoadPlan()))
     sut = loadgen.ConstructSUT(system.issue, system.flush)

@@ -18,13 +18,14 @@ import numpy as np
 
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import Assignment, prepare
 from goldwatch.pipeline.pipeline import run
 from goldwatch.probe import Description
 
-from benchmarks import digits
+from benchmarks import NOTHING, digits
 from benchmarks.figures import Figure
 
 ROUNDS = 5
@@ -68,7 +69,7 @@ def _fresh(workers: Workers) -> Workers:
 def _start() -> float:
     workers = Workers()
     began = time.perf_counter()
-    workers.call("bench", "benchmarks:nothing", {})
+    workers.call("bench", NOTHING, {})
     taken = time.perf_counter() - began
     workers.close()
     return taken
@@ -91,7 +92,7 @@ def _judge(assignment: Assignment, workers: Workers) -> float:
         "states": {},
     }
     began = time.perf_counter()
-    workers.call("judge", "goldwatch.worker.jobs.judge:judge", argument, (columns.fd,))
+    workers.call("judge", jobs.JUDGE, argument, (columns.fd,))
     taken = time.perf_counter() - began
     columns.close()
     return taken

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwatch import scratch
-from goldwatch.commands.calibration import frozen, keep
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc import columns as replay_columns
 from goldwatch.ipc.columns import Columns
+from goldwatch.ipc.jobs import Calibrated
+from goldwatch.worker.jobs.calibrate import frozen, keep
 from goldwatch.worker.jobs.judge import inspect, judge
 from goldwatch.worker.jobs.opening import layout
 from goldwatch.worker.jobs.parity import parity
@@ -129,7 +130,7 @@ def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> dict[
     facts = FACTS | {"samples": samples}
     argument = {"path": str(golden.path), "digest": golden.digest, "settings": SETTINGS, "facts": facts, "states": {}}
     try:
-        return judge(argument, [os.dup(columns.fd)], None)
+        return judge(argument, [os.dup(columns.fd)], lambda _: None)
     finally:
         columns.close()
 
@@ -184,21 +185,21 @@ def test_a_reference_made_some_rows_at_a_time_is_the_same(
     golden = made(tmp_path, task, clustered=True)
     place = {"path": str(golden.path), "digest": golden.digest}
 
-    def calibrated(name: str) -> dict[str, Any]:
+    def calibrated(name: str) -> Calibrated:
         files = [str(tmp_path / f"{name}-{seed}.safetensors") for seed in range(3)]
         for seed, file in enumerate(files):
             columns = replayed(golden, seed, 1.0, 1, nan=0)
-            keep(place | {"file": file, "outputs": outputs}, [os.dup(columns.fd)], None)
+            keep(place | {"file": file, "outputs": outputs}, [os.dup(columns.fd)], lambda _: None)
             columns.close()
         rest = {"folder": str(tmp_path / name), "files": files, "version": "2"}
-        return frozen(place | rest | {"outputs": files[0] if outputs else None}, [], None)
+        return frozen(place | rest | {"outputs": files[0] if outputs else None}, [], lambda _: None)
 
     whole = calibrated("whole")
     in_parts(monkeypatch, 7)
     assert calibrated("parts") == whole
     new = GoldenSet.open(tmp_path / "parts")
     assert new.manifest.reference.replays == (2, 1)
-    assert new.tensor("reference.right").sum() == pytest.approx(whole["accuracy"] * 3 * N)
+    assert new.tensor("reference.right").sum() == pytest.approx(whole.accuracy * 3 * N)
     if outputs and task == "generation":
         columns = replayed(golden, 0, 1.0, 1)
         assert [line["outputs"]["text"] for line in new.lines()] == [columns.text("output.text", i) for i in range(N)]
@@ -213,7 +214,9 @@ def test_two_replays_compared_some_rows_at_a_time_compare_the_same(
 
     def compared() -> dict[str, Any]:
         both = [replayed(golden, seed, 0.9, 1, nan=0) for seed in (1, 2)]
-        found = parity({"path": str(golden.path), "digest": golden.digest}, [os.dup(each.fd) for each in both], None)
+        found = parity(
+            {"path": str(golden.path), "digest": golden.digest}, [os.dup(each.fd) for each in both], lambda _: None
+        )
         for each in both:
             each.close()
         return found
@@ -226,10 +229,10 @@ def test_two_replays_compared_some_rows_at_a_time_compare_the_same(
 
 def test_the_values_of_a_set_are_looked_at_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = made(tmp_path, "classification", clustered=True)
-    whole = inspect({"path": str(golden.path)}, [], None)
+    whole = inspect({"path": str(golden.path)}, [], lambda _: None)
     monkeypatch.setattr(scratch, "OWN_BYTES", 0)
     monkeypatch.setattr(scratch, "_VALUES_AT_ONCE", 5)
-    assert inspect({"path": str(golden.path)}, [], None) == whole
+    assert inspect({"path": str(golden.path)}, [], lambda _: None) == whole
 
 
 @given(st.integers(0, 2_000_000), st.integers(0, 5000))

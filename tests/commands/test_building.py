@@ -11,11 +11,12 @@ from typer.testing import CliRunner, Result
 
 from goldwatch import scratch
 from goldwatch.cli.app import app
-from goldwatch.commands.examples import Examples, frozen
 from goldwatch.golden.error import GoldenError
+from goldwatch.golden.examples import Examples
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
 from goldwatch.service import service
+from goldwatch.worker.jobs.examples import frozen
 
 from tests.language_server import CAPITALS, language_server
 
@@ -166,10 +167,10 @@ def test_examples_frozen_some_rows_at_a_time_are_the_same(
         ]
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     argument = asdict(Examples(file, "set", "CC0-1.0", "made up")) | {"file": str(file)}
-    frozen(argument | {"folder": str(tmp_path / "whole")}, [], None)
+    frozen(argument | {"folder": str(tmp_path / "whole")}, [], lambda _: None)
     monkeypatch.setattr(scratch, "OWN_BYTES", 0)
     monkeypatch.setattr(scratch, "_VALUES_AT_ONCE", 7)
-    frozen(argument | {"folder": str(tmp_path / "parts")}, [], None)
+    frozen(argument | {"folder": str(tmp_path / "parts")}, [], lambda _: None)
     whole, parts = (GoldenSet.open(tmp_path / name) for name in ("whole", "parts"))
     assert whole.digest == parts.digest
     names = np.array(parts.manifest.slices["kind"].values)
@@ -198,7 +199,9 @@ def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
 def asked(file: Path, to: Path, **more: Any) -> GoldenSet:
     """Freeze a file of examples without asking a model."""
     frozen(
-        asdict(Examples(file, "set", "CC0-1.0", "made up", **more)) | {"file": str(file), "folder": str(to)}, [], None
+        asdict(Examples(file, "set", "CC0-1.0", "made up", **more)) | {"file": str(file), "folder": str(to)},
+        [],
+        lambda _: None,
     )
     return GoldenSet.open(to)
 

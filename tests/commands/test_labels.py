@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
-from goldwatch.commands.examples import Examples, frozen
-from goldwatch.commands.labels import chance_problem
 from goldwatch.golden.error import GoldenError
+from goldwatch.golden.examples import Examples
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.worker.evaluators.tasks import reference_problem
+from goldwatch.worker.jobs.examples import frozen
+from goldwatch.worker.jobs.labels import chance_problem
 
 from tests.commands.test_building import arrays, asked, build, config, lines_of
 from tests.language_server import golden_capitals, language_server
@@ -25,7 +26,7 @@ SCORES = (("scores", "float32", (12,)),)
 def notes(file: Path, to: Path, **more: Any) -> list[str]:
     """Freeze a file of examples without a model, and return the remarks on it."""
     argument = asdict(Examples(file, "set", "CC0-1.0", "made up", **more)) | {"file": str(file), "folder": str(to)}
-    remarks: list[str] = frozen(argument, [], None)["notes"]
+    remarks: list[str] = frozen(argument, [], lambda _: None)["notes"]
     return remarks
 
 

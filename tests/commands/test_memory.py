@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
-from goldwatch.commands.memory import ERROR, _is_larger, _number_gap, _reordered, _text_gap
+from goldwatch.commands.memory import _reordered
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.replay.plan import Plan
+from goldwatch.worker.jobs.memory import ERROR, _is_larger, _number_gap, _text_gap
 
 N = 24
 VALUES = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)

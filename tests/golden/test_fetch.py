@@ -20,6 +20,7 @@ from goldwatch.golden import fetch
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.fetch import fetch_set
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.worker.jobs.fetch import fetch as fetch_job
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 TOKEN = "Bearer s3cret"
@@ -94,10 +95,10 @@ def test_it_comes_whole_and_is_the_same(server: Server, golden: GoldenSet, tmp_p
 
 def test_it_is_fetched_once(server: Server, golden: GoldenSet, tmp_path: Path) -> None:
     asked = {"url": f"{server.url}/fruit", "path": str(tmp_path / "to"), "digest": golden.digest, "headers": {}}
-    fetch.job(asked, [], None)
+    fetch_job(asked, [], lambda _: None)
     before, mark = len(server.asked), tmp_path / ".to.fetched"
     os.utime(mark, (0, 0))
-    fetch.job(asked, [], None)
+    fetch_job(asked, [], lambda _: None)
     assert len(server.asked) == before > 0
     assert mark.stat().st_mtime > 0, "it is named yet: no agent that shares the volume may sweep it"
 

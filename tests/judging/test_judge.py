@@ -104,7 +104,7 @@ def judged(golden: GoldenSet) -> Scene:
             "states": states or {},
         }
         try:
-            answer = judge(argument, [os.dup(columns.fd)], None)
+            answer = judge(argument, [os.dup(columns.fd)], lambda _: None)
         finally:
             columns.close()
         return Judgement.from_json(answer["judgement"]), answer["states"]
@@ -278,7 +278,7 @@ def test_a_golden_set_that_has_changed_since_the_start_is_refused_and_nothing_st
     read, write = os.pipe()
     argument = {"path": str(golden.path), "digest": "sha256:" + "0" * 64}
     with pytest.raises(GoldenError) as error:
-        judge(argument, [read], None)
+        judge(argument, [read], lambda _: None)
     assert str(error.value) == (
         f"{golden.path}: the set has digest {golden.digest[:19]}..., it was sha256:000000000000... when goldwatch "
         "started; reload the config to watch with another set"
@@ -289,7 +289,7 @@ def test_a_golden_set_that_has_changed_since_the_start_is_refused_and_nothing_st
 
 
 def test_inspect_tells_what_a_replay_must_know(golden: GoldenSet) -> None:
-    facts = inspect({"path": str(golden.path)}, [], None)
+    facts = inspect({"path": str(golden.path)}, [], lambda _: None)
     assert (facts["name"], facts["digest"], facts["examples"]) == ("suits", golden.digest, N)
     assert facts["deterministic"]
     assert facts["slices"] == {"suit": 4}
@@ -300,7 +300,7 @@ def test_inspect_tells_what_a_replay_must_know(golden: GoldenSet) -> None:
 def test_inspect_refuses_what_is_no_golden_set(tmp_path: Path) -> None:
     (tmp_path / "golden.json").write_text("[]")
     with pytest.raises(GoldenError, match=r"golden\.json"):
-        inspect({"path": str(tmp_path)}, [], None)
+        inspect({"path": str(tmp_path)}, [], lambda _: None)
 
 
 def test_a_target_too_slow_for_the_deadline_is_slow_and_not_failing(judged: Scene) -> None:
@@ -329,7 +329,9 @@ def test_an_answer_that_is_no_number_is_a_failed_request_and_never_a_right_one(g
         columns.array("latency_ns")[:] = 500_000
         place = {"path": str(golden.path), "digest": golden.digest}
         try:
-            answer = judge(place | {"settings": SETTINGS, "facts": FACTS, "states": states}, [os.dup(columns.fd)], None)
+            answer = judge(
+                place | {"settings": SETTINGS, "facts": FACTS, "states": states}, [os.dup(columns.fd)], lambda _: None
+            )
         finally:
             columns.close()
         return Judgement.from_json(answer["judgement"]), answer["states"]

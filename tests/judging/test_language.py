@@ -55,7 +55,7 @@ def test_a_language_model_that_samples_is_judged_by_scores_against_its_own_usual
         place = {"path": str(golden.path), "digest": golden.digest}
         argument = place | {"settings": settings, "facts": FACTS, "states": states}
         try:
-            answer = judge(argument, [os.dup(columns.fd)], None)
+            answer = judge(argument, [os.dup(columns.fd)], lambda _: None)
         finally:
             columns.close()
         states.update(answer["states"])
@@ -83,7 +83,7 @@ def test_answers_of_a_language_model_that_shrink_are_a_finding_and_pairs_are_jud
     argument = {"path": str(golden.path), "digest": golden.digest, "settings": SETTINGS, "states": {}}
     try:
         facts = FACTS | {"pairs_s": [[0.05, 0.002]] * 12}
-        answer = judge(argument | {"facts": facts}, [os.dup(columns.fd)], None)
+        answer = judge(argument | {"facts": facts}, [os.dup(columns.fd)], lambda _: None)
     finally:
         columns.close()
     found = Judgement.from_json(answer["judgement"])

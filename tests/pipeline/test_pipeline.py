@@ -19,10 +19,13 @@ from goldwatch.config import Golden, load
 from goldwatch.core.budget import replays_per_year
 from goldwatch.core.judgement import Severity, Validity
 from goldwatch.errors import GoldwatchError
+from goldwatch.ipc.jobs import JUDGE, Job
 from goldwatch.ipc.workers import Workers
 from goldwatch.pipeline.in_force import Assignment, CannotStart, GoldenFacts, assignments, inspect, prepare
 from goldwatch.pipeline.pipeline import run
 from goldwatch.schedule import mean_interval_s
+
+from tests.replay.jobs import ABORT
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "agent/goldwatch/demo/digits"
@@ -166,9 +169,8 @@ def test_a_warm_worker_gathers_no_descriptors(assignment: Assignment, workers: W
 class DeadlyJudge(Workers):
     """Workers of which the one that judges is brought down by its job."""
 
-    def call(self, key: str, job: str, *arguments: Any, **options: Any) -> dict[str, Any]:
-        deadly = "tests.replay.jobs:abort" if job == "goldwatch.worker.jobs.judge:judge" else job
-        return super().call(key, deadly, *arguments, **options)
+    def call(self, key: str, job: Job[Any, Any], *arguments: Any, **options: Any) -> Any:
+        return super().call(key, ABORT if job is JUDGE else job, *arguments, **options)
 
 
 @pytest.fixture

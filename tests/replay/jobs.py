@@ -1,4 +1,4 @@
-"""Jobs and probes for workers under test. The signature of a job is that of `goldwatch.worker.Job`."""
+"""Jobs and probes for workers under test. The signature of a job is `goldwatch.ipc.jobs.Handler`."""
 
 import ctypes
 import os
@@ -6,12 +6,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.probe import CannotLoad, Description, Tensors, Tokens
+from goldwatch.ipc.jobs import Emit, Job, Plain, handles
+from goldwatch.probe import CannotLoad, Description, Tensors, Tokens, Unreachable
 from goldwatch.testing.probe import FakeProbe, Response
 
 
@@ -77,24 +77,57 @@ class TalkativeProbe(FakeProbe):
         return found
 
 
-def has_imported(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
+def _job(name: str, *, needs_lease: bool = False) -> Job[Plain, Plain]:
+    return Job(f"tests.replay.jobs:{name}", dict, dict, needs_lease)
+
+
+HAS_IMPORTED = _job("has_imported")
+ENVIRONMENT = _job("environment")
+ABORT = _job("abort")
+LEAVE = _job("leave")
+HOLD_THE_GIL = _job("hold_the_gil")
+RAISE = _job("raise_it")
+ON_LEASE = _job("on_lease", needs_lease=True)
+NO_SUCH: Job[Plain, Plain] = Job("json:no_such", dict, dict)
+
+
+class Refused(Unreachable):
+    """An error of a third party."""
+
+
+@handles(RAISE)
+def raise_it(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:
+    raise {"Refused": Refused, "ValueError": ValueError}[argument["error"]]("no route")
+
+
+@handles(ON_LEASE)
+def on_lease(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:
+    return {}
+
+
+@handles(HAS_IMPORTED)
+def has_imported(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:
     return {"pid": os.getpid(), "imported": argument["module"] in sys.modules}
 
 
-def environment(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
+@handles(ENVIRONMENT)
+def environment(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:
     return dict(os.environ)
 
 
-def abort(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
+@handles(ABORT)
+def abort(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:
     os.abort()
 
 
-def leave(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
+@handles(LEAVE)
+def leave(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:
     print("first words\nlast words", file=sys.stderr, flush=True)
     os._exit(3)
 
 
-def hold_the_gil(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:
+@handles(HOLD_THE_GIL)
+def hold_the_gil(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:
     Path(argument["file"]).touch()
     ctypes.PyDLL(None).sleep(60)  # PyDLL, unlike CDLL, keeps the GIL during the call
     return {}

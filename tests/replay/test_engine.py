@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from goldwatch import scratch
+from goldwatch.core.disturbances import Found
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.foreign import packages
-from goldwatch.ipc.workers import Workers
-from goldwatch.probe import TensorSpec
+from goldwatch.ipc.jobs import ErrorCode, Progress, ReplayResponse
+from goldwatch.ipc.workers import Done, Failed, Workers
+from goldwatch.probe import Description, TensorSpec
 from goldwatch.replay.engine import Replay, _Supervision, replay
 from goldwatch.replay.plan import Plan
 
@@ -287,11 +289,10 @@ def test_what_another_interpreter_lacks_is_to_be_installed_there(
 )
 def test_what_a_server_says_is_without_secrets_and_can_be_written_down(said: str, shown: str) -> None:
     supervision = _Supervision(plan(NOWHERE, secrets=("s3cret-token",)), Workers(), threading.Event(), lambda: 0.0)
-    supervision._heard({"done": {"errors": {said: 2}, "disturbances": {}, "description": None, "turn_ns": 0}})
-    supervision._heard({"failed": said, "kind": "NotReady"})
-    outputs = [{"name": said, "dtype": "float32", "shape": [1]}]
-    described = DESCRIBED | {"model": said, "outputs": outputs}
-    supervision._heard({"event": "opened", "description": described, "open_s": None})
+    supervision._heard(Done(ReplayResponse((), {said: 2}, 0, Found(), 0, None)))
+    supervision._heard(Failed(said, ErrorCode.TARGET))
+    outputs = (TensorSpec(said, "float32", (1,)),)
+    supervision._heard(Progress(Description(model=said, outputs=outputs)))
     assert supervision.replay.errors == {shown: 2}
     assert supervision.replay.failure == shown
     assert supervision.replay.description is not None

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from goldwatch.commands.ray_shards import shared
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc.jobs import LoadGenSettings
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import Context, TensorSpec
 from goldwatch.replay.engine import Replay, replay
 from goldwatch.replay.plan import Plan
-from goldwatch.worker.load.loadgen import Settings, System
+from goldwatch.worker.load.loadgen import System
 from goldwatch.worker.load.pace import Pace
 
 from tests.replay.jobs import OfAnyBatch, OfBatches
@@ -120,7 +121,7 @@ def test_loadgen_warms_up_with_the_batches_of_its_scenario(
     options = OfAnyBatch.Options(version=str(tmp_path / "sizes"))
     probe = (OfBatches if fixed else OfAnyBatch)(options, Context(5.0))
     probe.open()
-    settings = Settings(scenario, "performance", str(tmp_path), 0.1, 10, batch)
+    settings = LoadGenSettings(scenario, "performance", str(tmp_path), 0.1, 10, batch)
     system = System(probe, {"x": VALUES}, OUTPUT, settings, probe.describe().batch)
     assert system.warm_up(Pace(LoadPlan())) > 0
     assert set(map(int, (tmp_path / "sizes").read_text().split())) == expected

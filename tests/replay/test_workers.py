@@ -1,5 +1,6 @@
 """The pool of workers: what they survive, and what they do not outlive."""
 
+import importlib
 import subprocess
 import sys
 import threading
@@ -10,7 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from goldwatch.ipc import jobs
+from goldwatch.ipc.fence import Fence
+from goldwatch.ipc.jobs import ErrorCode, Job, job_of
 from goldwatch.ipc.workers import JobFailed, Worker, WorkerDied, Workers
+
+from tests.replay.jobs import ABORT, ENVIRONMENT, HAS_IMPORTED, HOLD_THE_GIL, LEAVE, NO_SUCH, ON_LEASE, RAISE
 
 
 @pytest.fixture(autouse=True)
@@ -36,19 +42,50 @@ def gone(pid: int, within_s: float = 10.0) -> bool:
 
 def test_a_job_that_raises_says_so_and_the_worker_lives(workers: Workers) -> None:
     with pytest.raises(JobFailed, match="AttributeError: module 'json' has no attribute 'no_such'"):
-        workers.call("k", "json:no_such", {})
+        workers.call("k", NO_SUCH, {})
     worker = workers.take("k")
     pid = worker.pid
     workers.give_back("k", worker)
     with pytest.raises(JobFailed):
-        workers.call("k", "json:no_such", {})
+        workers.call("k", NO_SUCH, {})
     again = workers.take("k")
     assert again.pid == pid
     workers.drop(again)
 
 
+@pytest.mark.parametrize(
+    ("error", "text", "code"),
+    [("Refused", "no route", ErrorCode.TARGET), ("ValueError", "ValueError: no route", ErrorCode.OTHER)],
+)
+def test_an_error_crosses_as_a_code_and_a_subclass_of_a_third_party_has_that_of_its_base(
+    workers: Workers, error: str, text: str, code: ErrorCode
+) -> None:
+    with pytest.raises(JobFailed, match=f"^{text}$") as failed:
+        workers.call("k", RAISE, {"error": error})
+    assert failed.value.code is code
+
+
+def test_a_job_that_needs_the_lease_is_refused_without_it_wherever_its_function_is(workers: Workers) -> None:
+    fence = Fence.create()
+    try:
+        with pytest.raises(JobFailed, match=r"^another replica holds the lease$"):
+            workers.call("k", ON_LEASE, {})
+        assert workers.call("k", HAS_IMPORTED, {"module": "sys"})["imported"], "others go on"
+    finally:
+        fence.remove()
+
+
+def test_each_job_is_handled_by_the_function_that_it_names() -> None:
+    named = [job for job in vars(jobs).values() if isinstance(job, Job)]
+    assert len(named) > 15
+    for job in named:
+        module, _, name = job.handler.partition(":")
+        assert job_of(getattr(importlib.import_module(module), name)) is job
+    assert {job.handler for job in named if job.needs_lease} == {jobs.REPLAY.handler, jobs.LOADGEN.handler}
+
+
 def test_a_worker_begun_before_its_job_takes_it_and_has_imported_what_it_was_told(workers: Workers) -> None:
-    job, argument = "tests.replay.jobs:has_imported", {"module": "wave"}
+    job, argument = HAS_IMPORTED, {"module": "wave"}
     workers.begin("k", "wave")
     begun = workers.take("k")
     workers.give_back("k", begun)
@@ -59,10 +96,10 @@ def test_a_worker_begun_before_its_job_takes_it_and_has_imported_what_it_was_tol
 def test_a_worker_does_not_inherit_the_secrets_of_the_agent(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "s3cret")
     monkeypatch.setenv("REGION", "here")
-    begun = workers.call("k", "tests.replay.jobs:environment", {})
+    begun = workers.call("k", ENVIRONMENT, {})
     assert begun["TOKEN"] == "s3cret", "before the config was read"
     workers.hide({"TOKEN", "NOT_SET"})
-    hidden = workers.call("k", "tests.replay.jobs:environment", {})
+    hidden = workers.call("k", ENVIRONMENT, {})
     assert "TOKEN" not in hidden
     assert hidden["REGION"] == "here"
     same = workers.take("k")
@@ -78,14 +115,14 @@ def test_a_worker_that_could_not_begin_is_replaced(workers: Workers) -> None:
     begun = workers.take("k")
     assert begun.epitaph().endswith("""ModuleNotFoundError: No module named 'no_such_module'\"""")
     workers.give_back("k", begun)
-    assert workers.call("k", "tests.replay.jobs:has_imported", {"module": "wave"})["pid"] != begun.pid
+    assert workers.call("k", HAS_IMPORTED, {"module": "wave"})["pid"] != begun.pid
 
 
 def test_a_worker_that_dies_says_how(workers: Workers) -> None:
     with pytest.raises(WorkerDied, match=r"^the worker process ended by signal SIGABRT"):
-        workers.call("k", "tests.replay.jobs:abort", {})
+        workers.call("k", ABORT, {})
     with pytest.raises(WorkerDied, match=r'^the worker process ended with exit code 3: "last words"$'):
-        workers.call("k", "tests.replay.jobs:leave", {})
+        workers.call("k", LEAVE, {})
 
 
 def test_a_job_is_ended_once_there_is_a_reason(workers: Workers, tmp_path: Path) -> None:
@@ -93,7 +130,7 @@ def test_a_job_is_ended_once_there_is_a_reason(workers: Workers, tmp_path: Path)
     with pytest.raises(WorkerDied, match="12 wait, above 8"):
         workers.call(
             "k",
-            "tests.replay.jobs:hold_the_gil",
+            HOLD_THE_GIL,
             {"file": str(started)},
             why_not=lambda: "12 wait, above 8" if started.exists() else None,
         )
@@ -146,12 +183,13 @@ def test_a_pool_works_in_an_agent_with_many_files_and_a_worker_that_cannot_be_ha
     program = """
 import os, resource, tempfile
 from goldwatch.ipc.workers import JobFailed, WorkerDied, Workers
+from tests.replay.jobs import NO_SUCH
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard if 0 < hard < 2000 else 2000, hard))
 held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
 workers = Workers()
 try:
-    workers.call("k", "json:no_such", {})
+    workers.call("k", NO_SUCH, {})
 except JobFailed:
     print("answered")
 workers.close()
@@ -173,9 +211,10 @@ def test_a_busy_worker_does_not_outlive_the_agent_even_in_a_call_that_holds_the_
     program = """
 import sys, threading, time
 from goldwatch.ipc.workers import Workers
+from tests.replay.jobs import HOLD_THE_GIL
 workers = Workers()
 worker = workers.take("k")
-worker.send("tests.replay.jobs:hold_the_gil", {"file": sys.argv[1]})
+worker.send(HOLD_THE_GIL, {"file": sys.argv[1]})
 print(worker.pid, flush=True)
 time.sleep(60)
 """
@@ -199,4 +238,4 @@ def test_a_worker_that_died_while_it_was_idle_is_not_handed_out(workers: Workers
     assert fresh.pid != died.pid
     workers.give_back("k", fresh)
     with pytest.raises(JobFailed):  # it works
-        workers.call("k", "json:no_such", {})
+        workers.call("k", NO_SUCH, {})

@@ -11,9 +11,9 @@ import typer
 from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, put, select
 
 if TYPE_CHECKING:
-    from goldwatch.commands.calibration import Calibrated
     from goldwatch.core.judgement import Judgement
     from goldwatch.golden.opened import GoldenSet
+    from goldwatch.ipc.jobs import Calibrated
 
 golden = typer.Typer(help="Show, verify, build and calibrate golden sets.", no_args_is_help=True)
 app.add_typer(golden, name="golden", rich_help_panel=GOLDEN)
@@ -107,8 +107,8 @@ def build(  # noqa: PLR0913 - options, each by its name
     """Freeze a first golden set: your examples, with the answers of the validated model as it is deployed."""
     from goldwatch.commands.building import build  # noqa: PLC0415
     from goldwatch.commands.calibration import FreezeOptions  # noqa: PLC0415
-    from goldwatch.commands.examples import Examples  # noqa: PLC0415
     from goldwatch.config import load  # noqa: PLC0415
+    from goldwatch.golden.examples import Examples  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
     names = tuple(part.strip() for part in classes.split(",") if part.strip())

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from goldwatch.commands.calibration import Calibrated, FreezeOptions, calibrate
-from goldwatch.commands.examples import TEXT_OUTPUT, Examples, Spec
+from goldwatch.commands.calibration import FreezeOptions, calibrate
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.core.judgement import Judgement
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
+from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec
+from goldwatch.ipc import jobs
+from goldwatch.ipc.jobs import Calibrated
 from goldwatch.ipc.workers import JUDGES, Workers
 from goldwatch.pipeline.in_force import Assignment, inspect
 from goldwatch.pipeline.pipeline import considerate, plan_of
@@ -55,7 +57,7 @@ def _check_chance(assignment: Assignment, judgement: Judgement, workers: Workers
     if score is None or score.name != "accuracy":
         return
     argument = assignment.golden.place | {"accuracy": score.value, "n": score.n}
-    found = workers.call(JUDGES, "goldwatch.commands.labels:compare_with_chance", argument)
+    found = workers.call(JUDGES, jobs.COMPARE_WITH_CHANCE, argument)
     if not found["problem"]:
         return
     said = f"accuracy is {score.value:.4f} of {score.n:,} examples; {found['problem']}"
@@ -74,7 +76,7 @@ def _provisional(
 ) -> Assignment:
     """Return an assignment over a set of these examples that has nothing yet where the outputs will be."""
     argument = asdict(examples) | {"file": str(examples.file), "folder": str(folder)}
-    for remark in workers.call(JUDGES, "goldwatch.commands.examples:frozen", argument)["notes"]:
+    for remark in workers.call(JUDGES, jobs.FREEZE_EXAMPLES, argument)["notes"]:
         note(remark)
     facts = inspect(workers, Golden(name=examples.name, path=folder))
     for warning in cardinality.warnings({watch.golden: facts.slices}):

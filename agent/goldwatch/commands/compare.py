@@ -19,6 +19,7 @@ from goldwatch.core.judgement import Judgement, Quantile, Score, Validity
 from goldwatch.core.latency import quantiles
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint, Load, footprint
+from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce
 from goldwatch.pipeline.pipeline import judge, replay, run
@@ -214,9 +215,7 @@ def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
 def _parity(assignment: Assignment, first: Replay, other: Replay, workers: Workers) -> Parity | None:
     argument = assignment.golden.place
     try:
-        found = workers.call(
-            JUDGES, "goldwatch.worker.jobs.parity:parity", argument, (first.columns.fd, other.columns.fd)
-        )
+        found = workers.call(JUDGES, jobs.PARITY, argument, (first.columns.fd, other.columns.fd))
     except (JobFailed, WorkerDied) as error:
         raise CannotStart(f"the outputs could not be compared: {error}") from None
     return Parity(**found) if found["compared"] else None

@@ -14,6 +14,7 @@ from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.config.live import ClusterKey, Live
 from goldwatch.core.budget import replays_per_year, threshold_log10
 from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
+from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, Workers
 from goldwatch.pipeline.in_force import Assignment
 from goldwatch.schedule import SILENT_AFTER, mean_interval_s
@@ -267,7 +268,7 @@ def _ask(
         "declared_only": declared_only,
         "copies": copies,
     }
-    found = workers.call(JUDGES, "goldwatch.worker.jobs.sensitivity:sensitivity", argument)
+    found = workers.call(JUDGES, jobs.SENSITIVITY, argument)
     return tuple(Notice(**notice) for notice in found["notices"]), found["season"]
 
 

@@ -7,18 +7,18 @@ LoadGen writes. Added to it is only what LoadGen cannot know: requests that fail
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from goldwatch.commands.gate import Result
 from goldwatch.config import format_request_rate
 from goldwatch.config.busy import Busy
 from goldwatch.core.judgement import Score
+from goldwatch.ipc import jobs
+from goldwatch.ipc.jobs import LoadGenRequest, LoadGenResponse, LoadGenSettings
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.courtesy import Courtesy
 from goldwatch.pipeline.in_force import Assignment
@@ -43,7 +43,7 @@ _LATE_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class LoadGenOptions:
-    """What to run. Times are seconds; see `goldwatch.worker.load.loadgen.Settings`."""
+    """What to run. Times are seconds; see `goldwatch.ipc.jobs.LoadGenSettings`."""
 
     scenario: str
     mode: str
@@ -79,8 +79,8 @@ def test(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, outpu
         accuracy = _accuracy(assignment, workers, logs) if wanted.mode == "accuracy" else None
     except (JobFailed, WorkerDied, OSError) as error:
         return Tested(assignment, Result.UNMEASURED, NOTHING, {}, (str(error),), logs)
-    failed = sum(done["errors"].values())
-    reasons = [f"{failed:,} of {done['requests']:,} requests failed: {why}" for why in list(done["errors"])[:1]]
+    failed = sum(done.errors.values())
+    reasons = [f"{failed:,} of {done.requests:,} requests failed: {why}" for why in list(done.errors)[:1]]
     if wanted.mode == "accuracy":
         return _of_accuracy(assignment, accuracy, reasons, logs)
     said, figures, why = read(summary)
@@ -105,35 +105,36 @@ def _over_budget(assignment: Assignment, wanted: LoadGenOptions) -> str | None:
     return f"{allowed}, --target-qps is {rate:g}; lower it" if rate > load.most_per_s else None
 
 
-def _run(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, logs: Path) -> dict[str, Any]:
+def _run(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, logs: Path) -> LoadGenResponse:
     target = assignment.target
     if target.python:
         raise WorkerDied(f"`python: {target.python}` is an interpreter of its own, and LoadGen runs in goldwatch's")
-    argument = {
-        "factory": target.factory,
-        "options": dict(target.options),
-        "time_limit_s": assignment.watch.load.time_limit_s,
-        "path": assignment.golden.path,
-        "settings": dataclasses.asdict(wanted) | {"output": str(logs)},
-        "most_per_s": plan_of(assignment).load.most_per_s,
-    }
+    request = LoadGenRequest(
+        factory=target.factory,
+        options=target.options,
+        time_limit_s=assignment.watch.load.time_limit_s,
+        path=assignment.golden.path,
+        settings=LoadGenSettings(output=str(logs), **dataclasses.asdict(wanted)),
+        most_per_s=plan_of(assignment).load.most_per_s,
+    )
     for log in logs.glob("mlperf_log_*"):
         log.unlink()  # an old summary is not taken for that of a test that failed
     try:
-        return _driven(target.busy, workers, argument, 10 * wanted.min_duration_s + _LATE_S)
+        return _driven(target.busy, workers, request, 10 * wanted.min_duration_s + _LATE_S)
     except (JobFailed, WorkerDied) as error:
         raise WorkerDied(redact(str(error), target.secrets())) from None
 
 
-def _driven(busy: Busy | None, workers: Workers, argument: dict[str, Any], limit_s: float) -> dict[str, Any]:
+def _driven(busy: Busy | None, workers: Workers, request: LoadGenRequest, limit_s: float) -> LoadGenResponse:
     """Run LoadGen. A target that says that it is busy is waited for before; becoming busy ends the test."""
-    job = ("mlperf", "goldwatch.worker.load.loadgen:run", argument)
     if busy is None:
-        return workers.call(*job, limit_s=limit_s)
+        return workers.call("mlperf", jobs.LOADGEN, request, limit_s=limit_s)
     courtesy = Courtesy(busy)
     if (why := courtesy.wait(threading.Event())) is None:
         with courtesy:
-            return workers.call(*job, limit_s=limit_s, why_not=lambda: _stepped_back(courtesy.why_not()))
+            return workers.call(
+                "mlperf", jobs.LOADGEN, request, limit_s=limit_s, why_not=lambda: _stepped_back(courtesy.why_not())
+            )
     raise WorkerDied(f"{STEPPED_BACK}{why}")
 
 
@@ -163,30 +164,8 @@ def _of_accuracy(assignment: Assignment, accuracy: Score | None, reasons: list[s
 
 def _accuracy(assignment: Assignment, workers: Workers, logs: Path) -> Score | None:
     argument = {"path": assignment.golden.path, "log": str(logs / ACCURACY)}
-    found = workers.call(JUDGES, "goldwatch.commands.mlperf:accuracy", argument)["headline"]
+    found = workers.call(JUDGES, jobs.ACCURACY, argument)["headline"]
     return None if found is None else Score(**found)
-
-
-def accuracy(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Score the answers in LoadGen's accuracy log at `log` by the golden set at `path`: a job for a worker.
-
-    Returns the `headline`: accuracy, or agreement with the validated model where there are no labels.
-    """
-    import numpy as np  # noqa: PLC0415 - the command itself needs none
-
-    from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
-    from goldwatch.worker.evaluators.tasks import judged  # noqa: PLC0415
-    from goldwatch.worker.jobs.opening import output_specs  # noqa: PLC0415
-
-    golden = GoldenSet.open(Path(argument["path"]))
-    (spec,) = (output for output in output_specs(golden) if output.name == golden.manifest.decision)
-    now, answered = np.zeros((golden.examples, *spec.shape), spec.dtype), np.zeros(golden.examples, bool)
-    for entry in json.loads(Path(argument["log"]).read_text()):
-        if entry["data"]:
-            now[entry["qsl_idx"]] = np.frombuffer(bytes.fromhex(entry["data"]), now.dtype).reshape(spec.shape)
-            answered[entry["qsl_idx"]] = True
-    found = judged(golden).scores({spec.name: now}, answered) if answered.any() else ()
-    return {"headline": dataclasses.asdict(found[0]) if found else None}
 
 
 def as_text(tested: Tested, wanted: LoadGenOptions) -> str:

@@ -24,6 +24,7 @@ from goldwatch.core.latency import needed
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.validity import disturbed
+from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import MOST_IN_FLIGHT
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.in_force import Assignment, CannotStart
@@ -266,9 +267,7 @@ class _Sweeper:
 
     def _agreement(self, result: Replay) -> RateTrial:
         argument = self._assignment.golden.place | {"rows": result.columns.layout.rows}
-        return RateTrial(
-            **self._workers.call(JUDGES, "goldwatch.worker.jobs.parity:agreement", argument, (result.columns.fd,))
-        )
+        return RateTrial(**self._workers.call(JUDGES, jobs.AGREEMENT, argument, (result.columns.fd,)))
 
     def _spoilt(self, seen: RateTrial) -> str:
         """Say why a rate is not kept, however short its latencies are; "" if nothing says so."""

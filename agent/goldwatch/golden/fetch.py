@@ -7,12 +7,10 @@ what its digest is. So whoever answers, nothing is kept that the owner of the se
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from goldwatch.golden import kept
 from goldwatch.golden.error import GoldenError, reason
@@ -25,18 +23,6 @@ MOST_BYTES = 512 * 2**20
 _SILENCE_S = 30.0
 _LIMIT_S = 240.0
 """Of all files; whoever waits for the worker gives up after 300 s."""
-
-
-def job(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Fetch the set of `digest` at `url`, by `headers`, into the folder `path` if it is not there: a job for a worker.
-
-    Raises GoldenError.
-    """
-    path = Path(argument["path"])
-    kept.name(path)
-    if not os.path.lexists(path):
-        fetch_set(argument["url"], path, argument["digest"], argument["headers"])
-    return {}
 
 
 def fetch_set(url: str, folder: Path, digest: str, headers: Mapping[str, str]) -> None:

@@ -6,17 +6,13 @@ import array
 import json
 import socket
 import struct
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from goldwatch.errors import GoldwatchError
+from goldwatch.ipc.codec import plain
 
 _LENGTH = struct.Struct("<Q")
 _MOST_DESCRIPTORS = 2
-
-
-Emit: TypeAlias = Callable[[dict[str, Any]], None]
-"""Sends the agent a message while a job runs."""
 
 
 class Closed(GoldwatchError):
@@ -31,7 +27,7 @@ class Channel:
 
     def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         """Send one message. Raises Closed if nobody is there to read it."""
-        body = json.dumps(message, separators=(",", ":")).encode()
+        body = json.dumps(message, separators=(",", ":"), default=plain).encode()
         try:
             socket.send_fds(self.socket, [_LENGTH.pack(len(body))], list(descriptors))
             self.socket.sendall(body)

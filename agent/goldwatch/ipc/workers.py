@@ -13,11 +13,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.channel import Channel, Closed
+from goldwatch.ipc.codec import typed
+from goldwatch.ipc.jobs import ErrorCode, Job, Progress, Request, Response
 
 JUDGES = "judge"
 """The key of the workers that do arithmetic."""
@@ -30,6 +33,21 @@ _LOOK_EVERY_S = 0.5
 
 class WorkerDied(GoldwatchError):
     """A worker cannot be had, or ended while it had a job; the text says how, and its last line on stderr."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Response]):
+    """The job has returned."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The job has raised: why, for people, and what that is to the agent."""
+
+    why: str
+    code: ErrorCode
 
 
 class Worker:
@@ -91,23 +109,28 @@ class Worker:
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-    def send(self, job: str, argument: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    def send(self, job: Job[Request, Any], request: Request, descriptors: tuple[int, ...] = ()) -> None:
         """Hand the worker a job. Raises WorkerDied."""
         try:
-            self.channel.send({"job": job, "argument": argument}, descriptors)
+            self.channel.send({"job": job.handler, "request": request}, descriptors)
         except Closed:
             raise WorkerDied(self.epitaph()) from None
 
-    def receive(self, timeout_s: float) -> dict[str, Any] | None:
-        """Return the next message, or None if none comes within the time. Raises WorkerDied."""
+    def receive(self, job: Job[Any, Response], timeout_s: float) -> Done[Response] | Failed | Progress | None:
+        """Return the next message of a job, or None if none comes within the time. Raises WorkerDied."""
         readable = select.poll()  # unlike select, without a limit on descriptors
         readable.register(self.channel.socket, select.POLLIN)
         if not readable.poll(1e3 * max(timeout_s, 0)):
             return None
         try:
-            return self.channel.receive()[0]
+            message = self.channel.receive()[0]
         except Closed:
             raise WorkerDied(self.epitaph()) from None
+        if "progress" in message:
+            return typed(Progress, message["progress"])
+        if "failed" in message:
+            return Failed(message["failed"], ErrorCode(message["code"]))
+        return Done(typed(job.response, message["done"]))
 
     def epitaph(self) -> str:
         """Say how the process ended, waiting for it to do so."""
@@ -233,20 +256,20 @@ class Workers:
     def call(
         self,
         key: str,
-        job: str,
-        argument: dict[str, Any],
+        job: Job[Request, Response],
+        request: Request,
         descriptors: tuple[int, ...] = (),
         limit_s: float = _CALL_LIMIT_S,
         why_not: Callable[[], str | None] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Response:
         """Run a job that answers once and return its result. Raises WorkerDied, or JobFailed with the job's error.
 
         The worker is ended, with that reason, once `why_not` gives one.
         """
         worker = self.take(key)
         try:
-            worker.send(job, argument, descriptors)
-            answer = _answer(worker, limit_s, why_not)
+            worker.send(job, request, descriptors)
+            answer = _answer(worker, job, limit_s, why_not)
         except WorkerDied:
             self.drop(worker)
             raise
@@ -254,26 +277,27 @@ class Workers:
             self.drop(worker)
             raise WorkerDied(f"the worker process gave no answer within {limit_s:.0f} s and was ended")
         self.give_back(key, worker)
-        if "failed" in answer:
-            raise JobFailed(answer["failed"], answer["kind"])
-        result: dict[str, Any] = answer["done"]
-        return result
+        if isinstance(answer, Failed):
+            raise JobFailed(answer.why, answer.code)
+        return answer.response
 
 
-def _answer(worker: Worker, limit_s: float, why_not: Callable[[], str | None] | None) -> dict[str, Any] | None:
-    if why_not is None:
-        return worker.receive(limit_s)
-    deadline_s, answer = time.monotonic() + limit_s, None
-    while answer is None and time.monotonic() < deadline_s:
-        answer = worker.receive(_LOOK_EVERY_S)
-        if answer is None and (why := why_not()) is not None:
+def _answer(
+    worker: Worker, job: Job[Any, Response], limit_s: float, why_not: Callable[[], str | None] | None
+) -> Done[Response] | Failed | None:
+    deadline_s = time.monotonic() + limit_s
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        answer = worker.receive(job, left_s if why_not is None else min(_LOOK_EVERY_S, left_s))
+        if isinstance(answer, Done | Failed):
+            return answer
+        if why_not is not None and (why := why_not()) is not None:
             raise WorkerDied(why)
-    return answer
+    return None
 
 
 class JobFailed(GoldwatchError):
-    """The job raised; `kind` is the name of the exception's class."""
+    """The job raised; `code` says what its error is to the agent."""
 
-    def __init__(self, message: str, kind: str) -> None:
+    def __init__(self, message: str, code: ErrorCode) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.code = code

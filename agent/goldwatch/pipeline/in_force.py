@@ -25,6 +25,7 @@ from goldwatch.core.kinds import KINDS, Kind, interval_s, watching
 from goldwatch.core.trace import Trace
 from goldwatch.errors import GoldwatchError
 from goldwatch.golden.tensors import TensorLocation
+from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.probe import TensorSpec
 from goldwatch.schedule import mean_interval_s
@@ -144,7 +145,7 @@ def _rehearse(wanted: InForce, workers: Workers) -> None:
         done.add(kind)
         argument = a.golden.place | {"settings": dict(a.settings)}
         try:
-            problem = workers.call(JUDGES, "goldwatch.worker.jobs.judge:rehearse", argument)["problem"]
+            problem = workers.call(JUDGES, jobs.REHEARSE, argument)["problem"]
         except (JobFailed, WorkerDied) as error:
             problem = str(error)
         if problem:
@@ -156,8 +157,8 @@ def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
     if golden.url:
         headers = {name: value.get_secret_value() for name, value in golden.headers.items()}
         asked = {"url": golden.url, "path": str(golden.path), "digest": golden.digest, "headers": headers}
-        workers.call(JUDGES, "goldwatch.golden.fetch:job", asked)
-    facts = workers.call(JUDGES, "goldwatch.worker.jobs.judge:inspect", {"path": str(golden.path)})
+        workers.call(JUDGES, jobs.FETCH, asked)
+    facts = workers.call(JUDGES, jobs.INSPECT, {"path": str(golden.path)})
     if not facts["digest"].startswith(golden.digest):
         raise GoldwatchError(
             f"{golden.path}: the set has digest {facts['digest'][:19]}..., the config pins "

@@ -21,6 +21,7 @@ from goldwatch.core.load_plan import LoadPlan
 from goldwatch.drift.handover import handed_over
 from goldwatch.drift.tap import Taken
 from goldwatch.energy.footprint import Metered
+from goldwatch.ipc import jobs
 from goldwatch.ipc.memory_limit import worker_limit_bytes
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.pipeline.courtesy import Courtesy
@@ -221,9 +222,7 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
                 "facts": facts | {"live": told},
                 "states": dict(states),
             }
-            answer = workers.call(
-                JUDGES, "goldwatch.worker.jobs.judge:judge", argument, (result.columns.fd, *descriptors)
-            )
+            answer = workers.call(JUDGES, jobs.JUDGE, argument, (result.columns.fd, *descriptors))
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])

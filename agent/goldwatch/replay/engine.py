@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum, auto
 from itertools import islice, repeat
 from typing import Any
@@ -20,16 +20,14 @@ from goldwatch.core.disturbances import Found
 from goldwatch.core.outcome import Outcome
 from goldwatch.ipc.columns import MAX_GAPS, Columns, Layout, Phase
 from goldwatch.ipc.foreign import packages
-from goldwatch.ipc.workers import Worker, WorkerDied, Workers
-from goldwatch.probe import Description, TensorSpec
+from goldwatch.ipc.jobs import REPLAY, ErrorCode, Progress, ReplayRequest, ReplayResponse
+from goldwatch.ipc.workers import Done, Failed, Worker, WorkerDied, Workers
+from goldwatch.probe import Description
 from goldwatch.redaction import redact
 from goldwatch.replay.plan import Guard, Plan
 
 MOST_RESTARTS = 3
 """A model that takes down so many workers in one replay is not asked again before the next."""
-
-_TARGETS_OWN = frozenset({"Unreachable", "NotReady", "TimeoutError"})
-"""What an opening may raise that is the target's doing. Anything else is a matter of config, package or probe."""
 
 STEPPED_BACK = "goldwatch stepped back: "
 """How `ended` begins where the target had no room."""
@@ -161,7 +159,7 @@ class _Supervision:
             return _End.CUT_SHORT
         end = _End.LOST
         try:
-            worker.send("goldwatch.worker.load.timed:replay", self._argument(), (self._columns.fd,))
+            worker.send(REPLAY, self._request(), (self._columns.fd,))
             end = self._watch(worker)
         except WorkerDied as death:
             end = self._bury(str(death))
@@ -172,25 +170,25 @@ class _Supervision:
                 self._workers.drop(worker)
         return end
 
-    def _argument(self) -> dict[str, Any]:
+    def _request(self) -> ReplayRequest:
         plan = self._plan
-        return {
-            "factory": plan.factory,
-            "options": dict(plan.options),
-            "inputs": [asdict(location) for location in plan.inputs],
-            "outputs": [asdict(spec) for spec in plan.outputs],
-            "rows": len(plan.examples),
-            "tokens": plan.tokens,
-            "trace": asdict(plan.trace) if plan.trace is not None else None,
-            "load": asdict(plan.load),
-            "warmup": plan.warmup,
-            "pairs": plan.pairs,
-            "time_limit_s": plan.time_limit_s,
-        }
+        return ReplayRequest(
+            factory=plan.factory,
+            options=plan.options,
+            inputs=tuple(plan.inputs),
+            outputs=tuple(plan.outputs),
+            rows=len(plan.examples),
+            tokens=plan.tokens,
+            trace=plan.trace,
+            load=plan.load,
+            warmup=plan.warmup,
+            pairs=plan.pairs,
+            time_limit_s=plan.time_limit_s,
+        )
 
     def _watch(self, worker: Worker) -> _End:
         while True:
-            message = worker.receive(_LOOK_EVERY_S)
+            message = worker.receive(REPLAY, _LOOK_EVERY_S)
             if message is not None:
                 if self._heard(message):
                     return _End.FINISHED
@@ -201,37 +199,41 @@ class _Supervision:
             elif (hog := self._too_large(worker)) is not None:
                 return self._bury(hog)
 
-    def _heard(self, message: dict[str, Any]) -> bool:
+    def _heard(self, message: Done[ReplayResponse] | Failed | Progress) -> bool:
         """Take in one message; True if the job is done."""
-        replay = self.replay
-        if message.get("event") == "opened":
-            replay.description = self._description(message["description"])
-            replay.open_s = message["open_s"] if replay.open_s is None else replay.open_s
-        elif message.get("event") == "first" and replay.first_request_s is None:
-            replay.first_request_s = message["first_request_s"]
-        elif "done" in message:
-            self._take_in(message["done"])
+        if isinstance(message, Progress):
+            self._progressed(message)
+            return False
+        if isinstance(message, Done):
+            self._take_in(message.response)
             return True
-        elif "failed" in message:
-            why = self._redacted(message["failed"])
-            if message["kind"] in _TARGETS_OWN:
-                replay.failure = why
-            elif message["kind"] == "ModuleNotFoundError" and (python := self._plan.python):
-                replay.ended = f"{python}, which is this target's `python`: {why}; install it there"
-            else:
-                replay.ended = why
-            return True
-        return False
+        why = self._redacted(message.why)
+        if message.code is ErrorCode.TARGET:
+            self.replay.failure = why
+        elif message.code is ErrorCode.PACKAGE and (python := self._plan.python):
+            self.replay.ended = f"{python}, which is this target's `python`: {why}; install it there"
+        else:
+            self.replay.ended = why
+        return True
 
-    def _take_in(self, done: dict[str, Any]) -> None:
+    def _progressed(self, progress: Progress) -> None:
         replay = self.replay
-        replay.errors.update({self._redacted(text): n for text, n in done["errors"].items()})
-        replay.disturbances = Found(**done["disturbances"])
-        replay.resent += done.get("resent", 0)
-        self._turn_ns = done["turn_ns"]
-        replay.pairs_s = [(first / 1e9, second / 1e9) for first, second in done.get("pairs", ())]
-        if done["description"] is not None:
-            replay.described_after = self._description(done["description"])
+        if progress.description is not None:
+            replay.description = self._description(progress.description)
+        if replay.open_s is None:
+            replay.open_s = progress.open_s
+        if replay.first_request_s is None:
+            replay.first_request_s = progress.first_request_s
+
+    def _take_in(self, done: ReplayResponse) -> None:
+        replay = self.replay
+        replay.errors.update({self._redacted(text): n for text, n in done.errors.items()})
+        replay.disturbances = done.disturbances
+        replay.resent += done.resent
+        self._turn_ns = done.turn_ns
+        replay.pairs_s = [(first / 1e9, second / 1e9) for first, second in done.pairs_ns]
+        if done.description is not None:
+            replay.described_after = self._description(done.description)
 
     def _redacted(self, text: str) -> str:
         """Take out secrets: a server may send back what it was sent, and this text goes into log and ledger.
@@ -241,11 +243,16 @@ class _Supervision:
         text = redact(text, self._plan.secrets)
         return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
-    def _description(self, raw: dict[str, Any]) -> Description:
-        plain: dict[str, Any] = {k: self._redacted(v) if isinstance(v, str) else v for k, v in raw.items()}
-        for key in ("inputs", "outputs"):
-            plain[key] = tuple(TensorSpec(self._redacted(s["name"]), s["dtype"], tuple(s["shape"])) for s in raw[key])
-        return Description(**plain)
+    def _description(self, said: Description) -> Description:
+        values = {field.name: getattr(said, field.name) for field in fields(said)}
+        texts: dict[str, Any] = {
+            name: self._redacted(value) for name, value in values.items() if isinstance(value, str)
+        }
+        inputs, outputs = (
+            tuple(replace(spec, name=self._redacted(spec.name)) for spec in specs)
+            for specs in (said.inputs, said.outputs)
+        )
+        return replace(said, **texts, inputs=inputs, outputs=outputs)
 
     def _step_back(self) -> None:
         """Hold a replay while the target has no room, or end it."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from goldwatch.alerting.alert import Alert
 from goldwatch.alerting.explanation import Explanation, Picture, flips
-from goldwatch.golden.error import GoldenError
-from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 _DRAWN = 6
@@ -30,15 +27,5 @@ def illustrated(alert: Alert, path: str, digest: str, workers: Workers) -> Expla
 def pictures(path: str, digest: str, examples: Sequence[int], workers: Workers) -> list[Picture]:
     """Draw some examples of a golden set. Raises JobFailed, WorkerDied."""
     argument = {"path": path, "digest": digest, "examples": list(examples)}
-    found = workers.call(JUDGES, "goldwatch.service.pictures:draw", argument)
+    found = workers.call(JUDGES, jobs.DRAW, argument)
     return [Picture(example, tuple(lines)) for example, lines in found["pictures"]]
-
-
-def draw(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Draw examples: a job for a worker. Takes `path`, `digest` and `examples`. Raises GoldenError."""
-    from goldwatch.golden import picture  # noqa: PLC0415 - it imports numpy
-
-    golden = GoldenSet.open(Path(argument["path"]))
-    if golden.digest != argument["digest"]:
-        raise GoldenError(golden.path, "it is another set than the one that was replayed")
-    return {"pictures": [[example, picture.draw(golden, example)] for example in argument["examples"]]}

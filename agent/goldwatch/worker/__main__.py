@@ -1,8 +1,8 @@
 """The worker process: waits for jobs from the agent, runs one at a time, and ends when the agent is gone.
 
-A job names a function (`module:name`) and its argument, JSON both. The function is called with the argument, the
-descriptors that came with it and `emit`, which sends the agent a message while the job runs. Timed replays and the
-judging of their columns both run this way, so that the agent itself never needs a framework, numpy or scipy.
+Each job (`goldwatch.ipc.jobs`) says where its function is; what that needs is imported when the first such job comes.
+Timed replays and the judging of their columns both run this way, so that the agent itself never needs a framework,
+numpy or scipy.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-from goldwatch.ipc.channel import Channel, Closed, Emit
+from goldwatch.errors import GoldwatchError
+from goldwatch.ipc.channel import Channel, Closed
+from goldwatch.ipc.codec import typed
 from goldwatch.ipc.fence import within_lease
-
-Job: TypeAlias = Callable[[dict[str, Any], list[int], Emit], dict[str, Any]]
+from goldwatch.ipc.jobs import ErrorCode, Handler, Progress, job_of
 
 
 def main() -> None:
@@ -30,24 +30,33 @@ def main() -> None:
     for module in sys.argv[3:]:
         importlib.import_module(module)
     channel = Channel(socket.socket(fileno=channel_fd))
+
+    def emit(progress: Progress) -> None:
+        channel.send({"progress": progress})
+
     try:
         while True:
             message, descriptors = channel.receive()
-            channel.send(_answer(message, descriptors, channel.send))
+            try:
+                answer = {"done": _done(message, descriptors, emit)}
+            except Exception as error:  # whatever a model or runtime raises is an observation
+                answer = {"failed": _told(error), "code": ErrorCode.of(error)}
+            channel.send(answer)
     except Closed:
         return
 
 
-def _answer(message: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[str, Any]:
-    try:
-        module, _, name = message["job"].partition(":")
-        job: Job = getattr(importlib.import_module(module), name)
-        # Only what sends requests needs the lease: a replica that stands by opens golden sets, and judges nothing.
-        with within_lease() if module.startswith("goldwatch.worker.load.") else contextlib.nullcontext():
-            return {"done": job(message["argument"], descriptors, emit)}
-    except Exception as error:  # whatever a model or runtime raises is an observation
-        ours = type(error).__module__.startswith("goldwatch.")  # such an error is written for people
-        return {"failed": str(error) if ours else f"{type(error).__name__}: {error}", "kind": type(error).__name__}
+def _done(message: dict[str, Any], descriptors: list[int], emit: Any) -> Any:  # noqa: ANN401 - the response of the job
+    module, _, name = message["job"].partition(":")
+    function: Handler[Any, Any] = getattr(importlib.import_module(module), name)
+    job = job_of(function)
+    # Only what sends requests needs the lease: a replica that stands by opens golden sets, and judges nothing.
+    with within_lease() if job.needs_lease else contextlib.nullcontext():
+        return function(typed(job.request, message["request"]), descriptors, emit)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, GoldwatchError) else f"{type(error).__name__}: {error}"
 
 
 def _end_with(lifeline_fd: int) -> None:

@@ -25,7 +25,9 @@ from goldwatch.core.outcome import Outcome
 from goldwatch.core.validity import disturbed
 from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import Columns
+from goldwatch.ipc.jobs import Emit, Plain, handles
 from goldwatch.scratch import blocks
 from goldwatch.worker.drift.received import received
 from goldwatch.worker.evaluators import referee
@@ -49,7 +51,8 @@ LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
 
 
-def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+@handles(jobs.JUDGE)
+def judge(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Judge one replay: a job for a worker, with the columns' descriptor, and that of live requests if there are any.
 
     Takes `path` and `digest` of the golden set, `settings`, `facts`, and the saved `states` by monitor. Returns the
@@ -70,7 +73,8 @@ def judge(argument: dict[str, Any], descriptors: list[int], emit: object) -> dic
         }
 
 
-def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+@handles(jobs.INSPECT)
+def inspect(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Open and verify the golden set at `path`, down to its values, and return what a replay must know of it.
 
     Raises GoldenError.
@@ -93,7 +97,8 @@ def inspect(argument: dict[str, Any], descriptors: list[int], emit: object) -> d
     }
 
 
-def rehearse(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+@handles(jobs.REHEARSE)
+def rehearse(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Make the monitors of `settings` over the golden set at `path`, of `digest`: a job for a worker.
 
     Returns the `problem`, empty if there is none: reference and objectives may leave nothing to bet on. Raises

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import Columns
+from goldwatch.ipc.jobs import Emit, Plain, handles
 from goldwatch.scratch import blocks
 from goldwatch.worker.evaluators.agreement import furthest, without_value
 from goldwatch.worker.evaluators.tasks import judged
@@ -20,7 +22,8 @@ from goldwatch.worker.jobs.opening import layout, masked_output, open_as, replay
 from goldwatch.worker.monitors.bounds import mcnemar
 
 
-def parity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+@handles(jobs.PARITY)
+def parity(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Compare two replays: a job for a worker, with the descriptors of the first one's columns and of the other's.
 
     Takes `path` and `digest` of the golden set. Returns how many examples both answered (`compared`) and in how many of
@@ -63,7 +66,8 @@ def _compare(golden: GoldenSet, first: Columns, other: Columns) -> dict[str, Any
     }
 
 
-def agreement(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+@handles(jobs.AGREEMENT)
+def agreement(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Compare a replay of a set's examples in turn, over and over, with the reference: a job for a worker.
 
     Takes `path` and `digest` of the golden set, how many `rows` there are, and the columns' descriptor. Returns how

@@ -21,6 +21,8 @@ from goldwatch.core import kinds
 from goldwatch.core.figures import Ceiling, Figure, Figures
 from goldwatch.core.judgement import State
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc import jobs
+from goldwatch.ipc.jobs import Emit, Plain, handles
 from goldwatch.scratch import column
 from goldwatch.worker.drift.reference import Compared
 from goldwatch.worker.jobs import seasons
@@ -65,7 +67,8 @@ class Effect:
     independent: tuple[Monitor[Any, Any], Draw] | None = None
 
 
-def sensitivity(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+@handles(jobs.SENSITIVITY)
+def sensitivity(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Say how many replays each effect takes to be noticed: a job for a worker.
 
     Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look

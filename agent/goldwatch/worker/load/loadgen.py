@@ -13,7 +13,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from goldwatch.core.load_plan import LoadPlan
 from goldwatch.errors import GoldwatchError
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.installation import install_command
-from goldwatch.ipc.channel import Emit
+from goldwatch.ipc.jobs import LOADGEN, Emit, LoadGenRequest, LoadGenResponse, LoadGenSettings, handles
 from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
 from goldwatch.worker.load.described import described
 from goldwatch.worker.load.pace import Pace
@@ -45,42 +44,22 @@ _SAMPLES = {"SingleStream": 1, "MultiStream": 8, "Server": 1}
 _MESSAGE_LENGTH = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What LoadGen is told, in its own terms. None leaves its default, or what warm-up says of the target.
-
-    Times are seconds. `target_qps` is that of Server, and what is expected of Offline; `target_latency_s` is Server's.
-    """
-
-    scenario: str
-    mode: str
-    output: str
-    min_duration_s: float
-    min_queries: int
-    batch: int = 1
-    target_qps: float | None = None
-    target_latency_s: float | None = None
-
-
-def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[str, Any]:  # noqa: ARG001 - a Job
-    """Run one test: a job for a worker. Returns the `description` of the target, `requests` and `errors` by message.
-
-    Takes `factory`, `options`, `time_limit_s`, the `path` of the golden set, the `settings`, and `most_per_s` of the
-    warm-up. Raises GoldwatchError, GoldenError, and ProbeError if the target cannot be used.
-    """
+@handles(LOADGEN)
+def run(request: LoadGenRequest, descriptors: list[int], emit: Emit) -> LoadGenResponse:  # noqa: ARG001 - a Handler
+    """Run one test. Raises GoldwatchError, and ProbeError if the target cannot be used."""
     _loadgen()
-    settings = Settings(**argument["settings"])
-    golden = GoldenSet.open(Path(argument["path"]))
-    inputs = {location.name: mapped(asdict(location)) for location in golden.input_locations()}
+    settings = request.settings
+    golden = GoldenSet.open(Path(request.path))
+    inputs = {location.name: mapped(location) for location in golden.input_locations()}
     decision = golden.manifest.decision
     spec = golden.manifest.outputs[decision]
     output = TensorSpec(decision, spec.kept_dtype, spec.shape)
-    probe = make_probe(argument["factory"], argument["options"], Context(argument["time_limit_s"]))
+    probe = make_probe(request.factory, request.options, Context(request.time_limit_s))
     try:
         probe.open()
         description = described(probe)
         system = System(probe, inputs, output, settings, description.batch)
-        expected_s = system.warm_up(Pace(LoadPlan(most_per_s=argument["most_per_s"])))
+        expected_s = system.warm_up(Pace(LoadPlan(most_per_s=request.most_per_s)))
         gc.collect()
         gc.disable()
         _test(system, settings, expected_s)
@@ -89,14 +68,14 @@ def run(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[st
         probe.close()
     if system.given_up is not None:
         raise GoldwatchError(system.given_up)
-    return {"description": asdict(description), "errors": system.errors, "requests": system.requests}
+    return LoadGenResponse(description, system.errors, system.requests)
 
 
 class System:
     """The system under test and its library of samples."""
 
     def __init__(
-        self, probe: Probe, inputs: Tensors, output: TensorSpec, settings: Settings, fixed_batch: int = 0
+        self, probe: Probe, inputs: Tensors, output: TensorSpec, settings: LoadGenSettings, fixed_batch: int = 0
     ) -> None:
         """`fixed_batch` is the one size of batch that the model takes, 0 for any."""
         self.errors: Counter[str] = Counter()
@@ -215,7 +194,7 @@ def _loadgen() -> Any:  # noqa: ANN401 - it ships no types
     return mlperf_loadgen
 
 
-def _test(system: System, settings: Settings, expected_s: float) -> None:
+def _test(system: System, settings: LoadGenSettings, expected_s: float) -> None:
     loadgen = _loadgen()
     sut = loadgen.ConstructSUT(system.issue, system.flush)
     library = loadgen.ConstructQSL(system.examples, min(LOADED, system.examples), system.load, system.unload)
@@ -233,7 +212,7 @@ def _test(system: System, settings: Settings, expected_s: float) -> None:
         loadgen.DestroySUT(sut)
 
 
-def _settings(loadgen: Any, wanted: Settings, expected_s: float) -> Any:  # noqa: ANN401 - it ships no types
+def _settings(loadgen: Any, wanted: LoadGenSettings, expected_s: float) -> Any:  # noqa: ANN401 - it ships no types
     """Return LoadGen's settings; where it must know beforehand how fast the target is, warm-up says so."""
     made = loadgen.TestSettings()
     made.scenario = getattr(loadgen.TestScenario, wanted.scenario)

@@ -9,18 +9,17 @@ from __future__ import annotations
 import gc
 import importlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from goldwatch.core.load_plan import LoadPlan
-from goldwatch.core.trace import Trace
 from goldwatch.golden import lines
-from goldwatch.ipc.channel import Emit
+from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout, Phase
-from goldwatch.probe import Context, Probe, Resends, TensorSpec, is_concurrent
+from goldwatch.ipc.jobs import REPLAY, Emit, Progress, ReplayRequest, ReplayResponse, handles
+from goldwatch.probe import Context, Description, Probe, Resends, is_concurrent
 from goldwatch.worker.load.asking import Asking, clock_ns
 from goldwatch.worker.load.described import described
 from goldwatch.worker.load.dispatch import Dispatcher
@@ -29,33 +28,30 @@ from goldwatch.worker.load.pace import Pace
 from goldwatch.worker.load.repeats import ask_twice
 
 
-def replay(argument: dict[str, Any], descriptors: list[int], emit: Emit) -> dict[str, Any]:
-    """Run (the rest of) one replay: the job that the engine sends.
+@handles(REPLAY)
+def replay(request: ReplayRequest, descriptors: list[int], emit: Emit) -> ReplayResponse:
+    """Run (the rest of) one replay, with the descriptor of its columns.
 
-    Returns the latencies of pairs of equal requests, the counts of error messages and of requests sent again, what
-    disturbed the timing, when the budgets allow the next request, by the monotonic clock, and the target's description
-    at the end. Emits `opened` with the target's description and the seconds that it took to open (None if it was open),
-    and `first` with the seconds of the first request. Raises ProbeError if the target cannot be used.
+    Emits what the opened target is, and the seconds of the first request. Raises ProbeError if the target cannot be
+    used.
     """
-    outputs = tuple(TensorSpec(o["name"], o["dtype"], tuple(o["shape"])) for o in argument["outputs"])
-    load = LoadPlan(**argument["load"])
-    columns = Columns(descriptors[0], Layout(argument["rows"], outputs, argument["tokens"]))
+    columns = Columns(descriptors[0], Layout(request.rows, request.outputs, request.tokens))
     try:
-        return _replay(argument, load, columns, emit)
+        return _replay(request, columns, emit)
     finally:
         columns.close()  # a warm worker lives through thousands of replays
 
 
-def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Emit) -> dict[str, Any]:
-    inputs = {i["name"]: mapped(i) for i in argument["inputs"]}
-    probe, batch = _open(argument, columns, emit)
+def _replay(request: ReplayRequest, columns: Columns, emit: Emit) -> ReplayResponse:
+    load = request.load
+    inputs = {location.name: mapped(location) for location in request.inputs}
+    probe, batch = _open(request, columns, emit)
     columns.progress(Phase.WARMING_UP, clock_ns())
     pace = Pace(load, probe)
-    trace = Trace(**argument["trace"]) if argument["trace"] is not None else None
-    asking = Asking(probe, inputs, columns, pace, load.samples, trace, batch=batch)
+    asking = Asking(probe, inputs, columns, pace, load.samples, request.trace, batch=batch)
     resent = _resent(probe)
-    _warm_up(asking, columns, load.warm_up(columns.layout.rows, argument["warmup"]), pace, emit)
-    dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=argument["warmup"] > 0)
+    _warm_up(asking, columns, load.warm_up(columns.layout.rows, request.warmup), pace, emit)
+    dispatcher = Dispatcher(load, asking, columns, pace, concurrent=is_concurrent(probe), warm=request.warmup > 0)
     gc.collect()
     gc.disable()
     try:
@@ -63,55 +59,54 @@ def _replay(argument: dict[str, Any], load: LoadPlan, columns: Columns, emit: Em
             dispatcher.run()
     finally:
         gc.enable()
-    pairs = 0 if asking.hopeless else argument.get("pairs", 0)
-    return {
-        "pairs": ask_twice(probe, inputs, columns, pairs, pace, np.random.default_rng(), batch),
-        "errors": asking.errors,
-        "resent": _resent(probe) - resent,
-        "disturbances": asdict(disturbances.found()),
-        "turn_ns": pace.book(),
-        "description": _described_again(probe),
-    }
+    pairs = 0 if asking.hopeless else request.pairs
+    return ReplayResponse(
+        pairs_ns=tuple(ask_twice(probe, inputs, columns, pairs, pace, np.random.default_rng(), batch)),
+        errors=asking.errors,
+        resent=_resent(probe) - resent,
+        disturbances=disturbances.found(),
+        turn_ns=pace.book(),
+        description=_described_again(probe),
+    )
 
 
 def _resent(probe: Probe) -> int:
     return probe.resent if isinstance(probe, Resends) else 0
 
 
-def _described_again(probe: Probe) -> dict[str, Any] | None:
+def _described_again(probe: Probe) -> Description | None:
     """Ask a served target once more what it is, so that a rollout during the replay does not go unseen."""
     if not probe.served:
         return None
     try:
-        return asdict(described(probe))
+        return described(probe)
     except Exception:  # the replay has shown how it is; the next one will show what it has become
         return None
 
 
-def mapped(location: dict[str, Any]) -> Any:  # noqa: ANN401 - an array, or what can be sliced like one
-    """Map an input of all examples, of which the location is told in plain values. Raises GoldenError, OSError."""
-    shape = tuple(location["shape"])
-    if location["dtype"] in (lines.TEXT, lines.JSON):
-        return lines.column(location["file"], "inputs", location["name"], location["dtype"])
-    if 0 in shape:
-        return np.zeros(shape, location["dtype"])
-    mapped = np.memmap(location["file"], location["dtype"], "r", location["offset"], shape)
+def mapped(location: TensorLocation) -> Any:  # noqa: ANN401 - an array, or what can be sliced like one
+    """Map an input of all examples. Raises GoldenError, OSError."""
+    if location.dtype in (lines.TEXT, lines.JSON):
+        return lines.column(location.file, "inputs", location.name, location.dtype)
+    if 0 in location.shape:
+        return np.zeros(location.shape, location.dtype)
+    mapped = np.memmap(location.file, location.dtype, "r", location.offset, location.shape)
     return np.asarray(mapped)  # the same memory as a plain array: a memmap runs Python code at each slice
 
 
-def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> tuple[Probe, int]:
+def _open(request: ReplayRequest, columns: Columns, emit: Emit) -> tuple[Probe, int]:
     """Return the target's probe, opened now or by the job before, and the one size of batch that it takes, 0 for any.
 
     Emits what the target is.
     """
-    key = json.dumps([argument["factory"], argument["options"], argument["time_limit_s"]], sort_keys=True)
+    key = json.dumps([request.factory, request.options, request.time_limit_s], sort_keys=True)
     open_s = None
     probe = _held.take(key)
     try:
         if probe is None:
             columns.progress(Phase.OPENING, clock_ns())
             started_ns = clock_ns()
-            probe = make_probe(argument["factory"], argument["options"], Context(argument["time_limit_s"]))
+            probe = make_probe(request.factory, request.options, Context(request.time_limit_s))
             probe.open()
             open_s = (clock_ns() - started_ns) / 1e9
         description = described(probe)
@@ -120,7 +115,7 @@ def _open(argument: dict[str, Any], columns: Columns, emit: Emit) -> tuple[Probe
             probe.close()
         raise
     _held.put(key, probe)
-    emit({"event": "opened", "description": asdict(description), "open_s": open_s})
+    emit(Progress(description, open_s))
     return probe, description.batch
 
 
@@ -146,7 +141,7 @@ class _Held:
 _held = _Held()
 
 
-def make_probe(factory: str, options: dict[str, Any], context: Context) -> Probe:
+def make_probe(factory: str, options: Mapping[str, Any], context: Context) -> Probe:
     """Make a probe of `module:Class` and the options as the config validated them."""
     module, _, name = factory.partition(":")
     cls: Any = getattr(importlib.import_module(module), name)
@@ -166,4 +161,4 @@ def _warm_up(asking: Asking, columns: Columns, rows: Sequence[int], pace: Pace, 
         if times is None:
             return
         if i == 0:
-            emit({"event": "first", "first_request_s": (times[1] - times[0]) / 1e9})
+            emit(Progress(first_request_s=(times[1] - times[0]) / 1e9))

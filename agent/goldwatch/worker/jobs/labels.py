@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden.error import quoted
+from goldwatch.ipc import jobs
+from goldwatch.ipc.jobs import Emit, Plain, handles
 from goldwatch.scratch import column, distinct
 
 if TYPE_CHECKING:
@@ -210,7 +212,8 @@ def cluster_key(name: str) -> int:
     return key(name.encode("utf-8", "surrogatepass"))
 
 
-def compare_with_chance(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001
+@handles(jobs.COMPARE_WITH_CHANCE)
+def compare_with_chance(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Compare the `accuracy` of a reference of `n` examples with guessing: a job for a worker.
 
     Takes `path` and `digest` of the golden set. Returns the `problem`, empty if there is none, and whether to `refuse`.

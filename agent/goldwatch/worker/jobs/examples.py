@@ -8,11 +8,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goldwatch.commands.labels import (
+from goldwatch.golden import identities
+from goldwatch.golden.error import GoldenError, quoted
+from goldwatch.golden.examples import TEXT_OUTPUT, Examples
+from goldwatch.golden.lines import LINES, TEXT, Lines
+from goldwatch.golden.manifest import MANIFEST, TENSORS
+from goldwatch.golden.tensors import NUMPY_DTYPES
+from goldwatch.ipc import jobs
+from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.scratch import blocks, column, distinct
+from goldwatch.worker.jobs.labels import (
     LabelledAnswers,
     alike,
     class_numbers,
@@ -25,17 +33,10 @@ from goldwatch.commands.labels import (
     numbered,
     one_score_problem,
 )
-from goldwatch.golden import identities
-from goldwatch.golden.error import GoldenError, quoted
-from goldwatch.golden.lines import LINES, TEXT, Lines
-from goldwatch.golden.manifest import MANIFEST, TENSORS
-from goldwatch.golden.tensors import NUMPY_DTYPES
-from goldwatch.scratch import blocks, column, distinct
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-TEXT_OUTPUT = ("text", "text", ())
 LABELS, SLICE, CLUSTER = "labels", "slice.", "cluster."
 
 _KEYS = ("inputs", "answers", "slices", "cluster", identities.KEY)
@@ -43,46 +44,12 @@ _FROM_PYTHON = (
     "write lines (.jsonl) for a model that answers in text, and freeze a set of text for any other from Python "
     "(docs/golden-sets.md)"
 )
-Spec = tuple[str, str, tuple[int, ...]]
-"""The name, dtype and shape of an output."""
 Parts = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
 """A part of a manifest, and the tensors that it tells of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Where the examples are, and what a set says of them.
-
-    `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names), any number
-    of `slice.NAME` [n], one `cluster.NAME` [n], which is alike for examples that stand or fall together, and `identity`
-    [n], which names them; or .jsonl: an object a line with `inputs` and, if there are any, `answers`, `slices`,
-    `cluster`, of one name, and `identity`.
-    `classes` names the class numbers. `outputs` is what the target gives, empty where it says so itself; `decision` is
-    the one that is judged. `match` decides whether a text is right, empty where one is proposed from the answers.
-    """
-
-    file: Path
-    name: str
-    licence: str
-    source: str
-    tolerance: float = 0.001
-    classes: tuple[str, ...] = ()
-    outputs: tuple[Spec, ...] = ()
-    decision: str = ""
-    match: str = ""
-
-    @property
-    def scores(self) -> int | None:
-        """How many values the judged output has; None where that is not known, or it is no vector."""
-        judged = [spec for spec in self.outputs if spec[0] == self.decision] or self.outputs
-        return judged[0][2][0] if len(judged) == 1 and len(judged[0][2]) == 1 else None
-
-    def error(self, problem: str) -> GoldenError:
-        """Return the error of the file."""
-        return GoldenError(self.file, problem)
-
-
-def frozen(argument: dict[str, Any], descriptors: list[int], emit: object) -> dict[str, Any]:  # noqa: ARG001 - a Job
+@handles(jobs.FREEZE_EXAMPLES)
+def frozen(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Freeze a provisional set into `folder`: a job for a worker. Takes Examples. Raises GoldenError.
 
     Returns `notes` on the examples, for the user.

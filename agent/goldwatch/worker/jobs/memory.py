@@ -1,0 +1,118 @@
+"""Compares replays, to see whether a model remembers; see `goldwatch.commands.memory`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.core.outcome import Outcome
+from goldwatch.golden import arrays, tensors
+from goldwatch.golden.error import GoldenError
+from goldwatch.ipc import jobs
+from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.scratch import blocks
+from goldwatch.worker.jobs.opening import replayed
+
+ERROR = 1e-4
+"""The chance that a model whose answers vary fails one test though it has no memory; it is refused if it fails two."""
+
+
+_ROUNDING = 64
+"""So many units in the last place are no difference: code that is compiled as it runs adds in another order."""
+
+
+@handles(jobs.GAPS)
+def gaps(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
+    """Keep how the answers of a replay differ from those of the `first`: a job, with the columns' descriptor.
+
+    Writes into `file` the `gap` of each example [n], 0 for none, and whether all answers are the `same` bit by bit.
+    Raises GoldenError, also for an example without an answer.
+    """
+    reference = arrays.read(Path(argument["first"]))
+    with replayed(argument, descriptors) as (golden, columns):
+        if missing := int(np.count_nonzero(columns.array("outcome") != Outcome.OK)):
+            raise GoldenError(golden.path, f"{missing:,} examples were not answered in a replay that looks for memory")
+        examples, gap, same = columns.array("example"), np.zeros(golden.examples), True
+        for name, spec in golden.manifest.outputs.items():
+            before, now = reference[f"outputs.{name}"], columns.array(f"output.{name}")
+            scale = 1.0 if spec.in_lines else _scale(before)
+            of_dtype = np.finfo(now.dtype).eps * _ROUNDING * scale if now.dtype.kind == "f" else 0.0
+            floor = max(spec.tolerance, float(of_dtype))
+            for rows in blocks(golden.examples):
+                chosen = examples[rows]
+                theirs = np.asarray(before[chosen])
+                if spec.in_lines:
+                    ours = now[rows].reshape(-1, 1).view("uint8").reshape(len(chosen), -1)
+                    found = np.array([_text_gap(a.tobytes(), b.tobytes()) for a, b in zip(ours, theirs, strict=True)])
+                else:
+                    ours = now[rows]
+                    found = _number_gap(ours, theirs, floor) / scale
+                same = same and ours.tobytes() == theirs.tobytes()
+                gap[chosen] = np.maximum(gap[chosen], found)
+        tensors.write(Path(argument["file"]), {"gap": gap, "same": np.asarray(same)})
+        return {}
+
+
+def _scale(values: NDArray[Any]) -> float:
+    """Return the largest finite magnitude; 1 if there is none, or it is 0."""
+    largest = (np.abs(each[np.isfinite(each)].astype(float)).max(initial=0.0) for each in _blocks_of(values))
+    return float(max(largest, default=0.0)) or 1.0
+
+
+def _blocks_of(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    return (values[rows] for rows in blocks(len(values)))
+
+
+def _number_gap(ours: NDArray[Any], theirs: NDArray[Any], floor: float) -> NDArray[Any]:
+    """Return the largest difference of each example: 0 up to the floor, infinity where one alone is not finite."""
+    a, b = (np.asarray(values, dtype=float).reshape(len(ours), -1) for values in (ours, theirs))
+    with np.errstate(invalid="ignore"):
+        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+    largest = np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0)
+    return np.where(largest > floor, largest, 0.0)
+
+
+def _text_gap(ours: bytes, theirs: bytes) -> float:
+    """Return 0 for equal texts, and else the share of words that they do not have in common, but more than 0."""
+    a, b = (text.rstrip(b"\0") for text in (ours, theirs))
+    if a == b:
+        return 0.0
+    words, others = Counter(a.split()), Counter(b.split())
+    return max(1 - 2 * (words & others).total() / max(words.total() + others.total(), 1), 1e-6)
+
+
+@handles(jobs.MEMORY)
+def judged(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
+    """Return whether replays after another history differ more than the `ordinary` ones: a job for a worker.
+
+    Takes the `files` of `gaps`, of one replay or of it and its repetition. Returns whether the model is `suspect`, how
+    many examples are `differing` in the last of them, and the `first`.
+    """
+    ordinary = [arrays.read(Path(file)) for file in argument["ordinary"]]
+    others = [np.asarray(arrays.read(Path(file))["gap"]) for file in argument["files"]]
+    exact = all(bool(each["same"]) for each in ordinary)
+    usual = np.stack([np.asarray(each["gap"]) for each in ordinary])
+    repeated = all(np.array_equal(others[0], other) for other in others)
+    suspect = bool(others[0].any()) if exact and repeated else all(_is_larger(usual, other) for other in others)
+    differing = np.flatnonzero(others[-1])
+    return {"suspect": suspect, "differing": len(differing), "first": int(differing[0]) if len(differing) else 0}
+
+
+def _is_larger(usual: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Return whether a replay differs from the first more than the ordinary ones [replays, n] do.
+
+    Without memory all of them are alike. So of examples with one largest difference, the replay has it in one of as
+    many as there are replays: an exact binomial test, for examples that vary independently.
+    """
+    from scipy.special import bdtrc  # noqa: PLC0415 - only a model whose answers vary pays for scipy
+
+    largest = usual.max(axis=0)
+    ours = int((other > largest).sum())
+    tied = (usual == largest).sum(axis=0) > 1
+    theirs = int(((other < largest) & ~tied).sum())
+    return bool(bdtrc(ours - 1, ours + theirs, 1 / (len(usual) + 1)) < ERROR)
