@@ -71,7 +71,7 @@ def bad_ledger(agent: Agent) -> None:
         (lambda _: None, "missing", "goldwatch.yaml  no such file"),
         (bad_yaml, "unreadable", "goldwatch.yaml:1:"),
         (bad_field, "invalid", 'unknown key "evry"'),
-        (bad_golden, "golden", "golden.json is not JSON"),
+        (bad_golden, "golden", "golden.json is not usable JSON"),
         (bad_ledger, "ledger", "set `ledger:` to a file"),
     ],
 )

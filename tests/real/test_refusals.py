@@ -47,7 +47,7 @@ def test_a_broken_golden_set_is_one_clear_message(tmp_path: Path) -> None:
     (golden / "golden.json").write_text("{")
     contents = config({"digits": IN_PROCESS}, {"digits": SELDOM}) | {"golden": {"digits": "golden"}}
     said = refused(start(tmp_path, contents)).splitlines()
-    assert said[0].startswith(f"{golden}: golden.json is not JSON: ")
+    assert said[0].startswith(f"{golden}: golden.json is not usable JSON: ")
     assert said[-1] == "1 unusable golden set; nothing was started."
 
 
