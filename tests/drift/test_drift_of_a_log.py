@@ -197,8 +197,15 @@ def test_a_changed_schema_is_a_ticket_that_names_the_input_and_ends_with_readabl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stated", ["10", "{key: session}", "unknown"])
-@pytest.mark.parametrize("source", ["file: requests.log, ", ""])
+@pytest.mark.parametrize(
+    ("source", "stated"),
+    [
+        ("file: requests.log, ", "10"),
+        ("file: requests.log, ", "{key: session}"),
+        ("file: requests.log, ", "unknown"),
+        ("", "{key: session}"),
+    ],
+)
 def test_sessions_are_no_drift_once_they_are_stated_and_a_shift_of_theirs_is(
     stated: str, source: str, tmp_path: Path, workers: Workers, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +224,7 @@ def test_sessions_are_no_drift_once_they_are_stated_and_a_shift_of_theirs_is(
 
     try:
         assert State.ALERTING not in {judged(seed) for seed in range(100, 130)}
-        assert State.ALERTING in {judged(seed, 1.5) for seed in range(200, 240)}
+        assert any(judged(seed, 1.5) is State.ALERTING for seed in range(200, 240))
         assert all(judgement.live and judgement.live.rows == 200 for judgement in agent.seen)
         said = "".join(json.dumps(judgement.to_json()) for judgement in agent.seen)
     finally:

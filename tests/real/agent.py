@@ -38,7 +38,7 @@ _MARK = "GOLDWATCH_TEST_RUN"
 Found = TypeVar("Found")
 
 
-def until(condition: Callable[[], Found | None], what: str, limit_s: float = 30.0) -> Found:
+def until(condition: Callable[[], Found | None], what: str, limit_s: float = 90.0) -> Found:
     """Poll until the condition gives something true, and return that."""
     deadline = time.monotonic() + limit_s
     while not (found := condition()):
@@ -108,7 +108,7 @@ class Agent:
                 stderr=log,
             )
 
-    def until(self, condition: Callable[[], Found | None], what: str, limit_s: float = 30.0) -> Found:
+    def until(self, condition: Callable[[], Found | None], what: str, limit_s: float = 90.0) -> Found:
         """Poll until the condition gives something true, and return that; fail at once if the agent ends before."""
 
         def found() -> Found | None:
