@@ -7,7 +7,6 @@ an event loop of its own. aiohttp is imported at the first read: workers that ma
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import math
@@ -61,7 +60,9 @@ def download(
     `silence_s` bounds each wait, and `limit_s` the whole read, even if the server drips bytes. Raises Unreadable; the
     file may then hold a part of the body.
     """
-    import aiohttp  # noqa: PLC0415 - 15 MB that a worker without reads does without
+    import asyncio  # noqa: PLC0415 - 15 MB with aiohttp, which a worker without reads does without
+
+    import aiohttp  # noqa: PLC0415
 
     shown, began_s = url.partition("?")[0], time.monotonic()
     limit = aiohttp.ClientTimeout(total=None, sock_connect=silence_s, sock_read=silence_s)

@@ -112,8 +112,8 @@ def test_a_table_of_joules_is_played_too(tmp_path: Path) -> None:
 def test_what_a_history_does_not_say_is_not_guessed(tmp_path: Path) -> None:
     file = table(tmp_path, ["2026-11-01 12:00,1000,3"], "at,requests,failed")
     text = backtest(config(tmp_path), "--history", file).stdout
-    assert "worse     the history does not say" in text
-    assert "failing   never" in text
+    assert "worse    the history does not say" in text
+    assert "failing  never" in text
 
 
 def test_a_table_of_a_spreadsheet_may_begin_with_a_mark(tmp_path: Path) -> None:

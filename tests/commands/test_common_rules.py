@@ -1,11 +1,12 @@
 """Rules that others have, beside the tools that they come from."""
 
+import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import binom, ks_2samp
 
 from goldwatch.commands.backtest import ReplayRecord
-from goldwatch.commands.common_rules import fired
+from goldwatch.commands.common_rules import fired, kolmogorov_smirnov
 from goldwatch.core.judgement import Validity
 
 
@@ -28,3 +29,15 @@ def test_latencies_of_another_distribution_fire():
     records = [ReplayRecord(float(at), Validity.VALID, {}, latencies=of) for at, of in enumerate(latencies)]
     (rule,) = (found for found in fired(records, 1.0) if found.rule == "latency: KS at 0.05")
     assert (rule.times, rule.looked, rule.first) == (1, 14, 300.0)
+
+
+@given(st.integers(20, 300), st.integers(0, 40), st.floats(0.01, 2), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_kolmogorov_and_smirnov_find_what_they_find_in_scipy(size, more, shift, seed):
+    """A replay against a day of them, with ties, moved by about as much as shows: the same outcome at 0.05."""
+    random = np.random.default_rng(seed)
+    usual, now = random.normal(100, 10, 288 * size + more), random.normal(100 + 20 * shift / size**0.5, 10, size)
+    usual, now = np.sort(np.round(usual, 2)), np.sort(np.round(now, 2))
+    exact = ks_2samp(usual, now).pvalue
+    assume(abs(exact - 0.05) > 0.002)
+    assert (kolmogorov_smirnov(usual, now) < 0.05) == (exact < 0.05)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goldwatch.commands.backtest import ReplayRecord
 from goldwatch.core.judgement import Validity
@@ -66,12 +68,25 @@ def _three_sigma(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[fl
 
 def _kolmogorov_smirnov(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[float, bool]]:
     """Fire if a test says at 5 % that the latencies are not distributed as in the reference replays."""
-    from scipy.stats import ks_2samp  # noqa: PLC0415 - as above, and it takes a second to import
-
     reference, later = _split(records)
-    usual = _expanded(reference)
+    usual = np.sort(_expanded(reference))
     for record in later:
-        yield record.at, bool(ks_2samp(usual, _expanded([record]), method="asymp").pvalue < 0.05)
+        yield record.at, kolmogorov_smirnov(usual, np.sort(_expanded([record]))) < 0.05
+
+
+def kolmogorov_smirnov(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the p-value of the two-sided test that two sorted samples are of one distribution.
+
+    The images keep `scipy.special` alone, so this is not `scipy.stats.ks_2samp`: Kolmogorov's limit, with the
+    correction of Stephens (1970) for small samples. At 0.05 it is within 0.002 of the exact p-value if the smaller
+    sample has 20 or more observations, and the other a hundred times as many.
+    """
+    from scipy.special import kolmogorov  # noqa: PLC0415 - as above
+
+    values = np.concatenate([one, other])
+    below, below_too = (np.searchsorted(sample, values, side="right") / len(sample) for sample in (one, other))
+    root = math.sqrt(len(one) * len(other) / (len(one) + len(other)))
+    return float(kolmogorov((root + 0.12 + 0.11 / root) * np.max(np.abs(below - below_too))))
 
 
 def _stability_index(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[float, bool]]:
