@@ -143,6 +143,30 @@ def large_answers(_: Path) -> None:
         connection.close()
 
 
+def metadata(_: Path) -> None:
+    from goldwatch.probe import CannotLoad, Context
+    from goldwatch.worker.load.described import described
+    from goldwatch_probes.open_inference import OpenInference
+
+    from tests.probes.http2_peer import Peer, serving
+
+    tensors = [{"name": f"input{i}", "datatype": "FP32", "shape": [-1, 4]} for i in range(100_000)]
+    body = json.dumps({"name": "m", "platform": "p", "inputs": tensors, "outputs": []}).encode()
+
+    def run(peer: Peer) -> None:
+        while request := peer.sock.recv(2**16):
+            answer = body if request.startswith(b"GET /v2/models/m HTTP") else b"{}"
+            peer.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+    with serving(run) as url:
+        probe = OpenInference(OpenInference.Options(url=url, model="m"), Context(60.0))
+        with measured():
+            probe.open()
+            with pytest.raises(CannotLoad, match="100,000 inputs and outputs; 1,000 are allowed"):
+                described(probe)
+        probe.close()
+
+
 def continuations(_: Path) -> None:
     from hyperframe.frame import ContinuationFrame
 
@@ -277,6 +301,7 @@ ATTACKS = {
         Attack(compressed_bodies, "30 bodies that unpack to 300 MiB each", "agent", "status 415", 5, 64),
         Attack(idle_connections, "1,000 idle connections", "agent", "the oldest are closed; health is served", 10, 64),
         Attack(large_answers, "600 answers of 1 MiB", "worker", "freed one by one", 30, 64),
+        Attack(metadata, "metadata of 100,000 inputs", "worker", "one error", 30, 256),
         Attack(continuations, "100,000 continuation frames over HTTP/2", "worker", "one error", 5, 32),
         Attack(references, "60,000 references to 60 kB each", "config", "one error", 45, 256),
         Attack(pipe, "a reference to a named pipe", "config", "one error", 5, 64),
