@@ -130,9 +130,9 @@ def completion(answer: Answer) -> Completion:
     return Completion(joined.text(), joined.finish, joined.usage, times)
 
 
-def _read_stream(body: bytes, joined: _Joined) -> list[int]:
-    """Add all events. Returns where those that carried tokens end. Raises BadAnswer."""
-    carrying: list[int] = []
+def _read_stream(body: bytes, joined: _Joined) -> list[tuple[int, int]]:
+    """Add all events. Returns where those that carried tokens end, as `token_times` takes it. Raises BadAnswer."""
+    carrying: list[tuple[int, int]] = []
     done, event = False, None
     for event in events(body):
         if not event.data.strip() and event.kind != "error":
@@ -143,7 +143,7 @@ def _read_stream(body: bytes, joined: _Joined) -> list[int]:
         if (part := _parsed(event)) is not None:
             _check_error(part, event.kind)
             if joined.take(part):
-                carrying.append(event.end)
+                carrying.append((event.end, event.upto))
     if not (done or joined.finish):
         begin = "" if event else f"; it has no event, and begins with {body[:60]!r}"
         raise BadAnswer(f"the stream ended before the model finished: no finish reason and no {_DONE}{begin}")

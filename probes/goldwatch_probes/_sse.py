@@ -16,13 +16,15 @@ _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|$)")
 class Event(NamedTuple):
     """One event: its type (empty for the default), its data, and how it lay in the stream.
 
-    `end` is the number of bytes of the stream up to the end of its last field. `whole` is False for a last event that
-    no blank line ends: the standard discards it, and some servers end a stream so.
+    `end` is the number of bytes of the stream up to the end of its last field, and `upto` that up to the end of the
+    blank line after it. `whole` is False for a last event that no blank line ends: the standard discards it, and some
+    servers end a stream so.
     """
 
     kind: str
     data: str
     end: int
+    upto: int
     whole: bool = True
 
 
@@ -40,7 +42,7 @@ def events(body: bytes) -> Iterator[Event]:
         line, position = match[1], match.end()
         if not line:
             if data or kind == "error":
-                yield Event(kind, b"\n".join(data).decode("utf-8", "replace"), end)
+                yield Event(kind, b"\n".join(data).decode("utf-8", "replace"), end, position)
             kind, data = "", []
             continue
         name, _, value = line.partition(b":")
@@ -55,4 +57,4 @@ def events(body: bytes) -> Iterator[Event]:
         if name:  # a comment may come much later than the event before it
             end = match.end(1)
     if data or kind == "error":
-        yield Event(kind, b"\n".join(data).decode("utf-8", "replace"), end, whole=False)
+        yield Event(kind, b"\n".join(data).decode("utf-8", "replace"), end, position, whole=False)

@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-_MAX_BLANK = 4
-"""Bytes of the line ends after an event: twice CR LF."""
-
 _MIN_APART = 0.5
 """Share of the gaps between events that must be known for a mean. Short gaps go unseen sooner than long ones."""
 
@@ -43,16 +40,16 @@ class TokenTimes(NamedTuple):
 
 def token_times(
     arrivals: Sequence[tuple[float, int]],
-    carrying: Sequence[int],
+    carrying: Sequence[tuple[int, int]],
     tokens: int | None,
     *,
     several: bool,
 ) -> TokenTimes:
     """Return the times of an answer.
 
-    `arrivals` are the reads: seconds since sending, and the bytes that had come by then. `carrying` are the ends, in
-    bytes, of the events that carried tokens. `tokens` is the server's count of the streamed tokens, None if unknown;
-    `several` says that it counts several choices.
+    `arrivals` are the reads: seconds since sending, and the bytes that had come by then. `carrying` are the events that
+    carried tokens: the bytes up to the end of their last field, and up to the end of the blank line after it. `tokens`
+    is the server's count of the streamed tokens, None if unknown; `several` says that it counts several choices.
     """
     if not carrying:
         return TokenTimes(None, None, ())
@@ -79,7 +76,7 @@ def token_times(
     return TokenTimes(first_s, per_token_s, gaps, first_unknown, next_unknown)
 
 
-def _known(arrivals: Sequence[tuple[float, int]], carrying: Sequence[int]) -> dict[int, float]:
+def _known(arrivals: Sequence[tuple[float, int]], carrying: Sequence[tuple[int, int]]) -> dict[int, float]:
     """Return the times that are known, by the number of the event among those that carried tokens."""
     reads: list[tuple[float, int]] = []
     for at_s, upto in arrivals:
@@ -88,8 +85,8 @@ def _known(arrivals: Sequence[tuple[float, int]], carrying: Sequence[int]) -> di
         reads.append((at_s, upto))
     bounds = [upto for _, upto in reads]
     known = {}
-    for number, end in enumerate(carrying):
+    for number, (end, upto) in enumerate(carrying):
         read = bisect_left(bounds, end)
-        if read < len(reads) and bounds[read] - end <= _MAX_BLANK:
+        if read < len(reads) and bounds[read] <= upto:
             known[number] = reads[read][0]
     return known

@@ -7,12 +7,15 @@ folder: mend the cause, and add the input to `tests/fuzz/corpus/NAME`.
 from __future__ import annotations
 
 import importlib
+import resource
 import sys
 from pathlib import Path
 
 import atheris
 
 CORPUS = Path(__file__).parent / "corpus"
+MEMORY_BYTES = 2**30
+"""More is a MemoryError, which ends the run as any other error does."""
 
 
 def main() -> None:
@@ -25,7 +28,9 @@ def main() -> None:
         target = importlib.import_module(f"tests.fuzz.targets.{name}").target
     found = Path(".fuzz") / name
     found.mkdir(parents=True, exist_ok=True)
-    limits = ["-timeout=60", "-rss_limit_mb=1024", "-max_len=65536"]
+    # Not libFuzzer's own limit: the peak that it reads is inherited from the process that started it.
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+    limits = ["-timeout=60", "-rss_limit_mb=0", "-max_len=65536"]
     atheris.Setup([sys.argv[0], *limits, *options, str(found), str(CORPUS / name)], target)
     atheris.Fuzz()
 

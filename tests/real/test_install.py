@@ -17,9 +17,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 IMPORT_ALL = """
 import importlib, pkgutil, sys, goldwatch, goldwatch_probes
 authors_need_pytest, operators_need_kopf = "goldwatch.testing.conformance", "goldwatch.cluster.operator"
+grpc_needs_h2 = "goldwatch_probes._http2"
 for package in (goldwatch, goldwatch_probes):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if module.name not in (authors_need_pytest, operators_need_kopf):
+        if module.name not in (authors_need_pytest, operators_need_kopf, grpc_needs_h2):
             importlib.import_module(module.name)
 """
 
@@ -52,7 +53,7 @@ def install(wheel: Path, folder: Path, extra: str) -> Path:
 BROUGHT = {
     "": "aiohttp",
     "light": "onnxruntime, h2, jmespath",
-    "grpc": "h2, google.protobuf",
+    "grpc": "goldwatch_probes._http2, google.protobuf",
     "energy": "pynvml",
     "grafana": "grafana_client",
     "http": "jmespath",

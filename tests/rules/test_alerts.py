@@ -167,7 +167,8 @@ CASES = [
     Case("GoldwatchAgentSaturated", True, replays(valid=1) | left_out("waiting", 1), 60),
     Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("waiting", 1), 25),  # for long, it says
     Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("waiting", 0.08), 100),
-    Case("GoldwatchAgentSaturated", True, HERE | left_out("still_running", 0.2), 60),  # none has ended
+    Case("GoldwatchAgentSaturated", True, HERE | left_out("waiting", 0.2), 60),  # none has ended
+    Case("GoldwatchAgentSaturated", False, HERE | left_out("still_running", 0.2), 60),  # *silent* says so
     Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("busy", 1), 60),  # that is the target's doing
     Case("GoldwatchAgentSaturated", False, replays(valid=0.01) | left_out("waiting", 0.01), 100),  # one or two
     Case("GoldwatchAgentSaturated", True, replays(valid=1) | left_out("waiting", 1) | at(B, replays(valid=50)), 60),

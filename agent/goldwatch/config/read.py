@@ -151,11 +151,11 @@ class _Walk:
             if "$" in node.value:
                 allowed = self._allowed if route[0] in SECTIONS else None
                 expanded = expand(node.value, self._environ, self._document.folder, allowed)
-                self._bound(expanded, node)
                 tag = resolved_tag(self._loader, expanded.text) if node.style is None else tag
             value = scalar(self._loader, tag, expanded.text)
         except (GoldwatchError, ValueError) as error:
             value, problem = "", str(error)
+        self._bound(expanded, node)
         self._document.places[route] = Place(
             _position(key), _position(node), node.value, expanded.text, expanded.resolved, expanded.has_default
         )

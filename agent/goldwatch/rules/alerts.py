@@ -269,8 +269,11 @@ def _invalid(scope: Scope) -> AlertRule:
 
 
 def _saturated(scope: Scope) -> AlertRule:
-    """Return the alert for an agent that leaves out replays, since it is asked for more than it can carry."""
-    skipped = f"increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason=('still_running', 'waiting'))})"
+    """Return the alert for an agent that leaves out replays, since it is asked for more than it can carry.
+
+    Only those that waited for a slot count. A watch whose last replay is still running may be stuck: *silent* says so.
+    """
+    skipped = f"increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason='waiting')})"
     each = "without (watch, target, reason, validity)"
     due = f"sum {each} ({skipped} or increase({scope.of(c.REPLAYS, '1h')}))"
     left_out = f"sum {each} ({skipped})"
