@@ -21,6 +21,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from goldwatch.errors import GoldwatchError
+from goldwatch.file_identity import identity
 
 _MAX_CONNECTIONS = 256
 _LIMIT_S = 60.0
@@ -44,7 +45,7 @@ class Tls:
     def __init__(self, certificate: Path, key: Path) -> None:
         """Read both files. Raises GoldwatchError."""
         self._files = certificate, key
-        self._read = self._identities()
+        self._read = [identity(file) for file in self._files]
         self.context = self._loaded()
 
     def __eq__(self, other: object) -> bool:
@@ -55,7 +56,7 @@ class Tls:
 
     def renew(self) -> None:
         """Take what has been renewed; what cannot be used leaves the certificate that there is, with a warning."""
-        found = self._identities()
+        found = [identity(file) for file in self._files]
         if found == self._read:
             return
         self._read = found
@@ -73,16 +74,6 @@ class Tls:
             names = " and ".join(str(file) for file in self._files)
             raise GoldwatchError(f"{names}: not a certificate and its key in PEM: {error}") from None
         return context
-
-    def _identities(self) -> list[object]:
-        found: list[object] = []
-        for file in self._files:
-            try:
-                at = file.stat()
-                found.append((at.st_dev, at.st_ino, at.st_mtime_ns))
-            except OSError:
-                found.append(None)
-        return found
 
 
 class HttpServer:

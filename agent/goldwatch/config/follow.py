@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from goldwatch.errors import GoldwatchError
+from goldwatch.file_identity import identity
 
 _EVERY_S = 2.0
 
@@ -44,12 +45,3 @@ async def follow(
 
 def _identities(files: Iterable[Path]) -> dict[Path, object]:
     return {file: identity(file) for file in files}
-
-
-def identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from another one; a ConfigMap's name is a link, which is put on a new file at once."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from goldwatch import __version__
 from goldwatch.alerting.words import printable
-from goldwatch.config.follow import identity
 from goldwatch.export import measurement
+from goldwatch.file_identity import identity
 from goldwatch.pipeline.in_force import CannotStart
 from goldwatch.service.exports import Exports
 from goldwatch.service.port import Port
