@@ -174,7 +174,7 @@ def _drive_probe(output: str) -> None:
     spec = golden.manifest.outputs["probabilities"]
     probe = make_probe(ONNX, OPTIONS, Context(2.0))
     probe.open()
-    settings = LoadGenSettings("SingleStream", "performance", output, 0.0, REQUESTS)
+    settings = LoadGenSettings("SingleStream", "performance", 0.0, REQUESTS)
     system = System(probe, inputs, TensorSpec("probabilities", spec.dtype, spec.shape), settings)
     system.warm_up(Pace(LoadPlan()))
     sut = loadgen.ConstructSUT(system.issue, system.flush)

@@ -121,7 +121,7 @@ def test_loadgen_warms_up_with_the_batches_of_its_scenario(
     options = OfAnyBatch.Options(version=str(tmp_path / "sizes"))
     probe = (OfBatches if fixed else OfAnyBatch)(options, Context(5.0))
     probe.open()
-    settings = LoadGenSettings(scenario, "performance", str(tmp_path), 0.1, 10, batch)
+    settings = LoadGenSettings(scenario, "performance", 0.1, 10, batch)
     system = System(probe, {"x": VALUES}, OUTPUT, settings, probe.describe().batch)
     assert system.warm_up(Pace(LoadPlan())) > 0
     assert set(map(int, (tmp_path / "sizes").read_text().split())) == expected

@@ -6,7 +6,6 @@ LoadGen writes. Added to it is only what LoadGen cannot know: requests that fail
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import threading
 from collections.abc import Mapping
@@ -42,19 +41,6 @@ _LATE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class LoadGenOptions:
-    """What to run. Times are seconds; see `goldwatch.ipc.jobs.LoadGenSettings`."""
-
-    scenario: str
-    mode: str
-    min_duration_s: float
-    min_queries: int
-    batch: int = 1
-    target_qps: float | None = None
-    target_latency_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Tested:
     """One test: the result as of the gate, LoadGen's own word, the figures of its summary, and reasons and advice."""
 
@@ -67,7 +53,7 @@ class Tested:
     accuracy: Score | None = None
 
 
-def test(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, output: Path) -> Tested:
+def test(assignment: Assignment, workers: Workers, wanted: LoadGenSettings, output: Path) -> Tested:
     """Run LoadGen once against a target, with its logs in a folder. Raises OSError if that cannot be made."""
     logs = output.absolute() / assignment.watch.name / assignment.target.name
     logs.mkdir(parents=True, exist_ok=True)
@@ -88,7 +74,7 @@ def test(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, outpu
     return Tested(assignment, result, said, figures, (*reasons, *why), logs)
 
 
-def _over_budget(assignment: Assignment, wanted: LoadGenOptions) -> str | None:
+def _over_budget(assignment: Assignment, wanted: LoadGenSettings) -> str | None:
     """Say why the budgets of watch or target forbid the test: LoadGen alone decides when it sends.
 
     What it sends is held up by nobody, since that would be in its times.
@@ -105,7 +91,7 @@ def _over_budget(assignment: Assignment, wanted: LoadGenOptions) -> str | None:
     return f"{allowed}, --target-qps is {rate:g}; lower it" if rate > load.most_per_s else None
 
 
-def _run(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, logs: Path) -> LoadGenResponse:
+def _run(assignment: Assignment, workers: Workers, wanted: LoadGenSettings, logs: Path) -> LoadGenResponse:
     target = assignment.target
     if target.python:
         raise WorkerDied(f"`python: {target.python}` is an interpreter of its own, and LoadGen runs in goldwatch's")
@@ -114,7 +100,8 @@ def _run(assignment: Assignment, workers: Workers, wanted: LoadGenOptions, logs:
         options=target.options,
         time_limit_s=assignment.watch.load.time_limit_s,
         path=assignment.golden.path,
-        settings=LoadGenSettings(output=str(logs), **dataclasses.asdict(wanted)),
+        settings=wanted,
+        output=str(logs),
         most_per_s=plan_of(assignment).load.most_per_s,
     )
     for log in logs.glob("mlperf_log_*"):
@@ -168,7 +155,7 @@ def _accuracy(assignment: Assignment, workers: Workers, logs: Path) -> Score | N
     return None if found is None else Score(**found)
 
 
-def as_text(tested: Tested, wanted: LoadGenOptions) -> str:
+def as_text(tested: Tested, wanted: LoadGenSettings) -> str:
     """Write what a test found, for people: LoadGen's word, the figures that the scenario is about, and the reasons."""
     assignment = tested.assignment
     lines = [f"{assignment.watch.name}  golden {assignment.golden}  {assignment.target.probe} {assignment.target.name}"]

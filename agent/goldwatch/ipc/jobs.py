@@ -137,7 +137,6 @@ class LoadGenSettings:
 
     scenario: str
     mode: str
-    output: str
     min_duration_s: float
     min_queries: int
     batch: int = 1
@@ -147,13 +146,17 @@ class LoadGenSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoadGenRequest:
-    """One test of MLPerf's LoadGen, over the golden set at `path`; `most_per_s` is the budget of the warm-up."""
+    """One test of MLPerf's LoadGen, over the golden set at `path`.
+
+    Its files go into the folder `output`; `most_per_s` is the budget of the warm-up.
+    """
 
     factory: str
     options: Mapping[str, Any]
     time_limit_s: float
     path: str
     settings: LoadGenSettings
+    output: str
     most_per_s: float | None
 
 

@@ -48,7 +48,6 @@ _MESSAGE_LENGTH = 200
 def run(request: LoadGenRequest, descriptors: list[int], emit: Emit) -> LoadGenResponse:  # noqa: ARG001 - a Handler
     """Run one test. Raises GoldwatchError, and ProbeError if the target cannot be used."""
     _loadgen()
-    settings = request.settings
     golden = GoldenSet.open(Path(request.path))
     inputs = {location.name: mapped(location) for location in golden.input_locations()}
     decision = golden.manifest.decision
@@ -58,11 +57,11 @@ def run(request: LoadGenRequest, descriptors: list[int], emit: Emit) -> LoadGenR
     try:
         probe.open()
         description = described(probe)
-        system = System(probe, inputs, output, settings, description.batch)
+        system = System(probe, inputs, output, request.settings, description.batch)
         expected_s = system.warm_up(Pace(LoadPlan(most_per_s=request.most_per_s)))
         gc.collect()
         gc.disable()
-        _test(system, settings, expected_s)
+        _test(system, request, expected_s)
     finally:
         gc.enable()
         probe.close()
@@ -194,17 +193,17 @@ def _loadgen() -> Any:  # noqa: ANN401 - it ships no types
     return mlperf_loadgen
 
 
-def _test(system: System, settings: LoadGenSettings, expected_s: float) -> None:
+def _test(system: System, request: LoadGenRequest, expected_s: float) -> None:
     loadgen = _loadgen()
     sut = loadgen.ConstructSUT(system.issue, system.flush)
     library = loadgen.ConstructQSL(system.examples, min(LOADED, system.examples), system.load, system.unload)
     log = loadgen.LogSettings()
-    log.log_output.outdir = settings.output
+    log.log_output.outdir = request.output
     log.enable_trace = False
     server = threading.Thread(target=system.serve)
     server.start()
     try:
-        loadgen.StartTestWithLogSettings(sut, library, _settings(loadgen, settings, expected_s), log)
+        loadgen.StartTestWithLogSettings(sut, library, _settings(loadgen, request.settings, expected_s), log)
     finally:
         system.stop()
         server.join()
