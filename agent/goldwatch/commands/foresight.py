@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -237,19 +237,25 @@ def _helps(found: Outlook, workers: Workers) -> Iterator[str]:
     if not found.missed:
         return
     assignment, every_s = found.assignment, mean_interval_s(found.assignment.watch.every)
-    for factor in _FACTORS:
-        if factor * assignment.golden.examples > _MOST_EXAMPLES:
-            break
-        if _all_noticed(_ask(assignment, workers, declared_only=True, copies=factor)[0]):
-            yield f"a golden set of {factor * assignment.golden.examples:,} examples would notice it"
-            break
-    for factor in _FACTORS:
-        if _all_noticed(_ask(assignment, workers, declared_only=True, oftener=factor)[0]):
-            yield f"a replay every {format_duration(round(every_s / factor, 3))} would notice it"
-            break
+    examples = assignment.golden.examples
+    larger = [factor for factor in _FACTORS if factor * examples <= _MOST_EXAMPLES]
+    if factor := _least(larger, lambda copies: _noticed_with(assignment, workers, copies=copies)):
+        yield f"a golden set of {factor * examples:,} examples would notice it"
+    # Beyond the most replays that are looked at, more frequent ones would only have a smaller budget each.
+    oftener = [factor for factor in _FACTORS if horizon(2 * every_s / factor) < _MOST_REPLAYS]
+    if factor := _least(oftener, lambda oftener: _noticed_with(assignment, workers, oftener=oftener)):
+        yield f"a replay every {format_duration(round(every_s / factor, 3))} would notice it"
 
 
-def _all_noticed(notices: Sequence[Notice]) -> bool:
+def _least(factors: Sequence[int], suffices: Callable[[int], bool]) -> int | None:
+    """Return the least of the rising factors that suffices; None, after one question, if the greatest does not."""
+    if not factors or not suffices(factors[-1]):
+        return None
+    return next((factor for factor in factors[:-1] if suffices(factor)), factors[-1])
+
+
+def _noticed_with(assignment: Assignment, workers: Workers, *, copies: int = 1, oftener: int = 1) -> bool:
+    notices, _ = _ask(assignment, workers, declared_only=True, copies=copies, oftener=oftener)
     return all(notice.replays is not None for notice in notices)
 
 
