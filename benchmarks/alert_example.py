@@ -15,13 +15,13 @@ import threading
 import time
 from pathlib import Path
 
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.runner import Runner
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.service.exports import Exports
-from goldwatch.service.runner import Runner
 
 PAGE = Path("docs/alerts.md")
 _MARKED = re.compile(r"(<!-- alert_example -->\n```\n).*?(\n```)", re.DOTALL)

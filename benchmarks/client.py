@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from goldwatch.daemon.engine import replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import replay
-from goldwatch.replay.plan import Plan
 
 from benchmarks import digits
 from benchmarks.bare import WARM_UP

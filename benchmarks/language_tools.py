@@ -17,10 +17,10 @@ import psutil
 import yaml
 
 from goldwatch.core.judgement import Validity
+from goldwatch.daemon import pipeline
+from goldwatch.daemon.in_force import prepare
 from goldwatch.golden.freeze import freeze
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline import pipeline
-from goldwatch.pipeline.in_force import prepare
 
 from benchmarks import language_servers, tree_cpu, wire
 

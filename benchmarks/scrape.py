@@ -16,7 +16,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from goldwatch.config import LatencyObjective, Load, Objectives, Schedule, Watch
-from goldwatch.export import measurement, standing
+from goldwatch.daemon import promises
+from goldwatch.export import measurement
 from goldwatch.export.metric import Kind
 from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.export.store import Store
@@ -78,7 +79,7 @@ def _watch(to: Store | PrometheusExporter, name: str) -> None:
         objectives=objectives,
     )
     to.publish(measurement.of_watch(name, "t"))
-    to.publish(standing.of_promises(watch, "t"))
+    to.publish(promises.of_promises(watch, "t"))
     to.publish(measurement.of_alert(name, "t", None, ()))
 
 

@@ -65,20 +65,20 @@ def _over_http(name: str, most_per_s: float) -> Figure:
 def _serve(pipe: Connection, most_per_s: float) -> None:
     """Serve the agent's endpoint with one tap, in a process of its own, until told to stop."""
     from goldwatch.config.live import Live  # noqa: PLC0415
-    from goldwatch.drift.tap import Taps  # noqa: PLC0415
-    from goldwatch.web import http  # noqa: PLC0415
+    from goldwatch.daemon import endpoints  # noqa: PLC0415
+    from goldwatch.daemon.tap import Taps  # noqa: PLC0415
 
-    http.MOST_EVENTS_PER_S = most_per_s
+    endpoints.MOST_EVENTS_PER_S = most_per_s
 
-    async def served() -> None:
+    async def serve() -> None:
         taps = Taps()
         taps.enforce({"model": Live()})
-        endpoints = http.Endpoints(lambda _: (b"", "text/plain"), lambda: None, lambda: None, taps)
-        pipe.send(await endpoints.start("127.0.0.1", 0))
+        served = endpoints.Endpoints(lambda _: (b"", "text/plain"), lambda: None, lambda: None, taps)
+        pipe.send(await served.start("127.0.0.1", 0))
         await asyncio.to_thread(pipe.recv)
-        await endpoints.stop()
+        await served.stop()
 
-    asyncio.run(served())
+    asyncio.run(serve())
 
 
 async def _post(port: int, bodies: list[bytes]) -> None:
@@ -94,8 +94,8 @@ def _cpu_s(pid: int | None) -> float:
 
 
 def _from_a_log() -> Figure:
-    from goldwatch.drift.follow import Follower  # noqa: PLC0415
-    from goldwatch.drift.tap import Tap  # noqa: PLC0415
+    from goldwatch.daemon.tap import Tap  # noqa: PLC0415
+    from goldwatch.daemon.tap_follower import Follower  # noqa: PLC0415
 
     content, raw = b"\n".join(_bodies(LINES // ROUNDS)) + b"\n", []
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:

@@ -17,11 +17,11 @@ import numpy as np
 
 from goldwatch.core.latency import quantile
 from goldwatch.core.load_plan import LoadPlan
+from goldwatch.daemon.engine import Replay, replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.plan import Plan
 
 from benchmarks import loadgen
 from benchmarks.figures import Figure

@@ -18,12 +18,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from goldwatch.core.trace import Trace
+from goldwatch.daemon.in_force import Assignment, prepare
+from goldwatch.daemon.pipeline import Judged, run
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.otlp_traces import QUEUE, OtlpTraces
 from goldwatch.export.push import Backlog, Failures
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import Assignment, prepare
-from goldwatch.pipeline.pipeline import Judged, run
 
 from benchmarks import digits
 from benchmarks.figures import Figure

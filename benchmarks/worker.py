@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from goldwatch.core.outcome import Outcome
+from goldwatch.daemon.in_force import Assignment, prepare
+from goldwatch.daemon.pipeline import run
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import Assignment, prepare
-from goldwatch.pipeline.pipeline import run
 from goldwatch.probe import Description
 
 from benchmarks import NOTHING, digits

@@ -14,8 +14,8 @@ from goldwatch.core.judgement import (
     Validity,
     Verdict,
 )
+from goldwatch.daemon.ledger import Ledger
 from goldwatch.energy.attribution import Components, Energy, Interval
-from goldwatch.ledger.ledger import Ledger
 from goldwatch.probe import Description
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from goldwatch.daemon import metering
 from goldwatch.energy import attribution, rapl
-from goldwatch.pipeline import metering
 
 
 class Processor:
@@ -58,7 +58,7 @@ def environment(folder: Path, processor: Processor) -> dict[str, str]:
     (site / "sitecustomize.py").write_text(
         "from pathlib import Path\n"
         "from goldwatch.energy import attribution, rapl\n"
-        "from goldwatch.pipeline import metering\n"
+        "from goldwatch.daemon import metering\n"
         f"rapl.TREE, attribution.COARSEST, metering._SETTLE_S = Path({str(processor.tree)!r}), 10.0, 0.1\n"
         "rapl._max_watts = lambda _: 1e9\n"  # a busy machine ticks late
     )

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from goldwatch.alerting.alert import Alert, advance
-from goldwatch.alerting.explanation import Picture, Surroundings
 from goldwatch.cli.app import app
 from goldwatch.core.judgement import Severity, State
+from goldwatch.daemon.alert import Alert, advance
+from goldwatch.daemon.alert_explanation import Picture, Surroundings
+from goldwatch.daemon.ledger import Ledger
 from goldwatch.golden.freeze import freeze
-from goldwatch.ledger.ledger import Ledger
 
 from tests.builders import difference, judgement, verdict
 

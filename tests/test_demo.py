@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goldwatch.alerting.alert import Alert
 from goldwatch.core.judgement import Flip, Judgement, Quantile, Severity, State
+from goldwatch.daemon.alert import Alert
 from goldwatch.demo import screen
 
 from tests.builders import difference, judgement, verdict

@@ -18,7 +18,7 @@ SELDOM = (
     "statistics",
     "goldwatch.cli",
     "goldwatch.commands",
-    "goldwatch.pipeline.metering",
+    "goldwatch.daemon.metering",
     "goldwatch.energy.nvml",
 )
 """What a command, a mistake in the config or a meter needs, and an agent at rest does not."""
@@ -34,15 +34,15 @@ def heavy_after(program: str, names: tuple[str, ...] = HEAVY) -> list[str]:
 @pytest.mark.parametrize(
     "module",
     [
-        "service.service",
-        "service.runner",
-        "pipeline.pipeline",
-        "ledger.ledger",
-        "alerting.alert",
-        "web.http",
+        "daemon.service",
+        "daemon.runner",
+        "daemon.pipeline",
+        "daemon.ledger",
+        "daemon.alert",
+        "daemon.endpoints",
         "log",
-        "schedule",
-        "replay.engine",
+        "daemon.schedule",
+        "daemon.engine",
         "ipc.workers",
     ],
 )
@@ -73,8 +73,8 @@ def test_loading_a_config_imports_the_probes_it_names_and_no_framework() -> None
 def test_a_config_can_be_prepared_and_a_replay_judged_without_numpy_in_the_agent() -> None:
     program = f"""
 from pathlib import Path
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.pipeline import run
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.pipeline import run
 from goldwatch.ipc.workers import Workers
 workers = Workers()
 (assignment,) = prepare(Path({str(EXAMPLE)!r}), workers).assignments
@@ -86,9 +86,9 @@ workers.close()
 
 def test_the_process_of_the_agent_holds_nothing_of_the_command_line_and_no_meter() -> None:
     program = f"""
-import goldwatch.service.daemon
+import goldwatch.daemon.process
 from pathlib import Path
-from goldwatch.pipeline.in_force import prepare
+from goldwatch.daemon.in_force import prepare
 from goldwatch.ipc.workers import Workers
 workers = Workers()
 prepare(Path({str(EXAMPLE)!r}), workers)
@@ -103,7 +103,7 @@ def test_the_command_line_imports_no_framework() -> None:
 
 def test_the_agent_begins_before_anything_is_imported() -> None:
     assert (
-        heavy_after("import goldwatch.cli", (*HEAVY, "typer", "pydantic", "asyncio", "goldwatch.service.daemon")) == []
+        heavy_after("import goldwatch.cli", (*HEAVY, "typer", "pydantic", "asyncio", "goldwatch.daemon.process")) == []
     )
 
 

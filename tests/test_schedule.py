@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from goldwatch.config import Schedule
 from goldwatch.config.schedule import parse_schedule
-from goldwatch.schedule import Timetable, mean_interval_s, trigger
+from goldwatch.daemon.schedule import Timetable, mean_interval_s, trigger
 
 NOON = datetime(2027, 6, 1, 12, tzinfo=UTC)
 DAY_S = 86_400

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from goldwatch.core.judgement import Judgement, State
+from goldwatch.daemon.in_force import Assignment, prepare
+from goldwatch.daemon.pipeline import run
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import Assignment, prepare
-from goldwatch.pipeline.pipeline import run
 
 from benchmarks.alerts.damaged_models import (
     LUMINANCE,

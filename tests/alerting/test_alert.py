@@ -3,12 +3,12 @@ import json
 
 import pytest
 
-from goldwatch.alerting.alert import Alert, advance, hushed
-from goldwatch.alerting.explanation import Explanation, Picture, Surroundings
-from goldwatch.alerting.silence import Silence
-from goldwatch.alerting.text import as_text
 from goldwatch.core.event import Event
 from goldwatch.core.judgement import Judgement, LiveWindow, Move, Severity, State, Verdict
+from goldwatch.daemon.alert import Alert, advance, hushed
+from goldwatch.daemon.alert_explanation import Explanation, Picture, Surroundings
+from goldwatch.daemon.alert_text import as_text
+from goldwatch.daemon.silence import Silence
 
 from tests.builders import difference, judgement, verdict
 

@@ -12,13 +12,13 @@ import pytest
 
 from goldwatch.core.figures import Ceiling, Figure, Figures
 from goldwatch.core.judgement import State
+from goldwatch.daemon import engine
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.runner import Runner
 from goldwatch.golden.freeze import freeze
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.replay import engine
-from goldwatch.service.exports import Exports
-from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 from goldwatch.worker.monitors.costly import Costly
 from goldwatch.worker.monitors.share import Requests, failing

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goldwatch.alerting.alert import Alert
+from goldwatch.daemon import engine
+from goldwatch.daemon.alarms import Alarms
+from goldwatch.daemon.alert import Alert
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.runner import Runner
 from goldwatch.golden.freeze import freeze
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.replay import engine
-from goldwatch.service.alarms import Alarms
-from goldwatch.service.exports import Exports
-from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
 pytestmark = pytest.mark.slow

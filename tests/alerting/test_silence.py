@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.alerting.silence import Silence, in_force, of_rollout, rollouts
 from goldwatch.core.event import Event, Rollout
+from goldwatch.daemon.silence import Silence, in_force, of_rollout, rollouts
 
 TIMES = st.floats(0, 1000)
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.alerting.alert import Alert, advance
-from goldwatch.alerting.explanation import Explanation, Surroundings
-from goldwatch.alerting.text import as_text, command_lines
-from goldwatch.alerting.words import WIDTH, plain, printable
 from goldwatch.core.event import Event
 from goldwatch.core.judgement import Confusion, Flip, SliceShare, State
-from goldwatch.web.alert_page import alert_page
-from goldwatch.web.status import _alert
+from goldwatch.daemon.alert import Alert, advance
+from goldwatch.daemon.alert_explanation import Explanation, Surroundings
+from goldwatch.daemon.alert_page import alert_page
+from goldwatch.daemon.alert_text import as_text, command_lines
+from goldwatch.daemon.status import _alert
+from goldwatch.daemon.words import WIDTH, plain, printable
 
 from tests.builders import difference, judgement, verdict
 

@@ -11,10 +11,10 @@ from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
 from goldwatch.commands.backtest import from_table
+from goldwatch.daemon.in_force import Assignment, prepare
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.pipeline import run
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import Assignment, prepare
-from goldwatch.pipeline.pipeline import run
 
 pytestmark = pytest.mark.slow
 

@@ -11,11 +11,11 @@ from typer.testing import CliRunner, Result
 
 from goldwatch import scratch
 from goldwatch.cli.app import app
+from goldwatch.daemon import service
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.examples import Examples
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
-from goldwatch.service import service
 from goldwatch.worker.jobs.examples import frozen
 
 from tests.language_server import CAPITALS, language_server

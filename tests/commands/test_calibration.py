@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.pipeline import run
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.pipeline import run
 
 from tests.commands.test_foresight import small_set
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from goldwatch.commands.capacity import Asked, add_up, summary
 from goldwatch.config import Schedule
-from goldwatch.schedule import Timetable
-from goldwatch.service.agenda import IN_PROCESS, Agenda
+from goldwatch.daemon.agenda import IN_PROCESS, Agenda
+from goldwatch.daemon.schedule import Timetable
 
 from .test_gate import check
 

@@ -17,11 +17,11 @@ from grafana_foundation_sdk.models.alerting import RuleGroup
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from typer.testing import CliRunner
 
-from goldwatch.alerting.alert import Alert
 from goldwatch.cli.app import app
 from goldwatch.commands import grafana
 from goldwatch.core.event import Event
 from goldwatch.core.judgement import Severity
+from goldwatch.daemon.alert import Alert
 from goldwatch.errors import GoldwatchError
 
 from tests.loopback import serving

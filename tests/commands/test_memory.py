@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from goldwatch.cli.app import app
 from goldwatch.commands.memory import _reordered
 from goldwatch.core.load_plan import LoadPlan
-from goldwatch.replay.plan import Plan
+from goldwatch.daemon.plan import Plan
 from goldwatch.worker.jobs.memory import ERROR, _is_larger, _number_gap, _text_gap
 
 N = 24

@@ -14,10 +14,10 @@ from goldwatch.config.busy import Busy
 from goldwatch.core.disturbances import Found
 from goldwatch.core.judgement import Validity
 from goldwatch.core.load_plan import LoadPlan
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.pipeline import judge, plan_of
+from goldwatch.daemon.plan import Plan
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.pipeline import judge, plan_of
-from goldwatch.replay.plan import Plan
 
 pytestmark = pytest.mark.slow
 

@@ -15,10 +15,10 @@ from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
 from goldwatch.core.judgement import Judgement, Verdict
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.pipeline import run
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.pipeline import run
 
 from tests.loopback import serving
 

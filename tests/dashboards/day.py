@@ -25,13 +25,13 @@ from goldwatch.core.judgement import (
     Validity,
     Verdict,
 )
+from goldwatch.daemon.promises import of_due, of_tap
 from goldwatch.energy.attribution import Interval
 from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export import measurement as m
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.export.standing import of_due, of_tap
 
 from tests.builders import description, energy, judgement, verdict
 

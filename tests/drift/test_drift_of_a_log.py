@@ -19,15 +19,15 @@ from cloudevents.core.v1.event import CloudEvent
 
 from goldwatch.commands.foresight import Notice, Outlook, notes, outlook, warnings
 from goldwatch.core.judgement import Judgement, State, Verdict
-from goldwatch.drift.tap import Taps
+from goldwatch.daemon import engine
+from goldwatch.daemon.endpoints import Endpoints
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import CannotStart, prepare
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.runner import Runner
+from goldwatch.daemon.tap import Taps
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import CannotStart, prepare
-from goldwatch.replay import engine
-from goldwatch.service.exports import Exports
-from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
-from goldwatch.web.http import Endpoints
 
 from .traffic import config, golden, lines, requests, sessions
 
@@ -210,7 +210,7 @@ def test_sessions_are_no_drift_once_they_are_stated_and_a_shift_of_theirs_is(
     stated: str, source: str, tmp_path: Path, workers: Workers, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twenty clients send one row ten times each, to a log and as events; no identity leaves the worker."""
-    monkeypatch.setattr("goldwatch.web.http.MOST_EVENTS_PER_S", 10**6)
+    monkeypatch.setattr("goldwatch.daemon.endpoints.MOST_EVENTS_PER_S", 10**6)
     golden(tmp_path / "golden", 2000)
     (tmp_path / "requests.log").touch()
     config(tmp_path, f"{{{source}season: none, clusters: {stated}}}")

@@ -14,8 +14,8 @@ from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_stru
 from cloudevents.core.v1.event import CloudEvent
 
 from goldwatch.config.live import ClusterKey, Live
-from goldwatch.drift.tap import MOST_REQUEST_BYTES, Taps
-from goldwatch.web.http import MOST_EVENTS_PER_S, Endpoints
+from goldwatch.daemon.endpoints import MOST_EVENTS_PER_S, Endpoints
+from goldwatch.daemon.tap import MOST_REQUEST_BYTES, Taps
 from goldwatch.worker.drift.clusters import Key
 from goldwatch.worker.drift.features import Input
 from goldwatch.worker.drift.rows import read
@@ -137,8 +137,8 @@ def test_a_watch_without_a_tap_or_with_a_log_takes_nothing(taps: Taps) -> None:
 
 
 def test_too_many_a_second_are_counted_and_answered_at_once(taps: Taps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("goldwatch.web.http.MOST_EVENTS_PER_S", 3)
-    monkeypatch.setattr("goldwatch.web.http.time.monotonic", lambda: 1.0)
+    monkeypatch.setattr("goldwatch.daemon.endpoints.MOST_EVENTS_PER_S", 3)
+    monkeypatch.setattr("goldwatch.daemon.endpoints.time.monotonic", lambda: 1.0)
     answers = post([of(to_binary_event(event()))] * 10, taps)
     assert [status for status, _ in answers] == [200] * 10
     found = taken(taps)

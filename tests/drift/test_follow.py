@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.drift import follow
-from goldwatch.drift.follow import Follower
+from goldwatch.daemon import tap_follower
+from goldwatch.daemon.tap_follower import Follower
 
 
 def append(file: Path, text: str) -> None:
@@ -137,15 +137,15 @@ def test_of_a_folder_all_files_are_followed_and_rotated_ones_are_not_read_twice(
 def test_what_is_too_long_or_too_far_behind_is_left_out_and_counted(
     tmp_path: Path, following: Callable[[Path], Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "MOST_LINE_BYTES", 20)
-    monkeypatch.setattr(follow, "_CHUNK", 16)
+    monkeypatch.setattr(tap_follower, "MOST_LINE_BYTES", 20)
+    monkeypatch.setattr(tap_follower, "_CHUNK", 16)
     log = tmp_path / "log"
     append(log, "")
     follower = following(log)
     read(follower)
     append(log, "x" * 100 + "\nshort\n")
     assert (read(follower), follower.too_long) == (["short"], 1)
-    monkeypatch.setattr(follow, "MOST_BEHIND_BYTES", 10)
+    monkeypatch.setattr(tap_follower, "MOST_BEHIND_BYTES", 10)
     append(log, "1234567\n" * 5)
     assert (read(follower), follower.skipped_bytes) == (["1234567"], 30)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.config.live import Live
-from goldwatch.drift.sample import Sample
-from goldwatch.drift.tap import MOST_BYTES_EACH, MOST_REQUEST_BYTES, SAMPLED, Pace, Tap, Taps
+from goldwatch.daemon.tap import MOST_BYTES_EACH, MOST_REQUEST_BYTES, SAMPLED, Pace, Tap, Taps
+from goldwatch.daemon.tap_sample import Sample
 
 BODIES = st.lists(st.binary(max_size=60), max_size=80)
 

@@ -12,9 +12,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from goldwatch.config.energy import Energy, MeterEntry
+from goldwatch.daemon import pushers
 from goldwatch.energy import rapl
 from goldwatch.energy.rapl import Rapl
-from goldwatch.export import pushers
 from goldwatch.export.hardware import Hardware
 
 RANGE = 262_143_328_850

@@ -12,7 +12,9 @@ import pytest
 
 from goldwatch.core.judgement import Judgement, Validity
 from goldwatch.core.outcome import Outcome
-from goldwatch.core.trace import Trace
+from goldwatch.core.trace import Asked, Trace, Traced
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.pipeline import Judged, run
 from goldwatch.export import measurement as m
 from goldwatch.export.catalogue import REQUEST_LATENCY
 from goldwatch.export.collector import Collector, Protocol
@@ -20,9 +22,6 @@ from goldwatch.export.exporter import Replayed
 from goldwatch.export.otlp import OtlpExporter, Pushing
 from goldwatch.export.otlp_traces import QUEUE
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.pipeline import Judged, run
-from goldwatch.replay.traced import Asked, Traced
 
 from tests.language_server import (
     CAPITALS,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from goldwatch.config import CostObjective, LatencyObjective, Load, Objectives, Schedule, Watch
-from goldwatch.export import measurement, standing
+from goldwatch.daemon import promises
+from goldwatch.export import measurement
 from goldwatch.export.measurement import Measurement
 
 
@@ -28,5 +29,5 @@ def of_watch() -> Iterator[Measurement]:
         energy=CostObjective("inference", 2.0, "J"),
         cost=CostObjective("output token", 3.0, "USD", 1_000_000),
     )
-    yield from standing.of_promises(watch(objectives=owed), "fraud-eu")
-    yield from standing.of_due(watch().name, "fraud-eu", 1.79e9 + 310)
+    yield from promises.of_promises(watch(objectives=owed), "fraud-eu")
+    yield from promises.of_due(watch().name, "fraud-eu", 1.79e9 + 310)

@@ -183,8 +183,8 @@ def test_a_config_has_it_fetched(
     server: Server, golden: GoldenSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a worker, as every command does that opens golden sets."""
+    from goldwatch.daemon.in_force import CannotStart, prepare
     from goldwatch.ipc.workers import Workers
-    from goldwatch.pipeline.in_force import CannotStart, prepare
 
     monkeypatch.setenv("TOKEN", TOKEN)
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.silence import Silence
 from goldwatch.core.event import Event
 from goldwatch.core.judgement import Severity, Validity
-from goldwatch.ledger.history import History
-from goldwatch.ledger.ledger import Ledger, LedgerError, add_silence, end_silences
+from goldwatch.daemon.alert import Alert
+from goldwatch.daemon.history import History
+from goldwatch.daemon.ledger import Ledger, LedgerError, add_silence, end_silences
+from goldwatch.daemon.silence import Silence
 from goldwatch.testing.clock import FakeClock
 
 from tests.builders import difference, fill, judgement

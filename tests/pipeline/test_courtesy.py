@@ -18,18 +18,18 @@ from goldwatch.commands.gate_report import as_table
 from goldwatch.commands.rerun import rerun
 from goldwatch.config.busy import Busy
 from goldwatch.core.judgement import State, Validity
+from goldwatch.daemon import pipeline
+from goldwatch.daemon.courtesy import Courtesy, Seen, read, total
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import Assignment, prepare
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.pipeline import replay, run
+from goldwatch.daemon.runner import Runner
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import measurement
 from goldwatch.export.store import Store
 from goldwatch.http_reading import Unreadable
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline import pipeline
-from goldwatch.pipeline.courtesy import Courtesy, Seen, read, total
-from goldwatch.pipeline.in_force import Assignment, prepare
-from goldwatch.pipeline.pipeline import replay, run
-from goldwatch.service.exports import Exports
-from goldwatch.service.runner import Runner
 from goldwatch.testing.clock import FakeClock
 
 from tests.loopback import serving

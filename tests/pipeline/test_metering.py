@@ -19,17 +19,17 @@ from goldwatch.config.energy import Energy as Section
 from goldwatch.config.energy import MeterEntry
 from goldwatch.core.judgement import Judgement, Score
 from goldwatch.core.outcome import Outcome
+from goldwatch.daemon import metering
+from goldwatch.daemon.engine import Replay
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.metering import Repeated, choose, work
+from goldwatch.daemon.pipeline import run
 from goldwatch.energy import attribution, rapl
 from goldwatch.export.catalogue import energy as catalogue
 from goldwatch.export.measurement import of_judgement
 from goldwatch.export.metric import Metric
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline import metering
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.metering import Repeated, choose, work
-from goldwatch.pipeline.pipeline import run
-from goldwatch.replay.engine import Replay
 
 from tests.builders import judgement
 from tests.language_server import INPUT_TOKENS, OUTPUT_TOKENS, LanguageServer, golden_capitals, language_server

@@ -13,17 +13,17 @@ from typing import Any
 import psutil
 import pytest
 
-from goldwatch.alerting.alert import Alert, advance
-from goldwatch.alerting.explanation import Surroundings
 from goldwatch.config import Golden, load
 from goldwatch.core.budget import replays_per_year
 from goldwatch.core.judgement import Severity, Validity
+from goldwatch.daemon.alert import Alert, advance
+from goldwatch.daemon.alert_explanation import Surroundings
+from goldwatch.daemon.in_force import Assignment, CannotStart, GoldenFacts, assignments, inspect, prepare
+from goldwatch.daemon.pipeline import run
+from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.jobs import JUDGE, Job
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import Assignment, CannotStart, GoldenFacts, assignments, inspect, prepare
-from goldwatch.pipeline.pipeline import run
-from goldwatch.schedule import mean_interval_s
 
 from tests.replay.jobs import ABORT
 

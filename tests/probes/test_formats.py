@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from goldwatch.daemon.engine import replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import Description, Probe, Tensors, TensorSpec
-from goldwatch.replay.engine import replay
-from goldwatch.replay.plan import Plan
 from goldwatch.testing.conformance import ProbeConformance
 
 from tests.probes.formats import CASES, MXNET, ROOT, Case, Formats, images, location, mxnet_python, reference

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from goldwatch.daemon.engine import Replay, replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import CannotLoad, Context, Rejected, Tensors, TensorSpec
-from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.plan import Plan
 from goldwatch.testing.conformance import ProbeConformance
 from goldwatch_probes.python_callable import PythonCallable
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from goldwatch.alerting.alert import advance
-from goldwatch.alerting.explanation import Surroundings
 from goldwatch.core.judgement import State
-from goldwatch.ledger.ledger import Ledger
+from goldwatch.daemon.alert import advance
+from goldwatch.daemon.alert_explanation import Surroundings
+from goldwatch.daemon.ledger import Ledger
 
 from .agent import DIGITS, ROOT, config, running
 from tests.builders import difference, judgement, verdict

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from goldwatch.core.judgement import Judgement, State, Verdict
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import InForce, prepare
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.runner import Runner
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import InForce, prepare
-from goldwatch.service.exports import Exports
-from goldwatch.service.runner import Runner
 
 from tests.powercap import Processor, steady
 

@@ -15,8 +15,8 @@ import pytest
 
 from goldwatch.config import load
 from goldwatch.core.budget import Budget
+from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.schedule import mean_interval_s
 from goldwatch.worker.monitors.changed import Changed, Moves
 from goldwatch.worker.monitors.contract import Monitor
 from goldwatch.worker.monitors.share import Requests, failing

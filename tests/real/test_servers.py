@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from goldwatch.daemon.engine import Replay, replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.plan import Plan
 
 from .agent import DIGITS, GOLDEN, ROOT, free_port
 

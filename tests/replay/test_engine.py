@@ -15,14 +15,14 @@ import pytest
 from goldwatch import scratch
 from goldwatch.core.disturbances import Found
 from goldwatch.core.outcome import Outcome
+from goldwatch.daemon.engine import Replay, _Supervision, replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.foreign import packages
 from goldwatch.ipc.jobs import ErrorCode, Progress, ReplayResponse
 from goldwatch.ipc.workers import Done, Failed, Workers
 from goldwatch.probe import Description, TensorSpec
-from goldwatch.replay.engine import Replay, _Supervision, replay
-from goldwatch.replay.plan import Plan
 
 N = 20
 DESCRIBED: dict[str, Any] = {"inputs": [], "outputs": []}

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.outcome import Outcome
+from goldwatch.daemon.engine import Replay, replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import TensorSpec
-from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.plan import Plan
 
 N = 20
 

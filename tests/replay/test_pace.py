@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.outcome import Outcome
+from goldwatch.daemon.engine import replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout, Phase
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import CannotLoad, Context, TensorSpec, Tokens
-from goldwatch.replay.engine import replay
-from goldwatch.replay.plan import Plan
 from goldwatch.testing.probe import FakeProbe
 from goldwatch.worker.load import pace, timed
 from goldwatch.worker.load.asking import Asking

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from goldwatch.core.judgement import Passed
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.pipeline import run
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.pipeline import run
 from goldwatch.worker.load.repeats import altered
 
 from tests.loopback import serving

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from goldwatch.commands.ray_shards import shared
 from goldwatch.core.load_plan import LoadPlan
+from goldwatch.daemon.engine import Replay, replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.jobs import LoadGenSettings
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import Context, TensorSpec
-from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.plan import Plan
 from goldwatch.worker.load.loadgen import System
 from goldwatch.worker.load.pace import Pace
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.outcome import Outcome
+from goldwatch.daemon.engine import Replay, replay
+from goldwatch.daemon.plan import Plan
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import BadAnswer, Context, Probe, TensorSpec
-from goldwatch.replay.engine import Replay, replay
-from goldwatch.replay.plan import Plan
 from goldwatch.testing.probe import FakeProbe
 from goldwatch.worker.load.keeping import Keeper
 from goldwatch.worker.load.requests import Requests

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.trace import Trace
+from goldwatch.daemon.engine import Replay
+from goldwatch.daemon.traced import FAILED, SLOWEST, traced
 from goldwatch.ipc.columns import Columns, Layout
-from goldwatch.replay.engine import Replay
-from goldwatch.replay.traced import FAILED, SLOWEST, traced
 
 ROWS = 1000
 

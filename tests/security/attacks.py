@@ -59,7 +59,7 @@ def served(app_of: Callable[[], Any], use: Callable[[int], Awaitable[None]]) -> 
 
 
 def agent() -> Any:
-    from goldwatch.web.http import Endpoints
+    from goldwatch.daemon.endpoints import Endpoints
 
     return Endpoints(lambda _: (b"up 1\n", "text/plain"), lambda: None, lambda: None)
 
@@ -250,7 +250,7 @@ def huge_pod(_: Path) -> None:
 
 
 def _ledger(folder: Path) -> Any:
-    from goldwatch.ledger.ledger import Ledger
+    from goldwatch.daemon.ledger import Ledger
 
     return Ledger(folder / "goldwatch.db")
 

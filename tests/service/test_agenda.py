@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.config import Schedule
-from goldwatch.schedule import Timetable
-from goldwatch.service.agenda import IN_PROCESS, Agenda, Missed, Turn
+from goldwatch.daemon.agenda import IN_PROCESS, Agenda, Missed, Turn
+from goldwatch.daemon.schedule import Timetable
 from goldwatch.testing.clock import FakeClock
 
 NOW = 1_800_000_000.0

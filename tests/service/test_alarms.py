@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.silence import Silence
 from goldwatch.config import Config, load
 from goldwatch.core.event import Rollout
 from goldwatch.core.judgement import Quantile, State, Validity, Verdict
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import Assignment, GoldenFacts, assignments
-from goldwatch.service.alarms import Alarms, Settled
+from goldwatch.daemon.alarms import Alarms, Settled
+from goldwatch.daemon.alert import Alert
+from goldwatch.daemon.in_force import Assignment, GoldenFacts, assignments
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.silence import Silence
 from goldwatch.testing.clock import FakeClock
 
 from tests.builders import description, difference, judgement, verdict

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from goldwatch.config import Config, load
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.service import Service
 from goldwatch.export import measurement
-from goldwatch.service.exports import Exports
-from goldwatch.service.service import Service
 
 from tests.otlp import Received, attributes, receiver, until
 

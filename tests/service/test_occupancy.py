@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from goldwatch.service.occupancy import OVER_S, Occupancy
+from goldwatch.daemon.occupancy import OVER_S, Occupancy
 from goldwatch.testing.clock import FakeClock
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from goldwatch.core.judgement import State
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.ledger import Ledger, LedgerError
+from goldwatch.daemon.pipeline import Judged
+from goldwatch.daemon.runner import Runner
 from goldwatch.ipc.workers import Workers
-from goldwatch.ledger.ledger import Ledger, LedgerError
-from goldwatch.pipeline.in_force import prepare
-from goldwatch.pipeline.pipeline import Judged
-from goldwatch.service.exports import Exports
-from goldwatch.service.runner import Runner
 
 from tests.builders import fill, judgement, verdict
 
@@ -49,7 +49,7 @@ def test_a_suspicion_is_not_the_all_clear(tmp_path: Path, workers: Workers, monk
 
     def replayed(state: State) -> str:
         found = judgement(watch=watch, target=target, verdicts=(verdict("worse", state),))
-        monkeypatch.setattr("goldwatch.service.runner.run", lambda *_, **__: Judged(found, {}))
+        monkeypatch.setattr("goldwatch.daemon.runner.run", lambda *_, **__: Judged(found, {}))
         runner.tick(assignment, wanted.config, time.time())
         text = exports.page.render("")[0].decode()
         return "".join(line for line in text.splitlines() if line.startswith("goldwatch_alert_active{"))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from goldwatch.core.judgement import Check, Passed
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.service import seldom
-from goldwatch.service.seldom import Seldom
+from goldwatch.daemon import seldom
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.seldom import Seldom
 from goldwatch.testing.clock import FakeClock
 
 from tests.builders import energy, judgement

@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 
 from goldwatch.config import load
+from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.service import Service
 from goldwatch.export import measurement
-from goldwatch.service.exports import Exports
-from goldwatch.service.service import Service
 
 DIGITS = Path(__file__).parents[2] / "agent/goldwatch/demo/digits"
 CONFIG = f"""\

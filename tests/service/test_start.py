@@ -9,7 +9,7 @@ import typer.main
 
 from goldwatch import cli
 from goldwatch.cli.app import app
-from goldwatch.service import start
+from goldwatch.daemon import start
 
 
 @pytest.mark.parametrize(
@@ -54,5 +54,5 @@ def test_it_becomes_the_agent_in_both_ways(monkeypatch: pytest.MonkeyPatch, more
     monkeypatch.setattr("sys.argv", ["goldwatch", "run", "--follow", *more, "a.yaml"])
     with pytest.raises(Became) as became:
         cli.main()
-    program = [sys.executable, "-P", "-m", "goldwatch.service.start", "a.yaml", "--follow"]
+    program = [sys.executable, "-P", "-m", "goldwatch.daemon.start", "a.yaml", "--follow"]
     assert became.value.args == (sys.executable, program)

@@ -5,7 +5,7 @@ import threading
 import pytest
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from goldwatch.service.service import ends_quietly
+from goldwatch.daemon.service import ends_quietly
 
 
 @pytest.mark.parametrize("stops", [True, False])

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from goldwatch import http_serving
 from goldwatch.config import Prometheus
+from goldwatch.daemon.access import Access
+from goldwatch.daemon.endpoints import Endpoints
 from goldwatch.errors import GoldwatchError
 from goldwatch.http_serving import Tls
-from goldwatch.web.access import Access
-from goldwatch.web.http import Endpoints
 
 READING, POSTING = "reading-0123456789", "posting-0123456789"
 PROTECTED = ["/", "/alerts/1", "/api/v1/watches", "/api/v1/alerts", "/api/v1/alerts/1", "/metrics", "/runbooks/worse"]

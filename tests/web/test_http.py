@@ -12,15 +12,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from goldwatch.alerting.alert import advance
-from goldwatch.alerting.explanation import Surroundings
 from goldwatch.config import load
 from goldwatch.core.judgement import State
 from goldwatch.core.kinds import KINDS, Kind
-from goldwatch.ledger.ledger import Ledger
-from goldwatch.pipeline.in_force import GoldenFacts, InForce, assignments
-from goldwatch.web.http import Endpoints, everywhere
-from goldwatch.web.status import Status
+from goldwatch.daemon.alert import advance
+from goldwatch.daemon.alert_explanation import Surroundings
+from goldwatch.daemon.endpoints import Endpoints, everywhere
+from goldwatch.daemon.in_force import GoldenFacts, InForce, assignments
+from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.status import Status
 
 from tests.builders import description, difference, judgement, verdict
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from goldwatch.web.http import Endpoints
+from goldwatch.daemon.endpoints import Endpoints
 
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs/openapi.yaml").read_text())
 METHODS = {"get", "post", "put", "patch", "delete"}

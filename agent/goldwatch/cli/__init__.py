@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from goldwatch.service import start
+from goldwatch.daemon import start
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ def alert(
     """Show an alert: what changed, since when, the examples that flipped. The agent may be running or not."""
     from goldwatch.commands.alert_report import alert_text  # noqa: PLC0415
     from goldwatch.config import load  # noqa: PLC0415
-    from goldwatch.ledger.history import History  # noqa: PLC0415
-    from goldwatch.web.status import Status  # noqa: PLC0415
+    from goldwatch.daemon.history import History  # noqa: PLC0415
+    from goldwatch.daemon.status import Status  # noqa: PLC0415
 
     ledger = load(config).ledger
     with History.open(ledger) as history:
@@ -45,8 +45,8 @@ def replay(
     """Replay some examples now, and show each answer beside its reference. Nothing of it is kept."""
     from goldwatch.commands.alert_report import rerun_text  # noqa: PLC0415
     from goldwatch.commands.rerun import rerun  # noqa: PLC0415
+    from goldwatch.daemon.in_force import prepare  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline.in_force import prepare  # noqa: PLC0415
 
     numbers = examples.replace(",", " ").split()
     if not numbers or not all(number.isascii() and number.isdigit() for number in numbers):
@@ -68,9 +68,9 @@ def silence(
     end: Annotated[bool, typer.Option("--end", help="End the silences that were begun by this command.")] = False,
 ) -> None:
     """Let nobody be called for a while: alerts are gathered and shown, and raised afterwards if they still hold."""
-    from goldwatch.alerting.silence import Silence  # noqa: PLC0415
     from goldwatch.config import QuantityError, format_moment, load, parse_duration  # noqa: PLC0415
-    from goldwatch.ledger.ledger import add_silence, end_silences  # noqa: PLC0415
+    from goldwatch.daemon.ledger import add_silence, end_silences  # noqa: PLC0415
+    from goldwatch.daemon.silence import Silence  # noqa: PLC0415
 
     now = time.time()
     try:
@@ -102,7 +102,7 @@ def relearn(
     """
     from goldwatch.config import load  # noqa: PLC0415
     from goldwatch.core.kinds import COSTLY, DRIFT, SLOWER  # noqa: PLC0415
-    from goldwatch.ledger.ledger import forget  # noqa: PLC0415
+    from goldwatch.daemon.ledger import forget  # noqa: PLC0415
 
     found = load(config)
     wanted = pick(found, watch)

@@ -13,7 +13,7 @@ from goldwatch.errors import GoldwatchError
 
 if TYPE_CHECKING:
     from goldwatch.config import Config, Watch
-    from goldwatch.pipeline.in_force import Assignment, InForce
+    from goldwatch.daemon.in_force import Assignment, InForce
 
 WATCH, GATE, COMPARE, GOLDEN = "Watch", "Gate", "Compare", "Golden sets"
 CLUSTER, TOOLS = "Cluster, Prometheus and Grafana", "Tools"
@@ -46,7 +46,7 @@ def put(text: str, *, err: bool = False) -> None:
 
     All output of commands goes through here: it may hold names from golden sets, words of servers and old ledgers.
     """
-    from goldwatch.alerting.words import printable  # noqa: PLC0415 - `--help` stays quick
+    from goldwatch.daemon.words import printable  # noqa: PLC0415 - `--help` stays quick
 
     stream = sys.stderr if err else sys.stdout
     stream.write(printable(text).removesuffix("\n") + "\n")

@@ -35,8 +35,8 @@ def explain_budget(
 ) -> None:
     """Say what the false-alarm budget buys: each monitor's threshold, what it notices, and after how many replays."""
     from goldwatch.commands import foresight  # noqa: PLC0415
+    from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     workers = Workers()
     try:
@@ -60,10 +60,10 @@ def backtest(
     """Play recorded replays through the monitors: what would have alerted, and when, beside common rules."""
     from goldwatch.commands import backtest as playing  # noqa: PLC0415 - it brings numpy
     from goldwatch.commands import backtest_report, common_rules  # noqa: PLC0415
+    from goldwatch.daemon import in_force  # noqa: PLC0415
+    from goldwatch.daemon.history import History  # noqa: PLC0415
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.ledger.history import History  # noqa: PLC0415
-    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     workers = Workers()
     try:

@@ -64,8 +64,8 @@ def calibrate(
 ) -> None:
     """Freeze a golden set anew, with its reference taken from replays of the validated model as it is deployed."""
     from goldwatch.commands.calibration import FreezeOptions, calibrate  # noqa: PLC0415
+    from goldwatch.daemon.in_force import prepare  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline.in_force import prepare  # noqa: PLC0415
 
     workers = Workers()
     try:

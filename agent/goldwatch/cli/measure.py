@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldwatch.cli.base import COMPARE, GATE, WATCH, ConfigFile, app, fail, put
-from goldwatch.service import start
+from goldwatch.daemon import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from goldwatch.daemon.in_force import Assignment
+    from goldwatch.daemon.pipeline import Judged
     from goldwatch.ipc.workers import Workers
-    from goldwatch.pipeline.in_force import Assignment
-    from goldwatch.pipeline.pipeline import Judged
 
 
 class Format(StrEnum):
@@ -87,14 +87,14 @@ def check(
 ) -> None:
     """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure."""
     from goldwatch import config as configuration  # noqa: PLC0415
+    from goldwatch.core import kinds  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
-    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     if config_only:
         try:
             found = configuration.load(config)
             cardinality.check(found)
-            in_force.weights(found)
+            kinds.weights(found.alerts)
         except ValueError as error:
             fail(f"{config}: alerts.{error}")
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
@@ -106,9 +106,9 @@ def check(
 
 def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     from goldwatch.commands import capacity, foresight, gate, gate_report  # noqa: PLC0415
+    from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     workers = Workers()
     try:
@@ -136,7 +136,7 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
 
 def _metered(workers: Workers) -> Callable[[Assignment], Judged]:
     """Return what replays here, with its energy metered."""
-    from goldwatch.pipeline import pipeline  # noqa: PLC0415
+    from goldwatch.daemon import pipeline  # noqa: PLC0415
 
     return lambda assignment: pipeline.run(assignment, workers, {}, metered=True)
 
@@ -144,7 +144,7 @@ def _metered(workers: Workers) -> Callable[[Assignment], Judged]:
 def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judged]:
     """Return what replays over Ray and judges here. Raises in_force.CannotStart."""
     from goldwatch.commands import ray_shards  # noqa: PLC0415
-    from goldwatch.pipeline import pipeline  # noqa: PLC0415
+    from goldwatch.daemon import pipeline  # noqa: PLC0415
 
     cpus = ray_shards.start()
     count = shards or cpus
@@ -173,8 +173,8 @@ def compare(
     from goldwatch.commands import compare as comparison  # noqa: PLC0415
     from goldwatch.commands import compare_report  # noqa: PLC0415
     from goldwatch.core.judgement import Validity  # noqa: PLC0415
+    from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     workers = Workers()
     try:

@@ -45,9 +45,9 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     from goldwatch.commands import gate  # noqa: PLC0415
     from goldwatch.commands import mlperf as referee  # noqa: PLC0415
     from goldwatch.config import parse_duration  # noqa: PLC0415
+    from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.jobs import LoadGenSettings  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     duration_s = parse_duration(min_duration, 0.1, 86_400)
     latency_s = parse_duration(target_latency, 1e-6, 3600)

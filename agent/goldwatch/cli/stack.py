@@ -174,7 +174,7 @@ def push(  # noqa: PLR0913, PLR0917 - the options of a command
 def _marks(ledger: Path, targets: list[str]) -> list[Mark]:
     """Return what happened in the last 30 days; nothing where no agent has run with this config yet."""
     from goldwatch.commands import grafana  # noqa: PLC0415
-    from goldwatch.ledger.history import History  # noqa: PLC0415
+    from goldwatch.daemon.history import History  # noqa: PLC0415
 
     if not ledger.exists():
         return []

@@ -24,8 +24,8 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     from goldwatch.commands import sweep as sweeping  # noqa: PLC0415
     from goldwatch.commands import sweep_report  # noqa: PLC0415
     from goldwatch.config import parse_duration, parse_request_rate  # noqa: PLC0415
+    from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
-    from goldwatch.pipeline import in_force  # noqa: PLC0415
 
     highest = parse_request_rate(max_rate)
     lowest = parse_request_rate(min_rate) if min_rate else highest / 16

@@ -19,9 +19,9 @@ import yaml
 from goldwatch.config import ConfigError, Problem, load
 from goldwatch.config.policy import allowed_references
 from goldwatch.config.references import references
+from goldwatch.core import kinds
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
-from goldwatch.pipeline import in_force
 
 Spec = Mapping[str, Any]
 
@@ -136,7 +136,7 @@ def _problems(specs: Mapping[str, Spec], defaults: Mapping[str, Any]) -> dict[st
         try:
             composed = load(file, sealed.environ)
             cardinality.check(composed)
-            in_force.weights(composed)
+            kinds.weights(composed.alerts)
         except ConfigError as error:
             for problem in error.problems:
                 _attribute(problem, sealed, found)

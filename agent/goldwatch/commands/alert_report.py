@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from goldwatch.alerting.alert import Alert
-from goldwatch.alerting.rows import example_rows
-from goldwatch.alerting.words import plain
 from goldwatch.commands.rerun import Rerun, RerunAnswer
 from goldwatch.config import format_moment, format_seconds
+from goldwatch.daemon.alert import Alert
+from goldwatch.daemon.alert_rows import example_rows
+from goldwatch.daemon.words import plain
 
 _ABREAST = 6
 _GAP = "   "

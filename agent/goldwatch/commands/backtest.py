@@ -18,11 +18,11 @@ from goldwatch.config import QuantityError, parse_moment
 from goldwatch.core import kinds
 from goldwatch.core.figures import Ceiling, Figure, Figures, figures
 from goldwatch.core.judgement import Judgement, Severity, State, Validity
+from goldwatch.daemon.history import History
+from goldwatch.daemon.in_force import Assignment
 from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import quoted
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ledger.history import History
-from goldwatch.pipeline.in_force import Assignment
 from goldwatch.worker.jobs.observed import Observed, bin_latency_s, bits
 from goldwatch.worker.monitors.build import Reference, Settings, build
 from goldwatch.worker.monitors.changed import Moves

@@ -14,14 +14,14 @@ from pathlib import Path
 from goldwatch.commands.calibration import FreezeOptions, calibrate
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.core.judgement import Judgement
+from goldwatch.daemon.in_force import Assignment, inspect
+from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
 from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec
 from goldwatch.ipc import jobs
 from goldwatch.ipc.jobs import Calibrated
 from goldwatch.ipc.workers import JUDGES, Workers
-from goldwatch.pipeline.in_force import Assignment, inspect
-from goldwatch.pipeline.pipeline import considerate, plan_of
 
 
 def build(

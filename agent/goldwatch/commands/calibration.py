@@ -17,14 +17,14 @@ from goldwatch.commands.gate import Result, accuracy
 from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
 from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.daemon.in_force import Assignment, inspect
+from goldwatch.daemon.pipeline import considerate, judge
 from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import reason
 from goldwatch.golden.manifest import plain_problem
 from goldwatch.ipc import jobs
 from goldwatch.ipc.jobs import Calibrated
 from goldwatch.ipc.workers import JUDGES, Workers
-from goldwatch.pipeline.in_force import Assignment, inspect
-from goldwatch.pipeline.pipeline import considerate, judge
 
 _SAYS = ("model", "version", "digest", "framework", "framework_version", "device")
 _REMEDY = {

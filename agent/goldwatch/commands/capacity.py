@@ -11,10 +11,10 @@ from math import ceil
 
 from goldwatch.config import format_duration
 from goldwatch.core.judgement import Validity
+from goldwatch.daemon.in_force import Assignment
+from goldwatch.daemon.pipeline import Judged, worker_key
+from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.ipc.workers import IDLE_LIMIT_S
-from goldwatch.pipeline.in_force import Assignment
-from goldwatch.pipeline.pipeline import Judged, worker_key
-from goldwatch.schedule import mean_interval_s
 
 _ENOUGH = 0.8
 """Advice aims at this share: replays do not take the same time each time."""

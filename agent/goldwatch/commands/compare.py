@@ -17,13 +17,13 @@ from typing import Any
 from goldwatch.commands.gate import ERROR
 from goldwatch.core.judgement import Judgement, Quantile, Score, Validity
 from goldwatch.core.latency import quantiles
+from goldwatch.daemon.engine import Replay
+from goldwatch.daemon.in_force import Assignment, CannotStart, InForce
+from goldwatch.daemon.pipeline import judge, replay, run
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint, Load, footprint
 from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.pipeline.in_force import Assignment, CannotStart, InForce
-from goldwatch.pipeline.pipeline import judge, replay, run
-from goldwatch.replay.engine import Replay
 from goldwatch.scratch import ascending, numbers
 
 MAX_WIDTH = 4.0
@@ -176,7 +176,7 @@ def _comes_to(row: Row, metered: Judgement) -> Footprint | None:
     section, found, tokens = row.assignment.energy, metered.footprint, metered.tokens
     if section is None or found is None:
         return None
-    from goldwatch.pipeline import metering  # noqa: PLC0415 - as in the pipeline
+    from goldwatch.daemon import metering  # noqa: PLC0415 - as in the pipeline
 
     load = Load(
         row.throughput,

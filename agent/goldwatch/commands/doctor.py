@@ -12,12 +12,12 @@ from pathlib import Path
 from goldwatch import __version__
 from goldwatch.config import installed_probes, load
 from goldwatch.config.energy import Energy
+from goldwatch.daemon.metering import intensity, make
 from goldwatch.energy.meter import Meter
 from goldwatch.energy.nvml import Nvml
 from goldwatch.energy.rapl import Rapl
 from goldwatch.http_reading import Unreadable
 from goldwatch.installation import extra_of, install_command
-from goldwatch.pipeline.metering import intensity, make
 from goldwatch.probe import NeedsPackage
 
 

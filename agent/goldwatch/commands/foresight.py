@@ -14,10 +14,10 @@ from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.config.live import ClusterKey, Live
 from goldwatch.core.budget import replays_per_year, threshold_log10
 from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
+from goldwatch.daemon.in_force import Assignment
+from goldwatch.daemon.schedule import SILENT_AFTER, mean_interval_s
 from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, Workers
-from goldwatch.pipeline.in_force import Assignment
-from goldwatch.schedule import SILENT_AFTER, mean_interval_s
 
 SOON_S = 7 * 86_400.0
 """What an objective calls too much has to be noticed within a week, or the config is told that it is not."""

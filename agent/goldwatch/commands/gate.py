@@ -17,7 +17,7 @@ from goldwatch.core.figures import figures
 from goldwatch.core.judgement import Judgement, Validity
 from goldwatch.core.kinds import MOVED, WORSE
 from goldwatch.core.outcome import UNSENT
-from goldwatch.pipeline.in_force import Assignment
+from goldwatch.daemon.in_force import Assignment
 from goldwatch.worker.monitors.bounds import loss_p_value, lower, mcnemar, upper
 
 ERROR = 0.01

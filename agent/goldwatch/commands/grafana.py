@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from goldwatch import __version__
-from goldwatch.alerting.alert import Alert
 from goldwatch.core.event import Event
+from goldwatch.daemon.alert import Alert
 from goldwatch.errors import GoldwatchError
 from goldwatch.installation import install_command
 

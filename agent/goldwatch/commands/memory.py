@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from goldwatch.daemon.in_force import Assignment
+from goldwatch.daemon.pipeline import considerate, plan_of
+from goldwatch.daemon.plan import Plan
 from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, WorkerDied, Workers
-from goldwatch.pipeline.in_force import Assignment
-from goldwatch.pipeline.pipeline import considerate, plan_of
-from goldwatch.replay.plan import Plan
 
 _OTHER_WARM_UP = 3
 

@@ -16,14 +16,14 @@ from goldwatch.commands.gate import Result
 from goldwatch.config import format_request_rate
 from goldwatch.config.busy import Busy
 from goldwatch.core.judgement import Score
+from goldwatch.daemon.courtesy import Courtesy
+from goldwatch.daemon.engine import STEPPED_BACK
+from goldwatch.daemon.in_force import Assignment
+from goldwatch.daemon.pipeline import plan_of
 from goldwatch.ipc import jobs
 from goldwatch.ipc.jobs import LoadGenRequest, LoadGenResponse, LoadGenSettings
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.pipeline.courtesy import Courtesy
-from goldwatch.pipeline.in_force import Assignment
-from goldwatch.pipeline.pipeline import plan_of
 from goldwatch.redaction import redact
-from goldwatch.replay.engine import STEPPED_BACK
 
 SUMMARY = "mlperf_log_summary.txt"
 ACCURACY = "mlperf_log_accuracy.json"

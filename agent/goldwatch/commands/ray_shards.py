@@ -17,13 +17,13 @@ from typing import Any
 from goldwatch.config.busy import Busy
 from goldwatch.core.disturbances import Found
 from goldwatch.core.load_plan import LoadPlan
+from goldwatch.daemon.engine import Replay
+from goldwatch.daemon.in_force import Assignment, CannotStart
+from goldwatch.daemon.pipeline import considerate, plan_of
+from goldwatch.daemon.plan import Plan
 from goldwatch.installation import install_command
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
-from goldwatch.pipeline.in_force import Assignment, CannotStart
-from goldwatch.pipeline.pipeline import considerate, plan_of
-from goldwatch.replay.engine import Replay
-from goldwatch.replay.plan import Plan
 
 _OUR_OWN = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 

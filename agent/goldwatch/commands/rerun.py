@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from goldwatch.daemon.in_force import Assignment
+from goldwatch.daemon.pipeline import replay
 from goldwatch.errors import GoldwatchError
 from goldwatch.ipc import jobs
 from goldwatch.ipc.workers import JUDGES, Workers
-from goldwatch.pipeline.in_force import Assignment
-from goldwatch.pipeline.pipeline import replay
 
 
 @dataclass(frozen=True, slots=True)

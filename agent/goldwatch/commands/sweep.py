@@ -24,13 +24,13 @@ from goldwatch.core.latency import needed
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.validity import disturbed
+from goldwatch.daemon.engine import STEPPED_BACK, Replay
+from goldwatch.daemon.in_force import Assignment, CannotStart
+from goldwatch.daemon.pipeline import considerate, plan_of
+from goldwatch.daemon.plan import Plan
 from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import MOST_IN_FLIGHT
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.pipeline.in_force import Assignment, CannotStart
-from goldwatch.pipeline.pipeline import considerate, plan_of
-from goldwatch.replay.engine import STEPPED_BACK, Replay
-from goldwatch.replay.plan import Plan
 from goldwatch.worker.monitors.bounds import lower, upper
 
 ERROR = 0.01

@@ -10,7 +10,7 @@ from goldwatch.commands.gate import EXIT_CODES, Result
 from goldwatch.commands.sweep import LOOKS, SweepResult, SweepStep, SweepVerdict
 from goldwatch.config import format_latency, format_seconds
 from goldwatch.core.latency import certifiable
-from goldwatch.pipeline.in_force import Assignment
+from goldwatch.daemon.in_force import Assignment
 
 _HEADINGS = ("rate /s", "requests", "over", "failed", "turned wrong", "p50", "p99", "in flight", "")
 _WIDTHS = (10, 10, 8, 8, 12, 10, 10, 10, 0)

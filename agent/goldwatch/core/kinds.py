@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from goldwatch.core.judgement import Validity
 
 if TYPE_CHECKING:
-    from goldwatch.config import Objectives  # the worker that judges has no use for the config
+    from goldwatch.config import Alerts, Objectives  # the worker that judges has no use for the config
 
 MAX_UNREADABLE = 0.05
 """With a larger share of unreadable rows a window says nothing of *drift*, and *schema* looks at the next one."""
@@ -66,6 +66,15 @@ def of(name: str) -> Kind:
 def rank(name: str) -> int:
     """Return the place of a monitor in an alert that several have joined, lowest first; an unknown one is late."""
     return _PLACES.get(name, len(KINDS) - 1)
+
+
+def weights(alerts: Alerts) -> Mapping[str, float]:
+    """Return the weights of the monitors in the budget. Raises ValueError if a name is not a monitor with a share."""
+    spending = [kind.name for kind in KINDS if kind.spends]
+    for name in alerts.weights:
+        if name not in spending:
+            raise ValueError(f"weights.{name}: no monitor of this name has a share; there are {', '.join(spending)}")
+    return alerts.weights
 
 
 def watching(objectives: Objectives, *, deterministic: bool, live: bool = False) -> Iterator[Kind]:

@@ -11,6 +11,7 @@ import os
 import random
 from dataclasses import dataclass
 
+from goldwatch.core.outcome import Outcome
 from goldwatch.probe import TraceContext
 
 
@@ -46,3 +47,38 @@ class Trace:
     def of(self, query: int) -> TraceContext:
         """Return what a query carries."""
         return TraceContext(self.trace_id, f"{self.span_id(query):016x}", self.is_sampled(query))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request. `started_ns` is Unix time; both times are nanoseconds. Tokens are None where nothing tells.
+
+    `latency_s` is what the histogram of latencies was told, from when it was due for an open load. `spanned` says
+    whether it has a span of its own.
+    """
+
+    span_id: int
+    example: int
+    started_ns: int
+    duration_ns: int
+    latency_s: float
+    outcome: Outcome
+    sampled: bool
+    spanned: bool
+    first_token_ns: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    finish: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A replay's trace and its requests: those that have a span, or all of them if they were put to a language model.
+
+    Times are Unix time in nanoseconds.
+    """
+
+    trace: Trace
+    started_ns: int
+    ended_ns: int
+    asked: tuple[Asked, ...]

@@ -12,9 +12,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from goldwatch.alerting.alert import Alert
 from goldwatch.config import format_seconds
 from goldwatch.core.judgement import Flip, Judgement, State, Verdict
+from goldwatch.daemon.alert import Alert
 from goldwatch.golden.picture import half_blocks
 
 _ROWS = 8

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from goldwatch.alerting.alert import Alert
 from goldwatch.core.judgement import Judgement
+from goldwatch.daemon.alert import Alert
+from goldwatch.daemon.in_force import Assignment, CannotStart
+from goldwatch.daemon.service import Service
 from goldwatch.demo import screen
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.pipeline.in_force import Assignment, CannotStart
-from goldwatch.service.service import Service
 
 _DIGITS = Path(__file__).parent / "digits"
 _REPLAYS_BEFORE = 5

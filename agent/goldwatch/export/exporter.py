@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from goldwatch.core.judgement import Judgement
+from goldwatch.core.trace import Traced
 from goldwatch.export.measurement import Measurement
-from goldwatch.replay.traced import Traced
 
 
 class Exporter(Protocol):

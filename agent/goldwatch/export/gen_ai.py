@@ -12,8 +12,8 @@ from typing import TypeAlias
 from opentelemetry.metrics import Meter
 
 from goldwatch.core.outcome import Outcome
+from goldwatch.core.trace import Asked
 from goldwatch.export.exporter import Replayed
-from goldwatch.replay.traced import Asked
 
 Attributes: TypeAlias = dict[str, str | int | float | bool | list[str]]
 

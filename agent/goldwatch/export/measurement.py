@@ -16,11 +16,11 @@ from enum import StrEnum
 from goldwatch.config import Rejection
 from goldwatch.core.judgement import Difference, Judgement, Passed, Score, Severity, State, Validity, Verdict
 from goldwatch.core.outcome import Outcome
+from goldwatch.core.trace import Traced
 from goldwatch.energy.footprint import Footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.metric import Kind, Metric
 from goldwatch.probe import TIME_UNKNOWN
-from goldwatch.replay.traced import Traced
 
 _LONGEST_FACT = 128
 _DIGEST_DIGITS = 12

@@ -1,4 +1,4 @@
-"""Replays as OpenTelemetry traces: a span for each, and one below it for each request that `replay.traced` chose.
+"""Replays as OpenTelemetry traces: a span for each, and one below it for each request that `daemon.traced` chose.
 
 They are made when the replay has ended, with the times and ids that it had: the server's own spans have joined before.
 """
@@ -20,11 +20,11 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from goldwatch import __version__
 from goldwatch.core.judgement import Validity
 from goldwatch.core.outcome import Outcome
+from goldwatch.core.trace import Asked
 from goldwatch.export import gen_ai
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.metric import attribute
 from goldwatch.export.push import Backlog, Batches, Failures
-from goldwatch.replay.traced import Asked
 
 QUEUE = 2048
 """So many spans wait at most; more are given up."""

@@ -96,7 +96,7 @@ def job_of(function: Handler[Any, Any]) -> Job[Any, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """One replay, or the rest of one; see `goldwatch.replay.plan.Plan`. `rows` is the length of the columns."""
+    """One replay, or the rest of one; see `goldwatch.daemon.plan.Plan`. `rows` is the length of the columns."""
 
     factory: str
     options: Mapping[str, Any]

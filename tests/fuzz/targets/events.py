@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goldwatch.core.cloud_events import STRUCTURED, attributed, marks
-from goldwatch.drift.tap import MOST_REQUEST_BYTES, Tap
+from goldwatch.daemon.tap import MOST_REQUEST_BYTES, Tap
 from goldwatch.errors import GoldwatchError
 from goldwatch.worker.drift.clusters import Key
 from goldwatch.worker.drift.features import Features, Input

@@ -1,4 +1,4 @@
-"""The requests of a window of live traffic, as `goldwatch.drift.handover` hands them to a worker."""
+"""The requests of a window of live traffic, as `goldwatch.daemon.tap_handover` hands them to a worker."""
 
 from __future__ import annotations
 

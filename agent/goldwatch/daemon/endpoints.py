@@ -1,0 +1,264 @@
+"""The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes, an API and a page.
+
+They change nothing, take nothing but a number, and show nothing that is secret; `access` decides who may ask. The
+ledger is read in a thread, by a connection of its own. What is posted to /live goes into the tap of a watch that has
+one, which answers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+from aiohttp import web
+
+from goldwatch.core.cloud_events import STRUCTURED, attributed, marks
+from goldwatch.daemon.access import LIVE, Access
+from goldwatch.daemon.alert_page import alert_page
+from goldwatch.daemon.history import LedgerError
+from goldwatch.daemon.status import MOST, Status
+from goldwatch.daemon.status_page import status_page
+from goldwatch.daemon.tap import MOST_REQUEST_BYTES, Pace, Taps
+from goldwatch.errors import GoldwatchError
+from goldwatch.http_serving import Handler, HttpServer, Tls
+from goldwatch.shipped import shipped
+
+Render: TypeAlias = Callable[[str], tuple[bytes, str]]
+"""Takes the Accept header and returns the exposition and its content type."""
+
+_ON_PAGE = 200
+MOST_EVENTS_PER_S = 100.0
+"""So many live requests a second are read, of all watches together; the others are counted."""
+_AT_ONCE = 2
+"""So many readers of the ledger at a time; the others wait, and scrapes do not."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+T = TypeVar("T")
+
+
+class Endpoints:
+    """The HTTP server of the agent."""
+
+    def __init__(
+        self,
+        render: Render,
+        not_ready_because: Callable[[], str | None],
+        status: Callable[[], Status | None],
+        taps: Taps | None = None,
+    ) -> None:
+        """Serve; `status` returns None as long as there is no ledger, `taps` take live traffic in."""
+        self.show(render, not_ready_because, status, taps)
+        self.access = Access()
+        self._pace = Pace(MOST_EVENTS_PER_S)
+        self._reading = asyncio.Semaphore(_AT_ONCE)
+        self._server: HttpServer | None = None
+        self._at: tuple[str, int, Tls | None] = ("", 0, None)
+        self._port = 0
+
+    def show(
+        self,
+        render: Render,
+        not_ready_because: Callable[[], str | None],
+        status: Callable[[], Status | None],
+        taps: Taps | None = None,
+    ) -> None:
+        """Serve this from the next request on, on the same port."""
+        self._render = render
+        self._not_ready_because = not_ready_because
+        self._status = status
+        self._taps = taps or Taps()
+
+    async def start(self, host: str, port: int, tls: Tls | None = None) -> int:
+        """Listen, with `tls` over TLS, and return the port: a free one if 0 was asked for. Raises OSError.
+
+        Without a host it is all addresses, of IPv4 and IPv6. If it listens elsewhere already, it moves: it opens the
+        new address before it closes the old one, or after if the addresses overlap.
+        """
+        before, at = self._server, self._at
+        if before is not None and at == (host, port, tls):
+            return self._port
+        try:
+            await self._listen(host, port, tls)
+        except OSError:
+            if before is None or at[1] != port:
+                raise
+            await before.stop()
+            self._server = None
+            try:
+                await self._listen(host, port, tls)
+            except OSError:
+                await self._listen(*at)
+                raise
+        else:
+            if before is not None:
+                await before.stop()
+        return self._port
+
+    async def _listen(self, host: str, port: int, tls: Tls | None) -> None:
+        server = HttpServer(self.application())
+        self._port = await server.start(host, port, sock=None if host else everywhere(port), tls=tls)
+        self._server, self._at = server, (host, port, tls)
+
+    def application(self) -> web.Application:
+        """Return all that is served, for one server."""
+
+        @web.middleware
+        async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.access.check(request)
+            return await handler(request)
+
+        app = web.Application(client_max_size=MOST_REQUEST_BYTES, middlewares=[admit])
+        app.router.add_get("/", self._page)
+        app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
+        app.router.add_get("/api/v1/watches", self._watches)
+        app.router.add_get("/api/v1/alerts", self._alerts)
+        app.router.add_get(r"/api/v1/alerts/{number:\d{1,9}}", self._alert)
+        app.router.add_post(LIVE, self._live)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get(r"/runbooks/{name:[a-z-]{1,40}}", self._runbook)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        # A thousand watches take a second to write, for which no replay should be late.
+        body, content_type = await asyncio.to_thread(self._render, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _runbook(self, request: web.Request) -> web.Response:
+        path = shipped("runbooks") / f"{request.match_info['name']}.md"
+        if not path.is_file():
+            raise web.HTTPNotFound(text="there is no such runbook\n")
+        return web.Response(text=await asyncio.to_thread(path.read_text), headers=_HEADERS)
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        why = self._not_ready_because()
+        if why is None:
+            return web.Response(text="ok\n")
+        shown = why if self.access.allows(request) else "not ready; the reason needs the token"
+        return web.Response(text=f"{shown}\n", status=503)
+
+    async def _live(self, request: web.Request) -> web.Response:
+        """Take in one CloudEvent. What is too much is counted, and not even read."""
+        tap = self._taps.of(request.match_info["watch"])
+        if tap is None or tap.from_a_log:
+            raise web.HTTPNotFound(text="no watch of this name takes live traffic here: it has no section `live`\n")
+        try:
+            found = marks(request.headers, request.content_type)
+        except GoldwatchError as error:
+            tap.refuse()
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        if found is None:
+            return web.Response(text="an answer: only requests are looked at\n")
+        if (request.content_length or 0) > MOST_REQUEST_BYTES or not self._pace.allows(time.monotonic()):
+            tap.refuse()
+            return web.Response(text="counted, not taken: too large, or too many a second\n")
+        try:
+            body = await request.read()
+            if tap.key and request.content_type != STRUCTURED:
+                body = attributed(body, request.headers, tap.key)
+            tap.offer(body, *found)
+        except web.HTTPRequestEntityTooLarge:
+            tap.refuse()
+            raise
+        return web.Response(text="taken\n")
+
+    async def _page(self, _: web.Request) -> web.Response:
+        def page(status: Status) -> str:
+            return status_page(status.watches(_ON_PAGE), status.alerts()["alerts"])
+
+        return _html(await self._read(page))
+
+    async def _alert_page(self, request: web.Request) -> web.Response:
+        alert = await self._found(request)
+        return _html(alert_page(alert, time.time()))
+
+    async def _watches(self, request: web.Request) -> web.Response:
+        limit = _limit(request, MOST)
+        return _json(await self._read(lambda status: status.watches(limit)))
+
+    async def _alerts(self, request: web.Request) -> web.Response:
+        limit = _limit(request, 100)
+        return _json(await self._read(lambda status: status.alerts(limit)))
+
+    async def _alert(self, request: web.Request) -> web.Response:
+        return _json(await self._found(request))
+
+    async def _found(self, request: web.Request) -> dict[str, Any]:
+        number = int(request.match_info["number"])
+        alert = await self._read(lambda status: status.alert(number))
+        if alert is None:
+            raise web.HTTPNotFound(text=f"there is no alert {number}\n")
+        return alert
+
+    async def _read(self, question: Callable[[Status], T]) -> T:
+        """Ask the ledger, in a thread."""
+        status = self._status()
+        if status is None:
+            raise web.HTTPServiceUnavailable(text=f"{self._not_ready_because() or 'goldwatch is starting'}\n")
+        async with self._reading:
+            try:
+                return await asyncio.to_thread(question, status)
+            except (LedgerError, sqlite3.Error) as error:
+                raise web.HTTPServiceUnavailable(text=f"the ledger cannot be read: {error}\n") from None
+
+
+def everywhere(port: int) -> socket.socket:
+    """Return a socket on all addresses: of IPv6 too, where the machine has it. Raises OSError."""
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    found = socket.socket(family)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        found.bind(("", port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def _limit(request: web.Request, default: int) -> int:
+    text = request.query.get("limit", str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(MOST)) or not 1 <= int(text) <= MOST:
+        raise web.HTTPBadRequest(text=f"limit is a number from 1 to {MOST}\n")
+    return int(text)
+
+
+def _json(value: object) -> web.Response:
+    text = json.dumps(_finite(value), allow_nan=False) + "\n"
+    return web.Response(text=text, content_type="application/json", headers=_HEADERS)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return the value with null for each number that JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _html(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html", charset="utf-8", headers=_HEADERS)

@@ -1,0 +1,31 @@
+"""Pictures of golden examples, drawn in a worker process, for whoever explains what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from goldwatch.daemon.alert import Alert
+from goldwatch.daemon.alert_explanation import Explanation, Picture, flips
+from goldwatch.ipc import jobs
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
+
+_DRAWN = 6
+
+
+def illustrated(alert: Alert, path: str, digest: str, workers: Workers) -> Explanation | None:
+    """Return what an alert says, with pictures of the first of its flipped examples, if they can be drawn."""
+    told = alert.explanation
+    if told is None or not flips(told):
+        return told
+    wanted = [flip.example for flip in flips(told)[:_DRAWN]]
+    try:
+        return told.with_pictures(pictures(path, digest, wanted, workers))
+    except (JobFailed, WorkerDied):  # the alert says what it can
+        return told
+
+
+def pictures(path: str, digest: str, examples: Sequence[int], workers: Workers) -> list[Picture]:
+    """Draw some examples of a golden set. Raises JobFailed, WorkerDied."""
+    argument = {"path": path, "digest": digest, "examples": list(examples)}
+    found = workers.call(JUDGES, jobs.DRAW, argument)
+    return [Picture(example, tuple(lines)) for example, lines in found["pictures"]]

@@ -1,0 +1,321 @@
+"""The path of one replay, as the agent walks it: assignment -> replay -> judgement. Gate and daemon share it.
+
+Whatever needs numpy happens in worker processes; the agent itself passes values on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from goldwatch.config import Load as LoadSection
+from goldwatch.config import Target, format_duration
+from goldwatch.config.busy import Busy
+from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.load_plan import LoadPlan
+from goldwatch.core.trace import Traced
+from goldwatch.daemon import engine
+from goldwatch.daemon.courtesy import Courtesy
+from goldwatch.daemon.engine import Replay
+from goldwatch.daemon.in_force import Assignment
+from goldwatch.daemon.plan import Plan
+from goldwatch.daemon.tap import Taken
+from goldwatch.daemon.tap_handover import handed_over
+from goldwatch.daemon.traced import traced
+from goldwatch.energy.footprint import Metered
+from goldwatch.ipc import jobs
+from goldwatch.ipc.memory_limit import worker_limit_bytes
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
+
+BUSY = "busy"
+"""Why a replay was skipped, where its target had no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor.
+
+    `observed` is what a backtest needs of the replay; None where it could not be judged. `traced` is there if the
+    assignment had a trace. `held_s` is how many seconds replay and judging took, the start of workers included and a
+    measurement of energy not.
+    """
+
+    judgement: Judgement
+    states: Mapping[str, Any]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    observed: Mapping[str, Any] | None = None
+    traced: Traced | None = None
+    held_s: float = 0.0
+
+
+def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
+    assignment: Assignment,
+    workers: Workers,
+    states: Mapping[str, Any],
+    *,
+    lateness_s: float = 0.0,
+    confirming: bool = False,
+    stop: threading.Event | None = None,
+    metered: bool = False,
+    courtesy: Courtesy | None = None,
+    referee: bool = True,
+    live: Taken | None = None,
+) -> Judged:
+    """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
+
+    With `metered` the energy is measured after the replay, in a phase of its own, where the config asks for it. A
+    target that says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it
+    already. With `referee` a served target is asked for some examples twice, after the replay. `live` is what the tap
+    of the watch handed on.
+    """
+    stop = stop or threading.Event()
+    if courtesy is None and assignment.target.busy is not None:
+        courtesy = Courtesy(assignment.target.busy)
+    if courtesy is not None and (why := courtesy.wait(stop)) is not None:
+        return Judged(_without_room(assignment, courtesy, lateness_s, why), states)
+    began_s, measuring_s = time.monotonic(), 0.0
+    section = assignment.energy if metered else None
+    plan = plan_of(assignment)
+    # A model in process stays loaded from the replay to the measurement, so that idle is idle with the model.
+    warm = plan.warm or section is not None
+    pairs = assignment.watch.load.repeats if referee and assignment.target.served else 0
+    with courtesy or contextlib.nullcontext():
+        result = engine.replay(dataclasses.replace(plan, warm=warm, pairs=pairs), workers, stop, guard=courtesy)
+        try:
+            found = None
+            if section is not None:
+                from goldwatch.daemon import metering  # noqa: PLC0415 - only who measures energy pays for it
+
+                measuring_s = -time.monotonic()
+                why_not = courtesy.why_not if courtesy is not None else None
+                measured = metering.measure(section, assignment.target, plan, result, workers, stop, why_not)
+                found = metering.metered(section, measured, result.started_at)
+                measuring_s += time.monotonic()
+            judged = judge(
+                assignment,
+                result,
+                workers,
+                states,
+                lateness_s=lateness_s,
+                confirming=confirming,
+                metered=found,
+                live=live,
+            )
+            if assignment.trace is not None:
+                judged = dataclasses.replace(judged, traced=traced(result, assignment.trace))
+        finally:
+            result.columns.close()
+    seen = courtesy.found(result.held_s) if courtesy is not None else None
+    judgement = dataclasses.replace(judged.judgement, server_load=seen)
+    held_s = time.monotonic() - began_s - measuring_s
+    return dataclasses.replace(judged, judgement=judgement, held_s=held_s)
+
+
+def replay(
+    assignment: Assignment,
+    workers: Workers,
+    stop: threading.Event | None = None,
+    examples: Sequence[int] | None = None,
+) -> Replay:
+    """Replay once, all of the golden set or some examples of it. The caller closes the columns."""
+    plan = plan_of(assignment)
+    plan = plan if examples is None else dataclasses.replace(plan, examples=examples)
+    return considerate(plan, assignment.target.busy, workers, stop)
+
+
+def considerate(plan: Plan, busy: Busy | None, workers: Workers, stop: threading.Event | None = None) -> Replay:
+    """Replay once, and step back from a target that says that it is busy: before the replay, and within it.
+
+    `ended` begins with `engine.STEPPED_BACK` where it had no room. The caller closes the columns.
+    """
+    stop = stop or threading.Event()
+    if busy is None:
+        return engine.replay(plan, workers, stop)
+    courtesy = Courtesy(busy)
+    if (why := courtesy.wait(stop)) is not None:
+        return engine.untried(plan, why)
+    with courtesy:
+        return engine.replay(plan, workers, stop, guard=courtesy)
+
+
+def worker_key(target: Target) -> str:
+    """Return the key of the workers for a target: one pool for what is served, each model in process by itself."""
+    return "served" if target.served and not target.python else f"target {target.name} {target.python}"
+
+
+def plan_of(assignment: Assignment) -> Plan:
+    """Return what the engine must know to replay an assignment."""
+    target, load = assignment.target, assignment.watch.load
+    return Plan(
+        factory=target.factory,
+        options=target.options,
+        secrets=target.secrets(),
+        served=target.served,
+        warm=target.warm,
+        python=target.python,
+        memory_bytes=target.memory_bytes or worker_limit_bytes(),
+        key=worker_key(target),
+        inputs=assignment.golden.inputs,
+        outputs=assignment.golden.outputs,
+        examples=range(assignment.golden.examples),
+        tokens=assignment.golden.tokens,
+        trace=assignment.trace,
+        load=_budgeted(load_plan(load), assignment),
+        warmup=load.warmup,
+        time_limit_s=load.time_limit_s,
+        start_limit_s=load.start_limit_s,
+        deadline_s=assignment.watch.deadline_s,
+    )
+
+
+def _budgeted(plan: LoadPlan, assignment: Assignment) -> LoadPlan:
+    """Return a load within the budgets of watch and target, of which the lower one counts."""
+    ours, theirs = assignment.watch.load, assignment.target
+    return dataclasses.replace(
+        plan,
+        most_per_s=_lower(ours.most_per_s, theirs.most_per_s),
+        tokens_per_s=_lower(ours.most_tokens_per_s, theirs.most_tokens_per_s),
+        cpu_share=_lower(ours.most_cpu, theirs.most_cpu),
+    )
+
+
+def _lower(*budgets: float | None) -> float | None:
+    return min((budget for budget in budgets if budget is not None), default=None)
+
+
+def load_plan(load: LoadSection) -> LoadPlan:
+    """Return how a worker issues the requests of a load."""
+    return LoadPlan(
+        scenario=load.scenario,
+        rate_per_s=load.rate_per_s or 0.0,
+        samples=load.samples,
+        in_flight=load.most_in_flight,
+    )
+
+
+def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
+    assignment: Assignment,
+    result: Replay,
+    workers: Workers,
+    states: Mapping[str, Any],
+    *,
+    lateness_s: float = 0.0,
+    confirming: bool = False,
+    metered: Metered | None = None,
+    live: Taken | None = None,
+) -> Judged:
+    """Have a replay judged in a worker process. Never raises: what could not be judged is an invalid judgement.
+
+    `confirming` says that the replay was asked for by a monitor, beside the schedule; `metered` is what was measured
+    after it, if anything was to be, and `live` what came of live traffic, if it is tapped.
+    """
+    facts = _known(assignment, result, lateness_s) | _to_judge_by(result)
+    facts |= {"confirming": confirming, "metered": None if metered is None else asdict(metered)}
+    try:
+        with handed_over(live) as (told, descriptors):
+            argument = assignment.golden.place | {
+                "settings": dict(assignment.settings),
+                "facts": facts | {"live": told},
+                "states": dict(states),
+            }
+            answer = workers.call(JUDGES, jobs.JUDGE, argument, (result.columns.fd, *descriptors))
+    except (JobFailed, WorkerDied) as error:
+        return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
+    judgement = Judgement.from_json(answer["judgement"])
+    load, tokens = plan_of(assignment).load, judgement.tokens
+    if tokens is not None:
+        first_s, per_token_s, gaps_s = result.token_times_s()
+        tokens = dataclasses.replace(tokens, first_s=first_s, per_token_s=per_token_s, gaps_s=gaps_s)
+    judgement = dataclasses.replace(
+        judgement,
+        tokens=tokens,
+        latencies_s=result.latencies_s(),
+        late_s=result.late_s(),
+        most_per_s=load.most_per_s,
+        most_tokens_per_s=load.tokens_per_s,
+        most_cpu=load.cpu_share,
+    )
+    return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
+
+
+def _known(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:
+    """Return what is known of a replay whether or not it is judged."""
+    return _about(assignment, lateness_s) | {
+        "started_at": result.started_at,
+        "duration_s": result.duration_s,
+        "description": asdict(result.description) if result.description else None,
+        "open_s": result.open_s,
+        "first_request_s": result.first_request_s,
+        "resent": result.resent,
+        "errors": dict(result.errors),
+    }
+
+
+def _to_judge_by(result: Replay) -> dict[str, Any]:
+    """Return what only the judge needs."""
+    return {
+        "failure": result.failure,
+        "given_up": result.given_up,
+        "ended": result.ended,
+        "samples": result.samples,
+        "pairs_s": result.pairs_s,
+        "disturbances": asdict(result.disturbances),
+        "description_after": asdict(result.described_after) if result.described_after else None,
+    }
+
+
+def _about(assignment: Assignment, lateness_s: float) -> dict[str, Any]:
+    """Return what is known of a replay before it has begun."""
+    return {
+        "watch": assignment.watch.name,
+        "target": assignment.target.name,
+        "golden": assignment.golden.name,
+        "probe": assignment.target.probe,
+        "lateness_s": lateness_s,
+        "scenario": assignment.watch.load.scenario,
+        "rate_per_s": assignment.watch.load.rate_per_s,
+        "in_flight": assignment.watch.load.most_in_flight,
+    }
+
+
+def skipped(assignment: Assignment, lateness_s: float, reason: str, why: str) -> Judgement:
+    """Return the judgement of a replay that did not take place: it says why, and nothing of the target."""
+    known = {"started_at": time.time(), "duration_s": 0.0, "outcomes": {}, "errors": {}, "description": None}
+    known |= {"open_s": None, "first_request_s": None}
+    judgement = _invalid(assignment, _about(assignment, lateness_s) | known, f"skipped, {why}")
+    return dataclasses.replace(judgement, skipped=reason)
+
+
+def _without_room(assignment: Assignment, courtesy: Courtesy, lateness_s: float, why: str) -> Judgement:
+    waited = format_duration(round(courtesy.waited_s, 1))
+    found = skipped(assignment, lateness_s, BUSY, f"the target had no room: {why}; waited for {waited}")
+    return dataclasses.replace(found, server_load=courtesy.found())
+
+
+def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
+    """Return what is known where judging itself failed: the observations, and no verdict."""
+    known = _known(assignment, result, lateness_s) | {"outcomes": result.outcomes()}
+    return _invalid(assignment, known, f"it could not be judged: {why}")
+
+
+def _invalid(assignment: Assignment, known: Mapping[str, Any], why: str) -> Judgement:
+    """Return the judgement of a replay that says nothing of the target."""
+    rest: dict[str, Any] = {
+        "golden_digest": assignment.golden.digest,
+        "task": assignment.golden.task,
+        "examples": assignment.golden.examples,
+        "validity": Validity.INVALID,
+        "reasons": (why,),
+        "latencies_s": (),
+        "throughput": None,
+        "quantiles": (),
+        "scores": (),
+        "difference": None,
+        "verdicts": (),
+    }
+    return Judgement.from_json({**known, **rest})

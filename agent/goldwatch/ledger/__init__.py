@@ -1,1 +1,0 @@
-"""The history on disk: as the agent writes it, and as it is read."""

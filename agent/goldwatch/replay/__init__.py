@@ -1,1 +1,0 @@
-"""Replays as seen from the agent: a golden set run once against one target, in a worker process."""
