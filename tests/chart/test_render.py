@@ -394,6 +394,16 @@ def test_an_agent_asks_for_a_token_over_tls_and_monitors_send_it() -> None:
     assert ready["spec"]["containers"][0]["args"] == ["health", "https://release-goldwatch:9870/readyz"]
 
 
+def test_browsers_may_use_the_names_of_the_chart() -> None:
+    named = {"web": {"allowedHosts": ["goldwatch.example", ".corp.example"]}, "webhook": {"enabled": True}}
+    manifests = render(BASE | named)
+    (alone,) = [m for m in of_kind(manifests, "Deployment") if m["metadata"]["name"] == "release-goldwatch"]
+    (written,) = [m for m in of_kind(manifests, "ConfigMap") if "sidecar.yaml" in m["data"]]
+    for pod in (alone["spec"]["template"]["spec"], yaml.safe_load(written["data"]["sidecar.yaml"])):
+        (agent,) = pod["containers"]
+        assert "--allowed-hosts=goldwatch.example,.corp.example" in agent["args"]
+
+
 def test_an_injected_agent_asks_for_a_token_over_tls() -> None:
     manifests = render(BASE | WEB | {"webhook": {"enabled": True}, "secrets": [{"name": "web"}]})
     (written,) = [m for m in of_kind(manifests, "ConfigMap") if "sidecar.yaml" in m["data"]]

@@ -112,6 +112,7 @@ PARSERS = [
     q.parse_latency,
     q.parse_rate,
     q.parse_listen,
+    q.parse_host,
     q.parse_name,
     parse_schedule,
 ]

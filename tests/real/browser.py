@@ -64,8 +64,8 @@ class Tab:
 
 
 @contextmanager
-def browser() -> Iterator[Any]:
-    """Start a browser; give what makes tabs: called with Playwright's options of a context."""
+def browser(*options: str) -> Iterator[Any]:
+    """Start a browser, with more `options`; give what makes tabs: called with Playwright's options of a context."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -74,7 +74,7 @@ def browser() -> Iterator[Any]:
         pytest.skip("playwright is not installed")
     executable = program("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=list(_OPTIONS), timeout=_LIMIT_MS)
+        started = playwright.chromium.launch(executable_path=executable, args=[*_OPTIONS, *options], timeout=_LIMIT_MS)
         try:
             yield lambda **options: Tab(started.new_context(**options).new_page())
         finally:

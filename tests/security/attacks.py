@@ -111,6 +111,24 @@ def idle_connections(_: Path) -> None:
     served(agent, use)
 
 
+def rebound_name(_: Path) -> None:
+    head = b"GET /api/v1/watches HTTP/1.1\r\nHost: evil.example\r\nAccept-Language: en\r\n\r\n"
+
+    async def use(port: int) -> None:
+        with measured():
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for _ in range(300):
+                writer.write(head)
+                answer = await reader.readuntil(b"\r\n\r\n")
+                assert b" 403 " in answer.partition(b"\r\n")[0], answer
+                length = re.search(rb"Content-Length: (\d+)", answer)
+                assert length is not None
+                assert b"allowed_hosts" in await reader.readexactly(int(length[1]))
+            writer.close()
+
+    served(agent, use)
+
+
 def deep_json(_: Path) -> None:
     body = b"[" * (2 * MIB)
 
@@ -300,6 +318,7 @@ ATTACKS = {
     for each in [
         Attack(compressed_bodies, "30 bodies that unpack to 300 MiB each", "agent", "status 415", 5, 64),
         Attack(idle_connections, "1,000 idle connections", "agent", "the oldest are closed; health is served", 10, 64),
+        Attack(rebound_name, "300 requests of a page whose name is rebound (DNS)", "agent", "status 403", 5, 32),
         Attack(large_answers, "600 answers of 1 MiB", "worker", "freed one by one", 30, 64),
         Attack(metadata, "metadata of 100,000 inputs", "worker", "one error", 30, 256),
         Attack(continuations, "100,000 continuation frames over HTTP/2", "worker", "one error", 5, 32),

@@ -57,7 +57,7 @@ class SortColumn(StrEnum):
 
 
 @app.command(rich_help_panel=WATCH)
-def run(
+def run(  # noqa: PLR0913, PLR0917 - an option each
     config: ConfigFile,
     patient: Annotated[bool, typer.Option("--patient", help=start.OPTIONS["--patient"])] = False,
     follow: Annotated[bool, typer.Option("--follow", help=start.OPTIONS["--follow"])] = False,
@@ -65,6 +65,7 @@ def run(
     cert_file: Annotated[str, typer.Option("--cert-file", help=start.OPTIONS["--cert-file"])] = "",
     key_file: Annotated[str, typer.Option("--key-file", help=start.OPTIONS["--key-file"])] = "",
     credentials_file: Annotated[str, typer.Option("--credentials-file", help=start.OPTIONS["--credentials-file"])] = "",
+    allowed_hosts: Annotated[str, typer.Option("--allowed-hosts", help=start.OPTIONS["--allowed-hosts"])] = "",
 ) -> None:
     """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
     options = [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted]
@@ -73,6 +74,7 @@ def run(
         "--cert-file": cert_file,
         "--key-file": key_file,
         "--credentials-file": credentials_file,
+        "--allowed-hosts": allowed_hosts,
     }
     start.become(str(config), [*options, *(f"{name}={value}" for name, value in valued.items() if value)])
 

@@ -1,4 +1,4 @@
-"""Access to the agent's HTTP port: TLS and bearer tokens.
+"""Access to the agent's HTTP port: TLS, bearer tokens and names.
 
 Keys are named as in Prometheus: `tls_server_config` as in the web configuration of its exporters, `authorization` as in
 a scrape config.

@@ -33,6 +33,7 @@ class Defaults:
     cert_file: str = ""
     key_file: str = ""
     credentials_file: str = ""
+    allowed_hosts: tuple[str, ...] = ()
 
     def section(self) -> Prometheus:
         """Return them as a section of the config. Raises GoldwatchError if the token cannot be read or used."""
@@ -41,6 +42,8 @@ class Defaults:
             given["tls_server_config"] = TlsServer(cert_file=self.cert_file, key_file=self.key_file)
         if self.credentials_file:
             given["authorization"] = self._authorization()
+        if self.allowed_hosts:
+            given["allowed_hosts"] = self.allowed_hosts
         return Prometheus(**given)
 
     def _authorization(self) -> Authorization:

@@ -52,6 +52,7 @@ LATENCY_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+ at +p[0-9]{{2}}(?:\.[0-9]{{1
 RATE_PATTERN = rf"^{_NUMBER} +(?:per|an?) +(?:{_PERIOD})$"
 REQUEST_RATE_PATTERN = rf"^{_NUMBER} *(?:/ *|per +)(?:s|sec|second|m|min|minute|h|hour)$"
 LISTEN_PATTERN = r"^(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
+HOST_PATTERN = r"^\.?[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$"
 NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$"
 MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?$"
 CRON_PATTERN = r"^\S+( +\S+){4}$"
@@ -263,6 +264,12 @@ def parse_listen(value: object) -> Listen:
 def format_listen(listen: Listen) -> str:
     """Write an address as `0.0.0.0:9870`."""
     return f"[{listen.host}]:{listen.port}" if ":" in listen.host else f"{listen.host}:{listen.port}"
+
+
+def parse_host(value: object) -> str:
+    """Return a host name without a port, or one with a dot before it for all names below it."""
+    complaint = "is not a host name; write goldwatch.example, without a port, or .corp.example for all names below it"
+    return _match(HOST_PATTERN, value, complaint)
 
 
 def parse_name(value: object) -> str:

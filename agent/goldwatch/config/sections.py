@@ -78,6 +78,7 @@ def _parse_lease_name(value: object) -> str:
 
 _LEASE_NAME = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 LeaseName = Annotated[str, Quantity(_parse_lease_name, str, _LEASE_NAME, ("fraud-goldwatch",))]
+HostName = Annotated[str, Quantity(q.parse_host, str, q.HOST_PATTERN, ("goldwatch.example", ".corp.example"))]
 Url = Annotated[str, Quantity(_parse_url, str, "^https?://", ("http://collector:4318",))]
 
 
@@ -192,6 +193,10 @@ class Prometheus(Section):
     external_url: Url = Field(
         default="",
         description="Where people open the agent's pages, such as https://goldwatch.example/fraud: links begin so.",
+    )
+    allowed_hosts: Annotated[tuple[HostName, ...], Strict(False)] = Field(  # a list in the file
+        default=(),
+        description="More names under which browsers may open the agent's pages; .corp.example is all names below it.",
     )
     most_series: int = Field(
         default=400_000, ge=100, le=10_000_000, description="A config that would make more series is refused."

@@ -1,7 +1,7 @@
 """Which requests the agent answers: those that carry the token of what they ask for.
 
 Part of the agent's HTTP server, in its event loop. The health endpoints need no token, since a kubelet has none;
-without one they give no reasons.
+without one they give no reasons. What needs no token is not shown to pages of strangers: see `hosts`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import json
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -16,38 +17,54 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from goldwatch.config import Prometheus
+from goldwatch.daemon.hosts import Hosts
 
 LIVE = "/live/{watch}"
 PROBES = frozenset({"/healthz", "/readyz"})
+_LONGEST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The tokens: of everything, and of posting live traffic. Without one, a request needs none."""
+    """The tokens: of everything, and of posting live traffic. Without one, a request needs none.
+
+    Of a browser, a request that needs no token is answered only under the names in `hosts`.
+    """
 
     credentials: bytes = field(default=b"", repr=False)
     live_credentials: bytes = field(default=b"", repr=False)
+    hosts: Hosts = field(default_factory=Hosts)
 
     @classmethod
     def of(cls, section: Prometheus) -> Self:
         """Take the tokens from the config."""
-        asked = section.authorization
+        asked, hosts = section.authorization, Hosts.of(section)
         if asked is None:
-            return cls()
-        return cls(_plain(asked.credentials), _plain(asked.live_credentials))
+            return cls(hosts=hosts)
+        return cls(_plain(asked.credentials), _plain(asked.live_credentials), hosts)
 
     def check(self, request: web.Request) -> None:
-        """Raise HTTPUnauthorized for a request without the token of what it asks for."""
+        """Raise HTTPUnauthorized for a request without the token of what it asks for.
+
+        Raises HTTPForbidden if no token is needed and a stranger's page may have sent the request.
+        """
         # By the route that will answer: a path can be written in several ways.
         resource = request.match_info.route.resource
         route = "" if resource is None else resource.canonical
-        if route not in PROBES and not self.allows(request, live=route == LIVE):
-            raise _refusal(request)
+        live = route == LIVE
+        if self._needed(live=live):  # a stranger's page has no token
+            if route not in PROBES and not self.allows(request, live=live):
+                raise _refusal(request)
+        elif (host := self.hosts.refused(request.headers)) is not None:
+            raise _unknown_name(host)
 
     def allows(self, request: web.Request, *, live: bool = False) -> bool:
         """Return whether a request carries the token that it needs, if one is needed."""
-        needed = (self.live_credentials if live else b"") or self.credentials
+        needed = self._needed(live=live)
         return not needed or hmac.compare_digest(_presented(request), needed)
+
+    def _needed(self, *, live: bool) -> bytes:
+        return (self.live_credentials if live else b"") or self.credentials
 
 
 def _plain(token: SecretStr | None) -> bytes:
@@ -76,3 +93,12 @@ def _refusal(request: web.Request) -> web.HTTPUnauthorized:
     error.headers.add("WWW-Authenticate", f'Bearer realm="goldwatch"{wrong}')
     error.headers.add("WWW-Authenticate", 'Basic realm="goldwatch", charset="UTF-8"')
     return error
+
+
+def _unknown_name(host: str) -> web.HTTPForbidden:
+    shown = json.dumps(host[:_LONGEST_SHOWN])
+    return web.HTTPForbidden(
+        text=f"a browser asked for {shown}, which is no name of this agent: write it into "
+        "exporters.prometheus.allowed_hosts, or set exporters.prometheus.external_url\n",
+        headers={"X-Content-Type-Options": "nosniff"},
+    )

@@ -60,7 +60,7 @@ class Port:
         return port
 
     def admit(self, section: Prometheus) -> None:
-        """Ask requests for the tokens of `section` from now on."""
+        """Ask requests for the tokens of `section` from now on, and know its names."""
         self.endpoints.access = Access.of(section)
 
     async def close(self) -> None:

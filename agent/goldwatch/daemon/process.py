@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goldwatch.config import Config, Defaults, QuantityError, Rejection, parse_listen
+from goldwatch.config import Config, Defaults, QuantityError, Rejection, parse_host, parse_listen
 from goldwatch.config.follow import Gone, follow
 from goldwatch.daemon.in_force import CannotStart
 from goldwatch.daemon.port import Port
@@ -35,16 +35,20 @@ class RunOptions:
 
     @classmethod
     def of(cls, written: tuple[str, ...]) -> RunOptions:
-        """Read the options as they are written. Raises CannotStart for an address that cannot be read."""
+        """Read the options as they are written. Raises CannotStart for an address or a name that cannot be read."""
         given = {name: value for name, has_value, value in (each.partition("=") for each in written) if has_value}
         try:
             listen = parse_listen(given["--listen"]) if "--listen" in given else None
         except QuantityError as error:
             raise CannotStart(f"--listen: {error}") from None
+        try:
+            hosts = tuple(map(parse_host, filter(None, given.get("--allowed-hosts", "").split(","))))
+        except QuantityError as error:
+            raise CannotStart(f"--allowed-hosts: {error}") from None
         if ("--cert-file" in given) != ("--key-file" in given):
             raise CannotStart("--cert-file and --key-file belong together; give both or neither")
         files = (given.get(name, "") for name in ("--cert-file", "--key-file", "--credentials-file"))
-        return cls("--patient" in written, "--follow" in written, Defaults(listen, *files))
+        return cls("--patient" in written, "--follow" in written, Defaults(listen, *files, hosts))
 
 
 async def serve(path: Path, workers: Workers, options: RunOptions) -> None:

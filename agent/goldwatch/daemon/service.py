@@ -394,8 +394,8 @@ class Service:
 
 
 def _address(config: Config) -> Prometheus:
-    """Return what the config says of the port, without the tokens, which may change while it is open."""
-    return config.exporters.prometheus.model_copy(update={"authorization": None})
+    """Return what the config says of the port, without what may change while it is open: tokens and names."""
+    return config.exporters.prometheus.model_copy(update={"authorization": None, "allowed_hosts": ()})
 
 
 def ends_quietly(

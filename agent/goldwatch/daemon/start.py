@@ -18,9 +18,10 @@ OPTIONS = {
     "--cert-file": "The certificate to serve with, if the config names none.",
     "--key-file": "The private key of --cert-file.",
     "--credentials-file": "A file with the token that requests must carry, if the config asks for none.",
+    "--allowed-hosts": "Names under which browsers may open the pages, by commas, if the config has no allowed_hosts.",
 }
 """The options of `goldwatch run`, and what they do. All but the first two take a value."""
-_VALUED = ("--listen=", "--cert-file=", "--key-file=", "--credentials-file=")
+_VALUED = ("--listen=", "--cert-file=", "--key-file=", "--credentials-file=", "--allowed-hosts=")
 
 
 def asked_plainly(words: Sequence[str]) -> tuple[str, list[str]] | None:

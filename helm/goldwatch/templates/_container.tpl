@@ -12,7 +12,7 @@ ConfigMap with goldwatch.yaml; beside a model server `sidecar` is true. Other ch
 name: goldwatch
 image: {{ include "goldwatch.image" .root | quote }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
-args: [run, {{ if .sidecar }}--patient, "--listen=:{{ $values.port }}", {{ end }}{{ if or .sidecar $values.existingConfigMap $secrets }}--follow, {{ end }}{{ with $values.web.tokenSecret }}"--credentials-file=/secrets/{{ . }}/token", {{ end }}{{ with $values.web.tlsSecret }}"--cert-file=/secrets/{{ . }}/tls.crt", "--key-file=/secrets/{{ . }}/tls.key", {{ end }}/etc/goldwatch/goldwatch.yaml]
+args: [run, {{ if .sidecar }}--patient, "--listen=:{{ $values.port }}", {{ end }}{{ if or .sidecar $values.existingConfigMap $secrets }}--follow, {{ end }}{{ with $values.web.tokenSecret }}"--credentials-file=/secrets/{{ . }}/token", {{ end }}{{ with $values.web.tlsSecret }}"--cert-file=/secrets/{{ . }}/tls.crt", "--key-file=/secrets/{{ . }}/tls.key", {{ end }}{{ with $values.web.allowedHosts }}"--allowed-hosts={{ join "," . }}", {{ end }}/etc/goldwatch/goldwatch.yaml]
 workingDir: /var/lib/goldwatch
 ports:
   - {name: goldwatch, containerPort: {{ $values.port }}, protocol: TCP}

@@ -1,0 +1,69 @@
+"""Which names a browser may use for the agent: a guard against DNS rebinding.
+
+A page of a stranger's site reaches an agent that only the reader's browser can reach, if the site's own name is made to
+resolve to the agent's address. The browser then sends that name as Host. Names that nobody can register in public DNS
+are trusted, and those of the config. Other clients may use any name: Prometheus and probes run no stranger's code.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+from goldwatch.config import Prometheus
+
+_ONLY_BROWSERS_SEND = ("Accept-Language", "Origin", "Referer", "Sec-Fetch-Mode")
+"""By the Fetch standard each request has Accept-Language, and a page's script cannot leave it out."""
+_PRIVATE = (".localhost", ".svc", ".cluster.local", ".internal")
+"""No public name ends so. Of `.local` that is not true: any machine on the network may answer for a name there."""
+
+_PORT = re.compile(r":[0-9]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Names that a browser may use, in lower case. One that begins with a dot stands for all names below it."""
+
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, section: Prometheus) -> Self:
+        """Take the names from the config: `allowed_hosts`, and the host of `external_url`."""
+        served_as = urlsplit(section.external_url).hostname or ""
+        return cls(frozenset(name.lower() for name in (*section.allowed_hosts, served_as) if name))
+
+    def refused(self, headers: Mapping[str, str]) -> str | None:
+        """Return the Host of a request that a stranger's page may have sent; None if the request may be answered."""
+        host = headers.get("Host", "")
+        if not _is_from_a_browser(headers) or self._is_trusted(_name(host)):
+            return None
+        return host
+
+    def _is_trusted(self, name: str) -> bool:
+        return "." not in name or _is_ip(name) or name == platform.node().lower() or _matches(name, self.names)
+
+
+def _is_from_a_browser(headers: Mapping[str, str]) -> bool:
+    return headers.get("User-Agent", "").startswith("Mozilla/") or any(name in headers for name in _ONLY_BROWSERS_SEND)
+
+
+def _name(host: str) -> str:
+    """Return a Host header without its port and brackets, in lower case."""
+    return _PORT.sub("", host.strip().lower()).strip("[]").removesuffix(".")
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _matches(name: str, allowed: Iterable[str]) -> bool:
+    return any(name == each or (each.startswith(".") and name.endswith(each)) for each in (*_PRIVATE, *allowed))
