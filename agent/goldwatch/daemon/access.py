@@ -1,7 +1,7 @@
 """Which requests the agent answers: those that carry the token of what they ask for.
 
 Part of the agent's HTTP server, in its event loop. The health endpoints need no token, since a kubelet has none;
-without one they give no reasons. What needs no token is not shown to pages of strangers: see `hosts`.
+without one they give no reasons. Requests that need no token are checked for DNS rebinding: see `hosts`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONGEST_SHOWN = 100
 class Access:
     """The tokens: of everything, and of posting live traffic. Without one, a request needs none.
 
-    Of a browser, a request that needs no token is answered only under the names in `hosts`.
+    Browsers without a token are answered only under the names in `hosts`.
     """
 
     credentials: bytes = field(default=b"", repr=False)
@@ -46,13 +46,13 @@ class Access:
     def check(self, request: web.Request) -> None:
         """Raise HTTPUnauthorized for a request without the token of what it asks for.
 
-        Raises HTTPForbidden if no token is needed and a stranger's page may have sent the request.
+        Raises HTTPForbidden if no token is needed and a malicious page may have sent the request.
         """
         # By the route that will answer: a path can be written in several ways.
         resource = request.match_info.route.resource
         route = "" if resource is None else resource.canonical
         live = route == LIVE
-        if self._needed(live=live):  # a stranger's page has no token
+        if self._needed(live=live):  # a malicious page has none
             if route not in PROBES and not self.allows(request, live=live):
                 raise _refusal(request)
         elif (host := self.hosts.refused(request.headers)) is not None:

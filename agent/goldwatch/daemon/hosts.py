@@ -1,8 +1,8 @@
 """Which names a browser may use for the agent: a guard against DNS rebinding.
 
-A page of a stranger's site reaches an agent that only the reader's browser can reach, if the site's own name is made to
-resolve to the agent's address. The browser then sends that name as Host. Names that nobody can register in public DNS
-are trusted, and those of the config. Other clients may use any name: Prometheus and probes run no stranger's code.
+A malicious page can make its own domain resolve to the agent's address, and then read the agent from the user's browser.
+The browser sends that domain as Host. Trusted are names that cannot be registered in public DNS, and those of the
+config. Other clients may use any name: Prometheus and probes run no code of web pages.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 from goldwatch.config import Prometheus
 
 _ONLY_BROWSERS_SEND = ("Accept-Language", "Origin", "Referer", "Sec-Fetch-Mode")
-"""By the Fetch standard each request has Accept-Language, and a page's script cannot leave it out."""
+"""The Fetch standard adds Accept-Language to each request, and a page's script cannot remove it."""
 _PRIVATE = (".localhost", ".svc", ".cluster.local", ".internal")
-"""No public name ends so. Of `.local` that is not true: any machine on the network may answer for a name there."""
+"""Suffixes without public DNS. Not `.local`: by multicast DNS, any machine on the network can answer for its names."""
 
 _PORT = re.compile(r":[0-9]*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """Names that a browser may use, in lower case. One that begins with a dot stands for all names below it."""
+    """Names that a browser may use, in lower case. A leading dot allows all names below it."""
 
     names: frozenset[str] = frozenset()
 
@@ -38,7 +38,7 @@ class Hosts:
         return cls(frozenset(name.lower() for name in (*section.allowed_hosts, served_as) if name))
 
     def refused(self, headers: Mapping[str, str]) -> str | None:
-        """Return the Host of a request that a stranger's page may have sent; None if the request may be answered."""
+        """Return the Host of a request that a malicious page may have sent; None if the request can be answered."""
         host = headers.get("Host", "")
         if not _is_from_a_browser(headers) or self._is_trusted(_name(host)):
             return None
