@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from goldwatch.config import Defaults, Prometheus
 from goldwatch.daemon.access import Access
-from goldwatch.daemon.hosts import Hosts
 from goldwatch.daemon.endpoints import Endpoints
+from goldwatch.daemon.hosts import Hosts
 
 from tests.real.browser import browser
 

@@ -1,6 +1,6 @@
 """Which names a browser may use for the agent: a guard against DNS rebinding.
 
-A malicious page can make its own domain resolve to the agent's address, and then read the agent from the user's browser.
+A malicious page can make its own domain resolve to the agent's address, and then read it from the user's browser.
 The browser sends that domain as Host. Trusted are names that cannot be registered in public DNS, and those of the
 config. Other clients may use any name: Prometheus and probes run no code of web pages.
 """
