@@ -47,8 +47,8 @@ class RunOptions:
             raise CannotStart(f"--allowed-hosts: {error}") from None
         if ("--cert-file" in given) != ("--key-file" in given):
             raise CannotStart("--cert-file and --key-file belong together; give both or neither")
-        files = (given.get(name, "") for name in ("--cert-file", "--key-file", "--credentials-file"))
-        return cls("--patient" in written, "--follow" in written, Defaults(listen, *files, hosts))
+        certificate, key, token = (given.get(name, "") for name in ("--cert-file", "--key-file", "--credentials-file"))
+        return cls("--patient" in written, "--follow" in written, Defaults(listen, certificate, key, token, hosts))
 
 
 async def serve(path: Path, workers: Workers, options: RunOptions) -> None:
