@@ -20,7 +20,7 @@ from goldwatch.core.outcome import Outcome
 from goldwatch.daemon.in_force import Assignment, prepare
 from goldwatch.daemon.pipeline import run
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import jobs
+from goldwatch.ipc import judging_jobs
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import Description
@@ -92,7 +92,7 @@ def _judge(assignment: Assignment, workers: Workers) -> float:
         "states": {},
     }
     began = time.perf_counter()
-    workers.call("judge", jobs.JUDGE, argument, (columns.fd,))
+    workers.call("judge", judging_jobs.JUDGE, argument, (columns.fd,))
     taken = time.perf_counter() - began
     columns.close()
     return taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,19 @@ from hypothesis import strategies as st
 
 from goldwatch import scratch
 from goldwatch.core.outcome import Outcome
+from goldwatch.golden.facts import GoldenPlace
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc import columns as replay_columns
 from goldwatch.ipc.columns import Columns
-from goldwatch.ipc.jobs import Calibrated
+from goldwatch.ipc.judging_jobs import (
+    Calibrated,
+    FreezeRequest,
+    InspectRequest,
+    KeepRequest,
+    Parity,
+    ParityRequest,
+)
 from goldwatch.worker.jobs.calibrate import frozen, keep
 from goldwatch.worker.jobs.judge import inspect, judge
 from goldwatch.worker.jobs.opening import layout
@@ -183,16 +192,16 @@ def test_a_reference_made_some_rows_at_a_time_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, *, outputs: bool
 ) -> None:
     golden = made(tmp_path, task, clustered=True)
-    place = {"path": str(golden.path), "digest": golden.digest}
+    place = GoldenPlace(str(golden.path), golden.digest)
 
     def calibrated(name: str) -> Calibrated:
         files = [str(tmp_path / f"{name}-{seed}.safetensors") for seed in range(3)]
         for seed, file in enumerate(files):
             columns = replayed(golden, seed, 1.0, 1, nan=0)
-            keep(place | {"file": file, "outputs": outputs}, [os.dup(columns.fd)], lambda _: None)
+            keep(KeepRequest(place, file, outputs), [os.dup(columns.fd)], lambda _: None)
             columns.close()
-        rest = {"folder": str(tmp_path / name), "files": files, "version": "2"}
-        return frozen(place | rest | {"outputs": files[0] if outputs else None}, [], lambda _: None)
+        request = FreezeRequest(place, str(tmp_path / name), tuple(files), "2", files[0] if outputs else None)
+        return frozen(request, [], lambda _: None)
 
     whole = calibrated("whole")
     in_parts(monkeypatch, 7)
@@ -212,27 +221,26 @@ def test_two_replays_compared_some_rows_at_a_time_compare_the_same(
 ) -> None:
     golden = made(tmp_path, task, clustered=False)
 
-    def compared() -> dict[str, Any]:
+    def compared() -> Parity:
         both = [replayed(golden, seed, 0.9, 1, nan=0) for seed in (1, 2)]
-        found = parity(
-            {"path": str(golden.path), "digest": golden.digest}, [os.dup(each.fd) for each in both], lambda _: None
-        )
+        request = ParityRequest(GoldenPlace(str(golden.path), golden.digest))
+        found = parity(request, [os.dup(each.fd) for each in both], lambda _: None)
         for each in both:
             each.close()
         return found
 
     whole = compared()
-    assert 0 < whole["flips"] < whole["compared"] < N
+    assert 0 < whole.flips < whole.compared < N
     in_parts(monkeypatch, 7)
-    assert compared() == nearly(whole)
+    assert asdict(compared()) == nearly(asdict(whole))
 
 
 def test_the_values_of_a_set_are_looked_at_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = made(tmp_path, "classification", clustered=True)
-    whole = inspect({"path": str(golden.path)}, [], lambda _: None)
+    whole = inspect(InspectRequest(str(golden.path)), [], lambda _: None)
     monkeypatch.setattr(scratch, "OWN_BYTES", 0)
     monkeypatch.setattr(scratch, "_VALUES_AT_ONCE", 5)
-    assert inspect({"path": str(golden.path)}, [], lambda _: None) == whole
+    assert inspect(InspectRequest(str(golden.path)), [], lambda _: None) == whole
 
 
 @given(st.integers(0, 2_000_000), st.integers(0, 5000))

@@ -1,7 +1,6 @@
 """A first golden set from a file of examples and the model as it is deployed: the digits again, and text."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from goldwatch.daemon import service
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.examples import Examples
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.judging_jobs import FreezeExamplesRequest
 from goldwatch.ipc.workers import Workers
 from goldwatch.worker.jobs.examples import frozen
 
@@ -166,11 +166,11 @@ def test_examples_frozen_some_rows_at_a_time_are_the_same(
             for i, (k, w) in enumerate(zip(kind.tolist(), who.tolist(), strict=True))
         ]
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    argument = asdict(Examples(file, "set", "CC0-1.0", "made up")) | {"file": str(file)}
-    frozen(argument | {"folder": str(tmp_path / "whole")}, [], lambda _: None)
+    examples = Examples(file, "set", "CC0-1.0", "made up")
+    frozen(FreezeExamplesRequest(examples, str(tmp_path / "whole")), [], lambda _: None)
     monkeypatch.setattr(scratch, "OWN_BYTES", 0)
     monkeypatch.setattr(scratch, "_VALUES_AT_ONCE", 7)
-    frozen(argument | {"folder": str(tmp_path / "parts")}, [], lambda _: None)
+    frozen(FreezeExamplesRequest(examples, str(tmp_path / "parts")), [], lambda _: None)
     whole, parts = (GoldenSet.open(tmp_path / name) for name in ("whole", "parts"))
     assert whole.digest == parts.digest
     names = np.array(parts.manifest.slices["kind"].values)
@@ -198,11 +198,7 @@ def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
 
 def asked(file: Path, to: Path, **more: Any) -> GoldenSet:
     """Freeze a file of examples without asking a model."""
-    frozen(
-        asdict(Examples(file, "set", "CC0-1.0", "made up", **more)) | {"file": str(file), "folder": str(to)},
-        [],
-        lambda _: None,
-    )
+    frozen(FreezeExamplesRequest(Examples(file, "set", "CC0-1.0", "made up", **more), str(to)), [], lambda _: None)
     return GoldenSet.open(to)
 
 

@@ -1,7 +1,6 @@
 """The labels that `golden build` is given: the match of texts, class numbers, and what it refuses or notes."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from goldwatch.cli.app import app
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.examples import Examples
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.judging_jobs import FreezeExamplesRequest
 from goldwatch.worker.evaluators.tasks import reference_problem
 from goldwatch.worker.jobs.examples import frozen
 from goldwatch.worker.jobs.labels import chance_problem
@@ -25,9 +25,8 @@ SCORES = (("scores", "float32", (12,)),)
 
 def notes(file: Path, to: Path, **more: Any) -> list[str]:
     """Freeze a file of examples without a model, and return the remarks on it."""
-    argument = asdict(Examples(file, "set", "CC0-1.0", "made up", **more)) | {"file": str(file), "folder": str(to)}
-    remarks: list[str] = frozen(argument, [], lambda _: None)["notes"]
-    return remarks
+    request = FreezeExamplesRequest(Examples(file, "set", "CC0-1.0", "made up", **more), str(to))
+    return list(frozen(request, [], lambda _: None).notes)
 
 
 def of_text(folder: Path, said: dict[str, tuple[str, str]], *options: str) -> Result:

@@ -17,7 +17,7 @@ import pytest
 from cloudevents.core.bindings.http import to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 
-from goldwatch.commands.foresight import Notice, Outlook, notes, outlook, warnings
+from goldwatch.commands.foresight import Outlook, notes, outlook, warnings
 from goldwatch.core.judgement import Judgement, State, Verdict
 from goldwatch.daemon import engine
 from goldwatch.daemon.endpoints import Endpoints
@@ -26,6 +26,7 @@ from goldwatch.daemon.in_force import CannotStart, prepare
 from goldwatch.daemon.ledger import Ledger
 from goldwatch.daemon.runner import Runner
 from goldwatch.daemon.tap import Taps
+from goldwatch.ipc.judging_jobs import Notice
 from goldwatch.ipc.workers import Workers
 from goldwatch.testing.clock import FakeClock
 

@@ -20,6 +20,7 @@ from goldwatch.golden import fetch
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.fetch import fetch_set
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.judging_jobs import FetchRequest
 from goldwatch.worker.jobs.fetch import fetch as fetch_job
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
@@ -94,7 +95,7 @@ def test_it_comes_whole_and_is_the_same(server: Server, golden: GoldenSet, tmp_p
 
 
 def test_it_is_fetched_once(server: Server, golden: GoldenSet, tmp_path: Path) -> None:
-    asked = {"url": f"{server.url}/fruit", "path": str(tmp_path / "to"), "digest": golden.digest, "headers": {}}
+    asked = FetchRequest(f"{server.url}/fruit", str(tmp_path / "to"), golden.digest, {})
     fetch_job(asked, [], lambda _: None)
     before, mark = len(server.asked), tmp_path / ".to.fetched"
     os.utime(mark, (0, 0))

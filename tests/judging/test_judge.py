@@ -18,6 +18,7 @@ from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns, Layout
+from goldwatch.ipc.judging_jobs import InspectRequest
 from goldwatch.probe import TensorSpec
 from goldwatch.worker.jobs.judge import inspect, judge
 from goldwatch.worker.jobs.opening import layout
@@ -289,18 +290,18 @@ def test_a_golden_set_that_has_changed_since_the_start_is_refused_and_nothing_st
 
 
 def test_inspect_tells_what_a_replay_must_know(golden: GoldenSet) -> None:
-    facts = inspect({"path": str(golden.path)}, [], lambda _: None)
-    assert (facts["name"], facts["digest"], facts["examples"]) == ("suits", golden.digest, N)
-    assert facts["deterministic"]
-    assert facts["slices"] == {"suit": 4}
-    assert [(i["name"], i["dtype"], i["shape"]) for i in facts["inputs"]] == [("x", "float32", (N, 2))]
-    assert facts["outputs"] == [{"name": "scores", "dtype": "float32", "shape": (4,)}]
+    facts = inspect(InspectRequest(str(golden.path)), [], lambda _: None)
+    assert (facts.name, facts.digest, facts.examples) == ("suits", golden.digest, N)
+    assert facts.deterministic
+    assert facts.slices == {"suit": 4}
+    assert [(i.name, i.dtype, i.shape) for i in facts.inputs] == [("x", "float32", (N, 2))]
+    assert facts.outputs == (TensorSpec("scores", "float32", (4,)),)
 
 
 def test_inspect_refuses_what_is_no_golden_set(tmp_path: Path) -> None:
     (tmp_path / "golden.json").write_text("[]")
     with pytest.raises(GoldenError, match=r"golden\.json"):
-        inspect({"path": str(tmp_path)}, [], lambda _: None)
+        inspect(InspectRequest(str(tmp_path)), [], lambda _: None)
 
 
 def test_a_target_too_slow_for_the_deadline_is_slow_and_not_failing(judged: Scene) -> None:

@@ -18,11 +18,13 @@ from goldwatch.core.budget import replays_per_year
 from goldwatch.core.judgement import Severity, Validity
 from goldwatch.daemon.alert import Alert, advance
 from goldwatch.daemon.alert_explanation import Surroundings
-from goldwatch.daemon.in_force import Assignment, CannotStart, GoldenFacts, assignments, inspect, prepare
+from goldwatch.daemon.in_force import Assignment, CannotStart, assignments, inspect, prepare
 from goldwatch.daemon.pipeline import run
 from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.errors import GoldwatchError
-from goldwatch.ipc.jobs import JUDGE, Job
+from goldwatch.golden.facts import GoldenFacts
+from goldwatch.ipc.jobs import Job
+from goldwatch.ipc.judging_jobs import JUDGE
 from goldwatch.ipc.workers import Workers
 
 from tests.replay.jobs import ABORT

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from goldwatch.ipc import jobs
+from goldwatch.ipc import jobs, judging_jobs
 from goldwatch.ipc.fence import Fence
 from goldwatch.ipc.jobs import ErrorCode, Job, job_of
 from goldwatch.ipc.workers import JobFailed, Worker, WorkerDied, Workers
@@ -76,7 +76,7 @@ def test_a_job_that_needs_the_lease_is_refused_without_it_wherever_its_function_
 
 
 def test_each_job_is_handled_by_the_function_that_it_names() -> None:
-    named = [job for job in vars(jobs).values() if isinstance(job, Job)]
+    named = [job for module in (jobs, judging_jobs) for job in vars(module).values() if isinstance(job, Job)]
     assert len(named) > 15
     for job in named:
         module, _, name = job.handler.partition(":")

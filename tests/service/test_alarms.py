@@ -15,9 +15,10 @@ from goldwatch.core.event import Rollout
 from goldwatch.core.judgement import Quantile, State, Validity, Verdict
 from goldwatch.daemon.alarms import Alarms, Settled
 from goldwatch.daemon.alert import Alert
-from goldwatch.daemon.in_force import Assignment, GoldenFacts, assignments
+from goldwatch.daemon.in_force import Assignment, assignments
 from goldwatch.daemon.ledger import Ledger
 from goldwatch.daemon.silence import Silence
+from goldwatch.golden.facts import GoldenFacts
 from goldwatch.testing.clock import FakeClock
 
 from tests.builders import description, difference, judgement, verdict

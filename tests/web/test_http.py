@@ -18,9 +18,10 @@ from goldwatch.core.kinds import KINDS, Kind
 from goldwatch.daemon.alert import advance
 from goldwatch.daemon.alert_explanation import Surroundings
 from goldwatch.daemon.endpoints import Endpoints, everywhere
-from goldwatch.daemon.in_force import GoldenFacts, InForce, assignments
+from goldwatch.daemon.in_force import InForce, assignments
 from goldwatch.daemon.ledger import Ledger
 from goldwatch.daemon.status import Status
+from goldwatch.golden.facts import GoldenFacts
 
 from tests.builders import description, difference, judgement, verdict
 

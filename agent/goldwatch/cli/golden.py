@@ -13,7 +13,7 @@ from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target,
 if TYPE_CHECKING:
     from goldwatch.core.judgement import Judgement
     from goldwatch.golden.opened import GoldenSet
-    from goldwatch.ipc.jobs import Calibrated
+    from goldwatch.ipc.judging_jobs import Calibrated
 
 golden = typer.Typer(help="Show, verify, build and calibrate golden sets.", no_args_is_help=True)
 app.add_typer(golden, name="golden", rich_help_panel=GOLDEN)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from goldwatch.commands.rerun import Rerun, RerunAnswer
+from goldwatch.commands.rerun import Rerun
 from goldwatch.config import format_moment, format_seconds
 from goldwatch.daemon.alert import Alert
 from goldwatch.daemon.alert_rows import example_rows
 from goldwatch.daemon.words import plain
+from goldwatch.ipc.judging_jobs import RerunAnswer
 
 _ABREAST = 6
 _GAP = "   "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from goldwatch.commands.calibration import FreezeOptions, calibrate
@@ -19,8 +19,13 @@ from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
 from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Calibrated
+from goldwatch.ipc.judging_jobs import (
+    COMPARE_WITH_CHANCE,
+    FREEZE_EXAMPLES,
+    Calibrated,
+    ChanceRequest,
+    FreezeExamplesRequest,
+)
 from goldwatch.ipc.workers import JUDGES, Workers
 
 
@@ -56,12 +61,12 @@ def _check_chance(assignment: Assignment, judgement: Judgement, workers: Workers
     score = judgement.headline
     if score is None or score.name != "accuracy":
         return
-    argument = assignment.golden.place | {"accuracy": score.value, "n": score.n}
-    found = workers.call(JUDGES, jobs.COMPARE_WITH_CHANCE, argument)
-    if not found["problem"]:
+    request = ChanceRequest(assignment.golden.place, score.value, score.n)
+    found = workers.call(JUDGES, COMPARE_WITH_CHANCE, request)
+    if not found.problem:
         return
-    said = f"accuracy is {score.value:.4f} of {score.n:,} examples; {found['problem']}"
-    if found["refuse"]:
+    said = f"accuracy is {score.value:.4f} of {score.n:,} examples; {found.problem}"
+    if found.refuse:
         raise GoldwatchError(said)
     note(said)
 
@@ -75,8 +80,8 @@ def _provisional(
     note: Callable[[str], None] = lambda _: None,
 ) -> Assignment:
     """Return an assignment over a set of these examples that has nothing yet where the outputs will be."""
-    argument = asdict(examples) | {"file": str(examples.file), "folder": str(folder)}
-    for remark in workers.call(JUDGES, jobs.FREEZE_EXAMPLES, argument)["notes"]:
+    request = FreezeExamplesRequest(examples, str(folder))
+    for remark in workers.call(JUDGES, FREEZE_EXAMPLES, request).notes:
         note(remark)
     facts = inspect(workers, Golden(name=examples.name, path=folder))
     for warning in cardinality.warnings({watch.golden: facts.slices}):

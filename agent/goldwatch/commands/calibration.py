@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from goldwatch import __version__
 from goldwatch.commands.gate import Result, accuracy
@@ -22,8 +21,7 @@ from goldwatch.daemon.pipeline import considerate, judge
 from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import reason
 from goldwatch.golden.manifest import plain_problem
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Calibrated
+from goldwatch.ipc.judging_jobs import FREEZE, KEEP, Calibrated, FreezeRequest, KeepRequest
 from goldwatch.ipc.workers import JUDGES, Workers
 
 _SAYS = ("model", "version", "digest", "framework", "framework_version", "device")
@@ -104,24 +102,18 @@ def _calibrated(
             made_with = _made_with(assignment, judgement)
     if (memory := remembered(assignment, workers, first, gaps, kept)) is not None:
         raise GoldwatchError(f"{memory}; {_REMEDY[assignment.target.served]}")
-    files = [str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1)]
-    facts = {"version": wanted.version, "made_with": made_with}
-    return _frozen(assignment, workers, wanted.folder, files, facts)
+    files = tuple(str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1))
+    request = FreezeRequest(assignment.golden.place, str(wanted.folder), files, wanted.version, made_with=made_with)
+    return workers.call(JUDGES, FREEZE, request)
 
 
 def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> Assignment:
     """Return the assignment over a set, for now, whose reference outputs are the answers of one replay."""
     file, folder = kept / "outputs.safetensors", kept / "answers"
     _once(assignment, workers, file, outputs=True)
-    _frozen(assignment, workers, folder, [str(file), str(file)], {"outputs": str(file)})
+    request = FreezeRequest(assignment.golden.place, str(folder), (str(file), str(file)), outputs=str(file))
+    workers.call(JUDGES, FREEZE, request)
     return replace(assignment, golden=inspect(workers, Golden(name=assignment.golden.name, path=folder)))
-
-
-def _frozen(
-    assignment: Assignment, workers: Workers, folder: Path, files: Sequence[str], facts: Mapping[str, Any]
-) -> Calibrated:
-    rest = {"folder": str(folder), "files": files, "version": None, "outputs": None}
-    return workers.call(JUDGES, jobs.FREEZE, assignment.golden.place | rest | dict(facts))
 
 
 def _once(
@@ -141,8 +133,7 @@ def _once(
         judgement = judge(assignment, result, workers, {}).judgement
         if judgement.validity is not Validity.VALID:
             raise GoldwatchError(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
-        argument = assignment.golden.place | {"file": str(file), "outputs": outputs}
-        workers.call(JUDGES, jobs.KEEP, argument, (result.columns.fd,))
+        workers.call(JUDGES, KEEP, KeepRequest(assignment.golden.place, str(file), outputs), (result.columns.fd,))
         if gap is not None:
             compare(assignment, workers, *gap, result.columns.fd)
     finally:

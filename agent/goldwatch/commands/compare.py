@@ -22,25 +22,12 @@ from goldwatch.daemon.in_force import Assignment, CannotStart, InForce
 from goldwatch.daemon.pipeline import judge, replay, run
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint, Load, footprint
-from goldwatch.ipc import jobs
+from goldwatch.ipc.judging_jobs import PARITY, Parity, ParityRequest
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.scratch import ascending, numbers
 
 MAX_WIDTH = 4.0
 """An interval of speed whose bounds are further apart than this ratio states nothing: the rounds are too few."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """A target against the first, over the examples that both answered. See `goldwatch.worker.jobs.parity`."""
-
-    compared: int
-    flips: int
-    largest: float
-    cosine: float
-    only_first: int
-    only_other: int
-    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +200,12 @@ def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
 
 
 def _parity(assignment: Assignment, first: Replay, other: Replay, workers: Workers) -> Parity | None:
-    argument = assignment.golden.place
+    request = ParityRequest(assignment.golden.place)
     try:
-        found = workers.call(JUDGES, jobs.PARITY, argument, (first.columns.fd, other.columns.fd))
+        found = workers.call(JUDGES, PARITY, request, (first.columns.fd, other.columns.fd))
     except (JobFailed, WorkerDied) as error:
         raise CannotStart(f"the outputs could not be compared: {error}") from None
-    return Parity(**found) if found["compared"] else None
+    return found if found.compared else None
 
 
 def _row(

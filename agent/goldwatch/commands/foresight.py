@@ -16,7 +16,7 @@ from goldwatch.core.budget import replays_per_year, threshold_log10
 from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.schedule import SILENT_AFTER, mean_interval_s
-from goldwatch.ipc import jobs
+from goldwatch.ipc.judging_jobs import SENSITIVITY, Notice, SeasonBasis, Sensitivity, SensitivityRequest
 from goldwatch.ipc.workers import JUDGES, Workers
 
 SOON_S = 7 * 86_400.0
@@ -32,34 +32,16 @@ _LEARNING = "a week of learning what is usual, 100 measurements at least"
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """After how many replays, in the median, a monitor notices an effect; None if that is not soon.
-
-    `declared` says that the objectives of the watch themselves call it too much; `threshold` is a log10. *Costly*
-    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay, or
-    with a season hours, and *slower* blocks of replays. `if_independent` says what it would be if live requests did not
-    depend on each other; 0 where that is what is supposed.
-    """
-
-    monitor: str
-    effect: str
-    declared: bool
-    threshold: float
-    replays: int | None
-    if_independent: int | None = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Outlook:
     """What will be noticed of one target by one watch, and what would notice more.
 
-    `season` has what *drift* rests on where live traffic has one (see `goldwatch.worker.jobs.seasons.basis`).
+    `season` has what *drift* rests on where live traffic has one (see `SeasonBasis`).
     """
 
     assignment: Assignment
     notices: tuple[Notice, ...]
     helps: tuple[str, ...] = ()
-    season: Mapping[str, Any] | None = None
+    season: SeasonBasis | None = None
 
     @property
     def missed(self) -> tuple[Notice, ...]:
@@ -69,8 +51,8 @@ class Outlook:
 
 def outlook(assignment: Assignment, workers: Workers, *, declared_only: bool = False) -> Outlook:
     """Find out with the monitors of an assignment. Raises GoldwatchError."""
-    notices, season = _ask(assignment, workers, declared_only=declared_only)
-    found = Outlook(assignment, notices, season=season)
+    asked = _ask(assignment, workers, declared_only=declared_only)
+    found = Outlook(assignment, asked.notices, season=asked.season)
     return replace(found, helps=tuple(_helps(found, workers)))
 
 
@@ -103,8 +85,8 @@ def _of_live(found: Outlook) -> list[str]:
             f"{where}: a daily or weekly cycle of the traffic raises false tickets of drift; write "
             "`season: weekly` if it has one, else `season: none`"
         )
-    if found.season is not None and not found.season["learned"] and found.season["wander"]:
-        name, spread = max(found.season["wander"].items(), key=lambda pair: pair[1])
+    if found.season is not None and not found.season.learned and found.season.wander:
+        name, spread = max(found.season.wander.items(), key=lambda pair: pair[1])
         if live.tolerance < _COVERED * spread:
             texts.append(
                 f"{where}.tolerance: {format_percentage(live.tolerance)} is less than days of the reference differ: "
@@ -135,17 +117,17 @@ def _of_season(found: Outlook) -> list[str]:
     season, where = found.season, f"watches.{found.assignment.watch.name}.live"
     if season is None:
         return []
-    if season["learned"]:
+    if season.learned:
         why = "what had moved before then is usual; the reference chooses the cells alone"
         return [f"{where}.learn: drift is unknown until it has learned from four weeks of live traffic; {why}"]
-    *longer, shortest = [_BLOCKS[name] for name in reversed(season["levels"])]
+    *longer, shortest = [_BLOCKS[name] for name in reversed(season.levels)]
     levels = f"{', '.join(longer)} and {shortest}" if longer else shortest
-    if not season["timed"]:
+    if not season.timed:
         why = "it is not known when the reference rows are from"
         right = "that is right if they are a uniform sample of whole weeks"
         return [f"{where}.season: weekly: drift judges {levels} alone, since {why}; {right}"]
-    left_out = "; ".join(f"not {_BLOCKS[name]}, for {why}" for name, why in season["left_out"].items())
-    empty = f"{season['empty']} hours of the week have no reference rows and are not judged" if season["empty"] else ""
+    left_out = "; ".join(f"not {_BLOCKS[name]}, for {why}" for name, why in season.left_out.items())
+    empty = f"{season.empty} hours of the week have no reference rows and are not judged" if season.empty else ""
     return ["; ".join(filter(None, [f"{where}.season: weekly: drift judges {levels} (UTC)", left_out, empty]))]
 
 
@@ -255,27 +237,27 @@ def _least(factors: Sequence[int], suffices: Callable[[int], bool]) -> int | Non
 
 
 def _noticed_with(assignment: Assignment, workers: Workers, *, copies: int = 1, oftener: int = 1) -> bool:
-    notices, _ = _ask(assignment, workers, declared_only=True, copies=copies, oftener=oftener)
-    return all(notice.replays is not None for notice in notices)
+    found = _ask(assignment, workers, declared_only=True, copies=copies, oftener=oftener)
+    return all(notice.replays is not None for notice in found.notices)
 
 
 def _ask(
     assignment: Assignment, workers: Workers, *, declared_only: bool, copies: int = 1, oftener: int = 1
-) -> tuple[tuple[Notice, ...], Mapping[str, Any] | None]:
+) -> Sensitivity:
     settings = dict(assignment.settings)
     # The budget is one of a year: replays that are twice as many have half as much each.
     settings["alphas"] = {name: alpha and alpha / oftener for name, alpha in settings["alphas"].items()}
     if settings.get("live") is not None:
         settings["live"] = settings["live"] | {"every_s": settings["live"]["every_s"] / oftener}
-    argument = assignment.golden.place | {
-        "settings": settings,
-        "requests": max(assignment.golden.examples // assignment.watch.load.samples, 1),
-        "most": horizon(mean_interval_s(assignment.watch.every) / oftener),
-        "declared_only": declared_only,
-        "copies": copies,
-    }
-    found = workers.call(JUDGES, jobs.SENSITIVITY, argument)
-    return tuple(Notice(**notice) for notice in found["notices"]), found["season"]
+    request = SensitivityRequest(
+        assignment.golden.place,
+        settings,
+        requests=max(assignment.golden.examples // assignment.watch.load.samples, 1),
+        most=horizon(mean_interval_s(assignment.watch.every) / oftener),
+        declared_only=declared_only,
+        copies=copies,
+    )
+    return workers.call(JUDGES, SENSITIVITY, request)
 
 
 def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str:

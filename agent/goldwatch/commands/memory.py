@@ -18,7 +18,7 @@ from pathlib import Path
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.daemon.plan import Plan
-from goldwatch.ipc import jobs
+from goldwatch.ipc.judging_jobs import GAPS, MEMORY, GapsRequest, MemoryRequest
 from goldwatch.ipc.workers import JUDGES, WorkerDied, Workers
 
 _OTHER_WARM_UP = 3
@@ -48,8 +48,7 @@ def fresh(assignment: Assignment) -> Plan:
 
 def compare(assignment: Assignment, workers: Workers, first: Path, file: Path, descriptor: int) -> None:
     """Keep in a file how a replay, the columns of which are given, differs from a first one that `keep` wrote."""
-    argument = assignment.golden.place | {"first": str(first), "file": str(file)}
-    workers.call(JUDGES, jobs.GAPS, argument, (descriptor,))
+    workers.call(JUDGES, GAPS, GapsRequest(assignment.golden.place, str(first), str(file)), (descriptor,))
 
 
 def remembered(
@@ -67,12 +66,12 @@ def remembered(
             file = kept / f"history-{number}-{turn}.safetensors"
             _replay(assignment, workers, replays, first, file)
             files.append(str(file))
-            argument = {"ordinary": [str(path) for path in ordinary], "files": files}
-            found = workers.call(JUDGES, jobs.MEMORY, argument)
-            if not found["suspect"]:
+            request = MemoryRequest(tuple(str(path) for path in ordinary), tuple(files))
+            found = workers.call(JUDGES, MEMORY, request)
+            if not found.suspect:
                 break
         else:
-            return MemoryFinding(after, found["differing"], assignment.golden.examples, found["first"])
+            return MemoryFinding(after, found.differing, assignment.golden.examples, found.first)
     return None
 
 

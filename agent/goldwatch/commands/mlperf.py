@@ -20,8 +20,9 @@ from goldwatch.daemon.courtesy import Courtesy
 from goldwatch.daemon.engine import STEPPED_BACK
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.pipeline import plan_of
-from goldwatch.ipc import jobs
+from goldwatch.ipc import jobs, judging_jobs
 from goldwatch.ipc.jobs import LoadGenRequest, LoadGenResponse, LoadGenSettings
+from goldwatch.ipc.judging_jobs import AccuracyRequest
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.redaction import redact
 
@@ -150,9 +151,8 @@ def _of_accuracy(assignment: Assignment, accuracy: Score | None, reasons: list[s
 
 
 def _accuracy(assignment: Assignment, workers: Workers, logs: Path) -> Score | None:
-    argument = {"path": assignment.golden.path, "log": str(logs / ACCURACY)}
-    found = workers.call(JUDGES, jobs.ACCURACY, argument)["headline"]
-    return None if found is None else Score(**found)
+    request = AccuracyRequest(assignment.golden.path, str(logs / ACCURACY))
+    return workers.call(JUDGES, judging_jobs.ACCURACY, request).headline
 
 
 def as_text(tested: Tested, wanted: LoadGenSettings) -> str:

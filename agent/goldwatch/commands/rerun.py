@@ -11,29 +11,8 @@ from dataclasses import dataclass
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.pipeline import replay
 from goldwatch.errors import GoldwatchError
-from goldwatch.ipc import jobs
+from goldwatch.ipc.judging_jobs import ANSWERS, AnswersRequest, RerunAnswer
 from goldwatch.ipc.workers import JUDGES, Workers
-
-
-@dataclass(frozen=True, slots=True)
-class RerunAnswer:
-    """One example: how it looks, what is right, what the reference said, and what the model says now.
-
-    `now` is the outcome of the request in words if there is no answer; `distance` is the largest absolute difference
-    of any tensor from the reference, None without an answer or if all outputs are text. `same` states whether the
-    answer is that of the reference: the class, the text, or a vector within the tolerance. `identity` is its name
-    in the set, empty if it has none.
-    """
-
-    example: int
-    lines: tuple[str, ...]
-    label: str
-    reference: str
-    now: str
-    distance: float | None
-    latency_s: float | None
-    same: bool
-    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +32,8 @@ def rerun(assignment: Assignment, examples: Sequence[int], workers: Workers) -> 
     try:
         if why := result.failure or result.ended:
             raise GoldwatchError(why)
-        argument = assignment.golden.place | {"examples": list(examples)}
-        found = workers.call(JUDGES, jobs.ANSWERS, argument, (result.columns.fd,))
+        request = AnswersRequest(assignment.golden.place, tuple(examples))
+        found = workers.call(JUDGES, ANSWERS, request, (result.columns.fd,))
     finally:
         result.columns.close()
-    answers = tuple(RerunAnswer(**a | {"lines": tuple(a["lines"])}) for a in found["answers"])
-    return Rerun(answers, dict(result.errors))
+    return Rerun(found.answers, dict(result.errors))

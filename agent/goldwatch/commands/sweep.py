@@ -28,8 +28,8 @@ from goldwatch.daemon.engine import STEPPED_BACK, Replay
 from goldwatch.daemon.in_force import Assignment, CannotStart
 from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.daemon.plan import Plan
-from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import MOST_IN_FLIGHT
+from goldwatch.ipc.judging_jobs import AGREEMENT, AgreementRequest
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.worker.monitors.bounds import lower, upper
 
@@ -266,8 +266,9 @@ class _Sweeper:
         return word, seen, reasons
 
     def _agreement(self, result: Replay) -> RateTrial:
-        argument = self._assignment.golden.place | {"rows": result.columns.layout.rows}
-        return RateTrial(**self._workers.call(JUDGES, jobs.AGREEMENT, argument, (result.columns.fd,)))
+        request = AgreementRequest(self._assignment.golden.place, result.columns.layout.rows)
+        found = self._workers.call(JUDGES, AGREEMENT, request, (result.columns.fd,))
+        return RateTrial(compared=found.compared, harmful=found.harmful, helpful=found.helpful)
 
     def _spoilt(self, seen: RateTrial) -> str:
         """Say why a rate is not kept, however short its latencies are; "" if nothing says so."""

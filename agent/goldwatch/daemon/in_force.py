@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,9 @@ from goldwatch.core.kinds import KINDS, Kind, interval_s, watching, weights
 from goldwatch.core.trace import Trace
 from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.errors import GoldwatchError
-from goldwatch.golden.tensors import TensorLocation
-from goldwatch.ipc import jobs
+from goldwatch.golden.facts import GoldenFacts
+from goldwatch.ipc import judging_jobs
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
-from goldwatch.probe import TensorSpec
 
 
 class CannotStart(GoldwatchError):
@@ -37,36 +36,6 @@ class CannotStart(GoldwatchError):
     def __init__(self, text: str, reason: Rejection = Rejection.OTHER) -> None:
         super().__init__(text)
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class GoldenFacts:
-    """What the agent must know of a verified golden set in order to replay it."""
-
-    path: str
-    name: str
-    digest: str
-    short_digest: str
-    task: str
-    examples: int
-    deterministic: bool
-    inputs: tuple[TensorLocation, ...]
-    outputs: tuple[TensorSpec, ...]
-    tokens: bool = False
-    cluster: int = 1
-    """How many examples stand or fall together, at most."""
-    slices: Mapping[str, int] = field(default_factory=dict)
-    """How many values each slice has, by its name."""
-    replays: int = 1
-    """How many replays of the validated model the reference is made of."""
-
-    @property
-    def place(self) -> dict[str, Any]:
-        """What a job in a worker opens the set by."""
-        return {"path": self.path, "digest": self.digest}
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.short_digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +112,9 @@ def _rehearse(wanted: InForce, workers: Workers) -> None:
         if kind in done:
             continue
         done.add(kind)
-        argument = a.golden.place | {"settings": dict(a.settings)}
+        request = judging_jobs.RehearseRequest(a.golden.place, a.settings)
         try:
-            problem = workers.call(JUDGES, jobs.REHEARSE, argument)["problem"]
+            problem = workers.call(JUDGES, judging_jobs.REHEARSE, request).problem
         except (JobFailed, WorkerDied) as error:
             problem = str(error)
         if problem:
@@ -156,17 +125,15 @@ def inspect(workers: Workers, golden: Golden) -> GoldenFacts:
     """Open and verify a golden set in a worker process, fetched if it has to be. Raises GoldwatchError."""
     if golden.url:
         headers = {name: value.get_secret_value() for name, value in golden.headers.items()}
-        asked = {"url": golden.url, "path": str(golden.path), "digest": golden.digest, "headers": headers}
-        workers.call(JUDGES, jobs.FETCH, asked)
-    facts = workers.call(JUDGES, jobs.INSPECT, {"path": str(golden.path)})
-    if not facts["digest"].startswith(golden.digest):
+        request = judging_jobs.FetchRequest(golden.url, str(golden.path), golden.digest, headers)
+        workers.call(JUDGES, judging_jobs.FETCH, request)
+    facts = workers.call(JUDGES, judging_jobs.INSPECT, judging_jobs.InspectRequest(str(golden.path)))
+    if not facts.digest.startswith(golden.digest):
         raise GoldwatchError(
-            f"{golden.path}: the set has digest {facts['digest'][:19]}..., the config pins "
+            f"{golden.path}: the set has digest {facts.digest[:19]}..., the config pins "
             f"golden.{golden.name}.digest to {golden.digest[:19]}...; restore the set, or pin the one that you mean"
         )
-    inputs = tuple(TensorLocation(**i | {"shape": tuple(i["shape"])}) for i in facts.pop("inputs"))
-    outputs = tuple(TensorSpec(**o | {"shape": tuple(o["shape"])}) for o in facts.pop("outputs"))
-    return GoldenFacts(path=str(golden.path), inputs=inputs, outputs=outputs, **facts)
+    return facts
 
 
 def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assignment]:

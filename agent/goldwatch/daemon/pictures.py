@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from goldwatch.daemon.alert import Alert
 from goldwatch.daemon.alert_explanation import Explanation, Picture, flips
-from goldwatch.ipc import jobs
+from goldwatch.golden.facts import GoldenPlace
+from goldwatch.ipc.judging_jobs import DRAW, DrawRequest
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 _DRAWN = 6
@@ -26,6 +27,6 @@ def illustrated(alert: Alert, path: str, digest: str, workers: Workers) -> Expla
 
 def pictures(path: str, digest: str, examples: Sequence[int], workers: Workers) -> list[Picture]:
     """Draw some examples of a golden set. Raises JobFailed, WorkerDied."""
-    argument = {"path": path, "digest": digest, "examples": list(examples)}
-    found = workers.call(JUDGES, jobs.DRAW, argument)
-    return [Picture(example, tuple(lines)) for example, lines in found["pictures"]]
+    request = DrawRequest(GoldenPlace(path, digest), tuple(examples))
+    found = workers.call(JUDGES, DRAW, request)
+    return [Picture(example, lines) for example, lines in zip(examples, found.pictures, strict=True)]

@@ -28,7 +28,7 @@ from goldwatch.daemon.tap import Taken
 from goldwatch.daemon.tap_handover import handed_over
 from goldwatch.daemon.traced import traced
 from goldwatch.energy.footprint import Metered
-from goldwatch.ipc import jobs
+from goldwatch.ipc import judging_jobs
 from goldwatch.ipc.memory_limit import worker_limit_bytes
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
@@ -218,12 +218,12 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
     facts |= {"confirming": confirming, "metered": None if metered is None else asdict(metered)}
     try:
         with handed_over(live) as (told, descriptors):
-            argument = assignment.golden.place | {
+            argument = asdict(assignment.golden.place) | {
                 "settings": dict(assignment.settings),
                 "facts": facts | {"live": told},
                 "states": dict(states),
             }
-            answer = workers.call(JUDGES, jobs.JUDGE, argument, (result.columns.fd, *descriptors))
+            answer = workers.call(JUDGES, judging_jobs.JUDGE, argument, (result.columns.fd, *descriptors))
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
     judgement = Judgement.from_json(answer["judgement"])

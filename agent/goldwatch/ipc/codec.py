@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
 
-def plain(value: object) -> dict[str, Any]:
-    """Return the fields of a dataclass, or the items of a mapping: the `default` of `json.dumps`. Raises TypeError."""
+def plain(value: object) -> dict[str, Any] | str:
+    """Return the fields of a dataclass, the items of a mapping, or a path as text: the `default` of `json.dumps`.
+
+    Raises TypeError for any other type.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, Path):
+        return str(value)
     raise TypeError(f"{type(value).__name__} cannot be sent")
 
 
 def typed(kind: type[T], value: Any) -> T:  # noqa: ANN401 - whatever JSON holds
-    """Return what JSON holds as a value of a type: dataclasses, tuples of them, or either or None; all else as it is.
+    """Return what JSON holds as a value of a type: dataclasses, paths, tuples of them, or None; all else as it is.
 
     Raises TypeError for a field that is missing, or one too many.
     """
@@ -41,7 +47,7 @@ def _made(kind: Any, value: Any) -> Any:  # noqa: ANN401 - as above
     if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{name: _made(hints.get(name), item) for name, item in value.items()})
-    return value
+    return Path(value) if kind is Path else value
 
 
 @cache

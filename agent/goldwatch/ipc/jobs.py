@@ -1,8 +1,8 @@
-"""The jobs of workers: what each takes and returns, and what its errors are to the agent.
+"""Jobs of workers: the types of requests and responses, the codes of errors, and the jobs that replay.
 
 The agent calls a job through `Workers`; in the worker the function that `handles` it runs. Requests, responses and
-errors cross the wall as JSON (`codec`). Workers in other interpreters import this module, so it needs the standard
-library alone.
+errors cross the wall as JSON (`codec`). Workers in other interpreters replay and import this module, so it needs the
+standard library alone; `judging_jobs` has the jobs of workers that judge.
 """
 
 from __future__ import annotations
@@ -169,47 +169,9 @@ class LoadGenResponse:
     requests: int
 
 
-@dataclass(frozen=True, slots=True)
-class Calibrated:
-    """What was frozen: its name with the short digest, and what the replays of the reference showed.
-
-    `accuracy` is the share of right answers over all of them, `moved` the most examples of a replay that differed from
-    the reference outputs beyond the tolerance. `score` is what that share is called: without labels, agreement.
-    """
-
-    golden: str
-    digest: str
-    deterministic: bool
-    accuracy: float
-    moved: int
-    score: str = "accuracy"
-
-
 REPLAY = Job("goldwatch.worker.load.timed:replay", ReplayRequest, ReplayResponse, needs_lease=True)
 """Takes the descriptor of the columns."""
 LOADGEN = Job("goldwatch.worker.load.loadgen:run", LoadGenRequest, LoadGenResponse, needs_lease=True)
 
 Plain: TypeAlias = dict[str, Any]
 """The request or response of a job that names its own keys."""
-
-
-def _plain(handler: str) -> Job[Plain, Plain]:
-    return Job(handler, dict, dict)
-
-
-INSPECT = _plain("goldwatch.worker.jobs.judge:inspect")
-REHEARSE = _plain("goldwatch.worker.jobs.judge:rehearse")
-JUDGE = _plain("goldwatch.worker.jobs.judge:judge")
-PARITY = _plain("goldwatch.worker.jobs.parity:parity")
-AGREEMENT = _plain("goldwatch.worker.jobs.parity:agreement")
-SENSITIVITY = _plain("goldwatch.worker.jobs.sensitivity:sensitivity")
-FETCH = _plain("goldwatch.worker.jobs.fetch:fetch")
-DRAW = _plain("goldwatch.worker.jobs.draw:draw")
-ANSWERS = _plain("goldwatch.worker.jobs.answers:answers")
-ACCURACY = _plain("goldwatch.worker.jobs.accuracy:accuracy")
-KEEP = _plain("goldwatch.worker.jobs.calibrate:keep")
-FREEZE: Job[Plain, Calibrated] = Job("goldwatch.worker.jobs.calibrate:frozen", dict, Calibrated)
-FREEZE_EXAMPLES = _plain("goldwatch.worker.jobs.examples:frozen")
-COMPARE_WITH_CHANCE = _plain("goldwatch.worker.jobs.labels:compare_with_chance")
-GAPS = _plain("goldwatch.worker.jobs.memory:gaps")
-MEMORY = _plain("goldwatch.worker.jobs.memory:judged")

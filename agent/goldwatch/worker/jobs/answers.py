@@ -11,42 +11,37 @@ from goldwatch.core.outcome import Outcome
 from goldwatch.golden import picture
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import Columns
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import ANSWERS, AnswersRequest, RerunAnswer, RerunAnswers
 from goldwatch.worker.evaluators.agreement import furthest
 from goldwatch.worker.jobs.opening import replayed
 
 _NUMBERS = 4
 
 
-@handles(jobs.ANSWERS)
-def answers(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Set each answer beside its reference: a job for a worker, with the descriptor of the columns.
+@handles(ANSWERS)
+def answers(request: AnswersRequest, descriptors: list[int], emit: Emit) -> RerunAnswers:  # noqa: ARG001 - a Handler
+    """Compare each answer with its reference. Raises GoldenError."""
+    with replayed(request.golden, descriptors, len(request.examples)) as (golden, columns):
+        return RerunAnswers(tuple(_answer(golden, columns, row, e) for row, e in enumerate(request.examples)))
 
-    Takes `path` and `digest` of the golden set, and the `examples` that were replayed. Raises GoldenError.
-    """
-    examples: list[int] = argument["examples"]
-    with replayed(argument, descriptors, len(examples)) as (golden, columns):
-        found = []
-        for row, example in enumerate(examples):
-            outcome = Outcome(columns.outcome[row])
-            ok = outcome is Outcome.OK
-            label, then, now = _words(golden, columns, row, example)
-            found.append(
-                {
-                    "example": example,
-                    "lines": picture.draw(golden, example),
-                    "label": label,
-                    "reference": then,
-                    "now": now if ok else outcome.label.replace("_", " "),
-                    "distance": _distance(golden, columns, row, example) if ok else None,
-                    "latency_s": columns.latency_ns[row] / 1e9 if ok else None,
-                    "same": ok and _same(golden, columns, row, example),
-                    "identity": golden.identity(example),
-                }
-            )
-        return {"answers": found}
+
+def _answer(golden: GoldenSet, columns: Columns, row: int, example: int) -> RerunAnswer:
+    outcome = Outcome(columns.outcome[row])
+    ok = outcome is Outcome.OK
+    label, then, now = _words(golden, columns, row, example)
+    return RerunAnswer(
+        example=example,
+        lines=tuple(picture.draw(golden, example)),
+        label=label,
+        reference=then,
+        now=now if ok else outcome.label.replace("_", " "),
+        distance=_distance(golden, columns, row, example) if ok else None,
+        latency_s=columns.latency_ns[row] / 1e9 if ok else None,
+        same=ok and _same(golden, columns, row, example),
+        identity=golden.identity(example),
+    )
 
 
 def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[str, str, str]:

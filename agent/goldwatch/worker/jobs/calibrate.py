@@ -15,21 +15,17 @@ from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.manifest import KEPT
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import FREEZE, KEEP, Calibrated, FreezeRequest, KeepRequest
 from goldwatch.scratch import blocks, column, zeros
 from goldwatch.worker.evaluators.tasks import judged as judged_task
 from goldwatch.worker.jobs.opening import open_as, replayed
 
 
-@handles(jobs.KEEP)
-def keep(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Keep of one replay what its part of the reference needs: a job for a worker, with the columns' descriptor.
-
-    Takes `path` and `digest` of the golden set, the `file` to write, and whether to keep the `outputs` too. Raises
-    GoldenError, also for an example without an answer.
-    """
-    with replayed(argument, descriptors) as (golden, columns):
+@handles(KEEP)
+def keep(request: KeepRequest, descriptors: list[int], emit: Emit) -> None:  # noqa: ARG001 - a Handler
+    """Keep what a new reference needs of one replay. Raises GoldenError, also for an example without an answer."""
+    with replayed(request.golden, descriptors) as (golden, columns):
         n, outcome = golden.examples, columns.array("outcome")
         answered = column(n, np.bool_, lambda rows: outcome[rows] == Outcome.OK)
         if not answered.all():
@@ -41,10 +37,9 @@ def keep(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa:
         found["moved"] = np.asarray(task.difference(outputs, answered).moved)
         if (scores := task.score(outputs, answered)) is not None:
             found["scores"] = _as_float32(scores)
-        if argument["outputs"]:
+        if request.outputs:
             found |= {f"outputs.{name}": _stored(values) for name, values in outputs.items()}
-        tensors.write(Path(argument["file"]), found)
-        return {}
+        tensors.write(Path(request.file), found)
 
 
 def _as_float32(values: NDArray[Any]) -> NDArray[Any]:
@@ -56,15 +51,11 @@ def _stored(values: NDArray[Any]) -> NDArray[Any]:
     return values.view("uint8").reshape(len(values), -1) if values.dtype.kind == "S" else values
 
 
-@handles(jobs.FREEZE)
-def frozen(argument: Plain, descriptors: list[int], emit: Emit) -> jobs.Calibrated:  # noqa: ARG001 - a Handler
-    """Freeze the golden set at `path`, of `digest`, with a new reference: a job for a worker.
-
-    Takes the new `folder`, the new `version` (None for the same), the `files` of replays that `keep` wrote, that with
-    the new `outputs` if there is one, and what the reference was `made_with`. Returns a Calibrated. Raises GoldenError.
-    """
-    golden = open_as(Path(argument["path"]), argument["digest"])
-    replays = [arrays.read(Path(file)) for file in argument["files"]]
+@handles(FREEZE)
+def frozen(request: FreezeRequest, descriptors: list[int], emit: Emit) -> Calibrated:  # noqa: ARG001 - a Handler
+    """Freeze a golden set with a new reference. Raises GoldenError."""
+    golden = open_as(request.golden)
+    replays = [arrays.read(Path(file)) for file in request.files]
     half = -(-len(replays) // 2)
     right = zeros((2, golden.examples), np.int64)
     for number, each in enumerate(replays):
@@ -72,11 +63,11 @@ def frozen(argument: Plain, descriptors: list[int], emit: Emit) -> jobs.Calibrat
             right[int(number >= half), rows] += each["right"][rows]
     moved = max(int(replay["moved"]) for replay in replays)
     manifest = golden.manifest.model_dump(mode="json", exclude_none=True, exclude={"format", "files"})
-    manifest["version"] = argument["version"] or golden.version
+    manifest["version"] = request.version or golden.version
     manifest["reference"] = {
         "replays": [half, len(replays) - half],
         "deterministic": moved == 0,
-        "made_with": argument.get("made_with", {}),
+        "made_with": request.made_with,
     }
     tensors = {name: golden.tensor(name) for name in golden.manifest.tensors() if not name.startswith("reference.")}
     tensors["reference.right"] = right
@@ -84,14 +75,14 @@ def frozen(argument: Plain, descriptors: list[int], emit: Emit) -> jobs.Calibrat
         kept = [name for name in KEPT if name in replays[0]]
         manifest["reference"]["keeps"] = kept
         tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in kept}
-    answers = arrays.read(Path(argument["outputs"])) if argument["outputs"] else {}
+    answers = arrays.read(Path(request.outputs)) if request.outputs else {}
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
     tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}
     lines = _lines(golden, {n: answers[f"outputs.{n}"] for n in texts if answers}) if golden.manifest.has_lines else ()
-    found = freeze(Path(argument["folder"]), manifest, tensors, lines, golden.identities())
+    found = freeze(Path(request.folder), manifest, tensors, lines, golden.identities())
     accuracy = float(right.sum()) / (len(replays) * golden.examples)
     score = "agreement" if golden.manifest.labels is None else "accuracy"
-    return jobs.Calibrated(str(found), found.digest, moved == 0, accuracy, moved, score)
+    return Calibrated(str(found), found.digest, moved == 0, accuracy, moved, score)
 
 
 def _stacked(replays: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -7,14 +7,14 @@ from pathlib import Path
 from goldwatch.golden import picture
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import DRAW, Drawing, DrawRequest
 
 
-@handles(jobs.DRAW)
-def draw(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Draw examples: a job for a worker. Takes `path`, `digest` and `examples`. Raises GoldenError."""
-    golden = GoldenSet.open(Path(argument["path"]))
-    if golden.digest != argument["digest"]:
+@handles(DRAW)
+def draw(request: DrawRequest, descriptors: list[int], emit: Emit) -> Drawing:  # noqa: ARG001 - a Handler
+    """Draw examples. Raises GoldenError."""
+    golden = GoldenSet.open(Path(request.golden.path))
+    if golden.digest != request.golden.digest:
         raise GoldenError(golden.path, "it is another set than the one that was replayed")
-    return {"pictures": [[example, picture.draw(golden, example)] for example in argument["examples"]]}
+    return Drawing(tuple(tuple(picture.draw(golden, example)) for example in request.examples))

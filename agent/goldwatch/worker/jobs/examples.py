@@ -17,8 +17,8 @@ from goldwatch.golden.examples import TEXT_OUTPUT, Examples
 from goldwatch.golden.lines import LINES, TEXT, Lines
 from goldwatch.golden.manifest import MANIFEST, TENSORS
 from goldwatch.golden.tensors import NUMPY_DTYPES
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import FREEZE_EXAMPLES, ExampleNotes, FreezeExamplesRequest
 from goldwatch.scratch import blocks, column, distinct
 from goldwatch.worker.jobs.labels import (
     LabelledAnswers,
@@ -48,17 +48,13 @@ Parts = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
 """A part of a manifest, and the tensors that it tells of."""
 
 
-@handles(jobs.FREEZE_EXAMPLES)
-def frozen(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Freeze a provisional set into `folder`: a job for a worker. Takes Examples. Raises GoldenError.
-
-    Returns `notes` on the examples, for the user.
-    """
+@handles(FREEZE_EXAMPLES)
+def frozen(request: FreezeExamplesRequest, descriptors: list[int], emit: Emit) -> ExampleNotes:  # noqa: ARG001 - a Handler
+    """Freeze a provisional set. Raises GoldenError."""
     from goldwatch.golden import arrays  # noqa: PLC0415 - it brings numpy
     from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - as above
 
-    fields = {name: argument[name] for name in Examples.__dataclass_fields__}
-    examples = Examples(**fields | {"file": Path(argument["file"])})
+    examples = request.examples
     notes: list[str] = []
     if examples.file.suffix == ".jsonl":
         given = Lines(examples.file)
@@ -71,10 +67,10 @@ def frozen(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noq
         manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found}, notes)
         lines = iter(())
     try:
-        freeze(Path(argument["folder"]), _about(examples, manifest), tensors, lines, names)
+        freeze(Path(request.folder), _about(examples, manifest), tensors, lines, names)
     except GoldenError as error:
         raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
-    return {"notes": notes}
+    return ExampleNotes(tuple(notes))
 
 
 def _as_given(problem: str) -> str:

@@ -7,18 +7,14 @@ from pathlib import Path
 
 from goldwatch.golden import kept
 from goldwatch.golden.fetch import fetch_set
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import FETCH, FetchRequest
 
 
-@handles(jobs.FETCH)
-def fetch(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Fetch the set of `digest` at `url`, by `headers`, into the folder `path` if it is not there: a job for a worker.
-
-    Raises GoldenError.
-    """
-    path = Path(argument["path"])
+@handles(FETCH)
+def fetch(request: FetchRequest, descriptors: list[int], emit: Emit) -> None:  # noqa: ARG001 - a Handler
+    """Fetch a set into its folder, unless the folder exists. Raises GoldenError."""
+    path = Path(request.path)
     kept.name(path)
     if not os.path.lexists(path):
-        fetch_set(argument["url"], path, argument["digest"], argument["headers"])
-    return {}
+        fetch_set(request.url, path, request.digest, request.headers)

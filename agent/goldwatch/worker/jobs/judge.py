@@ -7,7 +7,7 @@ must know and nobody else can use; *invalid* if it says nothing of the target. A
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from goldwatch.core.load_plan import OPEN
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.validity import disturbed
 from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
+from goldwatch.golden.facts import GoldenFacts, GoldenPlace
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import Columns
 from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.judging_jobs import INSPECT, JUDGE, REHEARSE, InspectRequest, RehearseRequest, RehearseResponse
 from goldwatch.scratch import blocks
 from goldwatch.worker.drift.received import received
 from goldwatch.worker.evaluators import referee
@@ -51,7 +52,7 @@ LEAST_ANSWERED = 0.9
 """With a smaller share of the examples answered, the quality of the model is not judged."""
 
 
-@handles(jobs.JUDGE)
+@handles(JUDGE)
 def judge(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
     """Judge one replay: a job for a worker, with the columns' descriptor, and that of live requests if there are any.
 
@@ -59,7 +60,7 @@ def judge(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa
     `judgement`, without latencies, the new `states`, why saved ones were `refused`, and what was `observed`. Raises
     GoldenError.
     """
-    with replayed(argument, descriptors) as (golden, columns):
+    with replayed(GoldenPlace(argument["path"], argument["digest"]), descriptors) as (golden, columns):
         facts = Facts(**argument["facts"])
         bodies = [] if facts.live is None else received(facts.live, descriptors[1:])
         case = _Case(golden, columns, facts, Settings(**argument["settings"]), bodies)
@@ -73,45 +74,39 @@ def judge(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa
         }
 
 
-@handles(jobs.INSPECT)
-def inspect(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Open and verify the golden set at `path`, down to its values, and return what a replay must know of it.
-
-    Raises GoldenError.
-    """
-    golden = GoldenSet.open(Path(argument["path"]))
+@handles(INSPECT)
+def inspect(request: InspectRequest, descriptors: list[int], emit: Emit) -> GoldenFacts:  # noqa: ARG001 - a Handler
+    """Open and verify a golden set, down to its values. Raises GoldenError."""
+    golden = GoldenSet.open(Path(request.path))
     golden.check_values()
-    return {
-        "name": golden.name,
-        "digest": golden.digest,
-        "short_digest": golden.short_digest,
-        "task": str(golden.task),
-        "examples": golden.examples,
-        "deterministic": golden.manifest.reference.deterministic,
-        "cluster": golden.clusters[1],
-        "inputs": [asdict(location) for location in golden.input_locations()],
-        "outputs": [asdict(spec) for spec in output_specs(golden)],
-        "tokens": layout(golden).tokens,
-        "slices": {name: len(cut.values) for name, cut in golden.manifest.slices.items()},
-        "replays": sum(golden.manifest.reference.replays),
-    }
+    return GoldenFacts(
+        path=request.path,
+        name=golden.name,
+        digest=golden.digest,
+        short_digest=golden.short_digest,
+        task=str(golden.task),
+        examples=golden.examples,
+        deterministic=golden.manifest.reference.deterministic,
+        inputs=tuple(golden.input_locations()),
+        outputs=output_specs(golden),
+        tokens=layout(golden).tokens,
+        cluster=golden.clusters[1],
+        slices={name: len(cut.values) for name, cut in golden.manifest.slices.items()},
+        replays=sum(golden.manifest.reference.replays),
+    )
 
 
-@handles(jobs.REHEARSE)
-def rehearse(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Make the monitors of `settings` over the golden set at `path`, of `digest`: a job for a worker.
-
-    Returns the `problem`, empty if there is none: reference and objectives may leave nothing to bet on. Raises
-    GoldenError.
-    """
-    golden = open_as(Path(argument["path"]), argument["digest"])
+@handles(REHEARSE)
+def rehearse(request: RehearseRequest, descriptors: list[int], emit: Emit) -> RehearseResponse:  # noqa: ARG001 - a Handler
+    """Make the monitors of a watch, and say why if that cannot be. Raises GoldenError."""
+    golden = open_as(request.golden)
     if problem := reference_problem(golden):
-        return {"problem": problem}
+        return RehearseResponse(problem)
     try:
-        build(Reference.of(golden), Settings(**argument["settings"]))
+        build(Reference.of(golden), Settings(**request.settings))
     except ValueError as error:
-        return {"problem": str(error)}
-    return {"problem": ""}
+        return RehearseResponse(str(error))
+    return RehearseResponse("")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden.error import quoted
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import COMPARE_WITH_CHANCE, ChanceRequest, ChanceResponse
 from goldwatch.scratch import column, distinct
 
 if TYPE_CHECKING:
@@ -212,25 +211,21 @@ def cluster_key(name: str) -> int:
     return key(name.encode("utf-8", "surrogatepass"))
 
 
-@handles(jobs.COMPARE_WITH_CHANCE)
-def compare_with_chance(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Compare the `accuracy` of a reference of `n` examples with guessing: a job for a worker.
-
-    Takes `path` and `digest` of the golden set. Returns the `problem`, empty if there is none, and whether to `refuse`.
-    """
+@handles(COMPARE_WITH_CHANCE)
+def compare_with_chance(request: ChanceRequest, descriptors: list[int], emit: Emit) -> ChanceResponse:  # noqa: ARG001 - a Handler
+    """Compare the accuracy of a reference with guessing. Raises GoldenError."""
     import numpy as np  # noqa: PLC0415 - as above
 
     from goldwatch.worker.jobs.opening import open_as  # noqa: PLC0415 - as above
 
-    golden = open_as(Path(argument["path"]), argument["digest"])
-    accuracy, labels = argument["accuracy"], golden.manifest.labels
+    golden = open_as(request.golden)
+    labels = golden.manifest.labels
     if labels is None or labels.classes is None:
         why = f'no answer matches by "{labels.match if labels else ""}"; look at the answers, or take another --match'
-        return {"problem": "" if accuracy else why, "refuse": False}
+        return ChanceResponse("" if request.accuracy else why, refuse=False)
     counts = np.bincount(golden.tensor("labels"), minlength=len(labels.classes))
     names = dict(zip(labels.classes, map(int, counts), strict=True))
-    problem, refuse = chance_problem(accuracy, argument["n"], names)
-    return {"problem": problem, "refuse": refuse}
+    return ChanceResponse(*chance_problem(request.accuracy, request.n, names))
 
 
 def chance_problem(accuracy: float, n: int, counts: Mapping[str, int]) -> tuple[str, bool]:

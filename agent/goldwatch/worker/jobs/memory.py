@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden import arrays, tensors
 from goldwatch.golden.error import GoldenError
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import GAPS, MEMORY, GapsRequest, MemoryRequest, MemoryResponse
 from goldwatch.scratch import blocks
 from goldwatch.worker.jobs.opening import replayed
 
@@ -26,15 +26,14 @@ _ROUNDING = 64
 """So many units in the last place are no difference: code that is compiled as it runs adds in another order."""
 
 
-@handles(jobs.GAPS)
-def gaps(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Keep how the answers of a replay differ from those of the `first`: a job, with the columns' descriptor.
+@handles(GAPS)
+def gaps(request: GapsRequest, descriptors: list[int], emit: Emit) -> None:  # noqa: ARG001 - a Handler
+    """Write how the answers of a replay differ from those of the first one.
 
-    Writes into `file` the `gap` of each example [n], 0 for none, and whether all answers are the `same` bit by bit.
     Raises GoldenError, also for an example without an answer.
     """
-    reference = arrays.read(Path(argument["first"]))
-    with replayed(argument, descriptors) as (golden, columns):
+    reference = arrays.read(Path(request.first))
+    with replayed(request.golden, descriptors) as (golden, columns):
         if missing := int(np.count_nonzero(columns.array("outcome") != Outcome.OK)):
             raise GoldenError(golden.path, f"{missing:,} examples were not answered in a replay that looks for memory")
         examples, gap, same = columns.array("example"), np.zeros(golden.examples), True
@@ -54,8 +53,7 @@ def gaps(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa:
                     found = _number_gap(ours, theirs, floor) / scale
                 same = same and ours.tobytes() == theirs.tobytes()
                 gap[chosen] = np.maximum(gap[chosen], found)
-        tensors.write(Path(argument["file"]), {"gap": gap, "same": np.asarray(same)})
-        return {}
+        tensors.write(Path(request.file), {"gap": gap, "same": np.asarray(same)})
 
 
 def _scale(values: NDArray[Any]) -> float:
@@ -86,21 +84,17 @@ def _text_gap(ours: bytes, theirs: bytes) -> float:
     return max(1 - 2 * (words & others).total() / max(words.total() + others.total(), 1), 1e-6)
 
 
-@handles(jobs.MEMORY)
-def judged(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Return whether replays after another history differ more than the `ordinary` ones: a job for a worker.
-
-    Takes the `files` of `gaps`, of one replay or of it and its repetition. Returns whether the model is `suspect`, how
-    many examples are `differing` in the last of them, and the `first`.
-    """
-    ordinary = [arrays.read(Path(file)) for file in argument["ordinary"]]
-    others = [np.asarray(arrays.read(Path(file))["gap"]) for file in argument["files"]]
+@handles(MEMORY)
+def judged(request: MemoryRequest, descriptors: list[int], emit: Emit) -> MemoryResponse:  # noqa: ARG001 - a Handler
+    """Say whether replays after another history differ more than the ordinary ones."""
+    ordinary = [arrays.read(Path(file)) for file in request.ordinary]
+    others = [np.asarray(arrays.read(Path(file))["gap"]) for file in request.files]
     exact = all(bool(each["same"]) for each in ordinary)
     usual = np.stack([np.asarray(each["gap"]) for each in ordinary])
     repeated = all(np.array_equal(others[0], other) for other in others)
     suspect = bool(others[0].any()) if exact and repeated else all(_is_larger(usual, other) for other in others)
     differing = np.flatnonzero(others[-1])
-    return {"suspect": suspect, "differing": len(differing), "first": int(differing[0]) if len(differing) else 0}
+    return MemoryResponse(suspect, len(differing), int(differing[0]) if len(differing) else 0)
 
 
 def _is_larger(usual: NDArray[Any], other: NDArray[Any]) -> bool:

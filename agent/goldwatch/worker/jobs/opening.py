@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from goldwatch.golden.error import GoldenError
+from goldwatch.golden.facts import GoldenPlace
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns, Layout
@@ -18,14 +18,14 @@ from goldwatch.probe import TensorSpec
 
 @contextlib.contextmanager
 def replayed(
-    argument: Mapping[str, Any], descriptors: Sequence[int], rows: int | None = None
+    place: GoldenPlace, descriptors: Sequence[int], rows: int | None = None
 ) -> Iterator[tuple[GoldenSet, Columns]]:
-    """Open the golden set at `path`, of `digest`, and the columns of a replay of all of it, or of some `rows`.
+    """Open a golden set, and the columns of a replay of all of it, or of some `rows`.
 
     The descriptor of the columns is closed in any case, and others too if there is no such set. Raises GoldenError.
     """
     try:
-        golden = open_as(Path(argument["path"]), argument["digest"])
+        golden = open_as(place)
     except GoldenError:
         for descriptor in descriptors:
             os.close(descriptor)
@@ -38,12 +38,12 @@ def replayed(
         columns.close()
 
 
-def open_as(path: Path, digest: str) -> GoldenSet:
-    """Open a golden set that must have a digest. Raises GoldenError."""
-    golden = GoldenSet.open(path)
-    if golden.digest != digest:
-        message = f"the set has digest {golden.digest[:19]}..., it was {digest[:19]}... when goldwatch started"
-        raise GoldenError(path, f"{message}; reload the config to watch with another set")
+def open_as(place: GoldenPlace) -> GoldenSet:
+    """Open the golden set in a folder. Raises GoldenError, also if it has another digest."""
+    golden = GoldenSet.open(Path(place.path))
+    if golden.digest != place.digest:
+        message = f"the set has digest {golden.digest[:19]}..., it was {place.digest[:19]}... when goldwatch started"
+        raise GoldenError(golden.path, f"{message}; reload the config to watch with another set")
     return golden
 
 

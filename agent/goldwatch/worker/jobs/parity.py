@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import jobs
 from goldwatch.ipc.columns import Columns
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import AGREEMENT, PARITY, Agreement, AgreementRequest, Parity, ParityRequest
 from goldwatch.scratch import blocks
 from goldwatch.worker.evaluators.agreement import furthest, without_value
 from goldwatch.worker.evaluators.tasks import judged
@@ -22,16 +21,10 @@ from goldwatch.worker.jobs.opening import layout, masked_output, open_as, replay
 from goldwatch.worker.monitors.bounds import mcnemar
 
 
-@handles(jobs.PARITY)
-def parity(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Compare two replays: a job for a worker, with the descriptors of the first one's columns and of the other's.
-
-    Takes `path` and `digest` of the golden set. Returns how many examples both answered (`compared`) and in how many of
-    them their answers differ (`flips`), the `largest` absolute difference of any tensor, the smallest `cosine`
-    of any example, how many only the first or only the other has right, and the `p_value` of that difference. Raises
-    GoldenError.
-    """
-    golden = open_as(Path(argument["path"]), argument["digest"])
+@handles(PARITY)
+def parity(request: ParityRequest, descriptors: list[int], emit: Emit) -> Parity:  # noqa: ARG001 - a Handler
+    """Compare two replays; the first descriptor is that of the first one's columns. Raises GoldenError."""
+    golden = open_as(request.golden)
     first, other = (Columns(descriptor, layout(golden)) for descriptor in descriptors)
     try:
         return _compare(golden, first, other)
@@ -40,7 +33,7 @@ def parity(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noq
         other.close()
 
 
-def _compare(golden: GoldenSet, first: Columns, other: Columns) -> dict[str, Any]:
+def _compare(golden: GoldenSet, first: Columns, other: Columns) -> Parity:
     outcomes = first.array("outcome"), other.array("outcome")
     task, specs = judged(golden), golden.manifest.outputs
     ours, theirs = ({name: columns.array(f"output.{name}") for name in specs} for columns in (first, other))
@@ -55,37 +48,26 @@ def _compare(golden: GoldenSet, first: Columns, other: Columns) -> dict[str, Any
             largest = max(largest, float(furthest(mine, its).max(initial=0.0)))
             cosine = float(np.minimum(cosine, cosines(mine, its).min(initial=1.0)))
     compared, flips, only_first, only_other = counts.tolist()
-    return {
-        "compared": compared,
-        "flips": flips,
-        "largest": largest,
-        "cosine": cosine,
-        "only_first": only_first,
-        "only_other": only_other,
-        "p_value": mcnemar(only_first, only_other),
-    }
+    return Parity(compared, flips, largest, cosine, only_first, only_other, mcnemar(only_first, only_other))
 
 
-@handles(jobs.AGREEMENT)
-def agreement(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Compare a replay of a set's examples in turn, over and over, with the reference: a job for a worker.
-
-    Takes `path` and `digest` of the golden set, how many `rows` there are, and the columns' descriptor. Returns how
-    many answers were `compared`, and how many of their flips are `harmful` and `helpful`. Raises GoldenError.
-    """
-    found = dict.fromkeys(("compared", "harmful", "helpful"), 0)
-    with replayed(argument, descriptors, argument["rows"]) as (golden, columns):
+@handles(AGREEMENT)
+def agreement(request: AgreementRequest, descriptors: list[int], emit: Emit) -> Agreement:  # noqa: ARG001 - a Handler
+    """Compare a replay that repeats the examples in order with the reference. Raises GoldenError."""
+    compared = harmful = helpful = 0
+    with replayed(request.golden, descriptors, request.rows) as (golden, columns):
         task, n = judged(golden), golden.examples
-        for start in range(0, argument["rows"], n):
+        for start in range(0, request.rows, n):
             rows = slice(start, start + n)
             outputs = {name: _filled(columns.array(f"output.{name}")[rows], n) for name in golden.manifest.outputs}
             answered = _filled(columns.array("outcome")[rows] == Outcome.OK, n)
             for bad in without_value(outputs, answered, masked_output(golden)):
                 answered[bad] = False
             difference = task.difference(outputs, answered)
-            for name in found:
-                found[name] += getattr(difference, name)
-    return found
+            compared += difference.compared
+            harmful += difference.harmful
+            helpful += difference.helpful
+    return Agreement(compared, harmful, helpful)
 
 
 def _filled(values: NDArray[Any], n: int) -> NDArray[Any]:

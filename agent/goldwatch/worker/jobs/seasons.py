@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.core.judgement import State
+from goldwatch.ipc.judging_jobs import SeasonBasis
 from goldwatch.worker.drift.reference import Compared
 from goldwatch.worker.monitors.hours import Tally
 from goldwatch.worker.monitors.ladder import Ladder, LadderState
@@ -26,21 +27,16 @@ _SEED = 20_261_130
 _FIRST = 4 * WEEK_H
 
 
-def basis(ladder: Ladder, reference: Compared) -> dict[str, Any]:
-    """Say what blocks are judged, why others are not, and by how much the days of the reference differ.
-
-    Returns `levels` and `left_out` (why, by name), whether the reference is `timed`, how many hours of the week have
-    no rows of it (`empty`), and `wander`: the standard deviations of day means by column.
-    """
+def basis(ladder: Ladder, reference: Compared) -> SeasonBasis:
+    """Say what blocks are judged, why others are not, and by how much the days of the reference differ."""
     usual, hours = ladder.usual, reference.hours
-    return {
-        "learned": False,
-        "levels": [level.name for level in ladder.levels],
-        "left_out": ladder.left_out,
-        "timed": usual.timed,
-        "empty": int((usual.rows == 0).sum()),
-        "wander": {} if hours is None else wander(usual, reference.table, hours),
-    }
+    return SeasonBasis(
+        levels=tuple(level.name for level in ladder.levels),
+        left_out=ladder.left_out,
+        timed=usual.timed,
+        empty=int((usual.rows == 0).sum()),
+        wander={} if hours is None else wander(usual, reference.table, hours),
+    )
 
 
 def notices(

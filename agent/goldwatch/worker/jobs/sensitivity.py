@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from goldwatch.core import kinds
 from goldwatch.core.figures import Ceiling, Figure, Figures
 from goldwatch.core.judgement import State
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import jobs
-from goldwatch.ipc.jobs import Emit, Plain, handles
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import SENSITIVITY, Notice, SeasonBasis, Sensitivity, SensitivityRequest
 from goldwatch.scratch import column
 from goldwatch.worker.drift.reference import Compared
 from goldwatch.worker.jobs import seasons
@@ -69,42 +68,34 @@ class Effect:
     independent: tuple[Monitor[Any, Any], Draw] | None = None
 
 
-@handles(jobs.SENSITIVITY)
-def sensitivity(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Say how many replays each effect takes to be noticed: a job for a worker.
-
-    Takes `path` and `digest` of the golden set, `settings`, the `requests` of a replay, and the `most` replays to look
-    at. With `declared_only` only the declared effects are looked at; the set is taken `copies` times as large. Returns
-    `notices`: `monitor`, `effect`, `declared`, `threshold` (log10) and the median of `replays` (of *slower*, the least
-    number of blocks, of *drift* with a season the hours), None for more than `most`; `if_independent` has the replays
-    of independent requests where it is stated that they are not. `season` is what judges live traffic that has one (see
-    `seasons.basis`), else None. Raises GoldenError.
-    """
+@handles(SENSITIVITY)
+def sensitivity(request: SensitivityRequest, descriptors: list[int], emit: Emit) -> Sensitivity:  # noqa: ARG001 - a Handler
+    """Say how many replays each effect takes to be noticed. Raises GoldenError."""
     for descriptor in descriptors:
         os.close(descriptor)
-    golden, settings = open_as(Path(argument["path"]), argument["digest"]), Settings(**argument["settings"])
-    reference = Reference.of(golden).copied(argument["copies"])
+    golden, settings = open_as(request.golden), Settings(**request.settings)
+    reference = Reference.of(golden).copied(request.copies)
     monitors = build(reference, settings)
     notices = [
-        {
-            "monitor": effect.monitor,
-            "effect": effect.words,
-            "declared": effect.declared,
-            "threshold": -math.log10(settings.alpha(kinds.of(effect.monitor))),
-            "replays": _replays(monitors[effect.monitor], effect, argument["most"]),
-            **_if_independent(effect, argument["most"]),
-        }
-        for effect in _effects(reference, monitors, settings, argument["requests"] * argument["copies"])
-        if effect.declared or not argument["declared_only"]
+        Notice(
+            monitor=effect.monitor,
+            effect=effect.words,
+            declared=effect.declared,
+            threshold=-math.log10(settings.alpha(kinds.of(effect.monitor))),
+            replays=_replays(monitors[effect.monitor], effect, request.most),
+            if_independent=_if_independent(effect, request.most),
+        )
+        for effect in _effects(reference, monitors, settings, request.requests * request.copies)
+        if effect.declared or not request.declared_only
     ]
-    if settings.slowdown is not None and not argument["declared_only"]:
+    if settings.slowdown is not None and not request.declared_only:
         notices.append(_slowdown(settings.slowdown, settings.alpha(kinds.SLOWER)))
-    season = {"learned": True} if settings.live is not None and settings.live["learn"] else None
+    season = SeasonBasis(learned=True) if settings.live is not None and settings.live["learn"] else None
     if (ladder := _ladder(monitors)) is not None and reference.golden is not None and settings.live is not None:
         with_what = compared_with(reference.golden, settings.live)
         season = seasons.basis(ladder, with_what)
-        notices += _seasonal(ladder, with_what, settings.live, declared_only=argument["declared_only"])
-    return {"notices": notices, "season": season}
+        notices += _seasonal(ladder, with_what, settings.live, declared_only=request.declared_only)
+    return Sensitivity(tuple(notices), season)
 
 
 def _ladder(monitors: Monitors) -> Ladder | None:
@@ -112,21 +103,13 @@ def _ladder(monitors: Monitors) -> Ladder | None:
     return drift.ladder if isinstance(drift, LiveDrift) else None
 
 
-def _seasonal(
-    ladder: Ladder, reference: Compared, live: Mapping[str, Any], *, declared_only: bool
-) -> Iterator[dict[str, Any]]:
+def _seasonal(ladder: Ladder, reference: Compared, live: Mapping[str, Any], *, declared_only: bool) -> Iterator[Notice]:
     """Yield what *drift* notices of traffic with a season, and after how many hours."""
     shifts = _shifts(live["tolerance"])
     for words, shift, hours in seasons.notices(
         ladder, reference, shifts[:1] if declared_only else shifts, live["requests"]
     ):
-        yield {
-            "monitor": kinds.DRIFT.name,
-            "effect": words,
-            "declared": shift == shifts[0],
-            "threshold": ladder.threshold,
-            "replays": hours,
-        }
+        yield Notice(kinds.DRIFT.name, words, declared=shift == shifts[0], threshold=ladder.threshold, replays=hours)
 
 
 def _shifts(tolerance: float) -> list[float]:
@@ -135,22 +118,17 @@ def _shifts(tolerance: float) -> list[float]:
     return [shift for shift in [declared, *(share for share in _SHARES if share > declared)][:2] if shift < 1]
 
 
-def _if_independent(effect: Effect, most: int) -> dict[str, int | None]:
+def _if_independent(effect: Effect, most: int) -> int | None:
     if effect.independent is None:
-        return {}
+        return 0
     monitor, draw = effect.independent
-    return {"if_independent": _replays(monitor, replace(effect, draw=draw), most)}
+    return _replays(monitor, replace(effect, draw=draw), most)
 
 
-def _slowdown(tolerance: float, alpha: float) -> dict[str, Any]:
+def _slowdown(tolerance: float, alpha: float) -> Notice:
     """Return what *slower* notices: with no baseline yet, the fewest blocks that can make it alert."""
-    return {
-        "monitor": kinds.SLOWER.name,
-        "effect": f"it takes lastingly far more than {format_percentage(tolerance)} longer than usual",
-        "declared": False,
-        "threshold": -math.log10(alpha),
-        "replays": fewest_blocks(alpha),
-    }
+    words = f"it takes lastingly far more than {format_percentage(tolerance)} longer than usual"
+    return Notice(kinds.SLOWER.name, words, declared=False, threshold=-math.log10(alpha), replays=fewest_blocks(alpha))
 
 
 def _effects(reference: Reference, monitors: Monitors, settings: Settings, requests: int) -> Iterator[Effect]:

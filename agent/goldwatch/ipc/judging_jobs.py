@@ -1,0 +1,342 @@
+"""The jobs of the workers with the key `JUDGES`: they work on golden sets and on the columns of replays, with numpy.
+
+None sends requests to a target. Each takes a request and returns a response of the types below; a job that returns
+nothing writes a file. The jobs raise GoldenError for a set that cannot be used, or is not the one of the digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from goldwatch.core.judgement import Score
+from goldwatch.golden.examples import Examples
+from goldwatch.golden.facts import GoldenFacts, GoldenPlace
+from goldwatch.ipc.jobs import Job, Plain
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """Fetch the set of `digest` from `url`, with HTTP `headers`, into the folder `path` unless it exists."""
+
+    url: str
+    path: str
+    digest: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class InspectRequest:
+    """Open and verify the set in the folder `path`, down to its values."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RehearseRequest:
+    """Make the monitors of a watch once, with the fields of `Settings`."""
+
+    golden: GoldenPlace
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RehearseResponse:
+    """Why the monitors cannot be made; empty if they can. Reference and objectives may leave nothing to bet on."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParityRequest:
+    """Compare two replays. Takes the descriptors of the columns of both."""
+
+    golden: GoldenPlace
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Two replays, over the examples that both answered.
+
+    In `flips` of the `compared` examples the answers differ. `largest` is the largest absolute difference of any
+    tensor, `cosine` the smallest cosine of any example. `only_first` and `only_other` count the examples that one
+    replay alone has right, and `p_value` is of McNemar's test of these two.
+    """
+
+    compared: int
+    flips: int
+    largest: float
+    cosine: float
+    only_first: int
+    only_other: int
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementRequest:
+    """Compare a replay of `rows` rows, which repeats the examples in order, with the reference. Takes its columns."""
+
+    golden: GoldenPlace
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of the `compared` answers `harmful` are wrong where the reference is right, `helpful` the other way round."""
+
+    compared: int
+    harmful: int
+    helpful: int
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityRequest:
+    """Find out how many replays each effect takes to be noticed, looking at `most` replays.
+
+    `settings` are the fields of `Settings`, `requests` the requests of a replay. With `declared_only` only the effects
+    that the objectives declare are simulated. The set is taken `copies` times as large.
+    """
+
+    golden: GoldenPlace
+    settings: Mapping[str, Any]
+    requests: int
+    most: int
+    declared_only: bool
+    copies: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """After how many replays, in the median, a monitor notices an effect; None if that takes more than were simulated.
+
+    `declared` means that the objectives of the watch call the effect too much; `threshold` is a log10. *Costly*
+    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay, or
+    with a season hours, and *slower* blocks of replays, of which it states the fewest that can make it alert.
+    `if_independent` is the number if live requests did not depend on each other; 0 where they are taken not to.
+    """
+
+    monitor: str
+    effect: str
+    declared: bool
+    threshold: float
+    replays: int | None
+    if_independent: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonBasis:
+    """What *drift* with a season rests on.
+
+    `learned` means from live traffic; then nothing else is known yet. `levels` names the blocks that are judged,
+    `left_out` has the reasons for the others. `timed` means that the reference has times, `empty` counts the hours of
+    the week without reference rows, and `wander` has the standard deviations of day means, by column.
+    """
+
+    learned: bool = False
+    levels: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    timed: bool = False
+    empty: int = 0
+    wander: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What the monitors notice; `season` is None without live traffic that has one."""
+
+    notices: tuple[Notice, ...]
+    season: SeasonBasis | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrawRequest:
+    """Draw pictures of some examples."""
+
+    golden: GoldenPlace
+    examples: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """The lines of the picture of each example, in the order of the request."""
+
+    pictures: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersRequest:
+    """Compare the answers of some examples, one a row of the columns, with the reference. Takes the columns."""
+
+    golden: GoldenPlace
+    examples: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RerunAnswer:
+    """One example: its picture, the right answer, the answer of the reference, and the answer of the model now.
+
+    `now` is the outcome of the request in words if there is no answer; `distance` is the largest absolute difference
+    of any tensor from the reference, None without an answer or if all outputs are text. `same` means that the answer
+    is that of the reference: the class, the text, or a vector within the tolerance. `identity` is its name in the set,
+    empty if it has none.
+    """
+
+    example: int
+    lines: tuple[str, ...]
+    label: str
+    reference: str
+    now: str
+    distance: float | None
+    latency_s: float | None
+    same: bool
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RerunAnswers:
+    """The answers, in the order of the request."""
+
+    answers: tuple[RerunAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyRequest:
+    """Score the answers in LoadGen's accuracy log, the file `log`, by the set in the folder `path`."""
+
+    path: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyResponse:
+    """Accuracy, or agreement with the reference if the set has no labels; None without any answer."""
+
+    headline: Score | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRequest:
+    """Write what a new reference needs of one replay into `file`, with the answers if `outputs`. Takes the columns.
+
+    An example without an answer is a GoldenError.
+    """
+
+    golden: GoldenPlace
+    file: str
+    outputs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeRequest:
+    """Freeze a set with a new reference into `folder`.
+
+    `files` are those that KEEP wrote, one a replay; `outputs` is the one with new reference outputs, if any. `version`
+    None keeps the version. `made_with` describes the model of the reference.
+    """
+
+    golden: GoldenPlace
+    folder: str
+    files: tuple[str, ...]
+    version: str | None = None
+    outputs: str | None = None
+    made_with: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What was frozen: its name with the short digest, and what the replays of the reference showed.
+
+    `accuracy` is the share of right answers over all of them, `moved` the most examples of a replay that differed from
+    the reference outputs beyond the tolerance. `score` is what that share is called: without labels, agreement.
+    """
+
+    golden: str
+    digest: str
+    deterministic: bool
+    accuracy: float
+    moved: int
+    score: str = "accuracy"
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeExamplesRequest:
+    """Freeze a provisional set of the examples into `folder`, without reference outputs."""
+
+    examples: Examples
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleNotes:
+    """Remarks on the examples, for the user."""
+
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChanceRequest:
+    """Compare the `accuracy` of a reference of `n` examples with guessing."""
+
+    golden: GoldenPlace
+    accuracy: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChanceResponse:
+    """The `problem`, empty if there is none, and whether it is a reason to `refuse` the set."""
+
+    problem: str
+    refuse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GapsRequest:
+    """Write into `file` how the answers of a replay differ from those that KEEP wrote into `first`. Takes the columns.
+
+    The file has the `gap` of each example [n], 0 for none, and whether all answers are the `same` bit by bit. An
+    example without an answer is a GoldenError.
+    """
+
+    golden: GoldenPlace
+    first: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRequest:
+    """Compare replays after another history with `ordinary` ones.
+
+    All are files that GAPS wrote; `files` are those of one replay, or of it and its repetition.
+    """
+
+    ordinary: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryResponse:
+    """Whether the model is `suspect`, how many examples are `differing` in the last file, and the `first` of them."""
+
+    suspect: bool
+    differing: int
+    first: int
+
+
+FETCH: Job[FetchRequest, None] = Job("goldwatch.worker.jobs.fetch:fetch", FetchRequest, type(None))
+INSPECT = Job("goldwatch.worker.jobs.judge:inspect", InspectRequest, GoldenFacts)
+REHEARSE = Job("goldwatch.worker.jobs.judge:rehearse", RehearseRequest, RehearseResponse)
+JUDGE: Job[Plain, Plain] = Job("goldwatch.worker.jobs.judge:judge", dict, dict)
+PARITY = Job("goldwatch.worker.jobs.parity:parity", ParityRequest, Parity)
+AGREEMENT = Job("goldwatch.worker.jobs.parity:agreement", AgreementRequest, Agreement)
+SENSITIVITY = Job("goldwatch.worker.jobs.sensitivity:sensitivity", SensitivityRequest, Sensitivity)
+DRAW = Job("goldwatch.worker.jobs.draw:draw", DrawRequest, Drawing)
+ANSWERS = Job("goldwatch.worker.jobs.answers:answers", AnswersRequest, RerunAnswers)
+ACCURACY = Job("goldwatch.worker.jobs.accuracy:accuracy", AccuracyRequest, AccuracyResponse)
+KEEP: Job[KeepRequest, None] = Job("goldwatch.worker.jobs.calibrate:keep", KeepRequest, type(None))
+FREEZE = Job("goldwatch.worker.jobs.calibrate:frozen", FreezeRequest, Calibrated)
+FREEZE_EXAMPLES = Job("goldwatch.worker.jobs.examples:frozen", FreezeExamplesRequest, ExampleNotes)
+COMPARE_WITH_CHANCE = Job("goldwatch.worker.jobs.labels:compare_with_chance", ChanceRequest, ChanceResponse)
+GAPS: Job[GapsRequest, None] = Job("goldwatch.worker.jobs.memory:gaps", GapsRequest, type(None))
+MEMORY = Job("goldwatch.worker.jobs.memory:judged", MemoryRequest, MemoryResponse)
