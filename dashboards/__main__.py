@@ -13,6 +13,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from dashboards import agent, compare, fleet, incident, model
 
 JSON = Path(__file__).parent / "json"
+CHART = Path(__file__).parents[1] / "helm/goldwatch/files/dashboards"
+"""The chart has copies: it cannot follow links out of its folder."""
 
 _BUILDERS: tuple[Callable[[], dashboard.Dashboard], ...] = (
     fleet.build,
@@ -34,7 +36,8 @@ def documents() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else JSON
-    folder.mkdir(exist_ok=True)
-    for uid, text in documents().items():
-        (folder / f"{uid}.json").write_text(text)
+    folders = [Path(sys.argv[1])] if len(sys.argv) > 1 else [JSON, CHART]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+        for uid, text in documents().items():
+            (folder / f"{uid}.json").write_text(text)

@@ -5,6 +5,7 @@ Imported by the tests, and by the property tests that run in an environment of t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import helm_python as helm
 import kubernetes_validate
 import yaml
+from kubernetes_validate import utils
 
 CHART = Path(__file__).parents[2] / "helm/goldwatch"
 VERSIONS = ("1.33", "1.35", "1.37")
@@ -23,7 +25,15 @@ CONFIG: dict[str, Any] = {
 BASE: dict[str, Any] = {"config": CONFIG, "golden": [{"name": "fraud", "configMap": "golden-fraud"}]}
 
 Manifest = dict[str, Any]
-_NOT_OF_KUBERNETES = ("monitoring.coreos.com/", "cert-manager.io/")
+NOT_OF_KUBERNETES = (
+    "cert-manager.io/",
+    "gateway.networking.k8s.io/",
+    "grafana.integreatly.org/",
+    "monitoring.coreos.com/",
+)
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# It parses all definitions of a version for each object otherwise, which takes longer than anything else here.
+utils.schema_contents = functools.lru_cache(maxsize=128)(utils.schema_contents)
 
 
 def render(values: Mapping[str, Any], chart: Path = CHART) -> list[Manifest]:
@@ -31,7 +41,7 @@ def render(values: Mapping[str, Any], chart: Path = CHART) -> list[Manifest]:
     with helm.Chart.load(str(chart)) as loaded:
         loaded.validate_schema(dict(values))
         texts = loaded.render(dict(values), name="release", namespace="models")
-    documents = [d for path, text in texts.items() if path.endswith(".yaml") for d in yaml.safe_load_all(text)]
+    documents = [d for path, text in texts.items() if path.endswith(".yaml") for d in yaml.load_all(text, _LOADER)]
     return [document for document in documents if document]
 
 
@@ -42,7 +52,7 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
 def validate(manifests: list[Manifest], versions: tuple[str, ...] = VERSIONS) -> None:
     """Hold every object against the schemas of each version, strictly: an unknown field is an error."""
     for manifest in manifests:
-        if not manifest["apiVersion"].startswith(_NOT_OF_KUBERNETES):
+        if not manifest["apiVersion"].startswith(NOT_OF_KUBERNETES):
             for version in versions:
                 kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -50,7 +60,9 @@ def validate(manifests: list[Manifest], versions: tuple[str, ...] = VERSIONS) ->
 def pod_specs(manifests: list[Manifest]) -> list[dict[str, Any]]:
     """Return the spec of each pod that the objects are or make."""
     pods = [m["spec"] for m in of_kind(manifests, "Pod")]
-    return pods + [m["spec"]["template"]["spec"] for m in manifests if m["kind"] in ("Deployment", "Job")]
+    return pods + [
+        m["spec"]["template"]["spec"] for m in manifests if m["kind"] in ("Deployment", "StatefulSet", "Job")
+    ]
 
 
 def breaches(pod: dict[str, Any]) -> list[str]:

@@ -40,7 +40,6 @@ EVERYTHING: dict[str, Any] = {
         "priorityClassName": "high",
     },
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-    "serviceMonitor": {"enabled": True},
     "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
     "dashboards": {"enabled": True},
     "networkPolicy": {
@@ -61,8 +60,10 @@ MATRIX: dict[str, dict[str, Any]] = {
             {"name": "c", "image": "registry.example/golden/fraud@sha256:" + "b" * 64},
         ]
     },
-    "persistence": {"standalone": {"persistence": {"enabled": True, "size": "5Gi", "storageClass": "fast"}}},
-    "an own claim": {"standalone": {"persistence": {"enabled": True, "existingClaim": "mine"}}},
+    "persistence": {"standalone": {"persistence": {"size": "5Gi", "storageClass": "fast"}}},
+    "an own claim": {"standalone": {"persistence": {"existingClaim": "mine"}}},
+    "no claim": {"standalone": {"persistence": {"enabled": False}}},
+    "service monitor": {"serviceMonitor": {"enabled": True}},
     "an own config": {"existingConfigMap": "mine"},
     "gpu": {"access": {"gpu": {"enabled": True, "runtimeClassName": "nvidia", "visibleDevices": "0,1"}}},
     "rapl": {"access": {"rapl": {"enabled": True}}},
@@ -125,8 +126,12 @@ def test_only_the_energy_counters_of_the_node_break_it() -> None:
         (BASE | {"env": [{"name": "A"}]}, "at '/env/0': missing property 'value'"),
         (BASE | {"standalone": {"replicas": 0}}, "at '/standalone/replicas': minimum: got 0, want 1"),
         (
-            BASE | {"standalone": {"replicas": 2, "persistence": {"enabled": True}}},
-            "at '/standalone/replicas': maximum: got 2, want 1",
+            BASE | {"standalone": {"replicas": 2, "persistence": {"existingClaim": "mine"}}},
+            "standalone.persistence.existingClaim: one claim cannot be shared by 2 replicas",
+        ),
+        (
+            BASE | {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+            "podMonitor.enabled and serviceMonitor.enabled: both would scrape the stand-alone agent",
         ),
         (
             BASE | {"webhook": {"enabled": True, "certManager": {"enabled": True}}},
@@ -164,7 +169,7 @@ def wrong_values(properties: dict[str, Any], above: tuple[str, ...] = ()) -> Ite
     for name, about in properties.items():
         if "properties" in about:
             yield from wrong_values(about["properties"], (*above, name))
-        elif about.get("type") in WRONG:
+        elif isinstance(about.get("type"), str) and about["type"] in WRONG:
             yield (*above, name), WRONG[about["type"]]
 
 
@@ -333,7 +338,7 @@ def test_rollouts_are_read_where_that_is_allowed() -> None:
 
 
 def test_an_agent_and_its_metrics_know_where_they_are() -> None:
-    manifests = render(BASE | {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}})
+    manifests = render(BASE | {"podMonitor": {"enabled": True}})
     (pod, _) = pod_specs(manifests)[::-1]
     fields = {
         e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in pod["containers"][0]["env"] if "valueFrom" in e
@@ -347,7 +352,8 @@ def test_an_agent_and_its_metrics_know_where_they_are() -> None:
         "NODE_ZONE": "metadata.labels['topology.kubernetes.io/zone']",
         "NODE_REGION": "metadata.labels['topology.kubernetes.io/region']",
     }
-    (pods,), (services,) = of_kind(manifests, "PodMonitor"), of_kind(manifests, "ServiceMonitor")
+    (pods,) = of_kind(manifests, "PodMonitor")
+    (services,) = of_kind(render(BASE | {"serviceMonitor": {"enabled": True}}), "ServiceMonitor")
     (endpoint,) = pods["spec"]["podMetricsEndpoints"]
     assert [rule["targetLabel"] for rule in endpoint["relabelings"]] == ["node", "zone", "region"]
     assert services["spec"]["endpoints"][0]["relabelings"] == endpoint["relabelings"]
@@ -372,8 +378,8 @@ WEB_OPTIONS = [
 
 
 def test_an_agent_asks_for_a_token_over_tls_and_monitors_send_it() -> None:
-    manifests = render(BASE | WEB | {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}})
-    validate(manifests)
+    manifests = render(BASE | WEB | {"podMonitor": {"enabled": True}})
+    validate(manifests, ("1.35",))
     (deployment,) = of_kind(manifests, "Deployment")
     pod = deployment["spec"]["template"]["spec"]
     (agent,) = pod["containers"]
@@ -382,7 +388,8 @@ def test_an_agent_asks_for_a_token_over_tls_and_monitors_send_it() -> None:
         "HTTPS"
     }
     assert {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v} == {"web", "web-tls"}
-    (pods,), (services,) = of_kind(manifests, "PodMonitor"), of_kind(manifests, "ServiceMonitor")
+    (pods,) = of_kind(manifests, "PodMonitor")
+    (services,) = of_kind(render(BASE | WEB | {"serviceMonitor": {"enabled": True}}), "ServiceMonitor")
     for endpoint in (*pods["spec"]["podMetricsEndpoints"], *services["spec"]["endpoints"]):
         assert endpoint["authorization"] == {"credentials": {"name": "web", "key": "token"}}
         assert endpoint["scheme"] == "https"
@@ -423,7 +430,8 @@ def test_the_network_policy_lets_in_scrapes_and_nothing_else() -> None:
 def test_where_scrapers_are_named_the_pods_of_the_release_may_still_ask() -> None:
     values = BASE | {"networkPolicy": EVERYTHING["networkPolicy"], "operator": {"enabled": True}}
     manifests = render(values)
-    (policy,) = of_kind(manifests, "NetworkPolicy")
+    (policy, of_operator) = of_kind(manifests, "NetworkPolicy")
+    assert of_operator["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "operator"
     named, ours = policy["spec"]["ingress"][0]["from"]
     assert named == EVERYTHING["networkPolicy"]["scrapers"][0]
     wanted = ours["podSelector"]["matchLabels"].items()
@@ -434,7 +442,7 @@ def test_where_scrapers_are_named_the_pods_of_the_release_may_still_ask() -> Non
 
 
 def test_the_ledger_of_a_pod_may_take_what_its_volume_would_have() -> None:
-    (pod, _) = pod_specs(render(BASE))[::-1]
+    (pod, _) = pod_specs(render(BASE | MATRIX["no claim"]))[::-1]
     state = next(volume for volume in pod["volumes"] if volume["name"] == "goldwatch-state")
     size = yaml.safe_load((CHART / "values.yaml").read_text())["standalone"]["persistence"]["size"]
     assert state["emptyDir"] == {"sizeLimit": size}

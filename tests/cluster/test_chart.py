@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.rendered import BASE, CHART, Manifest, of_kind, render
+from tests.chart.rendered import BASE, CHART, NOT_OF_KUBERNETES, Manifest, of_kind, render
+from tests.chart.test_situations import SITUATIONS
 from tests.cluster.control_plane import ControlPlane, Refused
 from tests.cluster.injecting import injecting
 from tests.cluster.test_resource import DEFINITIONS, watch
@@ -25,7 +26,7 @@ from tests.real.agent import until
 
 pytestmark = pytest.mark.cluster
 
-NAMESPACES = ("models", "team-a")
+NAMESPACES = ("models", "team-a", "search", "ads", "observability")
 GOLDEN = [{"name": "fraud", "configMap": "golden-fraud"}, {"name": "risk", "persistentVolumeClaim": "golden-risk"}]
 STANDALONE: dict[str, Any] = BASE | {
     "golden": GOLDEN,
@@ -40,7 +41,7 @@ STANDALONE: dict[str, Any] = BASE | {
 }
 WAYS: dict[str, dict[str, Any]] = {
     "stand-alone": STANDALONE,
-    "stand-alone with a claim": BASE | {"standalone": {"persistence": {"enabled": True}}},
+    "stand-alone with a claim": BASE,
     "injection": {"standalone": {"enabled": False}, "webhook": {"enabled": True}, "golden": GOLDEN},
 }
 """Watches, and the sidecar by another chart, are below. PodMonitor and its like have definitions that are not here."""
@@ -93,8 +94,18 @@ def as_known(manifest: Manifest) -> Manifest:
         manifest["apiVersion"] = "policy/v1beta1"
     for hook in manifest.get("webhooks", []):
         hook.pop("matchConditions", None)
-    for container in pod_of(manifest).get("spec", {}).get("initContainers", []):
+    template = manifest if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template", {})
+    for container in template.get("spec", {}).get("initContainers", []):
         container.pop("restartPolicy", None)
+    spec = manifest.get("spec", {})
+    if manifest["kind"] == "PodDisruptionBudget":
+        spec.pop("unhealthyPodEvictionPolicy", None)
+    if manifest["kind"] == "NetworkPolicy":
+        for port in (port for rule in spec["egress"] for port in rule["ports"]):
+            port.pop("endPort", None)
+    for claim in [manifest, *spec.get("volumeClaimTemplates", [])]:
+        if "accessModes" in claim.get("spec", {}):
+            claim["spec"]["accessModes"] = ["ReadWriteOnce"]
     return manifest
 
 
@@ -102,7 +113,13 @@ def pod_of(manifest: Manifest) -> dict[str, Any]:
     """Return the pod that an object is, or makes: its metadata and its spec."""
     if manifest["kind"] == "Pod":
         return manifest
-    found: dict[str, Any] = manifest["spec"]["template"] if manifest["kind"] in ("Deployment", "Job") else {}
+    if manifest["kind"] not in ("Deployment", "Job", "StatefulSet"):
+        return {}
+    found: dict[str, Any] = copy.deepcopy(manifest["spec"]["template"])
+    for claim in manifest["spec"].get("volumeClaimTemplates", []):  # as the controller of StatefulSets does
+        name = claim["metadata"]["name"]
+        volume = {"name": name, "persistentVolumeClaim": {"claimName": f"{name}-{manifest['metadata']['name']}-0"}}
+        found["spec"]["volumes"] = [*found["spec"]["volumes"], volume]
     return found
 
 
@@ -147,6 +164,44 @@ def test_its_pods_are_admitted_under_the_restricted_standard_as_they_are(restric
     for manifest in pods:
         created = admit(restricted, manifest)
         assert security_of(created) == security_of(pod_of(manifest)), "the policy had to add something"
+
+
+def remove_agent(plane: ControlPlane) -> None:
+    """Remove what an earlier test installed: claims of a StatefulSet cannot be changed in place."""
+    for kind in ("deployments", "statefulsets"):
+        with contextlib.suppress(Refused):
+            plane.ask("DELETE", f"/apis/apps/v1/namespaces/models/{kind}/release-goldwatch")
+
+
+NOT_IN_THIS_VERSION = {"air-gapped": "image volumes", "ipv6-only": "IPv6 beside IPv4, without a flag"}
+
+
+@pytest.mark.parametrize("name", sorted(SITUATIONS.keys() - NOT_IN_THIS_VERSION.keys()))
+def test_the_situations_of_platform_teams_are_taken(restricted: ControlPlane, name: str) -> None:
+    manifests = render(SITUATIONS[name] | {"fullnameOverride": name})  # claims are for ever
+    apply(restricted, [m for m in manifests if not m["apiVersion"].startswith(NOT_OF_KUBERNETES)])
+
+
+def test_an_upgrade_from_the_last_chart_keeps_the_evidence(restricted: ControlPlane) -> None:
+    """The claim with the ledger is the same object, and the agent finds it where it was. An agent reads its own ledgers
+    of older versions: tests/ledger."""
+    last = list(yaml.safe_load_all((CHART.parents[1] / "tests/chart/last-chart.yaml").read_text()))
+    remove_agent(restricted)
+    claim = "/api/v1/namespaces/models/persistentvolumeclaims/release-goldwatch-state"
+    deployment = "/apis/apps/v1/namespaces/models/deployments/release-goldwatch"
+    apply(restricted, last)
+    before = restricted.ask("GET", claim), restricted.ask("GET", deployment)
+    apply(restricted, render(BASE))
+    after = restricted.ask("GET", claim), restricted.ask("GET", deployment)
+    assert [each["metadata"]["uid"] for each in after] == [each["metadata"]["uid"] for each in before]
+    assert after[0]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    for found in before[1], after[1]:
+        pod = found["spec"]["template"]["spec"]
+        (state,) = (volume for volume in pod["volumes"] if volume["name"] == "goldwatch-state")
+        assert state["persistentVolumeClaim"] == {"claimName": "release-goldwatch-state"}
+        mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        assert mounts["goldwatch-state"] == "/var/lib/goldwatch"
+        assert found["spec"]["strategy"] == {"type": "Recreate"}
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ say (a probe's own options, one value that depends on another) is judged by the 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,8 @@ GROUP = "goldwatch.dev"
 VERSION = "v1alpha1"
 PLURAL = "watches"
 API_VERSION = f"{GROUP}/{VERSION}"
+DEFINITION = f"{GROUP}/definition"
+"""The annotation of the definition that tells one from another: Helm never updates one that is there."""
 
 Schema = dict[str, Any]
 
@@ -64,10 +68,11 @@ def definition() -> Schema:
         "schema": {"openAPIV3Schema": _whole()},
     }
     names = {"plural": PLURAL, "singular": "watch", "kind": "Watch", "listKind": "WatchList"}
+    digest = hashlib.sha256(json.dumps(version, sort_keys=True).encode()).hexdigest()
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{PLURAL}.{GROUP}", "annotations": {DEFINITION: digest[:16]}},
         "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
     }
 

@@ -1,4 +1,7 @@
-"""The rules that suit every config, into a folder: `python -m goldwatch.rules dashboards/rules`."""
+"""The rules that suit every config, into a folder: `python -m goldwatch.rules dashboards/rules`.
+
+The chart has copies of two of them, because it cannot follow links out of its folder.
+"""
 
 from __future__ import annotations
 
@@ -15,3 +18,7 @@ if __name__ == "__main__":
         (Path(sys.argv[1]) / f"{name}.yaml").write_text(head + write(Scope(), RuleOptions()))
         (Path(sys.argv[1]) / "otlp").mkdir(exist_ok=True)
         (Path(sys.argv[1]) / "otlp" / f"{name}.yaml").write_text(head + write(Scope(pushed=True), RuleOptions()))
+    chart = Path(sys.argv[1]).parents[1] / "helm/goldwatch/files"
+    if chart.is_dir():
+        for name, copied in (("prometheus", "rules"), ("otlp/prometheus", "rules-otlp")):
+            (chart / f"{copied}.yaml").write_text((Path(sys.argv[1]) / f"{name}.yaml").read_text())

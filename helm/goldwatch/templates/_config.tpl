@@ -15,6 +15,18 @@
 {{- fail "config.exporters.prometheus.tls_server_config: the probes of the pod must know of TLS; leave it out, and write `web.tlsSecret`" }}
 {{- end }}
 {{- $listen := dict "listen" (printf ":%d" $port) }}
+{{- with include "goldwatch.externalUrl" . }}
+{{- $_ := set $listen "external_url" . }}
+{{- end }}
 {{- $config = merge $config (dict "exporters" (dict "prometheus" $listen)) }}
 {{- toYaml $config }}
+{{- end }}
+
+{{- /* The address of the agent's pages from outside, by its Ingress or HTTPRoute; empty without one. */ -}}
+{{- define "goldwatch.externalUrl" -}}
+{{- if and .Values.ingress.enabled .Values.ingress.hosts }}
+{{- printf "%s://%s" (empty .Values.ingress.tls | ternary "http" "https") (first .Values.ingress.hosts).host }}
+{{- else if and .Values.httpRoute.enabled .Values.httpRoute.hostnames }}
+{{- printf "https://%s" (first .Values.httpRoute.hostnames) }}
+{{- end }}
 {{- end }}

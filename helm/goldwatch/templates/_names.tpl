@@ -15,29 +15,53 @@
 {{- end }}
 {{- end }}
 
-{{- /* What selects the pods of the stand-alone agent, and no other pod of this release. */ -}}
+{{- define "goldwatch.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{- /* The labels that select the pods of one workload, `component`, and no other pod of this release. */ -}}
 {{- define "goldwatch.selector" -}}
-app.kubernetes.io/name: {{ include "goldwatch.name" . | quote }}
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/component: agent
+app.kubernetes.io/name: {{ include "goldwatch.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{- /* Where a label of the user's has the key of one of ours, ours stays: selectors depend on them. */ -}}
+{{- /* Labels of an object: ours, then its own (`labels`), then commonLabels. Ours win: selectors depend on them. */ -}}
 {{- define "goldwatch.labels" -}}
-{{- $own := dict
-      "app.kubernetes.io/name" (include "goldwatch.name" .)
-      "app.kubernetes.io/instance" .Release.Name
-      "app.kubernetes.io/version" .Chart.AppVersion
-      "app.kubernetes.io/managed-by" .Release.Service
-      "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version) }}
-{{- toYaml (merge $own (deepCopy .Values.commonLabels)) }}
+{{- $ours := dict
+      "app.kubernetes.io/name" (include "goldwatch.name" .root)
+      "app.kubernetes.io/instance" .root.Release.Name
+      "app.kubernetes.io/version" .root.Chart.AppVersion
+      "app.kubernetes.io/managed-by" .root.Release.Service
+      "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version) }}
+{{- if .component }}
+{{- $_ := set $ours "app.kubernetes.io/component" .component }}
+{{- end }}
+{{- toYaml (merge $ours (deepCopy (default dict .labels)) (deepCopy .root.Values.commonLabels)) }}
 {{- end }}
 
+{{- /*
+The metadata of every object of this chart. A dict: `root` is the context of the chart, `name` the object's name (that of the
+release by default), `component` its workload, `namespace` one that is not the release's (`-`: none), `labels` and
+`annotations` its own.
+*/ -}}
+{{- define "goldwatch.metadata" -}}
+name: {{ default (include "goldwatch.fullname" .root) .name | quote }}
+{{- if ne (default "" .namespace) "-" }}
+namespace: {{ default (include "goldwatch.namespace" .root) .namespace | quote }}
+{{- end }}
+labels: {{- include "goldwatch.labels" . | nindent 2 }}
+{{- with merge (deepCopy (default dict .annotations)) (deepCopy .root.Values.commonAnnotations) }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The name of a workload's service account; `account` is its section of the values, `name` its default. */ -}}
 {{- define "goldwatch.serviceAccount" -}}
-{{- if .Values.serviceAccount.create }}
-{{- default (include "goldwatch.fullname" .) .Values.serviceAccount.name }}
+{{- if .account.create }}
+{{- default .name .account.name }}
 {{- else }}
-{{- default "default" .Values.serviceAccount.name }}
+{{- default "default" .account.name }}
 {{- end }}
 {{- end }}
 
@@ -54,10 +78,26 @@ app.kubernetes.io/component: agent
 {{- $names | compact | uniq | toJson }}
 {{- end }}
 
-{{- define "goldwatch.image" -}}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- /* The name of a volume, which may have neither dots nor more than 63 characters, for what is called `name`. */ -}}
+{{- define "goldwatch.volumeName" -}}
+{{- $plain := printf "%s-%s" .kind .name }}
+{{- if or (contains "." $plain) (gt (len $plain) 63) }}
+{{- printf "%s-%s" ($plain | replace "." "-" | trunc 54 | trimSuffix "-") (sha256sum $plain | trunc 8) }}
 {{- else }}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- $plain }}
+{{- end }}
+{{- end }}
+
+{{- /* An image: `image` is the section of the values, `tag` its default. A registry replaces one that the repository begins with. */ -}}
+{{- define "goldwatch.image" -}}
+{{- $registry := default .root.Values.image.registry .root.Values.global.imageRegistry }}
+{{- $repository := default .root.Values.image.repository .image.repository }}
+{{- if $registry }}
+{{- $repository = printf "%s/%s" (trimSuffix "/" $registry) (regexReplaceAll "^[^/]*[.:][^/]*/" $repository "") }}
+{{- end }}
+{{- if .image.digest }}
+{{- printf "%s@%s" $repository .image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default (default .root.Chart.AppVersion .tag) .image.tag) }}
 {{- end }}
 {{- end }}
