@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from goldwatch.config import ConfigError
+from goldwatch.config.policy import allowed_references
 
 from tests.config.conftest import Load
 from tests.config.fakes import START
@@ -59,3 +60,57 @@ def test_all_references_together_have_a_bound(load_text: Load, tmp_path: Path) -
     labels = ", ".join([f"'${{file:{tmp_path}/large}}'"] * 100)
     with pytest.raises(ConfigError, match="references of this file stand for more than 4 MiB"):
         load_text(START.replace("    model: fraud", f"    model: [{labels}]"))
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "by"),
+    [
+        ("fraud", True, []),
+        ("127.0.0.1", True, []),
+        ("169.254.169.254", False, []),
+        ("2852039166", False, []),
+        ("0xa9fea9fe", False, []),
+        ("169.254.43518", False, []),
+        ("[::ffff:169.254.169.254]", False, []),
+        ("[fe80::1%25eth0]", False, []),
+        ("user@169.254.169.254", False, []),
+        ("Metadata.Google.Internal.", False, []),
+        ("10.1.2.3", True, ["10.0.0.0/8"]),
+        ("11.1.2.3", False, ["10.0.0.0/8"]),
+        ("fraud.models.svc", True, [".models.svc"]),
+        ("models.svc", False, [".models.svc"]),
+        ("notmodels.svc", False, [".models.svc"]),
+        ("FRAUD", True, ["fraud"]),
+        ("fraud.example", False, ["fraud"]),
+    ],
+)
+def test_a_policy_lists_addresses(load_text: Load, host: str, allowed: bool, by: list[str]) -> None:
+    text = START.replace("http://localhost:8000", f"http://{host}:8000") + f"\npolicy: {{addresses: {by}}}\n"
+    assert f"http://{host}:8000" in text
+    if allowed:
+        load_text(text)
+        return
+    with pytest.raises(ConfigError, match=r"targets\.\w+\.url: the address .* is not allowed by the section `policy`"):
+        load_text(text)
+
+
+def test_an_address_of_a_policy_is_one(load_text: Load) -> None:
+    with pytest.raises(ConfigError, match="is no address; write a host, "):
+        load_text(START + "\npolicy: {addresses: ['http://fraud']}\n")
+
+
+@pytest.mark.parametrize(
+    ("reference", "allowed"),
+    [
+        ("file:/secrets/fraud/token", True),
+        ("file:/secrets/fraud.v2/token", False),
+        ("file:/secrets/fraud/../risk/token", False),
+        ("file:/secrets/fraud/..data", False),
+        ("file:/secrets/fraud", False),
+        ("file:/secrets/fraud/token ", False),
+        ("file: /secrets/fraud/token", False),
+        ("TOKEN", False),
+    ],
+)
+def test_a_policy_allows_secrets_by_name(reference: str, allowed: bool) -> None:
+    assert (reference in allowed_references({"policy": {"secrets": ["fraud"]}})) == allowed

@@ -22,6 +22,7 @@ from goldwatch.cluster.discovery import Discovery
 from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.resource import API_VERSION, PLURAL
 from goldwatch.cluster.watches import BadDefaults, Composed, compose
+from goldwatch.config.policy import is_refusal
 
 log = logging.getLogger("goldwatch")
 
@@ -40,7 +41,11 @@ class _Result:
     """What became of the Watches of one ConfigMap: why each is not in it, "" for one that is."""
 
     problems: Mapping[str, str]
-    reason: str = "Invalid"
+    common_reason: str = ""
+
+    def reason(self, name: str) -> str:
+        """Return the reason of the condition of a Watch that is not in it."""
+        return self.common_reason or ("NotAllowed" if is_refusal(self.problems[name]) else "Invalid")
 
 
 class Reconciler:
@@ -133,11 +138,12 @@ class Reconciler:
         status = fleet.status(told.get(name, ()), agents)
         if problem:
             status["message"] = problem
-        status["conditions"] = [_accepted(watch, problem, result.reason)]
+        reason = result.reason(name) if problem else "Accepted"
+        status["conditions"] = [_accepted(watch, problem, reason)]
         if all(before.get(key) == value for key, value in status.items()):
             return
         if problem and _said(before) != problem:
-            await warn(self._api, self._namespace, reference(watch, API_VERSION, "Watch"), result.reason, problem)
+            await warn(self._api, self._namespace, reference(watch, API_VERSION, "Watch"), reason, problem)
         # null takes a key away, and some API servers keep the null where there was none
         changed = {key: value for key, value in status.items() if value is not None or key in before}
         try:
@@ -167,7 +173,7 @@ def _accepted(watch: Resource, problem: str, reason: str) -> dict[str, Any]:
     return {
         "type": "Accepted",
         "status": status,
-        "reason": reason if problem else "Accepted",
+        "reason": reason,
         "message": problem or "in the config",
         "observedGeneration": watch["metadata"].get("generation", 0),
         "lastTransitionTime": before.get("lastTransitionTime", now) if before.get("status") == status else now,

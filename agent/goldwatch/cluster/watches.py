@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ MOST_BYTES = 900_000
 _REFERENCE = re.compile(r"\$\{(file:[^{}]*|[A-Za-z_][A-Za-z0-9_]*)\}")
 _STANDS_FOR = "http://reference.invalid"
 """It passes where an address is expected, and where any text is; what else a reference may be is not judged."""
-_WHO_ALLOWS = "the operator's defaults list those that are, in `policy.references`"
+_WHO_ALLOWS = "the operator's defaults list those that are, in `policy.references` and `policy.secrets`"
 _SECTIONS = {"targets": "spec.target", "golden": "spec.golden", "watches": "spec"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -165,7 +165,7 @@ class _Sealed:
     `refused` has a line for each reference of a Watch that is not among the `allowed`, by the number of the Watch.
     """
 
-    def __init__(self, allowed: frozenset[str]) -> None:
+    def __init__(self, allowed: Container[str]) -> None:
         self.environ = {"FILE": _STANDS_FOR}
         self.fields: set[str] = set()
         self.refused: dict[str, list[str]] = {}

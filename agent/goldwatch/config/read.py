@@ -20,7 +20,7 @@ from goldwatch.config.nodes import (
     too_deep,
     too_many,
 )
-from goldwatch.config.policy import SECTIONS, allowed_references
+from goldwatch.config.policy import SECTIONS, AllowedReferences, allowed_references
 from goldwatch.config.problem import Problem, Route, UnreadableConfig
 from goldwatch.config.references import Expanded, expand
 from goldwatch.errors import GoldwatchError
@@ -68,7 +68,7 @@ class _Walk:
         self._loader = yaml.SafeLoader("")
         self._visited = 0
         self._expanded = 0
-        self._allowed: frozenset[str] | None = None
+        self._allowed: AllowedReferences | None = None
 
     def root(self, node: yaml.MappingNode) -> None:
         start = _position(node)

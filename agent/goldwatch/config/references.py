@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Expanded:
     """True if a reference carries a text to fall back on, which is then written in the file."""
 
 
-def expand(text: str, environ: Mapping[str, str], folder: Path, allowed: Collection[str] | None = None) -> Expanded:
+def expand(text: str, environ: Mapping[str, str], folder: Path, allowed: Container[str] | None = None) -> Expanded:
     """Replace the references in `text`; paths are relative to `folder`. Raises GoldwatchError.
 
     `allowed` lists the references that may be followed, as they are between the braces; None allows any.
