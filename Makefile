@@ -88,9 +88,9 @@ $(READY): pyproject.toml
 	@touch $@
 
 $(FRAMEWORKS): $(READY)
-	$(BIN)/pip install -q torch==2.13.0
-	$(BIN)/pip install -q --group frameworks
-	$(BIN)/pip install -q --no-deps tensorflow-serving-api==2.21.0  # it asks for a TensorFlow that tensorflow-cpu replaces
+	$(BIN)/pip install -q --no-compile torch==2.13.0
+	$(BIN)/uv pip install -q --python $(BIN)/python --group frameworks
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps tensorflow-serving-api==2.21.0  # it asks for a TensorFlow that tensorflow-cpu replaces
 	@touch $@
 
 clean: ## remove what the targets above made
