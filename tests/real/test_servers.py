@@ -46,7 +46,7 @@ streamed, and its embeddings agree with their reference (tests/real/test_languag
 """
 ENVIRONMENTS = ROOT / "tests/environments"
 MODEL = str(DIGITS / "digits.onnx")
-START_S = 90
+START_S = 240
 V2, GRPC = "goldwatch_probes.open_inference:OpenInference", "goldwatch_probes.open_inference_grpc:OpenInferenceGrpc"
 MLFLOW, TORCHSERVE = "goldwatch_probes.mlflow_scoring:MlflowScoring", "goldwatch_probes.torchserve:TorchServe"
 TEMPLATE = "goldwatch_probes.http_template:HttpTemplate"
