@@ -44,9 +44,8 @@ def install(wheel: Path, folder: Path, extra: str) -> Path:
     run(sys.executable, "-m", "venv", *([] if extra == "torch" else ["--without-pip"]), folder)
     python = folder / "bin/python"
     if extra == "torch":  # pip finds the build of PyTorch for CPUs where there is one; uv takes gigabytes for CUDA
-        run(python, "-m", "pip", "install", "-q", wanted, "torch==2.13.0")
-    else:
-        run(UV, "pip", "install", "-q", "--python", python, wanted)
+        run(python, "-m", "pip", "install", "-q", "--no-compile", "torch==2.13.0")
+    run(UV, "pip", "install", "-q", "--python", python, wanted)
     return python
 
 
