@@ -1,4 +1,4 @@
-"""What the answers of model servers have in common, whatever the protocol."""
+"""Parsing and checks that the answers of model servers share, whatever the protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from goldwatch.probe import BadAnswer, Looks, Tensors, TensorSpec, has_shape, lo
 
 
 def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    """Return what JSON in an answer stands for. Raises BadAnswer."""
+    """Parse the JSON of an answer. Raises BadAnswer."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

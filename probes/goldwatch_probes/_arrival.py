@@ -1,7 +1,7 @@
-"""When what is read from a socket had come to this machine, by the kernel's word.
+"""Times bytes read from a socket by the kernel's receive timestamps.
 
-A client that was not given a processor reads an answer late; by its own clock it would blame the server. Linux notes
-when each packet comes, and hands that out with the bytes (socket(7), SO_TIMESTAMPNS).
+A client that waits for a processor reads an answer late; by its own clock it would blame the server. Linux records
+when each packet arrives, and returns that with the bytes (socket(7), SO_TIMESTAMPNS).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAUSE_NS = 20_000
 
 
 class Receiver:
-    """Reads from a connected socket, and tells when what it read had come."""
+    """Reads from a connected socket, with the arrival time of the bytes."""
 
     def __init__(self, sock: socket.socket) -> None:
         """Ask the kernel for times.
@@ -43,7 +43,7 @@ class Receiver:
                 self._stamped = True
 
     def receive(self, most: int) -> tuple[bytes, int]:
-        """Return up to `most` bytes, and when the last of them had come, by `time.monotonic_ns`.
+        """Return up to `most` bytes, and when the last of them arrived, by `time.monotonic_ns`.
 
         Raises what `socket.recv` raises.
         """
@@ -57,7 +57,7 @@ class Receiver:
         return piece, now_ns - self._waited_ns(said, wall_ns)
 
     def _waited_ns(self, said: list[tuple[int, int, bytes]], wall_ns: int) -> int:
-        """Return how long the bytes had lain here; 0 if that cannot be told."""
+        """Return how long the bytes waited on this machine before the read; 0 if unknown."""
         if not said:
             return 0
         seconds, ns = _TIMESPEC.unpack(said[0][2])
@@ -67,10 +67,10 @@ class Receiver:
         return waited_ns if waited_ns < _LITTLE_NS or self._in_order() else 0
 
     def _in_order(self) -> bool:
-        """Say whether all packets came in order since this was last asked.
+        """Return whether all packets arrived in order since the last call.
 
-        Where one is lost, the one after it has been here for long when the lost one comes for the second time, and its
-        time is what the kernel gives for both.
+        After a loss, the next packet has waited here when the lost one arrives again, and the kernel gives that
+        packet's time for both.
         """
         try:
             (count,) = _OUT_OF_ORDER.unpack(

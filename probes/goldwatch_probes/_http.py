@@ -28,11 +28,11 @@ _MOST_ARRIVALS = 2**16
 
 
 class Answer(NamedTuple):
-    """A whole response. The names of `headers` are in lower case. The body is as it came, of any status.
+    """A whole response, of any status. The names of `headers` are in lower case. The body is as received.
 
     `sent_ns` is when the request was sent, or before the first connecting, and `arrived_ns` when the last of the answer
-    had come, by `time.monotonic_ns`. Of a streamed one, `arrivals` says how many bytes of the body had come by when, in
-    seconds since it was sent.
+    arrived, by `time.monotonic_ns`. For a streamed answer, `arrivals` has the bytes of the body received by each time,
+    in seconds since sending.
     """
 
     status: int
@@ -139,9 +139,9 @@ class Connection:
         self._line = None
 
     def _opened(self) -> tuple[Line, bool]:
-        """Return a connection, and whether it was there: one on which something already waits is opened anew.
+        """Return a connection, and whether it was already open. Reconnects if something waits to be read on it.
 
-        That is its end, or bytes that nobody asked for.
+        That is its end, or bytes that no request asked for.
         """
         if self._line is not None and self._line.has_input():
             self.close()
@@ -207,7 +207,7 @@ class _Reading:
         except httptools.HttpParserError:
             if self.whole:
                 self.keeps_open = False
-            elif self._refused is not None:  # it was raised within a call back, which the parser tells in its own words
+            elif self._refused is not None:  # it was raised within a callback; the parser raises its own error for that
                 raise self._refused from None
             else:
                 raise

@@ -1,7 +1,7 @@
 """A client of one model server over HTTP, and the part of a probe that is the same for all of them.
 
-The probe's own module knows what is asked of its server and what the answers mean; here is how asking goes, and how
-its failures are told.
+The probe's own module builds requests and interprets answers; this module sends them and turns failures into the
+errors of `goldwatch.probe`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Client:
         return answer
 
     def connect(self) -> None:
-        """Make sure that somebody listens. Raises Unreachable."""
+        """Check that a server listens. Raises Unreachable."""
         self._connection().connect()
 
     def get(self, path: str, *, missing_allowed: bool = False, method: str = "GET") -> Answer:
@@ -117,7 +117,7 @@ class HttpProbe(RemoteProbe[Client]):
         return self._opened().send(request)
 
     def times_ns(self, response: Answer) -> tuple[int, int]:
-        """Return when the request was sent, and when the last byte of the answer had come to this machine."""
+        """Return when the request was sent, and when the last byte of the answer arrived at this machine."""
         return response.sent_ns, response.arrived_ns
 
     def _connect(self) -> Client:

@@ -1,8 +1,8 @@
 """Tensors as servers write them that have no protocol of their own for it: nested lists in JSON.
 
 Two layouts are in use. By rows there is one value for each example, an object by name where there are several tensors;
-by columns there is one list for each tensor. Values say nothing of their dtype, so it is either declared elsewhere or
-inferred: bool, int64, float64 or text.
+by columns there is one list for each tensor. Values carry no dtype, so it is either declared elsewhere or inferred:
+bool, int64, float64 or text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from goldwatch.probe import BadAnswer, CannotLoad, Tensors, batch_size, dtype_name
 
-# Kinds, as numpy infers them from JSON, that may stand for a declared kind.
+# Kinds, as numpy infers them from JSON, that are accepted for a declared kind.
 _KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu", "O": "O"}
 
 
@@ -102,7 +102,7 @@ def _transposed(table: list[dict[str, Any]]) -> dict[str, Any]:
 def _inferred(value: Any, name: str) -> NDArray[Any]:  # noqa: ANN401 - from outside
     if not isinstance(value, list):
         raise BadAnswer(f'output "{name}" is {_brief(value)}, expected a list with one value an example')
-    with suppress(ValueError, OverflowError):  # ragged, or text beside bytes: what it is shows below
+    with suppress(ValueError, OverflowError):  # ragged, or text mixed with bytes: handled below
         found = np.array(value)
         if found.dtype.kind in "biuf":
             return found
@@ -113,7 +113,7 @@ def _inferred(value: Any, name: str) -> NDArray[Any]:  # noqa: ANN401 - from out
 
 
 def _from_leaves(leaves: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return values that numpy has no number for: text, or numbers among which null stands for NaN."""
+    """Return values that numpy cannot convert to numbers: text, or numbers in which null means NaN."""
     flat = leaves.ravel().tolist()
     if all(isinstance(leaf, (str, bytes)) for leaf in flat):
         text = np.empty(len(flat), dtype=object)

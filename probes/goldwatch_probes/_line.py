@@ -37,7 +37,7 @@ def told(error: OSError, where: str, time_limit_s: float) -> Exception:
 
 
 class Budget:
-    """What is left of the time and the bytes of the exchange under way."""
+    """The time and the bytes left for the current exchange."""
 
     def __init__(self, time_limit_s: float, max_bytes: int) -> None:
         self.time_limit_s = time_limit_s
@@ -63,7 +63,7 @@ class Budget:
 
 
 class Server:
-    """Where to connect to."""
+    """The address to connect to."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._host, self._port, self._tls = host, port, tls
@@ -80,7 +80,7 @@ class Server:
             raise
 
     def _reached(self, budget: Budget) -> socket.socket:
-        """Try each address of the host in turn, each with an equal share of the time left.
+        """Try the addresses of the host one after another, each with an equal share of the time left.
 
         Looking up the name is bounded only by the resolver.
         """
@@ -101,7 +101,7 @@ class Server:
 
 
 class Line:
-    """A connected socket that never blocks: what waits is a poll, which keeps to a budget."""
+    """A connected non-blocking socket: waits use poll, within a budget."""
 
     protocol: str | None = None
     """What both ends have agreed to speak, if they were asked."""
@@ -125,7 +125,7 @@ class Line:
                 self._wait(self._writable)
 
     def receive(self) -> tuple[bytes, int]:
-        """Return what has come, at least a byte, and when it had, by `time.monotonic_ns`; nothing at the end."""
+        """Wait for at least a byte; return it and when it arrived, by `time.monotonic_ns`; nothing at the end."""
         self._wait(self._readable)
         while True:
             try:
@@ -137,7 +137,7 @@ class Line:
                 return piece, arrived_ns
 
     def pending(self) -> bytes | None:
-        """Return what has come, without a wait: nothing at the end, and None if there is nothing to be read."""
+        """Return received bytes without waiting: nothing at the end, and None if there is nothing to read."""
         self._budget.left_s()
         try:
             piece, _ = self._receiver.receive(_PIECE)
@@ -190,14 +190,14 @@ class SecureLine(Line):
             self._flush()
 
     def receive(self) -> tuple[bytes, int]:
-        """Return what has come, at least a byte, and when the last of it had; nothing at the end."""
+        """Wait for at least a byte; return the bytes and when the last of them arrived; nothing at the end."""
         self._budget.left_s()
         while (piece := self._decrypted()) is None:
             self._take(*super().receive())
         return piece, self._arrived_ns
 
     def pending(self) -> bytes | None:
-        """Return what has come, without a wait: nothing at the end, and None if there is nothing to be read."""
+        """Return received bytes without waiting: nothing at the end, and None if there is nothing to read."""
         while (piece := self._decrypted()) is None:
             if (come := super().pending()) is None:
                 return None
@@ -205,7 +205,7 @@ class SecureLine(Line):
         return piece
 
     def _decrypted(self) -> bytes | None:
-        """Return what lies here, nothing at the end, and None if more has to come first."""
+        """Return decrypted bytes, nothing at the end, and None if more must be received first."""
         try:
             return self._tls.read(_PIECE)
         except ssl.SSLWantReadError:
@@ -222,6 +222,6 @@ class SecureLine(Line):
             self._come.write_eof()
 
     def _flush(self) -> None:
-        """Send what OpenSSL has to say."""
+        """Send what OpenSSL has queued."""
         if self._to_go.pending:
             super().send(self._to_go.read())

@@ -1,4 +1,4 @@
-"""What the probes of models in this process share: their life, the order and names of tensors, digests, messages.
+"""Shared by the probes of models in this process: lifecycle, order and names of tensors, digests, messages.
 
 It needs nothing but the standard library, so that the agent can read the options of a probe without numpy, and the
 interpreter of an old framework can run it.
@@ -62,12 +62,12 @@ def framework(module: str, name: str, remedy: str) -> Any:  # noqa: ANN401 - a m
     """Import a module of a framework, called `name` by people. Raises CannotLoad with the `remedy`."""
     try:
         return importlib.import_module(module)
-    except Exception as error:  # a framework beside the wrong numpy fails in ways of its own
+    except Exception as error:  # a framework with the wrong numpy raises errors of any class
         raise CannotLoad(f"{name} cannot be imported ({told(error)}): {remedy}") from error
 
 
 def told(error: BaseException) -> str:
-    """Return the class and the line of an error's text that says most: the first that is not a stack's."""
+    """Return an error's class and its most useful line: the first that is not part of a stack trace."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = next((line for line in lines if not line.startswith(_NOISE)), "".join(lines[:1]))
     name = type(error).__name__
@@ -75,7 +75,7 @@ def told(error: BaseException) -> str:
 
 
 def readable(path: Path) -> Path:
-    """Return the path of a file that can be read. Raises CannotLoad with what the system says."""
+    """Return the path of a file that can be read. Raises CannotLoad with the system's message."""
     try:
         with path.open("rb"):
             return path
@@ -119,7 +119,7 @@ def check_threads(threads: int) -> None:
 def fixed_batch(sizes: Iterable[object]) -> int:
     """Return the one size of batch that a model takes, 0 for any, from the first axis of each input as it declares it.
 
-    A size that is not a positive whole number stands for any.
+    A size that is not a positive whole number means any.
     """
     return next((size for size in sizes if isinstance(size, int) and size > 0), 0)
 
@@ -152,8 +152,8 @@ def ordered(inputs: Tensors, names: Sequence[str]) -> list[NDArray[Any]]:
 def named(answer: Any, names: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401 - whatever a model returns
     """Name the outputs of an answer: those of a mapping by its keys, those of a tuple or list by their position.
 
-    `names`, if any, says which keys are wanted, or what the positions are called. Without it a lone output is "output",
-    several are "output_0" and so on. Raises BadAnswer if the answer does not have them.
+    `names`, if any, selects the keys, or names the positions. Without it a lone output is "output", several are
+    "output_0" and so on. Raises BadAnswer if the answer does not have them.
     """
     if isinstance(answer, Mapping):
         missing = [name for name in names if name not in answer]

@@ -107,7 +107,7 @@ class _Joined:
         return bool(refusal) or calls or reasoning
 
     def text(self) -> str:
-        """Return the text, or the refusal that stands for it. Raises BadAnswer for an answer that calls a tool."""
+        """Return the text, or the refusal in its place. Raises BadAnswer for an answer that calls a tool."""
         text = "".join(self.parts) or "".join(self.refusals)
         if not text and self.calls_tool:
             raise BadAnswer("the answer calls a tool and has no text")
@@ -188,7 +188,7 @@ def _texts(content: object) -> tuple[str, bool]:
 
 
 def _paired(text: str) -> str:
-    """Join surrogate pairs that lay in two parts of a stream; one without its other half becomes U+FFFD."""
+    """Join surrogate pairs that a stream split in two; a half without its other half becomes U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

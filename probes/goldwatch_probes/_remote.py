@@ -1,4 +1,4 @@
-"""What all probes of served models have in common: the server's address, what is sent with each request, whom to trust.
+"""Options that all probes of served models share: the server's address, additions to requests, trusted certificates.
 
 Each such probe's `Options` derives from `RemoteOptions`, so that a user learns these keys once.
 """
@@ -154,7 +154,7 @@ def _show_certificate(context: ssl.SSLContext, options: RemoteOptions) -> None:
 
 
 class Closes(Protocol):
-    """What asks one server, and lets go of it in the end."""
+    """A client of one server that can be closed."""
 
     def close(self) -> None:
         """Close all connections that there are."""
@@ -172,7 +172,7 @@ class OfThreads(Generic[ConnectionT]):
     """A connection for each thread that asks, made when it first does."""
 
     def __init__(self, make: Callable[[], ConnectionT]) -> None:
-        """Make the first at once: it says what is wrong with the options."""
+        """Make the first at once: it raises for wrong options."""
         self._make = make
         self._own = threading.local()
         self._all = [make()]

@@ -14,7 +14,7 @@ _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|$)")
 
 
 class Event(NamedTuple):
-    """One event: its type (empty for the default), its data, and how it lay in the stream.
+    """One event: its type (empty for the default), its data, and its position in the stream.
 
     `end` is the number of bytes of the stream up to the end of its last field, and `upto` that up to the end of the
     blank line after it. `whole` is False for a last event that no blank line ends: the standard discards it, and some

@@ -49,7 +49,7 @@ _MESSAGES = {
 AVAILABLE = 30
 """The state of a version that can be used."""
 
-# TensorFlow's number of a dtype: numpy's name (or bytes), and where typed values lie.
+# TensorFlow's number of a dtype: numpy's name (or bytes), and the field of typed values.
 _DTYPES = {
     1: ("float32", "float_val"),
     2: ("float64", "double_val"),

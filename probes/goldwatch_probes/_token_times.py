@@ -22,7 +22,7 @@ _MAX_RATIO: Final = 1.25
 class TokenTimes(NamedTuple):
     """When tokens came. `first_s` counts from sending; `per_token_s` is the mean between tokens; None if unknown.
 
-    `gaps_s` are the known times between events with tokens that follow each other. The two reasons say why a time is
+    `gaps_s` are the known times between events with tokens that follow each other. The two reasons are why a time is
     unknown: `whole` (not streamed), `together` (received at once), `count` (events are not tokens), `choices`.
     """
 
@@ -34,7 +34,7 @@ class TokenTimes(NamedTuple):
 
     @classmethod
     def unknown(cls, why: str) -> TokenTimes:
-        """Return times of which none is known."""
+        """Return times that are all unknown."""
         return cls(None, None, (), why, why)
 
 
@@ -47,9 +47,9 @@ def token_times(
 ) -> TokenTimes:
     """Return the times of an answer.
 
-    `arrivals` are the reads: seconds since sending, and the bytes that had come by then. `carrying` are the events that
+    `arrivals` are the reads: seconds since sending, and the bytes received by then. `carrying` are the events that
     carried tokens: the bytes up to the end of their last field, and up to the end of the blank line after it. `tokens`
-    is the server's count of the streamed tokens, None if unknown; `several` says that it counts several choices.
+    is the server's count of the streamed tokens, None if unknown; `several` is true if it counts several choices.
     """
     if not carrying:
         return TokenTimes(None, None, ())

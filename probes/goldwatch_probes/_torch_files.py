@@ -27,7 +27,7 @@ _FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class Kind(Enum):
-    """What a file holds."""
+    """The content of a model file."""
 
     SCRIPT = "TorchScript"
     EXPORTED = "a program of torch.export"
@@ -36,7 +36,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model on its device. `inputs` and `outputs` are empty where the file does not tell them.
+    """A model on its device. `inputs` and `outputs` are empty if the file does not declare them.
 
     `call` takes the tensors in the order of `names`. `dtypes` are what floating inputs are turned into, by position;
     empty for no change. `fixed_batch` is the one size of batch that it takes, 0 for any.
@@ -91,7 +91,7 @@ def load_script(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
 
 
 def load_weights(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
-    """Make the model by the user's factory, and fill in the weights, of which none may miss or be left over."""
+    """Make the model by the user's factory, and load the weights. None may be missing or left over."""
     tensors = framework("safetensors.torch", "safetensors", install_command("torch")).load_file(str(file))
     factory = imported(options.factory, options.path, "factory")
     try:
@@ -122,7 +122,7 @@ def _arguments(function: Callable[..., Any]) -> list[str]:
 
 
 def load_exported(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
-    """Load a program of torch.export, which tells everything but the names of outputs."""
+    """Load a program of torch.export, which declares everything but the names of outputs."""
     _check_constants(file)
     with _weights_only():
         program = torch.export.load(str(file))

@@ -42,7 +42,7 @@ DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
 _JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _LITTLE = sys.byteorder == "little"
 
-# JSON kinds, as numpy infers them, that may stand for a value of the kind.
+# JSON kinds, as numpy infers them, that are accepted for a value of the kind.
 _JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}
 
 
@@ -154,7 +154,7 @@ def checked_head(tensor: Any) -> tuple[str, str, list[int]]:  # noqa: ANN401 - f
 
 
 def check_head(name: str, datatype: str, shape: list[int]) -> None:
-    """Check what an answer says of an output. Raises BadAnswer."""
+    """Check what an answer declares of an output. Raises BadAnswer."""
     if datatype not in DTYPES:
         raise BadAnswer(f'output "{name}" has datatype {datatype[:20]}, which numpy has no dtype for')
     if not all(type(size) is int and size >= 0 for size in shape):
@@ -170,7 +170,7 @@ def _binary_size(tensor: Mapping[str, Any], name: str, available: int) -> int | 
 
 
 def shaped(flat: NDArray[Any], name: str, shape: list[int]) -> NDArray[Any]:
-    """Return the values of output `name` in the shape that the answer says it has. Raises BadAnswer."""
+    """Return the values of output `name` in the shape that the answer declares. Raises BadAnswer."""
     if flat.size != math.prod(shape):
         raise BadAnswer(f'output "{name}" has {flat.size} values, its shape {shape} needs {math.prod(shape)}')
     try:
@@ -233,7 +233,7 @@ def unpack(blob: memoryview, name: str, datatype: str) -> NDArray[Any]:
 
 @cache
 def _dtypes(datatype: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Return the dtype of a datatype, and how its values lie in raw bytes."""
+    """Return the dtype of a datatype, and that of its values in raw bytes."""
     dtype: np.dtype[Any] = np.dtype(DTYPES[datatype])
     return dtype, dtype.newbyteorder("<")
 

@@ -31,7 +31,7 @@ class HttpTemplate(HttpProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: http`."""
+        """Options besides `probe: http`."""
 
         path: str = option("Path of predictions, after `url`")
         body: Any = option('The request as JSON; "{NAME}" stands for the values of that input')
@@ -57,7 +57,7 @@ class HttpTemplate(HttpProbe):
         self.describe()
 
     def describe(self) -> Description:
-        """Ask whether the model is ready, and say what the options say. Raises CannotLoad, Unreachable or NotReady."""
+        """Check that the model is ready; describe it from the options. Raises CannotLoad, Unreachable or NotReady."""
         client = self._opened()
         if self._options.health:
             client.get(self._options.health.lstrip("/"))

@@ -31,7 +31,7 @@ class Jax(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: jax`."""
+        """Options besides `probe: jax`."""
 
         file: Path = option("What jax.export.export(...)(...).serialize() returned", path=True)
         inputs: tuple[str, ...] = option("Names of the arguments in order; needed unless they are named", default=())

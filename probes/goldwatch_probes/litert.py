@@ -34,13 +34,13 @@ class Tensor:
 
 
 class LiteRT(LocalProbe):
-    """A .tflite model in this process. Floating inputs are quantised as the model says, its outputs turned back."""
+    """A .tflite model in this process. Quantises floating inputs by the model's parameters, dequantises its outputs."""
 
     needs: ClassVar[str] = "ai-edge-litert"
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: litert`."""
+        """Options besides `probe: litert`."""
 
         file: Path = option("The model, a .tflite file", path=True)
         signature: str = option("Signature to call, if the model has several", default="")

@@ -26,7 +26,7 @@ class MlflowScoring(HttpProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: mlflow`. `url` is without /invocations."""
+        """Options besides `probe: mlflow`. `url` is without /invocations."""
 
         model: str = option("Name to show for the model; the server tells none", default="model")
         version: str = option("Version to show for the model; the server tells none", default="")
@@ -78,7 +78,7 @@ class MlflowScoring(HttpProbe):
 def _table(inputs: Tensors, columns: tuple[str, ...]) -> dict[str, Any]:
     """Return a data frame: one column for an input of single values, and for each value of an input of rows.
 
-    Columns have names if all inputs are of single values, or if `columns` tells them. Raises CannotLoad.
+    Columns have names if all inputs are of single values, or if `columns` gives them. Raises CannotLoad.
     """
     from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
 

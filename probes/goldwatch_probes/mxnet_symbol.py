@@ -28,7 +28,7 @@ class MXNet(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: mxnet`."""
+        """Options besides `probe: mxnet`."""
 
         file: Path = option("The symbol, a .json file", path=True)
         params: Path = option("The parameters, a .params file", path=True)

@@ -77,7 +77,7 @@ class OnnxRuntime(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: onnx-runtime`."""
+        """Options besides `probe: onnx-runtime`."""
 
         file: Path = option("The model, an .onnx file", path=True)
         threads: int = option("Threads inside one operator; 0 leaves it to ONNX Runtime", default=0)
@@ -94,7 +94,7 @@ class OnnxRuntime(LocalProbe):
 
     def open(self) -> None:
         """Read the file and make a session. Raises CannotLoad."""
-        # ONNX Runtime 1.32 reports to its maker, unless it is told not to before it is imported.
+        # ONNX Runtime 1.32 sends telemetry to its maker, unless this is set before the import.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         runtime = framework("onnxruntime", "ONNX Runtime", install_command("onnxruntime"))
         file = readable(Path(self._options.file))
@@ -157,7 +157,7 @@ class OnnxRuntime(LocalProbe):
 
 
 def _session(runtime: Any, file: Path, options: OnnxRuntime.Options) -> Any:  # noqa: ANN401
-    # ONNX Runtime falls back to the CPU with no more than a warning, so it is asked beforehand.
+    # ONNX Runtime falls back to the CPU with no more than a warning, so check first.
     available = runtime.get_available_providers()
     missing = [name for name in options.providers if name not in available]
     if missing or not options.providers:

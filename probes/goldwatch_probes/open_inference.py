@@ -28,7 +28,7 @@ class OpenInference(HttpProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: open-inference`. `url` is without /v2."""
+        """Options besides `probe: open-inference`. `url` is without /v2."""
 
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")
@@ -77,7 +77,7 @@ class OpenInference(HttpProbe):
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
         if declared := self._described().inputs:
-            # The protocol does not say which inputs are optional: the server rejects a request that lacks one.
+            # The protocol does not declare which inputs are optional: the server rejects a request that lacks one.
             check_inputs(inputs, declared, partial=True)
         path = f"{self._model_path}/infer"
         if not self._options.binary:

@@ -35,7 +35,7 @@ class OpenInferenceGrpc(GrpcProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: open-inference-grpc`."""
+        """Options besides `probe: open-inference-grpc`."""
 
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")

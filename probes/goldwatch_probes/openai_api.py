@@ -34,7 +34,7 @@ class _Answers:
     _read: tuple[Completion, ...] | None = None
 
     def completions(self) -> tuple[Completion, ...]:
-        """Return what they say, which is read once: a stream is many lines of JSON. Raises BadAnswer."""
+        """Parse the answers, once: a stream is many lines of JSON. Raises BadAnswer."""
         if self._read is None:
             self._read = tuple(map(completion, self.answers))
         return self._read
@@ -45,7 +45,7 @@ class OpenAI(HttpProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: openai`. `url` is what comes before /chat/completions, such as .../v1."""
+        """Options besides `probe: openai`. `url` is what comes before /chat/completions, such as .../v1."""
 
         model: str = option("Name of the model; may be left out if the server has one", default="")
         api: Literal["chat", "completions", "embeddings"] = option("What is asked for", default="chat")
@@ -93,12 +93,12 @@ class OpenAI(HttpProbe):
         return tuple(self._request(name, value) for value in values.tolist())
 
     def predict(self, request: tuple[Request, ...]) -> _Answers:  # type: ignore[override] # one for each example
-        """Ask for each answer in turn. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
+        """Send the requests one after another. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         client = self._opened()
         return _Answers(tuple(client.send(each) for each in request))
 
     def times_ns(self, response: _Answers) -> tuple[int, int]:  # type: ignore[override]
-        """Return when the first request was sent, and when the last byte of the last answer had come."""
+        """Return when the first request was sent, and when the last byte of the last answer arrived."""
         return response.answers[0].sent_ns, response.answers[-1].arrived_ns
 
     def decode(self, response: _Answers) -> dict[str, NDArray[Any]]:
@@ -170,7 +170,7 @@ def _vector(answer: Answer) -> list[float]:
 
 
 def _count(usage: object, name: str) -> int | None:
-    """Return a number of tokens, None where the answer does not tell. Raises BadAnswer for one that cannot be."""
+    """Return a number of tokens, None if the answer has none. Raises BadAnswer for an impossible number."""
     found = usage.get(name) if isinstance(usage, Mapping) else None
     if type(found) is int and found > _MOST_TOKENS:
         raise BadAnswer(f"the answer says that it took more than {_MOST_TOKENS:,} {name}")

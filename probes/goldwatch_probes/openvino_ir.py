@@ -30,7 +30,7 @@ class OpenVINO(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: openvino`."""
+        """Options besides `probe: openvino`."""
 
         file: Path = option("The model, an .xml of OpenVINO with its .bin beside it, or an .onnx file", path=True)
         device: str = option("Where it runs, such as CPU, GPU or NPU", default="CPU")

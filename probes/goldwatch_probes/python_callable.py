@@ -21,7 +21,7 @@ class PythonCallable(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: python`."""
+        """Options besides `probe: python`."""
 
         callable: str = option("What to call with each batch, module:name; its code is run")
         path: Path | None = option("Folder to import it from", default=None, path=True)

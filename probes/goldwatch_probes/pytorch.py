@@ -1,6 +1,6 @@
 """The probe for PyTorch: TorchScript, programs of torch.export, and weights in safetensors for a model made by code.
 
-Nothing is unpickled by Python. What a file is, its content says, not its name.
+Python unpickles nothing. The kind of a file is detected from its content, not its name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PyTorch(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: pytorch`."""
+        """Options besides `probe: pytorch`."""
 
         file: Path = option("TorchScript, a program of torch.export, or weights as .safetensors", path=True)
         factory: str = option("What makes the model for weights, module:callable; its code is run", default="")

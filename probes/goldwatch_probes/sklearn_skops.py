@@ -24,7 +24,7 @@ class ScikitLearn(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: sklearn`."""
+        """Options besides `probe: sklearn`."""
 
         file: Path = option("The model as .skops; or a pickle or joblib file, with `trust`", path=True)
         trusted: tuple[str, ...] = option("Types in the .skops file that may be loaded beside skops's own", default=())

@@ -40,7 +40,7 @@ class TensorFlow(LocalProbe):
 
     @dataclass(frozen=True)
     class Options:
-        """What a user writes beside `probe: tensorflow`."""
+        """Options besides `probe: tensorflow`."""
 
         file: Path = option("A SavedModel folder, or a .keras file", path=True)
         signature: str = option("Signature of the SavedModel", default=SIGNATURE)

@@ -47,7 +47,7 @@ class TensorFlowServing(HttpProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: tensorflow-serving`. `url` is without /v1."""
+        """Options besides `probe: tensorflow-serving`. `url` is without /v1."""
 
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")
@@ -128,7 +128,7 @@ class TensorFlowServing(HttpProbe):
 
 
 def _available(status: Mapping[str, Any], where: str) -> str:
-    """Return the version that the server would use, as the status tells. Raises NotReady, CannotLoad."""
+    """Return the version that the server would use, from its status. Raises NotReady, CannotLoad."""
     versions = status.get("model_version_status")
     if versions is None and "ready" in status:  # KServe
         if str(status["ready"]).lower() != "true":

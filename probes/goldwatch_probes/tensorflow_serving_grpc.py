@@ -24,7 +24,7 @@ class TensorFlowServingGrpc(GrpcProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: tensorflow-serving-grpc`."""
+        """Options besides `probe: tensorflow-serving-grpc`."""
 
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model, a number; the server chooses if empty", default="")

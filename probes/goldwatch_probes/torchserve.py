@@ -1,6 +1,6 @@
-"""The probe for TorchServe, by its inference API and, where that is told, its management API.
+"""The probe for TorchServe, by its inference API and, if its address is given, its management API.
 
-What a request must look like is up to the model's handler. https://pytorch.org/serve/inference_api.html
+The model's handler defines the form of a request. https://pytorch.org/serve/inference_api.html
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TorchServe(HttpProbe):
 
     @dataclass(frozen=True)
     class Options(RemoteOptions):
-        """What a user writes beside `probe: torchserve`. `url` is that of the inference API."""
+        """Options besides `probe: torchserve`. `url` is that of the inference API."""
 
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")
@@ -101,7 +101,7 @@ class TorchServe(HttpProbe):
         super().close()
 
     def _version(self) -> str:
-        """Return the version that the management API tells, once a worker of it is ready. Raises NotReady."""
+        """Return the version from the management API, once one of its workers is ready. Raises NotReady."""
         if self._management is None:
             return ""
         path = f"models/{self._model_path}"
