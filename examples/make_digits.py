@@ -1,10 +1,10 @@
 """Make the digits of `goldwatch demo`: a golden set, a model in ONNX and the same model quantised too far.
 
 Run it from the repository: `python examples/make_digits.py`. It needs onnx, onnxruntime and scikit-learn, and replaces
-what lies in agent/goldwatch/demo/digits. On one machine and set of versions it gives the same bytes every time.
+the files in agent/goldwatch/demo/digits. On one machine and set of versions it gives the same bytes every time.
 
 The examples are the last 600 of scikit-learn's 1,797 digits. Its file follows the order of the writers, so the model is
-judged on people whose writing it has hardly seen; a random split would look better and say less.
+judged on people whose writing it has hardly seen; a random split would look better and mean less.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TOLERANCE = 0.001
 NEAR_TIE = 1e-4
 INKS = ("light", "medium", "heavy")
 BITS = 3
-VERSION = "1"  # of the quantised model too: whoever quantises carelessly does not tell
+VERSION = "1"  # of the quantised model too: a careless change keeps the version
 """With 2 bits the model guesses (accuracy 0.08), with 4 it hardly suffers (0.92)."""
 
 
@@ -78,9 +78,9 @@ def digits() -> tuple[Digits, Digits]:
 
 
 def train(shown: Digits, passes: int = 40) -> list[tuple[Array, Array]]:
-    """Train a small perceptron on the digits and ten bent copies of each; return weights and biases by layer.
+    """Train a small perceptron on the digits and ten distorted copies of each; return weights and biases by layer.
 
-    It passes over the data so many times; 40 are enough, and quick.
+    40 passes over the data are enough, and quick.
     """
     rng = np.random.default_rng(0)
     copies = [shown.images] + [np.stack([bend(image, rng) for image in shown.images]) for _ in range(10)]
@@ -103,7 +103,7 @@ def bend(image: Array, rng: np.random.Generator) -> Array:
 
 
 def write_model(file: Path, layers: list[tuple[Array, Array]], bits: int | None) -> None:
-    """Write the layers as ONNX: whole, or with each matrix of weights as integers of so many bits and one scale."""
+    """Write the layers as ONNX: whole, or with each matrix of weights as integers of `bits` bits and one scale."""
     nodes = [helper.make_node("Flatten", ["image"], ["flat"])]
     constants: list[Any] = []
     found = "flat"

@@ -1,4 +1,4 @@
-"""Freeze a golden set of prompts: questions with their answers, and what a validated language model said.
+"""Freeze a golden set of prompts: questions, their answers, and the outputs of a validated language model.
 
 `python examples/make_prompts.py URL FOLDER`, with the model behind a server that speaks OpenAI's API, such as
 `http://localhost:8000/v1`. The reference is taken through the same probe that will watch the model.
@@ -49,7 +49,7 @@ SLICES = ["geography", "nature", "number", "words"]
 
 
 def ask(url: str) -> tuple[list[list[str]], str]:
-    """Return what the model says to each question in each of the reference replays, and what it says that it is."""
+    """Return the model's answer to each question in each reference replay, and the identity that it reports."""
     prompts = {"prompt": np.array([question for _, question, _ in QUESTIONS], dtype=object)}
     with closing(OpenAI(OpenAI.Options(url=url, max_tokens=32), Context(time_limit_s=120))) as probe:
         probe.open()
