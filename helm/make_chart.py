@@ -98,7 +98,7 @@ _GOLDEN = _named(
 ) | {"oneOf": [{"required": [kind]} for kind in ("configMap", "persistentVolumeClaim", "image", "volume")]}
 _BUDGET = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]{1,3}%)?$"}]}
 
-# What the default of a key does not say of its type. The longest pattern that matches the end of a key's path decides.
+# Types that a key's default does not show. The longest pattern that matches the end of a key's path decides.
 _TYPES: dict[str, Schema] = {
     "nameOverride": _text(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?)?", 63),
     "fullnameOverride": _text(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?)?", 63),
@@ -232,7 +232,7 @@ _WORKLOADS = ("standalone", "operator", "webhook")
 
 
 def descriptions() -> dict[str, str]:
-    """Return what the comments of values.yaml say, by the path of the key below each."""
+    """Return the comments of values.yaml, by the path of the key below each."""
     found: dict[str, str] = {}
     above: list[tuple[int, str]] = []
     said = ""
