@@ -107,7 +107,7 @@ def series(about: About, *queries: Query, from_zero: bool = True, up_to: float |
 
 
 def bands(panel: timeseries.Panel, *names: str) -> timeseries.Panel:
-    """Draw what lies between `NAME low` and `NAME high` as a band in the colour of the line `NAME`."""
+    """Draw the range from `NAME low` to `NAME high` as a band in the colour of the line `NAME`."""
     for name, colour in zip(names, _BANDS, strict=False):
         fixed = DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
         hidden = DynamicConfigValue("custom.hideFrom", {"legend": True, "tooltip": False, "viz": False})
