@@ -21,6 +21,7 @@ from goldwatch.core.judgement import (
     SliceStanding,
     State,
     TokenUse,
+    Unscored,
     Validity,
     Verdict,
 )
@@ -31,6 +32,7 @@ from tests.builders import energy
 
 ENERGY = energy()
 
+SLICES = (SliceStanding("country", "BR", 3, 1 / 3, 1.0), SliceStanding("country", "DE", 5, 1.0, 0.8))
 FULL = Judgement(
     watch="fraud",
     target="fraud-eu",
@@ -52,7 +54,7 @@ FULL = Judgement(
     latencies_s=(0.0001, 0.0002, 0.003, 0.004, 0.05, 0.06, 0.7, 80.0),
     throughput=6.4,
     quantiles=(Quantile(0.5, 0.004), Quantile(0.99, None)),
-    scores=(Score("accuracy", 0.75, 0.4, 0.93, 8, 0.875), Score("ece", 0.1, 0.02, 0.3, 8)),
+    scores=(Score("accuracy", 0.75, 0.4, 0.93, 8, 0.875), Score("ece", 0.1, 0.02, 0.3, 8, slices=SLICES)),
     difference=Difference(8, 5, 2, 1, 1, 0.31, (), ()),
     verdicts=(
         Verdict("worse", State.SUSPECT, Severity.PAGE, 2.5, 5.62, 1_790_000_000.5, False, "2 of 8 are wrong now"),
@@ -63,7 +65,8 @@ FULL = Judgement(
     server_load=ServerLoad("vllm:num_requests_waiting", 8.0, before=1.0, most=3.0),
     energy=ENERGY,
     footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),
-    slices=(SliceStanding("country", "BR", 3, 1 / 3, 1.0), SliceStanding("country", "DE", 5, 1.0, 0.8)),
+    slices=SLICES,
+    unscored=(Unscored("ece", {"raised": 2}, "example 0: no number", unknown=False),),
     output_distance=0.02,
     live=LiveWindow(1000, 100, 20, 480, 390, 10, 1_799_999_000.0, 1_799_999_300.0, {"it is not JSON": 10}),
     tokens=TokenUse(

@@ -56,6 +56,16 @@ def test_a_full_judgement_measures_every_metric_of_a_target(judgement: Make) -> 
     assert all((f.labels["watch"], f.labels["target"]) == ("fraud", "fraud-eu") for f in found)
 
 
+def test_examples_without_a_score_are_counted_by_reason_from_zero(judgement: Make) -> None:
+    assert values(m.of_judgement(judgement()), c.SCORE_UNSCORED) == {
+        ("ece", "raised"): 2,
+        ("ece", "no_number"): 0,
+        ("ece", "out_of_range"): 0,
+        ("ece", "unusable"): 0,
+    }
+    assert set(values(m.of_watch("fraud", "fraud-eu", ["ece"]), c.SCORE_UNSCORED).values()) == {0}
+
+
 def test_mistakes_end_with_the_replay_that_has_none(judgement: Make) -> None:
     seen = judgement().difference
     assert seen is not None

@@ -210,12 +210,12 @@ def test_values_out_of_range_are_reported_together(golden: GoldenSet, edit: Edit
 
 
 MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "golden.json has format 6, this goldwatch reads up to format 5; use a newer goldwatch": lambda m: m.update(
-        format=6
+    "golden.json has format 7, this goldwatch reads up to format 6; use a newer goldwatch": lambda m: m.update(
+        format=7
     ),
-    "golden.json: format: 0: input should be 1, 2, 3, 4 or 5": lambda m: m.update(format=0),
+    "golden.json: format: 0: input should be 1, 2, 3, 4, 5 or 6": lambda m: m.update(format=0),
     "golden.json: licence: missing": lambda m: m.pop("licence"),
-    "golden.json: colour: unknown key; format 5 has none of this name": lambda m: m.update(colour="red"),
+    "golden.json: colour: unknown key; format 6 has none of this name": lambda m: m.update(colour="red"),
     "golden.json: task: \"detection\": input should be 'classification', 'generation' or 'embedding'": lambda m: (
         m.update(task="detection")
     ),

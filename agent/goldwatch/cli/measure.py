@@ -96,7 +96,7 @@ def check(
         try:
             found = configuration.load(config)
             cardinality.check(found)
-            kinds.weights(found.alerts)
+            kinds.weights(found)
         except ValueError as error:
             fail(f"{config}: alerts.{error}")
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}

@@ -136,7 +136,7 @@ def _problems(specs: Mapping[str, Spec], defaults: Mapping[str, Any]) -> dict[st
         try:
             composed = load(file, sealed.environ)
             cardinality.check(composed)
-            kinds.weights(composed.alerts)
+            kinds.weights(composed)
         except ConfigError as error:
             for problem in error.problems:
                 _attribute(problem, sealed, found)

@@ -15,6 +15,7 @@ from goldwatch import __version__
 from goldwatch.commands.gate import Result, accuracy
 from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
+from goldwatch.core import kinds
 from goldwatch.core.judgement import Judgement, Validity
 from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, judge
@@ -67,6 +68,7 @@ def calibrate(
     if wanted.replays < LEAST_REPLAYS:
         raise GoldwatchError(f"{wanted.replays} replays cannot be halved; make it {LEAST_REPLAYS} or more")
     _check_place(wanted)
+    assignment = _without_scores_watched(assignment)
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as kept:
         if wanted.outputs:
             assignment = _answering_as_now(assignment, workers, Path(kept))
@@ -103,17 +105,32 @@ def _calibrated(
     if (memory := remembered(assignment, workers, first, gaps, kept)) is not None:
         raise GoldwatchError(f"{memory}; {_REMEDY[assignment.target.served]}")
     files = tuple(str(kept / f"{number}.safetensors") for number in range(1, wanted.replays + 1))
-    request = FreezeRequest(assignment.golden.place, str(wanted.folder), files, wanted.version, made_with=made_with)
+    request = FreezeRequest(
+        assignment.golden.place,
+        str(wanted.folder),
+        files,
+        wanted.version,
+        made_with=made_with,
+        scores=assignment.scores,
+    )
     return workers.call(JUDGES, FREEZE, request)
 
 
 def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> Assignment:
     """Return the assignment over a set, for now, whose reference outputs are the answers of one replay."""
     file, folder = kept / "outputs.safetensors", kept / "answers"
-    _once(assignment, workers, file, outputs=True)
+    bare = replace(assignment, settings={**assignment.settings, "scores": ()})  # nothing to score against yet
+    _once(bare, workers, file, outputs=True)
     request = FreezeRequest(assignment.golden.place, str(folder), (str(file), str(file)), outputs=str(file))
     workers.call(JUDGES, FREEZE, request)
     return replace(assignment, golden=inspect(workers, Golden(name=assignment.golden.name, path=folder)))
+
+
+def _without_scores_watched(assignment: Assignment) -> Assignment:
+    """Return the assignment without the monitors of scores, whose reference is yet to be taken."""
+    alphas = assignment.settings["alphas"]
+    kept = {name: alpha for name, alpha in alphas.items() if kinds.watched_score(name) is None}
+    return replace(assignment, settings={**assignment.settings, "alphas": kept})
 
 
 def _once(
@@ -133,7 +150,8 @@ def _once(
         judgement = judge(assignment, result, workers, {}).judgement
         if judgement.validity is not Validity.VALID:
             raise GoldwatchError(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
-        workers.call(JUDGES, KEEP, KeepRequest(assignment.golden.place, str(file), outputs), (result.columns.fd,))
+        request = KeepRequest(assignment.golden.place, str(file), outputs, assignment.scores)
+        workers.call(JUDGES, KEEP, request, (result.columns.fd,))
         if gap is not None:
             compare(assignment, workers, *gap, result.columns.fd)
     finally:

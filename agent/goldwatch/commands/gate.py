@@ -15,7 +15,7 @@ from enum import StrEnum
 from goldwatch.config import format_duration, format_points
 from goldwatch.core.figures import figures
 from goldwatch.core.judgement import Judgement, Validity
-from goldwatch.core.kinds import MOVED, WORSE
+from goldwatch.core.kinds import MOVED, WORSE, of_score
 from goldwatch.core.outcome import UNSENT
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.worker.monitors.bounds import loss_p_value, lower, mcnemar, upper
@@ -75,6 +75,7 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     findings = [accuracy(assignment, judgement), _errors(assignment, judgement)]
     if assignment.watch.objectives.latency is not None:
         findings.append(_latency(assignment, judgement))
+    findings += _scores(assignment, judgement)
     findings += _outputs(assignment, judgement)
     findings += _costs(assignment, judgement)
     return Report(assignment, judgement, tuple(findings))
@@ -122,6 +123,32 @@ def _errors(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     if judgement.errors:
         words += f"; most often: {max(judgement.errors, key=lambda why: judgement.errors[why])}"
     return ObjectiveResult("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
+
+
+def _scores(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:
+    """Hold the mean of each score with an objective against it.
+
+    One replay's e-value of the score's monitor exceeds 1 / error with a probability of at most the error. A mean beyond
+    the objective that it leaves possible is not certain.
+    """
+    for name, owed in assignment.watch.objectives.scores.items():
+        score = next((score for score in judgement.scores if score.name == name), None)
+        verdict = next((v for v in judgement.verdicts if v.monitor == of_score(name).name), None)
+        if score is None or verdict is None or (owed.loss is not None and score.reference is None):
+            yield ObjectiveResult(name, Result.UNMEASURED, verdict.summary if verdict is not None else "not known")
+            continue
+        sign = -1 if assignment.watch.entries[name].better == "lower" else 1
+        words, short = f"{score.value:.4f}, {owed}", 0.0
+        if owed.limit is not None:
+            short = sign * (owed.limit - score.value)
+        elif owed.loss is not None and score.reference is not None:
+            words, short = f"{score.reference:.4f} -> {words}", sign * (score.reference - score.value) - owed.loss
+        if round(short, 9) <= 0:
+            yield ObjectiveResult(name, Result.PASS, words)
+        elif verdict.evidence is not None and verdict.evidence >= -math.log10(ERROR):
+            yield ObjectiveResult(name, Result.REGRESSION, words)
+        else:
+            yield ObjectiveResult(name, Result.UNMEASURED, f"{words}: not certain from {score.n:,} examples")
 
 
 def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:

@@ -16,7 +16,7 @@ from goldwatch.config.policy import check_policy
 from goldwatch.config.probes import Probes, installed_probes
 from goldwatch.config.problem import ConfigError, Route
 from goldwatch.config.read import read
-from goldwatch.config.resolve import check_budgets, check_costs, check_live, check_names, resolve
+from goldwatch.config.resolve import check_budgets, check_costs, check_live, check_names, check_scores, resolve
 from goldwatch.config.secrecy import secret
 from goldwatch.config.targets import resolve_targets
 from goldwatch.config.written import ConfigFile
@@ -39,6 +39,7 @@ def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tup
         check_budgets(document, written)
         check_costs(document, written)
         check_live(document, written)
+        check_scores(document, written)
     if written is None or document.problems:
         raise ConfigError(document.problems.values())
     # systemd's name for the folder where a service may write; in a container the config's own is read-only

@@ -27,6 +27,7 @@ from goldwatch.config.energy import Energy
 from goldwatch.config.live import Live
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
+from goldwatch.config.scores import ScoreEntry
 from goldwatch.config.sections import Alerts, Cluster, Exporters, Log, Objectives, Replays
 from goldwatch.config.traffic import Load, RequestRate, Share, TokenRate
 
@@ -140,7 +141,7 @@ class Golden(_Resolved):
 class Watch(_Resolved):
     """A standing job: this golden set against these targets on this schedule. Names are keys of the config.
 
-    Files of `live` are absolute paths.
+    Files of `live` are absolute paths. `entries` has what each of the `scores` is.
     """
 
     name: str
@@ -151,7 +152,9 @@ class Watch(_Resolved):
     deadline_s: Seconds
     load: Load
     objectives: Objectives
+    scores: tuple[str, ...] = ()
     live: Live | None = None
+    entries: Mapping[str, ScoreEntry] = Field(default_factory=dict, exclude=True)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -171,6 +174,7 @@ class Config(_Resolved):
     targets: Mapping[str, Target]
     golden: Mapping[str, Golden]
     watches: Mapping[str, Watch]
+    scores: Mapping[str, ScoreEntry] = Field(default_factory=dict)
     replays: Replays = Field(default_factory=Replays)
     alerts: Alerts
     exporters: Exporters

@@ -16,10 +16,12 @@ from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
+from goldwatch.config.scores import TASK_SCORES, ScoreEntry
 from goldwatch.config.sections import Exporters, Prometheus
 from goldwatch.config.traffic import NO_BUDGET
 from goldwatch.config.written import ConfigFile, GoldenEntry, TargetEntry, WatchEntry
 from goldwatch.energy.carbon import ByHour
+from goldwatch.evaluator import BUILT_IN
 
 _DIGITS = 12
 """Of a digest in the name of a folder; all of it is verified."""
@@ -157,6 +159,35 @@ def check_live(document: Document, written: ConfigFile) -> None:
             document.add(("watches", name, "live", "time"), f"live.time {needed}")
 
 
+def check_scores(document: Document, written: ConfigFile) -> None:
+    """Add a problem for each score that is not there, and for an objective that its score cannot have."""
+    for name in written.scores:
+        if name in TASK_SCORES:
+            document.add(("scores", name), f'"{name}" is a score of tasks; choose another name')
+    for watch, entry in written.watches.items():
+        for index, name in enumerate(entry.scores):
+            route: Route = ("watches", watch, "scores", index)
+            if name not in written.scores and name not in BUILT_IN:
+                known = [*written.scores, *BUILT_IN]
+                hint = did_you_mean(name, known, "there are")
+                document.add(route, f'no score is named "{name}"{hint}')
+            elif name in entry.scores[:index]:
+                document.add(route, f'"{name}" is listed twice')
+        for name, objective in entry.objectives.scores.items():
+            route = ("watches", watch, "objectives", "scores", name)
+            if name not in entry.scores:
+                document.add(
+                    route, f'"{name}" is not one of the scores of this watch; add it to `watches.{watch}.scores`'
+                )
+                continue
+            low_is_good = name in written.scores and written.scores[name].better == "lower"
+            if objective.loss is None and objective.at_most != low_is_good:
+                better, form = ("lower", "at most") if low_is_good else ("higher", "at least")
+                document.add(
+                    route, f"`{objective}` allows the bad values: {better} values of {name} are better; write {form}"
+                )
+
+
 def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, written: ConfigFile) -> str:
     """Return why nothing tells whether an objective is kept, "" if something may."""
     energy = written.energy
@@ -193,6 +224,7 @@ def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Targe
         targets={name: _with_limits(target, written.targets[name]) for name, target in targets.items()},
         golden={name: _golden(name, entry, document.folder, fetched) for name, entry in written.golden.items()},
         watches={name: _watch(name, entry, written, document.folder) for name, entry in written.watches.items()},
+        scores={name: _score(document.folder, entry) for name, entry in written.scores.items()},
         replays=written.replays,
         alerts=written.alerts,
         exporters=_exporters(document.folder, written.exporters),
@@ -239,8 +271,14 @@ def _watch(name: str, entry: WatchEntry, written: ConfigFile, folder: Path) -> W
         deadline_s=_deadline_s(entry.every) if entry.deadline_s is None else entry.deadline_s,
         load=entry.load,
         objectives=entry.objectives,
+        scores=entry.scores,
         live=_live(folder, entry.live),
+        entries={name: _score(folder, written.scores.get(name) or ScoreEntry(uses=name)) for name in entry.scores},
     )
+
+
+def _score(folder: Path, entry: ScoreEntry) -> ScoreEntry:
+    return entry.model_copy(update={"path": str(_absolute(folder, entry.path))}) if entry.path else entry
 
 
 def _live(folder: Path, live: Live | None) -> Live | None:

@@ -16,6 +16,7 @@ from goldwatch.config import costs
 from goldwatch.config import quantities as q
 from goldwatch.config.access import Authorization, TlsServer
 from goldwatch.config.base import Quantity, Section
+from goldwatch.config.scores import Objective
 
 _EXAMPLES = ("30s", "5m", "2h")
 _duration = partial(Quantity, form=q.format_duration, pattern=q.DURATION_PATTERN, examples=_EXAMPLES)
@@ -61,6 +62,7 @@ Address = Annotated[
 
 Moment = Annotated[float, Quantity(q.parse_moment, q.format_moment, q.MOMENT_PATTERN, ("2026-12-01 22:00",))]
 Rollout = Annotated[float, _duration(partial(q.parse_duration, low_s=0, high_s=86400), examples=("5m", "0s"))]
+ScoreName = Annotated[str, Quantity(q.parse_name, str, q.NAME_PATTERN, ("polite",))]
 Weight = Annotated[float, Field(ge=0.01, le=100, strict=False)]
 
 
@@ -126,6 +128,11 @@ class Objectives(Section):
         default=None,
         description="The most that inferences, right answers or output tokens may cost; needs `energy.price`. Without "
         "it none is watched.",
+    )
+    scores: Mapping[ScoreName, Objective] = Field(
+        default_factory=dict,
+        description="What the scores of the watch must keep to, each as no worse than 1 point, at least 95% or at most "
+        "5% of its scale.",
     )
 
 

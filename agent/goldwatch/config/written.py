@@ -25,6 +25,7 @@ from goldwatch.config.energy import Energy
 from goldwatch.config.live import Live
 from goldwatch.config.policy import Policy
 from goldwatch.config.schedule import Schedule, format_schedule, parse_schedule, timezone
+from goldwatch.config.scores import ScoreEntry
 from goldwatch.config.sections import (
     Alerts,
     Cluster,
@@ -195,6 +196,11 @@ class WatchEntry(Section):
     )
     load: Load = Field(default_factory=Load, description="How requests are issued.")
     objectives: Objectives = Field(default_factory=Objectives, description="What the model owes.")
+    scores: Annotated[tuple[Name, ...], Strict(False)] = Field(  # a list in the file
+        default=(),
+        description="The scores that are computed of each replay, besides those of the golden set's task: keys of the "
+        "section `scores`, or built-in scores.",
+    )
     live: Annotated[Live | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="Live traffic, whose drift is watched; without this section it is not."
     )
@@ -245,6 +251,7 @@ class ConfigFile(Section):
     targets: dict[Name, TargetEntry] = Field(min_length=1, description="The deployed models, by name.")
     golden: dict[Name, GoldenEntry] = Field(min_length=1, description="The golden sets, by name.")
     watches: dict[Name, WatchEntry] = Field(min_length=1, description="The standing jobs, by name.")
+    scores: dict[Name, ScoreEntry] = Field(default_factory=dict, description="The scores that watches name, by name.")
     replays: Replays = Field(default_factory=Replays, description="How the replays of all watches share the agent.")
     alerts: Alerts = Field(default_factory=Alerts, description="How sure to be before anyone is called.")
     exporters: Exporters = Field(default_factory=Exporters, description="Where metrics go.")

@@ -28,11 +28,26 @@ class Validity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SliceStanding:
+    """The answered examples of a slice: the share that is right now, and that usually is in the reference.
+
+    Of a score, `right` and `reference` are means; `reference` is None where the golden set does not keep it.
+    """
+
+    slice: str
+    value: str
+    examples: int
+    right: float
+    reference: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One number from a replay, with the bounds of its 95 % interval over examples.
 
     `reference` is the mean of the same score over all replays of the reference, on the same examples; None where the
-    golden set does not keep it. `n` is the number of examples that the value rests on.
+    golden set does not keep it. `n` is the number of examples that the value rests on. `slices` has the same score of
+    each slice, of scores that the config names.
     """
 
     name: str
@@ -41,6 +56,20 @@ class Score:
     high: float
     n: int
     reference: float | None = None
+    slices: tuple[SliceStanding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """How many answered examples a score has no number for, by reason; `first` describes the first of these.
+
+    If there are too many of them, the score is `unknown`.
+    """
+
+    score: str
+    counts: Mapping[str, int]
+    first: str
+    unknown: bool
 
 
 class State(StrEnum):
@@ -143,17 +172,6 @@ class Confusion:
     reference: int
     beyond_chance: bool
     p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class SliceStanding:
-    """The answered examples of a slice: the share that is right now, and that usually is in the reference."""
-
-    slice: str
-    value: str
-    examples: int
-    right: float
-    reference: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +320,7 @@ class Judgement:
     kept to, `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
     `checks` are those of the referee, of valid replays only, and so are `slices`; `output_distance` is the mean
     distance of the answers from the reference, where the watch has an objective for it. `live` is there after a replay
-    that had a window of live rows to judge.
+    that had a window of live rows to judge. `unscored` has an entry for each score that the watch names.
     """
 
     watch: str
@@ -347,6 +365,7 @@ class Judgement:
     output_distance: float | None = None
     live: LiveWindow | None = None
     resent: int = 0
+    unscored: tuple[Unscored, ...] = ()
 
     def __post_init__(self) -> None:
         _keep_times(self, _TIMES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from goldwatch.core.judgement import Validity
 
 if TYPE_CHECKING:
-    from goldwatch.config import Alerts, Objectives  # the worker that judges has no use for the config
+    from goldwatch.config import Config, Objectives  # the worker that judges has no use for the config
 
 MAX_UNREADABLE = 0.05
 """With a larger share of unreadable rows a window says nothing of *drift*, and *schema* looks at the next one."""
@@ -58,23 +58,46 @@ _BY_NAME = {kind.name: kind for kind in KINDS}
 _PLACES = {kind.name: place for place, kind in enumerate(KINDS)} | {SILENT.name: len(KINDS)}
 
 
+def of_score(score: str) -> Kind:
+    """Return the kind of the monitor of a score that has an objective."""
+    return Kind(f"{WORSE.name}:{score}", about_answers=True, said=WORSE.name)
+
+
+def watched_score(name: str) -> str | None:
+    """Return the score that a monitor watches by its name; None for another monitor."""
+    kind, colon, score = name.partition(":")
+    return score if colon and kind == WORSE.name else None
+
+
+def runbook(name: str) -> str:
+    """Return the name of the runbook of a monitor."""
+    return name.partition(":")[0]
+
+
 def of(name: str) -> Kind:
     """Return a kind by its name. Of one that another version has left in the ledger, nothing but the name is known."""
-    return _BY_NAME.get(name) or Kind(name)
+    score = watched_score(name)
+    return of_score(score) if score is not None else _BY_NAME.get(name) or Kind(name)
 
 
 def rank(name: str) -> int:
     """Return the place of a monitor in an alert that several have joined, lowest first; an unknown one is late."""
-    return _PLACES.get(name, len(KINDS) - 1)
+    return _PLACES.get(runbook(name), len(KINDS) - 1)
 
 
-def weights(alerts: Alerts) -> Mapping[str, float]:
+def names(config: Config, *, spending: bool = False) -> list[str]:
+    """Return the names that a config may use for monitors: with `spending` only of those with a share of the budget."""
+    scores = dict.fromkeys(name for watch in config.watches.values() for name in watch.objectives.scores)
+    return [kind.name for kind in (*KINDS, *map(of_score, scores)) if kind.spends or not spending]
+
+
+def weights(config: Config) -> Mapping[str, float]:
     """Return the weights of the monitors in the budget. Raises ValueError if a name is not a monitor with a share."""
-    spending = [kind.name for kind in KINDS if kind.spends]
-    for name in alerts.weights:
-        if name not in spending:
-            raise ValueError(f"weights.{name}: no monitor of this name has a share; there are {', '.join(spending)}")
-    return alerts.weights
+    known = names(config, spending=True)
+    for name in config.alerts.weights:
+        if name not in known:
+            raise ValueError(f"weights.{name}: no monitor of this name has a share; there are {', '.join(known)}")
+    return config.alerts.weights
 
 
 def watching(objectives: Objectives, *, deterministic: bool, live: bool = False) -> Iterator[Kind]:
@@ -86,6 +109,7 @@ def watching(objectives: Objectives, *, deterministic: bool, live: bool = False)
     if deterministic:
         yield CHANGED
     yield FAILING
+    yield from map(of_score, objectives.scores)
     if objectives.latency is not None:
         yield SLOW
     if objectives.output_distance is not None:

@@ -186,9 +186,10 @@ def _unknown(found: Sequence[Size], allowed: Allowed, unreported: Sequence[str])
 
 def _runbook(around: Surroundings, monitor: str) -> str:
     """Return the address of a runbook: in the folder that is configured, or served by the agent."""
+    name = kinds.runbook(monitor)
     if around.runbooks:
-        return f"{around.runbooks.rstrip('/')}/{monitor}.md"
-    return f"{around.served_at}/runbooks/{monitor}" if around.served_at else ""
+        return f"{around.runbooks.rstrip('/')}/{name}.md"
+    return f"{around.served_at}/runbooks/{name}" if around.served_at else ""
 
 
 def _scene(monitor: str, judgement: Judgement, around: Surroundings) -> Scene:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from goldwatch.core import kinds
 from goldwatch.daemon import alert_rows
 from goldwatch.daemon.alert_explanation import Explanation
 from goldwatch.daemon.alert_style import STYLE
@@ -161,8 +162,12 @@ def _links(told: Explanation) -> str:
     parts = []
     if told.silence:
         parts.append(f"<p>Silence it for two hours; no evidence is lost:</p>{_command(told.silence)}")
-    runbook = told.runbook if told.runbook.startswith(("http://", "https://")) else f"../runbooks/{told.monitor}"
-    parts.append(f'<p><a class="big" href="{escape(runbook)}">Runbook “{_text(told.monitor)}”</a></p>')
+    runbook = (
+        told.runbook
+        if told.runbook.startswith(("http://", "https://"))
+        else f"../runbooks/{kinds.runbook(told.monitor)}"
+    )
+    parts.append(f'<p><a class="big" href="{escape(runbook)}">Runbook “{_text(kinds.runbook(told.monitor))}”</a></p>')
     return f"<h2>Not now?</h2>{''.join(parts)}"
 
 

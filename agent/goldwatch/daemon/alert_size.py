@@ -85,7 +85,7 @@ def not_known(found: Sequence[Size], allowed: Allowed) -> Iterator[str]:
 
 
 def _scores(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:
-    """Yield the score that counts; of text a second one, since few texts are equal to the letter."""
+    """Yield the score that counts, and those that alert; of text a second one, since few texts are equal."""
     shown = 2 if judgement.task == "generation" else 1
     known = [s for s in judgement.scores if s.reference is not None] or list(judgement.scores)
     if not known:
@@ -93,8 +93,9 @@ def _scores(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> 
         if last is not None and last.headline is not None:
             yield Size(last.headline.name, "", last.headline.value, None)
         return
+    named = {kinds.watched_score(monitor) for monitor in monitors}
     about_answers = any(kinds.of(monitor).about_answers for monitor in monitors)
-    for place, score in enumerate(known[:shown]):
+    for place, score in enumerate([*known[:shown], *(s for s in judgement.scores if s.name in named)]):
         moved = "" if score.reference is None else points(score.value - score.reference)
         tolerance = f"tolerance {allowed.tolerance}" if allowed.tolerance and about_answers and not place else ""
         yield Size(score.name, "", score.reference, score.value, _joined(moved, tolerance))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from goldwatch.config import (
 from goldwatch.config.energy import Energy as EnergySection
 from goldwatch.core.budget import Budget
 from goldwatch.core.figures import Ceiling
-from goldwatch.core.kinds import KINDS, Kind, interval_s, watching, weights
+from goldwatch.core.kinds import Kind, interval_s, names, watching, weights
+from goldwatch.core.score_spec import ScoreSpec, specs_of
 from goldwatch.core.trace import Trace
 from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.errors import GoldwatchError
@@ -59,6 +60,11 @@ class Assignment:
     def ceilings(self) -> tuple[Ceiling, ...]:
         """The objectives of energy and cost."""
         return tuple(Ceiling(**ceiling) for ceiling in self.settings.get("ceilings", ()))
+
+    @property
+    def scores(self) -> tuple[ScoreSpec, ...]:
+        """The scores that the watch names."""
+        return specs_of(self.settings.get("scores", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
     """
     pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
     kinds_of = {w.name: _kinds(w, golden[w.golden]) for w in config.watches.values()}
-    weighted = weights(config.alerts)
+    weighted = weights(config)
     _check_actions(config)
     sharers: dict[str, dict[str, float]] = {}
     for watch, target in pairs:
@@ -160,7 +166,7 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
 
 
 def _check_actions(config: Config) -> None:
-    known = [kind.name for kind in KINDS]
+    known = names(config)
     for name in config.alerts.actions:
         if name not in known:
             raise ValueError(f"actions.{name}: no monitor has this name; there are {', '.join(known)}")
@@ -195,6 +201,7 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget, energy: Energ
         settings["output_distance"] = objectives.output_distance
     if objectives.slowdown is not None:
         settings |= {"slowdown": objectives.slowdown, "interval_s": every_s, "load": _load(watch)}
+    settings |= scores_of(watch)
     if watch.live is not None:
         wanted = watch.live.model_dump(include=_LIVE)
         settings["live"] = wanted | {"every_s": every_s, "longest_s": max(watch.live.window_s, every_s)}
@@ -202,6 +209,17 @@ def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget, energy: Energ
         meters = energy.model_dump_json(include={"meters", "price"})  # secrets are masked
         settings |= {"ceilings": ceilings, "measured_every_s": measured_every_s, "load": _load(watch), "meters": meters}
     return settings
+
+
+def scores_of(watch: Watch) -> dict[str, Any]:
+    """Return the scores of a watch as settings; nothing if it names none."""
+    specs = []
+    for name in watch.scores:
+        entry, owed = watch.entries[name], watch.objectives.scores.get(name)
+        written = entry.model_dump(exclude={"better"})
+        spec = ScoreSpec(name=name, lower_is_better=entry.better == "lower", **written)
+        specs.append(asdict(spec if owed is None else replace(spec, limit=owed.limit, loss=owed.loss)))
+    return {"scores": specs} if specs else {}
 
 
 def _load(watch: Watch) -> str:

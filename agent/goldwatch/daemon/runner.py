@@ -282,6 +282,10 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
     for check in judgement.checks:
         if check.passed is Passed.NO:
             log.warning("a check of the referee failed", extra=where | {"check": check.name, "reason": check.reason})
+    for score in judgement.unscored:
+        if score.counts:
+            told = {"score": score.score, "first": score.first, "examples": sum(score.counts.values())}
+            log.warning("examples without a score", extra=where | told)
     if seen is not None and seen.unreadable:
         log.warning("how busy the target is cannot be read", extra=where | {"reason": seen.unreadable})
     if judgement.live is not None and judgement.live.notice:

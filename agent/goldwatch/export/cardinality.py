@@ -14,6 +14,7 @@ from goldwatch.config import Config
 from goldwatch.core.judgement import Severity, State, Validity
 from goldwatch.core.outcome import Outcome
 from goldwatch.errors import GoldwatchError
+from goldwatch.export import catalogue as c
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.measurement import Fate, SkipReason, Step
 from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
@@ -49,6 +50,9 @@ MOST_VALUES: Mapping[str, int] = {
 """How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
 
 
+_OF_NAMED_SCORES = (c.SCORE_UNSCORED, c.SLICE_SCORE, c.SLICE_SCORE_REFERENCE)
+"""The metrics of the scores that a watch names, and of no others."""
+
 OF_THE_SET = frozenset({"slice", "value"})
 """The labels that together take as many values as a golden set has of all its slices."""
 
@@ -78,7 +82,7 @@ def warnings(slices: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 
     `slices` counts the values of each slice by its name, by the name of the golden set.
     """
-    per_value = sum(_series_of(metric) for metric in CATALOGUE if set(metric.labels) >= OF_THE_SET)
+    per_value = sum(_series_of(metric, 0) for metric in CATALOGUE if set(metric.labels) >= OF_THE_SET)
     for golden, counts in slices.items():
         if (values := sum(counts.values())) > MAX_SLICE_VALUES:
             widest = max(counts, key=lambda name: counts[name])
@@ -91,16 +95,26 @@ def warnings(slices: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 
 def series(config: Config, slices: Mapping[str, int] = {}) -> int:
     """Return the most series that the agent can expose under a config; `slices` as for `check`."""
-    pairs = sum(len(watch.targets) for watch in config.watches.values())
-    cut = sum(len(watch.targets) * slices.get(watch.golden, 0) for watch in config.watches.values())
-    return sum(
-        _series_of(metric) * (cut if set(metric.labels) >= OF_THE_SET else pairs if "watch" in metric.labels else 1)
-        for metric in CATALOGUE
-    )
+    found = sum(_series_of(metric, 0) for metric in CATALOGUE if "watch" not in metric.labels)
+    for watch in config.watches.values():
+        for metric in (metric for metric in CATALOGUE if "watch" in metric.labels):
+            cut = slices.get(watch.golden, 0) if set(metric.labels) >= OF_THE_SET else 1
+            found += len(watch.targets) * cut * _series_of(metric, len(watch.scores))
+    return found
 
 
-def _series_of(metric: Metric) -> int:
-    """Return the most series of a metric within one watch and target. Raises KeyError for a label without a bound."""
+def _series_of(metric: Metric, scores: int) -> int:
+    """Return the most series of a metric within one watch and target, which names so many `scores`.
+
+    Raises KeyError for a label without a bound.
+    """
     counted = [label for label in metric.labels if label not in {*WATCH, *FACTS, *OF_THE_SET}]
-    sizes = math.prod(MOST_VALUES[label] for label in counted)
+    sizes = math.prod(
+        scores if metric in _OF_NAMED_SCORES and label == "score" else _most(label, scores) for label in counted
+    )
     return sizes * (len(metric.buckets) + 3 if metric.kind is Kind.HISTOGRAM else 1)
+
+
+def _most(label: str, scores: int) -> int:
+    """Return how many values a label takes; each named score may have a monitor too."""
+    return MOST_VALUES[label] + (scores if label in ("score", "monitor") else 0)

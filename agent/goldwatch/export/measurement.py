@@ -16,6 +16,7 @@ from enum import StrEnum
 from goldwatch.config import Rejection
 from goldwatch.core.judgement import Difference, Judgement, Passed, Score, Severity, State, Validity, Verdict
 from goldwatch.core.outcome import Outcome
+from goldwatch.core.score_spec import UnscoredReason
 from goldwatch.core.trace import Traced
 from goldwatch.energy.footprint import Footprint
 from goldwatch.export import catalogue as c
@@ -125,6 +126,7 @@ def of_judgement(
     for score in j.scores:
         yield from _of_score(score, where | {"score": score.name})
     yield from _of_slices(j, where)
+    yield from _of_scores_by_slice(j, where)
     for check in j.checks:
         failed = None if check.passed is Passed.UNKNOWN else float(check.passed is Passed.NO)
         yield from _gauge(c.CHECK_FAILED, {**where, "check": check.name}, failed)
@@ -132,8 +134,8 @@ def of_judgement(
     yield from of_verdicts(j)
 
 
-def of_watch(watch: str, target: str) -> Iterator[Measurement]:
-    """Yield the counters of a new watch at zero, so that Prometheus sees their first increase."""
+def of_watch(watch: str, target: str, scores: Iterable[str] = ()) -> Iterator[Measurement]:
+    """Yield the counters of a new watch with these scores at zero, so that Prometheus sees their first increase."""
     where = {"watch": watch, "target": target}
     for validity in Validity:
         yield Measurement(c.REPLAYS, where | {"validity": validity}, 0)
@@ -143,6 +145,15 @@ def of_watch(watch: str, target: str) -> Iterator[Measurement]:
         yield Measurement(c.REQUESTS, where | {"outcome": outcome.label}, 0)
     for step in Step:
         yield Measurement(c.STEPPED_BACK, where | {"step": step}, 0)
+    yield from _of_unscored(where, {score: {} for score in scores})
+
+
+def _of_unscored(where: Mapping[str, str], counts: Mapping[str, Mapping[str, int]]) -> Iterator[Measurement]:
+    """Yield the examples without a score by score and reason, zeros included."""
+    for score, of in counts.items():
+        for reason in UnscoredReason:
+            labels = {**where, "score": score, "reason": reason}
+            yield Measurement(c.SCORE_UNSCORED, labels, of.get(reason, 0))
 
 
 def of_skip(watch: str, target: str, reason: str) -> Iterator[Measurement]:
@@ -352,8 +363,18 @@ def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     for cut in j.slices:
         labels = {**where, "slice": _fact(cut.slice), "value": _fact(cut.value)}
         yield Measurement(c.SLICE_RIGHT, labels, cut.right)
-        yield Measurement(c.SLICE_REFERENCE, labels, cut.reference)
+        yield from _gauge(c.SLICE_REFERENCE, labels, cut.reference)
         yield Measurement(c.SLICE_EXAMPLES, labels, cut.examples)
+
+
+def _of_scores_by_slice(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield the scores of the config in each slice, and the examples that they could not score."""
+    for score in j.scores:
+        for cut in score.slices:
+            labels = {**where, "slice": _fact(cut.slice), "value": _fact(cut.value), "score": score.name}
+            yield Measurement(c.SLICE_SCORE, labels, cut.right)
+            yield from _gauge(c.SLICE_SCORE_REFERENCE, labels, cut.reference)
+    yield from _of_unscored(where, {found.score: found.counts for found in j.unscored})
 
 
 def _of_energy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

@@ -30,9 +30,10 @@ from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
 
 MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
-FORMAT = 5
+FORMAT = 6
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
-clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`."""
+clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`,
+6 the values of scores in each reference replay."""
 
 MATCHES = ("exact", "contains", "number", "choice", "json", "regex")
 _FIRST_MATCHES = ("exact", "contains")
@@ -189,13 +190,15 @@ class Reference(_Part):
 
     `replays` counts the reference replays in the first and in the second half. `deterministic` is true if no output
     differed beyond its tolerance in any of them. `keeps` names what is kept of each of them, for models whose answers
-    vary: `scores` and `distances` from the reference outputs.
+    vary: `scores` and `distances` from the reference outputs. `scores` has the fingerprint of each score of the config
+    whose values are kept.
     """
 
     replays: tuple[Size, Size]
     deterministic: bool
     made_with: Named[str] = {}
     keeps: Annotated[Distinct, Field(min_length=1)] | None = None
+    scores: Annotated[Named[str], Field(min_length=1)] | None = None
 
     @field_validator("keeps")
     @classmethod
@@ -224,7 +227,7 @@ class File(_Part):
 class Manifest(_Part):
     """All that a set says about itself; what it holds beside this are the tensors that `tensors` names."""
 
-    format: Literal[1, 2, 3, 4, 5]
+    format: Literal[1, 2, 3, 4, 5, 6]
     name: Plain
     version: Plain
     task: Task
@@ -285,7 +288,9 @@ class Manifest(_Part):
             raise ValueError(f'files has no entry "{LINES}"; text and structured inputs are in this file')
         if self.task is Task.CLASSIFICATION and "scores" in (self.reference.keeps or ()):
             raise ValueError("reference.keeps has scores; an answer of a classifier is right or wrong")
-        oldest = self._oldest_format if self.labels and self.labels.match in _FIRST_MATCHES else self.oldest_format
+        oldest = self.oldest_format
+        if oldest == 5 and self.labels is not None and self.labels.match in _FIRST_MATCHES:
+            oldest = self._oldest_format
         if self.format < oldest:
             raise ValueError(f"format is {self.format}; a set with such parts is of format {oldest}")
         return self
@@ -298,6 +303,8 @@ class Manifest(_Part):
     @property
     def oldest_format(self) -> int:
         """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
+        if self.reference.scores:
+            return 6
         return 5 if self.labels is not None and self.labels.match is not None else self._oldest_format
 
     @property
@@ -322,6 +329,8 @@ class Manifest(_Part):
         expected["reference.right"] = ("int64", (2, n))
         for kept in self.reference.keeps or ():
             expected[f"reference.{kept}"] = ("float32", (sum(self.reference.replays), n))
+        for score in self.reference.scores or ():
+            expected[f"reference.scores.{score}"] = ("float32", (sum(self.reference.replays), n))
         return expected
 
 

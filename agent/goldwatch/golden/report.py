@@ -37,6 +37,8 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
     first, second = reference.replays
     repeats = "the same in all of them" if reference.deterministic else "answers vary"
     yield "reference", f"{first} + {second} replays, {repeats}"
+    for name, fingerprint in (reference.scores or {}).items():
+        yield "score", f"{name}: {fingerprint}"
     for name, text in reference.made_with.items():
         yield "made with", f"{name} {text}"
     provenance = manifest.provenance.model_dump(exclude_defaults=True)

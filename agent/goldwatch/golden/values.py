@@ -40,6 +40,8 @@ def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> I
         yield from _out_of_range("reference.right", tensor("reference.right")[half], 0, replays, why)
     for kept in manifest.reference.keeps or ():
         yield from _outside_0_to_1(f"reference.{kept}", tensor(f"reference.{kept}"))
+    for score in manifest.reference.scores or ():
+        yield from _outside_0_to_1(f"reference.scores.{score}", tensor(f"reference.scores.{score}"), gaps=True)
 
 
 def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:
@@ -92,10 +94,15 @@ def _out_of_range(name: str, values: NDArray[Any], low: int, high: int, why: str
         )
 
 
-def _outside_0_to_1(name: str, values: NDArray[Any]) -> Iterator[str]:
+def _outside_0_to_1(name: str, values: NDArray[Any], *, gaps: bool = False) -> Iterator[str]:
+    """Report the places outside of the range; NaN is outside unless there may be `gaps`."""
     every = values.reshape(-1)
-    # NaN is no number of these either.
-    count, first = _bad(every.size, lambda rows: ~((every[rows] >= 0) & (every[rows] <= 1)))
+
+    def outside(rows: slice) -> NDArray[np.bool_]:
+        inside = (every[rows] >= 0) & (every[rows] <= 1)
+        return np.asarray(~(inside | np.isnan(every[rows])) if gaps else ~inside)
+
+    count, first = _bad(every.size, outside)
     if count:
         replay, example = divmod(first, values.shape[1])
         yield (

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from goldwatch.core.judgement import Score
+from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.golden.examples import Examples
 from goldwatch.golden.facts import GoldenFacts, GoldenPlace
 from goldwatch.ipc.jobs import Job, Plain
@@ -219,12 +220,13 @@ class AccuracyResponse:
 class KeepRequest:
     """Write what a new reference needs of one replay into `file`, with the answers if `outputs`. Takes the columns.
 
-    An example without an answer is a GoldenError.
+    `scores` are those of the watch. An example without an answer is a GoldenError, too many without a score a BadScore.
     """
 
     golden: GoldenPlace
     file: str
     outputs: bool
+    scores: tuple[ScoreSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ class FreezeRequest:
     """Freeze a set with a new reference into `folder`.
 
     `files` are those that KEEP wrote, one a replay; `outputs` is the one with new reference outputs, if any. `version`
-    None keeps the version. `made_with` describes the model of the reference.
+    None keeps the version. `made_with` describes the model of the reference, `scores` are those that the files have.
     """
 
     golden: GoldenPlace
@@ -241,6 +243,7 @@ class FreezeRequest:
     version: str | None = None
     outputs: str | None = None
     made_with: Mapping[str, str] = field(default_factory=dict)
+    scores: tuple[ScoreSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

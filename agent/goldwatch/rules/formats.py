@@ -109,7 +109,8 @@ def _labels(alert: AlertRule, options: RuleOptions) -> dict[str, str]:
 def _annotations(alert: AlertRule, options: RuleOptions, details: str = "", served_at: str = "") -> dict[str, str]:
     base, runbook = options.runbooks.rstrip("/"), alert.runbook
     if alert.runbook_label:
-        runbook = f"{{{{ with $labels.{alert.runbook_label} }}}}{{{{ . }}}}{{{{ else }}}}{runbook}{{{{ end }}}}"
+        name = f"with $labels.{alert.runbook_label}"  # "worse:NAME", of a score, has the runbook of "worse"
+        runbook = f'{{{{ {name} }}}}{{{{ reReplaceAll ":.*" "" . }}}}{{{{ else }}}}{runbook}{{{{ end }}}}'
     if base:
         link = {"runbook_url": f"{base}/{runbook}.md"}
     elif served_at:

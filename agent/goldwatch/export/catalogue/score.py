@@ -40,6 +40,14 @@ SCORE_REFERENCE = Metric(
     "The mean of the same score over all replays of the reference, where the golden set keeps it.",
     group=WATCH,
 )
+SCORE_UNSCORED = Metric(
+    "goldwatch_score_unscored_total",
+    "goldwatch.score_unscored",
+    Kind.COUNTER,
+    "{example}",
+    (*WATCH, "score", "reason"),
+    "Answered examples for which a score of the config gave no number, by reason.",
+)
 SCORE_EXAMPLES = Metric(
     "goldwatch_score_examples",
     "goldwatch.score_examples",

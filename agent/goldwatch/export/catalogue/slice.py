@@ -24,6 +24,24 @@ SLICE_REFERENCE = Metric(
     "The share of the same examples that is usually right, by the replays of the validated model.",
     group=WATCH,
 )
+SLICE_SCORE = Metric(
+    "goldwatch_slice_score_ratio",
+    "goldwatch.slice.score",
+    Kind.GAUGE,
+    "1",
+    (*_SLICE, "score"),
+    "The mean of a score of the config over the examples of a slice in the last replay.",
+    group=WATCH,
+)
+SLICE_SCORE_REFERENCE = Metric(
+    "goldwatch_slice_score_reference_ratio",
+    "goldwatch.slice.score_reference",
+    Kind.GAUGE,
+    "1",
+    (*_SLICE, "score"),
+    "The mean of the same score over the same examples in the replays of the validated model.",
+    group=WATCH,
+)
 SLICE_EXAMPLES = Metric(
     "goldwatch_slice_examples",
     "goldwatch.slice.examples",

@@ -186,20 +186,25 @@ def furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArra
 
 
 def standings(
-    right: BoolArray, usually: NDArray[np.float64], answered: BoolArray, slices: Mapping[str, Slicing]
+    right: BoolArray | NDArray[np.float64],
+    usually: NDArray[np.float64] | None,
+    answered: BoolArray,
+    slices: Mapping[str, Slicing],
 ) -> tuple[SliceStanding, ...]:
     """Return how each slice stands that has an answered example, in the order of the golden set.
 
-    `right` [n] are right now, `usually` [n] is the share of the reference replays in which an example was.
+    `right` [n] are right now, or the values of a score; `usually` [n] is the mean of the same over the reference
+    replays, None if it is not known.
     """
     sums = {name: np.zeros((3, len(slicing.values))) for name, slicing in slices.items()}
     for rows in blocks(len(answered)):
         some = answered[rows]
         for name, slicing in slices.items():
-            for kind, weights in enumerate((some, some & right[rows], np.where(some, usually[rows], 0.0))):
+            usual = 0.0 if usually is None else usually[rows]
+            for kind, weights in enumerate((some, np.where(some, right[rows], 0), np.where(some, usual, 0.0))):
                 sums[name][kind] += slicing.sums(rows, weights)
     return tuple(
-        SliceStanding(name, value, int(n), float(now / n), float(then / n))
+        SliceStanding(name, value, int(n), float(now / n), None if usually is None else float(then / n))
         for name, slicing in slices.items()
         for value, (n, now, then) in zip(slicing.values, sums[name].T, strict=True)
         if n

@@ -160,13 +160,28 @@ def _same_json(text: str, answer: str) -> bool:
 
 def _json(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return the value of a text that is JSON, or of its only fenced block; `_NO_JSON` for any other text."""
-    fenced = _FENCED.findall(text)
-    for candidate in [text, *(fenced if len(fenced) == 1 else ())]:
+    for candidate in _candidates(text):
         try:
             return json.loads(candidate, object_pairs_hook=unique_keys, parse_float=Decimal, parse_constant=_refuse)
         except (ValueError, RecursionError, ArithmeticError):
             continue
     return _NO_JSON
+
+
+def json_value(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return the value of a text that is JSON, or of its only fenced block. Raises ValueError for any other text."""
+    for candidate in _candidates(text):
+        try:
+            return json.loads(candidate, object_pairs_hook=unique_keys, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            continue
+    raise ValueError("not JSON")
+
+
+def _candidates(text: str) -> list[str]:
+    """Return the text, and the only fenced block of it."""
+    fenced = _FENCED.findall(text)
+    return [text, *(fenced if len(fenced) == 1 else ())]
 
 
 def _refuse(name: str) -> Any:  # noqa: ANN401 - it never returns

@@ -18,13 +18,14 @@ from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import FREEZE, KEEP, Calibrated, FreezeRequest, KeepRequest
 from goldwatch.scratch import blocks, column, zeros
+from goldwatch.worker.evaluators.scoring import Scoring
 from goldwatch.worker.evaluators.tasks import judged as judged_task
 from goldwatch.worker.jobs.opening import open_as, replayed
 
 
 @handles(KEEP)
 def keep(request: KeepRequest, descriptors: list[int], emit: Emit) -> None:  # noqa: ARG001 - a Handler
-    """Keep what a new reference needs of one replay. Raises GoldenError, also for an example without an answer."""
+    """Keep what a new reference needs of one replay. Raises GoldenError, also if an answer is missing, and BadScore."""
     with replayed(request.golden, descriptors) as (golden, columns):
         n, outcome = golden.examples, columns.array("outcome")
         answered = column(n, np.bool_, lambda rows: outcome[rows] == Outcome.OK)
@@ -37,6 +38,8 @@ def keep(request: KeepRequest, descriptors: list[int], emit: Emit) -> None:  # n
         found["moved"] = np.asarray(task.difference(outputs, answered).moved)
         if (scores := task.score(outputs, answered)) is not None:
             found["scores"] = _as_float32(scores)
+        scoring = Scoring(golden, request.scores)
+        found |= {f"scores.{s.name}": scoring.reference_column(s, outputs, answered) for s in scoring.specs}
         if request.outputs:
             found |= {f"outputs.{name}": _stored(values) for name, values in outputs.items()}
         tensors.write(Path(request.file), found)
@@ -75,6 +78,11 @@ def frozen(request: FreezeRequest, descriptors: list[int], emit: Emit) -> Calibr
         kept = [name for name in KEPT if name in replays[0]]
         manifest["reference"]["keeps"] = kept
         tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in kept}
+    scoring = Scoring(golden, request.scores)
+    if scoring.specs:
+        manifest["reference"]["scores"] = scoring.fingerprints()
+        named = [f"scores.{spec.name}" for spec in scoring.specs]
+        tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in named}
     answers = arrays.read(Path(request.outputs)) if request.outputs else {}
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
     tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}

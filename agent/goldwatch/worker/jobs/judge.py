@@ -18,7 +18,18 @@ from goldwatch.core import kinds
 from goldwatch.core.disturbances import Found
 from goldwatch.core.facts import Facts
 from goldwatch.core.figures import Figures, figures
-from goldwatch.core.judgement import Check, Difference, Flip, Judgement, LiveWindow, Score, TokenUse, Validity, Verdict
+from goldwatch.core.judgement import (
+    Check,
+    Difference,
+    Flip,
+    Judgement,
+    LiveWindow,
+    Score,
+    TokenUse,
+    Unscored,
+    Validity,
+    Verdict,
+)
 from goldwatch.core.latency import REPORTED, quantiles
 from goldwatch.core.load_plan import OPEN
 from goldwatch.core.outcome import Outcome
@@ -29,10 +40,11 @@ from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns
 from goldwatch.ipc.jobs import Emit, Plain, handles
 from goldwatch.ipc.judging_jobs import INSPECT, JUDGE, REHEARSE, InspectRequest, RehearseRequest, RehearseResponse
-from goldwatch.scratch import blocks
+from goldwatch.scratch import blocks, column
 from goldwatch.worker.drift.received import received
 from goldwatch.worker.evaluators import referee
 from goldwatch.worker.evaluators.agreement import standings, without_value
+from goldwatch.worker.evaluators.scoring import Column, Scoring, known
 from goldwatch.worker.evaluators.tasks import Judged, judged, reference_problem, slices_of
 from goldwatch.worker.evaluators.tokens import NAMES, token_use
 from goldwatch.worker.jobs.observations import Observations
@@ -43,6 +55,7 @@ from goldwatch.worker.monitors.changed import Moves
 from goldwatch.worker.monitors.contract import unknown
 from goldwatch.worker.monitors.live import Live, LiveDrift
 from goldwatch.worker.monitors.means import Values
+from goldwatch.worker.monitors.scored import watched_examples
 from goldwatch.worker.monitors.share import Requests
 from goldwatch.worker.monitors.slower import Latency
 from goldwatch.worker.monitors.window import looked_at
@@ -98,12 +111,15 @@ def inspect(request: InspectRequest, descriptors: list[int], emit: Emit) -> Gold
 
 @handles(REHEARSE)
 def rehearse(request: RehearseRequest, descriptors: list[int], emit: Emit) -> RehearseResponse:  # noqa: ARG001 - a Handler
-    """Make the monitors of a watch, and say why if that cannot be. Raises GoldenError."""
+    """Make the monitors and scores of a watch, and say why if that cannot be. Raises GoldenError."""
     golden = open_as(request.golden)
     if problem := reference_problem(golden):
         return RehearseResponse(problem)
+    settings = Settings(**request.settings)
+    if problem := Scoring(golden, settings.specs).problem():
+        return RehearseResponse(problem)
     try:
-        build(Reference.of(golden), Settings(**request.settings))
+        build(Reference.of(golden), settings)
     except ValueError as error:
         return RehearseResponse(str(error))
     return RehearseResponse("")
@@ -146,6 +162,8 @@ class _Case:
     _throughput: float | None = field(init=False)
     _footprint: Footprint | None = field(init=False)
     _far: Values | None = field(init=False, default=None)
+    _scoring: Scoring = field(init=False)
+    _columns: Mapping[str, Column] = field(init=False)
 
     def __post_init__(self) -> None:
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
@@ -163,7 +181,11 @@ class _Case:
         self._answers = Answers(np.logical_and(right, self._answered, out=right), self._answered)
         self._validity = self._judged_valid()
         self._metered = self.facts.measured()
-        self._scores = self._task.scores(self._outputs, self._answered) if self._validity[0] is Validity.VALID else ()
+        valid = self._validity[0] is Validity.VALID
+        self._scoring = Scoring(self.golden, self.settings.specs)
+        self._columns = self._scoring.columns(self._outputs, self._answered) if valid else {}
+        self._scores = self._task.scores(self._outputs, self._answered) if valid else ()
+        self._scores += self._scoring.scores(self._columns, self._answered)
         self._tokens = self._token_use()
         self._throughput = seen.answered_per_s()
         self._footprint = self._comes_to()
@@ -212,15 +234,18 @@ class _Case:
         """
         validity, reasons = self._validity
         found, observations = Verdicts([], {}, {}), self._observations()
+        unscored = {u.score: f"{u.score} has no value: {u.first}" for u in self._unscored() if u.unknown}
         for name, monitor in build(self._reference, self.settings).items():
-            observation = observations[name]()
+            score = kinds.watched_score(name)
+            observation = observations[name]() if score is None else self._values_of(score)
             state, refused = monitor.fresh(), None
             if name in states:
                 state, refused = monitor.restore(states[name])
             if refused is not None:
                 found.refused[name] = refused
             if observation is None or not kinds.of(name).takes(validity):
-                verdict = unknown(monitor, state, reasons[0] if reasons else "nothing to observe")
+                why = unscored.get(score or "", "nothing to observe")
+                verdict = unknown(monitor, state, reasons[0] if reasons else why)
             elif self.facts.confirming and name != kinds.CHANGED.name:
                 verdict = monitor.standing(state)
             else:
@@ -275,7 +300,22 @@ class _Case:
             readings_dropped=0 if self._metered is None else self._metered.dropped,
             footprint=self._footprint,
             live=self._live,
+            unscored=self._unscored(),
         )
+
+    def _unscored(self) -> tuple[Unscored, ...]:
+        return self._scoring.unscored(self._columns, self._answered)
+
+    def _values_of(self, score: str) -> Values | None:
+        """Return the values of a score that has a monitor, of the examples that it watches; None if it is unknown."""
+        found = self._columns.get(score)
+        if found is None or not known(found, self._answered):
+            return None
+        n, values = self.golden.examples, found.values
+        kept = self._reference.scored.get(score)
+        watched = np.broadcast_to(np.True_, n) if kept is None else watched_examples(kept)
+        has = column(n, np.bool_, lambda rows: ~np.isnan(values[rows]) & watched[rows])
+        return Values(column(n, np.float64, lambda rows: np.nan_to_num(values[rows])), has)
 
     def _outcomes(self) -> dict[str, int]:
         """Count the requests by how they ended.

@@ -19,6 +19,7 @@ from goldwatch.config import format_percentage
 from goldwatch.core import kinds
 from goldwatch.core.figures import Ceiling, Figure, Figures
 from goldwatch.core.judgement import State
+from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import SENSITIVITY, Notice, SeasonBasis, Sensitivity, SensitivityRequest
@@ -32,6 +33,7 @@ from goldwatch.worker.monitors.dependence import Dependence
 from goldwatch.worker.monitors.ladder import Ladder
 from goldwatch.worker.monitors.live import Live, LiveDrift
 from goldwatch.worker.monitors.means import Means, Said, Values
+from goldwatch.worker.monitors.scored import usual_values
 from goldwatch.worker.monitors.share import Requests
 from goldwatch.worker.monitors.slower import fewest_blocks
 from goldwatch.worker.monitors.strata import Strata
@@ -133,6 +135,9 @@ def _slowdown(tolerance: float, alpha: float) -> Notice:
 
 def _effects(reference: Reference, monitors: Monitors, settings: Settings, requests: int) -> Iterator[Effect]:
     yield from _losses(reference, monitors[kinds.WORSE.name], settings.accuracy_loss)
+    for spec in settings.specs:
+        if isinstance(monitor := monitors.get(kinds.of_score(spec.name).name), Means):
+            yield from _score_losses(reference, monitor, spec)
     yield from _shares(kinds.FAILING.name, settings.error_rate, requests, "fail")
     if settings.latency_limit_s is not None:
         over = f"take over {settings.latency_limit_s * 1000:g} ms"
@@ -178,6 +183,21 @@ def _losses(reference: Reference, monitor: Monitor[Any, Any], tolerance: float) 
                 words = f"{points}, the same examples"
                 yield Effect(monitor.name, words, same.draw, declared=True, fixed=same.fixed)
             yield Effect(monitor.name, f"{points}, at random", usual.losing(loss).draw)
+
+
+def _score_losses(reference: Reference, monitor: Means, spec: ScoreSpec) -> Iterator[Effect]:
+    """Yield how a score of the config may become worse than its objective allows; nothing without reference replays."""
+    if (kept := reference.scored.get(spec.name)) is None:
+        return
+    values, bad = usual_values(kept), 1.0 if spec.lower_is_better else 0.0
+    allowed = spec.loss if spec.loss is not None else abs(float(values.mean()) - (spec.limit or 0.0))
+    declared = round(allowed + max(allowed, _LEAST_LOSS), 6)
+    sign = 1 if spec.lower_is_better else -1
+    for loss in [declared, *(loss for loss in _LOSSES if loss > declared)][:2]:
+        words = f"{spec.name} is {loss * 100:g} points worse"
+        yield _changed(monitor, values, _shift(sign * loss), words, declared=loss == declared)
+    words = f"{spec.name} is {bad:g} for {format_percentage(_HALF)} of answers"
+    yield _changed(monitor, values, _lose(_HALF, bad), words, declared=False)
 
 
 def _drifts(golden: GoldenSet, live: Mapping[str, Any], alpha: float) -> Iterator[Effect]:
@@ -231,9 +251,9 @@ def _shift(by: float) -> Callable[[NDArray[np.float64], slice], NDArray[np.float
     return lambda values, _: np.clip(values + by, 0, 1)
 
 
-def _lose(share: float) -> Callable[[NDArray[np.float64], slice], NDArray[np.float64]]:
-    """Change a share of the values [m] of some rows to 0, spread evenly over the examples."""
-    return lambda values, rows: np.where(np.arange(rows.start, rows.stop) * share % 1 < share, 0.0, values)
+def _lose(share: float, to: float = 0.0) -> Callable[[NDArray[np.float64], slice], NDArray[np.float64]]:
+    """Change a share of the values [m] of some rows to one value, spread evenly over the examples."""
+    return lambda values, rows: np.where(np.arange(rows.start, rows.stop) * share % 1 < share, to, values)
 
 
 def _changed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from goldwatch.core import kinds
 from goldwatch.core.figures import Ceiling
+from goldwatch.core.score_spec import ScoreSpec, specs_of
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.scratch import blocks, column, zeros
 from goldwatch.worker.drift.reference import Compared, compared
@@ -25,6 +26,7 @@ from goldwatch.worker.monitors.learned import Learned
 from goldwatch.worker.monitors.live import LiveDrift, Season
 from goldwatch.worker.monitors.means import Means, moved, worse_score
 from goldwatch.worker.monitors.schema import LiveSchema
+from goldwatch.worker.monitors.scored import scored
 from goldwatch.worker.monitors.season import HOUR_S, Usual
 from goldwatch.worker.monitors.share import ShareMonitor, failing, slow
 from goldwatch.worker.monitors.slower import Learning, Slower
@@ -42,7 +44,7 @@ class Settings:
     `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
     *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests`, `clusters`, `season`, `time` and
     `learn` of the section, the mean time between replays, `every_s`, and how long a window takes at most, `longest_s`;
-    *schema* needs that too.
+    *schema* needs that too. `scores` has the fields of a ScoreSpec for each score of the watch.
     """
 
     accuracy_loss: float
@@ -58,6 +60,7 @@ class Settings:
     measured_every_s: float = 0.0
     meters: str = ""
     live: Mapping[str, Any] | None = None
+    scores: Sequence[Mapping[str, Any]] = ()
 
     def alpha(self, kind: kinds.Kind) -> float:
         """Return what a monitor may spend. Raises ValueError for one that spends nothing."""
@@ -71,6 +74,11 @@ class Settings:
         """The objectives of *costly*."""
         return tuple(Ceiling(**ceiling) for ceiling in self.ceilings)
 
+    @property
+    def specs(self) -> tuple[ScoreSpec, ...]:
+        """The scores of the watch."""
+        return specs_of(self.scores)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
@@ -80,7 +88,7 @@ class Reference:
     `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept. `scores` are
     None too where the golden set has labels: right and wrong win over a softer score. Up to `cluster` examples stand or
     fall together, and `codes` [n] number these clusters (see `Limits`). `golden` is the set that it is of, where there
-    is one.
+    is one. `scored` has the values [replays, n] of the scores that it keeps by name, NaN where there is none.
     """
 
     replays: tuple[int, int]
@@ -90,6 +98,7 @@ class Reference:
     cluster: int = 1
     golden: GoldenSet | None = None
     codes: NDArray[np.int64] | None = None
+    scored: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, golden: GoldenSet) -> Reference:
@@ -100,7 +109,8 @@ class Reference:
         kept = {name: _as_float64(golden.tensor(f"reference.{name}")) for name in keeps}
         right, largest = golden.tensor("reference.right"), golden.clusters[1]
         replays, codes = golden.manifest.reference.replays, _codes(golden)
-        return cls(replays, right, cluster=largest, golden=golden, codes=codes, **kept)
+        scored = {name: golden.tensor(f"reference.scores.{name}") for name in golden.manifest.reference.scores or ()}
+        return cls(replays, right, cluster=largest, golden=golden, codes=codes, scored=scored, **kept)
 
     @property
     def examples(self) -> int:
@@ -122,13 +132,15 @@ class Reference:
         if self.codes is not None:
             n = self.examples  # the codes of a copy are all above those of the copy before
             codes = _tiled(self.codes[np.newaxis], times)[0] + np.repeat(2 * n * np.arange(times), n)
-        right = _tiled(self.right, times)
-        return Reference(self.replays, right, scores, distances, self.cluster, self.golden, codes)
+        right, scored = _tiled(self.right, times), {name: _tiled(part, times) for name, part in self.scored.items()}
+        return Reference(self.replays, right, scores, distances, self.cluster, self.golden, codes, scored)
 
 
 def build(reference: Reference, settings: Settings) -> dict[str, Monitor[Any, Any]]:
     """Make each monitor that the settings name. Raises ValueError for what cannot be watched."""
-    return {name: _BUILDERS[name](reference, settings) for name in settings.alphas}
+    return {
+        name: _scored(name, reference, settings) or _BUILDERS[name](reference, settings) for name in settings.alphas
+    }
 
 
 def _as_float64(kept: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -171,6 +183,16 @@ def _worse(reference: Reference, settings: Settings) -> Worse | Means:
         return Worse(reference.right, reference.replays, settings.accuracy_loss, alpha, reference.cluster)
     usual = column(reference.examples, np.float64, lambda rows: scores[:first, rows].mean(axis=0), first)
     return worse_score(usual, settings.accuracy_loss, alpha, scores[first:], reference.cluster, reference.codes)
+
+
+def _scored(name: str, reference: Reference, settings: Settings) -> Means | None:
+    """Return the monitor of a score by its name; None for another monitor."""
+    score = kinds.watched_score(name)
+    if score is None:
+        return None
+    spec, alpha = next(spec for spec in settings.specs if spec.name == score), settings.alpha(kinds.of(name))
+    clusters = (reference.cluster, reference.codes)
+    return scored(spec, reference.examples, reference.scored.get(score), reference.replays[0], alpha, clusters)
 
 
 def _changed(reference: Reference, settings: Settings) -> Changed:

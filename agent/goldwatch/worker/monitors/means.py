@@ -35,7 +35,7 @@ WIDTHS = (0.2, 1.0)
 
 _AT_ONCE = 16
 _FRACTIONS = np.geomspace(0.02, 0.9, 8)
-_MILDEST = 0.005
+MILDEST = 0.005
 """A mean is back if it is less than this beyond what is allowed; of distances, less than the tolerance if more."""
 
 
@@ -231,9 +231,10 @@ class Means:
         if not observation.answered.any():
             return "no example was answered"
         now, limit = observation.mean, self._bets[-1].limit(observation.answered)
-        if self._low_is_good:
+        if self.name == "moved":
             return f"mean distance {now:.2g} from the reference, {limit:.2g} allowed"
-        return f"mean score {now:.4f}, at least {limit:.4f} expected"
+        what = self.name.partition(":")[2] or "score"
+        return f"mean {what} {now:.4f}, at {'most' if self._low_is_good else 'least'} {limit:.4f} expected"
 
 
 def worse_score(
@@ -253,7 +254,7 @@ def worse_score(
         raise ValueError("a baseline is one score between 0 and 1 for each example, and there is at least one")
     scales = [Scale(baseline, 2 * width, 0.5, best=1.0) for width in WIDTHS]
     watching = Watching("worse", Severity.PAGE, "the model is worse")
-    return Means(watching, scales, reference, Limits(tolerance, _MILDEST, cluster, codes), alpha)
+    return Means(watching, scales, reference, Limits(tolerance, MILDEST, cluster, codes), alpha)
 
 
 def moved(
@@ -274,7 +275,7 @@ def moved(
         raise ValueError("a mean needs at least one example")
     scales = [Scale(np.broadcast_to(np.float64(0), examples), -width, 1.0, best=0.0) for width in WIDTHS]
     watching = Watching("moved", Severity.TICKET, "outputs have moved from the reference")
-    return Means(watching, scales, reference, Limits(tolerance, max(tolerance, _MILDEST), cluster, codes), alpha)
+    return Means(watching, scales, reference, Limits(tolerance, max(tolerance, MILDEST), cluster, codes), alpha)
 
 
 def _lowest(scale: Scale, reference: FloatArray | None, cluster: int) -> float:

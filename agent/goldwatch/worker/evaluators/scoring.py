@@ -1,0 +1,175 @@
+"""The scores that a watch names, over a replay: a column of numbers each, its mean with an interval, and what failed.
+
+An example without a value is NaN in its column and counted by reason; it is no evidence about the model. The reference
+of a score is the mean over all reference replays, which the golden set keeps with the fingerprint of the score.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldwatch.core.judgement import Score, Unscored
+from goldwatch.core.score_spec import MAX_UNSCORED, ScoreSpec, UnscoredReason
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.scratch import blocks, column, zeros
+from goldwatch.worker.evaluators.agreement import standings
+from goldwatch.worker.evaluators.examples import Examples
+from goldwatch.worker.evaluators.means import mean
+from goldwatch.worker.evaluators.opened import BadScore, Evaluator, NoValue, opened
+from goldwatch.worker.evaluators.tasks import clusters_of, slices_of
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Column:
+    """The values of a score [n] in float32, from 0 to 1, NaN where there is none; and the examples without, by reason.
+
+    `first` describes the first of these.
+    """
+
+    values: NDArray[np.float32]
+    unscored: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+
+
+class Scoring:
+    """The scores of a watch over one golden set."""
+
+    def __init__(self, golden: GoldenSet, specs: Sequence[ScoreSpec]) -> None:
+        self._golden = golden
+        self.specs = specs
+        self._fingerprints = golden.manifest.reference.scores or {}
+
+    def problem(self) -> str:
+        """Return why a score cannot be used, or one of its references; empty if all can."""
+        for spec in self.specs:
+            try:
+                self._opened(spec)
+            except BadScore as error:
+                return str(error)
+            if spec.loss is not None and spec.name not in self._fingerprints:
+                return (
+                    f"objectives.scores.{spec.name}: {self._golden} has no reference of this score; take one with "
+                    "`goldwatch golden calibrate`"
+                )
+        return ""
+
+    def columns(self, outputs: Mapping[str, Any], answered: BoolArray) -> Mapping[str, Column]:
+        """Compute each score over the answered [n] examples of a replay, by name."""
+        return {spec.name: self._column(spec, outputs, answered) for spec in self.specs}
+
+    def scores(self, columns: Mapping[str, Column], answered: BoolArray) -> tuple[Score, ...]:
+        """Return the mean of each column that is known."""
+        return tuple(self._score(name, found.values) for name, found in columns.items() if known(found, answered))
+
+    def unscored(self, columns: Mapping[str, Column], answered: BoolArray) -> tuple[Unscored, ...]:
+        """Return what each score could not score, if anything; zeros too, since counters start there."""
+        return tuple(
+            Unscored(name, dict(found.unscored), found.first, unknown=not known(found, answered))
+            for name, found in columns.items()
+        )
+
+    def _opened(self, spec: ScoreSpec, *, compare: bool = True) -> tuple[Evaluator, Examples]:
+        """Return what a score is called with. Raises BadScore, also if the reference is that of another meaning."""
+        evaluator, examples = opened(spec), Examples(self._golden)
+        try:
+            examples.check(evaluator.takes.values())
+        except BadScore as error:
+            raise BadScore(f"scores.{spec.name}: {spec.uses} {error}") from None
+        frozen = self._fingerprints.get(spec.name, evaluator.fingerprint)
+        if compare and frozen != evaluator.fingerprint:
+            raise BadScore(
+                f"scores.{spec.name}: the reference of {self._golden} was scored by another version, {frozen}; this "
+                f"one is {evaluator.fingerprint}. Restore that version, or take a new reference with `goldwatch "
+                "golden calibrate`"
+            )
+        return evaluator, examples
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprint of each score. Raises BadScore."""
+        return {spec.name: self._opened(spec, compare=False)[0].fingerprint for spec in self.specs}
+
+    def reference_column(self, spec: ScoreSpec, outputs: Mapping[str, Any], answered: BoolArray) -> NDArray[np.float32]:
+        """Compute a score [n] of a reference replay. Raises BadScore where too many examples have none."""
+        evaluator, examples = self._opened(spec, compare=False)
+        found = _computed(evaluator, examples, outputs, answered)
+        if not known(found, answered):
+            count = sum(found.unscored.values())
+            raise BadScore(
+                f"scores.{spec.name}: {count:,} of {len(answered):,} examples could not be scored, the first is "
+                f"{found.first}"
+            )
+        return found.values
+
+    def _column(self, spec: ScoreSpec, outputs: Mapping[str, Any], answered: BoolArray) -> Column:
+        try:
+            evaluator, examples = self._opened(spec)
+        except BadScore as error:
+            count = int(np.count_nonzero(answered))
+            return Column(_empty(len(answered)), Counter({UnscoredReason.UNUSABLE: count}), str(error))
+        return _computed(evaluator, examples, outputs, answered)
+
+    def _score(self, name: str, values: NDArray[np.float32]) -> Score:
+        n, scored = len(values), column(len(values), np.bool_, lambda rows: ~np.isnan(values[rows]))
+        now = column(n, np.float64, lambda rows: np.nan_to_num(values[rows]))
+        usual = self._usual(name)
+        found = mean(name, now, None, scored, clusters_of(self._golden))
+        if usual is None:
+            slices = standings(now, None, scored, slices_of(self._golden))
+            return replace(found, slices=slices)
+        both = column(n, np.bool_, lambda rows: scored[rows] & ~np.isnan(usual[rows]))
+        then = float(usual[both].mean()) if both.any() else None
+        slices = standings(now, np.nan_to_num(usual), both, slices_of(self._golden))
+        return replace(found, reference=then, slices=slices)
+
+    def _usual(self, name: str) -> FloatArray | None:
+        """Return the mean of each example over the reference replays [n], NaN where none has a value."""
+        if name not in self._fingerprints:
+            return None
+        kept = self._golden.tensor(f"reference.scores.{name}")
+
+        def each(rows: slice) -> FloatArray:
+            some = kept[:, rows].astype(np.float64)
+            known = ~np.isnan(some)
+            counts = known.sum(axis=0)
+            sums = np.where(known, some, 0.0).sum(axis=0)
+            return np.asarray(np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0))
+
+        return column(kept.shape[1], np.float64, each, len(kept))
+
+
+def _computed(evaluator: Evaluator, examples: Examples, outputs: Mapping[str, Any], answered: BoolArray) -> Column:
+    found = Column(_empty(len(answered)))
+    readers = examples.readers(evaluator.takes, outputs)
+    for i in _answered(answered):
+        try:
+            found.values[i] = evaluator({parameter: read(i) for parameter, read in readers.items()})
+        except NoValue as error:
+            found.unscored[error.reason] += 1
+            found.first = found.first or f"example {i}: {error}"
+    return found
+
+
+def _answered(answered: BoolArray) -> Iterator[int]:
+    for rows in blocks(len(answered)):
+        yield from (rows.start + np.flatnonzero(answered[rows])).tolist()
+
+
+def _empty(n: int) -> NDArray[np.float32]:
+    found = zeros(n, np.float32)
+    found[:] = np.nan
+    return found
+
+
+def known(found: Column, answered: BoolArray) -> bool:
+    """Whether enough of the answered examples have a value."""
+    count = int(np.count_nonzero(answered))
+    return count > 0 and sum(found.unscored.values()) <= MAX_UNSCORED * count
