@@ -1,7 +1,7 @@
-"""What a client that is short of a processor says of a server that is not: goldwatch beside bare loops.
+"""Latency that a client short of CPU reports for a server that is not: goldwatch and bare loops.
 
-Server and client have a processor each. Then processes that never rest share the client's: what grows is the client's
-own wait.
+Server and client have a processor each. Then processes that never rest share the client's: the increase is the
+client's own wait.
 """
 
 from __future__ import annotations

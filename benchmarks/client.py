@@ -1,4 +1,4 @@
-"""What goldwatch adds to a request: its replay beside a bare client of the same library, each in a fresh process.
+"""goldwatch's overhead per request: its replay and a bare client of the same library, each in a fresh process.
 
 The two take turns, so that whatever else the machine does hits both. *p50* is the median latency as each reports it;
 *between
@@ -85,7 +85,7 @@ def bare(kind: str, argument: str, count: int) -> tuple[list[int], int]:
 
 
 def bare_facts(kind: str, argument: str, count: int) -> dict[str, Any]:
-    """Return all that a bare client says."""
+    """Return all that a bare client reports."""
     command = [sys.executable, "-m", "benchmarks.bare", kind, argument, str(count)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return found
@@ -98,7 +98,7 @@ def ours(factory: str, options: dict[str, Any], count: int) -> tuple[list[int], 
 
 
 def ours_facts(factory: str, options: dict[str, Any], count: int, *, served: bool = False) -> dict[str, Any]:
-    """Return of goldwatch's replay what a bare client says of itself."""
+    """Return for goldwatch's replay what a bare client reports of itself."""
     golden = GoldenSet.open(digits.GOLDEN)
     plan = Plan(
         factory=factory,

@@ -1,4 +1,4 @@
-"""What the benchmarks run against: the digits that goldwatch ships, a server for them, and configs that watch them."""
+"""The targets of the benchmarks: the digits that goldwatch ships, a server for them, and configs that watch them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def served(address: str) -> str:
 
 
 def config(folder: Path, target: str, port: int = 0, golden: Path = GOLDEN, protocol: str = "") -> Path:
-    """Write a config with one watch into a folder. With a `protocol` it also pushes, to where nobody listens."""
+    """Write a config with one watch into a folder. With a `protocol` it also pushes, to a closed port."""
     path = folder / "goldwatch.yaml"
     push = f'  otlp: {{endpoint: "http://127.0.0.1:9", protocol: {protocol}, every: 5s}}\n' if protocol else ""
     path.write_text(_CONFIG.format(target=target, golden=golden, port=port, folder=folder, push=push))
@@ -64,7 +64,7 @@ def server() -> Iterator[str]:
 
 
 def of_size(folder: Path, examples: int) -> Path:
-    """Freeze a golden set of so many examples: the first of the digits, or the digits over and over."""
+    """Freeze a golden set of `examples` examples: the first of the digits, or the digits over and over."""
     golden = GoldenSet.open(GOLDEN)
     rows = np.arange(examples) % golden.examples
     tensors = {}

@@ -1,4 +1,4 @@
-"""What the benchmarks measure: figures, each with its aim, as a table for people and as JSON for programs."""
+"""Figures of the benchmarks, each with its aim, as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 

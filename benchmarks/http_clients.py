@@ -32,7 +32,7 @@ Batch = Callable[[], list[int]]
 
 
 def measure() -> list[Figure]:
-    """Take batches in turn and return the median round trip of each client."""
+    """Alternate batches of the clients, and return the median round trip of each."""
     taken: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(_server())

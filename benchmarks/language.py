@@ -3,8 +3,8 @@
 *Requests a second of a core* are requests over the CPU seconds of all processes of a tool without its start: those of a
 longer run less those of a shorter one. Those of goldwatch, with its judging, are of a second replay by the same
 workers; its replay alone is measured as in `benchmarks wire`. The server answers whole and at once; then token by
-token, quickly; then on the schedule of a quick model, of which it keeps what it really did. That is the truth: told is
-how much later each tool has the first token, and what it adds between tokens.
+token, quickly; then on the schedule of a quick model, and records its real times. That is the truth: reported is how
+much later each tool has the first token, and what it adds between tokens.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COUNT = 40
 
 
 def measure() -> list[Figure]:
-    """Measure whole answers, streamed ones, and streamed ones beside the truth."""
+    """Measure whole answers, streamed ones, and streamed ones against the truth."""
     if not AIPERF.exists():
         print("  AIPerf is left out; to have it (1.2 GB): tests/environments/make aiperf")
     if not CLIENTS.exists():
@@ -70,7 +70,7 @@ def _turn(tool: Tool, url: str, streamed: bool) -> wire.Turn:
 
 
 def _late(clients: Mapping[str, Ask], address: str) -> list[Figure]:
-    """Hold what each tool says against what the server did in the same run."""
+    """Compare each tool's figures with what the server did in the same run."""
     first_us: dict[str, list[float]] = {name: [] for name in clients}
     gap_us: dict[str, list[float]] = {name: [] for name in clients}
     for turn in range(ROUNDS):

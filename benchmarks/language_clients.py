@@ -2,7 +2,7 @@
 
 CLIENT is openai, locust or socket, a bare one. One request at a time, each for the same prompt; with `-stream` at the
 name the answer comes token by token. Prints the median latency, and of a stream the median time to the first token and
-between tokens, in µs, as JSON. It stands alone: that environment has no goldwatch.
+between tokens, in µs, as JSON. It imports nothing of goldwatch: that environment has none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WARM_UP = 5
 
 
 class _Times:
-    """What was measured of each answer, in nanoseconds."""
+    """Measured times of each answer, in nanoseconds."""
 
     def __init__(self) -> None:
         self.latency: list[int] = []
@@ -31,7 +31,7 @@ class _Times:
         self.gap: list[float] = []
 
     def streamed(self, sent: int, parts: Iterable[tuple[str | None, int | None]]) -> None:
-        """Read the text of each part of a stream as it comes, and the tokens that the last one tells of."""
+        """Read the text of each part of a stream as it arrives, and the token count of the last part that has one."""
         clock = time.perf_counter_ns
         first = last = tokens = 0
         for text, counted in parts:
@@ -77,7 +77,7 @@ def _text(choices: list[Any]) -> str | None:
 
 
 def _locust(url: str, count: int, prompt: str, streamed: bool) -> dict[str, float]:
-    """Use locust as a library, one user without waits. Latencies are of its events, which of a stream tell the head."""
+    """Use locust as a library, one user without waits. Latencies are of its events: of a stream only the head."""
     import gevent
     import locust
     from locust.env import Environment

@@ -74,7 +74,7 @@ def at_once(program: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When the tokens of an answer are sent: the first so long after the request, each of the others after the last."""
+    """When the tokens of an answer are sent: the first after the request, each of the others after the one before."""
 
     first_ms: float
     gap_ms: float
@@ -82,7 +82,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the paced server did: from the whole request to the first token, and the mean from token to token, in µs."""
+    """Times of the paced server: from the whole request to the first token, and the mean from token to token, in µs."""
 
     first_us: list[float] = field(default_factory=list)
     gap_us: list[float] = field(default_factory=list)

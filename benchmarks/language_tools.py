@@ -1,4 +1,4 @@
-"""What `benchmarks language` compares: tools that ask a language model's server for so many answers and time them."""
+"""The tools that `benchmarks language` compares: each asks a language model's server for answers and times them."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ Ask = Callable[[str, int, bool], Ran]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool, and the lengths of its two runs, by which its start is told from its requests: as long as it is quick.
+    """A tool, and the lengths of its two runs, which separate its start from its requests: as long as it is quick.
 
-    The shorter is 0 where what it says of its CPU has no start in it.
+    The shorter is 0 if the CPU time that it reports excludes its start.
     """
 
     ask: Ask
@@ -59,7 +59,7 @@ class Tool:
 
 
 def tools(folder: Path) -> dict[str, Tool]:
-    """Return those that are installed, by name. What they need is written into `folder`."""
+    """Return those that are installed, by name. Writes the files that they need into `folder`."""
     found = {"goldwatch": Tool(functools.partial(_goldwatch, folder), (0, 4000), (0, 500))}
     if CLIENTS.exists():
         found["openai"] = Tool(_client(str(CLIENTS), "openai"), (50, 550), (20, 170))

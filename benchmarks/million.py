@@ -1,8 +1,8 @@
-"""A golden set of a million examples beside one of 10,000: the time and the memory of what reads all of it, by process.
+"""A golden set of a million examples and one of 10,000: time and memory of what reads all of it, by process.
 
 The sets are the digits over and over, the model runs in process. Memory is what a process has for itself or shares with
-the other (RssAnon and RssShmem of Linux), at its highest; pages of files, of the set's own and of those that columns
-lie in, belong to the page cache, which the kernel takes back.
+the other (RssAnon and RssShmem of Linux), at its highest; pages of files, of the set's own and of those that hold
+columns, belong to the page cache, which the kernel takes back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WHO = ("--name", "digits", "--licence", "CC-BY-4.0", "--source", "scikit-learn"
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What a command took: its time, and the peak memory of the agent and of the largest worker."""
+    """The time of a command, and the peak memory of the agent and of the largest worker."""
 
     time_s: float
     agent_mb: float
@@ -66,7 +66,7 @@ def _figures(what: str, few: Took, many: Took) -> list[Figure]:
 
 
 def _all(folder: Path, examples: int) -> Mapping[str, Took]:
-    """Build a set of so many examples, then check a model by it, and compare it with a twin."""
+    """Build a set of `examples` examples, then check a model by it, and compare it with a twin."""
     folder.mkdir()
     config, golden, raw = _config(folder, "digits"), folder / "golden", folder / "examples.npz"
     _write(raw, examples)

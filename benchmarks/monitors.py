@@ -1,4 +1,4 @@
-"""What an update of a monitor costs, over 10,000 examples: a valid replay added to what it knows, and its verdict."""
+"""The cost of updating a monitor over 10,000 examples: adding a valid replay to its state, and its verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scrape of 10,000 series, beside the same series in prometheus-client's own registry.
+"""A scrape of 10,000 series, compared with the same series in prometheus-client's own registry.
 
 Both render in this process, as text for Prometheus; the bytes are those of one scrape, uncompressed. CPU time is what a
 scrape takes where nothing else wants the core.
@@ -30,7 +30,7 @@ AIM_MS = 50.0
 
 
 def measure() -> list[Figure]:
-    """Render both in turn."""
+    """Render both alternately."""
     store, exporter, registry = Store(), PrometheusExporter(), CollectorRegistry()
     number = 0
     while _count(exporter) < SERIES:

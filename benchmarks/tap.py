@@ -1,4 +1,4 @@
-"""What a tapped request costs: in the agent by HTTP and from a log, and in the worker that judges a window.
+"""The cost of a tapped request: in the agent by HTTP and from a log, and in the worker that judges a window.
 
 Requests are of the form V1 with one row of 30 numbers. The CPU over HTTP is that of the agent's endpoint in a process
 of its own, over all of its threads; of the log, of reading and sampling in this process.

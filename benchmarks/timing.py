@@ -1,7 +1,7 @@
-"""When requests are sent, and what a stall does to a percentile: goldwatch beside others and a closed loop.
+"""When requests are sent, and what a stall does to a percentile: goldwatch, other tools and a closed loop.
 
-Lateness is that of sending, in turns, at a constant rate; of MLPerf's LoadGen, whose arrivals are random, at that in
-the mean, as it writes in its trace. The stalling server answers one request at a time, in 1 ms, but for one second in
+Lateness is that of sending, in turns, at a constant rate. MLPerf's LoadGen has random arrivals at that mean rate; its
+lateness is read from its trace. The stalling server answers one request at a time, in 1 ms, except for one second in
 every ten; its true p99 follows from the schedule alone (Lindley's recursion), without a clock.
 """
 

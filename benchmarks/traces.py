@@ -1,4 +1,4 @@
-"""What traces cost a replay, with and without them in turns, and what its spans take to make afterwards.
+"""The cost of traces for a replay, with and without them in turns, and of making its spans afterwards.
 
 One server of the digits on loopback, one request at a time. *All* samples every request, 600 of them, so that each
 carries the flag `sampled`; *1 %* is what the docs show. The spans are made after the replay and handed to the SDK's
@@ -34,7 +34,7 @@ SHARES: Mapping[str, float | None] = {"without": None, "1 %": 0.01, "all": 1.0}
 
 
 def measure() -> list[Figure]:
-    """Replay in turns, whoever is first changing from round to round, and make spans."""
+    """Replay in turns, alternating which goes first, and make spans."""
     with digits.server() as address, tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
         workers = Workers()
         try:

@@ -1,4 +1,4 @@
-"""One request at a time over the wire: goldwatch beside a floor and beside what others would send it with.
+"""One request at a time over the wire: goldwatch, a floor, and the clients that others would use.
 
 The server does next to nothing, the clients take turns, each in a fresh process. *Requests a second of a core* are the
 requests over the CPU seconds that the client itself took. Over HTTP the floor is wrk, in C, and over gRPC a bare loop

@@ -1,7 +1,7 @@
 """The clients of others: `PYTHON benchmarks/wire_clients.py CLIENT ADDRESS COUNT`, PYTHON that of `.venv-clients`.
 
 One request at a time, each for the same digit. Prints the latencies as the client reports or its user would take them,
-and the CPU seconds of this process while it sent, as JSON. It stands alone: that environment has no goldwatch.
+and the CPU seconds of this process while it sent, as JSON. It imports nothing of goldwatch: that environment has none.
 """
 
 from __future__ import annotations

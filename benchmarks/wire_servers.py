@@ -90,7 +90,7 @@ def nginx_answering(program: str, answers: Mapping[str, tuple[str, bytes]]) -> I
 
 
 def _location(path: str, content_type: str, body: bytes) -> str:
-    """Return the lines of nginx for one answer, whose body stands in pieces: one must be shorter than 4096 bytes."""
+    """Return the lines of nginx for one answer, with the body in pieces: one must be shorter than 4096 bytes."""
     text = body.decode()
     pieces = [text[i : i + _MOST_OF_A_PIECE] for i in range(0, len(text), _MOST_OF_A_PIECE)]
     names = [f"$piece{i}" for i in range(len(pieces))]

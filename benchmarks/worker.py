@@ -1,4 +1,4 @@
-"""What a replay costs beside its requests: the start of a worker, and the judging, for 600 and for 100,000 examples.
+"""The cost of a replay besides its requests: starting a worker, and judging, for 600 and for 100,000 examples.
 
 The larger golden set is the digits over and over. *First* is with new workers, as when a watch is due every 5 minutes;
 *again* with those of the replay before.
@@ -76,7 +76,7 @@ def _start() -> float:
 
 
 def _judge(assignment: Assignment, workers: Workers) -> float:
-    """Judge a replay in which the model answered as in the reference; return the seconds that it took."""
+    """Judge a replay whose answers equal the reference; return the seconds that it took."""
     golden = GoldenSet.open(Path(assignment.golden.path))
     columns = Columns.create(Layout(golden.examples, assignment.golden.outputs), range(golden.examples))
     columns.array("outcome")[:] = Outcome.OK
@@ -107,7 +107,7 @@ def _facts(examples: int) -> dict[str, Any]:
 
 
 def _rest(assignment: Assignment, workers: Workers) -> float:
-    """Replay and judge; return the seconds in which no request was under way."""
+    """Replay and judge; return the seconds without a request in flight."""
     began = time.perf_counter()
     judged = run(assignment, workers, {})
     return time.perf_counter() - began - sum(judged.judgement.latencies_s)

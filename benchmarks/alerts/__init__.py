@@ -1,6 +1,6 @@
 """How the monitors alert, on simulated streams and real damage: `make bench-alerts`, or `python -m benchmarks.alerts`.
 
-What is simulated is the monitors' own code: their bets, their bounds and the steps of their detectors, of many
+The simulation runs the monitors' own code: their bets, their bounds and the steps of their detectors, for many
 streams at once. The tables go to docs/alerts-measured.md and the raw figures to benchmarks/results/alerts/. Seeds are
 fixed.
 """

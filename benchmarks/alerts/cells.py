@@ -155,7 +155,7 @@ def _weekly(streams: int, random: Random) -> Extra:
 
 
 def _bursts(streams: int, random: Random, replays: int = 6, begin_at: int = 0) -> Extra:
-    """Return so many replays of half as slow again, every two days at a time of each stream's own."""
+    """Return bursts of `replays` replays that are 50 % slower, every two days, at a time of each stream's own."""
     begin = random.integers(0, 2 * DAY, streams)
     return lambda at: np.where(((at - begin) % (2 * DAY) < replays) & (at >= begin_at), math.log(1.5), 0.0)
 
@@ -196,7 +196,7 @@ ALIKE = 0.7
 
 
 def _at_the_limit(streams: int, random: Random) -> Source:
-    """Return figures with an honest interval of 95 %, of a truth at the limit: 2.5 % lie above it as a whole."""
+    """Return figures with an honest interval of 95 %, of a truth at the limit: 2.5 % are above it as a whole."""
     monitor = ShareMonitor("costly", ALLOWED_OVER, alpha(HOUR_S), "")
     return Shares(monitor, lambda figure: (random.normal(0, 1, (streams, 1)) > 1.96).astype(np.float64))
 

@@ -1,7 +1,7 @@
 """Real damage: the digits that goldwatch ships, replayed by the agent's own pipeline before and after a change.
 
-The sound model is replayed first. Then, from what its monitors then know, each damaged one: until all have alerted, or
-for so many replays.
+The sound model is replayed first. From that state of its monitors, each damaged model is replayed until all monitors
+have alerted, or for a maximum number of replays.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ alerts: {{false_alarms: 1 per year}}
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What was done to the model, and which golden set sees it: that of grey images or that of coloured ones."""
+    """A change to the model, and the golden set that shows it: grey images or coloured ones."""
 
     name: str
     make: Make
@@ -162,7 +162,7 @@ def _accuracy(judgement: Judgement) -> float:
 
 
 def _frozen_in_colour(folder: Path, model: Path) -> Path:
-    """Freeze the golden set of the digits anew, of images in colour and what the model says of them."""
+    """Freeze a golden set of the digits as coloured images, with the model's answers to them."""
     import onnxruntime  # noqa: PLC0415 - only here
 
     golden = GoldenSet.open(GOLDEN)

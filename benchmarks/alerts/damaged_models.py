@@ -28,7 +28,7 @@ def layers() -> list[tuple[Array, Array]]:
 
 
 def in_bits(bits: int) -> Make:
-    """Return the model with each matrix of weights in so many bits and one scale."""
+    """Return the model with each matrix of weights in `bits` bits and one scale."""
     return lambda file: write_model(file, layers(), bits)
 
 
@@ -70,7 +70,7 @@ def pruned(share: float) -> Make:
 
 
 def trained(passes: int, stale: float = 0.0) -> Make:
-    """Return a model of the same recipe after so many of its 40 passes over the data.
+    """Return a model of the same recipe after `passes` of its 40 passes over the data.
 
     With `stale` this share of the nines it learns from are still labelled four, as before a correction.
     """

@@ -150,7 +150,7 @@ TREND = (
 
 
 def _incidents(every: int) -> list[float]:
-    """Return a loss of seven points of accuracy in two of so many replays."""
+    """Return a loss of seven points of accuracy in two of `every` replays."""
     return [0.07 if after % every < 2 else 0.0 for after in range(LONGEST)]
 
 

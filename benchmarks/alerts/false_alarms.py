@@ -18,7 +18,7 @@ _CHUNK = 250  # streams of a job
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """False pages in so many model-years: a rate with its exact 95 % interval, and the budget of the monitor."""
+    """False pages over a number of model-years: a rate with its exact 95 % interval, and the budget of the monitor."""
 
     monitor: str
     noise: str
@@ -49,7 +49,7 @@ class Rate:
 
 
 def measure(jobs: Jobs, years: int, only: str) -> Iterator[dict[str, Any]]:
-    """Simulate every cell for so many model-years, a year for each stream, and yield its row."""
+    """Simulate every cell for `years` model-years, a year for each stream, and yield its row."""
     chunks = max(1, years // _CHUNK)
     cells = [i for i, cell in enumerate(CELLS) if f"{cell.monitor}: {cell.noise}".startswith(only)]
     found = jobs.map(_chunk, [(cell, chunk, min(_CHUNK, years)) for cell in cells for chunk in range(chunks)])

@@ -57,7 +57,7 @@ class Fleet:
 
 
 def pages(source: Source, replays: int, alpha: float) -> NDArray[np.int64]:
-    """Return how many false pages each stream has in so many replays without a change [streams]."""
+    """Return how many false pages each stream has in `replays` replays without a change [streams]."""
     fleet = Fleet(source, alpha)
     found = fleet.replay(0).astype(np.int64)
     for replay in range(1, replays):
@@ -68,8 +68,8 @@ def pages(source: Source, replays: int, alpha: float) -> NDArray[np.int64]:
 def delays(source: Source, change: float | Sequence[float], longest: int, alpha: float, replays: int = 1) -> FloatArray:
     """Return the replays from a change to the page of each stream [streams], inf for more than `longest`.
 
-    A quiet day comes first; a page of it does not count. A `change` by replay is the change after so many of them. A
-    source that looks once in so many `replays` is given the change of each of them [replays, streams], which begins at
+    A quiet day comes first; a page of it does not count. A `change` by replay is the change after that many replays. A
+    source that looks once in `replays` replays gets the change of each of them [replays, streams], which begins at
     any of the first; `alpha` is one for each look.
     """
     fleet, quiet = Fleet(source, alpha), DAY // replays

@@ -1,8 +1,8 @@
 """The usual rules and tools on the same streams: how often they flag without a change, and how soon after one.
 
 A rule's flags are counted one by one, as it would call; goldwatch's are its pages. Rules of one number a replay are
-played over series; rules of a window of rows are memoryless, so the share of flagged windows says how soon one is
-flagged. Tools are at their defaults; those with needs of their own run in environments of their own.
+played over series; rules of a window of rows are memoryless, so the share of flagged windows gives the time until one
+is flagged. Tools are at their defaults; those with needs of their own run in environments of their own.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _windows(only: str, quick: bool) -> Iterator[dict[str, Any]]:
 
 
 def _elsewhere(tool: str, usual: Window, live: Mapping[str, Sequence[Window]]) -> Iterator[dict[str, Any]]:
-    """Run a tool in its environment, and yield the row of each of its rules, or one that says why there is none."""
+    """Run a tool in its environment, and yield the row of each of its rules, or one with the reason for none."""
     python = Path(f".venv-{tool}/bin/python")
     if not python.exists():
         yield {"stream": _STREAM, "rule": tool, "missing": f"no environment: run `tests/environments/make {tool}`"}

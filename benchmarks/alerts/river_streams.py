@@ -1,7 +1,7 @@
 """Drift in river's own streams: a model fitted before it, its accuracy on labelled rows, its inputs, by windows of 200.
 
 The accuracy is watched by *worse*, without knowing any row again, and the inputs by *drift*; river's ADWIN sees the
-same errors row by row. Before the drift nobody should call.
+same errors row by row. Before the drift none should alert.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _calls(monitor: Any, windows: Sequence[Any]) -> list[int]:  # noqa: ANN401 -
 
 
 def _adwin(right: NDArray[np.bool_]) -> list[int]:
-    """Return the windows in which river's ADWIN, at its defaults, finds a change in the errors row by row."""
+    """Return the windows where river's ADWIN, at its defaults, finds a change in the errors row by row."""
     detector, found = drift.ADWIN(), []
     for row, value in enumerate((~right).ravel().tolist()):
         detector.update(value)

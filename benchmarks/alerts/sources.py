@@ -63,7 +63,7 @@ class Outcomes:
     """*Worse* on outcomes 0/1: 200 examples, accuracy 0.92 in 288 reference replays.
 
     At random every example is right with the same probability; `paired`, 180 are always right, 12 never and 8 at
-    random, and a change turns right ones wrong for good. What is tolerated is lost as `wander` says.
+    random, and a change turns right ones wrong for good. `wander` is how the tolerated loss varies.
     """
 
     def __init__(self, paired: bool, tolerance: float, wander: Wander, streams: int, random: Random) -> None:
@@ -243,7 +243,7 @@ class Costs:
         self.log_weights: FloatArray = monitors[0].log_weights
 
     def log_e(self, replay: int, change: float) -> FloatArray:
-        """Return those of one measurement; `change` is the ratio by which it takes more."""
+        """Return those of one measurement; `change` is the ratio of the increase."""
         over = self._draw(self._learned + replay) * (1 + change) > self._limits
         return np.asarray(self._log_e[np.arange(len(over)), over.astype(np.int64)])
 
@@ -272,7 +272,7 @@ _WANDERS = 0.05  # standard deviations of a normal column: two points of its med
 
 
 class Windows:
-    """*Drift*: windows of 200 rows, 10,000 reference rows; `references` of them, shared by the streams in turn.
+    """*Drift*: windows of 200 rows, 10,000 reference rows; `references` of them, assigned to the streams cyclically.
 
     Rows come in `sessions`.
     """
@@ -317,7 +317,7 @@ class Windows:
         return found
 
     def _rows(self, level: FloatArray, rows: int) -> NDArray[np.void]:
-        """Draw so many rows of each stream [streams, rows], as records of the columns."""
+        """Draw `rows` rows of each stream [streams, rows], as records of the columns."""
         table = self._table(rows * self._streams, np.repeat(level, rows))
         kinds = [(name, values.dtype) for name, values in table.items()]
         found = np.empty(rows * self._streams, dtype=kinds)

@@ -1,1 +1,1 @@
-"""Joules per inference on an NVIDIA GPU, measured beside others: `python3 -m benchmarks.energy_gpu`."""
+"""Joules per inference on an NVIDIA GPU, compared with other methods: `python3 -m benchmarks.energy_gpu`."""

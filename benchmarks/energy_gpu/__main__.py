@@ -3,7 +3,7 @@
     PYTHONPATH=agent python3 -m benchmarks.energy_gpu --out energy_gpu.json
 
 Needs PyTorch, pynvml (nvidia-ml-py) and goldwatch.energy; Zeus where it is installed. About twelve minutes; `--smoke`
-takes one. What the file already has is not measured again, so a run that was cut off can go on.
+takes one. Figures already in the file are not measured again, so an interrupted run can continue.
 """
 
 from __future__ import annotations

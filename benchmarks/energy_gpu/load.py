@@ -154,7 +154,7 @@ class Load:
         return {"right": int((answers == self._labels[400:]).sum()), "of": len(answers)}
 
     def run(self, batch: int, seconds: float, windows: int) -> list[tuple[int, int, int]]:
-        """Infer batches one after the other; return start, end and examples of windows of so many seconds at least."""
+        """Infer batches one after the other; return start, end and examples of windows of at least `seconds`."""
         torch, found = self._torch, []
         images = [self._image[400 + torch.arange(i, i + batch) % 200].to(self._dtype) for i in range(0, 200, 20)]
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What the energy counter is compared with: power readings of the same GPU, and Zeus."""
+"""References for the energy counter: power readings of the same GPU, and Zeus."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def against_power(counter: Trace, power: Power, load: Window, whole: Window) -> 
 
 
 def lag(counter: Trace, integral: Trace, load: Window) -> float | None:
-    """Return by how much later power tells the same start of the load, in seconds: the shift with the least difference.
+    """Return by how much later power shows the same start of the load, in seconds: the shift with the least difference.
 
     Looks at the first second before to three seconds after the start, where the two differ most.
     """
