@@ -1,5 +1,5 @@
-"""Energy, carbon and cost: meters, what of a reading belongs to the replay, and what it comes to per inference.
+"""Energy, carbon and cost: meters, attribution of readings to the replay, and figures per inference.
 
-Nothing here needs more than the standard library, since a meter may be read beside a model on a machine that has
-nothing else. Where a figure cannot be measured there is a reason instead of it.
+Needs only the standard library, since a meter may be read next to a model on a machine that has nothing else. A
+figure that cannot be measured is replaced by a reason.
 """

@@ -1,6 +1,6 @@
-"""What of a meter's readings belongs to the inferences: gross, idle and net, each with its uncertainty.
+"""Attributes metered energy to inferences: gross, idle and net, each with its uncertainty.
 
-The uncertainty is put together as the GUM does (JCGM 100:2008): components as standard deviations, added in squares,
+Uncertainties are combined as in the GUM (JCGM 100:2008): components as standard deviations, added in squares,
 expanded by Student's t for the effective degrees of freedom. docs/energy.md states each of them.
 """
 
@@ -42,9 +42,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the monotonic clock in nanoseconds, and the inferences that were answered in it.
+    """An interval of the monotonic clock in nanoseconds, and the inferences answered in it.
 
-    `output_tokens` is what those made, None if not every answer tells.
+    `output_tokens` counts their tokens, None if an answer has no count.
     """
 
     start_ns: int
@@ -60,7 +60,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read of a meter around a load: before, in windows of the same work one after the other, and after."""
+    """A meter's readings around a load: before, in windows of the same work one after the other, and after."""
 
     trace: Trace
     quiet: Window
@@ -87,8 +87,8 @@ class Energy:
     """The measured energy of a load.
 
     `gross_j` is all that the meter counted in `seconds` of load, `idle_j` what it would have counted at the idle power
-    of the quiet window, `net_j` the difference. `attribution` is `exclusive` or `shared`; `shared_with` says with whom.
-    `output_tokens` is what a language model answered in that time, None if that is not known.
+    of the quiet window, `net_j` the difference. `attribution` is `exclusive` or `shared`; `shared_with` names the
+    others. `output_tokens` counts a language model's output in that time, None if not known.
     """
 
     source: str
@@ -123,12 +123,12 @@ class Energy:
 
 
 class Insufficient(GoldwatchError):
-    """The readings do not carry a figure; the text says what was there and what it would take."""
+    """The readings do not suffice for a figure; the text has what was read and what is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where readings come from: what of a meter goes into the figure."""
+    """The properties of a meter that go into the figure."""
 
     source: str
     detail: str
@@ -140,7 +140,7 @@ class Source:
 
     @classmethod
     def of(cls, meter: Meter, *, exclusive: bool = False) -> Source:
-        """Ask an open meter. `exclusive` says that its owner knows better than it can that nobody else is measured."""
+        """Ask an open meter. `exclusive` is its owner's knowledge, over the meter's, that no one else is measured."""
         return cls(
             source=meter.source,
             detail=meter.detail,

@@ -1,4 +1,4 @@
-"""How many grams of CO2e a kilowatt-hour of the grid stands for: fixed, by the hour from a file, or from an API."""
+"""The carbon intensity of the grid, in grams of CO2e per kWh: fixed, by the hour from a file, or from an API."""
 
 from __future__ import annotations
 

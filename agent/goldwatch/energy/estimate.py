@@ -15,7 +15,7 @@ _POLL_S = 0.05
 class Estimate:
     """Processor seconds x `watts` of one busy processor; of the processes of a name, or of the whole machine.
 
-    `accuracy` is the ratio by which the declared power may be off, either way.
+    `accuracy` is the possible error of the declared power, as a ratio, either way.
     """
 
     source = "estimate"
@@ -81,7 +81,7 @@ class Estimate:
 
 
 def _machine_ticks(stat: Path) -> int:
-    """Return the ticks in which processors were busy: all but idle and waiting for input or output."""
+    """Return the busy ticks of the processors: all but idle and waiting for input or output."""
     try:
         user, nice, system, _, _, irq, softirq, *_ = map(int, stat.read_text().split()[1:9])
     except (OSError, ValueError) as error:

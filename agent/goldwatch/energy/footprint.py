@@ -1,4 +1,4 @@
-"""What an inference comes to: joules, grams of CO2e and money, for each inference, right answer and token."""
+"""The footprint of an inference: joules, grams of CO2e and money, for each inference, right answer and token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAWNBENCH_INFERENCES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What things cost, in one currency. What is None costs nothing here."""
+    """Prices in one currency. None costs nothing."""
 
     currency: str
     machine_per_hour: float | None = None
@@ -24,7 +24,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """What a measurement after a replay found: the energy, or why there is `missing` some; and what things stand for.
+    """The result of a measurement after a replay: the energy, or in `missing` why there is none; intensity and prices.
 
     `grams_per_kwh` is the intensity of the grid at that time, None if it is not known. `dropped` counts the readings
     of meters that were implausible.
@@ -39,7 +39,7 @@ class Metered:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was done: inferences per second, the share of right answers and tokens per inference, where known."""
+    """The work done: inferences per second, the share of right answers and tokens per inference, where known."""
 
     inferences_per_s: float | None
     right_ratio: float | None = None
@@ -49,7 +49,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Per:
-    """What one of something comes to: gross and net joules, grams of CO2e of the gross, and money."""
+    """Figures for one unit: gross and net joules, grams of CO2e of the gross, and money."""
 
     gross_j: Interval | None
     net_j: Interval | None

@@ -1,4 +1,4 @@
-"""What every meter is: a source of cumulative joules that says how fine it is, how late, and why it cannot be read."""
+"""The contract of meters: cumulative joules, with resolution, delay, and the reason if unreadable."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Resolution:
 
 
 class Meter(Protocol):
-    """A source of energy readings. It is made of its settings, which it only remembers; `open` does the work.
+    """A source of energy readings. Construction only stores settings; `open` does the work.
 
-    `source` names it in metrics. `accuracy` is the half-width of the source's own error as a ratio, where somebody has
-    stated one. `estimated` says that nothing is measured.
+    `source` names it in metrics. `accuracy` is the half-width of the source's own error as a ratio, where one is
+    stated. `estimated` means that nothing is measured.
     """
 
     source: str
@@ -59,15 +59,15 @@ class Meter(Protocol):
 
     @property
     def least_window_s(self) -> float:
-        """The shortest window of which the open meter says anything, in seconds."""
+        """The shortest window that the open meter can measure, in seconds."""
 
     def shared_with(self) -> str:
-        """Say who else may use what is measured, as far as that can be seen; empty for nobody."""
+        """Name the others that may use the measured device, as far as visible; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """What one component of the machine has taken since its meter was opened.
+    """The energy of one component of the machine since its meter was opened.
 
     `id` is unique within the machine, `kind` is cpu, memory or gpu, and `name` is for people.
     """
@@ -80,7 +80,7 @@ class Component:
 
 @runtime_checkable
 class Counting(Meter, Protocol):
-    """A meter that reads a counter of each component, and so can tell them apart."""
+    """A meter that reads a counter of each component separately."""
 
     @property
     def longest_gap_s(self) -> float:

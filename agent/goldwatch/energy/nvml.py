@@ -1,6 +1,6 @@
 """NVML: the energy of NVIDIA GPUs, by the counter that the driver keeps since it was loaded, in millijoules.
 
-The counter is on Volta and newer. On an older GPU power is read instead and integrated, which the meter's detail says.
+Volta and newer have the counter. On an older GPU, power is read and integrated; the meter's detail has this.
 One reading takes some milliseconds, and the counter moves about every 100 ms, so neither belongs on a timed path.
 """
 

@@ -1,6 +1,6 @@
 """Energy that Prometheus already has: Kepler's share of a pod, DCGM, Triton's counter, a smart plug or a PDU.
 
-The query is an instant query whose result is one number, in the unit that the config says. A sample is as old as its
+The query is an instant query whose result is one number, in the configured unit. A sample is as old as its
 scrape, so the meter's resolution in time is the scrape interval and the delay after it, which the config states.
 """
 
@@ -21,7 +21,7 @@ _LEAST_S = 5.0
 class PrometheusQuery:
     """One query at one Prometheus server, of a counter of energy or of power in watts.
 
-    `scrape_s` is the longest time for which a sample stands. `step` is the counter's smallest step in its own unit.
+    `scrape_s` is the longest age of a sample. `step` is the counter's smallest step in its own unit.
     """
 
     source = "prometheus"
@@ -59,7 +59,7 @@ class PrometheusQuery:
         self._total_j = 0.0
 
     def read(self) -> float:
-        """Return the joules since `open`. Raises Unreadable, also if the counter began anew: then some is lost."""
+        """Return the joules since `open`. Raises Unreadable, also after a counter reset: then some is lost."""
         if self._total_j is None:
             raise Unreadable("the meter is not open")
         value, now_s = self._value(), self._clock_s()

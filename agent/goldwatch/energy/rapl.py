@@ -1,6 +1,6 @@
 """RAPL through Linux's powercap tree: the energy of processor packages and memory, as the processor itself counts it.
 
-What is added up is each package and each DRAM zone. Cores and uncore are parts of their package; psys is the whole
+The sum is of each package and each DRAM zone. Cores and uncore are parts of their package; psys is the whole
 platform, packages included; and a zone that a second driver shows again (intel-rapl-mmio) is the same silicon.
 """
 
@@ -131,7 +131,7 @@ class Rapl:
 
     @property
     def poll_s(self) -> float:
-        """Four times in a wrap of the fastest counter at the most watts that a package draws, or oftener."""
+        """At least four times in a wrap of the fastest counter at the most watts that a package draws."""
         return min(_POLL_S, self.longest_gap_s / 4)
 
     @property
@@ -193,7 +193,7 @@ def _open(path: Path, name: str, clock: Callable[[], float]) -> _Zone:
 def _max_watts(zone: Path) -> float:
     """Return the power above which a step is implausible, in watts: from the zone's declarations, or MOST_WATTS.
 
-    The declared maximum is often the sustained one. A limit in force may be higher, so the highest of all counts.
+    The declared maximum is often the sustained one. The current limit may be higher, so the highest of all counts.
     """
     declared = []
     for kind in ("max_power", "power_limit"):

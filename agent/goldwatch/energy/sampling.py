@@ -15,7 +15,7 @@ from goldwatch.http_reading import Unreadable
 
 @dataclass(slots=True)
 class Trace:
-    """Readings in the order in which they were taken: nanoseconds of the monotonic clock, joules since the start."""
+    """Readings in the order taken: nanoseconds of the monotonic clock, joules since the start."""
 
     at_ns: list[int] = field(default_factory=list)
     joules: list[float] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Trace:
 class Sampler:
     """Reads an open meter from `with` to its end, every `poll_s`.
 
-    What a reading says is true of some instant between asking and answering: it is put in the middle.
+    A reading is true at some instant between its request and its answer; its time is the middle.
     """
 
     def __init__(self, meter: Meter) -> None:
