@@ -1,8 +1,8 @@
-"""How many series a config makes at most, counted from the catalogue: a config that makes too many is refused.
+"""The maximum number of series of a config, counted from the catalogue: a config that makes too many is refused.
 
-How many slices there are, only the golden sets tell: before they are opened, none are counted.
+Only the golden sets have the number of slices: before they are opened, none are counted.
 
-Nothing is dropped silently at run time. Counted are the series of /metrics, buckets of histograms included.
+Nothing is dropped silently at run time. The count is of the series of /metrics, buckets of histograms included.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _EXPORTERS = {
 
 @dataclass(frozen=True)
 class Collector:
-    """Where signals are pushed, with which headers, and whom to trust beside the authorities that are known."""
+    """The address of pushed signals, their headers, and authorities to trust besides the system's."""
 
     endpoint: str
     protocol: Protocol = "http"
@@ -61,11 +61,11 @@ class Collector:
         return cast("SpanExporter", self._made("traces", timeout_s, hear))
 
     def logger(self, signal: str) -> str:
-        """Return the name of the logger to which the SDK's exporter of a signal tells its troubles."""
+        """Return the name of the logger of the SDK's exporter of a signal."""
         return f"{_PACKAGE}.grpc.exporter" if self.protocol == "grpc" else f"{_PACKAGE}.http.{_EXPORTERS[signal][0]}"
 
     def address(self, signal: str) -> str:
-        """Return where a signal is posted: at the path that OTLP prescribes, or beside that of metrics if given."""
+        """Return where a signal is posted: at the path that OTLP prescribes, or next to that of metrics if given."""
         if self.protocol == "grpc":
             return self.endpoint
         path = urlsplit(self.endpoint).path.strip("/")

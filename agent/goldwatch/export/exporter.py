@@ -1,4 +1,4 @@
-"""What the service asks of an exporter."""
+"""The contract between the service and an exporter."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Exporter(Protocol):
         """Forget all series of a watch and target that this agent replays no longer."""
 
     def close(self) -> None:
-        """Hand over what is left and let go, within about two seconds. May be called more than once."""
+        """Flush and close, within about two seconds. May be called more than once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One replay, as traces and the conventions for language models tell of it.
+    """One replay, for traces and the conventions for language models.
 
     `server` is host and port of a served target. `api` is the option of that name of its probe: which interface of a
     language model is asked.

@@ -25,7 +25,7 @@ class Exposition:
     """Renders, and remembers the names of the series of the last time."""
 
     def __init__(self, unit: Callable[[Metric], str]) -> None:
-        """Make one; `unit` gives what OpenMetrics says in a line of its own, empty for nothing."""
+        """Make one; `unit` gives the text of OpenMetrics' UNIT line, empty for none."""
         self._unit = unit
         self._names: dict[str, dict[Key, _Names]] = {}
 

@@ -48,7 +48,7 @@ def attributes(replayed: Replayed) -> Attributes:
 
 
 def of_answer(asked: Asked) -> Attributes:
-    """Return what a span says of one answer."""
+    """Return the attributes of a span for one answer."""
     found: Attributes = {}
     if asked.input_tokens is not None:
         found["gen_ai.usage.input_tokens"] = asked.input_tokens
@@ -68,7 +68,7 @@ class ClientMetrics:
         self._instruments = {name: meter.create_histogram(name, *METRICS[name]) for name in METRICS}
 
     def follow(self, replayed: Replayed, common: Mapping[str, str | int]) -> None:
-        """Record a replay; `common` are attributes beside those of the conventions."""
+        """Record a replay; `common` are attributes besides those of the conventions."""
         if is_generative(replayed):
             for name, value, more in _recorded(replayed):
                 self._instruments[name].record(value, {**attributes(replayed), **common, **more})

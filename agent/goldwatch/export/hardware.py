@@ -64,7 +64,7 @@ class _Counted:
 
 
 class Hardware:
-    """What the components of this machine have taken, as an instrument that reads them when it is asked to."""
+    """The energy of this machine's components, as an instrument that reads them when collected."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""From a judgement, or an event of the service, to measurements. Pure functions.
+"""Turns a judgement, or an event of the service, into measurements. Pure functions.
 
-What is not known gives no measurement: a score that could not be computed is absent, never zero. Exporters keep the
-last value that they were given, so after a replay that could not be judged the last known scores stay, beside
-`goldwatch_replay_last_valid_timestamp_seconds`, which says how old they are, and verdicts that say unknown.
+An unknown value gives no measurement: a score that could not be computed is absent, never zero. Exporters keep the
+last value that they were given, so after a replay that could not be judged the last known scores stay, with their
+age in `goldwatch_replay_last_valid_timestamp_seconds`, and with verdicts of unknown.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SkipReason(StrEnum):
 
 
 class Fate(StrEnum):
-    """What became of a live request."""
+    """The outcome of a live request."""
 
     JUDGED = "judged"
     SAMPLED_OUT = "sampled_out"
@@ -104,7 +104,7 @@ def exemplars(traced: Traced | None) -> tuple[Exemplar, ...]:
 def of_judgement(
     j: Judgement, latency_limit_s: float | None = None, slow: tuple[Exemplar, ...] = ()
 ) -> Iterator[Measurement]:
-    """Yield all that a replay and its judgement tell. The times of an invalid replay are not those of the target.
+    """Yield all measurements of a replay and its judgement. The times of an invalid replay are not the target's.
 
     `latency_limit_s` is the objective, if there is one; `slow` are requests that have a span.
     """
@@ -169,7 +169,7 @@ def of_slots(slots: int, busy_s: float, waiting: int) -> Iterator[Measurement]:
 
 
 def of_verdicts(j: Judgement) -> Iterator[Measurement]:
-    """Yield what the monitors say, where nothing else is known."""
+    """Yield the monitors' verdicts alone, if nothing else is known."""
     for verdict in j.verdicts:
         yield from _of_verdict(verdict, {"watch": j.watch, "target": j.target, "monitor": verdict.monitor})
 
@@ -186,8 +186,8 @@ def of_alert(
 ) -> Iterator[Measurement]:
     """Yield the open alert by severity and monitor, or zeros if `severity` is None.
 
-    A silenced alert calls nobody, so it is not active. `says` has the text for the labels of `goldwatch_alert_info`.
-    Raises ValueError for an unknown severity.
+    A silenced alert notifies no one, so it is not active. `says` has the text for the labels of
+    `goldwatch_alert_info`. Raises ValueError for an unknown severity.
     """
     opened = None if severity is None else Severity(severity)
     texts = {name: (says or {}).get(name, "") for name in c.ALERT_INFO.labels if name not in ("watch", "target")}
@@ -244,7 +244,7 @@ def of_lease(lease: str, *, leads: bool, errors: int = 0) -> Iterator[Measuremen
 
 
 def of_external_url(url: str) -> Iterator[Measurement]:
-    """Yield where people can open the agent's pages, "" if the config does not say."""
+    """Yield the address of the agent's pages for people, "" if the config has none."""
     yield Measurement(c.EXTERNAL_URL, {"address": url.rstrip("/")}, 1)
 
 
@@ -449,7 +449,7 @@ def _of_verdict(verdict: Verdict, labels: Mapping[str, str]) -> Iterator[Measure
 
 
 def _fact(text: str) -> str:
-    """Bound what a server says of itself, and make it text that can be sent: JSON may carry half a surrogate pair."""
+    """Truncate a server's text about itself, and make it valid to send: JSON may carry half a surrogate pair."""
     return text[:_LONGEST_FACT].encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""What a metric is, and the rules that each name in the catalogue keeps.
+"""The type of a metric, and the rules for names in the catalogue.
 
 A metric has two names. The one for Prometheus follows from the one for OpenTelemetry by OpenTelemetry's own rules of
 translation, so a metric has the same name in Prometheus, whether Prometheus scraped the agent or received the metric
@@ -16,7 +16,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The type of a metric. An *info* is a gauge whose value is always 1: what it says is in its labels."""
+    """The type of a metric. An *info* is a gauge whose value is always 1: its labels carry the information."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -31,8 +31,8 @@ class Metric:
     `unit` is in UCUM, as OpenTelemetry writes units: "s", "1" for a ratio, "{request}" for things that are counted,
     empty where there is none. `buckets` are the upper bounds of a histogram in that unit, without +Inf.
 
-    `group` names the labels that tell apart sets of series that are replaced whole: publishing any series of a set
-    ends those of its others that are not published with it. None means that each series stands for itself.
+    `group` names the labels that distinguish sets of series that are replaced whole: publishing any series of a set
+    ends those of its others that are not published with it. None means that each series is independent.
     """
 
     name: str

@@ -70,7 +70,7 @@ _OF_THE_POD = {
 
 @dataclass(frozen=True, slots=True)
 class Pushing:
-    """How to push: how often, with which attributes beside service.name and service.version, and whether traces too.
+    """How to push: the interval, attributes besides service.name and service.version, and whether traces too.
 
     `failed` takes the signal of each push that fails, `lost` the signal and number of records that were given up or
     rejected.
@@ -165,7 +165,7 @@ class OtlpExporter:
         log.removeHandler(self._logs)
         closing = [self._logs.close, *([self._traces.close] if self._traces is not None else [])]
         endings = [threading.Thread(target=close, daemon=True) for close in closing]
-        for ending in endings:  # a collector that hangs holds nobody up
+        for ending in endings:  # a collector that hangs delays no other
             ending.start()
         try:
             self._provider.shutdown(timeout_millis=_CLOSE_LIMIT_MS)
@@ -188,7 +188,7 @@ class OtlpExporter:
                 self._push.leave_out(self._retired)
 
     def _instruments(self) -> dict[str, Histogram]:
-        """Make the instruments of the catalogue, and return those that are told of each value."""
+        """Make the instruments of the catalogue, and return those that record each value."""
         meter = self._provider.get_meter("goldwatch", __version__)
         histograms = {}
         for m in CATALOGUE:

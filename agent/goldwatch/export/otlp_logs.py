@@ -1,7 +1,7 @@
-"""What the agent says of a watch, as OpenTelemetry log records: replays with their verdicts, alerts, changed targets.
+"""Events of a watch as OpenTelemetry log records: replays with their verdicts, alerts, changed targets.
 
-Records wait in a bounded queue for a thread that pushes them: nobody who logs waits, and a collector that is down costs
-records and nothing else.
+Records wait in a bounded queue for a thread that pushes them: logging never waits, and a collector that is down
+costs records and nothing else.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Push(LogRecordExporter):
 
 
 def _context(trace_id: str, span_id: str) -> Context:
-    """Return what says that a record belongs to a span, by its ids in hexadecimal digits; to none if they are empty."""
+    """Return the context that links a record to a span, by its ids in hexadecimal digits; to none if they are empty."""
     if not trace_id:
         return Context()
     ids = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))

@@ -116,7 +116,7 @@ def _name(replayed: Replayed, model: gen_ai.Attributes | None) -> str:
 
 
 class _Ids(IdGenerator):
-    """Gives out the ids that it is told."""
+    """Returns the ids set beforehand."""
 
     trace_id = 0
     span_id = 0

@@ -15,7 +15,7 @@ from goldwatch.export.store import Store
 
 
 class PrometheusExporter:
-    """Keeps what was published and renders it, beside `process_*` of the agent itself."""
+    """Stores published values and renders them, with `process_*` of the agent itself."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         """Start without series; `wall` gives Unix seconds."""
@@ -48,7 +48,7 @@ class PrometheusExporter:
 
 
 def _unit(metric: Metric) -> str:
-    """Return what OpenMetrics says in a line of its own, which must be how the name ends."""
+    """Return the text of OpenMetrics' UNIT line, which must be the end of the name."""
     return next(
         (unit for unit in ("seconds", "ratio", "joules", "watts", "grams") if metric.name.endswith(f"_{unit}")), ""
     )

@@ -1,4 +1,4 @@
-"""Around the SDK's exporter to a collector: it fails quietly, says so once, and leaves out what has ended."""
+"""Wraps the SDK's exporter to a collector: failures are logged once, and ended series are left out."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class Push(MetricExporter):
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:  # noqa: ANN401, ARG002 - as the SDK
-        """Give up what is under way and close the connection."""
+        """Abort the current push and close the connection."""
         self._closed = True
         with self._failures.overheard():
             self._inner.shutdown(timeout_millis=min(timeout_millis, _CLOSE_LIMIT_MS))
 
 
 class Backlog:
-    """Counts the records that wait for a push, refuses more than `most`, and tells `lost` of each that is given up.
+    """Counts the records that wait for a push, refuses more than `most`, and reports each that is given up to `lost`.
 
     Thread-safe.
     """
@@ -91,12 +91,12 @@ class Backlog:
         return room
 
     def take(self, count: int) -> None:
-        """Note that so many wait no more: they are being pushed."""
+        """Note that `count` records wait no more: they are being pushed."""
         with self._lock:
             self._waiting -= count
 
     def lose(self, count: int) -> None:
-        """Note that so many were given up."""
+        """Note that `count` records were given up."""
         self._lost(count)
 
 
@@ -130,11 +130,11 @@ class Failures:
         self._rejected_at: float | None = None
 
     def overheard(self) -> AbstractContextManager[list[str]]:
-        """Keep what the SDK's exporter says in this thread out of the log, and give it."""
+        """Keep the messages of the SDK's exporter in this thread out of the log, and collect them."""
         return _overheard(self._loggers)
 
     def note(self, *, ok: bool, said: Sequence[str]) -> None:
-        """Take in how a push ended, and say so if it is time to."""
+        """Record the result of a push, and log it if due."""
         if ok and self._count:
             log.info("%s reach the OpenTelemetry collector at %s again", self._signal, self._where)
             self._said_at = None
@@ -195,7 +195,7 @@ class Batches:
         return result
 
     def end(self) -> None:
-        """Note that what fails from now on is nobody's fault: the agent ends."""
+        """Note that the agent ends: later failures are expected."""
         self._ending = True
 
     def quietly(self, shutdown: Callable[[], object]) -> None:
@@ -206,7 +206,7 @@ class Batches:
 
 @contextmanager
 def _overheard(loggers: Sequence[logging.Logger]) -> Iterator[list[str]]:
-    """Keep what this thread says to `loggers` out of the log, and yield it."""
+    """Keep this thread's messages to `loggers` out of the log, and yield them."""
     said: list[str] = []
     thread = threading.get_ident()
 
@@ -218,7 +218,7 @@ def _overheard(loggers: Sequence[logging.Logger]) -> Iterator[list[str]]:
 
     for logger in loggers:
         logger.addFilter(hear)
-        logger.filters.insert(0, logger.filters.pop())  # before the SDK's own, which drops what it said before
+        logger.filters.insert(0, logger.filters.pop())  # before the SDK's own, which drops repeated messages
     try:
         yield said
     finally:

@@ -44,7 +44,7 @@ class Distribution:
         return cls(tuple(counts), math.fsum(values), tuple(bounds), last)
 
     def __add__(self, other: Distribution) -> Distribution:
-        """Return both together; only the other if its buckets are new: to Prometheus, a counter that began anew."""
+        """Return the sum; only the other if its buckets differ: to Prometheus, a counter reset."""
         if self.bounds != other.bounds:
             return other
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
@@ -61,7 +61,7 @@ class Store:
     """The last values of the metrics of the catalogue, and the time at which they are read. Any thread may use it."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
-        """Keep no series yet, but the clock; `wall` gives Unix seconds."""
+        """Start without series; `wall` gives Unix seconds."""
         self._wall = wall
         self._lock = threading.Lock()
         self._series: dict[str, dict[Key, Sample]] = {metric.name: {} for metric in CATALOGUE}
@@ -70,7 +70,7 @@ class Store:
 
     def publish(self, measurements: Iterable[Measurement]) -> None:
         """Take measurements in, all or none of them visible to any reader."""
-        # Latencies are sorted before the lock is taken, for which a scrape would wait.
+        # Sort latencies before taking the lock: a scrape waits for it.
         batch = [(m.metric, m.key, _sample(m)) for m in measurements]
         with self._lock:
             for group in {(metric.name, _group(metric, key)) for metric, key, _ in batch if metric.group is not None}:
@@ -123,5 +123,5 @@ def _sum(before: Sample, more: Sample) -> Sample:
 
 
 def _group(metric: Metric, key: Key) -> Key:
-    """Return the part of a key that tells which set of series is replaced whole."""
+    """Return the part of a key that identifies the set of series replaced whole."""
     return tuple(value for label, value in zip(metric.labels, key, strict=True) if label in (metric.group or ()))

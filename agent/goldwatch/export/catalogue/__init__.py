@@ -1,7 +1,7 @@
 """The one catalogue of metrics: Prometheus, OTLP, dashboards, alert rules and docs/metrics.md are made from it.
 
 Numbers are values and never labels; quantiles come from the histogram. A ratio is between 0 and 1. A group of metrics
-is a module; a new one is named here, in the order in which groups are shown.
+is a module; add a new one here, in the order of display.
 """
 
 from __future__ import annotations

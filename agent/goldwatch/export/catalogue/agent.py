@@ -1,4 +1,4 @@
-"""goldwatch itself: what runs, and with which config."""
+"""goldwatch itself: its version and its config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How busy the targets say that they are, how often goldwatch stepped back, and what is left of budgets of energy."""
+"""How busy the targets report to be, how often goldwatch stepped back, and what is left of budgets of energy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Energy, carbon and cost. A series is there only if it was measured, or estimated because somebody asked for it."""
+"""Energy, carbon and cost. A series exists only if it was measured, or estimated because the config asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watch promises: how often it replays, and what the model owes. Rules and dashboards compare with these."""
+"""Objectives: how often a watch replays, and the model's limits. Rules and dashboards compare with these."""
 
 from __future__ import annotations
 

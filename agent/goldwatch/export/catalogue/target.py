@@ -1,4 +1,4 @@
-"""What is replayed against what: the target and the golden set."""
+"""The target and the golden set of each watch."""
 
 from __future__ import annotations
 

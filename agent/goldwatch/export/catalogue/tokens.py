@@ -1,4 +1,4 @@
-"""What the answers of language models were made of. Only watches of such models have these."""
+"""Tokens and times of language models' answers. Only watches of such models have these."""
 
 from __future__ import annotations
 
