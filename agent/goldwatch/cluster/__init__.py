@@ -1,1 +1,1 @@
-"""What the agent does in a Kubernetes cluster, and only when it is told that it runs in one."""
+"""Kubernetes support, used only if the agent is configured to run in a cluster."""

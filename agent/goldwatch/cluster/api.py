@@ -45,7 +45,7 @@ class Api:
 
     @classmethod
     def in_cluster(cls, environ: Mapping[str, str] = os.environ) -> Api:
-        """Return that of the cluster in which this pod runs. Raises NotInCluster."""
+        """Return the API of this pod's cluster. Raises NotInCluster."""
         host = environ.get("KUBERNETES_SERVICE_HOST")
         account = Path(environ.get("GOLDWATCH_SERVICE_ACCOUNT", ACCOUNT))
         if not host:
@@ -57,12 +57,12 @@ class Api:
 
     @property
     def token(self) -> str:
-        """The token by which this pod is known now."""
+        """The pod's current service account token."""
         return (self._account / "token").read_text().strip()  # it is replaced every hour
 
     @property
     def authority(self) -> Path:
-        """The file with the certificate by which the API server is known."""
+        """The file with the certificate authority of the API server."""
         return self._account / "ca.crt"
 
     @property
@@ -96,7 +96,7 @@ class Api:
         return await self._ask("PUT", path, body, limit_s)
 
     async def patch(self, path: str, body: Resource, limit_s: float) -> Resource:
-        """Change what `body` says of a resource, by a JSON merge patch. Raises ApiError."""
+        """Apply `body` to a resource as a JSON merge patch. Raises ApiError."""
         return await self._ask("PATCH", path, body, limit_s, "application/merge-patch+json")
 
     async def delete(self, path: str, limit_s: float) -> Resource:
@@ -137,7 +137,7 @@ class Api:
             raise ApiError(f"{self.url} could not be asked: {error}") from None
         try:
             found: Resource = json.loads(text)
-        except ValueError:  # of a path that it does not know it says so as plain text
+        except ValueError:  # the answer for an unknown path is plain text
             found = {"message": text.strip()[:200] or answer.reason}
             if answer.status < 400:
                 raise ApiError(f"{method} {path}: the answer is no JSON") from None

@@ -1,7 +1,7 @@
 """Finds deployed models that ask to be watched: pods, Services, InferenceServices annotated goldwatch.dev/golden.
 
-What is found is said as a Watch, which then goes the way of all Watches: judged, shown in `kubectl get watches`, part
-of a config. The annotations are few on purpose; who wants more writes a Watch, and that is never replaced.
+Each becomes a Watch, treated as all Watches are: validated, shown in `kubectl get watches`, part of a config. The
+annotations are few on purpose; users who want more write a Watch, and that is never replaced.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Discovered:
 
 
 class Discovery:
-    """Keeps the Watches of a namespace that are made of annotations to what the annotations say.
+    """Keeps the Watches made from annotations in a namespace equal to the annotations.
 
     `selector` chooses by their labels which objects may ask, as `kubectl get --selector` does; "" is all.
     """
@@ -69,7 +69,7 @@ class Discovery:
         self._told: dict[str, str] = {}
 
     async def run(self, watches: Iterable[Object]) -> bool:
-        """Create, change and delete, and say whether anything was. Raises ApiError if nothing can be read."""
+        """Create, change and delete, and return whether anything was. Raises ApiError if nothing can be read."""
         existing = {name_of(watch): watch for watch in watches}
         asking = await self._asking()
         wanted = {name_of(found.watch): found for found in asking}
@@ -110,7 +110,7 @@ class Discovery:
         return await self._try(name, found.source, self._api.put(f"{self._watches}/{name}", body, _LIMIT_S))
 
     async def _try(self, name: str, about: Mapping[str, str], change: Awaitable[object]) -> bool:
-        """Make a change and say whether it was made; why not is told once, in the log and by an Event."""
+        """Make a change and return whether it was made; report a failure once, in the log and by an Event."""
         try:
             await change
         except ApiError as error:

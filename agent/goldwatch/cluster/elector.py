@@ -84,7 +84,7 @@ class Elector:
             await asyncio.sleep(period_s if self._leading else period_s * random.uniform(1, _JITTER))  # noqa: S311
 
     async def release(self) -> None:
-        """Give the lease up, so that another need not wait for it to run out. Call when no replay is under way."""
+        """Give the lease up, so that another need not wait for it to run out. Call when no replay is running."""
         held, self._leading = self.may_replay(), False
         self._fence.allow_until(0.0)
         if held:

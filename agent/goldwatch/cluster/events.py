@@ -14,7 +14,7 @@ _LONGEST_MESSAGE = 1000
 
 
 def reference(found: Mapping[str, Any], api_version: str, kind: str) -> dict[str, str]:
-    """Return how an Event names an object; what a collection holds says neither its version nor its kind."""
+    """Return an Event's reference to an object; items of a list carry neither their version nor their kind."""
     metadata = found["metadata"]
     about = {"apiVersion": api_version, "kind": kind, "name": metadata.get("name") or metadata.get("generateName", "")}
     return about | ({"uid": metadata["uid"]} if "uid" in metadata else {})

@@ -1,4 +1,4 @@
-"""The agents of a namespace, found by their pods, and what they say of Watches, as the status that is written there."""
+"""The agents of a namespace, found by their pods, and their reports on Watches as the Watches' status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Told = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Where an agent is asked, and the name of the ConfigMap that it has its config from."""
+    """The address of an agent, and the name of the ConfigMap with its config."""
 
     url: str
     config: str
@@ -51,7 +51,7 @@ def agents(pods: Iterable[Mapping[str, Any]]) -> list[Agent]:
 
 
 async def ask(session: aiohttp.ClientSession, asked: Sequence[Agent]) -> dict[str, dict[str, list[Told]]]:
-    """Return what agents say: by ConfigMap, by the name of the Watch, an entry for each agent that answered."""
+    """Return the agents' reports: by ConfigMap, by the name of the Watch, an entry for each agent that answered."""
     turn = asyncio.Semaphore(_AT_ONCE)
 
     async def one(agent: Agent) -> list[Told]:
@@ -67,7 +67,7 @@ async def ask(session: aiohttp.ClientSession, asked: Sequence[Agent]) -> dict[st
 
 
 async def _watches(session: aiohttp.ClientSession, url: str) -> list[Told]:
-    """Ask one agent. One that does not answer, or not as an agent does, says nothing: any pod may have the label."""
+    """Ask one agent. One that does not answer, or not as an agent does, is skipped: any pod may have the label."""
     try:
         limit = aiohttp.ClientTimeout(total=_LIMIT_S)
         async with session.get(f"{url}/api/v1/watches", timeout=limit, allow_redirects=False) as answer:
@@ -82,9 +82,9 @@ async def _watches(session: aiohttp.ClientSession, url: str) -> list[Told]:
 
 
 def status(told: Sequence[Told], configured: int) -> dict[str, Any]:
-    """Return the part of a Watch's status that agents tell: of several, what the worst of those that know says.
+    """Return the part of a Watch's status that agents report: of several, the worst of those that know.
 
-    `configured` is how many agents have the config of the Watch. What is not known is None.
+    `configured` is how many agents have the config of the Watch. An unknown value is None.
     """
     if not told:
         message = "no agent has answered" if configured else "no agent has this Watch's ConfigMap"

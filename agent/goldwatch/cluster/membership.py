@@ -16,7 +16,7 @@ from goldwatch.ipc.fence import Fence
 
 
 class Membership:
-    """One of several replicas, of which the holder of a lease replays."""
+    """One of several replicas; only the holder of a lease replays."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Membership:
         self._running = asyncio.create_task(self._elector.run())
 
     async def stop(self) -> None:
-        """Give the lease up and disconnect; call when no replay is under way."""
+        """Give the lease up and disconnect; call when no replay is running."""
         if self._running is not None:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -1,7 +1,7 @@
 """The operator: kopf watches the Watches, and each namespace that changed is reconciled, once for a burst of changes.
 
-kopf keeps the streams of events alive and says whether the process is; it writes nothing itself, neither progress nor
-finalizers: what is to be done is read from the cluster each time (see `reconciler`).
+kopf keeps the event streams and the liveness endpoint alive; it writes nothing itself, neither progress nor
+finalizers: the work to do is read from the cluster each time (see `reconciler`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _AGAIN_S = 30.0
 
 
 class Operator:
-    """Keeps namespaces as their Watches say, until it is cancelled. `every_s` is how often agents are asked.
+    """Reconciles namespaces with their Watches, until it is cancelled. Agents are asked every `every_s` seconds.
 
     With `discover` it makes Watches of the annotations of pods, Services and InferenceServices, of those with these
-    labels; "" is all. With a `lease` one of several replicas acts, and the others stand by.
+    labels; "" is all. With a `lease` one of several replicas acts, and the others wait.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Operator:
     async def serve(self, health: str) -> None:
         """Run until SIGTERM; `health` is the address of the liveness probe. Raises ApiError if it may not begin."""
         async with self._api:
-            for namespace in self._changed:  # what is missing is said now, not tried for ever
+            for namespace in self._changed:  # fail now if something is missing, rather than retry for ever
                 await self._api.all_of(f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}", 15.0)
             await kopf.operator(
                 registry=self._registry(),
@@ -135,7 +135,7 @@ class Operator:
 
 
 def _settings() -> kopf.OperatorSettings:
-    logging.getLogger("kopf").setLevel(logging.WARNING)  # it tells of each event otherwise
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # otherwise it logs each event
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # neither namespaces nor definitions come and go under it

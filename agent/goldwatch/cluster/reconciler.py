@@ -1,8 +1,8 @@
-"""Brings a namespace to what its Watches say: a ConfigMap for each agent's config, and a status for each Watch.
+"""Reconciles a namespace with its Watches: a ConfigMap for each agent's config, and a status for each Watch.
 
 A Watch belongs to the ConfigMap that its label goldwatch.dev/config names, as a pod belongs to it by the annotation of
-that name. Everything is read anew each time and only what differs is written, so it does not matter what was missed,
-how often it runs or who runs it: nothing is kept but what would be computed again.
+that name. Each run reads everything and writes only differences, so missed events, frequency and the choice of replica
+do not matter: any state kept can be computed again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What became of the Watches of one ConfigMap: why each is not in it, "" for one that is."""
+    """The result for the Watches of one ConfigMap: why each is not in it, "" for one that is."""
 
     problems: Mapping[str, str]
     common_reason: str = ""

@@ -1,8 +1,8 @@
 """The resource `Watch` of the API group goldwatch.dev: its definition, made from the types of the config.
 
 A Watch has under `spec` what the config has about one watch: the target and the golden set in place of their names. The
-schema is structural, as the API server asks of one: no references to definitions, one type a value. What it cannot
-say (a probe's own options, one value that depends on another) is judged by the operator, in the config's own words.
+schema is structural, as the API server requires: no references to definitions, one type a value. The operator checks
+the rules that it cannot express (a probe's own options, one value that depends on another), with the config's errors.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KEPT = (
     "maxLength",
     "minItems",
     "required",
-    "anyOf",  # of which keys are required; one of types is looked into
+    "anyOf",  # alternatives of required keys; an anyOf of types is converted
 )
 _NOT_IN_GO = ("(?!", "(?=", "(?<")
 """The API server's regular expressions look neither ahead nor behind."""
@@ -110,7 +110,7 @@ def _spec() -> Schema:
 
 
 def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Schema:
-    """Return a JSON schema that Pydantic made as Kubernetes wants one; what it cannot say there is anything.
+    """Convert a JSON schema of Pydantic to a structural one; what that cannot express accepts anything.
 
     Defaults stay with the agent: written into each object, they would outlive the agent that had them.
     """

@@ -1,7 +1,7 @@
 """Knows whether the Deployments behind targets are rolling out, by asking the API server every few seconds.
 
-While one is, old and new pods answer side by side: what is measured then belongs to neither. The agent calls nobody,
-takes no evidence from such a replay, and an event names the new revision.
+During a rollout, old and new pods both answer: a measurement then belongs to neither. The agent raises no alert, takes
+no evidence from such a replay, and an event names the new revision.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Rollouts:
             found = await api.get(path, _LIMIT_S)
             told = rollout(found, self._found.get(deployment), time.time())
         except (ApiError, OSError, LookupError, TypeError, AttributeError) as error:
-            self._found.pop(deployment, None)  # what is not known silences nobody
+            self._found.pop(deployment, None)  # an unknown state silences no alert
             if deployment not in self._unknown:
                 why = str(error) if isinstance(error, ApiError) else f"{type(error).__name__}: {error}"
                 log.warning("rollouts are not seen", extra={"deployment": deployment, "why": why})

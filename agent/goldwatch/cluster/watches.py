@@ -1,8 +1,7 @@
-"""From Watches to the config of an agent, judged as a config is before it is written.
+"""Composes an agent's config from Watches, validated before it is written.
 
-A Watch that is wrong keeps nobody else from being watched: what was in the config of it before stays in force, or, if
-there was nothing, it is left out. What a reference in it stands for is known to the agent alone, so it is not judged
-here, and no reference is ever followed.
+A wrong Watch does not affect others: its last valid version stays in the config, or, if there was none, it is left
+out. Only the agent knows the values of references, so they are not validated here, and no reference is ever followed.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
 
 class BadDefaults(GoldwatchError):
-    """What all watches share is wrong, or what they come to together; the text says what."""
+    """The shared sections are wrong, or the watches taken together; the text has the problems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Composed:
 def compose(specs: Mapping[str, Spec], defaults: Mapping[str, Any], before: str = "") -> Composed:
     """Make the config of Watches by name, with the sections of `defaults`. Raises BadDefaults.
 
-    `before` is the text that is in force. Three configs are judged at the most.
+    `before` is the current text. At most three configs are validated.
     """
     problems = _problems(specs, defaults)
     if not problems:
@@ -172,11 +171,11 @@ class _Sealed:
         self._allowed = allowed
 
     def hides(self, at: str, problem: Problem) -> bool:
-        """Say whether a problem is one of what a reference stands for, and not of the key that has it."""
+        """Return whether a problem concerns the value of a reference, and not the key that has it."""
         return at in self.fields and not problem.message.startswith("unknown key")
 
     def shared(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """Seal the sections that all watches share, and let their policy allow what stands for sealed references."""
+        """Seal the sections that all watches share, and allow the placeholders of sealed references in their policy."""
         sealed: dict[str, Any] = self.value(dict(defaults), "")
         policy = sealed.get("policy") or {}
         if isinstance(policy, Mapping) and isinstance(policy.get("references", []), list):

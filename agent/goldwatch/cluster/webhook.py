@@ -71,7 +71,7 @@ def _read(raw: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def _about(pod: dict[str, Any]) -> dict[str, Any]:
-    """Return the object of an Event: the pod, or what makes it, since its own name is not known yet."""
+    """Return the object of an Event: the pod, or its owner, since its own name is still unknown."""
     owners = pod["metadata"].get("ownerReferences") or []
     return (
         {key: owners[0][key] for key in ("apiVersion", "kind", "name", "uid")}
