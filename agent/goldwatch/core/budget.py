@@ -1,4 +1,4 @@
-"""The budget of false alarms: so many a year for a model, shared by its monitors, kept however often they look."""
+"""The budget of false alarms a year for a model, shared by its monitors; it holds however often they look."""
 
 from __future__ import annotations
 

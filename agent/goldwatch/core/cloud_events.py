@@ -1,9 +1,9 @@
 """CloudEvents over HTTP, as KServe's inference logger sends them: one request of a model's traffic in each.
 
-In binary mode the attributes are headers (`ce-type`) and the body is the request as it came; in structured mode the
-body is a JSON object with all of it. Of both only what says whether it is live traffic is looked at here, the request
-itself is read by a worker. A logger gives an event the id of the request's own header `ce-id`, and can hand on other
-headers as the attribute `metadata`: goldwatch's own requests are known by either.
+In binary mode the attributes are headers (`ce-type`) and the body is the request as received; in structured mode the
+body is a JSON object with all of it. This module only reads what identifies live traffic; a worker reads the request
+itself. A logger gives an event the id of the request's own header `ce-id`, and can copy other headers to the attribute
+`metadata`: either identifies goldwatch's own requests.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def attributed(body: bytes, headers: Mapping[str, str], key: str) -> bytes:
 
 
 def marks(headers: Mapping[str, str], content_type: str) -> tuple[str, ...] | None:
-    """Return what may say that a request is goldwatch's own; None for an event that carries no request.
+    """Return the values that may mark a request as goldwatch's own; None for an event that carries no request.
 
     `headers` are looked up in lower case. Raises GoldwatchError.
     """

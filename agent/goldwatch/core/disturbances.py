@@ -1,4 +1,4 @@
-"""What disturbed the timing of a replay from outside, as the worker read it."""
+"""Outside disturbances of a replay's timing, as the worker read them."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How far the Deployment of a target is. `under_way` says what is still to come; empty if nothing is.
+    """The rollout state of a target's Deployment. `under_way` describes what remains; empty if nothing does.
 
     `ended_at` is when that was first seen after one, in Unix seconds; 0 if none was seen. `images` are those of its
     containers, with commas between.
@@ -58,9 +58,9 @@ def mixed(before: Rollout | None, after: Rollout | None) -> str:
 
 
 def circumstances(judgement: Judgement, own: Mapping[str, str]) -> dict[str, str]:
-    """Return all that might explain a change: what the target says of itself, the golden set, and our `own` facts.
+    """Return all that might explain a change: the target's identity, the golden set, and our `own` facts.
 
-    What is not known is left out.
+    Unknown values are left out.
     """
     said: dict[str, str] = (
         {} if judgement.description is None else {n: getattr(judgement.description, n) for n in _DESCRIBED}

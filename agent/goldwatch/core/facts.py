@@ -1,4 +1,4 @@
-"""What the agent knows of a replay beside its columns: the judge is given both."""
+"""The agent's facts about a replay, besides its columns. The judge gets both."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _METERED: TypeAdapter[Metered | None] = TypeAdapter(Metered | None)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the agent knows of a replay beside its columns. All of it passes into the judgement as it is.
+    """The agent's facts about a replay, besides its columns. All of it passes into the judgement as it is.
 
-    `failure` says why the target could not be used at all, `given_up` why it was asked no further, and `ended` why the
+    `failure` is why the target could not be used at all, `given_up` why the replay stopped early, and `ended` why the
     agent itself could not go on. `samples` is the number of examples of one request, and `pairs_s` has the seconds of
     requests that were made twice. `metered` has the fields of Metered if energy was to be measured after the replay.
-    `live` is what the tap of live traffic had to say: `sizes` of the requests in the descriptor beside the columns,
-    `counts` of them all, `began_at`, `ended_at`, `waiting` and `problem`; None where there is no tap.
+    `live` is the report of the tap of live traffic: `sizes` of the requests in the descriptor next to the columns,
+    `counts` of them all, `began_at`, `ended_at`, `waiting` and `problem`; None without a tap.
     """
 
     watch: str

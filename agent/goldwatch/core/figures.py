@@ -1,7 +1,7 @@
-"""What *costly* looks at: what one of something took, as far as it was measured. Needs no numpy.
+"""The figures of *costly*: energy or cost of one unit, as far as measured. Needs no numpy.
 
-A figure that is no evidence is not one: an estimate, joules that others on the machine may have taken, a measurement
-that did not suffice. Each of them is a reason in words instead.
+An estimate, joules that others on the machine may have used, and an insufficient measurement are no evidence. Each of
+them gives a reason as text instead of a figure.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from goldwatch.energy.footprint import Footprint, Per
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """The most that one of something may take: at most `limit`, or a ratio `above_usual` over what it usually takes.
+    """The maximum for one unit: at most `limit`, or a ratio `above_usual` over its usual figure.
 
     `quantity` is `energy` (gross, `unit` J) or `cost` (`unit` a currency), `per` is `inference`, `right answer` or
-    `output token`. `metered` says that joules are a part of it, so that they must have been measured.
+    `output token`. `metered` means that joules are a part of it, so they must have been measured.
     """
 
     quantity: str
@@ -31,18 +31,18 @@ class Ceiling:
 
     @property
     def name(self) -> str:
-        """What its figures are known by."""
+        """The name of its figures."""
         return f"{self.quantity} per {self.per}"
 
     @property
     def one(self) -> str:
-        """One of what it is about, in words."""
+        """Its unit, as text."""
         return f"{'an' if self.per[0] in 'aeiou' else 'a'} {self.per}"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one took: the value, and the bounds of its 95 % interval, the value itself where there is none."""
+    """The figure of one unit: the value, and the bounds of its 95 % interval, the value itself if there is none."""
 
     value: float
     low: float
@@ -61,13 +61,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figure of each ceiling by its name, or in words why there is none. Empty where nothing was to be measured."""
+    """The figure of each ceiling by its name, or the reason why there is none. Empty if nothing was to be measured."""
 
     of: Mapping[str, Figure | str] = field(default_factory=dict)
 
 
 def figures(ceilings: Sequence[Ceiling], energy: Energy | None, footprint: Footprint | None, missing: str) -> Figures:
-    """Return what a measurement says of each ceiling; `missing` says why it has no joules, if it has none."""
+    """Return the figure of each ceiling from a measurement; `missing` is why it has no joules, if it has none."""
     return Figures({ceiling.name: _checked(_figure(ceiling, energy, footprint, missing)) for ceiling in ceilings})
 
 

@@ -1,4 +1,4 @@
-"""What is known after one replay, as immutable values: scores, verdicts, and the judgement that holds them all.
+"""The results of one replay as immutable values: scores, verdicts, and the judgement that holds them all.
 
 They pass from the judge to gate, ledger and exporters, and need no numpy: the agent that keeps them must stay small.
 """
@@ -83,7 +83,7 @@ class State(StrEnum):
 
 
 class Severity(StrEnum):
-    """Who is told: the person on call now, or the owner in working hours."""
+    """Who is notified: the person on call now, or the owner in working hours."""
 
     PAGE = "page"
     TICKET = "ticket"
@@ -91,7 +91,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one monitor says after one replay.
+    """The result of one monitor after one replay.
 
     `evidence` and `threshold` are log10 of e-values, or None for a monitor that states facts.
     `since` is the Unix time in seconds of the first replay after the estimated change, None while steady.
@@ -124,7 +124,7 @@ class Quantile:
 class Flip:
     """One golden example whose answer differs from the reference in class.
 
-    A set without labels knows no `label`; of a vector only `now` says something: how far it is from the reference.
+    Without labels there is no `label`; for a vector only `now` is set: its distance from the reference.
     `identity` is its name in the set, such as a file; `excerpt` the beginning of its text. Both may be empty.
     """
 
@@ -137,7 +137,7 @@ class Flip:
 
     @property
     def words(self) -> str:
-        """What became of the answer, in one line."""
+        """The change of the answer, in one line."""
         changed = f"{self.reference} -> {self.now}" if self.reference else self.now
         return f"{changed}, right is {self.label}" if self.label else changed
 
@@ -201,12 +201,12 @@ _TOKEN_TIMES = ("first_s", "per_token_s", "gaps_s")
 
 @dataclass(frozen=True, slots=True)
 class TokenUse:
-    """What the answers of a language model were made of, over the answered requests of a replay.
+    """Tokens and times of a language model's answers, over the answered requests of a replay.
 
-    `input` and `output` count tokens, None where no answer says, of the `input_told` and `output_told` answers that do.
-    `first_s` is the time to the first token and `per_token_s` the mean time between tokens, in seconds, one for each
-    answer in which it is known; `first_unknown` and `next_unknown` count the others by reason. `gaps_s` are times
-    between pieces of text that followed each other. `finish` counts the answers by why the model stopped.
+    `input` and `output` count tokens over the `input_told` and `output_told` answers that have counts, None if no
+    answer has one. `first_s` is the time to the first token and `per_token_s` the mean time between tokens, in seconds,
+    one for each answer with a known time; `first_unknown` and `next_unknown` count the others by reason. `gaps_s` are
+    times between pieces of text that followed each other. `finish` counts the answers by why the model stopped.
     """
 
     input: int | None
@@ -239,7 +239,7 @@ class TokenUse:
 
 
 class Passed(StrEnum):
-    """What a check of a replay came to."""
+    """The result of a check of a replay."""
 
     YES = "yes"
     NO = "no"
@@ -248,7 +248,7 @@ class Passed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One of the referee's checks: a finding that stands beside a replay, and pages nobody."""
+    """One of the referee's checks: a finding about a replay that raises no page."""
 
     name: str
     passed: Passed
@@ -257,10 +257,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
-    """How busy the target was, as the section `busy` of the config has it measured.
+    """How busy the target was, measured by the section `busy` of the config.
 
-    `what` was read, `before` the replay and at `most` until its end (None where it could not be read; `unreadable` says
-    why), and above `limit` goldwatch steps back: it `waited_s` before the replay and held it for `held_s` within.
+    `what` was read, `before` the replay and at `most` until its end (None if it could not be read; `unreadable` is the
+    reason), and above `limit` goldwatch steps back: it `waited_s` before the replay and held it for `held_s` within.
     """
 
     what: str
@@ -274,7 +274,7 @@ class ServerLoad:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One column of live rows: in words, how its values lay in the reference, and how they lie in the last window."""
+    """One column of live rows: its distribution in the reference and in the last window, as text."""
 
     column: str
     then: str
@@ -283,13 +283,13 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class LiveWindow:
-    """What came of live traffic between two replays, where the watch has a tap.
+    """The live traffic between two replays, if the watch has a tap.
 
     `requests` were seen: `synthetic` ones are goldwatch's own, `refused` ones could not be taken in, `sampled_out` were
     more than a window holds. Of what remains `rows` were compared with the reference, `unreadable` rows or requests
-    were not, for the `reasons`, and `cut` rows were more than one cluster may have. `moves` are the columns that tell
-    most, and `notice` is there once it is known that rows depend on each other more than is stated. Without a window
-    that is full all of it is 0.
+    were not, for the `reasons`, and `cut` rows were more than one cluster may have. `moves` are the columns with most
+    evidence, and `notice` is set once rows are known to depend on each other more than is stated. Without a window
+    that is full, all of it is 0.
     """
 
     requests: int
@@ -308,16 +308,16 @@ class LiveWindow:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One replay and what follows from it.
+    """One replay and its results.
 
     `started_at` is Unix time in seconds; `lateness_s` is how long after its scheduled time it started. `latencies_s`
     holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
     outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
     `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
     `readings_dropped` counts implausible readings of its meters.
-    `scenario`, `rate_per_s` and `in_flight` say what the load was; `late_s` by how much goldwatch itself sent each
-    request of an open load too late. `most_per_s`, `most_tokens_per_s` and `most_cpu` are budgets that a closed load
-    kept to, `server_load` how busy the target was, and `skipped` says that for this reason nothing was replayed at all.
+    `scenario`, `rate_per_s` and `in_flight` describe the load; `late_s` is by how much goldwatch itself sent each
+    request of an open load too late. `most_per_s`, `most_tokens_per_s` and `most_cpu` are the budgets of a closed load,
+    `server_load` is how busy the target was, and `skipped` means that for this reason nothing was replayed at all.
     `checks` are those of the referee, of valid replays only, and so are `slices`; `output_distance` is the mean
     distance of the answers from the reference, where the watch has an objective for it. `live` is there after a replay
     that had a window of live rows to judge. `unscored` has an entry for each score that the watch names.

@@ -23,8 +23,8 @@ class Kind:
     """A kind of monitor.
 
     One that does not `spend` of the budget states facts. `least` is the least valid replay that it can use.
-    `misses_answers` says that a target that does not answer is enough to make it alert; `about_answers` that examples
-    tell what it says. `said` is how a target is called that it alerts about.
+    `misses_answers` means that a target that does not answer is enough to make it alert; `about_answers` that examples
+    explain its alert. `said` is the adjective for a target that it alerts about.
     """
 
     name: str

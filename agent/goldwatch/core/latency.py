@@ -1,4 +1,4 @@
-"""Quantiles of latency, defined in this one place, and what so many samples can say of them.
+"""Quantiles of latency, defined in this one place, and what a number of samples can prove of them.
 
 The rule is that of MLPerf's early stopping with c = 0.99 and d = 0 (loadgen/early_stopping.cc): of n requests with t
 over a latency L, quantile q is below L with 99 % confidence if P(Binomial(n, 1 - q) <= t) <= 1 %.

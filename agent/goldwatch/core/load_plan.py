@@ -23,8 +23,8 @@ class LoadPlan:
     """How to issue queries.
 
     `rate_per_s` is the mean of queries a second of an open load; `samples` the examples of one query; `in_flight` the
-    most queries at a time; `seed` that of the Poisson arrivals; `most_per_s` the budget to which a closed load, and any
-    warm-up, is slowed down; `tokens_per_s` and `cpu_share` (of one core) are two more of that kind.
+    most queries at a time; `seed` that of the Poisson arrivals; `most_per_s` the budget that limits a closed load and
+    any warm-up; `tokens_per_s` and `cpu_share` (of one core) are two more of that kind.
     """
 
     scenario: Scenario = "single-stream"
@@ -46,13 +46,13 @@ class LoadPlan:
         return -(-rows // self.samples)
 
     def query_examples(self, rows: int, first: int) -> int:
-        """Return how many examples the query has that begins at the row `first` of a replay of so many rows."""
+        """Return how many examples the query has that begins at the row `first` of a replay of `rows` rows."""
         return min(self.samples, rows - first)
 
     def warm_up(self, rows: int, requests: int) -> list[int]:
         """Return the first row of each query to warm up with: they have all the sizes that those of a replay have.
 
-        A runtime prepares itself for each size of batch by itself. Where the last query is smaller, every second
+        A runtime prepares itself for each size of batch by itself. If the last query is smaller, every second
         request is that query; then there are at least two requests, unless there are to be none.
         """
         last, whole = (self.queries(rows) - 1) * self.samples, max(rows // self.samples, 1)

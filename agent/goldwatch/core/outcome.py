@@ -7,8 +7,8 @@ class Outcome(IntEnum):
     """The end of one request. A failure is an observation like any other.
 
     Two kinds were never sent. NOT_SENT is the target's doing: it failed or was too slow, so the replay gave up.
-    WITHHELD is goldwatch's own: it was stopped, or stepped back. Columns hold NOT_SENT for both; the judge tells them
-    apart.
+    WITHHELD is goldwatch's own: it was stopped, or stepped back. Columns hold NOT_SENT for both; the judge
+    distinguishes them.
     """
 
     NOT_SENT = 0

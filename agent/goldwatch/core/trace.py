@@ -17,7 +17,7 @@ from goldwatch.probe import TraceContext
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The ids of one replay. Every so many queries one is sampled, from the query `first` on; none if `every` is 0.
+    """The ids of one replay. One in `every` queries is sampled, from the query `first` on; none if `every` is 0.
 
     `trace_id` has 32 hexadecimal digits. Span ids are numbers of 64 bits: `root` that of the replay, and from the next
     one on those of its queries.
@@ -30,7 +30,7 @@ class Trace:
 
     @classmethod
     def new(cls, share: float, most: int, queries: int) -> Trace:
-        """Make the ids for a replay of so many queries; no more than `most` of them are sampled."""
+        """Make the ids for a replay of `queries` queries; no more than `most` of them are sampled."""
         every = max(round(1 / share), math.ceil(queries / most), 1) if share > 0 and most else 0
         first = random.randrange(min(every, queries)) if every and queries else 0  # noqa: S311 - no secret
         root = int.from_bytes(os.urandom(8)) >> 1 | 1  # room for the queries, and never zero
@@ -51,10 +51,10 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `started_ns` is Unix time; both times are nanoseconds. Tokens are None where nothing tells.
+    """One request. `started_ns` is Unix time; both times are nanoseconds. Unknown tokens are None.
 
-    `latency_s` is what the histogram of latencies was told, from when it was due for an open load. `spanned` says
-    whether it has a span of its own.
+    `latency_s` is the value in the histogram of latencies, from when it was due for an open load. `spanned` is whether
+    it has a span of its own.
     """
 
     span_id: int

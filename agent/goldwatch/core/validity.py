@@ -1,7 +1,7 @@
-"""Whether a replay's figures are those of the target: what disturbed it that is not the target's doing.
+"""Whether a replay's figures are those of the target: disturbances that are not the target's doing.
 
 The rules are stated in docs/load.md. A replay that breaks one is *invalid*: it is recorded with the reason, adds no
-evidence, and pages nobody.
+evidence, and raises no page.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def disturbed(
 ) -> tuple[str, ...]:
     """Return why a replay is invalid, a sentence for each reason; nothing if it is not.
 
-    `late_s` has the seconds by which goldwatch itself sent each request too late, in any order; `before` and `after`
-    are the target's descriptions at the beginning and the end.
+    `late_s` has how late goldwatch itself sent each request, in seconds and any order; `before` and `after` are the
+    target's descriptions at the beginning and the end.
     """
     return (*_late(late_s, late_limit_s(latency_limit_s)), *_disturbances(found), *_rollout(before, after))
 
