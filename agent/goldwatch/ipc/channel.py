@@ -1,4 +1,4 @@
-"""Messages between agent and worker: JSON with a length before it, and file descriptors beside it. No pickle."""
+"""Messages between agent and worker: JSON with a length prefix, and file descriptors. No pickle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Channel:
         self.socket = sock
 
     def send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
-        """Send one message. Raises Closed if nobody is there to read it."""
+        """Send one message. Raises Closed if the other end is closed."""
         body = json.dumps(message, separators=(",", ":"), default=plain).encode()
         try:
             socket.send_fds(self.socket, [_LENGTH.pack(len(body))], list(descriptors))

@@ -1,7 +1,7 @@
 """The columns of observations of one replay, in memory that agent and worker share, or in a file if they are large.
 
 The worker writes each row as it happens, so that a crash, a hang or a kill loses nothing but the request in flight,
-and the agent can see from outside how long each request has been under way. Layout: eight 64-bit words of progress,
+and the agent can see from outside how long each request has been in flight. Layout: eight 64-bit words of progress,
 two words for each request that may be in flight, then one block a column. The agent reads it with the standard library
 alone; `array` needs numpy.
 """
@@ -47,7 +47,7 @@ _ALIGN = 64
 
 
 class Phase(IntEnum):
-    """What the worker is doing with the replay."""
+    """The worker's current phase of the replay."""
 
     STARTING = 0
     OPENING = 1
@@ -67,12 +67,12 @@ class Layout:
     tokens: bool = False
 
     def columns(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Name -> dtype and shape of every column, in the order in which they lie in memory.
+        """Name -> dtype and shape of every column, in memory order.
 
         Times are nanoseconds of the monotonic clock. `latency_ns` is from `sent_ns` to the whole answer,
         `dispatch_delay_ns` from when an open load meant to send to `sent_ns`, and `late_ns` the part of that delay that
         is goldwatch's own: the rest is waiting for one of the requests in flight to be answered. A request of several
-        examples has as many rows, all with the same times. Tokens are -1 where the answer did not say. `first_unknown`
+        examples has as many rows, all with the same times. Tokens are -1 if the answer has no count. `first_unknown`
         and `next_unknown` count from 1 in `TIME_UNKNOWN`. `gaps_s` are ascending seconds, 0 after the last.
         """
         fixed = {
@@ -126,7 +126,7 @@ class Columns:
 
     @property
     def phase(self) -> Phase:
-        """What the worker does now."""
+        """The current phase."""
         return Phase(self._words[0])
 
     @property
@@ -150,22 +150,22 @@ class Columns:
         self._words[2] = on
 
     def begin(self, flight: int, row: int, now_ns: int) -> None:
-        """Say from the worker that the request of `row` is under way; `flight` counts those of the moment from 0."""
+        """Mark the request of `row` as in flight, from the worker; `flight` is its slot, from 0."""
         flights = self._flights
         flights[2 * flight] = row
         flights[2 * flight + 1] = now_ns
 
     def end(self, flight: int) -> None:
-        """Say from the worker that it is under way no more."""
+        """Mark the request of a slot as ended, from the worker."""
         self._flights[2 * flight + 1] = 0
 
     def forget_flights(self) -> None:
-        """Say that no request is under way: the worker that sent them has gone."""
+        """Clear the requests in flight: the worker that sent them has ended."""
         for flight in range(MOST_IN_FLIGHT):
             self.end(flight)
 
     def flights(self) -> list[tuple[int, int]]:
-        """Return the first row of each request that is under way, and since when."""
+        """Return the first row of each request in flight, and since when."""
         words = self._flights.tolist()
         return [(row, since_ns) for row, since_ns in zip(words[::2], words[1::2], strict=True) if since_ns]
 

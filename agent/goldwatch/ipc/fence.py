@@ -27,7 +27,7 @@ _TIME = struct.Struct("d")
 
 
 class LeaseRanOut(GoldwatchError):
-    """This replica may not replay any more, or not yet."""
+    """This replica may not replay now: its lease ran out, or it holds none."""
 
 
 def now_s() -> float:
@@ -57,7 +57,7 @@ class Fence:
         _TIME.pack_into(self._memory, 0, until_s)
 
     def left_s(self) -> float:
-        """Return for how many seconds replays are allowed yet; not above 0 if they are not."""
+        """Return for how many more seconds replays are allowed; 0 or less if they are not."""
         until_s: float = _TIME.unpack_from(self._memory, 0)[0]
         return until_s - now_s()
 

@@ -1,7 +1,7 @@
-"""Workers in another Python interpreter, for a framework that cannot live beside our dependencies.
+"""Workers in another Python interpreter, for a framework that conflicts with our dependencies.
 
-Such an interpreter has numpy and the framework of its own. Of ours it must find goldwatch and the package of the probe,
-and nothing else: our numpy on its path would be the end of it. So a folder of links to just these is put there.
+Such an interpreter has its own numpy and framework. It must find goldwatch and the package of the probe, and nothing
+else of ours: our numpy on its path would break it. So its path has a folder of links to just these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _made: dict[str, Path] = {}
 def packages(factory: str) -> str:
     """Return a folder that holds links to goldwatch and to the package of the probe `factory`, for PYTHONPATH.
 
-    It is removed when this process ends, and made anew if who tidies up temporary files was quicker. Raises
+    It is removed when this process ends, and made again if a cleaner of temporary files removed it before. Raises
     ModuleNotFoundError for a package that is not installed.
     """
     folder = _made.get(factory)

@@ -23,7 +23,7 @@ Response = TypeVar("Response")
 
 
 class ErrorCode(StrEnum):
-    """What the error that ended a job is to the agent."""
+    """The class of the error that ended a job, for the agent."""
 
     TARGET = "target"
     """The target's doing: it cannot be reached, is not ready, or does not answer in time."""
@@ -42,10 +42,10 @@ class ErrorCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a replay tells while it runs.
+    """A message of a running replay.
 
-    At first what the opened target is and the seconds that opening took, None if it was open; later the seconds of the
-    first request.
+    First the description of the opened target and the seconds that opening took, None if it was open; later the seconds
+    of the first request.
     """
 
     description: Description | None = None
@@ -113,11 +113,11 @@ class ReplayRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResponse:
-    """What a replay returns besides its columns.
+    """The result of a replay, besides its columns.
 
     `pairs_ns` has the latencies of requests that were made twice, `errors` counts messages, `resent` the requests sent
     again. The budgets allow the next request at `turn_ns`, by the monotonic clock. `description` is the target's at the
-    end, None if it is not served or did not say.
+    end, None if it is not served or gave none.
     """
 
     pairs_ns: tuple[tuple[int, int], ...]
@@ -130,7 +130,7 @@ class ReplayResponse:
 
 @dataclass(frozen=True, slots=True)
 class LoadGenSettings:
-    """What LoadGen is told, in its own terms. None leaves its default, or what warm-up says of the target.
+    """LoadGen's settings, in its own terms. None leaves its default, or the value from warm-up.
 
     Times are seconds. `target_qps` is that of Server, and what is expected of Offline; `target_latency_s` is Server's.
     """
@@ -162,7 +162,7 @@ class LoadGenRequest:
 
 @dataclass(frozen=True, slots=True)
 class LoadGenResponse:
-    """What the target says that it is, how many requests were sent, and the counts of error messages."""
+    """The target's identity, how many requests were sent, and the counts of error messages."""
 
     description: Description
     errors: Mapping[str, int]

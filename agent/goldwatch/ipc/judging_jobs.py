@@ -112,8 +112,8 @@ class Notice:
     """After how many replays, in the median, a monitor notices an effect; None if that takes more than were simulated.
 
     `declared` means that the objectives of the watch call the effect too much; `threshold` is a log10. *Costly*
-    counts measurements of energy and cost in place of replays, *drift* windows, of which there may be one a replay, or
-    with a season hours, and *slower* blocks of replays, of which it states the fewest that can make it alert.
+    counts measurements of energy and cost in place of replays, *drift* windows (at most one a replay) or with a
+    season hours, and *slower* blocks of replays: it states the fewest that can make it alert.
     `if_independent` is the number if live requests did not depend on each other; 0 where they are taken not to.
     """
 
@@ -127,9 +127,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class SeasonBasis:
-    """What *drift* with a season rests on.
+    """The data behind *drift* with a season.
 
-    `learned` means from live traffic; then nothing else is known yet. `levels` names the blocks that are judged,
+    `learned` means from live traffic; then nothing else is known at first. `levels` names the blocks that are judged,
     `left_out` has the reasons for the others. `timed` means that the reference has times, `empty` counts the hours of
     the week without reference rows, and `wander` has the standard deviations of day means, by column.
     """
@@ -144,7 +144,7 @@ class SeasonBasis:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What the monitors notice; `season` is None without live traffic that has one."""
+    """The sensitivity of the monitors; `season` is None without live traffic that has one."""
 
     notices: tuple[Notice, ...]
     season: SeasonBasis | None
@@ -177,7 +177,7 @@ class AnswersRequest:
 class RerunAnswer:
     """One example: its picture, the right answer, the answer of the reference, and the answer of the model now.
 
-    `now` is the outcome of the request in words if there is no answer; `distance` is the largest absolute difference
+    `now` is the outcome of the request as text if there is no answer; `distance` is the largest absolute difference
     of any tensor from the reference, None without an answer or if all outputs are text. `same` means that the answer
     is that of the reference: the class, the text, or a vector within the tolerance. `identity` is its name in the set,
     empty if it has none.
@@ -248,7 +248,7 @@ class FreezeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What was frozen: its name with the short digest, and what the replays of the reference showed.
+    """The frozen set: its name with the short digest, and the figures of its reference replays.
 
     `accuracy` is the share of right answers over all of them, `moved` the most examples of a replay that differed from
     the reference outputs beyond the tolerance. `score` is what that share is called: without labels, agreement.

@@ -1,7 +1,7 @@
-"""How much memory a worker may take where its target does not say: what the container, or the machine, leaves it.
+"""The default memory limit of a worker, if its target has none: what the container, or the machine, leaves it.
 
 Without a limit a model, or the answers of a hostile server, would take the memory of the whole container, and the
-kernel might end the agent for it: then nobody would say why.
+kernel might end the agent for it, without a report of the cause.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _LOOK_EVERY_S = 0.5
 
 
 class WorkerDied(GoldwatchError):
-    """A worker cannot be had, or ended while it had a job; the text says how, and its last line on stderr."""
+    """A worker cannot start, or ended while it had a job; the text has the cause, and its last line on stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Worker:
         # What runtimes print belongs neither in the agent's log nor lost: the end of it explains a crash.
         self._stderr = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the worker
         ours, theirs = socket.socketpair()
-        lifeline_read, self._lifeline = os.pipe()  # last: nobody would close it if one of the others cannot be had
+        lifeline_read, self._lifeline = os.pipe()  # last: it would leak if one of the others failed
         inherited = (theirs.fileno(), lifeline_read)
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         try:
@@ -100,7 +100,7 @@ class Worker:
     def resident_bytes(self) -> int:
         """Return the resident memory of the process, 0 if it has ended.
 
-        What is resident is what harms: a limit on address space or data (setrlimit) would also count what frameworks
+        Resident memory is the harm: a limit on address space or data (setrlimit) would also count what frameworks
         only reserve, and the stacks of their threads.
         """
         try:
@@ -193,7 +193,7 @@ class Workers:
     def take(self, key: str, python: str = "", path: str = "") -> Worker:
         """Return an idle worker of that key, or start one as `Worker` does. Raises WorkerDied if that cannot be.
 
-        One that has died while it was idle, for whatever reason, says nothing of the target of the next job.
+        One that died while idle, for any reason, does not count against the target of the next job.
         """
         with self._lock:
             if self._closed:
@@ -210,7 +210,7 @@ class Workers:
         return worker
 
     def begin(self, key: str, *modules: str) -> None:
-        """Start a worker that imports modules while there is no job for it. If it cannot, the first job will tell."""
+        """Start a worker that imports modules before its first job. If it cannot, the first job reports it."""
         with contextlib.suppress(OSError):
             self.give_back(key, Worker(modules=modules, hidden=self._hidden))
 
@@ -238,11 +238,11 @@ class Workers:
                 self._idle[key] = [w for w in workers if w not in tired]
                 if not self._idle[key]:  # targets come and go
                     del self._idle[key]
-        for worker in tired:  # without the lock: a process that the kernel cannot end yet is waited for
+        for worker in tired:  # without the lock: ending may wait for a process that the kernel cannot kill at once
             worker.end()
 
     def close(self) -> None:
-        """End all workers, the busy ones too: their jobs see WorkerDied, and so does whoever asks for another."""
+        """End all workers, the busy ones too: their jobs raise WorkerDied, and so do later requests for a worker."""
         with self._lock:
             self._closed = True
             idle = [worker for workers in self._idle.values() for worker in workers]
@@ -296,7 +296,7 @@ def _answer(
 
 
 class JobFailed(GoldwatchError):
-    """The job raised; `code` says what its error is to the agent."""
+    """The job raised; `code` is the class of its error for the agent."""
 
     def __init__(self, message: str, code: ErrorCode) -> None:
         super().__init__(message)
