@@ -13,7 +13,7 @@ from goldwatch.cli.base import TOOLS, app, put
 
 @app.command(rich_help_panel=TOOLS)
 def schema() -> None:
-    """Print the JSON schema of the config, by which editors complete and check it."""
+    """Print the JSON schema of the config, for completion and checks in editors."""
     from goldwatch.config import json_schema  # noqa: PLC0415
 
     put(json.dumps(json_schema(), indent=2))

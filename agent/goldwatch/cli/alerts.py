@@ -1,4 +1,4 @@
-"""The commands for whom an alert wakes: alert, replay, silence, relearn."""
+"""The commands for the on-call engineer: alert, replay, silence, relearn."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def replay(
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
-    """Replay some examples now, and show each answer beside its reference. Nothing of it is kept."""
+    """Replay some examples now, and show each answer with its reference. Nothing is recorded."""
     from goldwatch.commands.alert_report import rerun_text  # noqa: PLC0415
     from goldwatch.commands.rerun import rerun  # noqa: PLC0415
     from goldwatch.daemon.in_force import prepare  # noqa: PLC0415
@@ -67,7 +67,7 @@ def silence(
     watch: Annotated[str, typer.Option(help="The watch to silence; without it, all.")] = "",
     end: Annotated[bool, typer.Option("--end", help="End the silences that were begun by this command.")] = False,
 ) -> None:
-    """Let nobody be called for a while: alerts are gathered and shown, and raised afterwards if they still hold."""
+    """Mute notifications for a while: alerts are gathered and shown, and raised afterwards if they still hold."""
     from goldwatch.config import QuantityError, format_moment, load, parse_duration  # noqa: PLC0415
     from goldwatch.daemon.ledger import add_silence, end_silences  # noqa: PLC0415
     from goldwatch.daemon.silence import Silence  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What all commands share: the app that they register with, the argument CONFIG, and how to fail."""
+"""Shared by all commands: the app that they register with, the argument CONFIG, and how to fail."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def health(
     url: Annotated[str, typer.Argument(help="What to ask.")] = "http://127.0.0.1:9870/readyz",
     limit: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds to wait for the answer.")] = 5,
 ) -> None:
-    """Ask a running agent whether its config is in force: exit code 0 yes, 2 no."""
+    """Ask a running agent whether its config is loaded: exit code 0 yes, 2 no."""
     import ssl  # noqa: PLC0415
     import urllib.error  # noqa: PLC0415
     import urllib.request  # noqa: PLC0415
@@ -79,7 +79,7 @@ def operator(
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks at the agents.")] = 15,
     health_port: Annotated[int, typer.Option(min=1, max=65535, help="Where /healthz is served.")] = 8080,
 ) -> None:
-    """Turn Watches into the configs of agents, and show in their status what the agents say."""
+    """Turn Watches into the configs of agents, and write the agents' reports into their status."""
     from pydantic import ValidationError  # noqa: PLC0415
 
     from goldwatch.cluster.api import Api  # noqa: PLC0415

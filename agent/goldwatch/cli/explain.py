@@ -1,4 +1,4 @@
-"""The commands that say what is in force, what will be noticed and what would have been."""
+"""The commands about the effective config, the monitors' sensitivity and past replays."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def backtest(
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Play recorded replays through the monitors: what would have alerted, and when, beside common rules."""
+    """Play recorded replays through the monitors: which would have alerted, and when, compared with common rules."""
     from goldwatch.commands import backtest as playing  # noqa: PLC0415 - it brings numpy
     from goldwatch.commands import backtest_report, common_rules  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The command for whoever watches many models: fleet."""
+"""The command for fleets of many models: fleet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fleet(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print all monitors as JSON.")] = False,
 ) -> None:
-    """Rank the monitors of all models by their evidence together: which of them stand out, of so many.
+    """Rank the monitors of all models by their evidence together: which of them are significant among all.
 
     A bearer token, if the server wants one, is read from the variable PROMETHEUS_TOKEN.
     """

@@ -62,7 +62,7 @@ def calibrate(
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
-    """Freeze a golden set anew, with its reference taken from replays of the validated model as it is deployed."""
+    """Freeze a golden set again, with its reference taken from replays of the validated model as it is deployed."""
     from goldwatch.commands.calibration import FreezeOptions, calibrate  # noqa: PLC0415
     from goldwatch.daemon.in_force import prepare  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What `goldwatch check` prints."""
+    """The output of `goldwatch check`."""
 
     TABLE = "table"
     JSON = "json"
@@ -29,21 +29,21 @@ class Format(StrEnum):
 
 
 class Engine(StrEnum):
-    """Where `goldwatch check` replays."""
+    """The place where `goldwatch check` replays."""
 
     LOCAL = "local"
     RAY = "ray"
 
 
 class BoardFormat(StrEnum):
-    """What `goldwatch compare` prints."""
+    """The output of `goldwatch compare`."""
 
     TABLE = "table"
     JSON = "json"
 
 
 class SortColumn(StrEnum):
-    """What `goldwatch compare` sorts by."""
+    """The sort key of `goldwatch compare`."""
 
     ACCURACY = "accuracy"
     P50 = "p50"
@@ -67,7 +67,7 @@ def run(  # noqa: PLR0913, PLR0917 - an option each
     credentials_file: Annotated[str, typer.Option("--credentials-file", help=start.OPTIONS["--credentials-file"])] = "",
     allowed_hosts: Annotated[str, typer.Option("--allowed-hosts", help=start.OPTIONS["--allowed-hosts"])] = "",
 ) -> None:
-    """Run the agent: replay, judge and export until it is told to stop (SIGTERM). SIGHUP reloads the config."""
+    """Run the agent: replay, judge and export until SIGTERM. SIGHUP reloads the config."""
     options = [name for name, wanted in (("--patient", patient), ("--follow", follow)) if wanted]
     valued = {
         "--listen": listen,
@@ -120,7 +120,7 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
         once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
         measured = [(a, once(a)) for a in wanted.assignments]
         reports = [gate.examine(a, judged.judgement) for a, judged in measured]
-        if engine is Engine.LOCAL:  # replays of a cluster do not tell what an agent would take
+        if engine is Engine.LOCAL:  # replays of a cluster do not show an agent's resource use
             asked = capacity.asked(measured)
             asking = capacity.add_up(asked, wanted.config.replays.concurrent)
             kind, text = capacity.summary(asking, unknown=len(measured) - len(asked))
@@ -171,7 +171,7 @@ def compare(
     ] = 0,
     style: Annotated[BoardFormat, typer.Option("--format", help="What to print.")] = BoardFormat.TABLE,
 ) -> None:
-    """Measure one golden set across targets: a leaderboard that says which differences are real."""
+    """Measure one golden set across targets: a leaderboard that shows which differences are real."""
     from goldwatch.commands import compare as comparison  # noqa: PLC0415
     from goldwatch.commands import compare_report  # noqa: PLC0415
     from goldwatch.core.judgement import Validity  # noqa: PLC0415

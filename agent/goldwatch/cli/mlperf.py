@@ -21,7 +21,7 @@ class Scenario(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a test is about."""
+    """The goal of a test."""
 
     PERFORMANCE = "performance"
     ACCURACY = "accuracy"

@@ -35,7 +35,7 @@ _OUR_LABELS = frozenset({"alertname", "severity", "model", "watch", "target", "m
 
 
 class RulesFormat(StrEnum):
-    """What `goldwatch rules` prints."""
+    """The output of `goldwatch rules`."""
 
     PROMETHEUS = "prometheus"
     PROMETHEUSRULE = "prometheusrule"
@@ -172,7 +172,7 @@ def push(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 def _marks(ledger: Path, targets: list[str]) -> list[Mark]:
-    """Return what happened in the last 30 days; nothing where no agent has run with this config yet."""
+    """Return the events of the last 30 days; nothing if no agent has run with this config."""
     from goldwatch.commands import grafana  # noqa: PLC0415
     from goldwatch.daemon.history import History  # noqa: PLC0415
 
