@@ -1,1 +1,1 @@
-"""What commands do beside the agent; `cli` has their arguments."""
+"""The commands other than the agent itself; `cli` has their arguments."""

@@ -1,4 +1,4 @@
-"""What the commands for whom an alert wakes print: an alert with its examples, and examples that were replayed."""
+"""Output of the on-call commands: an alert with its examples, and examples that were replayed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GAP = "   "
 
 
 def alert_text(alert: Alert) -> str:
-    """Write an alert, how it stands, and its flipped examples."""
+    """Write an alert, its state, and its flipped examples."""
     lines = [f"alert {alert.number} of watch {alert.watch}: {_standing(alert)}", "", alert.text]
     if alert.explanation is not None and alert.explanation.pictures:
         said = {e.number: f"{e.number} {e.name}".rstrip() + f": {e.words}" for e in example_rows(alert.explanation)}
@@ -26,7 +26,7 @@ def alert_text(alert: Alert) -> str:
 
 
 def rerun_text(found: Rerun) -> str:
-    """Write each answer beside its reference, and how many are as they were."""
+    """Write each answer with its reference, and how many are unchanged."""
     lines: list[str] = []
     for answer in found.answers:
         lines += [*answer.lines, _answer(answer), ""]

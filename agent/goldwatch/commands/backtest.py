@@ -68,7 +68,7 @@ class AlertEpisode:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What the monitors would have said, by name. A monitor of which the history knows nothing has None."""
+    """The monitors' results on a history, by name. A monitor without data in the history has None."""
 
     records: Sequence[ReplayRecord]
     episodes: Mapping[str, Sequence[AlertEpisode] | None]
@@ -80,7 +80,7 @@ class Played:
 
 
 def play(assignment: Assignment, golden: GoldenSet, records: Sequence[ReplayRecord], *, counts: bool = False) -> Played:
-    """Play a history, oldest first, through the monitors. With `counts` nobody knows which examples were right."""
+    """Play a history, oldest first, through the monitors. With `counts` it is unknown which examples were right."""
     settings, reference = Settings(**assignment.settings), Reference.of(golden)
     monitors = build(_pooled(reference) if counts else reference, settings)
     found: dict[str, list[AlertEpisode] | None] = {}

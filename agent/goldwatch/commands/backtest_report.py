@@ -1,4 +1,4 @@
-"""What `goldwatch backtest` prints."""
+"""The output of `goldwatch backtest`."""
 
 from __future__ import annotations
 

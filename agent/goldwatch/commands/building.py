@@ -1,7 +1,7 @@
 """A first golden set: the examples from a file, the reference from the validated model as it is deployed.
 
-What the outputs are the target says itself. A set with nothing in their place is made first, for as long as it takes to
-ask; what is frozen in the end is calibrated like any other.
+The target itself gives the outputs. A temporary set without outputs is made first, only to ask for them; the set that
+is frozen in the end is calibrated like any other.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _provisional(
     workers: Workers,
     note: Callable[[str], None] = lambda _: None,
 ) -> Assignment:
-    """Return an assignment over a set of these examples that has nothing yet where the outputs will be."""
+    """Return an assignment over a set of these examples with placeholders for the outputs."""
     request = FreezeExamplesRequest(examples, str(folder))
     for remark in workers.call(JUDGES, FREEZE_EXAMPLES, request).notes:
         note(remark)

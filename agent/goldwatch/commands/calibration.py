@@ -39,7 +39,7 @@ LEAST_REPLAYS = 2
 
 @dataclass(frozen=True, slots=True)
 class FreezeOptions:
-    """What to freeze: into which new folder, as which version, from how many replays.
+    """Options of a freeze: the new folder, the version, and the number of replays.
 
     With `outputs` the answers of the first replay become the reference outputs; without, those of the set are kept.
     """

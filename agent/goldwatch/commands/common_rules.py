@@ -20,7 +20,7 @@ _BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """How often a rule would have called somebody, of how many replays it looked at, and when first."""
+    """How often a rule would have alerted, of how many replays it looked at, and when first."""
 
     rule: str
     times: int
@@ -44,7 +44,7 @@ def fired(records: Sequence[ReplayRecord], accuracy: float) -> list[Fired]:
 
 
 def _binomial(records: Sequence[ReplayRecord], accuracy: float) -> Iterator[tuple[float, bool]]:
-    """Fire if so few right answers have a probability under 5 % at the accuracy of the reference."""
+    """Fire if the count of right answers, or fewer, has a probability under 5 % at the accuracy of the reference."""
     from scipy.special import bdtr  # noqa: PLC0415 - a rule that nobody asks for costs nothing
 
     for record in records:
@@ -67,7 +67,7 @@ def _three_sigma(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[fl
 
 
 def _kolmogorov_smirnov(records: Sequence[ReplayRecord], _: float) -> Iterator[tuple[float, bool]]:
-    """Fire if a test says at 5 % that the latencies are not distributed as in the reference replays."""
+    """Fire if a test finds at 5 % that the latencies are not distributed as in the reference replays."""
     reference, later = _split(records)
     usual = np.sort(_expanded(reference))
     for record in later:

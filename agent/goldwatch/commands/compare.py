@@ -1,4 +1,4 @@
-"""`goldwatch compare`: one golden set across targets, as a leaderboard that says what is real and what is noise.
+"""`goldwatch compare`: one golden set across targets, as a leaderboard that separates real differences from noise.
 
 The targets take turns, round by round, so that a machine that grows slower grows slower for all of them. Accuracy is
 compared example by example with that of the first target (McNemar's exact test); speed by the ratio of the medians in
@@ -53,8 +53,8 @@ class Speed:
 class Row:
     """One target.
 
-    `parity` and `speed` are None for the first target, and where one of the two did not answer. `reaches_bound` says
-    whether the accuracy is good enough; `best_for` names what the target is on the frontier of, `joules` or `cost`: no
+    `parity` and `speed` are None for the first target, and if one of the two did not answer. `reaches_bound` is
+    whether the accuracy is good enough; `best_for` has the frontiers that the target is on, `joules` or `cost`: no
     other target that is as accurate takes less.
     """
 
@@ -159,7 +159,7 @@ def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> 
 
 
 def _comes_to(row: Row, metered: Judgement) -> Footprint | None:
-    """Work out what one of something comes to; money by the throughput of all rounds, which stands beside it."""
+    """Work out the figures for one unit; money by the throughput of all rounds, shown in the same row."""
     section, found, tokens = row.assignment.energy, metered.footprint, metered.tokens
     if section is None or found is None:
         return None
@@ -251,7 +251,7 @@ def _median(values: Sequence[float]) -> float:
 
 
 def sort_key(column: str) -> Any:  # noqa: ANN401 - what `sorted` takes
-    """Return the key by which a leaderboard is sorted, best first; what was not measured comes last.
+    """Return the sort key of a leaderboard, best first; targets without a measurement come last.
 
     `column` is accuracy, p50, p90, p99, throughput, joules, joules-per-right-answer, joules-per-token or cost. Raises
     KeyError for another.

@@ -1,4 +1,4 @@
-"""What `goldwatch compare` prints: a leaderboard for each watch, or JSON."""
+"""The output of `goldwatch compare`: a leaderboard for each watch, or JSON."""
 
 from __future__ import annotations
 

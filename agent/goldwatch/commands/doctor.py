@@ -70,7 +70,7 @@ def _package(package: str) -> str:
 
 
 def _opened(*meters: Meter) -> Iterator[str]:
-    """Open each meter of this machine and say what it would read, or why not."""
+    """Open each meter of this machine and describe what it would read, or why not."""
     for meter in meters:
         yield f"{meter.source:<24} {_what_it_reads(meter)}"
 

@@ -1,8 +1,8 @@
-"""Which of many models stand out, by the evidence that their agents have told Prometheus.
+"""Finds the significant monitors among many models, by the evidence that their agents export to Prometheus.
 
 Each model has a budget of its own, so among a hundred some monitor is suspect at any time. The e-BH procedure (Wang and
-Ramdas 2022) ranks them together: of N monitors the first k stand out if the k-th has N/k times its own threshold of
-evidence at least. Alone it takes N times; the more there are, the less each of them needs.
+Ramdas 2022) ranks them together: of N monitors the first k are significant if the k-th has at least N/k times its own
+threshold of evidence. Alone it takes N times; the more there are, the less each of them needs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class MonitorStanding:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """All monitors of a fleet, those with most evidence first, of which the first `k` stand out."""
+    """All monitors of a fleet, those with most evidence first; the first `k` are significant."""
 
     monitors: tuple[MonitorStanding, ...]
     k: int
@@ -84,7 +84,7 @@ def as_json(ranked: Ranked) -> str:
 
 
 def as_text(ranked: Ranked) -> str:
-    """Write those that stand out, and those that are suspect by themselves."""
+    """Write the significant monitors, and those that are suspect by themselves."""
     return "\n".join(_lines(ranked)) + "\n"
 
 

@@ -33,9 +33,9 @@ _LEARNING = "a week of learning what is usual, 100 measurements at least"
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What will be noticed of one target by one watch, and what would notice more.
+    """What one watch will notice of one target, and what would notice more.
 
-    `season` has what *drift* rests on where live traffic has one (see `SeasonBasis`).
+    `season` has the data behind *drift* if live traffic has a season (see `SeasonBasis`).
     """
 
     assignment: Assignment
@@ -45,7 +45,7 @@ class Outlook:
 
     @property
     def missed(self) -> tuple[Notice, ...]:
-        """What the objectives call too much, and nobody would notice soon."""
+        """Violations of the objectives that no monitor would notice soon."""
         return tuple(n for n in self.notices if n.declared and n.replays is None)
 
 
@@ -62,7 +62,7 @@ def horizon(interval_s: float) -> int:
 
 
 def warnings(found: Outlook) -> list[str]:
-    """Say what the objectives call too much and nobody would notice soon, with what would help."""
+    """List violations of the objectives that no monitor would notice soon, with what would help."""
     watch, every_s = found.assignment.watch, mean_interval_s(found.assignment.watch.every)
     most = horizon(every_s)
     replays = f"{most:,} replays ({_span(most, every_s)})"

@@ -1,7 +1,7 @@
 """The gate: every watch once, judged for a pipeline that waits. One look, so an exact test rather than a monitor.
 
 A watch is a *regression* if what was observed could hardly come from a model that keeps its objectives, at 1 % for each
-objective. It *could not be measured* if the replay is not valid or an objective cannot be certified from so few
+objective. It *could not be measured* if the replay is not valid or an objective cannot be certified from its number of
 examples. docs/gate.md states the rules.
 """
 
@@ -25,7 +25,7 @@ ERROR = 0.01
 
 
 class Result(StrEnum):
-    """What the gate says of a watch or of an objective."""
+    """The gate's result for a watch or an objective."""
 
     PASS = "pass"  # noqa: S105 - a verdict
     REGRESSION = "regression"
@@ -37,7 +37,7 @@ EXIT_CODES = {Result.PASS: 0, Result.REGRESSION: 1, Result.UNMEASURED: 2}
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveResult:
-    """What the gate says of one objective, and why, in one line."""
+    """The gate's result for one objective, and why, in one line."""
 
     objective: str
     result: Result
@@ -169,7 +169,7 @@ def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[Objective
 
 
 def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:
-    """Hold each stated limit against the 95 % interval of what was measured. What is usual, one look cannot know."""
+    """Compare each stated limit with the measured 95 % interval. One look cannot know what is usual."""
     found = figures(assignment.ceilings, judgement.energy, judgement.footprint, judgement.energy_missing)
     for ceiling in assignment.ceilings:
         if ceiling.limit is None:

@@ -1,4 +1,4 @@
-"""What the gate prints: a table for people, JSON for programs, JUnit for pipelines, Markdown for pull requests."""
+"""The gate's output: a table for people, JSON for programs, JUnit for pipelines, Markdown for pull requests."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _courtesy(judgement: Judgement) -> list[str]:
 
 
 def _energy(judgement: Judgement) -> list[str]:
-    """Say what an inference takes, or why that is not known; nothing where nobody asked."""
+    """Describe the energy of an inference, or why it is unknown; nothing if the config does not ask for it."""
     lines = []
     if (energy := judgement.energy) is not None:
         gross, net = (_joules(x) for x in (energy.gross_per_inference_j, energy.net_per_inference_j))

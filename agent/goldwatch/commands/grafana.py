@@ -1,7 +1,7 @@
-"""Dashboards, alert rules and annotations at a Grafana, by its HTTP API: what differs from ours, and how to mend it.
+"""Dashboards, alert rules and annotations in a Grafana, by its HTTP API: finds differences from ours, and fixes them.
 
-Looking and changing are apart, so that the differences can be shown first. What is there already as we have it is left
-alone: pushing twice changes nothing.
+Reading and changing are separate, so that the differences can be shown first. Items equal to ours are left alone:
+pushing twice changes nothing.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _like(there: Any, wanted: Any) -> Any:  # noqa: ANN401
 
 
 def _found(ask: Callable[[], Any]) -> Any:  # noqa: ANN401
-    """Return the answer; None where Grafana says that there is no such thing."""
+    """Return the answer; None if Grafana answers that it does not exist."""
     from grafana_client.client import GrafanaClientError  # noqa: PLC0415 - an extra
 
     try:

@@ -26,7 +26,7 @@ def bin_of(ns: int) -> int:
 
 
 def middle_ns(number: int) -> float:
-    """Return the time in nanoseconds that stands for a bin: the middle of the first and the last that it holds."""
+    """Return the representative time of a bin in nanoseconds: the middle of the first and the last that it holds."""
     shift = max((number >> _BITS) - 1, 0)
     first = (number - (shift << _BITS)) << shift
     return first + ((1 << shift) - 1) / 2

@@ -47,7 +47,7 @@ def fresh(assignment: Assignment) -> Plan:
 
 
 def compare(assignment: Assignment, workers: Workers, first: Path, file: Path, descriptor: int) -> None:
-    """Keep in a file how a replay, the columns of which are given, differs from a first one that `keep` wrote."""
+    """Write to a file how a replay with the given columns differs from a first one that `keep` wrote."""
     workers.call(JUDGES, GAPS, GapsRequest(assignment.golden.place, str(first), str(file)), (descriptor,))
 
 

@@ -76,9 +76,9 @@ def test(assignment: Assignment, workers: Workers, wanted: LoadGenSettings, outp
 
 
 def _over_budget(assignment: Assignment, wanted: LoadGenSettings) -> str | None:
-    """Say why the budgets of watch or target forbid the test: LoadGen alone decides when it sends.
+    """Return why the budgets of watch or target forbid the test: LoadGen alone decides when it sends.
 
-    What it sends is held up by nobody, since that would be in its times.
+    Its requests are never delayed, since that would be in its times.
     """
     load = plan_of(assignment).load
     if load.tokens_per_s is not None or load.cpu_share is not None:
@@ -114,7 +114,7 @@ def _run(assignment: Assignment, workers: Workers, wanted: LoadGenSettings, logs
 
 
 def _driven(busy: Busy | None, workers: Workers, request: LoadGenRequest, limit_s: float) -> LoadGenResponse:
-    """Run LoadGen. A target that says that it is busy is waited for before; becoming busy ends the test."""
+    """Run LoadGen. Waits for a busy target before the start; a target that becomes busy ends the test."""
     if busy is None:
         return workers.call("mlperf", jobs.LOADGEN, request, limit_s=limit_s)
     courtesy = Courtesy(busy)
@@ -131,7 +131,7 @@ def _stepped_back(why: str | None) -> str | None:
 
 
 def read(summary: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
-    """Return what LoadGen says in its summary: VALID or INVALID, all its figures, and why and what it recommends."""
+    """Parse LoadGen's summary: VALID or INVALID, all its figures, and its reasons and recommendations."""
     figures = {name.strip(): value.strip() for name, value in _LINE.findall(summary)}
     unsatisfied = [f"{what.strip()}: NO" for what in _REASON.findall(summary)]
     head = summary.partition("Early Stopping Result:")[0]
@@ -141,7 +141,7 @@ def read(summary: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
 
 
 def _of_accuracy(assignment: Assignment, accuracy: Score | None, reasons: list[str], logs: Path) -> Tested:
-    """Judge an accuracy test, of which LoadGen only keeps the answers, by the objective of the watch."""
+    """Judge an accuracy test by the objective of the watch; LoadGen only keeps the answers."""
     if accuracy is None or accuracy.reference is None:
         return Tested(assignment, Result.UNMEASURED, NOTHING, {}, (*reasons, "no answer has a reference"), logs)
     allowed = assignment.watch.objectives.accuracy_loss

@@ -65,7 +65,7 @@ def replay(assignment: Assignment, shards: int) -> Replay:
 def split(examples: int, shards: int, samples: int = 1) -> list[range]:
     """Return that many ranges of examples, fewer if there are too few.
 
-    Their queries, each of so many `samples`, are those of the whole; the numbers of these differ by one at most.
+    Their queries, each of `samples` samples, are those of the whole; their numbers of queries differ by one at most.
     """
     queries = LoadPlan(samples=samples).queries(examples)
     count = max(1, min(shards, queries))
@@ -93,9 +93,9 @@ def shared(whole: Plan, shards: int) -> list[Plan]:
 
 
 def run_shard(plan: Plan, busy: Busy | None = None) -> dict[str, Any]:
-    """Replay one shard where it lands, and return all that is known of it as plain values.
+    """Replay one shard on the node that it is scheduled on, and return its results as plain values.
 
-    It steps back by itself from a target that says that it is `busy`.
+    It steps back by itself from a target that reports to be `busy`.
     """
     workers = Workers()
     try:

@@ -1,6 +1,6 @@
-"""Some examples of a golden set, replayed once more by hand: each answer beside its reference.
+"""Replays some examples of a golden set once more by hand: each answer with its reference.
 
-It says what the model does now; it is shown to no monitor and written to no ledger.
+It shows what the model does now; no monitor sees it and no ledger has it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from goldwatch.ipc.workers import JUDGES, Workers
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """The answers, in the order in which they were asked for, and what went wrong, by message."""
+    """The answers, in the order requested, and the errors, by message."""
 
     answers: tuple[RerunAnswer, ...]
     errors: dict[str, int]

@@ -2,9 +2,9 @@
 
 Each *step* replays the golden set at one rate, as the scenario `server` does (Poisson arrivals, latency from the
 scheduled time), until the rate is shown, with 99 % confidence, to keep the objective or not to. A rate at which the
-target fails or answers otherwise than it was validated is not kept, however fast it is: as MLPerf has it, accuracy that
-is sampled while performance is measured must agree. Rates rise until one is not kept; bisection follows. What goldwatch
-itself could not send in time says nothing of the target.
+target fails or answers otherwise than it was validated is not kept, however fast it is: as in MLPerf, accuracy that
+is sampled while performance is measured must agree. Rates rise until one is not kept; bisection follows. Requests that
+goldwatch itself could not send in time do not count against the target.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SPARE_S = 30.0
 
 
 class SweepVerdict(StrEnum):
-    """What a step says of its rate."""
+    """The result of a step for its rate."""
 
     MET = "met"
     MISSED = "missed"
@@ -66,7 +66,7 @@ class SweepVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions:
-    """What to try: rates in requests a second, the tolerance as a ratio, the shortest step and the rest after it."""
+    """Options: rates in requests a second, the tolerance as a ratio, the shortest step and the rest after it."""
 
     lowest_per_s: float
     highest_per_s: float
@@ -77,7 +77,7 @@ class SweepOptions:
 
 @dataclass(frozen=True, slots=True)
 class RateTrial:
-    """What valid replays at one rate have shown, added up: requests, those over the limit, those that failed.
+    """The sum of valid replays at one rate: requests, those over the limit, those that failed.
 
     A request that failed is over the limit, and so is one that was due and not sent any more. Of the `compared` answers
     `harmful` are wrong where the reference is right, `helpful` the other way round.
@@ -125,7 +125,7 @@ class SweepStep:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """The steps in the order in which they were taken, and what they say together."""
+    """The steps in the order taken, and their combined result."""
 
     assignment: Assignment
     objective: LatencyObjective
@@ -172,7 +172,7 @@ def sweep(
     stop: threading.Event | None = None,
     tell: Callable[[SweepStep], None] = lambda _: None,
 ) -> SweepResult:
-    """Find the rate. `tell` is told of each step as it ends. Raises CannotStart for what may not or cannot be swept."""
+    """Find the rate. Calls `tell` with each step as it ends. Raises CannotStart for what may not or cannot be swept."""
     objective = assignment.watch.objectives.latency
     where = f"watches.{assignment.watch.name}"
     if objective is None:
@@ -238,9 +238,9 @@ class _Sweeper:
         )
 
     def _in_flight(self, rate: float) -> tuple[int, bool]:
-        """Return how many requests may be under way, and whether these are enough.
+        """Return how many requests may be in flight, and whether these are enough.
 
-        They are if hardly ever more than so many arrive within the limit of the objective: then one that waits for a
+        They are if hardly ever more than that many arrive within the limit of the objective: then one that waits for a
         free connection waits behind one that is over the limit itself.
         """
         mean = rate * self._objective.limit_s
@@ -271,7 +271,7 @@ class _Sweeper:
         return RateTrial(compared=found.compared, harmful=found.harmful, helpful=found.helpful)
 
     def _spoilt(self, seen: RateTrial) -> str:
-        """Say why a rate is not kept, however short its latencies are; "" if nothing says so."""
+        """Return why a rate is not kept, however short its latencies are; "" if there is no reason."""
         objectives = self._assignment.watch.objectives
         if seen.requests and lower(seen.failed, seen.requests, ERROR / LOOKS) > objectives.error_rate:
             return f"{seen.failed:,} of {seen.requests:,} requests failed, {100 * objectives.error_rate:.4g}% allowed"
@@ -292,7 +292,7 @@ class _Sweeper:
             self._plan,
             load=replace(load, most_per_s=self._plan.load.most_per_s),
             examples=[i % examples for i in range(requests)],
-            warm=True,  # a model in process is not loaded anew at each step
+            warm=True,  # a model in process is not loaded again at each step
             trace=None,
             deadline_s=self._plan.start_limit_s + 2 * requests / rate + _SPARE_S,
         )
@@ -348,7 +348,7 @@ def _counted(result: Replay, limit_s: float) -> tuple[RateTrial, RateTrial]:
 
 
 def _most_at_once(result: Replay) -> int:
-    """Return the most requests that were under way at a time."""
+    """Return the most requests that were in flight at a time."""
     columns, ends_ns, most = result.columns, list[int](), 0
     rows = zip(columns.sent_ns, columns.latency_ns, columns.outcome, strict=True)
     for sent_ns, latency_ns, outcome in sorted(rows):

@@ -1,4 +1,4 @@
-"""What `goldwatch sweep` prints: a line for each step as it ends, and a sentence; or JSON for programs."""
+"""The output of `goldwatch sweep`: a line for each step as it ends, and a sentence; or JSON for programs."""
 
 from __future__ import annotations
 
