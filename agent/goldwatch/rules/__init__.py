@@ -1,7 +1,7 @@
 """Recording rules and alerts for Prometheus and Grafana, for any config or for one.
 
-They hand on what the agent has found, and say what an agent cannot say itself: that it is gone, or stuck. Every metric
-that they ask for is in the catalogue.
+They pass on the agent's findings, and detect what an agent cannot report itself: that it is gone, or stuck. Every
+metric in them is in the catalogue.
 """
 
 from goldwatch.rules.build import RuleOptions, groups, scope_of

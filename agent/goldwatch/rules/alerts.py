@@ -92,9 +92,9 @@ def records(scope: Scope) -> list[RecordingRule]:
 
 
 def of_verdicts(scope: Scope, *, recorded: bool) -> list[AlertRule]:
-    """Return the alerts that hand on what the agent has found. The evidence is enough, so a page need not hold.
+    """Return the alerts that pass on the agent's findings. The evidence suffices, so a page needs no hold time.
 
-    A ticket waits for five minutes, in which more evidence may make a page of it.
+    A ticket waits for five minutes, since more evidence may make a page of it.
     """
     return [
         _handed_on(scope, "page", "needs somebody now", 0, recorded=recorded),
@@ -103,7 +103,7 @@ def of_verdicts(scope: Scope, *, recorded: bool) -> list[AlertRule]:
 
 
 def _handed_on(scope: Scope, severity: str, need: str, hold_s: int, *, recorded: bool) -> AlertRule:
-    """Return the alert of one severity. It stays open until an agent reports otherwise, whoever the agent is."""
+    """Return the alert of one severity. It stays open until an agent, any agent, reports otherwise."""
     if recorded:
         expr = f"{_ACTIVE}{scope.matchers(severity=severity)} == 1"
     else:
@@ -223,7 +223,7 @@ def _missing(scope: Scope, *, recorded: bool) -> AlertRule:
 
 
 def _nobody_leads(scope: Scope, *, recorded: bool) -> AlertRule:
-    """Return the alert for replicas of which none holds the lease. They export no watch for another alert to use."""
+    """Return the alert for replicas without a holder of the lease. They export no watch for another alert to use."""
     within = f"\nand on {JOB} {_seen(scope, recorded=recorded)}" if scope.pairs else ""
     return AlertRule(
         name="GoldwatchNobodyLeads",
@@ -269,9 +269,9 @@ def _invalid(scope: Scope) -> AlertRule:
 
 
 def _saturated(scope: Scope) -> AlertRule:
-    """Return the alert for an agent that leaves out replays, since it is asked for more than it can carry.
+    """Return the alert for an agent that leaves out replays, since it is overloaded.
 
-    Only those that waited for a slot count. A watch whose last replay is still running may be stuck: *silent* says so.
+    Only those that waited for a slot count. A watch whose last replay still runs may be stuck: *silent* covers that.
     """
     skipped = f"increase({scope.of(c.REPLAYS_SKIPPED, '1h', reason='waiting')})"
     each = "without (watch, target, reason, validity)"

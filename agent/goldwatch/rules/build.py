@@ -15,7 +15,7 @@ from goldwatch.rules.rule import PAIR, RecordingRule, RuleGroup, Scope
 class RuleOptions:
     """How rules are written.
 
-    `name` tells one set of rules from another, `runbooks` is the address of their folder (empty: the agent's own),
+    `name` distinguishes sets of rules, `runbooks` is the address of their folder (empty: the agent's own),
     `labels` are added to each alert, `severities` maps page and ticket to the names used by the receiver, and
     `datasource` is the uid of the Prometheus that Grafana queries.
     """

@@ -100,7 +100,7 @@ def _alert(alert: AlertRule, options: RuleOptions) -> dict[str, Any]:
 
 
 def _labels(alert: AlertRule, options: RuleOptions) -> dict[str, str]:
-    """Return what alerts are routed by. `model` is the target, by which its owners know the deployed model."""
+    """Return the labels that route alerts. `model` is the target: the deployed model's name to its owners."""
     model = {"model": "{{ $labels.target }}"} if "$labels.target" in alert.summary else {}
     severity = options.severities.get(alert.severity, alert.severity)
     return {"severity": severity, **model, **alert.labels, **options.labels}

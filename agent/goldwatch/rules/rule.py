@@ -1,4 +1,4 @@
-"""What rules are made of, and how they ask for the metrics of the catalogue."""
+"""The parts of rules, and their queries for the metrics of the catalogue."""
 
 from __future__ import annotations
 
