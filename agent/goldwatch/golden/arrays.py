@@ -1,6 +1,6 @@
-"""The arrays of a file that somebody else wrote: .npz or .safetensors, of which large ones lie in files, not in memory.
+"""Reads the arrays of a user's file, .npz or .safetensors; large ones stay in files, not in memory.
 
-Runs in a worker, beside numpy.
+Runs in a worker, with numpy.
 """
 
 from __future__ import annotations

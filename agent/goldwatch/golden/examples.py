@@ -16,14 +16,14 @@ TEXT_OUTPUT = ("text", "text", ())
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Where the examples are, and what a set says of them.
+    """The location of the examples, and their description in a set.
 
     `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names), any number
-    of `slice.NAME` [n], one `cluster.NAME` [n], which is alike for examples that stand or fall together, and `identity`
-    [n], which names them; or .jsonl: an object a line with `inputs` and, if there are any, `answers`, `slices`,
-    `cluster`, of one name, and `identity`.
-    `classes` names the class numbers. `outputs` is what the target gives, empty where it says so itself; `decision` is
-    the one that is judged. `match` decides whether a text is right, empty where one is proposed from the answers.
+    of `slice.NAME` [n], one `cluster.NAME` [n], which is equal for dependent examples, and `identity` [n], which names
+    them; or .jsonl: an object a line with `inputs` and, if there are any, `answers`, `slices`, `cluster`, of one name,
+    and `identity`.
+    `classes` names the class numbers. `outputs` is what the target gives, empty if it declares them itself; `decision`
+    is the one that is judged. `match` decides whether a text is right, empty if one is proposed from the answers.
     """
 
     file: Path

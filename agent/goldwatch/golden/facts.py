@@ -19,11 +19,11 @@ class GoldenPlace:
 
 @dataclass(frozen=True, slots=True)
 class GoldenFacts:
-    """What the agent must know of a verified golden set in order to replay it.
+    """The facts about a verified golden set that the agent needs to replay it.
 
-    `tokens` is set for a language model. `cluster` is the size of the largest cluster: examples that stand or fall
-    together. `slices` has the number of values of each slice, by its name. `replays` is the number of replays of the
-    validated model that the reference is made of.
+    `tokens` is set for a language model. `cluster` is the size of the largest cluster of dependent examples. `slices`
+    has the number of values of each slice, by its name. `replays` is the number of replays of the validated model in
+    the reference.
     """
 
     path: str

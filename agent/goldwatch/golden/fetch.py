@@ -1,7 +1,7 @@
-"""Fetching: a golden set that lies behind an address comes into a folder once, whole, and only if it is the right one.
+"""Fetches a golden set from an address into a folder: once, whole, and only if it is the right one.
 
-The manifest is fetched first and must have the digest that the config pins; it says how long every other file is, and
-what its digest is. So whoever answers, nothing is kept that the owner of the set has not frozen.
+The manifest is fetched first and must have the digest that the config pins; it has the length and digest of every
+other file. So whichever server answers, only the bytes that the owner of the set froze are kept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def fetch_set(url: str, folder: Path, digest: str, headers: Mapping[str, str]) -
     try:
         unfinished.mkdir(parents=True)
         _fetch_into(unfinished, url.rstrip("/"), digest, headers)
-        GoldenSet.open(unfinished)  # every byte is what the manifest says
+        GoldenSet.open(unfinished)  # every byte matches the manifest
         kept.mark(folder)
         try:
             unfinished.rename(folder)

@@ -32,8 +32,8 @@ def freeze(
 ) -> GoldenSet:
     """Write a new golden set and return it, opened and with its values checked.
 
-    `manifest` is what golden.json will hold, without `format` and `files`, as plain values; `tensors` are named as
-    `Manifest.tensors` says; `examples` are the lines of a set that has text, as `golden.lines` says; `identities` are
+    `manifest` is the future golden.json without `format` and `files`, as plain values; `tensors` are named as in
+    `Manifest.tensors`; `examples` are the lines of a set that has text, in the form of `golden.lines`; `identities` are
     the names of all examples, if they have names. The folder appears whole or not at all. Equal arguments give equal
     digests.
 

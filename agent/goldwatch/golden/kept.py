@@ -1,7 +1,7 @@
-"""Fetched golden sets on an agent's volume: what no config has named for a week goes, or old versions would fill it.
+"""Prunes fetched golden sets from an agent's volume: those that no config has named for a week.
 
-Beside each lies a mark, `.NAME.fetched`, which is as old as the last time that somebody named the set. What has no mark
-was not fetched, and is never deleted. Agents that share a volume keep the sets of others: each touches its own marks.
+Each has a mark next to it, `.NAME.fetched`, whose time is that of the last naming. A set without a mark was not
+fetched, and is never deleted. Agents that share a volume keep the sets of others: each touches the marks of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNFINISHED = re.compile(r"\..+-[0-9a-f]{12}\.[0-9a-f]{8}")
 
 
 def unfinished(folder: Path) -> Path:
-    """Return a new name, beside that of a set, for what is not whole yet or not whole any more."""
+    """Return a new name, next to a set, for a set that is incomplete or being deleted."""
     return folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
 
 
@@ -33,15 +33,15 @@ def mark(folder: Path) -> None:
 
 
 def name(folder: Path) -> None:
-    """Say that a golden set is named yet, if it is one that was fetched."""
-    with contextlib.suppress(OSError, ValueError):  # a volume that can only be read, or "/", is nobody's to sweep
+    """Mark a golden set as still named, if it is one that was fetched."""
+    with contextlib.suppress(OSError, ValueError):  # a read-only volume, or "/", is never pruned
         os.utime(_mark_of(folder))
 
 
 def sweep(folder: Path, named: Collection[Path], now: float) -> list[str]:
     """Delete from a folder the fetched golden sets that are not `named` here, and were not anywhere for a week.
 
-    `now` is in seconds since the epoch. Returns their names. What cannot be deleted stays.
+    `now` is in seconds since the epoch. Returns their names. Sets that cannot be deleted stay.
     """
     for path in named:
         name(path)
@@ -80,7 +80,7 @@ def _changed_at(entry: Path, now: float) -> float:
 
 
 def _delete(found: Path) -> bool:
-    """Delete a folder, which is gone at once or not at all; not what is mounted there, or lies elsewhere."""
+    """Delete a folder, at once or not at all; not a mount point, or a folder elsewhere."""
     if found.is_symlink() or found.is_mount():
         return False
     going = unfinished(found)

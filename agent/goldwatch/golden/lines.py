@@ -1,4 +1,4 @@
-"""Text and structured examples on disk: JSON Lines, one example a line, read where it lies.
+"""Text and structured examples on disk: JSON Lines, one example a line, read in place.
 
 A line is an object: `inputs` by name (text, or any JSON value for a structured input), `outputs` by name (the text of
 the validated model) and, if the set is labelled, `answers`, the texts that count as right. Only the beginnings of the
@@ -123,7 +123,7 @@ class TextColumn:
 
 
 def column(file: str, part: str, name: str, kind: str) -> TextColumn:
-    """Open one column by plain values, as a worker is told them. Raises GoldenError."""
+    """Open one column by plain values, as a worker receives them. Raises GoldenError."""
     return TextColumn(Lines(Path(file)), part, name, kind)
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a golden set, `golden.json`, as types: what a set says about itself.
+"""The manifest of a golden set, `golden.json`, as types: the set's description of itself.
 
 The digest of the manifest's bytes is the identity of the set, and the manifest holds the digest of every other file.
 """
@@ -50,7 +50,7 @@ MAX_BYTES = 4096
 
 
 class Task(StrEnum):
-    """What the model does, and so which scores and monitors make sense."""
+    """The task of the model, which decides the scores and monitors that make sense."""
 
     CLASSIFICATION = "classification"
     GENERATION = "generation"
@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 
 def _named(found: Mapping[str, T]) -> Mapping[str, T]:
-    """Sort by name, so that the order in which somebody listed things does not change a set's identity."""
+    """Sort by name, so that the order of a user's list does not change a set's identity."""
     if "" in found:
         raise ValueError("a name is empty")
     return dict(sorted(found.items()))
@@ -115,7 +115,7 @@ class Input(_Part):
 
     @property
     def in_lines(self) -> bool:
-        """Whether it lies in the file of examples rather than among the tensors."""
+        """Whether it is in the file of examples rather than among the tensors."""
         return self.dtype in (TEXT, JSON)
 
 
@@ -151,7 +151,7 @@ class Output(Input):
 
     @property
     def kept_dtype(self) -> str:
-        """The dtype in which the columns of a replay keep an output: texts have room for so many bytes."""
+        """The dtype of an output in the columns of a replay; for texts it gives the maximum number of bytes."""
         return f"S{self.kept_bytes}" if self.in_lines else self.dtype
 
     @property
@@ -161,7 +161,7 @@ class Output(Input):
 
 
 class Labels(_Part):
-    """What is right: for classification the classes that the labels index, for generation how an answer is matched.
+    """The ground truth: for classification the classes that the labels index, for generation how an answer is matched.
 
     docs/golden-sets.md has a table of the matches; `goldwatch.worker.evaluators.matching` has their rules.
     """
@@ -177,7 +177,7 @@ class Slice(_Part):
 
 
 class Clusters(_Part):
-    """Examples that stand or fall together, such as those of one patient: `by` names what they share.
+    """Dependent examples, such as those of one patient: `by` names what they share.
 
     Those with the same code in the tensor `clusters` are one cluster; one with the code -1 is a cluster by itself.
     """
@@ -209,7 +209,7 @@ class Reference(_Part):
 
 
 class Provenance(_Part):
-    """Where the examples come from."""
+    """The origin of the examples."""
 
     source: str = Field(min_length=1)
     citation: str = ""
@@ -218,14 +218,14 @@ class Provenance(_Part):
 
 
 class File(_Part):
-    """What a file of the set must be, byte for byte."""
+    """The required size and digest of a file of the set."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=0)
 
 
 class Manifest(_Part):
-    """All that a set says about itself; what it holds beside this are the tensors that `tensors` names."""
+    """A set's whole description of itself; besides it the set has the tensors that `tensors` names."""
 
     format: Literal[1, 2, 3, 4, 5, 6]
     name: Plain
@@ -297,7 +297,7 @@ class Manifest(_Part):
 
     @property
     def has_lines(self) -> bool:
-        """Whether a part of the examples lies in the file of examples."""
+        """Whether a part of the examples is in the file of examples."""
         return any(part.in_lines for part in (*self.inputs.values(), *self.outputs.values()))
 
     @property

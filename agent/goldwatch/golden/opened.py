@@ -51,7 +51,7 @@ class GoldenSet:
 
     @property
     def name(self) -> str:
-        """What people call the set, whatever its version."""
+        """The name of the set for people, without its version."""
         return self.manifest.name
 
     @property
@@ -61,7 +61,7 @@ class GoldenSet:
 
     @property
     def task(self) -> Task:
-        """What the models do that the set is for."""
+        """The task of the models that the set is for."""
         return self.manifest.task
 
     @property
@@ -78,11 +78,11 @@ class GoldenSet:
         return f"{self.name}@{self.short_digest}"
 
     def locate(self, name: str) -> TensorLocation:
-        """Say where a tensor lies, for a worker that maps it by itself. Raises KeyError."""
+        """Return the location of a tensor, for a worker that maps it by itself. Raises KeyError."""
         return self._locations[name]
 
     def input_locations(self) -> tuple[TensorLocation, ...]:
-        """Say where the inputs lie, each under the name that the model knows; text lies in the file of examples."""
+        """Return the locations of the inputs, under the model's names; text is in the file of examples."""
         lines = str((self.path / LINES).absolute())
         return tuple(
             TensorLocation(name, lines, spec.dtype, (self.examples,), 0)
@@ -218,7 +218,7 @@ def _misplaced(folder: Path, name: str) -> str:
 
 
 def _tensor_problems(manifest: Manifest, found: dict[str, TensorLocation]) -> Iterator[str]:
-    """Compare what the file of tensors holds with what the manifest says."""
+    """Compare the file of tensors with the manifest."""
     expected = manifest.tensors()
     for name, (dtype, shape) in expected.items():
         where = f"{TENSORS}: tensor {quoted(name)}"

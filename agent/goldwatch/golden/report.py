@@ -1,4 +1,4 @@
-"""What a golden set says of itself, for people."""
+"""A report about a golden set, for people."""
 
 from __future__ import annotations
 

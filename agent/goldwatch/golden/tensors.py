@@ -1,8 +1,8 @@
 """Tensors on disk: a strict reader, mapper and writer of the safetensors format.
 
 A file is the length of the header (8 bytes, little-endian), the header (JSON: name -> dtype, shape, data_offsets) and
-the data, without holes. The header is read with the standard library alone, so that the agent verifies a set and tells
-a worker where the data lies without importing numpy; arrays are mapped into memory, never copied.
+the data, without holes. The header is read with the standard library alone, so that the agent verifies a set and gives
+a worker the location of the data without importing numpy; arrays are mapped into memory, never copied.
 Format: https://github.com/huggingface/safetensors#format
 """
 
@@ -52,7 +52,7 @@ _METADATA = "__metadata__"
 
 @dataclass(frozen=True, slots=True)
 class TensorLocation:
-    """Where a tensor lies, as plain values: `dtype` is numpy's name, `offset` counts bytes from the file's start.
+    """The location of a tensor, as plain values: `dtype` is numpy's name, `offset` counts bytes from the file's start.
 
     Values are little-endian in C order.
     """
@@ -65,11 +65,11 @@ class TensorLocation:
 
 
 class _Malformed(Exception):
-    """What is wrong with a file, without its name."""
+    """A problem of a file, without the file's name."""
 
 
 def read_header(file: Path) -> dict[str, TensorLocation]:
-    """Return where each tensor of the file lies, in the order of the data. Raises GoldenError."""
+    """Return the location of each tensor of the file, in the order of the data. Raises GoldenError."""
     try:
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -127,7 +127,7 @@ def write(file: Path, tensors: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _pieces(array: NDArray[Any]) -> Iterator[bytes]:
-    """Yield the values, little-endian in C order, so few at once that they need little memory of their own."""
+    """Yield the values, little-endian in C order, in pieces that need little memory."""
     import numpy as np  # noqa: PLC0415 - as above
 
     found = np.nditer(
@@ -142,7 +142,7 @@ def _pieces(array: NDArray[Any]) -> Iterator[bytes]:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse JSON that names a key twice (for `object_pairs_hook`): readers differ in which one they take."""
+    """Refuse JSON that names a key twice (for `object_pairs_hook`): readers differ in the one they take."""
     found = dict(pairs)
     if len(found) < len(pairs):
         [(most, _)] = Counter(key for key, _ in pairs).most_common(1)

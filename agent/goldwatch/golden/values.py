@@ -1,4 +1,4 @@
-"""What is wrong with the values of a golden set; it reads all of them, so it needs numpy and some time."""
+"""Finds problems in the values of a golden set; it reads all of them, so it needs numpy and some time."""
 
 from __future__ import annotations
 
