@@ -1,7 +1,7 @@
 """The bets on blocks of one level of the week (see `season`): as those of *drift*, with bands by the block's place.
 
 All places share one vector of bets, one for each cell and mean place, side and step, so that one detector can add them
-up over weeks. Where the limit of a bet lies outside (0, 1) at some place, nothing is staked on it there.
+up over weeks. A bet whose limit is outside (0, 1) at some place has no stake there.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def upper_clustered(successes: int, trials: int, error: float, cluster: int) -> 
 
 
 def _divergence(share: float, rate: float) -> float:
-    """Return Kullback's and Leibler's divergence of Bernoulli laws, in nats; `rate` lies inside (0, 1)."""
+    """Return Kullback's and Leibler's divergence of Bernoulli laws, in nats; `rate` is inside (0, 1)."""
     hit = share * math.log(share / rate) if share else 0.0
     return hit + ((1 - share) * math.log((1 - share) / (1 - rate)) if share < 1 else 0.0)
 
@@ -96,7 +96,7 @@ def loss_p_value(now: float, n: int, then: float, trials: int, tolerance: float,
     before = round(then * trials)
     low, high = (bound(before, trials, _INTERVAL_ERROR / 2) for bound in (lower, upper))
     successes = np.arange(n + 1)
-    # The earlier successes with which the loss is as large, for each number of later ones.
+    # The earlier successes that make the loss as large, for each number of later ones.
     needed = np.ceil(trials * (then - now + successes / n) - 1e-9)
     largest = 0.0
     for rate in np.linspace(low, high, _RATES).tolist():
@@ -111,11 +111,11 @@ def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float
 
     The bound is the lowest mean m that bets against "the mean is at most m" have not refuted, after Waudby-Smith and
     Ramdas (2023): for every stake c the product of 1 + c (value / m - 1) is an e-value, of unequal expectations too, by
-    the means' inequality, and so is their average over stakes. Where up to `cluster` values depend on each other, each
+    the means' inequality, and so is their average over stakes. If up to `cluster` values depend on each other, each
     product takes the root of that order (Hoelder's inequality). Values are rounded down to 1/65,536, which only lowers
-    the bound. Who knows the spread of the values beforehand names the one stake that suits it, for a closer bound. A
-    bound that was computed is remembered: a monitor is made for every replay, of a reference that stays. Raises
-    ValueError for no values, for values or stakes outside [0, 1], or a cluster of less than one.
+    the bound. A caller that knows the spread of the values gives the one stake that suits it, for a closer bound.
+    Results are cached: a monitor is made for every replay, of a reference that stays. Raises ValueError for no values,
+    for values or stakes outside [0, 1], or a cluster of less than one.
     """
     if values.size == 0 or not 0 <= values.min() <= values.max() <= 1:
         raise ValueError("a bound on a mean needs values, all of them between 0 and 1")

@@ -1,4 +1,4 @@
-"""The monitors of a watch, made of its golden set and what it asks of them. Runs beside numpy."""
+"""Builds the monitors of a watch from its golden set and their settings. Runs in workers, with numpy."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from goldwatch.worker.monitors.worse import Worse
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a watch asks of its monitors.
+    """A watch's settings for its monitors.
 
     `alphas` has the false pages per look (see `kinds.interval_s`) that each may spend, None for one that states facts.
     `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved* and
     `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
-    `load` names how replays are made, `meters` what figures of energy and cost depend on beside it. `live` has what
+    `load` names how replays are made, `meters` what else figures of energy and cost depend on. `live` has what
     *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests`, `clusters`, `season`, `time` and
-    `learn` of the section, the mean time between replays, `every_s`, and how long a window takes at most, `longest_s`;
-    *schema* needs that too. `scores` has the fields of a ScoreSpec for each score of the watch.
+    `learn` of the section, the mean time between replays, `every_s`, and the maximum duration of a window,
+    `longest_s`; *schema* needs that too. `scores` has the fields of a ScoreSpec for each score of the watch.
     """
 
     accuracy_loss: float
@@ -82,13 +82,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """What the replays of the validated model were like, over n examples.
+    """The reference replays of the validated model, over n examples.
 
     `right` int64 [2, n] counts how often each example was right in either half of the `replays`. `scores` and
-    `distances` from the reference outputs [replays, n] lie between 0 and 1, None where they are not kept. `scores` are
-    None too where the golden set has labels: right and wrong win over a softer score. Up to `cluster` examples stand or
-    fall together, and `codes` [n] number these clusters (see `Limits`). `golden` is the set that it is of, where there
-    is one. `scored` has the values [replays, n] of the scores that it keeps by name, NaN where there is none.
+    `distances` from the reference outputs [replays, n] are between 0 and 1, None if not kept. `scores` are None too if
+    the golden set has labels: right and wrong win over a softer score. Up to `cluster` examples depend on each other,
+    and `codes` [n] number these clusters (see `Limits`). `golden` is the set that it belongs to, if there is
+    one. `scored` has the values [replays, n] of the scores that it keeps by name, NaN where there is none.
     """
 
     replays: tuple[int, int]
@@ -119,12 +119,12 @@ class Reference:
 
     @property
     def usually_right(self) -> NDArray[np.float64]:
-        """The share of the replays in which each example was right [n]."""
+        """The share of the replays where each example was right [n]."""
         right, replays = self.right, sum(self.replays)
         return column(self.examples, np.float64, lambda rows: right[:, rows].sum(axis=0) / replays)
 
     def copied(self, times: int) -> Reference:
-        """Return that of a set so many times as large, of examples like these."""
+        """Return that of a set `times` times as large, of examples like these."""
         if times == 1:
             return self
         scores, distances = (None if part is None else _tiled(part, times) for part in (self.scores, self.distances))
@@ -164,7 +164,7 @@ def _codes(golden: GoldenSet) -> NDArray[np.int64] | None:
 
 
 def _tiled(part: NDArray[Any], times: int) -> NDArray[Any]:
-    """Return an array [rows, n] so many times over [rows, times n]."""
+    """Repeat an array [rows, n] to [rows, times n]."""
     rows, n = part.shape
     found = zeros((rows, times * n), part.dtype)
     for copy in range(times):
@@ -174,9 +174,9 @@ def _tiled(part: NDArray[Any], times: int) -> NDArray[Any]:
 
 
 def _worse(reference: Reference, settings: Settings) -> Worse | Means:
-    """Bet on what is right and wrong, or, without labels, on scores where the reference keeps them.
+    """Bet on right and wrong, or, without labels, on scores if the reference keeps them.
 
-    What an example usually scores is taken from the first half of the reference, how much that varies from the second.
+    An example's usual score is taken from the first half of the reference, its variation from the second.
     """
     alpha, scores, first = settings.alpha(kinds.WORSE), reference.scores, reference.replays[0]
     if scores is None:
@@ -267,7 +267,7 @@ def compared_with(golden: GoldenSet, live: Mapping[str, Any]) -> Compared:
 
 
 def stated(clusters: object, rows: int) -> tuple[int, Dependence]:
-    """Return how many rows of a window depend on each other at most, and what else `live.clusters` says of them.
+    """Return how many rows of a window depend on each other at most, and their dependence by `live.clusters`.
 
     `rows` is the most rows of one request, which depend on each other in any case.
     """

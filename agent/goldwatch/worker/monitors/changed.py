@@ -1,7 +1,7 @@
 """The monitor *changed*: whether a deterministic server still gives the outputs of its reference.
 
-There are no statistics. Where the reference replays were all alike, one output beyond the tolerance is a fact, reported
-at once and confirmed by one more replay. It says that this deployment differs, not that it is worse.
+There are no statistics. If the reference replays were all alike, one output beyond the tolerance is a fact, reported
+at once and confirmed by one more replay. It means that this deployment differs, not that it is worse.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class ChangedState:
-    """What *changed* remembers: where it stands, since when (Unix seconds), and the unchanged replays at the end."""
+    """The memory of *changed*: its state, since when (Unix seconds), and the number of last unchanged replays."""
 
     state: State = State.STEADY
     severity: Severity = Severity.TICKET

@@ -30,7 +30,7 @@ BOUND_ERROR = 0.01
 Half of it is for the cells, half for the places.
 """
 
-_CHOOSING = 50  # one row of so many chooses the cells
+_CHOOSING = 50  # one row in 50 chooses the cells
 _LEAST_ROWS = 400
 _MOST_CATEGORIES = 50
 _DECILES = np.arange(1, 10) / 10
@@ -100,7 +100,7 @@ class Numbers:
         return self.of_nested(at_most, below, np.array(len(numbers) - len(there)))
 
     def each(self, values: Values) -> IntArray:
-        """Say of each row in which cells it is, 1 or 0 [rows, cells]."""
+        """Return the cells of each row, 1 or 0 [rows, cells]."""
         numbers = values.astype(np.float64)[:, np.newaxis]
         at_most, below = (numbers <= self.edges).astype(np.int64), (numbers < self.edges).astype(np.int64)
         return self.of_nested(at_most, below, np.isnan(numbers[:, 0]).astype(np.int64))
@@ -136,7 +136,7 @@ class Categories:
         return np.array([*each, found.total() - sum(each), len(values) - found.total()], dtype=np.int64)
 
     def each(self, values: Values) -> IntArray:
-        """Say of each row in which cell it is, 1 there and else 0 [rows, k + 2]."""
+        """Return the cell of each row, 1 there and else 0 [rows, k + 2]."""
         places = {name: place for place, name in enumerate(self.names)}
         other, missing = len(places), len(places) + 1
         cells = [missing if _is_missing(v) else places.get(canonical(v), other) for v in values.tolist()]
@@ -145,7 +145,7 @@ class Categories:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Where a mean lies: its exact bounds, and its `usual` value."""
+    """The band of a mean: its exact bounds, and its `usual` value."""
 
     low: float
     usual: float
@@ -192,7 +192,7 @@ def choose_cells(table: Mapping[str, Values], seed: int = 0) -> tuple[dict[str, 
 def with_bands(
     kinds: Mapping[str, Numbers | Categories], counts: Mapping[str, IntArray], rows: int, error: float = BOUND_ERROR
 ) -> tuple[Column, ...]:
-    """Return columns with the bands that follow from the `counts` [cells] of so many reference rows.
+    """Return columns with the bands that follow from the `counts` [cells] of `rows` reference rows.
 
     All bands hold together with probability 1 - `error` at least.
     """

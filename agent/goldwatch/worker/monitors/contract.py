@@ -1,4 +1,4 @@
-"""What every monitor is: a pure function from a state and an observation to a state and a verdict."""
+"""The contract of monitors: a pure function from a state and an observation to a state and a verdict."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Monitor(Protocol[Observation_contra, Memory]):
 def unknown(monitor: Monitor[Observation_contra, Memory], state: Memory, reason: str) -> Verdict:
     """Return the verdict after a replay that must not be judged; it adds no evidence and the state stays as it is.
 
-    A monitor that was alerting goes on alerting: a replay that says nothing is no recovery.
+    A monitor that was alerting goes on alerting: a replay without information is no recovery.
     """
     verdict = monitor.standing(state)
     if verdict.state is State.ALERTING:

@@ -34,7 +34,7 @@ _WORST_FIRST = (State.ALERTING, State.SUSPECT, State.UNKNOWN, State.RECOVERED, S
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual, frozen: the median of the first half of `learned` figures; of the second, `over` were too much."""
+    """The frozen baseline: the median of the first half of `learned` figures; of the second, `over` were too much."""
 
     value: float
     learned: int
@@ -48,10 +48,10 @@ class Usual:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """What is remembered of one ceiling.
+    """The memory of one ceiling.
 
-    `seconds`, `values` and `lows` are what is being learned from; `share` is there as soon as figures are judged. `at`
-    is the Unix time of the last figure, and `said` what it said, or why there is none.
+    `seconds`, `values` and `lows` are the data to learn from; `share` is set as soon as figures are judged. `at` is the
+    Unix time of the last figure, and `said` its summary, or why there is none.
     """
 
     seconds: tuple[float, ...] = ()
@@ -66,7 +66,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CostlyState:
-    """What *costly* remembers between replays: one part for each ceiling."""
+    """The memory of *costly* between replays: one part for each ceiling."""
 
     watched: tuple[Watched, ...]
 
@@ -74,7 +74,7 @@ class CostlyState:
 class Costly:
     """The monitor. `every_s` is the mean time between two measurements; `alpha` the false tickets for each of them.
 
-    `owner` says what else figures depend on, the load, the meters and the prices: what is usual for another is refused.
+    `owner` has what else figures depend on, the load, the meters and the prices: a baseline of another is refused.
     The ceilings share alpha alike. Raises ValueError for no ceiling.
     """
 
@@ -210,7 +210,7 @@ class Costly:
         return Verdict(self.name, State.UNKNOWN, Severity.TICKET, 0.0, threshold, None, confirm=False, summary=summary)
 
     def _together(self, verdicts: Sequence[Verdict]) -> Verdict:
-        """Return the verdict over all ceilings: the worst state, with what those that are in it say."""
+        """Return the verdict over all ceilings: the worst state, with the summaries of those that are in it."""
         state = next(state for state in _WORST_FIRST if any(v.state is state for v in verdicts))
         telling = [v for v in verdicts if v.state is state]
         return replace(

@@ -24,7 +24,7 @@ _AT_ONCE = 16
 
 
 class Dependence(StrEnum):
-    """What is stated of the rows of a window."""
+    """The stated dependence of the rows of a window."""
 
     BOUNDED = "bounded"
     """At most a number of them depend on each other, and it is not known which; 1 states that all are independent."""
@@ -58,7 +58,7 @@ def log_products(
         factor -= per_row * rows[..., cluster, np.newaxis]
         factor += 1
         product *= factor
-        if cluster % _AT_ONCE == _AT_ONCE - 1:  # logarithms are slow, and no factor is so small that 16 underflow
+        if cluster % _AT_ONCE == _AT_ONCE - 1:  # logarithms are slow, and 16 of the smallest factors do not underflow
             found += np.log(product)
             product.fill(1.0)
     return np.asarray(found + np.log(product))

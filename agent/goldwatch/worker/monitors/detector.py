@@ -26,7 +26,7 @@ _LN10 = math.log(10)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """What a detector remembers: three read-only arrays of shape [bets].
+    """The memory of a detector: three read-only arrays of shape [bets].
 
     `log_m` is the natural log of the Shiryaev-Roberts sum. `log_run` is that of the largest product of e-values from
     any restart until now, and `started` the Unix time in seconds of that restart's first replay.
@@ -43,7 +43,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What one replay did: `sums` to go on with, and `evidence` (log10, -inf for none) as it was before a restart.
+    """The result of one replay: `sums` to go on with, and `evidence` (log10, -inf for none) as it was before a restart.
 
     `best` is the bet that explains the data best, and `since` the time of the first replay of its best run.
     """

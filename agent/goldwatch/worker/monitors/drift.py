@@ -37,10 +37,10 @@ _BOTH = ("null", "alternative")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """Live rows, counted: how many there were, and of each column how many fell into each cell [cells].
+    """Live rows, counted: how many there were, and for each column how many fell into each cell [cells].
 
-    Where it is known which rows hang together, `sizes` [clusters] counts the rows of each cluster, and `by_cluster`
-    has the counts [clusters, cells] of each column.
+    If the dependence of rows is known, `sizes` [clusters] counts the rows of each cluster, and `by_cluster` has the
+    counts [clusters, cells] of each column.
     """
 
     rows: int
@@ -51,9 +51,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class _Bet:
-    """A bet that a mean is past the limit `null`: on `alternative`, of which `mildest` is the least far out.
+    """A bet that a mean is past the limit `null`: on `alternative`; `mildest` is the alternative nearest to the limit.
 
-    The mean is the share of a `cell`, or, where that is None, the mean place.
+    The mean is the share of a `cell`, or, if that is None, the mean place.
     """
 
     column: int
@@ -164,9 +164,9 @@ class Drift:
         return tuple(self.columns[index] for index in list(dict.fromkeys([*own, *ranked]))[:most])
 
     def log_e(self, rows: int | FloatArray, counts: FloatArray) -> FloatArray:
-        """Return the log e-values [..., bets] of `counts` [..., cells of all columns] among so many rows.
+        """Return the log e-values [..., bets] of `counts` [..., cells of all columns] among `rows` rows.
 
-        Where it is known which rows hang together, `counts` are [..., clusters, cells] and `rows` [..., clusters].
+        If the dependence of rows is known, `counts` are [..., clusters, cells] and `rows` [..., clusters].
         """
         if self._dependence is not Dependence.BOUNDED:
             return self._log_products(self._which, self._null, self._alternative, rows, counts)
@@ -245,9 +245,9 @@ class Drift:
 
 
 def describe(column: Column, offset: int, cell: int | None, rows: float, counts: FloatArray) -> str:
-    """Compare the share of a `cell` of a column among so many rows, or (None) their mean place, with its band.
+    """Compare the share of a `cell` of a column among `rows` rows, or (None) their mean place, with its band.
 
-    `counts` are those of the cells of all columns, of which the first of this column is at `offset`.
+    `counts` are those of the cells of all columns; the first of this column is at `offset`.
     """
     own = counts[offset : offset + len(column.usual)]
     if cell is None and column.place is not None and isinstance(column.kind, Numbers):

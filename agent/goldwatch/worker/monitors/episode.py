@@ -1,7 +1,7 @@
-"""From the first bet to the recovery: what the monitors have in common that watch by evidence in both directions.
+"""From the first bet to the recovery: shared by the monitors that watch by evidence in both directions.
 
-The forward detector looks for a change. From its page on there is an episode, in which a second one looks for the
-recovery, with the null turned round: "it is still at least that bad".
+The forward detector looks for a change. Its page begins an episode. Within it, a second one looks for the recovery,
+with the null reversed: "it is still at least that bad".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FALSE_RECOVERY = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Who is watched and who is told: the monitor's name, its severity, and one line for an alert without news."""
+    """The monitor's name, its severity, and one line for an alert without news."""
 
     monitor: str
     severity: Severity
@@ -44,14 +44,14 @@ class Episode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
-    """What is remembered between replays."""
+    """The state between replays."""
 
     forward: Sums
     episode: Episode | None
 
 
 def turned_round(bets: int, parameters: Sequence[float]) -> Detector:
-    """Return the detector of a recovery, over so many bets of equal weight that the `parameters` define."""
+    """Return the detector of a recovery, over `bets` bets of equal weight that the `parameters` define."""
     return Detector([1] * bets, FALSE_RECOVERY, parameters)
 
 
@@ -85,7 +85,7 @@ class Episodes:
         """Add one replay at Unix time `at` with its log e-values [bets], and the logs of their stakes (see Detector).
 
         `back` gives those of the test turned round [backward bets], from the index of the bet that explained the page;
-        it is asked only within an episode.
+        it is called only within an episode.
         """
         step = self._forward.update(before.forward, log_e, at, log_stake=log_stake)
         episode = before.episode
@@ -151,13 +151,13 @@ class Episodes:
         backward = self._backward(episode.best)
         step = backward.update(episode.recovery, log_e, at, log_stake=-math.log(replay * (replay + 1)))
         if step.paged:
-            # Starting the forward test anew is always allowed: it only takes evidence away.
+            # Restarting the forward test is always allowed: it only takes evidence away.
             return self.fresh(), self._verdict(State.RECOVERED, 0.0, episode.since, summary)
         highest = max(episode.evidence, evidence)
         episode = replace(episode, evidence=highest, replays=replay, recovery=step.sums)
         return Standing(forward, episode), self._verdict(State.ALERTING, highest, episode.since, summary)
 
     def _verdict(self, state: State, evidence: float, since: float | None, summary: str) -> Verdict:
-        # Sums below 1 are no evidence: shown as 0, which JSON can hold and nobody has to interpret.
+        # Sums below 1 are no evidence: shown as 0, which JSON can hold and needs no interpretation.
         shown, threshold, who = max(evidence, 0.0), self._forward.threshold, self._watching
         return Verdict(who.monitor, state, who.severity, shown, threshold, since, confirm=False, summary=summary)

@@ -1,9 +1,9 @@
-"""Forecasts a latency block by block: its usual course over the day and week, and what the last block says of the next.
+"""Forecasts a latency block by block: its usual course over the day and week, and the next block from the last.
 
-A block is some hours long; its value is the median of what its replays lie above the course. Bursts much shorter than a
-block do not move it. The next block is forecast by a regression on the one before. A surprise moves the memory by at
-most three standard deviations, so that a spike does not spoil the forecasts after it. Runs in workers, beside numpy;
-`slower` bets on the surprises. All functions work on many streams at once, which the simulations use.
+A block is some hours long; its value is the median of its replays' differences from the course. Bursts much shorter
+than a block do not move it. The next block is forecast by a regression on the one before. A surprise moves the memory
+by at most three standard deviations, so that a spike does not spoil the forecasts after it. Runs in workers, with
+numpy; `slower` bets on the surprises. All functions work on many streams at once, which the simulations use.
 """
 
 from __future__ import annotations

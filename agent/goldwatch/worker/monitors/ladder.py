@@ -53,7 +53,7 @@ class _Rung:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LadderState:
-    """What is remembered between windows.
+    """The state between windows.
 
     `hours` are counts by number of the hour; hours before `open` are over. `sums` are those of each detector. By name
     of the level, `judged` has the hour after the last block that was judged, and `missed` counts the blocks since then

@@ -28,7 +28,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedState:
-    """What is remembered: `rows` [168] and `counts` [168, cells] by hour of the week, from the hour `began` on.
+    """The state: `rows` [168] and `counts` [168, cells] by hour of the week, from the hour `began` on.
 
     Hours from `open` on are not over, and are kept in `hours`. After learning, `ladder` is the state of the blocks.
     """

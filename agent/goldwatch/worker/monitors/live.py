@@ -1,7 +1,7 @@
 """The monitor *drift* as a watch has it: `Drift` over windows of live rows, which come when there is enough traffic.
 
-After a replay without a window it repeats its last verdict, and is *unknown* once no window has come for long. A window
-of which many rows cannot be read adds no evidence, since the rest is no sample of the traffic: then it is *unknown*,
+After a replay without a window it repeats its last verdict, and is *unknown* after a long time without a window. A
+window with many unreadable rows adds no evidence, since the rest is no sample of the traffic: then it is *unknown*,
 and the monitor *schema* names the inputs.
 """
 
@@ -47,12 +47,12 @@ class LiveHour:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
-    """What came of live traffic since the last replay: the columns [rows] of a window, None while it is not full.
+    """The live traffic since the last replay: the columns [rows] of a window, None while it is not full.
 
     `began_at` is the Unix time of the window's first request in seconds, `waiting` how many requests there are of one
-    that is not full; `problem` says why nothing came. `unreadable` counts the rows and requests of the window that
-    could not be read, by the commonest `reasons`. `clusters` [rows] numbers the clusters of the rows, where it is known
-    which hang together, and `cut` rows were more than one cluster may have. Where traffic has a season, `hours` has the
+    that is not full; `problem` is why nothing came. `unreadable` counts the rows and requests of the window that
+    could not be read, by the commonest `reasons`. `clusters` [rows] numbers the clusters of the rows, if their
+    dependence is known, and `cut` rows were more than one cluster may have. If traffic has a season, `hours` has the
     same rows by number of the hour; all rows that came before Unix time `until` are there now.
     """
 
@@ -80,9 +80,9 @@ class Live:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveState:
-    """What is remembered between replays: the evidence, and of the last window when it was and what it said.
+    """The state between replays: the evidence, and the time and result of the last window.
 
-    `unread` is whether that window could not be read. `spread` is how much the first windows vary, None where any
+    `unread` is whether that window could not be read. `spread` is how much the first windows vary, None if any
     dependence of their rows is allowed for.
     """
 
@@ -95,7 +95,7 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Where no window was full: what was known holds for `stale_s`, an alert in any case."""
+    """For replays without a full window: the last verdict holds for `stale_s`, an alert in any case."""
 
     stale_s: float
 
@@ -117,7 +117,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Season:
-    """What judges traffic with a season; `hours` [rows] are the numbers of the reference rows' hours, if known."""
+    """The judge of traffic with a season; `hours` [rows] are the numbers of the reference rows' hours, if known."""
 
     judge: Ladder | Learned
     hours: IntArray | None = None
@@ -126,7 +126,7 @@ class Season:
 class LiveDrift:
     """`Drift` against the columns [rows] of a reference. `longest_s` is how long a window takes at most.
 
-    Where traffic has a `season`, that judges in its place.
+    If traffic has a `season`, that judges in its place.
 
     Raises ValueError for a reference that is too small, and for what `Drift` cannot watch.
     """
@@ -153,12 +153,12 @@ class LiveDrift:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """What is watched."""
+        """The watched columns."""
         return self._drift.columns
 
     @property
     def ladder(self) -> Ladder | None:
-        """What judges traffic with a season."""
+        """The judge of traffic with a season."""
         return self._drift if isinstance(self._drift, Ladder) else None
 
     def fresh(self) -> LiveState:
@@ -198,7 +198,7 @@ class LiveDrift:
         return *self._drift.update(window, state.standing, observation.began_at), spread
 
     def _empty(self, observation: Live, state: LiveState, at: float) -> tuple[LiveState, Verdict]:
-        """Judge the blocks that have ended without rows, and say what is known without a window."""
+        """Judge the blocks that have ended without rows, and return the verdict without a window."""
         if isinstance(self._drift, Drift) or state.at is None:
             return state, self._missing.verdict(self.standing(state), observation, state.at, at)
         standing, verdict, _ = self._look(observation, state)
@@ -223,7 +223,7 @@ class LiveDrift:
         )
 
     def moves(self, observation: Live, before: LiveState) -> tuple[Move, ...]:
-        """Return the columns of a window that tell most of a drift: how they were in the reference, and are now."""
+        """Return the columns of a window with most evidence of drift: how they were in the reference, and are now."""
         if observation.table is None or not _rows(observation.table):
             return ()
         reference = self._reference

@@ -2,11 +2,11 @@
 
 Each example i of a replay gives a value y_i, high if all is well. If the mean of their expectations is at least a floor
 m, prod (1 + lambda (m - y_i)) has a mean of at most 1 for independent examples of unequal expectations, by the means'
-inequality (Waudby-Smith and Ramdas 2023). Where clusters of up to c examples depend on each other, the product is over
+inequality (Waudby-Smith and Ramdas 2023). If clusters of up to c examples depend on each other, the product is over
 clusters, of 1 + lambda (m n_j - S_j) / c with their sums (see `dependence`), or, if they are not known, its root of
 order c.
 
-Changes are bet on at two scales, with half of the weight each. The small scale clips a change at 0.2, so small changes
+Changes are bet on at two scales, with half of the weight each. The small scale clips a change at 0.2: small changes
 of many examples show soon. The large scale clips nothing, so a few examples that lose everything show too: clipped at
 0.2 alone, a tenth of all answers could become worthless within a tolerance of 2 points.
 """

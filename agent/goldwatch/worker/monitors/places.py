@@ -1,7 +1,7 @@
 """Bets on the mean place of a window's rows among the deciles of their columns (see `columns`).
 
 A shift of a whole column moves its mean place further beyond its band than the share of any one cell: in a normal
-column, for half as much evidence again as its median gives. A place v lies in [0, 1], so for a null m the product of
+column, for half as much evidence again as its median gives. A place v is in [0, 1], so for a null m the product of
 1 + lambda (v_i - m) over rows is an e-value for independent rows of unequal expectations, as a likelihood ratio is for
 shares. It depends on the rows by their counts alone, and its logarithm linearly.
 """
@@ -31,7 +31,7 @@ class PlaceBets:
     places: FloatArray
 
     def log_e(self, rows: float | FloatArray, counts: FloatArray) -> FloatArray:
-        """Return them [..., bets] for `counts` [..., cells of all columns] among so many rows."""
+        """Return them [..., bets] for `counts` [..., cells of all columns] among `rows` rows."""
         return np.asarray(counts[..., self.cells] @ self.of_cell + rows * self.of_row)
 
     def sums(self, counts: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""What the reference replays of a classifier say about its failures: the nulls and the bets of the monitor *worse*.
+"""The nulls and the bets of the monitor *worse*, from a classifier's failures in its reference replays.
 
 Two groups of examples are bet on. *Pooled* is the whole golden set, whose failure rate must stay within the reference's
 bound plus the tolerance. *Stable* are those that were right in every replay of the first half of the reference; the
@@ -6,8 +6,8 @@ second half bounds how often they fail, which is next to never, so a handful of 
 
 The bounds are Clopper-Pearson over examples x replays. The target is the mean over these fixed examples, each with its
 own failure rate, in independent replays; by Hoeffding (1956) the binomial's tails are then conservative
-beyond one count from the mean, and bounds at an error under 1/4 lie there. docs/monitors.md has the whole argument.
-Where examples come in clusters that stand or fall together, both bounds and bets are those of so many fewer examples.
+beyond one count from the mean, and bounds at an error under 1/4 are there. docs/monitors.md has the whole argument.
+If examples come in clusters that depend on each other, both bounds and bets are those of proportionally fewer examples.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LARGEST_STABLE = 0.5
 class Group:
     """Some of the examples, and how often they may fail.
 
-    `members` [n] says which. `limit` is the null, an upper bound from the reference plus the tolerance; `usual` the
+    `members` [n] selects them. `limit` is the null, an upper bound from the reference plus the tolerance; `usual` the
     estimate (failures + 1/2) / (trials + 1), inside (0, limit); `alternatives` are the rates bet on, rising from
     just past the limit, and there is at least one. `weights`, which sum to 1, are theirs.
     """
@@ -53,12 +53,12 @@ class Group:
 
 
 def groups(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float, cluster: int = 1) -> tuple[Group, ...]:
-    """Return the groups that can be bet on: pooled and, where there are two halves, stable.
+    """Return the groups that can be bet on: pooled and, if there are two halves, stable.
 
     `right` [2, n] counts how often each example was right in each half of the reference, of `replays`. `tolerance` is
     the accuracy that may be lost; a loss of it is allowed to fall on the stable examples alone. Up to `cluster`
     examples of a replay depend on each other. Raises ValueError for counts that do not fit, and for a reference so poor
-    that nothing worse could be told from it.
+    that nothing worse could be distinguished from it.
     """
     _check(right, replays, tolerance)
     examples = right.shape[1]
@@ -82,7 +82,7 @@ def log_ratios(failed: FloatArray, size: FloatArray, null: FloatArray, alternati
     """Return the log likelihood ratios of `failed` among `size` examples; all of shape [bets].
 
     Each is a product over examples of 1 + lambda (failed_i - null) with one lambda, so its mean is at most 1 for
-    independent examples of unequal rates p_i whose mean keeps to the null: by the means' inequality
+    independent examples of unequal rates p_i whose mean is within the null: by the means' inequality
     prod (1 + lambda (p_i - null)) <= (1 + lambda (mean p - null))^size <= 1. It falls to either side of the null alike.
     """
     kept = np.log1p(-alternative) - np.log1p(-null)

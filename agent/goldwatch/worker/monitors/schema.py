@@ -22,9 +22,9 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """What *schema* remembers of windows: when the last one was judged, `at`, and what it `said`.
+    """The memory of *schema*: when the last window was judged, `at`, and its summary, `said`.
 
-    The run of `bad` ones began at Unix time `since` and had so many `unreadable` rows; `good` ones have followed.
+    The run of `bad` ones began at Unix time `since` and had `unreadable` unreadable rows; `good` ones have followed.
     """
 
     at: float | None = None

@@ -107,7 +107,7 @@ def name_hour(hour: int) -> str:
 class Usual:
     """The reference rows, counted: `rows` [168] in each hour of the week, and `counts` [168, cells of all columns].
 
-    Where it is not known when the rows are from, both have one line for all of them: `rows` [1], `counts` [1, cells].
+    If the times of the rows are unknown, both have one line for all of them: `rows` [1], `counts` [1, cells].
     `kinds` has the cells of each column.
     """
 
@@ -191,7 +191,7 @@ def weigh(rows: FloatArray, mass: FloatArray) -> tuple[FloatArray, float]:
     """Return the weights [hours] of a block's hours, and the share of the reference that they do not represent.
 
     `rows` [hours] are the live rows of each hour, and `mass` [hours] is what share of the block each should have; it
-    sums to 1, or to less by the share of hours of which nothing is known. The rows of an hour count min(1, mass / (c
+    sums to 1, or to less by the share of unknown hours. The rows of an hour count min(1, mass / (c
     rows)), a power of at most 1 of their part of the e-value, so that rows are weighted as min(c rows, mass). The
     constant c trades the rows that count against the mass that is missing. It depends on the numbers of rows alone, not
     on what they hold.

@@ -1,8 +1,8 @@
-"""The monitors *failing* and *slow*: whether the share of requests that miss an objective keeps to what is allowed.
+"""The monitors *failing* and *slow*: whether the share of requests that miss an objective is within the allowed share.
 
 Requests of one replay fail together - a restart takes them all - so a product over requests would not be an e-value.
 There is one bet a replay, 1 + lambda (share - allowed), whose mean is at most 1 under any dependence within the replay:
-all that it asks is that the share's mean, given the past, keeps to the objective.
+its only assumption is that the share's mean, given the past, is within the objective.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShareState:
-    """What a share monitor remembers between replays."""
+    """The memory of a share monitor between replays."""
 
     forward: Sums
     episode: Episode | None
@@ -58,9 +58,9 @@ class ShareState:
 class ShareMonitor:
     """The share of requests that miss an objective, against the `allowed` share; pages.
 
-    `missed` says in words what they did, as in "3 of 200 requests failed". `alpha` is the false pages per replay that
-    may be spent; `limits` are the numbers that say what a miss is, by which evidence about other limits is refused.
-    Raises ValueError unless the allowed share lies between 0 and 1.
+    `missed` is the verb, as in "3 of 200 requests failed". `alpha` is the false pages per replay that may be spent;
+    `limits` are the numbers that define a miss: evidence about other limits is refused. Raises ValueError unless the
+    allowed share is between 0 and 1.
     """
 
     def __init__(self, name: str, allowed: float, alpha: float, missed: str, limits: Sequence[float] = ()) -> None:
@@ -139,7 +139,7 @@ class ShareMonitor:
         """Recover after a run of replays within the objective.
 
         The test turned round would need thousands of replays: its best bet gains log(1 + allowed) from a perfect one.
-        So this is a rule, not a promise: three replays, and 3 / share requests, in which the share seen at the page
+        So this is a rule, not a promise: three replays, and 3 / share requests: in these the share seen at the page
         would have shown itself with probability 95 % (the rule of three).
         """
         good = observation.missed <= self._allowed * observation.total
@@ -158,17 +158,17 @@ class ShareMonitor:
         return f"{counts} ({share:.2%}), {self._allowed:.2%} allowed"
 
     def _verdict(self, state: State, evidence: float, since: float | None, summary: str) -> Verdict:
-        # Sums below 1 are no evidence: shown as 0, which JSON can hold and nobody has to interpret.
+        # Sums below 1 are no evidence: shown as 0, which JSON can hold and needs no interpretation.
         shown, threshold = max(evidence, 0.0), self._detector.threshold
         return Verdict(self.name, state, Severity.PAGE, shown, threshold, since, confirm=False, summary=summary)
 
 
 def failing(objective: float, alpha: float) -> ShareMonitor:
-    """Watch the share of failed requests, of which `objective` (0.001 for 0.1 %) are allowed."""
+    """Watch the share of failed requests; `objective` is the allowed share (0.001 for 0.1 %)."""
     return ShareMonitor("failing", objective, alpha, "failed")
 
 
 def slow(quantile: float, limit_s: float, alpha: float) -> ShareMonitor:
-    """Watch the share of requests over `limit_s` seconds, of which 1 - `quantile` are allowed."""
+    """Watch the share of requests over `limit_s` seconds; 1 - `quantile` are allowed."""
     # Without rounding, 1 - 0.99 is 0.010000000000000009, and 2 of 200 slow requests would be within it by luck.
     return ShareMonitor("slow", round(1 - quantile, 12), alpha, f"took over {limit_s * 1000:g} ms", [limit_s])

@@ -4,7 +4,7 @@ It learns what is usual from its first two weeks of replays, then never again: t
 the times that it is from. Replays are judged in blocks of three hours (`kinds.block_s`), each against a forecast from
 the baseline and the block before (`forecast`). A block's surprise counts at most three standard deviations, and three
 such blocks are needed for an alert, so slow stretches of an hour or two raise none. The rate of false alarms is
-calibrated, not guaranteed: it holds if surprises keep to the mean and spread that the baseline bounds.
+calibrated, not guaranteed: it holds if surprises stay within the mean and spread that the baseline bounds.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
-    """What is usual, learned from `replays` between two Unix times; it never changes.
+    """The usual latency, learned from `replays` between two Unix times; it never changes.
 
-    `trend` is the rise of the log latency while it was learned, 0 where none was noticed.
+    `trend` is the rise of the log latency while it was learned, 0 if none was noticed.
     """
 
     course: Course
@@ -77,9 +77,9 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """Where the monitor stands: its baseline, what blocks have shown, and the block that is not complete yet.
+    """The monitor's progress: its baseline, the results of blocks, and the current incomplete block.
 
-    `ticks` are how far the replays of block number `block` lie above the course; `memory` is of values less the
+    `ticks` are how far the replays of block number `block` are above the course; `memory` is of values less the
     tolerance.
     """
 
@@ -92,7 +92,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlowerState:
-    """What *slower* remembers: the replays to learn from, as seconds and ticks, or a baseline and where it stands."""
+    """The memory of *slower*: the replays to learn from, as seconds and ticks, or a baseline and its progress."""
 
     seconds: tuple[int, ...] = ()
     ticks: tuple[int, ...] = ()
@@ -299,7 +299,7 @@ def fewest_blocks(alpha: float) -> int:
 
 
 def learn(at: FloatArray, log_s: FloatArray, block_s: float) -> tuple[Baseline, Memory]:
-    """Learn the baseline of `log_s` [n, streams] at the Unix times `at` [n], rising, and what its last block says.
+    """Learn the baseline of `log_s` [n, streams] at rising Unix times `at` [n], and the memory after its last block.
 
     Each half is cut into blocks around the course of the other half; the surprises of these blocks bound the mean and
     spread. The course of both halves is the one in use from then on. Raises ValueError for too few blocks.

@@ -1,4 +1,4 @@
-"""Examples that the monitor *worse* does not tell apart, counted: replays of them are drawn as counts.
+"""Examples that the monitor *worse* does not distinguish, counted: replays of them are drawn as counts.
 
 An example fails in a replay by itself, at its own rate; so of examples with one rate a binomial number is right. That
 is the law of drawing each of them, and takes neither the time nor the memory, however many there are.
@@ -38,7 +38,7 @@ class Strata:
 
     @classmethod
     def without(cls, reference: Reference, worse: Worse, lost: int) -> Strata:
-        """Return them with so many examples never right: those that were right most often, in their order."""
+        """Return them with `lost` examples never right: those that were right most often, in their order."""
         bits, sizes = len(worse.groups), _sizes(reference, worse)
         for often in sorted({key >> bits for key in sizes}, reverse=True):
             alike = Counter({key: size for key, size in sizes.items() if key >> bits == often})
@@ -73,7 +73,7 @@ class Strata:
         return replace(self, rate=self.rate * (1 - loss / self.accuracy))
 
     def draw(self, rng: np.random.Generator) -> Counts:
-        """Draw a replay in which every example is answered."""
+        """Draw a replay with an answer to every example."""
         right = rng.binomial(self.size, self.rate)
         wrong_of, right_of = ((count @ self.inside).astype(np.float64) for count in (self.size - right, right))
         return Counts(int(self.size.sum()), int(right.sum()), wrong_of, right_of)
@@ -85,7 +85,7 @@ def _sizes(reference: Reference, worse: Worse) -> Counter[int]:
 
 
 def _first(reference: Reference, worse: Worse, often: int, most: int) -> Counter[int]:
-    """Count the same of the first examples, so many at most, that were right so often."""
+    """Count the same for the first examples, at most `most`, that were right `often` times."""
     found: Counter[int] = Counter()
     for keys in _keys(reference, worse):
         found += _counted(keys[keys >> len(worse.groups) == often][: most - found.total()])

@@ -1,4 +1,4 @@
-"""From the requests of live traffic that a tap handed on to what *drift* looks at, and what is told of them."""
+"""Turns the live requests from a tap into the observation of *drift*, and into a summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from goldwatch.worker.monitors.live import Live, LiveHour, Table
 def looked_at(
     golden: GoldenSet, live: Mapping[str, Any], told: Mapping[str, Any], bodies: Sequence[bytes]
 ) -> tuple[Live, LiveWindow | None]:
-    """Read the requests of a window, by the settings `live` of *drift*; `told` is what the tap knows beside them.
+    """Read the requests of a window, by the settings `live` of *drift*; `told` has the tap's other facts.
 
     Raises ValueError for a reference that cannot be used, GoldenError.
     """

@@ -1,7 +1,7 @@
 """The monitor *worse*: whether the model is less often right on its golden set than the reference allows.
 
 Half of the weight bets on the accuracy of the whole set, half on the examples that were always right (see `rates`).
-While it alerts, the same test runs with its null turned round, to tell a recovery from luck.
+While it alerts, the same test runs with its null reversed, to distinguish a recovery from luck.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Worse:
 
     `right` int [2, n] counts how often each example was right in either half of the reference, of `replays`.
     `accuracy_loss` is the share of the set that may be lost; `alpha` the false pages per replay that may be spent.
-    Examples come in clusters of up to `cluster` that stand or fall together: each e-value takes the root of that order.
+    Examples come in clusters of up to `cluster` that depend on each other: each e-value takes the root of that order.
     Raises ValueError for counts that do not fit, or a reference too poor to lose anything.
     """
 
@@ -164,5 +164,5 @@ class _Recovery:
         self.detector = turned_round(2, [*self._size, *self._null, *self._alternative])
 
     def log_e(self, failed: float) -> FloatArray:
-        """Return the log e-values [2] of a replay in which `failed` of the group were not right."""
+        """Return the log e-values [2] of a replay with `failed` of the group not right."""
         return log_ratios(np.full(2, failed), self._size, self._null, self._alternative)
