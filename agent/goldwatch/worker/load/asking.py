@@ -52,7 +52,7 @@ Times = Callable[[Any, int, int], tuple[int, int]]
 
 
 def times_of(probe: Probe) -> Times:
-    """Return what tells when requests were sent and answers came: the probe if it knows, and is to be believed."""
+    """Return the source of the times of requests and answers: the probe if it has them, and is to be trusted."""
     if not isinstance(probe, KnowsTimes):
         return lambda _response, called_ns, returned_ns: (called_ns, returned_ns)
     times_ns = probe.times_ns
@@ -78,9 +78,9 @@ class Asking:
         *,
         batch: int = 0,
     ) -> None:
-        """Make ready; `samples` is the number of examples of a query, each of which carries the ids of `trace`.
+        """Make ready; `samples` is the number of examples of a query; each query carries the ids of `trace`.
 
-        `pace` hears of each answer. `batch` is the one size of batch that the model takes, 0 for any.
+        `pace` is notified of each answer. `batch` is the one size of batch that the model takes, 0 for any.
         """
         self.errors: Counter[str] = Counter()
         self._probe = probe
@@ -159,9 +159,9 @@ class Asking:
         return times
 
     def send(self, flight: int, row: int, request: Any, due_ns: int = 0, free_ns: int = 0) -> int:  # noqa: ANN401
-        """Send a request and keep what comes of it. Returns when the answer was read, by the monotonic clock.
+        """Send a request and keep its result. Returns when the answer was read, by the monotonic clock.
 
-        An open load says when it was due, and since when there was room for it: since the answer before. Raises
+        An open load gives when it was due, and since when there was room for it: since the answer before. Raises
         CannotLoad if the tokens of the answer are to be counted and cannot be.
         """
         ended_ns, response, failure = self.ask(flight, row, request, due_ns, free_ns)
@@ -181,10 +181,10 @@ class Asking:
     ) -> tuple[int, Any, Exception | None]:
         """Send a request. Returns when the answer was read, and the answer or what went wrong.
 
-        Its latency is from sending until it had come to this machine, as the probe knows these times, else the time
+        Its latency is from sending to arrival at this machine, if the probe knows these times, else the time
         that `predict` took.
 
-        The request is under way, for who looks from outside, until the answer is kept.
+        To observers outside, the request is in flight until the answer is kept.
         """
         columns, predict = self._columns, self._predict
         failure: Exception | None = None

@@ -1,7 +1,7 @@
-"""What a target says that it is, within bounds. Runs in the worker.
+"""The identity that a target reports, within bounds. Runs in the worker.
 
-A description goes to the agent, into the ledger with each replay, and into labels of metrics; what a server says of
-itself has no bound of its own.
+A description goes to the agent, into the ledger with each replay, and into labels of metrics; a server's own text has
+no bound.
 """
 
 from __future__ import annotations

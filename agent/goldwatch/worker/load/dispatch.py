@@ -1,7 +1,7 @@
 """When each query is sent: after the last answer, or by the schedule of an open load, from one thread or several.
 
-Each thread takes the next query, encodes it, waits until it is due and sends it itself: no hand-over from one thread to
-another lies between the due time and the request.
+Each thread takes the next query, encodes it, waits until it is due and sends it itself: there is no hand-over from one
+thread to another between the due time and the request.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Dispatcher:
     def __init__(
         self, load: LoadPlan, asking: Asking, columns: Columns, pace: Pace, *, concurrent: bool, warm: bool
     ) -> None:
-        """Make ready; without `concurrent` one query is sent at a time, whatever the load says.
+        """Make ready; without `concurrent` one query is sent at a time, whatever the load's `in_flight`.
 
-        `pace` is what the warm-up before kept to. With `warm` each of several threads sends one query that is not
-        observed, before any other: it connects.
+        `pace` is that of the warm-up before. With `warm` each of several threads sends one query that is not observed,
+        before any other: it connects.
         """
         self._pace = pace
         self._load = load
@@ -99,7 +99,7 @@ class Dispatcher:
             return
         except BaseException as error:  # raised again by `run`
             self._failure = error
-            self._ready.abort()  # whoever is ready waits for no other any more
+            self._ready.abort()  # threads that are ready stop waiting for the others
 
     def _rows(self) -> Iterator[tuple[int, int]]:
         """Yield the index and first row of each query that is this thread's turn, while it makes sense to go on."""

@@ -1,6 +1,6 @@
-"""What disturbed the timing of a replay from outside: a throttled CPU, memory pressure, garbage collection.
+"""Outside disturbances of a replay's timing: a throttled CPU, memory pressure, garbage collection.
 
-Read in the worker, from its own control group and from Python, before and after the requests. What cannot be read is
+Read in the worker, from its own control group and from Python, before and after the requests. An unreadable value is
 None, and nothing follows from it.
 """
 
@@ -62,7 +62,7 @@ class Disturbances:
         return None
 
     def _stalled_s(self) -> float | None:
-        """Read the time in which memory held up every task: of the control group, or else of the machine."""
+        """Read the time that every task stalled for memory: of the control group, or else of the machine."""
         for folder in self._folders:
             if (us := pressure_us(folder / "memory.pressure", "full")) is not None:
                 return us / 1e6

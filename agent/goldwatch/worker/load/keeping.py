@@ -1,7 +1,7 @@
-"""What is kept of the answers: their outputs, checked, and what their tokens were.
+"""Keeps the answers of a replay: their outputs, checked, and their tokens.
 
-It runs between two requests, outside of what is timed, but within what a replay takes: so answers that are as they
-should be are kept several at a time, and only one of which something is odd is looked at by itself.
+It runs between two requests, outside the timed part, but within a replay's duration: so regular answers are kept
+several at a time, and only an irregular one is checked by itself.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _bad(error: Exception) -> BadAnswer:
 
 
 class _TokenColumns:
-    """Where it is kept what the answers of a language model were made of."""
+    """The columns for the tokens and times of a language model's answers."""
 
     def __init__(self, probe: CountsTokens, columns: Columns) -> None:
         self._probe = probe
@@ -94,7 +94,7 @@ class _TokenColumns:
         self._finish = columns.array("finish")
 
     def keep(self, row: int, response: Any) -> None:  # noqa: ANN401 - the probe's own type
-        """Keep what one answer says. Raises BadAnswer."""
+        """Keep the tokens of one answer. Raises BadAnswer."""
         found = self._probe.tokens(response)
         self._first_ns[row] = -1 if found.first_s is None else round(found.first_s * 1e9)
         self._next_ns[row] = -1 if found.per_token_s is None else round(found.per_token_s * 1e9)

@@ -1,6 +1,6 @@
 """A probe as the system under test of MLPerf's own LoadGen, as it runs inside a worker.
 
-LoadGen decides when each query is issued, how long the test lasts and what its clock says; here is only what it calls.
+LoadGen decides when each query is issued and how long the test lasts, by its own clock; this module is what it calls.
 Requests of one example are encoded while LoadGen loads samples, which it does not time; batches are made in its time.
 One thread asks the model, one request after the other: more than that is the deployed model's affair, not the client's.
 """
@@ -96,9 +96,9 @@ class System:
         self._asynchronous = settings.scenario in ("Server", "Offline")
 
     def warm_up(self, pace: Pace) -> float:
-        """Send batches of each size that the test sends, as far apart as `pace` asks.
+        """Send batches of each size that the test sends, as far apart as `pace` requires.
 
-        Returns the fewest seconds that a sample took. What ails the target shows in the test itself.
+        Returns the fewest seconds that a sample took. Failures of the target show in the test itself.
         """
         taken = []
         for i, row in enumerate(self._load.warm_up(self._in_query, _WARM_UP)):
@@ -212,7 +212,7 @@ def _test(system: System, request: LoadGenRequest, expected_s: float) -> None:
 
 
 def _settings(loadgen: Any, wanted: LoadGenSettings, expected_s: float) -> Any:  # noqa: ANN401 - it ships no types
-    """Return LoadGen's settings; where it must know beforehand how fast the target is, warm-up says so."""
+    """Return LoadGen's settings; if it needs the target's speed beforehand, that comes from the warm-up."""
     made = loadgen.TestSettings()
     made.scenario = getattr(loadgen.TestScenario, wanted.scenario)
     made.mode = loadgen.TestMode.AccuracyOnly if wanted.mode == "accuracy" else loadgen.TestMode.PerformanceOnly

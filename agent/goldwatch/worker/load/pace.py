@@ -30,11 +30,11 @@ def sleep_until(due_ns: int) -> None:
 
 
 class Pace:
-    """Lets its callers go on one by one, as far apart as the budgets of a load ask for. Thread-safe.
+    """Lets its callers go on one by one, as far apart as the budgets of a load require. Thread-safe.
 
-    That is `1 / most_per_s` seconds; the time in which the tokens of the answers so far may be taken; and that in which
-    the CPU that this process has taken since the last turn may be. What was not used is not made up for: there are no
-    bursts after a slow answer. Without a budget nobody waits.
+    That is `1 / most_per_s` seconds; the time that the budget allows for the tokens of the answers so far; and that for
+    the CPU that this process has used since the last turn. Unused budget is lost: there are no bursts after a slow
+    answer. Without a budget there is no wait.
     """
 
     def __init__(self, load: LoadPlan, probe: Probe | None = None) -> None:
@@ -71,7 +71,7 @@ class Pace:
     def wait_warming_up(self, columns: Columns) -> None:
         """Return when the target has room and it is the caller's turn.
 
-        The agent is told of that time first, since waiting is not hanging.
+        The agent is notified of that time first, since waiting is not hanging.
         """
         while columns.held:
             columns.progress(Phase.WARMING_UP, clock_ns())
@@ -81,7 +81,7 @@ class Pace:
         sleep_until(turn_ns)
 
     def answered(self, response: Any) -> None:  # noqa: ANN401 - the probe's own type
-        """Put the tokens of an answer on the bill. Raises CannotLoad if the answer does not say how many they are."""
+        """Charge the tokens of an answer to the budget. Raises CannotLoad if the answer does not have their number."""
         if self._probe is None or self._tokens_per_s is None:
             return
         try:

@@ -1,7 +1,7 @@
 """Asking for the same example twice: the check of MLPerf's referees for a cache of responses, as a phase of its own.
 
 A golden set is the same requests each time, so a cache may hold them since the replay before, and both would be quick.
-So each pair asks for an example that was altered so little that the work is the same, and that nobody asked for before:
+So each pair asks for an example that was altered so little that the work is the same, and that was never sent before:
 if the second answer comes much sooner than the first, it was not computed. The answers are not compared with anything.
 """
 

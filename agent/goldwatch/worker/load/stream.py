@@ -55,7 +55,7 @@ class Stream:
     def _ahead(self, rows: Iterator[int]) -> tuple[list[tuple[int, Any]], Exception | None]:
         """Make the next requests, each with its row.
 
-        What the probe raises while it encodes is returned beside those before: they are sent first.
+        An exception of the probe while it encodes is returned with the requests before it: they are sent first.
         """
         columns, asking, most = self._columns, self._asking, self._asking.most_ahead
         found: list[tuple[int, Any]] = []

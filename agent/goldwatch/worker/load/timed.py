@@ -1,4 +1,4 @@
-"""A timed replay, as it runs inside the worker beside the runtime or the connection.
+"""A timed replay, inside the worker with the runtime or the connection.
 
 Opening, warm-up and the replay itself are phases of their own. The garbage collector is off while requests are timed,
 as CPython's own `timeit` does.
