@@ -1,6 +1,6 @@
 """Finds by a key which requests of a window are of one session, user or client, and keeps a few rows of each.
 
-What the key holds identifies people. It is compared within a window, in the worker, and goes nowhere else: not into a
+The key's value identifies people. It is compared within a window, in the worker, and goes nowhere else: not into a
 reason, a verdict, a log or the ledger.
 """
 
@@ -41,7 +41,7 @@ class Key:
 
 
 def _at(value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - whatever was sent
-    """Return what lies at a path, through mappings and JSON texts of such; names of headers come in any case."""
+    """Return the value at a path, through mappings and JSON texts of such; header names match in any case."""
     for name in path:
         if isinstance(value, str):
             try:

@@ -1,8 +1,8 @@
-"""What of a row is compared with the reference: columns of numbers or of categories, made of inputs of a golden set.
+"""The columns of a row that are compared with the reference: numbers or categories, made of a golden set's inputs.
 
 A scalar is a column, and so is each value of a vector of up to a hundred. A larger vector, a matrix or an image has
-four columns, each a number that says something of the row: its mean, standard deviation, smallest and largest value. A
-text is a category where the reference has few different ones, and else its length in characters. Runs in a worker.
+four columns, each a number that summarises the row: its mean, standard deviation, smallest and largest value. A text
+is a category if the reference has few different ones, and else its length in characters. Runs in a worker.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Input:
 
     @property
     def summarised(self) -> bool:
-        """Whether rows of it are watched by numbers that say something of all of their values."""
+        """Whether rows of it are watched by numbers that summarise all of their values."""
         return not self.text and (self.values > MOST_VALUES or len([size for size in self.shape if size > 1]) > 1)
 
 
@@ -88,7 +88,7 @@ def _texts(golden: GoldenSet, name: str, chosen: NDArray[np.int64]) -> Values:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """How rows become columns. `lengths` names the texts of which only the length is watched."""
+    """How rows become columns. `lengths` names the texts whose length alone is watched."""
 
     inputs: tuple[Input, ...]
     lengths: frozenset[str]

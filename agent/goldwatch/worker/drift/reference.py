@@ -1,4 +1,4 @@
-"""What live rows are compared with: inputs of the golden set, or a file of rows such as a sample of training data.
+"""The reference of live rows: inputs of the golden set, or a file of rows such as a sample of training data.
 
 Runs in a worker. A file is in the same forms as a log of live traffic.
 """
@@ -28,9 +28,9 @@ MOST_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
-    """What is watched of live rows, and the columns [rows] of the reference.
+    """The watched features of live rows, and the columns [rows] of the reference.
 
-    `hours` [rows] are the hours that its rows are of, numbered from 1970 on; None if they are not known.
+    `hours` [rows] are the hours of its rows, numbered from 1970 on; None if unknown.
     """
 
     features: Features
@@ -38,7 +38,7 @@ class Compared:
     hours: NDArray[np.int64] | None = None
 
     def rows(self, bodies: Sequence[bytes], most: int, key: Key | None = None) -> tuple[Mapping[str, Values], Read]:
-        """Return live requests as columns, of each at most so many rows, and what could be read of them."""
+        """Return live requests as columns, at most `most` rows of each, and the result of reading them."""
         found = read(bodies, self.features.inputs, most, key)
         return self.features.table(found.rows), found
 

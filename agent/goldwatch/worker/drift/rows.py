@@ -1,4 +1,4 @@
-"""From requests as they came to rows: the forms in which model servers and loggers write them down. Runs in a worker.
+"""Parses raw requests into rows: the forms that model servers and loggers use. Runs in a worker.
 
 | form | what it looks like |
 |---|---|
@@ -56,7 +56,7 @@ class Read:
 
 
 def read(bodies: Iterable[bytes], inputs: Sequence[Input], most: int | None = None, key: Key | None = None) -> Read:
-    """Read requests; of each, at most so many rows, chosen by what is in it and not by when it came.
+    """Read requests; of each, at most `most` rows, chosen by its content and not by its time.
 
     With a `key`, a row without it cannot be read. Identities stay in here.
     """
@@ -110,7 +110,7 @@ def _rows(
     if not isinstance(value, dict):
         raise UnreadableRequest("it is no JSON object")
     if str(value.get("type", "")).rpartition(".")[2] == RESPONSE and "specversion" in value:
-        return  # an answer, logged beside its request
+        return  # an answer, logged with its request
     if key is not None:
         identity = key.of(value) or identity
     if depth and (inner := _inside(value)) is not None:

@@ -6,4 +6,4 @@ from goldwatch.errors import GoldwatchError
 
 
 class UnreadableRequest(GoldwatchError):
-    """A request or one of its rows has no known form, or does not fit the inputs; the text says why."""
+    """A request or one of its rows has no known form, or does not fit the inputs; the text has the reason."""
