@@ -1,4 +1,4 @@
-"""What all types of the config share: sections that refuse unknown keys, and quantities as types of their fields."""
+"""Shared by all types of the config: sections that refuse unknown keys, and quantities as types of their fields."""
 
 from __future__ import annotations
 

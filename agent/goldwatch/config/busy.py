@@ -1,4 +1,4 @@
-"""How it is seen that a target has no room for replays: the section `busy` of a target."""
+"""Detects an overloaded target: the section `busy` of a target."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ Patience = Annotated[
 
 
 class Busy(Section):
-    """When goldwatch steps back: what says how busy the target is, and the limit. One of three sources is named."""
+    """When goldwatch steps back: a source for how busy the target is, one of three, and the limit."""
 
     query: str = Field(default="", description="What gives one number at a Prometheus server.")
     prometheus: Url = Field(default="", description="With `query`: the address of the server.")

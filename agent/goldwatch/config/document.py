@@ -16,7 +16,7 @@ _SHOWN_CHARACTERS = 60
 
 
 class Position(NamedTuple):
-    """Where something begins in the file, from 1."""
+    """The start of a value in the file, from 1."""
 
     line: int
     column: int
@@ -24,10 +24,10 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the file says at one route. The position of a list item's `key` is that of its value.
+    """The content of the file at one route. The position of a list item's `key` is that of its value.
 
-    `written` is a scalar as it stands in the file, and `text` the same with its references replaced; both are None for
-    a mapping or list. `resolved` holds (reference, what it stands for).
+    `written` is a scalar as written in the file, and `text` the same with its references replaced; both are None for
+    a mapping or list. `resolved` holds (reference, its value).
     """
 
     key: Position
@@ -53,7 +53,7 @@ class Document:
 
     @property
     def folder(self) -> Path:
-        """The absolute folder of the file, to which its paths are relative."""
+        """The absolute folder of the file; its paths are relative to it."""
         return self.file.absolute().parent
 
     @property
@@ -90,7 +90,7 @@ class Document:
         return value if isinstance(value, dict) else {}
 
     def shown(self, route: Route) -> str:
-        """Say in a message what was found at `route`: always as written, never what a reference stands for."""
+        """Return what was found at `route` for a message: always as written, never the value of a reference."""
         route = self.present(route)
         text = self.places[route].written
         if text is None:

@@ -26,7 +26,7 @@ _WIDEST = 56
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value of the effective config, at the route by which a file has it, and where it comes from."""
+    """One value of the effective config, its route in a file, and its origin."""
 
     route: Route
     value: Any
@@ -44,7 +44,7 @@ def effective(
 def as_yaml(settings: tuple[Setting, ...]) -> str:
     """Write them as a config file that means the same, each with its origin behind it. Secrets are masked.
 
-    What is not set is a comment: the file would not take an empty value for it.
+    An unset value is a comment: the file would not take an empty value for it.
     """
     lines: list[tuple[str, str]] = []
     opened: Route = ()

@@ -1,4 +1,4 @@
-"""The section `energy` of the config: which meters, how often, and what a kilowatt-hour or an hour stands for."""
+"""The section `energy` of the config: which meters, how often, and the carbon and prices of a kilowatt-hour or hour."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class MeterEntry(Section):
 
 
 class CarbonApi(Section):
-    """An HTTP API that tells the intensity of the grid, such as that of Electricity Maps."""
+    """An HTTP API for the carbon intensity of the grid, such as that of Electricity Maps."""
 
     url: str = Field(pattern=r"^https?://", description="What is asked, with its query.")
     key: str = Field(default="carbonIntensity", description="Where the number is, as in data.0.intensity.actual.")
@@ -125,7 +125,7 @@ class CarbonApi(Section):
 
 
 class Prices(Section):
-    """What things cost, in one currency. The cost of an inference is the sum of what is written."""
+    """Prices in one currency. The cost of an inference is the sum of the prices given."""
 
     machine: Annotated[Price | None, _price("hour")] = Field(default=None, description="The machine, by the hour.")
     energy: Annotated[Price | None, _price("kWh")] = Field(default=None, description="Energy, where it is metered.")
@@ -160,7 +160,7 @@ class Prices(Section):
 
 
 class Energy(Section):
-    """What an inference takes. An empty section measures with the meters of this machine that can be read."""
+    """The energy of an inference. An empty section measures with the meters of this machine that can be read."""
 
     meters: Mapping[str, MeterEntry] = Field(
         default_factory=dict, description="The meters, by name; if none is written, rapl and nvml where readable."

@@ -28,7 +28,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
 
 
 def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tuple[Config, Document]:
-    """Load a config file, and keep what says where each value is written. Raises ConfigError."""
+    """Load a config file, with the position of each value. Raises ConfigError."""
     document = read(path, environ)
     take_secrets(document)
     written = _validated(document)

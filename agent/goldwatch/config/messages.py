@@ -124,7 +124,7 @@ def known_keys(schema: Mapping[str, Any], route: Iterable[str | int]) -> list[st
 
 
 def _target(schema: Mapping[str, Any], node: Mapping[str, Any] | bool) -> Mapping[str, Any]:
-    """Follow `node` to what it stands for: a definition, the first choice of an optional, or the form with keys."""
+    """Resolve `node`: to its definition, the first choice of an optional, or the form with keys."""
     if isinstance(node, bool):
         return {}
     if "anyOf" in node:

@@ -1,6 +1,6 @@
 """The config as the agent uses it: complete, checked, quantities in base units, names resolved, paths absolute.
 
-What a user writes is in `written`; the sections that need nothing from their surroundings are the same there and here.
+The form that users write is in `written`; sections that need nothing from their surroundings are the same in both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _Every = Annotated[Schedule, PlainSerializer(format_schedule, when_used="json")]
 
 
 class OptionValues(Mapping[str, JsonValue]):
-    """A probe's options, of which only what may be seen is ever shown: references as written, secrets masked.
+    """A probe's options, safe to show: references as written, secrets masked.
 
     Items hold the values in clear; hand them to the probe and to nothing else.
     """
@@ -77,13 +77,13 @@ class _Resolved(BaseModel):
 
 
 class Target(_Resolved):
-    """A deployed model: which probe speaks to it, and with what options.
+    """A deployed model: its probe, and the probe's options.
 
     `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
     "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
     interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident. `most_per_s` is
     the budget of requests a second, `most_tokens_per_s` that of tokens, `most_cpu` the share of one core that its
-    workers may take, and `busy` says when there is no room for any request.
+    workers may take, and `busy` defines when it has no room for any request.
     `deployment` is the Deployment that serves it, as [NAMESPACE/]NAME, empty if none is named.
     """
 

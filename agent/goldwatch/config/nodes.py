@@ -30,7 +30,7 @@ class Unusable(GoldwatchError):
 
 
 class _Composer(yaml.SafeLoader):
-    """Composes nodes, but not so many that it takes long, nor so deep that Python's own stack ends."""
+    """Composes nodes, with limits on their number, for time, and on their depth, for Python's own stack."""
 
     _count = 0
     _depth = 0
@@ -48,7 +48,7 @@ class _Composer(yaml.SafeLoader):
 
 
 def too_deep(mark: yaml.Mark) -> Unusable:
-    """Say that the node at `mark` lies too deep."""
+    """Return the error for a node at `mark` that is nested too deep."""
     return Unusable(f"nested deeper than {MAX_DEPTH} levels", mark.line + 1, mark.column + 1)
 
 
@@ -59,7 +59,7 @@ def too_many(mark: yaml.Mark) -> Unusable:
 
 
 def _told(error: yaml.MarkedYAMLError, text: str) -> str:
-    """Return what PyYAML says, and what it does not know: that the braces of a reference are no mapping here."""
+    """Return PyYAML's message, and a hint that it lacks: that the braces of a reference are no mapping here."""
     told = error.problem or error.context or ""
     if told.startswith("but "):
         told = f"{error.context}, {told}"

@@ -45,7 +45,7 @@ def _is_address(text: str) -> str:
 
 
 class Policy(Section):
-    """What the sections `targets`, `golden` and `watches` may use. Without this section they may use everything."""
+    """Limits what the sections `targets`, `golden` and `watches` may use. Without it they may use everything."""
 
     probes: Annotated[tuple[str, ...], Strict(False)] = Field(  # a list in the file
         default=(),

@@ -22,7 +22,7 @@ class EntryPointLike(Protocol):
 
     @property
     def value(self) -> str:
-        """Where the class is."""
+        """The location of the class."""
 
     def load(self) -> Any:  # noqa: ANN401
         """Import it."""
@@ -43,7 +43,7 @@ def installed_probes() -> Mapping[str, EntryPointLike]:
 
 @dataclass(frozen=True, slots=True)
 class ProbeType:
-    """What the config must know of a probe's class. `options` checks a mapping as the probe's options."""
+    """The facts about a probe's class that the config needs. `options` checks a mapping as the probe's options."""
 
     factory: str
     served: bool

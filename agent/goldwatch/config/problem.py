@@ -1,4 +1,4 @@
-"""What is wrong with a config: where it stands, which key it is, what was found and what to write instead."""
+"""A problem in a config: its place, the key, what was found and what to write instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from goldwatch.errors import GoldwatchError
 
-_MAX_NAMES = 100  # of a config so large, more would help nobody, and take long to compare
+_MAX_NAMES = 100  # more names would not help a reader, and take long to compare
 
 
 class Rejection(StrEnum):

@@ -101,7 +101,7 @@ def _first_number(text: str) -> Decimal:
 
 
 def _plain(number: Decimal) -> str:
-    """Write a decimal without exponent and without zeros that say nothing."""
+    """Write a decimal without exponent and without insignificant zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -279,7 +279,7 @@ def parse_name(value: object) -> str:
 
 
 def is_address(url: str) -> bool:
-    """Say whether `url` is an address of HTTP without user or query, since it is logged when nobody answers there."""
+    """Return whether `url` is an address of HTTP without user or query, since it is logged if nothing answers there."""
     try:
         parts = urlsplit(url.strip())
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

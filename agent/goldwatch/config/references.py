@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A value with its references replaced. `resolved` holds (reference as written, what it stands for)."""
+    """A value with its references replaced. `resolved` holds (reference as written, its value)."""
 
     text: str
     resolved: tuple[tuple[str, str], ...] = ()
@@ -64,7 +64,7 @@ def file_of(reference: str, folder: Path) -> Path | None:
 
 
 def _look_up(body: str, environ: Mapping[str, str], folder: Path) -> tuple[str, str | None]:
-    """Return what `${body}` stands for, and the default it carries."""
+    """Return the value of `${body}`, and its default."""
     if variable := _VARIABLE.fullmatch(body):
         return _variable(variable[1], variable[2], environ), variable[2]
     if body.startswith("file:") and (path := body.removeprefix("file:").strip()):

@@ -87,7 +87,7 @@ def _check(document: Document, section: str, wanted: Mapping[Route, object], wat
     """Check the names that a watch wants of a section, or, if there are none, that convention finds one."""
     names = list(document.section(section))
     if not names:
-        return  # the section itself is missing, which is said elsewhere
+        return  # the section itself is missing, which is reported elsewhere
     kind = _KINDS[section]
     for route, name in wanted.items():
         if isinstance(name, str) and name not in names:
@@ -189,7 +189,7 @@ def check_scores(document: Document, written: ConfigFile) -> None:
 
 
 def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, written: ConfigFile) -> str:
-    """Return why nothing tells whether an objective is kept, "" if something may."""
+    """Return why nothing can measure whether an objective is kept, "" if something may."""
     energy = written.energy
     if energy is None:
         return "needs the section `energy`, which says how it is measured"
@@ -217,7 +217,7 @@ def by_convention(watch: str, names: list[str]) -> str | None:
 
 
 def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target], state: Path) -> Config:
-    """Make the config of a file in which nothing is wrong; a relative ledger is relative to the folder `state`."""
+    """Make the config of a file without problems; a relative ledger is relative to the folder `state`."""
     fetched = _absolute(state, "golden")
     return Config(
         source=document.file,

@@ -44,7 +44,7 @@ def timezone(name: str) -> tzinfo:
 
 
 def cron_lines(line: str) -> tuple[str, ...]:
-    """Return the lines at each of whose times a cron line fires: as cron(5) has it, either day field is enough.
+    """Return lines whose times together are those of a cron line: by cron(5), either day field is enough.
 
     A line that restricts both the day of the month and the weekday becomes two; a field with a star restricts nothing.
     """

@@ -1,6 +1,6 @@
-"""The sections of the config that mean what they say: objectives, alerts, exporters, log.
+"""The sections of the config that need no resolution: objectives, alerts, exporters, log.
 
-The file has them under shorter keys (`time_limit`) than Python (`time_limit_s`), which says the unit in the name.
+The file has shorter keys (`time_limit`) than Python (`time_limit_s`), whose names include the unit.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ Url = Annotated[str, Quantity(_parse_url, str, "^https?://", ("http://collector:
 
 
 def empty_is_mapping(value: object, info: ValidationInfo) -> object:
-    """Let a section such as `otlp:` with nothing below it be told that it lacks an endpoint, rather than be ignored."""
+    """Report a section such as `otlp:` with nothing below it as lacking an endpoint, rather than ignore it."""
     return {} if value is None and info.mode == "json" else value
 
 
@@ -101,7 +101,7 @@ class Replays(Section):
 
 
 class Objectives(Section):
-    """What the deployed model owes. A page says that one of these no longer holds."""
+    """The objectives of the deployed model. A page means that one of these no longer holds."""
 
     accuracy_loss: Points = Field(
         default=0.01, alias="accuracy", description="How much worse than the validated model it may be."
@@ -137,7 +137,7 @@ class Objectives(Section):
 
 
 class SilenceEntry(Section):
-    """A time in which alerts are gathered and shown, but nobody is called."""
+    """A time window: alerts are gathered and shown, without notifications."""
 
     begins_at: Moment = Field(alias="from", description="When it begins; UTC unless an offset is written.")
     ends_at: Moment = Field(alias="until", description="When it ends; an alert that still holds then is raised.")
@@ -238,7 +238,7 @@ class Otlp(Section):
 
 
 class Exporters(Section):
-    """Where metrics go."""
+    """The destinations of metrics."""
 
     prometheus: Prometheus = Field(default_factory=Prometheus, description="Prometheus scrapes the agent.")
     otlp: Annotated[Otlp | None, BeforeValidator(empty_is_mapping)] = Field(
@@ -285,7 +285,7 @@ class Lease(Section):
 
 
 class Cluster(Section):
-    """What the agent does as one of several replicas in a Kubernetes cluster."""
+    """Settings of the agent as one of several replicas in a Kubernetes cluster."""
 
     lease: Annotated[Lease | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="Of several replicas one replays; without this section each does."
@@ -293,7 +293,7 @@ class Cluster(Section):
 
 
 class Log(Section):
-    """What the agent says on standard error."""
+    """The agent's log on standard error."""
 
     format: Literal["human", "json"] = Field(
         default="human", description="For a person to read, or a line of JSON each."

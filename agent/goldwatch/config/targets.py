@@ -1,4 +1,4 @@
-"""Targets: the keys beside their own three checked as the options of the probe that they name."""
+"""Targets: checks the keys besides their own as the options of the probe that they name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
         written = document.section("targets", name)
         probe = written.get("probe")
         if not isinstance(probe, str):
-            continue  # missing or no text: the types of `written` say so
+            continue  # missing or no text: the types of `written` report it
         if types.get(probe) is None:  # what is wrong with it is wrong with each target that names it
             types[probe] = _probe_type(document, ("targets", name, "probe"), probe, entries)
         if kind := types[probe]:
@@ -45,7 +45,7 @@ def _probe_type(
     document: Document, route: Route, probe: str, entries: Mapping[str, EntryPointLike]
 ) -> ProbeType | None:
     if probe not in entries:
-        # the nearest name is looked for with what is written, since what a reference stands for is never shown
+        # find the nearest name by the written text, since the value of a reference is never shown
         written = document.places[route].written or ""
         hint = did_you_mean(written, entries, "installed are")
         document.add(route, f"no probe {document.shown(route)} is installed{hint}")

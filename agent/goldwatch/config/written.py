@@ -87,7 +87,7 @@ File = Annotated[str, Quantity(_parse_file, str, "^.+", ("goldwatch.db",))]
 
 
 class TargetEntry(Section):
-    """A deployed model. The keys beside those below are the probe's own options, which are checked by it."""
+    """A deployed model. The keys besides those below are the probe's own options, which it checks."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, JsonValue]
