@@ -107,5 +107,5 @@ def judgement(**values: Any) -> Judgement:
 
 
 def fill(ledger: Ledger) -> None:
-    """Leave a ledger no room to grow: SQLite then says what it says on a full disk."""
+    """Leave a ledger no room to grow: SQLite then raises the error of a full disk."""
     ledger._db.execute("PRAGMA max_page_count = 1").fetchone()

@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Fixtures and settings of all tests."""
 
 import subprocess
 import threading
@@ -24,7 +24,7 @@ def workers() -> Iterator[Workers]:
 
 @pytest.fixture(autouse=True)
 def no_push_outlives_its_test() -> Iterator[None]:
-    """Let threads of the OpenTelemetry SDK end: their retries draw from `random`, which Hypothesis allows nobody.
+    """Let threads of the OpenTelemetry SDK end: their retries draw from `random`, which Hypothesis forbids.
 
     A test that failed may have left an exporter open, whose threads never end: so it does not wait for ever.
     """
@@ -36,7 +36,7 @@ def no_push_outlives_its_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate of 127.0.0.1 that nobody has signed but itself, with its key beside it in `key.pem`."""
+    """A self-signed certificate of 127.0.0.1, with its key next to it in `key.pem`."""
     return self_signed(tmp_path_factory.mktemp("tls"))
 
 

@@ -26,7 +26,7 @@ class Digits(ThreadingHTTPServer):
     """Answers one request after the other, each in `service_s`: that many a second at the very most.
 
     An image that is not of the set may be any digit. Every `wrong`th answer is of another class, every `failing`th is
-    an error. After `busy_after` answers its page of metrics says that ten requests are pending, before that none.
+    an error. After `busy_after` answers its page of metrics shows ten pending requests, before that none.
     """
 
     daemon_threads = True
@@ -105,6 +105,6 @@ def digits() -> Iterator[Digits]:
 
 
 def target(url: str, more: str = "") -> str:
-    """Return what a config says of the server, as a section of `targets`; `more` are lines of the same depth."""
+    """Return the server's entry in the section `targets` of a config; `more` are lines of the same depth."""
     lines = ["probe: http", f"url: {url}", "path: predict", 'body: {x: "{image}"}', "outputs: {probabilities: p}"]
     return "".join(f"    {line}\n" for line in [*lines, *([more] if more else [])])

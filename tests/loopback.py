@@ -1,4 +1,4 @@
-"""Runs a server of the standard library beside a test."""
+"""Runs a server of the standard library during a test."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Received:
             self.pushes += 1
 
     def points(self, name: str) -> dict[tuple[str, ...], Any]:
-        """Return the points of a metric by their attributes beside watch and target."""
+        """Return the points of a metric by their attributes besides watch and target."""
         if name not in self.metrics:
             return {}
         found = getattr(self.metrics[name], self.metrics[name].WhichOneof("data")).data_points

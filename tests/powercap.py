@@ -1,4 +1,4 @@
-"""A processor whose counters are files: a powercap tree that somebody else ticks."""
+"""A processor whose counters are files: a powercap tree that the test ticks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from goldwatch.energy import attribution, rapl
 
 
 class Processor:
-    """A powercap tree under `folder`, whose one package draws `watts` at any time; they may be set anew.
+    """A powercap tree under `folder`, whose one package draws `watts` at any time; they may be changed.
 
     The counter restarts after each `restarts_every_j` joules.
     """

@@ -1,4 +1,4 @@
-"""The commands for whom an alert wakes, on a ledger that an agent has open."""
+"""The on-call commands, on a ledger that an agent has open."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_examples_are_replayed_beside_their_reference(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_vector_is_as_in_the_reference_within_its_tolerance(tmp_path: Path) -> None:
-    """A set without labels has no words for its answers: any answer was told to be that of the reference."""
+    """A set without labels has no text for its answers: any answer was reported as that of the reference."""
     x = np.array([[1.0], [2.0]], np.float32)
     manifest = {
         "name": "price",

@@ -1,4 +1,4 @@
-"""What other programs tell over HTTP, and what they may do instead, each on a real socket."""
+"""Answers of other programs over HTTP, and their failures, each on a real socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start a server that says something, and then, if it is told to, one byte after the other for ever."""
+    """Start a server that sends a text, and then, on request, one byte after the other for ever."""
     over = threading.Event()
     with contextlib.ExitStack() as stack:
 

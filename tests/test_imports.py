@@ -108,6 +108,6 @@ def test_the_agent_begins_before_anything_is_imported() -> None:
 
 
 def test_what_judges_imports_neither_config_nor_command_line() -> None:
-    """Each replay may start it anew."""
+    """Each replay may start it again."""
     names = ("typer", "yaml", "asyncio", "aiohttp", "goldwatch.config")
     assert heavy_after("import goldwatch.worker.jobs.judge", names) == []

@@ -1,4 +1,4 @@
-"""Schedules: when they fire, and how often in the mean."""
+"""Schedules: when they fire, and how often on average."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that may lie in a file, and the judge over them: some rows at a time is the same as all at once."""
+"""Columns that may be in a file, and the judge over them: some rows at a time is the same as all at once."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_judging_some_rows_at_a_time_in_files_is_judging_all_of_them_in_memory(
 
 
 def in_parts(patched: pytest.MonkeyPatch, at_once: int) -> None:
-    """Have every column in a file, and look at so many values at once."""
+    """Have every column in a file, and read `at_once` values at once."""
     patched.setattr(scratch, "OWN_BYTES", 0)
     patched.setattr(replay_columns, "OWN_BYTES", 0)
     patched.setattr(scratch, "_VALUES_AT_ONCE", at_once)

@@ -27,7 +27,7 @@ def locked(extras: str) -> dict[str, str]:
 
 
 def imported() -> Iterator[tuple[str, str, str]]:
-    """Yield what goldwatch imports of scipy: where, from which module, and which name."""
+    """Yield what goldwatch imports of scipy: the importing file, the module, and the name."""
     for file in sorted([*(ROOT / "agent").rglob("*.py"), *(ROOT / "probes").rglob("*.py")]):
         text = file.read_text()
         for node in ast.walk(ast.parse(text)) if "scipy" in text else ():

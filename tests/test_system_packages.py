@@ -1,4 +1,4 @@
-"""What `tests/system-packages` installs, and that each target of the Makefile asks for the programs of its tests."""
+"""The packages of `tests/system-packages`; each target of the Makefile asks for the programs of its tests."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _alerts(monitor: object, draw: Callable[[np.random.Generator], object]) -> i
 
 
 def test_a_model_at_the_edge_that_flaps_is_bounded_by_the_budget() -> None:
-    """Each alert, recovered or not, costs the whole of the evidence: so many are expected, restarts included."""
+    """Each alert, recovered or not, costs the whole of the evidence: the count is expected, restarts included."""
     budget, answered = ALPHA * REPLAYS, np.ones(N, dtype=np.bool_)
     worse = Worse(np.full((2, N), 1000), (1000, 1000), 0.05, ALPHA)
     ceiling = Ceiling("energy", "inference", "J", limit=2.0)

@@ -1,4 +1,4 @@
-"""A real model that is damaged in the way of each monitor, replayed by the agent's own path, and what its alert says.
+"""A real model that is damaged in the way of each monitor, replayed by the agent's own path, and its alert's text.
 
 *Costly* and *drift* need a meter and live traffic: tests/real/test_costly.py and tests/drift/test_drift_of_a_log.py.
 """

@@ -1,4 +1,4 @@
-"""What the values schema admits renders and is valid, what is not of Kubernetes itself too.
+"""Values that the schema admits render and are valid, resources that are not of Kubernetes itself too.
 
 Run by test_properties.py in an environment of its own.
 """

@@ -1,4 +1,4 @@
-"""What docs/kubernetes.md tells people to write renders, is a config, and is watched."""
+"""The examples of docs/kubernetes.md render, are configs, and are watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the chart is generated is up to date, and every value is described."""
+"""The generated files of the chart are up to date, and every value is described."""
 
 from __future__ import annotations
 

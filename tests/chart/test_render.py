@@ -250,7 +250,7 @@ def test_another_chart_takes_the_sidecar(parent: Path, native: bool) -> None:
 
 
 def test_a_missing_configmap_or_secret_does_not_keep_a_model_server_from_starting(parent: Path) -> None:
-    """The sidecar is patient: it says what it misses. An agent in its own pod waits for them, as any other does."""
+    """The sidecar is patient: it reports what is missing. An agent in its own pod waits for them, as any other does."""
     keys = {"secretKeyRef": {"name": "s", "key": "k"}}, {"configMapKeyRef": {"name": "c", "key": "k"}}
     env = [{"name": f"E{i}", "valueFrom": key} for i, key in enumerate(keys)]
     values = {"golden": BASE["golden"], "secrets": [{"name": "fraud"}], "env": env}

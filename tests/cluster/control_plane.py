@@ -55,7 +55,7 @@ class ControlPlane:
         self._tokens = [f"{self.admin},admin,admin,system:masters"]
 
     def identity(self, namespace: str, name: str) -> Path:
-        """Return the folder with which a pod of that service account would be given; call before `running`."""
+        """Return the folder that a pod of that service account would get; call before `running`."""
         token = secrets.token_hex()
         user = f"system:serviceaccount:{namespace}:{name}"
         groups = f'"system:serviceaccounts,system:serviceaccounts:{namespace},system:authenticated"'

@@ -1,4 +1,4 @@
-"""The webhook as the chart installs it, running beside an API server that asks it over TLS."""
+"""The webhook as the chart installs it, running with an API server that asks it over TLS."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Replicas:
     cluster: Cluster
 
     def leader(self) -> Replica | None:
-        """Return who holds the lease, as the API server says; nobody while none of them has made it yet."""
+        """Return the holder of the lease, from the API server; None before one of them has made it."""
         try:
             lease = self.cluster.plane.ask("GET", f"{LEASES}/release-goldwatch")
         except Refused as refused:

@@ -88,7 +88,7 @@ def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlan
 
 
 def as_known(manifest: Manifest) -> Manifest:
-    """Leave out what this version, 1.20, does not know yet; each is held against newer schemas elsewhere."""
+    """Leave out what this version, 1.20, does not know; each is checked against newer schemas elsewhere."""
     manifest = copy.deepcopy(manifest)
     if manifest["apiVersion"] == "policy/v1":
         manifest["apiVersion"] = "policy/v1beta1"
@@ -243,7 +243,7 @@ def test_the_injected_sidecar_is_admitted(restricted: ControlPlane, tmp_path: Pa
     metadata = {"name": "injected", "annotations": {"goldwatch.dev/config": "fraud-goldwatch"}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     account = restricted.folder / "account-models-release-goldwatch-webhook"
-    with contextlib.suppress(Refused):  # the tests before have applied it, for a Service that nobody serves here
+    with contextlib.suppress(Refused):  # the tests before have applied it, for a Service without endpoints here
         restricted.ask("DELETE", WEBHOOKS)
     with injecting(restricted, account, manifests, tmp_path):
 
@@ -299,7 +299,7 @@ Rules = set[tuple[str, str, str, str]]
 
 
 def allowed(plane: ControlPlane, account: str, namespace: str) -> Rules:
-    """Return what an account may do in a namespace, beside what everybody may: verb, group, resource, name."""
+    """Return what an account may do in a namespace, besides what all may: verb, group, resource, name."""
 
     def rules(token: str) -> Rules:
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}

@@ -1,4 +1,4 @@
-"""Hostile Watches at a real API server: the operator refuses each, says why, and writes nothing of it into a config.
+"""Hostile Watches at a real API server: the operator refuses each, reports why, and writes nothing of it into a config.
 
 Users who may create a Watch are trusted less than the agent: no Watch runs code in it, reads its secrets or files, or
 makes it ask where credentials of the node are served.
@@ -87,7 +87,7 @@ def condition(cluster: Cluster, name: str) -> dict[str, Any]:
 
 
 def test_each_is_refused_and_what_is_allowed_goes_on(cluster: Cluster, operator: Running, tmp_path: Path) -> None:
-    """All of one ConfigMap, with one that uses what the policy allows: nobody else is harmed."""
+    """All of one ConfigMap, with one that uses what the policy allows: no other Watch is harmed."""
     labels = {"goldwatch.dev/config": "hostile"}
     sound = SERVED | {"token": "${file:/secrets/fraud/token}", "headers": {"X-Region": "${REGION}"}}
     cluster.plane.create(watch("sound", labels, target=sound))

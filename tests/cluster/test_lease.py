@@ -1,7 +1,7 @@
-"""Three agents and one lease in a real API server: whatever befalls the leader, never two of them replay at once.
+"""Three agents and one lease in a real API server: whatever happens to the leader, never two of them replay at once.
 
-What each agent sends to the model is logged, outside of it. Of a log in which two take turns only where one handed
-over to the other, nobody can say that two replayed at once.
+Each agent's requests to the model are logged, outside of the agent. If a log changes from one agent to another only
+at a hand-over, two did not replay at once.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def test_a_whole_pod_that_was_frozen_sends_nothing_after(replicas: Replicas) -> 
     for process in frozen:
         process.suspend()
     follower = replicas.replaying(other_than=leader)
-    for process in reversed(frozen):  # the workers first: nobody tells them
+    for process in reversed(frozen):  # the workers first: they get no signal
         process.resume()
     again = len(follower.to_model.sent_at) + 500
     until(lambda: len(follower.to_model.sent_at) > again, "the follower goes on")

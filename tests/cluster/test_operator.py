@@ -1,4 +1,4 @@
-"""The operator at a real API server, with the chart's role and no more, and a real agent beside it that it asks."""
+"""The operator at a real API server, with the chart's role and no more, and a real agent that it asks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/models/leases"
 
 @pytest.fixture(scope="module")
 def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the chart installs, in the cluster and as a file, without the operator itself."""
+    """The chart's resources, in the cluster and as a file, without the operator itself."""
     define(cluster)
     values = {"enabled": True, "discovery": True, "defaults": {"alerts": {"false_alarms": "2 per year"}}}
     manifests = render(BASE | {"operator": values})

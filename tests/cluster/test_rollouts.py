@@ -55,7 +55,7 @@ def test_its_end_is_kept() -> None:
 
 
 class Answers:
-    """An API server that answers in turn, and is not always what it should be."""
+    """An API server with a list of answers, some of them wrong."""
 
     namespace = "models"
 

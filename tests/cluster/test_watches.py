@@ -106,7 +106,7 @@ def test_a_watch_runs_no_code_in_the_agent(target: dict[str, Any], tmp_path: Pat
     made = compose({"fraud": SPEC | {"target": target}, "sound": SPEC}, {})
     assert list(made.problems) == ["fraud"]
     assert list(yaml.safe_load(made.text)["watches"]) == ["sound"]
-    # The agent refuses it too, whoever wrote the ConfigMap, as long as the policy is in it.
+    # The agent refuses it too, as long as the policy is in the ConfigMap, whatever wrote it.
     file = tmp_path / "goldwatch.yaml"
     specs = {"targets": {"fraud": target}, "golden": {"fraud": SPEC["golden"]}, "watches": {"fraud": {}}}
     file.write_text(yaml.safe_dump({"policy": None, **specs}))

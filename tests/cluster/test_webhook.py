@@ -15,7 +15,7 @@ from tests.real.agent import until
 
 pytestmark = pytest.mark.cluster
 
-# 1.20 knows no native sidecars, so here it comes beside the server.
+# 1.20 knows no native sidecars, so here it is an ordinary container.
 VALUES = BASE | {"webhook": {"enabled": True}, "sidecar": {"native": False}}
 
 

@@ -37,7 +37,7 @@ def backtest(*arguments: str | Path) -> Result:
 
 
 def replay(assignment: Assignment, workers: Workers, ledger: Ledger, count: int) -> list[dict[str, str]]:
-    """Replay as the runner does, and return what each monitor said each time."""
+    """Replay as the runner does, and return the state of each monitor each time."""
     said = []
     for _ in range(count):
         states: Mapping[str, Any] = ledger.states(*assignment.key, assignment.golden.digest)
@@ -74,7 +74,7 @@ def table(folder: Path, rows: list[str], heading: str = "at,right,answered,reque
 
 
 def month(drop: int = 0, rng: np.random.Generator | None = None) -> list[str]:
-    """Return two days of replays; accuracy drops by so many points halfway."""
+    """Return two days of replays; accuracy drops by `drop` percentage points halfway."""
     rng = rng or np.random.default_rng(5)
     start, rows = 1_790_000_000, []
     for k in range(576):

@@ -1,4 +1,4 @@
-"""Rules that others have, beside the tools that they come from."""
+"""Common rules, compared with the tools that they come from."""
 
 import numpy as np
 from hypothesis import assume, given, settings

@@ -1,4 +1,4 @@
-"""What `goldwatch doctor` finds."""
+"""The findings of `goldwatch doctor`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Entry:
 
 
 def findings(title: str) -> dict[str, str]:
-    """Return what the report says below a title, by the first word of each line."""
+    """Return the report's lines below a title, by the first word of each line."""
     found: dict[str, dict[str, str]] = {}
     for line in doctor.report().splitlines():
         if not line.startswith("  "):

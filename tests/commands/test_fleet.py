@@ -1,4 +1,4 @@
-"""Which of many models stand out: the procedure, and the command against a server that answers as Prometheus does."""
+"""Ranking many models: the procedure, and the command against a server that answers as Prometheus does."""
 
 from __future__ import annotations
 

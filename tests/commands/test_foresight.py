@@ -1,4 +1,4 @@
-"""What the budget buys, said before anything runs: from the monitors themselves, on the digits and on a small set."""
+"""What the budget buys, before anything runs: from the monitors themselves, on the digits and on a small set."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def explained(config: Path) -> dict[str, Any]:
 
 
 def small_set(folder: Path, examples: int) -> Path:
-    """Freeze a set so small that a loss of two points is less than an example."""
+    """Freeze a set small enough that a loss of two points is less than an example."""
     labels = np.arange(examples) % 2
     freeze(
         folder / "small",

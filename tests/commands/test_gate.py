@@ -1,4 +1,4 @@
-"""The gate on the digits, in process: what it measures, says and returns."""
+"""The gate on the digits, in process: its figures, output and exit codes."""
 
 import json
 import shutil

@@ -107,7 +107,7 @@ def address(server: Digits) -> str:
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let goldwatch send late: how busy the machine of the tests is says nothing of the sweep."""
+    """Let goldwatch send late: how busy the machine of the tests is does not matter to the sweep."""
     monkeypatch.setattr(validity, "LATE_S", (10.0, 10.0))
     monkeypatch.setattr(validity, "MOST_DISTURBED", 1.0)
 
@@ -237,7 +237,7 @@ def test_too_few_connections_are_not_the_servers_limit(tmp_path: Path, address: 
     result = swept(tmp_path, address, "latency: 120ms at p50", *options, load=more)
     (step,) = json.loads(result.stdout)["steps"]
     assert step["in_flight"] == 2
-    assert step["word"] in ("invalid", "missed")  # of a machine that stands still, two requests may take so long
+    assert step["word"] in ("invalid", "missed")  # on a stalled machine, two requests may take that long
     if step["word"] == "invalid":
         assert "counted from sending, the objective is met" in step["reasons"][0]
 

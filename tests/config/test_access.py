@@ -1,4 +1,4 @@
-"""Tokens and TLS of the agent's port: what a config may say, and what holds if it says nothing."""
+"""Tokens and TLS of the agent's port: valid and invalid configs, and the defaults."""
 
 from __future__ import annotations
 

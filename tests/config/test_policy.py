@@ -1,4 +1,4 @@
-"""What a config that comes from Watch resources may do, and what no reference may do."""
+"""The limits of a config that comes from Watch resources, and of references."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broken configs, each with the whole of what is said about it."""
+"""Broken configs, each with its whole error."""
 
 # ruff: noqa: E501 - a case is a line: what is changed and all that is said about it
 

@@ -59,7 +59,7 @@ def compiler() -> Path:
 
 
 def declared(boards: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield TypeScript in which each dashboard and each panel is a constant of Grafana's type, named by its place."""
+    """Yield TypeScript with each dashboard and each panel as a constant of Grafana's type, named by its place."""
     kinds = sorted({panel["type"] for board in boards.values() for panel in panels(board)})
     yield HEAD
     for kind in (name.replace("-", "") for name in kinds):
@@ -80,7 +80,7 @@ def _name(text: str) -> str:
 
 
 def complaints(compiler: Path, folder: Path, boards: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Let the compiler read the dashboards; return what it says, each under the name of the constant."""
+    """Let the compiler read the dashboards; return its errors, each under the name of the constant."""
     (folder / "node_modules").symlink_to(MODULES)
     lines = "\n".join(declared(boards)).splitlines()
     (folder / "dashboards.ts").write_text("\n".join(lines))

@@ -54,7 +54,7 @@ class Agent:
         self._runner = Runner(workers, self.ledger, Exports(), threading.Event(), observer, taps=self.taps)
 
     def replay(self, written: str = "") -> Verdict:
-        """Write to the log, replay, and return what *drift* says."""
+        """Write to the log, replay, and return the verdict of *drift*."""
         with self.log.open("a") as log:
             log.write(written)
         self._runner.tick(self._assignment, self._config, self.clock.time())
@@ -62,11 +62,11 @@ class Agent:
         return self.said("drift")
 
     def said(self, monitor: str) -> Verdict:
-        """Return what a monitor has said last."""
+        """Return the last verdict of a monitor."""
         return next(v for v in self.seen[-1].verdicts if v.monitor == monitor)
 
     def post(self, window: Iterable[tuple[str, dict[str, Any]]]) -> Verdict:
-        """Post requests of sessions as events in binary mode, replay, and return what *drift* says."""
+        """Post requests of sessions as events in binary mode, replay, and return the verdict of *drift*."""
         events = (CloudEvent({"type": "request", "source": "x", "session": of}, body) for of, body in window)
         messages = [to_binary_event(event) for event in events]
 
@@ -100,7 +100,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 @pytest.fixture
 def agent(tmp_path: Path, workers: Workers, clock: FakeClock) -> Iterator[Agent]:
     golden(tmp_path / "golden")
-    (tmp_path / "requests.log").write_text(lines(1, 500, shift=9))  # before goldwatch came: nobody looks at it
+    (tmp_path / "requests.log").write_text(lines(1, 500, shift=9))  # before goldwatch started: it is not read
     config(tmp_path, "{file: requests.log}")
     found = Agent(tmp_path, workers, clock)
     yield found

@@ -96,7 +96,7 @@ def test_a_file_that_is_renamed_is_read_to_its_end(tmp_path: Path, following: Ca
     read(follower)
     append(log, "1\n")
     log.rename(tmp_path / "log.1")
-    append(tmp_path / "log.1", "2\n")  # whoever writes has it open yet
+    append(tmp_path / "log.1", "2\n")  # the writer still has it open
     append(log, "3\n")
     assert sorted(read(follower)) == ["1", "2", "3"]
     append(tmp_path / "log.1", "4\n")

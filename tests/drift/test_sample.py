@@ -1,4 +1,4 @@
-"""What a tap keeps: a uniform sample of bounded size, whatever comes."""
+"""A tap keeps a uniform sample of bounded size, whatever comes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_overload_is_bounded_in_memory_and_counted() -> None:
         tap.offer(body)
     tap.offer(b"x" * (MOST_REQUEST_BYTES + 1))
     taken = Tap.take(tap)
-    assert not taken.bodies  # of so large requests fewer than a window fit: its time has to come
+    assert not taken.bodies  # fewer of these large requests fit than a window needs: it ends by its time
     assert 1 <= taken.waiting <= 8
     small = Tap(20, 3600.0, MOST_BYTES_EACH)
     for number in range(100_000):

@@ -1,4 +1,4 @@
-"""NVML without a GPU: the reasons why not, and the sums by a stand-in for the driver's library."""
+"""NVML without a GPU: the reasons why not, and the sums with a fake of the driver's library."""
 
 # ruff: noqa: N802 - the names are those of NVML
 
@@ -23,7 +23,7 @@ class Process:
 
 @dataclass
 class Driver:
-    """What this meter asks of NVML; the errors are pynvml's own. GPU i is its number."""
+    """The part of NVML that this meter uses; the errors are pynvml's own. GPU i is its number."""
 
     millijoules: list[int]
     watts: list[float] = field(default_factory=list)

@@ -30,7 +30,7 @@ class Clock:
         return self.now_s
 
     def draw(self, microjoules: int, watts: float = MOST_WATTS) -> None:
-        """Let the time pass in which a power draws an energy."""
+        """Advance the time that a power takes to draw an energy."""
         self.now_s += microjoules / 1e6 / watts
 
 

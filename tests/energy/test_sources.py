@@ -24,7 +24,7 @@ NOON = 1_800_014_400.0  # 2027-01-15T12:00Z
 
 
 class Server:
-    """Answers over HTTP on loopback with what it was told last."""
+    """Answers over HTTP on loopback with the answer set last."""
 
     def __init__(self) -> None:
         self.answer: tuple[int, bytes] = (200, b"")

@@ -22,7 +22,7 @@ Make = Callable[..., Judgement]
 
 
 def values(found: Iterable[Measurement], metric: Metric) -> dict[tuple[str, ...], object]:
-    """Return the values of one metric by its labels beside watch and target."""
+    """Return the values of one metric by its labels besides watch and target."""
     skip = 2 if metric.labels[:2] == ("watch", "target") else 0
     return {f.key[skip:]: f.value for f in found if f.metric is metric}
 

@@ -1,4 +1,4 @@
-"""What is pushed, as a real receiver of OTLP over HTTP and gRPC has it."""
+"""Pushed data, as a real receiver of OTLP over HTTP and gRPC gets it."""
 
 import logging
 import math
@@ -375,7 +375,7 @@ def test_what_the_environment_says_of_the_instance_goes_first(
 def test_closing_does_not_wait_for_a_collector_that_hangs(
     silence: str, protocol: Protocol, judgement: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(otlp, "_PUSH_LIMIT_S", 120.0)  # so long would the push itself wait
+    monkeypatch.setattr(otlp, "_PUSH_LIMIT_S", 120.0)  # the push itself would wait that long
     exporter = OtlpExporter(Collector(silence, protocol), Pushing(3600))
     exporter.publish(m.of_judgement(judgement()))
     began = time.monotonic()

@@ -180,7 +180,7 @@ def test_a_failed_request_says_so(
 
 
 def many(judgement: Judgement, count: int) -> Replayed:
-    """Make a replay of which so many requests have a span."""
+    """Make a replay with `count` requests that have a span."""
     trace = Trace("ab" * 16, 1000, 1, 0)
     asked = [
         Asked(trace.span_id(i), i, 10**18 + i, 5_000_000, 0.005 + i * 1e-6, Outcome.OK, sampled=True, spanned=True)
@@ -227,7 +227,7 @@ def test_without_traces_there_are_no_spans_and_no_exemplars(
 @pytest.mark.slow
 def test_a_collector_that_is_down_costs_spans_and_nobodys_time(judgement: Make) -> None:
     lost: list[tuple[str, int]] = []
-    collector = Collector("http://127.0.0.1:9")  # nobody listens there
+    collector = Collector("http://127.0.0.1:9")  # a closed port
     exporter = OtlpExporter(collector, Pushing(3600, traces=True, lost=lambda *what: lost.append(what)))
     began = time.monotonic()
     for _ in range(3):

@@ -1,7 +1,7 @@
 """Fuzz one target with atheris: `python -m tests.fuzz http -max_total_time=3600`; options are those of libFuzzer.
 
-What it finds on the way is kept in `.fuzz/NAME`, which git ignores. An input that fails is written into the current
-folder: mend the cause, and add the input to `tests/fuzz/corpus/NAME`.
+Inputs that it finds are kept in `.fuzz/NAME`, which git ignores. An input that fails is written into the current
+folder: fix the cause, and add the input to `tests/fuzz/corpus/NAME`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def test_the_corpus_is_read_in_bounded_time_and_memory(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_mutations_of_the_corpus_are_read_too(name: str, tmp_path: Path) -> None:
-    if os.environ.get("CI") != "true" or sys.version_info >= (3, 14):  # for which it has no wheels
+    if os.environ.get("CI") != "true" or sys.version_info >= (3, 14):  # atheris has no wheels for it
         pytest.importorskip("atheris")
     path = os.pathsep.join(str(ROOT / folder) for folder in (".", "agent", "probes"))
     found = subprocess.run(

@@ -1,4 +1,4 @@
-"""Arrays of files that somebody else wrote: what numpy reads of them is what is read here, in files and in parts."""
+"""Arrays of users' files: goldwatch reads what numpy reads, in files and in parts."""
 
 from __future__ import annotations
 

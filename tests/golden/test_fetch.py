@@ -29,7 +29,7 @@ TOKEN = "Bearer s3cret"
 
 @dataclass
 class Server:
-    """Serves a folder; `asked` has the path and token of each request. What begins with /to/ is sent `elsewhere`."""
+    """Serves a folder; `asked` has the path and token of each request. Paths under /to/ redirect to `elsewhere`."""
 
     folder: Path
     url: str = ""

@@ -1,4 +1,4 @@
-"""What is swept from the folder of fetched golden sets, and what never is."""
+"""Sets that are swept from the folder of fetched golden sets, and sets that never are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY_S = 86400.0
 
 
 def fetched(folder: Path, name: str, days: float) -> Path:
-    """Make a set that was fetched, and last named so many days ago."""
+    """Make a set that was fetched, and last named `days` days ago."""
     made = unmarked(folder, name)
     kept.mark(made)
     age(folder / f".{name}.fetched", days)
@@ -93,7 +93,7 @@ def test_where_nothing_was_fetched_there_is_nothing_to_sweep(tmp_path: Path) -> 
 
 
 def test_a_set_that_cannot_be_moved_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one is that is mounted by somebody else."""
+    """As a folder mounted by another program."""
     fetched(tmp_path, "fraud-41ab0c", 8)
 
     def busy(*_: object) -> None:

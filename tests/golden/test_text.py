@@ -1,4 +1,4 @@
-"""Golden sets of text: frozen, verified, read where they lie, and refused with the line that is wrong."""
+"""Golden sets of text: frozen, verified, read in place, and refused with the line that is wrong."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> GoldenSet:
 
 @pytest.fixture
 def judged(golden: GoldenSet) -> Scene:
-    """Judge a replay in which every example was answered rightly, but for what the test says."""
+    """Judge a replay with a right answer to every example, except as the test sets."""
 
     def judged(
         answers: np.ndarray = LABELS,
@@ -248,7 +248,7 @@ def test_an_alert_outlives_a_replay_that_says_nothing(judged: Scene) -> None:
 def test_unanswered_examples_are_not_counted_as_wrong(judged: Scene) -> None:
     lost = np.arange(N) < N // 10
     outcome = np.where(lost, Outcome.TIMEOUT, Outcome.OK)
-    elsewhere = np.where(lost, (LABELS + 1) % 4, LABELS)  # what lies in the column of a request without an answer
+    elsewhere = np.where(lost, (LABELS + 1) % 4, LABELS)  # the content of the column for a request without an answer
     judgement, states = judged(elsewhere, outcome)
     assert judgement.validity is Validity.VALID
     accuracy = next(s for s in judgement.scores if s.name == "accuracy")

@@ -299,7 +299,7 @@ def test_a_conversion_that_fails_changes_nothing(old: Path) -> None:
 
 
 def test_a_ledger_in_a_read_only_folder_is_read(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As a backup that is mounted read-only. Root may write anywhere, so the test only says that it may not."""
+    """As a backup that is mounted read-only. Root may write anywhere, so the test only pretends that it may not."""
     odd = tmp_path / "a ?#%20b"
     odd.mkdir()
     with Ledger(odd / path.name) as ledger:

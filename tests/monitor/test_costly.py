@@ -51,7 +51,7 @@ def test_the_mean_of_the_bets_is_at_most_one(allowed: float, share: float) -> No
 
 
 def test_an_honest_interval_of_95_percent_keeps_to_what_is_allowed() -> None:
-    """The truth is at the limit: an interval lies above it once in forty, which is half of what is allowed."""
+    """The truth is at the limit: an interval is above it once in forty, which is half of what is allowed."""
     rng = np.random.default_rng(1)
     over = rng.normal(2.0, 0.1, 100_000) - 1.96 * 0.1 > 2.0
     assert over.mean() < 0.6 * ALLOWED

@@ -258,7 +258,7 @@ def test_whatever_moves_more_than_the_band_and_the_tolerance_is_noticed(values, 
     count = math.ceil((least + 0.011 + more) * len(values))
     (rows,) = np.nonzero(movable)
     if count > len(rows):
-        return  # there is not so much to move
+        return  # there is not enough to move
     live = values.copy()
     live[rows[:count]] = to
     state = monitor.fresh()

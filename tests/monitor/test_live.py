@@ -1,4 +1,4 @@
-"""What *drift* says where there is no window: what it said, for a while, and then that it does not know."""
+"""*Drift* without a window: it repeats its verdict for a while, and then is unknown."""
 
 from __future__ import annotations
 

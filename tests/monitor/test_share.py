@@ -22,7 +22,7 @@ def run(monitor, missed, state=None, total=1000, start=0):
 
 @given(st.floats(1e-6, 0.5), st.floats(0, 1))
 def test_the_mean_is_at_most_one_when_all_requests_fail_together(allowed, burst):
-    """The worst dependence there is: either nobody in a replay fails or a share `burst` of all does."""
+    """The worst dependence there is: either no request of a replay fails or a share `burst` of all does."""
     log_e = failing(allowed, ALPHA).log_e
     chance = min(1.0, allowed / burst) if burst > 0 else 1.0
     mean = chance * np.exp(log_e(burst)) + (1 - chance) * np.exp(log_e(0.0))

@@ -27,7 +27,7 @@ def table(rows: int, random: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def seen(monitor: LiveDrift, each: int, random: np.random.Generator, windows: int) -> tuple[LiveState, list[str]]:
-    """Return the state after windows of 200 rows, each of them so many times, and the notice of each window."""
+    """Return the state after windows of 200 rows, each row `each` times, and the notice of each window."""
     state, notices = monitor.fresh(), []
     for at in range(windows):
         before = state

@@ -20,7 +20,7 @@ ALPHA = 1e-5
 
 
 def made(seed: int, n: int, replays: tuple[int, int] = (3, 2)) -> tuple[Reference, Worse]:
-    """Make a reference of which most examples are always right, and some never, or now and then."""
+    """Make a reference with most examples always right, and some never, or now and then."""
     rng = np.random.default_rng(seed)
     rates = rng.choice([0.0, 0.7, 0.95, 1.0], n, p=[0.02, 0.03, 0.05, 0.9])
     reference = Reference(replays, np.stack([rng.binomial(each, rates) for each in replays]))

@@ -117,7 +117,7 @@ def test_pressure_is_a_share(tmp_path: Path) -> None:
 
 
 class Waiting(threading.Event):
-    """A stop that never comes: whoever waits for it lets time pass, and may find the world changed."""
+    """A stop that never comes: waiting for it advances time, and may change the target."""
 
     def __init__(self, clock: FakeClock, then: Any) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ def test_a_watch_that_is_skipped_again_and_again_is_silent(
     assignment = prepared(tmp_path, workers, ", jitter: 0s")
     config = prepare(tmp_path / "goldwatch.yaml", workers).config
     clock = FakeClock(time.time())
-    monkeypatch.setattr(pipeline, "time", clock)  # by which a replay that was skipped says when that was
+    monkeypatch.setattr(pipeline, "time", clock)  # the clock that dates a skipped replay
     with Ledger(tmp_path / "goldwatch.db") as ledger:
         runner = Runner(workers, ledger, Exports(), threading.Event())
         runner.tick(assignment, config, clock.time())

@@ -169,7 +169,7 @@ def test_a_warm_worker_gathers_no_descriptors(assignment: Assignment, workers: W
 
 
 class DeadlyJudge(Workers):
-    """Workers of which the one that judges is brought down by its job."""
+    """Workers; the job of the one that judges kills it."""
 
     def call(self, key: str, job: Job[Any, Any], *arguments: Any, **options: Any) -> Any:
         return super().call(key, ABORT if job is JUDGE else job, *arguments, **options)

@@ -80,7 +80,7 @@ class Formats:
         return {**{key: str(folder / name) for key, name in case.files.items()}, **case.options}
 
     def probe(self, case: Case, **options: Any) -> Probe:
-        """Return a probe of the case, not yet open."""
+        """Return a probe of the case, not open."""
         cls = probe_class(case)
         made: Probe = cls(cls.Options(**{**self.options(case), **options}), CONTEXT)
         return made

@@ -1,4 +1,4 @@
-"""The server's end of an HTTP/2 connection, frame by frame, so that a test can say what comes when."""
+"""The server's end of an HTTP/2 connection, frame by frame, so that a test controls what comes when."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Peer:
                 return found.stream_id, headers, body
 
     def acknowledged(self, opaque: bytes) -> bool:
-        """Send a ping and say whether it is answered; what comes before is passed over."""
+        """Send a ping and return whether it is answered; frames before that are skipped."""
         self.send(PingFrame(0, opaque))
         while True:
             head = self._bytes(9)
@@ -108,7 +108,7 @@ Script = Callable[[Peer], object]
 
 @contextlib.contextmanager
 def serving(*scripts: Script) -> Iterator[str]:
-    """Serve so many connections, one after the other, each as its script says and then closed; give the address."""
+    """Serve a connection for each script, one after the other, each then closed; give the address."""
     failed: list[BaseException] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(LIMIT_S)

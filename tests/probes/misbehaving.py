@@ -1,4 +1,4 @@
-"""Servers that misbehave, each on a real socket: what they do, and how a probe must tell it."""
+"""Servers that misbehave, each on a real socket: what they do, and how a probe must report it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from goldwatch.probe import BadAnswer, Rejected, Unreachable
 
 from tests.probes.conftest import response
 
-LIMIT_S = 5.0  # so long that a machine which stalls for a moment does not look like a server that does not answer
+LIMIT_S = 5.0  # long enough that a machine which stalls for a moment does not look like a server that does not answer
 MAX_BYTES = 100_000
 
 

@@ -1,4 +1,4 @@
-"""What test_mxnet.py runs inside MXNet's interpreter: the conformance suite, and errors told in words."""
+"""Run by test_mxnet.py inside MXNet's interpreter: the conformance suite, and readable errors."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When bytes had come: before they were read, never before the last of them was there, and by no clock that was set."""
+"""Arrival times of bytes: before the read, never before the last of them was there, and by no clock that was set."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_by_tls_too(certificate: Path) -> None:
 
 
 class Slowly(BaseHTTPRequestHandler):
-    """Answers in two parts, the second when it is told."""
+    """Answers in two parts, the second on a signal."""
 
     protocol_version = "HTTP/1.1"
     go_on: threading.Event

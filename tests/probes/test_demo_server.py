@@ -1,4 +1,4 @@
-"""The demo server from outside: what it says when it cannot start, and to requests that no probe would send."""
+"""The demo server from outside: errors when it cannot start, and answers to requests that no probe would send."""
 
 import json
 import subprocess

@@ -20,7 +20,7 @@ from tests.probes.formats import CASES, MXNET, ROOT, Case, Formats, images, loca
 
 pytestmark = [
     pytest.mark.real,
-    # What frameworks say of numpy's and Python's future, and scikit-learn of a model that was saved by hand.
+    # Warnings of frameworks about numpy's and Python's future, and of scikit-learn about a model saved by hand.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 

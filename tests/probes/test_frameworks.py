@@ -1,4 +1,4 @@
-"""What the other probes of models in process say to files, options and inputs that they cannot take."""
+"""Errors of the other probes of models in process for files, options and inputs that they cannot take."""
 
 from pathlib import Path
 from typing import Any

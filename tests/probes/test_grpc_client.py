@@ -1,4 +1,4 @@
-"""gRPC's own words over HTTP/2: what an answer means, against a server that says each word as the test does."""
+"""gRPC over HTTP/2: the meaning of answers, against a server whose every frame the test sets."""
 
 from __future__ import annotations
 

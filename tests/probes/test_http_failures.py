@@ -38,7 +38,7 @@ Start = Callable[..., RawServer]
 
 
 class Case(NamedTuple):
-    """A probe, its options beside `url`, what its server answers to questions and to a prediction, its first path."""
+    """A probe, its options besides `url`, what its server answers to questions and to a prediction, its first path."""
 
     cls: Any
     options: dict[str, Any]
@@ -163,7 +163,7 @@ def test_a_request_on_a_connection_that_just_ended_is_sent_again_once(
 def test_a_request_that_may_have_been_worked_on_is_not_sent_again(
     raw_server: Start, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_http, "RACE_NS", -1)  # so long after the request did the connection end
+    monkeypatch.setattr(_http, "RACE_NS", -1)  # as if the connection ended that long after the request
     server = raw_server({"infer": send_then_end(b"")}, page=case.page)
     probe = case.probe(server.url)
     probe.open()

@@ -225,7 +225,7 @@ def test_a_target_that_does_not_open(url: str, make: Any, error: type[Exception]
 
 
 def test_torchserve_is_healthy_before_the_model_has_a_worker(url: str) -> None:
-    probe = torchserve_of(url, model="missing")  # without `management_url` nobody can be asked
+    probe = torchserve_of(url, model="missing")  # without `management_url` there is no server to ask
     probe.open()
     with pytest.raises(Rejected, match="answered 404: Could not find"):
         probe.predict(probe.encode(IMAGES))

@@ -1,4 +1,4 @@
-"""What probes of models in process share: digests, orders, names, imports, and errors told in a line."""
+"""Shared by probes of models in process: digests, orders, names, imports, and errors of one line."""
 
 import hashlib
 import subprocess

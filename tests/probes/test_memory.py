@@ -1,4 +1,4 @@
-"""What requests leave in memory while the garbage collector is off, as it is during a replay."""
+"""Memory that requests leave behind while the garbage collector is off, as it is during a replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probe openai against sockets that say what servers say, and what broken ones do. See also tests/real."""
+"""The probe openai against sockets that answer as servers do, and as broken ones do. See also tests/real."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_the_request_is_what_the_options_say(raw_server: Start, opened: Opened) 
 
 
 def test_a_client_that_reads_late_knows_no_first_token(raw_server: Start, opened: Opened) -> None:
-    """Everything lies in the socket when the client is given a processor: the tokens before the last have no time."""
+    """Everything is in the socket when the client gets a processor: the tokens before the last have no time."""
     written, read = threading.Event(), Line.receive
 
     def behave(connection: socket.socket, request: bytes) -> None:

@@ -72,7 +72,7 @@ def test_a_stream_that_is_cut_has_the_events_before_the_cut(
 
 
 def stream(tokens: int) -> tuple[bytes, list[int]]:
-    """Return a stream of so many tokens, and where the event of each ends."""
+    """Return a stream of `tokens` tokens, and the end of each one's event."""
     body, ends = b"", []
     for number in range(tokens):
         body += b"data: " + json.dumps({"choices": [{"index": 0, "delta": {"content": f"w{number} "}}]}).encode()

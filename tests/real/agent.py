@@ -48,7 +48,7 @@ def until(condition: Callable[[], Found | None], what: str, limit_s: float = 90.
 
 
 def free_port() -> int:
-    """Return a port for a process that listens later: none that the kernel may give to anybody else meanwhile."""
+    """Return a port for a process that listens later: none that the kernel may give to another process meanwhile."""
     given = Path("/proc/sys/net/ipv4/ip_local_port_range")
     lowest = int(given.read_text().split()[0]) if given.exists() else 49152
     assert lowest > 12_000, f"{given} leaves no ports for tests"
@@ -89,7 +89,7 @@ class Agent:
 
     @property
     def log(self) -> str:
-        """All that it has said so far."""
+        """Its output so far."""
         return self.log_file.read_text()
 
     def write(self, config: Mapping[str, Any]) -> None:
@@ -180,7 +180,7 @@ class Agent:
         return [p for p in self._processes() if p.pid != self.process.pid]
 
     def children(self) -> list[psutil.Process]:
-        """Return its worker processes that have a parent yet; cheaper than `workers`."""
+        """Return its worker processes that still have a parent; cheaper than `workers`."""
         found: list[psutil.Process] = []
         with contextlib.suppress(psutil.NoSuchProcess):
             found = psutil.Process(self.process.pid).children()
@@ -228,7 +228,7 @@ def running(folder: Path, config: Mapping[str, Any], **environ: str) -> Iterator
 
 @dataclass
 class ModelServer:
-    """The demo's model server with the digits, of which the file can be replaced."""
+    """The demo's model server with the digits; the model file can be replaced."""
 
     file: Path
     port: int = field(default_factory=free_port)

@@ -1,4 +1,4 @@
-"""A real browser, headless: what the console said, what was asked for, and how well text can be read."""
+"""A real browser, headless: its console, its requests, and how readable text is."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ def quick_example(port: int, hours: str = ALWAYS) -> str:
 
 
 def quick_rules(folder: Path, times: int) -> Path:
-    """Write the rules as they ship, with waits of minutes so many `times` shorter; return the file.
+    """Write the rules as they ship, with waits of minutes divided by `times`; return the file.
 
-    GoldwatchNotReplaying keeps its minute: so long does it let the agent report the same first.
+    GoldwatchNotReplaying keeps its minute: within it the agent may report the same first.
     """
     rules = yaml.safe_load(RULES.read_text())
     for rule in (rule for group in rules["groups"] for rule in group["rules"]):

@@ -1,4 +1,4 @@
-"""A real agent steps back from a target that a real Prometheus says is busy, and goes on when it has room again."""
+"""A real agent steps back from a target that is busy by a real Prometheus, and goes on when it has room again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 
 class Server:
-    """The metrics of a model server whose queue is as long as the test says."""
+    """The metrics of a model server whose queue the test sets."""
 
     waiting = 0
 

@@ -130,7 +130,7 @@ def test_sigterm_ends_it_in_the_middle_of_a_replay(
         agent.until(lambda: server.requests >= 1, f"the server is {what}")
         assert agent.end() == 0
         until(agent.gone, "all workers have ended")
-        assert agent.judgements() == []  # a replay that goldwatch cut short says nothing
+        assert agent.judgements() == []  # a replay that goldwatch cut short is not judged
         assert "Traceback" not in agent.log
 
 
@@ -168,7 +168,7 @@ def test_a_watch_that_is_removed_while_it_replays_leaves_no_series(
 
 
 def test_a_fetched_golden_set_that_nobody_names_any_more_is_deleted(tmp_path: Path) -> None:
-    """The one of before is swept when the config is in force, the one that is named is not."""
+    """The previous one is swept when the config is loaded, the one that is named is not."""
     for name in ("digits-before", "digits-now"):
         shutil.copytree(GOLDEN, tmp_path / "golden" / name)
         kept.mark(tmp_path / "golden" / name)
@@ -267,7 +267,7 @@ def test_a_restart_replays_what_has_become_overdue(tmp_path: Path) -> None:
         agent.until(agent.judgements, "it is replayed")
         agent.kill()
     before = len(agent.judgements())
-    time.sleep(3.1)  # one and a half intervals: the longest that may lie between two due times
+    time.sleep(3.1)  # one and a half intervals: the longest time between two due times
     with running(tmp_path, watched) as agent:
         agent.until(lambda: len(agent.judgements()) > before, "it is replayed again")
         assert agent.judgements()[before]["lateness_s"] > 0.1
@@ -294,7 +294,7 @@ def test_a_json_log_is_an_object_a_line_with_fields(tmp_path: Path) -> None:
     replayed = next(r for r in records if r["message"] == "replayed")
     assert (replayed["watch"], replayed["target"], replayed["validity"]) == ("digits", "digits", "valid")
     assert (replayed["level"], replayed["accuracy"]) == ("info", 0.785)
-    # A later replay may tell more of the same alert: that outputs have changed, too.
+    # A later replay may add to the same alert: that outputs have changed, too.
     alert = next(r for r in records if r["message"].startswith("alert 1\n[PAGE] digits is worse: 109 of 600"))
     assert (alert["level"], alert["severity"], alert["monitors"][0]) == ("error", "page", "worse")
     assert alert["headline"].startswith("[PAGE] digits is worse: 109 of 600")

@@ -53,7 +53,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 
 class Recomputed:
-    """What the monitors must know and have said, from nothing but the times of the recorded replays.
+    """The expected states and verdicts of the monitors, from nothing but the times of the recorded replays.
 
     The model is deterministic: each valid replay observes the same.
     """
@@ -106,7 +106,7 @@ def _moves(golden: GoldenSet) -> Moves:
 
 
 class Executioner:
-    """Kills an agent at a moment of its own choosing; counts the kills that met a replay under way."""
+    """Kills an agent at a moment of its own choosing; counts the kills during a replay."""
 
     def __init__(self, agent: Agent) -> None:
         self.in_flight = 0
@@ -140,7 +140,7 @@ class Executioner:
         self._sleep(0.06)
 
     def _until_workers(self, count: int) -> None:
-        """Wait until the judge, which verified the golden set, is alone (1) or has a replay beside it (2)."""
+        """Wait until the judge, which verified the golden set, is alone (1) or a replay's worker exists too (2)."""
         self._agent.until(lambda: len(self._agent.children()) == count, f"{count} workers")
 
     def _sleep(self, most_s: float) -> None:

@@ -65,7 +65,7 @@ def golden(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Go
 
 
 def check(golden: GoldenSet, folder: Path, url: str, **options: Any) -> tuple[int, Any]:
-    """Run the gate as a user does; return its exit code and what it says of the one watch."""
+    """Run the gate as a user does; return its exit code and its result for the one watch."""
     config = {
         "targets": {"smol": {"probe": "openai", "url": url, "max_tokens": 32, **options}},
         "golden": {"prompts": str(golden.path)},
@@ -97,7 +97,7 @@ def test_the_validated_model_passes(golden: GoldenSet, server: str, tmp_path: Pa
 
 
 def test_answers_cut_short_do_not_pass(golden: GoldenSet, server: str, tmp_path: Path) -> None:
-    """Four of eight turned wrong: too few to tell a loss of accuracy from chance (p 0.125), and no pass either."""
+    """Four of eight turned wrong: too few to separate a loss of accuracy from chance (p 0.125), and no pass either."""
     code, found = check(golden, tmp_path, server, more={"max_tokens": 1})
     assert (code, found["result"]) == (2, "could not measure"), found
     assert found["difference"]["harmful"] > 0

@@ -94,5 +94,5 @@ def test_a_model_is_damaged_and_repaired_and_its_server_lost_and_found(agent: Ag
 
 
 def states(agent: Agent, monitor: str) -> list[str]:
-    """Return what a monitor has said after each replay."""
+    """Return the state of a monitor after each replay."""
     return [row["state"] for row in agent.rows("SELECT state FROM verdicts WHERE monitor = ? ORDER BY replay", monitor)]

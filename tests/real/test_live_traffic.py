@@ -1,4 +1,4 @@
-"""A real agent to which CloudEvents are posted as KServe's inference logger does: sound, our own, and darkened."""
+"""A real agent that receives CloudEvents as KServe's inference logger sends them: sound, our own, and darkened."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 
 def post(agent: Agent, traffic: Iterator[Any], count: int, **attributes: str) -> None:
-    """Post so many events, each other one in structured mode. What is too soon for the agent's rate is sent again."""
+    """Post `count` events, every second one in structured mode. Events refused by the rate limit are sent again."""
     for number, image in enumerate(itertools.islice(traffic, count)):
         known = {
             "type": "org.kubeflow.serving.inference.request",

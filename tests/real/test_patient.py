@@ -1,4 +1,4 @@
-"""An agent beside a model server, whose config is wrong: its port shows it, and it starts once the config is right."""
+"""An agent in a model server's pod, with a wrong config: its port shows it, and it starts once the config is right."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GOOD = config(TARGETS, WATCHES)
 
 @contextlib.contextmanager
 def patient(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[Agent]:
-    """An agent that is not started yet, to run with --patient."""
+    """An agent before its start, to run with --patient."""
     agent = Agent(folder)
     monkeypatch.setattr("tests.real.agent.RUN", [*RUN, "--patient", *options])
     try:
@@ -35,7 +35,7 @@ def patient(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Ite
 
 
 def rejected(agent: Agent) -> str | None:
-    """Return for which reason the agent exports that its config is rejected; None if it does not, or not yet."""
+    """Return the exported reason why the agent's config is rejected; None if there is none so far."""
     with contextlib.suppress(OSError):
         said = agent.get("/metrics")[1]
         found = re.findall(r'^goldwatch_config_rejected{reason="(\w+)"} 1\.0$', said, re.MULTILINE)
@@ -98,7 +98,7 @@ def test_it_answers_while_its_config_cannot_be_used_and_starts_once_it_can(
 
 
 def test_no_scrape_fails_while_the_service_takes_the_port_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scrape sees the config as rejected, then as in force, and in between nothing else."""
+    """A scrape sees the config as rejected, then as loaded, and in between nothing else."""
     with patient(tmp_path, monkeypatch) as agent:
         bad_field(agent)
         agent.start()

@@ -1,4 +1,4 @@
-"""The example of one model in 32, 16 and 8 bits: made as its comment says, and compared."""
+"""The example of one model in 32, 16 and 8 bits: made as in its comment, and compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_accuracy_lost_stands_beside_speed_gained(tmp_path: Path) -> None:
     (tmp_path / "precisions.yaml").write_text(text.replace("../agent", str(ROOT / "agent")))
     goldwatch = [sys.executable, "-c", "from goldwatch.cli import main; main()", "compare"]
     command = [*goldwatch, str(tmp_path / "precisions.yaml"), "--rounds", "2", "--format", "json"]
-    for _ in range(3):  # a machine that is short of processors makes replays invalid, and says so
+    for _ in range(3):  # a machine that is short of processors makes replays invalid, with the reason
         (board,) = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
         rows = {row["target"]: row for row in board["rows"]}
         if all(row["validity"] == "valid" for row in rows.values()):

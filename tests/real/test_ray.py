@@ -1,4 +1,4 @@
-"""`goldwatch check --engine ray` over Ray's own local cluster, beside the same check without it."""
+"""`goldwatch check --engine ray` over Ray's own local cluster, compared with the same check without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps an agent from starting is one clear message."""
+"""An agent that cannot start writes one clear message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def start(folder: Path, contents: dict[str, Any]) -> subprocess.CompletedProcess
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what is said by an agent that does not start, having checked that nothing else is."""
+    """Return the error of an agent that does not start, having checked that there is no other output."""
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     return done.stderr

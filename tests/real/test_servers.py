@@ -54,7 +54,7 @@ Command = Callable[[Path, Path, list[int]], list[str]]
 
 
 class Target(NamedTuple):
-    """How to speak to a server, and what it must say of itself: framework and version of the model."""
+    """How to speak to a server, and its expected identity: framework and version of the model."""
 
     factory: str
     port: int
@@ -227,7 +227,7 @@ def rows() -> Iterator[list[str]]:
 
 
 def check_agrees(result: Replay, golden: GoldenSet, name: str) -> str:
-    """Return what the server says that it is, the largest difference and the flips, as cells of the table."""
+    """Return the server's identity, the largest difference and the flips, as cells of the table."""
     assert result.failure is None
     assert result.outcomes() == {"ok": golden.examples}, result.errors
     assert result.description is not None

@@ -1,4 +1,4 @@
-"""A probe in a package of somebody else: one file and one entry point, and it is used like our own."""
+"""A probe in a third party's package: one file and one entry point, and it is used like our own."""
 
 import json
 import subprocess

@@ -39,7 +39,7 @@ def test_an_exemplar_in_prometheus_names_a_trace_that_model_server_and_collector
             trace_id, span_id = exemplar["labels"]["trace_id"], exemplar["labels"]["span_id"]
 
             def whole() -> list[Any]:
-                """Return the spans of the trace, of which the root is pushed last."""
+                """Return the spans of the trace; the root is pushed last."""
                 spans = [s for s in collector.spans if s.trace_id.hex() == trace_id]
                 return spans if any(s.name.startswith("replay ") for s in spans) else []
 

@@ -23,14 +23,14 @@ class CountingProbe(FakeProbe):
 
 
 class ForgetfulProbe(CountingProbe):
-    """A language model whose second answer does not say how many tokens it took."""
+    """A language model whose second answer has no token count."""
 
     def tokens(self, response: Response) -> Tokens:
         return Tokens() if response.number == 2 else super().tokens(response)
 
 
 class LateProbe(FakeProbe):
-    """A model that sends and reads 50 ms late, and knows it; of two answers in three it says what cannot be."""
+    """A model that sends and reads 50 ms late, and knows it; for two answers in three it reports impossible times."""
 
     _times_ns = (0, 0)
 
@@ -60,7 +60,7 @@ class PickyProbe(FakeProbe):
 
 
 class TalkativeProbe(FakeProbe):
-    """A model that says more of itself than there is room for: as much as its version names."""
+    """A model whose description is larger than the limit: as large as its version names."""
 
     def describe(self) -> Description:
         found = super().describe()

@@ -1,4 +1,4 @@
-"""What disturbs a replay, read from control groups that a test has made."""
+"""Disturbances of a replay, read from control groups that a test has made."""
 
 from __future__ import annotations
 

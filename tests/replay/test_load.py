@@ -1,4 +1,4 @@
-"""The schedules of open loads, and the engine that keeps to them, against real worker processes."""
+"""The schedules of open loads, and the engine that follows them, against real worker processes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def outputs(result: Replay) -> np.ndarray:
 def test_every_load_asks_for_each_example_once_and_keeps_the_same_outputs(
     workers: Workers, examples: TensorLocation, load: LoadPlan
 ) -> None:
-    """What is sampled for speed is checked as what is asked for accuracy: MLPerf's TEST01, always on."""
+    """Answers sampled for speed are checked like those for accuracy: MLPerf's TEST01, always on."""
     alone = run(workers, examples, LoadPlan())
     found = run(workers, examples, load)
     assert found.ended is None

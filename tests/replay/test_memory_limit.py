@@ -10,7 +10,7 @@ MIB = 2**20
 
 
 def kernel(folder: Path, groups: str, limits: dict[str, str], total_kib: int = 8 * 2**20) -> tuple[Path, Path]:
-    """Write files of a kernel; return the folders that stand for /sys/fs/cgroup and /proc."""
+    """Write files of a kernel; return the folders in place of /sys/fs/cgroup and /proc."""
     files = {"proc/self/cgroup": groups, "proc/meminfo": f"MemFree: 1 kB\nMemTotal:   {total_kib} kB\n"}
     files |= {f"cgroup/{name}": text for name, text in limits.items()}
     for name, text in files.items():

@@ -130,7 +130,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 class Guard:
-    """Has room until so many rows were answered, then for a while none."""
+    """Has room at the first look, then for a while none."""
 
     patience_s = 60.0
 
@@ -170,7 +170,7 @@ def test_a_replay_is_slowed_down_to_its_budget_of_tokens(plan: Plan) -> None:
 
 
 def test_a_connection_that_cannot_be_warmed_up_holds_up_no_other(plan: Plan) -> None:
-    """The first answer of the warm-up says how many tokens it took, the first of the connections' own does not."""
+    """The first answer of the warm-up has a token count, the first of the connections' own does not."""
     load = LoadPlan("offline", in_flight=4, tokens_per_s=1000.0)
     result = replayed(replace(plan, factory="tests.replay.jobs:ForgetfulProbe", load=load, warmup=1))
     why = "`tokens_at_most` cannot be kept: an answer does not say how many tokens it took"

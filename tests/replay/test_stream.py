@@ -91,7 +91,7 @@ def test_each_failure_among_many_is_that_of_its_row(workers: Workers, examples: 
 
 
 def test_a_crash_among_many_costs_one_request(workers: Workers, examples: TensorLocation) -> None:
-    """Those that were answered and not yet looked at are asked for again."""
+    """Those that were answered but not processed are asked for again."""
     found = run(workers, examples, {"failures": {"2000": "crash"}})
     assert found.outcomes() == {"ok": N - 1, "crashed": 1}
     assert found.columns.outcome[1999] == Outcome.CRASHED

@@ -47,7 +47,7 @@ def active(severity: str, values: str) -> dict[str, str]:
 
 
 def late(share: float, minutes: int, *, objective: float = 0.01, interval: str = "300x6000") -> dict[str, str]:
-    """Return 100 requests a minute, of which a share is slow."""
+    """Return 100 requests a minute; a share of them is slow."""
     return {
         f"goldwatch_watch_interval_seconds{{{ON}}}": interval,
         f"goldwatch_requests_late_total{{{ON}}}": f"0+{100 * share:g}x{minutes}",
@@ -57,7 +57,7 @@ def late(share: float, minutes: int, *, objective: float = 0.01, interval: str =
 
 
 def replays(**counts: float) -> dict[str, str]:
-    """Return replays by validity, so many a minute."""
+    """Return replays by validity, with counts a minute."""
     return HERE | {f'goldwatch_replays_total{{{ON}, validity="{v}"}}': f"0+{n:g}x600" for v, n in counts.items()}
 
 
@@ -74,7 +74,7 @@ def skipped(reason: str) -> dict[str, str]:
 
 
 def left_out(reason: str, count: float) -> dict[str, str]:
-    """Return so many skipped replays a minute."""
+    """Return `count` skipped replays a minute."""
     return {f'goldwatch_replays_skipped_total{{{ON}, reason="{reason}"}}': f"0+{count:g}x600"}
 
 
@@ -131,7 +131,7 @@ CASES = [
     Case("GoldwatchPage", False, active("page", "0x10 1x40 0x20")),
     Case("GoldwatchPage", False, active("ticket", "1x60")),
     Case("GoldwatchTicket", True, active("ticket", "0x10 1x60"), 17),
-    Case("GoldwatchTicket", False, active("ticket", "0x10 1x60"), 14),  # it may become a page yet
+    Case("GoldwatchTicket", False, active("ticket", "0x10 1x60"), 14),  # it may still become a page
     Case("GoldwatchTicket", False, active("page", "1x60")),
     Case("GoldwatchAgentGone", True, HERE | up("1x10 0x100"), 16),
     Case("GoldwatchAgentGone", False, HERE | up("1x10 0x100"), 13),
@@ -154,7 +154,7 @@ CASES = [
     Case("GoldwatchNotReplaying", False, due("300x100"), 14),
     Case("GoldwatchNotReplaying", False, due("300x100") | said("alerting"), 20),
     Case("GoldwatchNotReplaying", False, due("300+60x100")),
-    Case("GoldwatchNotReplaying", True, due("300x100") | at(B, due("300+60x100")), 20),  # a sidecar beside a sound one
+    Case("GoldwatchNotReplaying", True, due("300x100") | at(B, due("300+60x100")), 20),  # a sidecar, with a sound one
     Case("GoldwatchNotReplaying", True, due("300x100") | at(ELSEWHERE, said("alerting")), 20),
     Case("GoldwatchNotReplaying", True, due("300x100") | at(ELSEWHERE, silenced()), 20),
     Case("GoldwatchNotReplaying", False, due("300x100") | silenced(), 20),
@@ -165,10 +165,10 @@ CASES = [
     Case("GoldwatchInvalidReplays", True, replays(invalid=0.2) | at(B, replays(valid=1)), 400),
     Case("GoldwatchInvalidReplays", False, replays(invalid=0.2, valid=0.05) | said("alerting"), 400),
     Case("GoldwatchAgentSaturated", True, replays(valid=1) | left_out("waiting", 1), 60),
-    Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("waiting", 1), 25),  # for long, it says
+    Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("waiting", 1), 25),  # only if it lasts
     Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("waiting", 0.08), 100),
     Case("GoldwatchAgentSaturated", True, HERE | left_out("waiting", 0.2), 60),  # none has ended
-    Case("GoldwatchAgentSaturated", False, HERE | left_out("still_running", 0.2), 60),  # *silent* says so
+    Case("GoldwatchAgentSaturated", False, HERE | left_out("still_running", 0.2), 60),  # *silent* reports it
     Case("GoldwatchAgentSaturated", False, replays(valid=1) | left_out("busy", 1), 60),  # that is the target's doing
     Case("GoldwatchAgentSaturated", False, replays(valid=0.01) | left_out("waiting", 0.01), 100),  # one or two
     Case("GoldwatchAgentSaturated", True, replays(valid=1) | left_out("waiting", 1) | at(B, replays(valid=50)), 60),
@@ -184,7 +184,7 @@ CASES = [
     Case(FAST, True, late(0.2, 120), 90),
     Case(FAST, False, late(0.05, 120), 90),
     Case(FAST, False, late(0.2, 120, interval="3600x120"), 90),  # too few replays in the short window
-    Case(FAST, False, late(0.2, 120) | active("page", "1x120"), 90),  # *slow* has said so
+    Case(FAST, False, late(0.2, 120) | active("page", "1x120"), 90),  # *slow* has reported it
     Case(FAST, True, late(0.95, 120, objective=0.5), 90),  # more than 90 % are enough for any objective
     Case(SLOW, True, late(0.04, 200), 190),
     Case(SLOW, False, late(0.005, 200), 190),
@@ -230,7 +230,7 @@ def test_the_alerts_fire_when_they_should(scope: Scope, tmp_path: Path, promtool
 @pytest.mark.slow
 @pytest.mark.parametrize("scope", [Scope(), Scope((("fraud", "eu"),))], ids=["any config", "one config"])
 def test_they_fire_alike_for_metrics_that_came_over_otlp(scope: Scope, tmp_path: Path, promtool: str) -> None:
-    """The same cases, but for those of service discovery, of which OTLP knows nothing."""
+    """The same cases, except those of service discovery, which OTLP does not have."""
     discovered = {case.alert for case in PUSHED_CASES}
     cases = [case for case in CASES if case.alert not in discovered and "up{" not in str(case.series)] + PUSHED_CASES
     assert {case.alert for case in cases if case.fires} == {case.alert for case in cases if not case.fires} == NAMES

@@ -1,4 +1,4 @@
-"""What is generated, committed and linked: rules, runbooks, the example for Alertmanager."""
+"""Files that are generated, committed and linked: rules, runbooks, the example for Alertmanager."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_the_same_replay_gives_the_same_interval():
 
 
 def test_the_bootstrap_covers_the_true_macro_f1():
-    """Three unequal classes, 300 examples: the nominal 95 % within what 300 repetitions can tell, and a little low."""
+    """Three unequal classes, 300 examples: the nominal 95 % within the error of 300 repetitions, and a bit low."""
     random = np.random.default_rng(4)
     joint = np.array([[0.50, 0.04, 0.01], [0.03, 0.24, 0.03], [0.02, 0.03, 0.10]])
     truth = np.mean(2 * np.diag(joint) / (joint.sum(axis=0) + joint.sum(axis=1)))

@@ -1,4 +1,4 @@
-"""Examples that stand or fall together: the intervals of scores cover, and slices are not blamed for one cluster."""
+"""Dependent examples: the intervals of scores cover, and slices are not blamed for one cluster."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_whole_set_that_is_right_is_worth_its_clusters() -> None:
 
 
 def blamed(random: np.random.Generator, codes: np.ndarray, flipped: np.ndarray, *, clustered: bool) -> bool:
-    """Say whether one of two slices, to which whole clusters belong, is said to hold too many of the flips."""
+    """Return whether one of two slices, made of whole clusters, is reported to hold too many of the flips."""
     labels = np.zeros(codes.size, dtype=np.int64)
     slices = {"half": Slicing(random.integers(0, 2, codes.max() + 1)[codes], ("a", "b"))}
     then = np.eye(CLASSES)[labels]

@@ -1,4 +1,4 @@
-"""What a histogram promises: exact merging, and a bound on the error of whatever is read from it."""
+"""The guarantees of a histogram: exact merging, and a bound on the error of whatever is read from it."""
 
 from __future__ import annotations
 

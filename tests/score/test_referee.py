@@ -1,4 +1,4 @@
-"""The referee's checks: they find what they are for, and fail no oftener without cause than they say."""
+"""The referee's checks: they find what they are for, and their false failures are within the stated rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts that answers are held against: read once, however often they are asked for, and wherever they lie."""
+"""The texts that answers are compared with: read once, however often they are used, and wherever they are stored."""
 
 import json
 import tempfile

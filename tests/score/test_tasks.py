@@ -1,4 +1,4 @@
-"""What the tasks beside classification make of outputs: right, scores, difference."""
+"""Results of the tasks other than classification from outputs: right, scores, difference."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ rows = arrays(np.float64, (3, 4), elements=st.floats(0, 100))
 def test_the_divergence_is_that_of_scipy_and_a_distance(a: np.ndarray, b: np.ndarray) -> None:
     p, q = ((x + 1e-9) / (x + 1e-9).sum(axis=1, keepdims=True) for x in (a, b))
     found = jensen_shannon(p, q)
-    with np.errstate(invalid="ignore"):  # scipy's sum of near equals may be a hair under 0, of which it takes the root
+    with np.errstate(invalid="ignore"):  # scipy takes the root of a sum of near equals, which may be slightly under 0
         theirs = np.nan_to_num(jensenshannon(p, q, axis=1, base=2))
     assert found == pytest.approx(theirs**2, abs=1e-9)
     assert found == pytest.approx(jensen_shannon(q, p), abs=1e-12)
@@ -171,7 +171,7 @@ def classification(folder: Path, outputs: np.ndarray) -> Judged:
 
 
 def test_probabilities_of_a_quantised_model_are_not_taken_for_logits(tmp_path: Path) -> None:
-    """Its sums are off by more than a float's: each row was then another distribution, and so were those beside it."""
+    """Its sums are off by more than a float's: each row was then another distribution, and so were its neighbours."""
     exact = np.random.default_rng(1).dirichlet([0.2] * 10, 50).astype(np.float32)
     rounded = np.round(exact * 256) / 256
     assert not np.allclose(rounded.sum(axis=1), 1, atol=1e-3)

@@ -1,4 +1,4 @@
-"""The measures of text, against sacrebleu and against what their definitions say."""
+"""The measures of text, against sacrebleu and against their definitions."""
 
 import unicodedata
 

@@ -303,7 +303,7 @@ def clock_jump(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Attack:
-    """What is done to which part, what becomes of it, and the bounds of CPU seconds and of MiB."""
+    """An attack, its part, its expected result, and the bounds of CPU seconds and of MiB."""
 
     run: Callable[[Path], None]
     text: str

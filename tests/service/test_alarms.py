@@ -1,4 +1,4 @@
-"""Who is called, and when, by a fake clock."""
+"""Notifications and their times, by a fake clock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVERY_S = 300.0
 
 
 class Desk:
-    """An agent without replays: time passes, judgements come in, and somebody is called or is not."""
+    """An agent without replays: time passes, judgements come in, and a notification is sent or is not."""
 
     def __init__(self, ledger: Ledger, load_more: Callable[[str], Config]) -> None:
         self.clock = FakeClock(1_800_000_000.0)
@@ -99,7 +99,7 @@ def test_a_watch_that_does_not_run_says_so_after_three_intervals(desk: Desk) -> 
     assert alert.headline == (
         "[TICKET] served is silent: no valid replay for 15m, and one is due every 5m: the model is not watched"
     )
-    assert desk.look() == []  # said once
+    assert desk.look() == []  # reported once
     desk.clock.advance(EVERY_S)
     assert desk.look() == []
     settled = desk.replay()
@@ -126,7 +126,7 @@ def test_a_clock_that_was_set_and_a_machine_that_slept_make_no_watch_silent(
         alerts = desk.look()
         if jump_s > 0:
             assert [alert.watch for alert in alerts] == ["digits"] * (step_s == 1.0)
-    passed.advance(EVERY_S)  # one that was set back begins to wait anew
+    passed.advance(EVERY_S)  # one that was set back restarts its wait
     desk.clock.advance(EVERY_S)
     desk.look()
     assert desk.alert() is not None

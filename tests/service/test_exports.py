@@ -1,4 +1,4 @@
-"""Where measurements go as the config changes: real receivers of OTLP over HTTP."""
+"""The destinations of measurements as the config changes: real receivers of OTLP over HTTP."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def config(folder: Path, collector: Received | None, watch: str = "a") -> Config
 
 
 def skipped(collector: Received) -> int | None:
-    """Return how many skipped replays the collector was told of last."""
+    """Return how many skipped replays the collector received last."""
     if SKIPPED not in collector.metrics:
         return None
     (point,) = collector.metrics[SKIPPED].sum.data_points
@@ -63,7 +63,7 @@ def skip(exports: Exports) -> None:
 
 
 def test_a_new_collector_is_told_what_each_watch_promises(tmp_path: Path) -> None:
-    """The watches are as they were, and replay once in four years: no replay will tell it."""
+    """The watches are as they were, and replay once in four years: no replay will export it."""
 
     async def moved(one: Received, two: Received) -> None:
         service = Service(configured(tmp_path, one, every="0 0 29 feb *"))

@@ -1,4 +1,4 @@
-"""What only some replays have: how often, over the life of an agent and over its restarts."""
+"""Work after some replays only: how often, over the life of an agent and over its restarts."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Leases:
         self._version = 0
 
     def hold(self, holder: str) -> None:
-        """Give the lease to another; "" is nobody."""
+        """Give the lease to another; "" is no holder."""
         self.keep(self.lease | {"spec": self.lease["spec"] | {"holderIdentity": holder, "leaseDurationSeconds": 60}})
 
     def keep(self, lease: dict[str, Any]) -> dict[str, Any]:
