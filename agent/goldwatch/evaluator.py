@@ -22,6 +22,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *("target", "truth", "y_true"),
     ),
     "answers": ("answers", "references", "targets"),
+    "classes": ("classes",),
     "values": ("values", "probabilities", "y_score", "y_prob", "y_proba"),
 }
 """The names of parameters that each role accepts.
@@ -30,6 +31,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 several. `output` is the answer: a text, the name of a class, a number or a list of numbers. `expected` is what is
 right, in the same form: the label, the first of the accepted answers, or, in a set without labels, the answer of the
 validated model. `answers` lists all accepted answers. `values` lists the numbers of the output, such as probabilities.
+`classes` lists the names of all classes of the golden set.
 Any other name is an input of the model, or a key of a structured input.
 """
 
@@ -37,6 +39,7 @@ ROLE_OF: Mapping[str, str] = {name: role for role, names in ROLES.items() for na
 
 
 _BUILT_IN = "goldwatch.worker.evaluators.built_in"
+_WHOLE = "goldwatch.worker.evaluators.whole"
 BUILT_IN: Mapping[str, str] = {
     "exact": f"{_BUILT_IN}:exact",
     "contains": f"{_BUILT_IN}:contains",
@@ -46,6 +49,19 @@ BUILT_IN: Mapping[str, str] = {
     "regex": f"{_BUILT_IN}:regex",
     "length": f"{_BUILT_IN}:length",
     "token-f1": f"{_BUILT_IN}:words_f1",
+    "auroc": f"{_WHOLE}:auroc",
+    "average-precision": f"{_WHOLE}:average_precision",
+    "precision": f"{_WHOLE}:precision",
+    "recall": f"{_WHOLE}:recall",
+    "balanced-accuracy": f"{_WHOLE}:balanced_accuracy",
+    "mcc": f"{_WHOLE}:mcc",
+    "kappa": f"{_WHOLE}:kappa",
+    "brier": f"{_WHOLE}:brier",
+    "calibration-error": f"{_WHOLE}:calibration_error",
+    "wer": f"{_WHOLE}:word_error_rate",
+    "cer": f"{_WHOLE}:character_error_rate",
+    "bleu": f"{_WHOLE}:bleu",
+    "corpus-chrf": f"{_WHOLE}:corpus_chrf",
 }
 """The built-in scores by name. A watch may name them without an entry in `scores`, since they are not foreign code."""
 

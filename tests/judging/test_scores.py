@@ -34,6 +34,11 @@ def kind(output, question, tone):
 
 def size(output):
     return len(output)
+
+def share(output, expected):
+    if "silence" in output:
+        raise ValueError("too quiet")
+    return sum("please" in text for text in output) / len(expected)
 """
 KIND, RUDE = "Paris, please", "Paris"
 LINES = [
@@ -148,6 +153,26 @@ def test_a_score_that_falls_below_its_limit_pages_whatever_the_reference(checks:
     assert verdicts["worse:kind"].state is State.ALERTING
     assert verdicts["worse:kind"].summary == "mean kind 0.0000, at least 0.9000 expected"
     assert verdicts["worse"].state is State.STEADY  # the answers are as right as before
+
+
+def test_a_score_of_the_whole_replay_has_an_interval_a_reference_and_no_monitor(checks: Path, plain: GoldenSet) -> None:
+    whole = score(checks, "share", over="replay")
+    found, _ = judged(plain, [KIND, RUDE] * (N // 2), [whole, score(checks)])
+    share = found.scores[-1]
+    assert (share.name, share.value, share.n, share.reference) == ("share", 0.5, N, 1.0)
+    assert (share.low, share.high) == pytest.approx((0.34, 0.66), abs=0.06)
+    assert [u.score for u in found.unscored] == ["kind", "share"]
+    silent, _ = judged(plain, ["silence"] * N, [whole])
+    assert [(dict(u.counts), u.unknown) for u in silent.unscored] == [({"raised": N}, True)]
+    assert "share" not in [s.name for s in silent.scores]
+    settings = {
+        "accuracy_loss": 0.01,
+        "error_rate": 0.01,
+        "alphas": {"worse": 1e-6},
+        "scores": [whole | {"limit": 0.9}],
+    }
+    request = RehearseRequest(GoldenPlace(str(plain.path), plain.digest), settings)
+    assert "share: a score of the whole replay has an interval and no monitor" in rehearse(request, [], print).problem
 
 
 def test_low_values_may_be_the_good_ones(checks: Path, plain: GoldenSet) -> None:

@@ -64,7 +64,7 @@ BROUGHT = {
     "operator": "kopf, goldwatch.cluster.operator",
     "otlp": "opentelemetry.exporter.otlp.proto.http.metric_exporter, opentelemetry.exporter.otlp.proto.grpc",
     "ray": "ray",
-    "scores": "jsonschema",
+    "scores": "jiwer, jsonschema, sacrebleu",
     "sklearn": "sklearn, skops.io",
     "tensorflow": "tensorflow, keras",
     "torch": "torch, safetensors.torch",

@@ -56,6 +56,10 @@ class ScoreEntry(Section):
     scale: Annotated[tuple[float, float], Strict(False)] = Field(  # a list in the file
         default=(0.0, 1.0), description="The least and the largest value. It is shown on a scale from 0 to 1."
     )
+    over: Literal["examples", "replay"] = Field(
+        default="examples",
+        description="What it is called with: one example, or with `replay` the lists of all answered examples at once.",
+    )
     better: Literal["higher", "lower"] = Field(default="higher", description="Which values are good.")
 
     @field_validator("scale")

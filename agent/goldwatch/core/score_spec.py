@@ -36,6 +36,7 @@ class ScoreSpec:
     takes: Mapping[str, str] = field(default_factory=dict)
     gives: str = ""
     scale: tuple[float, float] = (0.0, 1.0)
+    over: str = "examples"
     lower_is_better: bool = False
     limit: float | None = None
     loss: float | None = None

@@ -17,11 +17,17 @@ from goldwatch.worker.evaluators.text import token_f1
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def needs(*packages: str) -> Callable[[Function], Function]:
-    """Mark a score that imports packages of the extra `scores`: without them it is refused before the first replay."""
+def described(
+    *packages: str, whole: bool = False, scale: tuple[float, float] = (0.0, 1.0)
+) -> Callable[[Function], Function]:
+    """Mark a built-in score, for `opened` to read.
+
+    `packages` are imported by it; without them it is refused before the first replay. One of the
+    `whole` replay takes lists over all examples. `scale` is what it returns, where the config has none.
+    """
 
     def mark(function: Function) -> Function:
-        function.packages = packages  # type: ignore[attr-defined] # read by `opened`
+        function.__dict__ |= {"packages": packages, "whole": whole, "scale": scale}
         return function
 
     return mark
@@ -47,7 +53,7 @@ def json_equal(output: str, answers: Sequence[str]) -> bool:
     return matcher("json")(output, answers)
 
 
-@needs("jsonschema")
+@described("jsonschema")
 def json_schema(output: str, schema: Mapping[str, Any]) -> bool:
     """Whether a text is JSON, alone or as its only fenced block, that fits the option `schema` (draft 2020-12)."""
     try:

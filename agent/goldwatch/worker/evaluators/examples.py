@@ -47,10 +47,13 @@ class Examples:
             "output": lambda i: self._answer(outputs[decision][i]),
             "expected": self._expected,
             "answers": self._answers,
+            "classes": lambda _: list(self._classes or ()),
             "values": lambda i: outputs[decision][i].tolist(),
         }
         if source == "values" and self._manifest.outputs[decision].in_lines:
             raise BadScore("takes `values`, and the answers of this golden set are text")
+        if source == "classes" and self._classes is None:
+            raise BadScore("takes `classes`, and this golden set has none")
         if source in roles:
             return roles[source]
         name = source.removeprefix("fields.")
@@ -63,6 +66,8 @@ class Examples:
 
     def _answer(self, kept: Any) -> Any:  # noqa: ANN401 - as the output is
         """Return an output as an evaluator takes it: text, a class by its name, a number, or a list."""
+        if isinstance(kept, str):
+            return kept
         if isinstance(kept, bytes):
             return kept.decode("utf-8", "replace")
         if self._manifest.task is Task.CLASSIFICATION:

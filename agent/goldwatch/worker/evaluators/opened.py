@@ -46,15 +46,19 @@ class NoValue(Exception):
 class Evaluator:
     """A score, ready to be called. `takes` has the source of each parameter; `fingerprint` changes with its meaning.
 
+    One of the `whole` replay takes the lists of all answered examples.
+
     Raises BadScore.
     """
 
     def __init__(self, spec: ScoreSpec) -> None:
         self.spec = spec
         try:
-            self._call, self.takes, code = _opened(spec)
+            self._call, self.takes, code, traits = _opened(spec)
         except BadScore as error:
             raise BadScore(f"scores.{spec.name}: {error}") from None
+        self.whole = spec.over == "replay" or bool(traits.get("whole"))
+        self.scale = traits.get("scale", spec.scale) if spec.scale == (0.0, 1.0) else spec.scale
         self.fingerprint = _fingerprint(spec, code)
 
     def __call__(self, given: Mapping[str, Any]) -> float:
@@ -67,7 +71,7 @@ class Evaluator:
         except Exception as error:  # whatever foreign code raises is no evidence about the model
             said = str(error) if isinstance(error, Unscored) else f"{type(error).__name__}: {error}"
             raise NoValue(UnscoredReason.RAISED, said) from error
-        low, high = self.spec.scale
+        low, high = self.scale
         if not low <= value <= high:
             raise NoValue(UnscoredReason.OUT_OF_RANGE, f"gave {value:g}; its scale is from {low:g} to {high:g}")
         return (value - low) / (high - low)
@@ -93,11 +97,12 @@ def _awaited(found: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever an evalua
     return asyncio.run(wait())
 
 
-def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str]:
-    """Return the callable, the source of each of its parameters, and the version of its code."""
+def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str, Mapping[str, Any]]:
+    """Return the callable, the source of each of its parameters, the version of its code, and its marks."""
     where = _where(spec.uses)
     found, module = _found(where, spec.path)
-    packages: tuple[str, ...] = getattr(found, "packages", ())
+    traits = dict(getattr(found, "__dict__", {})) if where in BUILT_IN.values() else {}
+    packages: tuple[str, ...] = traits.get("packages", ())
     for package in packages:
         if importlib.util.find_spec(_IMPORTED_AS.get(package, package)) is None:
             raise BadScore(f"needs {package}: {install_command(package)}")
@@ -116,7 +121,7 @@ def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str
         raise BadScore(f"{where} has no parameter {unknown!r}")
     if not takes:
         raise BadScore(f"{where} takes no argument by name; say by `takes` what its parameters are given")
-    return (partial(found, **options) if options else found), takes, _code(module, spec.path, packages)
+    return (partial(found, **options) if options else found), takes, _code(module, spec.path, packages), traits
 
 
 def _found(where: str, path: str) -> tuple[Any, ModuleType]:

@@ -22,6 +22,7 @@ from goldwatch.worker.evaluators.agreement import standings
 from goldwatch.worker.evaluators.examples import Examples
 from goldwatch.worker.evaluators.means import mean
 from goldwatch.worker.evaluators.opened import BadScore, Evaluator, NoValue, opened
+from goldwatch.worker.evaluators.resampling import groups_of, interval
 from goldwatch.worker.evaluators.tasks import clusters_of, slices_of
 
 FloatArray = NDArray[np.float64]
@@ -55,6 +56,11 @@ class Scoring:
                 self._opened(spec)
             except BadScore as error:
                 return str(error)
+            if spec.has_objective and opened(spec).whole:
+                return (
+                    f"objectives.scores.{spec.name}: a score of the whole replay has an interval and no monitor; leave "
+                    "the objective out"
+                )
             if spec.loss is not None and spec.name not in self._fingerprints:
                 return (
                     f"objectives.scores.{spec.name}: {self._golden} has no reference of this score; take one with "
@@ -63,8 +69,47 @@ class Scoring:
         return ""
 
     def columns(self, outputs: Mapping[str, Any], answered: BoolArray) -> Mapping[str, Column]:
-        """Compute each score over the answered [n] examples of a replay, by name."""
-        return {spec.name: self._column(spec, outputs, answered) for spec in self.specs}
+        """Compute each score of one example over the answered [n] examples of a replay, by name."""
+        return {spec.name: self._column(spec, outputs, answered) for spec in self.specs if not _is_whole(spec)}
+
+    def whole(self, outputs: Mapping[str, Any], answered: BoolArray) -> tuple[tuple[Score, ...], tuple[Unscored, ...]]:
+        """Compute each score of the whole replay, and return those that are known, and what the others lack.
+
+        The reference is that of the reference outputs where these never vary; else there is none.
+        """
+        scores, unscored, n = [], [], int(np.count_nonzero(answered))
+        for spec in filter(_is_whole, self.specs if n else ()):
+            counts: dict[str, int] = {}
+            first = ""
+            try:
+                evaluator, examples = self._opened(spec)
+                scores.append(self._replay_score(evaluator, examples, outputs, answered))
+            except (BadScore, NoValue) as error:
+                reason = error.reason if isinstance(error, NoValue) else UnscoredReason.UNUSABLE
+                counts, first = {reason: n}, str(error)
+            unscored.append(Unscored(spec.name, counts, first, unknown=bool(counts)))
+        return tuple(scores), tuple(unscored)
+
+    def _replay_score(
+        self, evaluator: Evaluator, examples: Examples, outputs: Mapping[str, Any], answered: BoolArray
+    ) -> Score:
+        rows, takes = list(_answered(answered)), evaluator.takes
+        lists = _listed(examples.readers(takes, outputs), takes, rows)
+        value = evaluator(lists)
+
+        def without(left: Sequence[int]) -> float:
+            return evaluator({p: v if takes[p] == "classes" else [v[i] for i in left] for p, v in lists.items()})
+
+        low, high = interval(without, value, groups_of(rows, clusters_of(self._golden)))
+        reference = None
+        if self._golden.manifest.reference.deterministic:
+            reference = evaluator(_listed(examples.readers(takes, _Reference(self._golden)), takes, rows))
+        return Score(evaluator.spec.name, value, low, high, len(rows), reference)
+
+    @property
+    def kept(self) -> tuple[ScoreSpec, ...]:
+        """The scores of one example, whose values a reference keeps."""
+        return tuple(spec for spec in self.specs if not opened(spec).whole)
 
     def scores(self, columns: Mapping[str, Column], answered: BoolArray) -> tuple[Score, ...]:
         """Return the mean of each column that is known."""
@@ -95,7 +140,7 @@ class Scoring:
 
     def fingerprints(self) -> dict[str, str]:
         """Return the fingerprint of each score. Raises BadScore."""
-        return {spec.name: self._opened(spec, compare=False)[0].fingerprint for spec in self.specs}
+        return {spec.name: self._opened(spec, compare=False)[0].fingerprint for spec in self.kept}
 
     def reference_column(self, spec: ScoreSpec, outputs: Mapping[str, Any], answered: BoolArray) -> NDArray[np.float32]:
         """Compute a score [n] of a reference replay. Raises BadScore where too many examples have none."""
@@ -144,6 +189,37 @@ class Scoring:
             return np.asarray(np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0))
 
         return column(kept.shape[1], np.float64, each, len(kept))
+
+
+class _Reference(Mapping[str, Any]):
+    """The reference outputs, as the columns of a replay."""
+
+    def __init__(self, golden: GoldenSet) -> None:
+        self._golden = golden
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - an array, or a column of text
+        golden = self._golden
+        of = golden.text if golden.manifest.outputs[name].in_lines else golden.tensor
+        return of(f"outputs.{name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._golden.manifest.outputs)
+
+    def __len__(self) -> int:
+        return len(self._golden.manifest.outputs)
+
+
+def _is_whole(spec: ScoreSpec) -> bool:
+    """Whether a score is of the whole replay; one that cannot be opened is told as one of examples."""
+    try:
+        return opened(spec).whole
+    except BadScore:
+        return False
+
+
+def _listed(readers: Mapping[str, Any], takes: Mapping[str, str], rows: Sequence[int]) -> dict[str, Any]:
+    """Return the lists of some examples by parameter; the names of the classes are one list."""
+    return {p: read(0) if takes[p] == "classes" else [read(i) for i in rows] for p, read in readers.items()}
 
 
 def _computed(evaluator: Evaluator, examples: Examples, outputs: Mapping[str, Any], answered: BoolArray) -> Column:

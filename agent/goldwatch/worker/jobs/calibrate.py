@@ -39,7 +39,7 @@ def keep(request: KeepRequest, descriptors: list[int], emit: Emit) -> None:  # n
         if (scores := task.score(outputs, answered)) is not None:
             found["scores"] = _as_float32(scores)
         scoring = Scoring(golden, request.scores)
-        found |= {f"scores.{s.name}": scoring.reference_column(s, outputs, answered) for s in scoring.specs}
+        found |= {f"scores.{s.name}": scoring.reference_column(s, outputs, answered) for s in scoring.kept}
         if request.outputs:
             found |= {f"outputs.{name}": _stored(values) for name, values in outputs.items()}
         tensors.write(Path(request.file), found)
@@ -79,9 +79,9 @@ def frozen(request: FreezeRequest, descriptors: list[int], emit: Emit) -> Calibr
         manifest["reference"]["keeps"] = kept
         tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in kept}
     scoring = Scoring(golden, request.scores)
-    if scoring.specs:
+    if scoring.kept:
         manifest["reference"]["scores"] = scoring.fingerprints()
-        named = [f"scores.{spec.name}" for spec in scoring.specs]
+        named = [f"scores.{spec.name}" for spec in scoring.kept]
         tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in named}
     answers = arrays.read(Path(request.outputs)) if request.outputs else {}
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}

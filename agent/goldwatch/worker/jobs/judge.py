@@ -164,6 +164,7 @@ class _Case:
     _far: Values | None = field(init=False, default=None)
     _scoring: Scoring = field(init=False)
     _columns: Mapping[str, Column] = field(init=False)
+    _lacking: tuple[Unscored, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
@@ -186,6 +187,8 @@ class _Case:
         self._columns = self._scoring.columns(self._outputs, self._answered) if valid else {}
         self._scores = self._task.scores(self._outputs, self._answered) if valid else ()
         self._scores += self._scoring.scores(self._columns, self._answered)
+        whole, self._lacking = self._scoring.whole(self._outputs, self._answered) if valid else ((), ())
+        self._scores += whole
         self._tokens = self._token_use()
         self._throughput = seen.answered_per_s()
         self._footprint = self._comes_to()
@@ -304,7 +307,7 @@ class _Case:
         )
 
     def _unscored(self) -> tuple[Unscored, ...]:
-        return self._scoring.unscored(self._columns, self._answered)
+        return (*self._scoring.unscored(self._columns, self._answered), *self._lacking)
 
     def _values_of(self, score: str) -> Values | None:
         """Return the values of a score that has a monitor, of the examples that it watches; None if it is unknown."""

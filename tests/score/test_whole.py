@@ -1,0 +1,149 @@
+"""The built-in scores of a whole replay, each against its reference library, and their intervals."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from goldwatch.core.score_spec import ScoreSpec, UnscoredReason
+from goldwatch.worker.evaluators.clusters import Clusters
+from goldwatch.worker.evaluators.opened import Evaluator, NoValue
+from goldwatch.worker.evaluators.resampling import groups_of, interval
+
+NAMES = ("no", "yes", "zebra")
+
+
+def score(uses: str, **given: Any) -> float:
+    """Return a score in the units of its library."""
+    evaluator = Evaluator(ScoreSpec(uses, uses))
+    low, high = evaluator.scale
+    return low + (high - low) * evaluator(given)
+
+
+@st.composite
+def classified(draw: st.DrawFn, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Draw labels [n] and probabilities [n, classes], some of them tied."""
+    n = draw(st.integers(1, 30))
+    labels = draw(st.lists(st.integers(0, classes - 1), min_size=n, max_size=n))
+    weights = draw(st.lists(st.lists(st.integers(1, 5), min_size=classes, max_size=classes), min_size=n, max_size=n))
+    rows = np.array(weights, float)
+    return np.array(labels), rows / rows.sum(axis=1, keepdims=True)
+
+
+@given(classified())
+def test_ranks_of_two_classes_are_those_of_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, rows = drawn
+    given = {"expected": [NAMES[i] for i in labels], "values": rows.tolist(), "classes": NAMES[:2]}
+    for uses, reference in (("auroc", metrics.roc_auc_score), ("average-precision", metrics.average_precision_score)):
+        if len(set(labels)) < 2:
+            with pytest.raises(NoValue, match="the labels are of one class alone") as caught:
+                score(uses, **given)
+            assert caught.value.reason is UnscoredReason.RAISED
+        else:
+            margins = rows[:, 1].round(12)  # ties stay ties
+            rounded = given | {"values": np.stack([1 - margins, margins], axis=1).tolist()}
+            assert score(uses, **rounded) == pytest.approx(reference(labels, margins), abs=1e-9)
+
+
+@given(st.sampled_from([2, 3]).flatmap(classified))
+def test_decisions_are_those_of_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, rows = drawn
+    said, classes = rows.argmax(axis=1), list(NAMES[: rows.shape[1]])
+    given = {"expected": [NAMES[i] for i in labels], "output": [NAMES[i] for i in said]}
+    many: dict[str, Any] = {"labels": [0, 1, 2], "average": "macro"} if len(classes) == 3 else {}
+    for uses, reference in (("precision", metrics.precision_score), ("recall", metrics.recall_score)):
+        expected = reference(labels, said, zero_division=0, **many)
+        assert score(uses, **given, classes=classes) == pytest.approx(expected, abs=1e-9)
+    present = sorted(set(labels.tolist()))
+    recalls = [(said[labels == c] == c).mean() for c in present]
+    assert score("balanced-accuracy", **given) == pytest.approx(np.mean(recalls), abs=1e-9)
+    for uses, agreement in (("mcc", metrics.matthews_corrcoef), ("kappa", metrics.cohen_kappa_score)):
+        if len({*labels.tolist(), *said.tolist()}) > 1:
+            assert score(uses, **given) == pytest.approx(agreement(labels, said), abs=1e-9)
+        else:
+            with pytest.raises(NoValue, match="labels and answers are of one class alone"):
+                score(uses, **given)
+
+
+@given(st.sampled_from([2, 3]).flatmap(classified))
+def test_calibration_is_that_of_its_definition(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, rows = drawn
+    given = {"expected": [NAMES[i] for i in labels], "values": rows.tolist(), "classes": NAMES[: rows.shape[1]]}
+    one_hot = np.eye(rows.shape[1])[labels]
+    assert score("brier", **given) == pytest.approx(((rows - one_hot) ** 2).sum(axis=1).mean(), abs=1e-9)
+    sure, right = rows.max(axis=1), rows.argmax(axis=1) == labels
+    bins = np.minimum((sure * 15).astype(int), 14)
+    gaps = [(bins == b).sum() * abs(right[bins == b].mean() - sure[bins == b].mean()) for b in set(bins)]
+    assert score("calibration-error", **given) == pytest.approx(sum(gaps) / len(labels), abs=1e-9)
+
+
+def test_logits_have_no_calibration() -> None:
+    for uses in ("brier", "calibration-error"):
+        with pytest.raises(NoValue, match="it needs probabilities"):
+            score(uses, expected=["no"], values=[[3.0, -1.0]], classes=NAMES[:2])
+
+
+TEXTS = st.lists(
+    st.tuples(st.text(" abcé漢.", max_size=12), st.text("abcé漢", min_size=1, max_size=8)), min_size=1, max_size=6
+)
+
+
+@given(TEXTS)
+def test_error_rates_are_those_of_jiwer(pairs: list[tuple[str, str]]) -> None:
+    jiwer = pytest.importorskip("jiwer")
+    said, expected = [a for a, _ in pairs], [b for _, b in pairs]
+    for uses, reference in (("wer", jiwer.wer), ("cer", jiwer.cer)):
+        rate = reference(expected, said)
+        if rate <= 1:
+            assert score(uses, expected=expected, output=said) == pytest.approx(rate, abs=1e-9)
+        else:
+            with pytest.raises(NoValue, match="its scale is from 0 to 1"):
+                score(uses, expected=expected, output=said)
+
+
+@given(TEXTS)
+def test_translations_are_scored_as_by_sacrebleu(pairs: list[tuple[str, str]]) -> None:
+    sacrebleu = pytest.importorskip("sacrebleu")
+    said, answers = [a for a, _ in pairs], [[b] for _, b in pairs]
+    streams = [[b for _, b in pairs]]
+    assert score("bleu", output=said, answers=answers) == pytest.approx(
+        sacrebleu.corpus_bleu(said, streams).score, abs=1e-9
+    )
+    assert score("corpus-chrf", output=said, answers=answers) == pytest.approx(
+        sacrebleu.corpus_chrf(said, streams).score, abs=1e-9
+    )
+
+
+def test_several_answers_may_be_of_different_number() -> None:
+    sacrebleu = pytest.importorskip("sacrebleu")
+    said = ["the cat is on the mat", "it is raining today"]
+    found = score("bleu", output=said, answers=[["a cat sat on a mat", "the cat is on the mat"], ["it rains today"]])
+    both = sacrebleu.corpus_bleu(said, [["a cat sat on a mat", "it rains today"], ["the cat is on the mat", None]])
+    assert found == pytest.approx(both.score, abs=1e-9)
+
+
+def share(values: np.ndarray, left: Sequence[int]) -> float:
+    return float(values[list(left)].mean())
+
+
+def test_intervals_of_a_corpus_score_cover() -> None:
+    rng, misses, runs, n = np.random.default_rng(5), 0, 300, 200
+    for _ in range(runs):
+        values = rng.random(n) < 0.3
+        low, high = interval(partial(share, values), float(values.mean()), groups_of(range(n), None))
+        misses += not low <= 0.3 <= high
+    assert misses / runs <= 0.09  # 5 % and the error of 300 runs
+
+
+def test_groups_hold_whole_clusters_and_every_example_once() -> None:
+    clusters = Clusters(np.array([0, 0, 0, 1, 1, -1, -1] * 10))
+    groups = groups_of(range(70), clusters)
+    assert sorted(place for group in groups for place in group) == list(range(70))
+    for code in (0, 1):
+        assert sum(any(clusters.codes[place] == code for place in group) for group in groups) == 1
+    assert interval(lambda _: 1.0, 1.0, groups_of([3], None)) == (0.0, 1.0)
