@@ -48,6 +48,7 @@ FINE: dict[str, Any] = {
     "kills": {"ended_by_itself": 0},
     "scrapes": {"p99_ms": 100},
     "memory": {"agent_mb_per_hour": 1},
+    "sigterm_s_most": 2,
 }
 
 
@@ -67,6 +68,7 @@ FINE: dict[str, Any] = {
 )
 def test_each_aim_can_be_missed(part: str, bad: dict[str, Any]) -> None:
     assert missed(FINE) == []
+    assert missed(FINE | {"sigterm_s_most": 5}) == ["SIGTERM took 5 s"]
     assert len(missed(FINE | {part: FINE[part] | bad})) == 1
 
 

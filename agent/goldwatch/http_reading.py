@@ -157,7 +157,8 @@ def prometheus_series(server: str, query: str, headers: Mapping[str, str]) -> li
     answer = fetch_json(url, headers)
     try:
         if answer["status"] != "success":
-            raise Unreadable(f"{server} refuses {query}: {answer.get('error', answer['status'])}")
+            why = redact(str(answer.get("error", answer["status"])), header_secrets(headers))
+            raise Unreadable(f"{server} refuses {query}: {why}")
         result = answer["data"]["result"]
         if answer["data"]["resultType"] == "scalar":
             return [({}, float(result[1]))]

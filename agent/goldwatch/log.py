@@ -1,4 +1,7 @@
-"""Structured logs: each record is an event with fields, written for people or as one JSON object a line."""
+"""Structured logs: each record is an event with fields, written for people or as one JSON object a line.
+
+Secrets of the config are redacted in all of it, whichever library logs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+from goldwatch.redaction import redact_all, redact_known
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -22,8 +27,8 @@ def set_up(style: Literal["human", "json"], level: str) -> None:
 class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = _time(record).strftime("%Y-%m-%d %H:%M:%S")
-        fields = "".join(f"  {key}={_shown(value)}" for key, value in _fields(record).items())
-        return f"{at} {record.levelname.lower():<7} {record.getMessage()}{fields}{self._trace(record)}"
+        fields = "".join(f"  {key}={_shown(value)}" for key, value in redact_all(_fields(record)).items())
+        return redact_known(f"{at} {record.levelname.lower():<7} {record.getMessage()}{fields}{self._trace(record)}")
 
     def _trace(self, record: logging.LogRecord) -> str:
         return "\n" + self.formatException(record.exc_info) if record.exc_info else ""
@@ -40,7 +45,7 @@ class _Json(logging.Formatter):
         values |= _fields(record)
         if record.exc_info:
             values["exception"] = self.formatException(record.exc_info)
-        return json.dumps(values, default=str)
+        return json.dumps(redact_all(values), default=lambda value: redact_known(str(value)))
 
 
 def _time(record: logging.LogRecord) -> datetime:

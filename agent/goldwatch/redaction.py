@@ -1,23 +1,86 @@
 """Keeps secrets out of text that comes from outside: a server may send back what it was sent.
 
-Used by the agent wherever such a text enters: answers of workers, and pages that it reads itself over HTTP.
+Every config that is loaded passes on the values of its secrets, which are then known in the whole process. They are
+replaced where text enters the agent (answers of workers, pages read over HTTP), so that ledger, metrics, traces and
+pages are free of them, and again where text leaves it (log, terminal).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 _MASK = "***"
 _MIN_TELLING = 4
 """Fewer characters of a secret, at the end of a text that was cut, say nothing."""
+_MIN_KNOWN = 8
+_MAX_KNOWN = 1000
+"""Tokens are rotated: the oldest are forgotten."""
+_WORD = re.compile("[a-z_]{1,15}")
+"""Might be a name of ours, such as `insufficient`, that must arrive as it was sent."""
+
+_known: tuple[str, ...] = ()
+
+
+def remember(secrets: Iterable[str]) -> None:
+    """Redact these values in this process from now on.
+
+    Values shorter than eight characters and plain words are not remembered: they would be found everywhere.
+    """
+    global _known  # noqa: PLW0603 - a log record has no config
+    fresh = {s for s in secrets if len(s) >= _MIN_KNOWN and not _WORD.fullmatch(s)} - set(_known)
+    if fresh:
+        _known = (*_known, *sorted(fresh))[-_MAX_KNOWN:]
+
+
+def redact_known(text: str) -> str:
+    """Return `text` without the secrets of the configs loaded in this process."""
+    return redact(text, _known)
+
+
+def redact_all(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return a JSON value with `redact_known` applied to all its texts, the keys of mappings included."""
+    texts = "\n".join(_texts(value))  # one search for each secret, not one for each text
+    likely = [secret for secret in _known if secret[:_MIN_TELLING] in texts]
+    return _redacted(value, likely) if likely else value
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - as above
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _redacted(value: Any, secrets: Sequence[str]) -> Any:  # noqa: ANN401 - as above
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, dict):
+        return {redact(key, secrets): _redacted(item, secrets) for key, item in value.items()}
+    return [_redacted(item, secrets) for item in value] if isinstance(value, list) else value
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return `text` with each secret replaced, and with its beginning replaced where the text was cut within it."""
     for secret in secrets:
-        text = text.replace(secret, _MASK)
-        cut = next((n for n in range(len(secret) - 1, _MIN_TELLING - 1, -1) if text.endswith(secret[:n])), 0)
-        text = text[: len(text) - cut] + (_MASK if cut else "")
+        if secret in text:
+            text = text.replace(secret, _MASK)
+        text = _without_beginning(text, secret)
+    return text
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    at = text.find(secret[:_MIN_TELLING], max(len(text) - len(secret) + 1, 0))
+    while at >= 0 and len(secret) > _MIN_TELLING:
+        if secret.startswith(text[at:]):
+            return text[:at] + _MASK
+        at = text.find(secret[:_MIN_TELLING], at + 1)
     return text
 
 

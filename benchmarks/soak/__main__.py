@@ -1,6 +1,7 @@
 """Soak one agent: `python -m benchmarks.soak [--minutes N]`. Prints the result, and keeps it if it took an hour.
 
-Exit code 1 if an aim is missed: nothing lost, a sound model never suspected, /metrics under 250 ms at p99, memory flat.
+Exit code 1 if an aim is missed: nothing lost, a sound model never suspected, /metrics under 250 ms at p99, memory flat,
+SIGTERM ends the agent within 5 s.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def soak(minutes: float, folder: Path) -> dict[str, Any]:
         "memory": _memory(read.samples),
         "scrapes": _quantiles(read.scrapes_ms)
         | {"without_answer": sum(ms >= 1e3 * readings.NO_ANSWER_S for ms in read.scrapes_ms)},
+        "loop": _quantiles(read.loop_ms),
         "floor": _quantiles(read.floor_ms),
         "log": _log(agent, minutes),
         "series": [

@@ -34,6 +34,8 @@ class Readings:
     samples: list[Sample] = field(default_factory=list)
     scrapes_ms: list[float] = field(default_factory=list)
     """Scrapes of an agent that was up before and after; one that failed counts as `NO_ANSWER_S`."""
+    loop_ms: list[float] = field(default_factory=list)
+    """/healthz after each scrape: what the agent's event loop takes to answer at all."""
     floor_ms: list[float] = field(default_factory=list)
     """A page of next to nothing, from a server that is not attacked, after each scrape."""
 
@@ -64,16 +66,20 @@ class Readings:
         )
 
     def scrape(self, floor: Callable[[], None]) -> None:
-        """Take the time of a scrape, by a connection of its own, and then that of the floor."""
+        """Take the time of a scrape, by a connection of its own, and then those of /healthz and of the floor."""
         if (up := self.agent.up_since_s) is None:
             return
-        try:
-            taken_ms = _taken_ms(lambda: self.agent.get("/metrics", NO_ANSWER_S))
-        except OSError:
-            taken_ms = 1e3 * NO_ANSWER_S
+        scrape_ms, loop_ms = self._page_ms("/metrics"), self._page_ms("/healthz")
         if self.agent.up_since_s == up:
-            self.scrapes_ms.append(taken_ms)
+            self.scrapes_ms.append(scrape_ms)
+            self.loop_ms.append(loop_ms)
         self.floor_ms.append(_taken_ms(floor))
+
+    def _page_ms(self, path: str) -> float:
+        try:
+            return _taken_ms(lambda: self.agent.get(path, NO_ANSWER_S))
+        except OSError:
+            return 1e3 * NO_ANSWER_S
 
 
 def _taken_ms(do: Callable[[], object]) -> float:

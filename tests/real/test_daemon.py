@@ -18,6 +18,7 @@ import pytest
 from goldwatch.golden import kept
 
 from .agent import DIGITS, GOLDEN, Agent, config, running, until
+from tests.loopback import serving
 
 pytestmark = pytest.mark.real
 
@@ -132,6 +133,39 @@ def test_sigterm_ends_it_in_the_middle_of_a_replay(
         until(agent.gone, "all workers have ended")
         assert agent.judgements() == []  # a replay that goldwatch cut short is not judged
         assert "Traceback" not in agent.log
+
+
+class _Drips(BaseHTTPRequestHandler):
+    """A page that takes eight seconds, of which no second is silent."""
+
+    begun, came_to_its_end = threading.Event(), threading.Event()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(16):
+            self.wfile.write(b"# waiting\n")
+            self.begun.set()
+            time.sleep(0.5)
+        self.came_to_its_end.set()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_sigterm_waits_for_no_page_of_a_server(tmp_path: Path, slow_server: Callable[[float], SlowServer]) -> None:
+    drips = ThreadingHTTPServer(("127.0.0.1", 0), _Drips)
+    drips.daemon_threads, drips.block_on_close = True, False
+    drips.handle_error = lambda *_: None  # type: ignore[method-assign] # the agent ends while it reads
+    with drips, serving(drips):
+        busy = {"metric": "waiting", "metrics": f"http://127.0.0.1:{drips.server_port}/metrics", "above": 4}
+        target = slow_server(0.001).target | {"busy": busy}
+        with running(tmp_path, config({"digits": target}, {"digits": SELDOM})) as agent:
+            agent.until(_Drips.begun.is_set, "it looks how busy the target is")
+            assert agent.end() == 0
+            assert not _Drips.came_to_its_end.is_set()
+            until(agent.gone, "all workers have ended")
+            assert "Traceback" not in agent.log
 
 
 def test_a_reload_brings_new_watches_and_ends_the_series_of_those_that_are_gone(tmp_path: Path) -> None:

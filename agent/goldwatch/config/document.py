@@ -42,7 +42,7 @@ class Place:
 class Document:
     """A file that was read. `problems` grows while it is judged; there is at most one with each key and each value.
 
-    `secret_variables` are the environment variables that hold its secrets.
+    `secret_variables` are the environment variables that hold its secrets, `secret_values` what they and files hold.
     """
 
     file: Path
@@ -50,6 +50,7 @@ class Document:
     places: dict[Route, Place] = field(default_factory=dict, repr=False)
     problems: dict[tuple[Route, bool], Problem] = field(default_factory=dict)
     secret_variables: set[str] = field(default_factory=set)
+    secret_values: set[str] = field(default_factory=set, repr=False)
 
     @property
     def folder(self) -> Path:

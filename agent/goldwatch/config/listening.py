@@ -23,6 +23,7 @@ from goldwatch.config.references import read_file
 from goldwatch.config.resolve import absolute_files
 from goldwatch.config.sections import Prometheus
 from goldwatch.errors import GoldwatchError
+from goldwatch.redaction import remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ class Defaults:
 
     def _authorization(self) -> Authorization:
         try:
-            return Authorization(credentials=SecretStr(read_file(self.credentials_file, Path())))
+            token = read_file(self.credentials_file, Path())
+            remember([token])
+            return Authorization(credentials=SecretStr(token))
         except ValidationError as error:
             why = f"file {self.credentials_file}: {error.errors(include_input=False)[0]['msg']}"
         except GoldwatchError as error:

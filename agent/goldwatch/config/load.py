@@ -20,6 +20,7 @@ from goldwatch.config.resolve import check_budgets, check_costs, check_live, che
 from goldwatch.config.secrecy import secret
 from goldwatch.config.targets import resolve_targets
 from goldwatch.config.written import ConfigFile
+from goldwatch.redaction import remember
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = installed_probes) -> Config:
@@ -28,11 +29,15 @@ def load(path: Path, environ: Mapping[str, str] = os.environ, probes: Probes = i
 
 
 def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tuple[Config, Document]:
-    """Load a config file, with the position of each value. Raises ConfigError."""
+    """Load a config file, with the position of each value. Raises ConfigError.
+
+    Its secrets are redacted in this process from then on.
+    """
     document = read(path, environ)
     take_secrets(document)
     written = _validated(document)
     targets = resolve_targets(document, probes)
+    remember(document.secret_values)
     check_policy(document, targets)
     check_names(document)
     if written is not None:

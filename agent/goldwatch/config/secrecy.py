@@ -24,7 +24,8 @@ def secret(document: Document, value: JsonValue, route: Route) -> JsonValue:
         document.add(route, _DEFAULT)
     elif place.resolved and not place.text:
         document.add(route, f"{document.shown(route)} is empty; a secret is needed here")
-    for reference, _ in place.resolved:
+    for reference, meaning in place.resolved:
+        document.secret_values.add(meaning)
         name = reference.removeprefix("${").removesuffix("}")
         if not name.startswith("file:"):
             document.secret_variables.add(name)

@@ -35,6 +35,8 @@ from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 BUSY = "busy"
 """Why a replay was skipped, where its target had no room."""
 
+_OUR_NAMES = ("watch", "target", "golden", "probe")
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -226,7 +228,8 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
             answer = workers.call(JUDGES, judging_jobs.JUDGE, argument, (result.columns.fd, *descriptors))
     except (JobFailed, WorkerDied) as error:
         return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
-    judgement = Judgement.from_json(answer["judgement"])
+    # Names of the config may look like a secret, and are not redacted.
+    judgement = Judgement.from_json(answer["judgement"] | {name: facts[name] for name in _OUR_NAMES})
     load, tokens = plan_of(assignment).load, judgement.tokens
     if tokens is not None:
         first_s, per_token_s, gaps_s = result.token_times_s()

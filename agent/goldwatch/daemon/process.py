@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from goldwatch.config import Config, Defaults, QuantityError, Rejection, parse_host, parse_listen
 from goldwatch.config.follow import Gone, follow
+from goldwatch.daemon.heap import limit_heaps
 from goldwatch.daemon.in_force import CannotStart
 from goldwatch.daemon.port import Port
 from goldwatch.daemon.service import Service
@@ -23,6 +26,9 @@ from goldwatch.ipc.workers import Workers
 from goldwatch.log import set_up
 
 log = logging.getLogger("goldwatch")
+
+_END_LIMIT_S = 4.5
+"""Five seconds are promised from SIGTERM to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +78,24 @@ class _Process:
         self._path = path
         self._follows = options.follow
         self._waiting = Waiting(path, self.port) if options.patient else None
-        ended, self._reload = asyncio.Event(), asyncio.Event()
+        self._ended, self._reload = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        self._ending = asyncio.create_task(ended.wait())
+        self._ending = asyncio.create_task(self._ended.wait())
+
+    def _end(self) -> None:
+        """Begin to end, and end in any case once the time for it is over.
+
+        The interpreter waits for threads, and one may wait for a server that is silent, or for a disk. The ledger
+        survives an end at any time, and workers end with the agent.
+        """
+        if not self._ended.is_set():
+            self._ended.set()
+            limit = threading.Timer(_END_LIMIT_S, os._exit, [0])
+            limit.daemon = True
+            limit.start()
 
     async def run_patiently(self, workers: Workers) -> None:
         """Run services until the agent ends; in between the port shows why there is none."""
@@ -111,9 +129,9 @@ class _Process:
             log.info("stopping")
             if self._waiting is not None and not self._ending.done():
                 self._waiting.show()  # a scrape reads no service that ends
+                await service.stop()
             else:
-                await self.port.close()
-            await service.stop()
+                await asyncio.gather(self.port.close(), service.stop())
         finally:
             if following is not None:
                 following.cancel()
@@ -149,6 +167,7 @@ async def _first(work: asyncio.Task[Any], ends: set[asyncio.Task[Any]], service:
 
 def main(workers: Workers, config: str, *options: str) -> int:
     """Run the agent until a signal ends it, and return its exit code. The options are those of `goldwatch run`."""
+    limit_heaps()
     try:
         asyncio.run(serve(Path(config), workers, RunOptions.of(options)))
     except GoldwatchError as error:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from goldwatch.config import Config, Defaults, Prometheus, Rejection, with_defaults
-from goldwatch.daemon import promises
+from goldwatch.daemon import heap, promises
 from goldwatch.daemon.agenda import Agenda, Key, Missed, Turn
 from goldwatch.daemon.exports import Exports
 from goldwatch.daemon.in_force import Assignment, CannotStart, InForce, prepare
@@ -48,8 +48,10 @@ log = logging.getLogger("goldwatch")
 _REAP_EVERY_S = 10
 _LOOK_EVERY_S = 5
 _SWEEP_EVERY_S = 3600
+_TRIM_EVERY_S = 60
 _READ_EVERY_S = 2
-_STOP_LIMIT_S = 4.0
+_GRACE_S = 1.0
+"""For replays to end by themselves, and again once their workers are killed."""
 _MOST_CONCURRENT = 32
 _LONGEST_WAIT_S = 10.0
 """The wall clock may be set; the schedule follows it within this."""
@@ -129,6 +131,7 @@ class Service:
             "read": (self._read_logs, _READ_EVERY_S),
             "look": (self._look, _LOOK_EVERY_S),
             "sweep": (self._sweep, _SWEEP_EVERY_S),
+            "trim": (partial(asyncio.to_thread, heap.trim), _TRIM_EVERY_S),
         }
         for name, (job, every_s) in jobs.items():
             self._scheduler.add_job(ends_quietly(self._stopping, job), "interval", seconds=every_s, id=name)
@@ -171,10 +174,10 @@ class Service:
         if self._status is not None:
             self._status.close()
         ended = asyncio.get_running_loop().run_in_executor(None, self._replays.shutdown)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(ended), _STOP_LIMIT_S / 2)
-        self._workers.close()  # whatever is still replaying sees its worker die
-        await ended
+        await asyncio.wait({ended}, timeout=_GRACE_S)
+        await asyncio.to_thread(self._workers.close)  # kills them: whatever is still replaying sees its worker die
+        if not (await asyncio.wait({ended}, timeout=_GRACE_S))[0]:
+            log.warning("a replay is given up while it waits for an answer over HTTP")
         if self._membership is not None:
             await self._membership.stop()
         if self._rollouts is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from goldwatch.config import format_seconds
+from goldwatch.redaction import redact_known
 
 WIDTH = 72
 """Columns of an alert's text: it reaches chats, phones and terminals."""
@@ -44,10 +45,11 @@ def plain(text: str, most: int = _MOST) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text of several lines without characters that a terminal obeys, but for line breaks and tabs.
+    """Return a text of several lines without secrets, and without what a terminal obeys but line breaks and tabs.
 
     This is for whole outputs, in which `plain` has been applied to names; their isolates stay.
     """
+    text = redact_known(text)
     return text if _HARMLESS.fullmatch(text) else "\n".join(map(_printable_line, text.split("\n")))
 
 

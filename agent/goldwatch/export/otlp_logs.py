@@ -21,6 +21,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from goldwatch import __version__
 from goldwatch.export.metric import attribute
 from goldwatch.export.push import Backlog, Batches, Failures
+from goldwatch.redaction import redact_all, redact_known
 
 QUEUE = 512
 """So many records wait at most; more are given up."""
@@ -52,11 +53,11 @@ class OtlpLogs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record."""
-        fields = {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        fields = redact_all({k: v for k, v in vars(record).items() if k not in _STANDARD})
         if "watch" not in fields or not self._backlog.admit():
             return
         within = _context(fields.pop("trace_id", ""), fields.pop("span_id", ""))
-        message = record.getMessage()
+        message = redact_known(record.getMessage())
         at_ns = int(record.created * 1e9)
         self._logger.emit(
             LogRecord(

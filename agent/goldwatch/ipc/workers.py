@@ -21,6 +21,7 @@ from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.channel import Channel, Closed
 from goldwatch.ipc.codec import typed
 from goldwatch.ipc.jobs import ErrorCode, Job, Progress, Request, Response
+from goldwatch.redaction import redact_all, redact_known
 
 JUDGES = "judge"
 """The key of the workers that do arithmetic."""
@@ -123,7 +124,7 @@ class Worker:
         if not readable.poll(1e3 * max(timeout_s, 0)):
             return None
         try:
-            message = self.channel.receive()[0]
+            message = redact_all(self.channel.receive()[0])
         except Closed:
             raise WorkerDied(self.epitaph()) from None
         if "progress" in message:
@@ -158,7 +159,7 @@ class Worker:
     def _last_line(self) -> str:
         self._stderr.seek(max(0, os.fstat(self._stderr.fileno()).st_size - _STDERR_BYTES))
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else ""
+        return redact_known(lines[-1][:200]) if lines else ""
 
 
 class Workers:
