@@ -15,6 +15,7 @@ _MASK = "***"
 _MIN_TELLING = 4
 """Fewer characters of a secret, at the end of a text that was cut, say nothing."""
 _MIN_KNOWN = 8
+"""Of what is redacted everywhere. Four characters of a digest could be the beginning of a secret by chance."""
 _MAX_KNOWN = 1000
 """Tokens are rotated: the oldest are forgotten."""
 _WORD = re.compile("[a-z_]{1,15}")
@@ -36,13 +37,13 @@ def remember(secrets: Iterable[str]) -> None:
 
 def redact_known(text: str) -> str:
     """Return `text` without the secrets of the configs loaded in this process."""
-    return redact(text, _known)
+    return redact(text, _known, _MIN_KNOWN)
 
 
 def redact_all(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return a JSON value with `redact_known` applied to all its texts, the keys of mappings included."""
     texts = "\n".join(_texts(value))  # one search for each secret, not one for each text
-    likely = [secret for secret in _known if secret[:_MIN_TELLING] in texts]
+    likely = [secret for secret in _known if secret[:_MIN_KNOWN] in texts]
     return _redacted(value, likely) if likely else value
 
 
@@ -60,27 +61,30 @@ def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - as above
 
 def _redacted(value: Any, secrets: Sequence[str]) -> Any:  # noqa: ANN401 - as above
     if isinstance(value, str):
-        return redact(value, secrets)
+        return redact(value, secrets, _MIN_KNOWN)
     if isinstance(value, dict):
-        return {redact(key, secrets): _redacted(item, secrets) for key, item in value.items()}
+        return {redact(key, secrets, _MIN_KNOWN): _redacted(item, secrets) for key, item in value.items()}
     return [_redacted(item, secrets) for item in value] if isinstance(value, list) else value
 
 
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return `text` with each secret replaced, and with its beginning replaced where the text was cut within it."""
+def redact(text: str, secrets: Iterable[str], min_telling: int = _MIN_TELLING) -> str:
+    """Return `text` with each secret replaced, and with its beginning replaced where the text was cut within it.
+
+    A beginning has `min_telling` characters or more.
+    """
     for secret in secrets:
         if secret in text:
             text = text.replace(secret, _MASK)
-        text = _without_beginning(text, secret)
+        text = _without_beginning(text, secret, min_telling)
     return text
 
 
-def _without_beginning(text: str, secret: str) -> str:
-    at = text.find(secret[:_MIN_TELLING], max(len(text) - len(secret) + 1, 0))
-    while at >= 0 and len(secret) > _MIN_TELLING:
+def _without_beginning(text: str, secret: str, min_telling: int) -> str:
+    at = text.find(secret[:min_telling], max(len(text) - len(secret) + 1, 0))
+    while at >= 0 and len(secret) > min_telling:
         if secret.startswith(text[at:]):
             return text[:at] + _MASK
-        at = text.find(secret[:_MIN_TELLING], at + 1)
+        at = text.find(secret[:min_telling], at + 1)
     return text
 
 

@@ -1,7 +1,7 @@
-"""Gives memory that the agent no longer uses back to the system.
+"""Returns unused memory of the agent to the system.
 
-glibc has a heap for each of many threads, and keeps what is freed within one. A few answers of several megabytes, each
-parsed in another thread, would stay in the agent's memory for good. Where there is no glibc, nothing is done.
+glibc gives many threads a heap each, and rarely returns freed memory from them: large answers, parsed in several
+threads, leave tens of megabytes of free memory in the process. With another C library the functions do nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _HEAPS = 2
 
 
 def limit_heaps() -> None:
-    """Let all threads share two heaps. Call it before there are threads."""
+    """Make all threads share two heaps. Call it before any thread starts."""
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_M_ARENA_MAX, _HEAPS)
 
