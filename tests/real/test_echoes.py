@@ -69,7 +69,7 @@ def echo() -> Iterator[str]:
 
 
 def targets(url: str) -> dict[str, Any]:
-    plain = {"probe": "open-inference", "url": url, "model": "digits", "token": "${TOKEN}"}
+    plain: dict[str, Any] = {"probe": "open-inference", "url": url, "model": "digits", "token": "${TOKEN}"}
     plain["secret_headers"] = {"X-Key": "${KEY}"}
     busy = {
         "metric": "waiting",

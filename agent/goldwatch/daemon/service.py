@@ -131,7 +131,7 @@ class Service:
             "read": (self._read_logs, _READ_EVERY_S),
             "look": (self._look, _LOOK_EVERY_S),
             "sweep": (self._sweep, _SWEEP_EVERY_S),
-            "trim": (partial(asyncio.to_thread, heap.trim), _TRIM_EVERY_S),
+            "trim": (_trim, _TRIM_EVERY_S),
         }
         for name, (job, every_s) in jobs.items():
             self._scheduler.add_job(ends_quietly(self._stopping, job), "interval", seconds=every_s, id=name)
@@ -394,6 +394,10 @@ class Service:
         if self._stopping.is_set():
             return "goldwatch is stopping"
         return None if self._in_force is not None else "no config is in force yet"
+
+
+async def _trim() -> None:
+    await asyncio.to_thread(heap.trim)
 
 
 def _address(config: Config) -> Prometheus:
