@@ -107,10 +107,12 @@ class HttpServer:
     async def start(
         self, host: str = "", port: int = 0, *, sock: socket.socket | None = None, tls: Tls | None = None
     ) -> int:
-        """Listen, on `sock` if there is one, and return the port. Raises OSError."""
+        """Listen, on `sock` if there is one, and return the port; without a host on all addresses. Raises OSError."""
         self._tls = tls
         await self._runner.setup()
         loop = asyncio.get_running_loop()
+        if sock is None and not host:
+            sock = everywhere(port)
         where: dict[str, Any] = {"host": host, "port": port} if sock is None else {"sock": sock}
         try:
             self._server = await loop.create_server(self._connection, **where, ssl=None if tls is None else tls.context)
@@ -165,6 +167,21 @@ class HttpServer:
             for connection in list(self._connections.values()):
                 if connection.since < latest:
                     connection.transport.abort()
+
+
+def everywhere(port: int) -> socket.socket:
+    """Return a socket on all addresses: of IPv6 too, where the machine has it. Raises OSError."""
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    found = socket.socket(family)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        found.bind(("", port))
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 class _Connection(asyncio.Protocol):

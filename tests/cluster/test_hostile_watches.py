@@ -16,8 +16,8 @@ import yaml
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
 from tests.cluster.control_plane import Refused
-from tests.cluster.operating import Running, operating
-from tests.cluster.test_resource import WATCHES, define, watch
+from tests.cluster.operating import LEASE, Running, operating
+from tests.cluster.test_resource import DEFINITION, DEFINITIONS, WATCHES, define, watch
 from tests.real.agent import until
 
 pytestmark = pytest.mark.cluster
@@ -71,13 +71,17 @@ def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("hostile")
     named = render(BASE | {"operator": {"enabled": True, "discovery": True, "defaults": {"policy": POLICY}}})
     named = [m for m in named if m["metadata"]["name"].startswith("release-goldwatch-operator")]
-    for kind in ("Role", "RoleBinding"):
-        for manifest in of_kind(named, kind):
-            cluster.plane.apply(manifest)
+    roles = of_kind(named, "Role") + of_kind(named, "RoleBinding")
+    for manifest in roles:
+        cluster.plane.create(manifest)
     (shared,) = of_kind(named, "ConfigMap")
     (folder / "defaults.yaml").write_text(shared["data"]["defaults.yaml"])
     with operating(cluster, folder, "guard") as running:
         yield running
+    for manifest in roles:  # the tests of other files make theirs
+        folder_of = f"/apis/rbac.authorization.k8s.io/v1/namespaces/models/{manifest['kind'].lower()}s"
+        cluster.plane.ask("DELETE", f"{folder_of}/{manifest['metadata']['name']}")
+    cluster.plane.ask("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/models/leases/{LEASE}")
     cluster.plane.ask("DELETE", WATCHES)
 
 
@@ -137,3 +141,26 @@ def test_a_watch_takes_no_config_map_that_is_not_the_operators(cluster: Cluster,
     cluster.plane.create(watch("grabs", {"goldwatch.dev/config": "payments"}))
     assert until(lambda: condition(cluster, "grabs"), "it is judged", 60)["reason"] == "NotWritten"
     assert cluster.plane.ask("GET", "/api/v1/namespaces/models/configmaps/payments")["data"] == {"a": "b"}
+
+
+def test_an_operator_without_the_definition_says_so(cluster: Cluster, operator: Running, tmp_path: Path) -> None:
+    """The last of this file: it takes the definition away, which the tests of other files make again."""
+    (tmp_path / "defaults.yaml").write_text("")
+    cluster.plane.ask("DELETE", f"{DEFINITIONS}/{DEFINITION['metadata']['name']}")
+
+    def gone() -> bool:
+        try:
+            cluster.plane.ask("GET", WATCHES)
+        except Refused as refused:
+            return refused.status == 404
+        return False
+
+    until(gone, "Watches are served no more", 60)
+    assert operator.process.wait(60) == 2
+    said = operator.log.read_text()
+    assert "the cluster has no definition of Watch" in said
+    assert "this is a bug" not in said
+    with operating(cluster, tmp_path, "early") as early:
+        assert early.process.wait(30) == 2
+        assert "the cluster has no definition of Watch; install it: helm show crds" in early.log.read_text()
+    define(cluster)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
 from goldwatch.cluster.resource import structural
+from goldwatch.cluster.watches import compose
 
 from tests.chart.rendered import CHART
 from tests.cluster.conftest import Cluster
@@ -110,6 +113,33 @@ def test_a_probe_keeps_its_own_options_and_status_is_written_apart(cluster: Clus
     assert list(row) == ["Name", "Verdict", "Evidence", "Last Replay", "Config", "Message", "Age"]
     assert (row["Verdict"], row["Evidence"]) == ("steady", "0.4 of 5.6")
     cluster.plane.ask("DELETE", f"{WATCHES}/kept")
+
+
+@pytest.mark.cluster
+def test_a_field_that_is_not_known_is_kept_for_the_operator_to_refuse(cluster: Cluster) -> None:
+    define(cluster)
+    created = cluster.plane.create(watch("misspelt", evry="5m", objectives={"latncy": "50ms at p99"}))
+    assert (created["spec"]["evry"], created["spec"]["objectives"]) == ("5m", {"latncy": "50ms at p99"})
+    problem = compose({"misspelt": created["spec"]}, {}).problems["misspelt"]
+    assert 'spec.evry: unknown key "evry"' in problem
+    assert 'spec.objectives.latncy: unknown key "latncy"' in problem
+    cluster.plane.ask("DELETE", f"{WATCHES}/misspelt")
+
+
+def test_kubectl_explains_every_field() -> None:
+    def bare(schema: dict[str, Any], at: str) -> Iterator[str]:
+        for name, about in schema.get("properties", {}).items():
+            if not about.get("description"):
+                yield f"{at}.{name}"
+            yield from bare(about, f"{at}.{name}")
+        for key in ("items", "additionalProperties"):
+            if isinstance(schema.get(key), dict):
+                yield from bare(schema[key], f"{at}[]")
+
+    (version,) = copy.deepcopy(DEFINITION["spec"]["versions"])
+    own = version["schema"]["openAPIV3Schema"]["properties"]
+    del own["metadata"]  # which Kubernetes describes
+    assert list(bare({"properties": own}, "watch")) == []
 
 
 @pytest.mark.parametrize(

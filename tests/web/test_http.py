@@ -17,11 +17,12 @@ from goldwatch.core.judgement import State
 from goldwatch.core.kinds import KINDS, Kind
 from goldwatch.daemon.alert import advance
 from goldwatch.daemon.alert_explanation import Surroundings
-from goldwatch.daemon.endpoints import Endpoints, everywhere
+from goldwatch.daemon.endpoints import Endpoints
 from goldwatch.daemon.in_force import InForce, assignments
 from goldwatch.daemon.ledger import Ledger
 from goldwatch.daemon.status import Status
 from goldwatch.golden.facts import GoldenFacts
+from goldwatch.http_serving import everywhere
 
 from tests.builders import description, difference, judgement, verdict
 

@@ -42,7 +42,7 @@ def webhook(
     sidecar: Annotated[Path, typer.Option(help="The sidecar, as the chart writes it.")],
     certificate: Annotated[Path, typer.Option(help="The certificate for TLS, in PEM.")],
     key: Annotated[Path, typer.Option(help="Its private key, in PEM.")],
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "0.0.0.0",  # noqa: S104 - the API server calls it
+    host: Annotated[str, typer.Option(help="Where to listen; on all addresses by default.")] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 9443,
 ) -> None:
     """Serve the admission webhook, which adds the sidecar to pods with the annotation goldwatch.dev/config."""
@@ -100,6 +100,8 @@ def operator(
         held = Lease.model_validate({"name": lease}) if lease else None
         asked = selector if discover else None
         operating = Operator(api, namespace or [api.namespace], shared, every, discover=asked, lease=held)
-        asyncio.run(operating.serve(f"http://0.0.0.0:{health_port}/healthz"))
+        asyncio.run(operating.serve(health_port))
+    except OSError as error:
+        fail(f"--health-port: {error}")
     except ValidationError:
         fail(f'--lease: "{lease}" is not the name of a Lease; write small letters, digits and dashes, at most 63')

@@ -14,12 +14,14 @@ from typing import Any
 
 import aiohttp
 import kopf
+from aiohttp import web
 
 from goldwatch.cluster.api import Api, ApiError
 from goldwatch.cluster.membership import Membership
-from goldwatch.cluster.reconciler import Reconciler
+from goldwatch.cluster.reconciler import Reconciler, list_watches
 from goldwatch.cluster.resource import GROUP, PLURAL, VERSION
 from goldwatch.config import Lease
+from goldwatch.http_serving import HttpServer
 
 log = logging.getLogger("goldwatch")
 
@@ -56,18 +58,22 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
         self._ending = contextlib.AsyncExitStack()
 
-    async def serve(self, health: str) -> None:
-        """Run until SIGTERM; `health` is the address of the liveness probe. Raises ApiError if it may not begin."""
-        async with self._api:
+    async def serve(self, health_port: int) -> None:
+        """Run until SIGTERM, with /healthz on all addresses. Raises ApiError if it may not begin, and OSError."""
+        async with self._api, contextlib.AsyncExitStack() as ending:
             for namespace in self._changed:  # fail now if something is missing, rather than retry for ever
-                await self._api.all_of(f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}", 15.0)
-            await kopf.operator(
-                registry=self._registry(),
-                settings=_settings(),
-                namespaces=list(self._changed),
-                standalone=True,
-                liveness_endpoint=health,
-            )
+                await list_watches(self._api, namespace)
+            server = HttpServer(_health())  # kopf's own listens on one address, and so on IPv4 or IPv6
+            ending.push_async_callback(server.stop)
+            await server.start("", health_port)
+            try:
+                await kopf.operator(
+                    registry=self._registry(), settings=_settings(), namespaces=list(self._changed), standalone=True
+                )
+            except Exception:
+                for namespace in self._changed:
+                    await list_watches(self._api, namespace)  # says so if the definition was removed meanwhile
+                raise
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -132,6 +138,15 @@ class Operator:
                 await asyncio.wait_for(changed.wait(), wait_s)
                 await asyncio.sleep(_SETTLE_S)
             changed.clear()
+
+
+def _health() -> web.Application:
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    return app
 
 
 def _settings() -> kopf.OperatorSettings:

@@ -67,14 +67,14 @@ class Reconciler:
         self._namespace = namespace
         self._defaults = defaults
         self._core = f"/api/v1/namespaces/{namespace}"
-        self._watches = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
+        self._watches = _path(namespace)
         self._composed: dict[str, tuple[object, Composed]] = {}
 
     async def run(self) -> None:
         """Reconcile once. Raises ApiError if the API server cannot be read."""
-        watches = await self._api.all_of(self._watches, _LIMIT_S)
+        watches = await list_watches(self._api, self._namespace)
         if self._discovery is not None and await self._discovery.run(watches):
-            watches = await self._api.all_of(self._watches, _LIMIT_S)
+            watches = await list_watches(self._api, self._namespace)
         maps = await self._api.all_of(f"{self._core}/configmaps", _LIMIT_S, _SELECTOR)
         found = fleet.agents(await self._api.all_of(f"{self._core}/pods", _LIMIT_S, fleet.AGENT))
         existing = {held["metadata"]["name"]: held for held in maps}
@@ -151,6 +151,24 @@ class Reconciler:
         except ApiError as error:
             if error.status != 404:  # it was deleted meanwhile
                 log.warning("status not written", extra={"watch": name, "why": str(error)})
+
+
+async def list_watches(api: Api, namespace: str) -> list[Resource]:
+    """Return the Watches of a namespace. Raises ApiError, which says so if the cluster has no definition of Watch."""
+    try:
+        return await api.all_of(_path(namespace), _LIMIT_S)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        raise ApiError(
+            "the cluster has no definition of Watch; install it: "
+            "helm show crds CHART | kubectl apply --server-side -f -",
+            error.status,
+        ) from None
+
+
+def _path(namespace: str) -> str:
+    return f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}"
 
 
 def config_of(watch: Resource) -> str:

@@ -83,8 +83,9 @@ def _whole() -> Schema:
         "description": "A standing job of goldwatch: a golden set, replayed against a deployed model on a schedule.",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
+            "apiVersion": {"type": "string", "description": "The version of this schema."},
+            "kind": {"type": "string", "description": "Watch."},
+            # Kubernetes describes it itself, and refuses anything but limits of names.
             "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": _LONGEST_NAME}}},
             "spec": _spec(),
             "status": _status(),
@@ -106,6 +107,7 @@ def _spec() -> Schema:
             "golden": structural(golden, golden.get("$defs", {})),
             **rest,
         },
+        "x-kubernetes-preserve-unknown-fields": True,
     }
 
 
@@ -136,23 +138,32 @@ def structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sch
         made["additionalProperties"] = structural(maps[0], definitions)
     if "properties" in schema:
         made["properties"] = {name: structural(of, definitions) for name, of in schema["properties"].items()}
-        if schema.get("additionalProperties"):
-            made["x-kubernetes-preserve-unknown-fields"] = True
+        made["x-kubernetes-preserve-unknown-fields"] = True  # or a misspelt key is dropped, and nobody learns of it
     return made
 
 
 def _status() -> Schema:
     text = {"type": "string"}
+    statuses = ["True", "False", "Unknown"]
+    about_reason = "Accepted, Invalid, NotAllowed (by the policy), NotWritten or Refused (with all of its ConfigMap)."
     condition = {
         "type": "object",
         "required": ["type", "status", "reason", "lastTransitionTime"],
         "properties": {
-            "type": text,
-            "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
-            "reason": text,
-            "message": text,
-            "observedGeneration": {"type": "integer", "format": "int64"},
-            "lastTransitionTime": {"type": "string", "format": "date-time"},
+            "type": text | {"description": "Accepted."},
+            "status": {"type": "string", "enum": statuses, "description": "True if it is in the config."},
+            "reason": text | {"description": about_reason},
+            "message": text | {"description": "What is wrong, with its field."},
+            "observedGeneration": {
+                "type": "integer",
+                "format": "int64",
+                "description": "The generation of the spec that was judged.",
+            },
+            "lastTransitionTime": {
+                "type": "string",
+                "format": "date-time",
+                "description": "When the status of the condition last changed.",
+            },
         },
     }
     properties: Schema = {

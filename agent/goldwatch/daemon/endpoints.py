@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -111,7 +110,7 @@ class Endpoints:
 
     async def _listen(self, host: str, port: int, tls: Tls | None) -> None:
         server = HttpServer(self.application())
-        self._port = await server.start(host, port, sock=None if host else everywhere(port), tls=tls)
+        self._port = await server.start(host, port, tls=tls)
         self._server, self._at = server, (host, port, tls)
 
     def application(self) -> web.Application:
@@ -235,21 +234,6 @@ class Endpoints:
                 return await asyncio.to_thread(question, status)
             except (LedgerError, sqlite3.Error) as error:
                 raise web.HTTPServiceUnavailable(text=f"the ledger cannot be read: {error}\n") from None
-
-
-def everywhere(port: int) -> socket.socket:
-    """Return a socket on all addresses: of IPv6 too, where the machine has it. Raises OSError."""
-    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-    found = socket.socket(family)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        found.bind(("", port))
-    except OSError:
-        found.close()
-        raise
-    return found
 
 
 def _limit(request: web.Request, default: int) -> int:
