@@ -1,9 +1,8 @@
 """The public API for authors of scores: what an evaluator is given, and what it may return.
 
 An evaluator is any callable that takes one example by the names of its parameters and returns a number. A plain
-function is complete: it needs to import nothing of goldwatch. `docs/scores.md` has an example, and
-`goldwatch.testing.evaluators` a suite for your tests. Evaluators run in a worker, after the replay; standard library
-alone is imported here.
+function is complete: it needs to import nothing of goldwatch. `docs/scores.md` has an example. Evaluators run in a
+worker, after the replay; standard library alone is imported here.
 """
 
 from __future__ import annotations

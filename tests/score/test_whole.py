@@ -135,15 +135,21 @@ def test_intervals_of_a_corpus_score_cover() -> None:
     rng, misses, runs, n = np.random.default_rng(5), 0, 300, 200
     for _ in range(runs):
         values = rng.random(n) < 0.3
-        low, high = interval(partial(share, values), float(values.mean()), groups_of(range(n), None))
+        low, high = interval(partial(share, values), float(values.mean()), *groups_of(range(n), None))
         misses += not low <= 0.3 <= high
     assert misses / runs <= 0.09  # 5 % and the error of 300 runs
 
 
 def test_groups_hold_whole_clusters_and_every_example_once() -> None:
     clusters = Clusters(np.array([0, 0, 0, 1, 1, -1, -1] * 10))
-    groups = groups_of(range(70), clusters)
+    groups, units = groups_of(range(70), clusters)
+    assert units == 22
     assert sorted(place for group in groups for place in group) == list(range(70))
     for code in (0, 1):
         assert sum(any(clusters.codes[place] == code for place in group) for group in groups) == 1
-    assert interval(lambda _: 1.0, 1.0, groups_of([3], None)) == (0.0, 1.0)
+    assert interval(lambda _: 1.0, 1.0, *groups_of([3], None)) == (0.0, 1.0)
+
+
+def test_a_perfect_score_of_few_examples_is_not_certain() -> None:
+    low, high = interval(lambda _: 1.0, 1.0, *groups_of(range(40), None))
+    assert (low, high) == pytest.approx((0.912, 1.0), abs=0.001)  # Clopper and Pearson's of 40 among 40

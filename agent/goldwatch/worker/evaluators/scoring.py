@@ -100,7 +100,7 @@ class Scoring:
         def without(left: Sequence[int]) -> float:
             return evaluator({p: v if takes[p] == "classes" else [v[i] for i in left] for p, v in lists.items()})
 
-        low, high = interval(without, value, groups_of(rows, clusters_of(self._golden)))
+        low, high = interval(without, value, *groups_of(rows, clusters_of(self._golden)))
         reference = None
         if self._golden.manifest.reference.deterministic:
             reference = evaluator(_listed(examples.readers(takes, _Reference(self._golden)), takes, rows))
