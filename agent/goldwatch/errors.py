@@ -1,6 +1,6 @@
 """The base class of goldwatch's errors. It imports nothing, so that probes and workers stay light.
 
-    GoldwatchError            raised as it is where no caller tells the case apart
+    GoldwatchError            raised itself if no caller distinguishes the case
     ├── ConfigError           the config file: every problem in it (UnreadableConfig: it cannot be read at all)
     ├── CannotStart           the agent or a command cannot begin; has the reason as a label value
     ├── GoldenError           a golden set

@@ -1,4 +1,4 @@
-"""What tells a file from the one that replaces it: for files that are read again when they change."""
+"""Identifies a file and detects its replacement: for files that are read again when they change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def identity(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from another one; a ConfigMap's name is a link, which is put on a new file at once."""
+    """Return the identity of a file; a ConfigMap's name is a link, which is moved to a new file atomically."""
     try:
         found = path.stat()
     except OSError:

@@ -211,7 +211,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _OneIn(logging.Filter):
-    """Passes one record in so many seconds, since a client can cause an error with every request."""
+    """Passes one record per interval, since a client can cause an error with every request."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()

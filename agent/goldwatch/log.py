@@ -21,7 +21,7 @@ def set_up(style: Literal["human", "json"], level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Human())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # of what it skips, the service tells in our words
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # the service logs skipped runs itself
 
 
 class _Human(logging.Formatter):
@@ -53,7 +53,7 @@ def _time(record: logging.LogRecord) -> datetime:
 
 
 def _shown(value: object) -> str:
-    """Return a field as text of one line: what a server has said may hold line breaks, or move the cursor."""
+    """Return a field as text of one line: a server's text may hold line breaks, or move the cursor."""
     text = str(value)
     return text if text.isprintable() else json.dumps(text)
 

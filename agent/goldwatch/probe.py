@@ -1,4 +1,4 @@
-"""The probe protocol: the few methods by which goldwatch speaks to any model, in process or served.
+"""The probe protocol: the few methods that goldwatch needs to use any model, in process or served.
 
 A probe loads or connects, describes itself and predicts a batch. Loop, clock, time limit, warm-up and retry belong
 to the replay engine. This module needs only numpy and the standard library, since it also runs inside the worker of
@@ -39,7 +39,7 @@ EVENT_ID_HEADER = "ce-id"
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """What one request carries so that the server's spans join goldwatch's: hexadecimal ids of 32 and 16 digits.
+    """The ids in one request that join the server's spans to goldwatch's: hexadecimal, of 32 and 16 digits.
 
     `sampled` asks the server to keep its spans.
     """
@@ -55,9 +55,9 @@ CURRENT_TRACE: ContextVar[TraceContext | None] = ContextVar("goldwatch_trace", d
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What one input or output of a model looks like.
+    """The type and shape of one input or output of a model.
 
-    `shape` leaves out the batch axis; -1 stands for a length that varies. `dtype` is numpy's name for it, or "bytes"
+    `shape` leaves out the batch axis; -1 means a length that varies. `dtype` is numpy's name for it, or "bytes"
     for text. Of text that a replay keeps, `dtype` is "S" and the most bytes, as numpy writes it.
     """
 
@@ -68,7 +68,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a target says that it is. An empty string or tuple means that it does not say.
+    """The identity that a target reports. An empty string or tuple means not reported.
 
     Any change of `model`, `version`, `framework`, `framework_version`, `device` or `digest` is recorded as an event of
     the target. `digest` is "sha256:..." of the model file where it can be had. `batch` is the number of examples that
@@ -88,7 +88,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the engine tells a probe when it makes one.
+    """The engine's settings for a new probe.
 
     `time_limit_s` bounds one request; a probe that can give up by itself does so then and raises TimeoutError. The
     engine kills the worker of one that cannot. `max_response_bytes` bounds what is read from a server.
@@ -107,7 +107,7 @@ class Unreachable(ProbeError):
 
 
 class NotReady(ProbeError):
-    """The server answers, but says that the model cannot be used (yet)."""
+    """The server answers, but its model cannot be used now."""
 
 
 class Rejected(ProbeError):
@@ -128,7 +128,7 @@ class Probe(Protocol):
 
     A probe is made in a worker process by `cls(options, context)`, which only remembers its arguments; `open` does the
     work. `options` is an instance of the `Options` dataclass of the class: each of its fields is a key that the user
-    writes beside `probe:` in the config, made with `option`.
+    writes next to `probe:` in the config, made with `option`.
     """
 
     @property
@@ -165,7 +165,7 @@ class Probe(Protocol):
 
 @runtime_checkable
 class NeedsPackage(Protocol):
-    """An ability that a probe may have: to say which package it needs, so that `goldwatch doctor` can look for it."""
+    """An ability that a probe may have: to name the package that it needs, for `goldwatch doctor` to look for."""
 
     needs: ClassVar[str]
     """The name of the distribution. `install_command` knows the extra that brings it."""
@@ -178,7 +178,7 @@ tokens does not fit the pieces of text or is missing, or it counts the tokens of
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What one answer of a language model was made of. None or empty where the answer does not say.
+    """Tokens and times of one answer of a language model. None or empty if the answer does not have them.
 
     `first_s` is the time from sending to the first token, `per_token_s` the mean time between tokens, and `gaps_s` the
     times between pieces of text that followed each other, in seconds. A time that is not known is left out;
@@ -198,7 +198,7 @@ class Tokens:
 
 @runtime_checkable
 class CountsTokens(Protocol):
-    """An ability that a probe may have: to say what an answer was made of."""
+    """An ability that a probe may have: to count the tokens of an answer."""
 
     def tokens(self, response: Any) -> Tokens:  # noqa: ANN401 - what `predict` returned
         """Return what one raw answer, to one example, was made of. Not timed. Raises BadAnswer."""
@@ -232,16 +232,16 @@ class EncodesEach(Protocol):
 
 @runtime_checkable
 class KnowsTimes(Protocol):
-    """An ability that a probe may have: to know when a request left, and when its answer had come to this machine.
+    """An ability that a probe may have: to know when a request left, and when its answer arrived at this machine.
 
     Then goldwatch's own wait for a processor, before and after, is not taken for the server's time.
     """
 
     def times_ns(self, response: Any) -> tuple[int, int]:  # noqa: ANN401 - what `predict` returned
-        """Return when the request of one raw answer was sent, and when the last byte of the answer had come.
+        """Return when the request of one raw answer was sent, and when the last byte of the answer arrived.
 
         Both by `time.monotonic_ns`. If it had to connect first, it was sent when that began. Not timed, does not raise.
-        Times that do not lie within the call of `predict`, one after the other, are not believed.
+        Times outside the call of `predict`, or not one after the other, are ignored.
         """
 
 
@@ -294,7 +294,7 @@ def named_dtype(dtype: Any) -> str:  # noqa: ANN401 - numpy.dtype
 def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec], *, partial: bool = False) -> int:
     """Return the number of examples in `inputs`, checked by name, dtype and shape against the inputs of a model.
 
-    With `partial` the model may have further inputs, for which it has defaults. Raises CannotLoad with what was found
+    With `partial` the model may have further inputs, with defaults of its own. Raises CannotLoad with what was found
     and what the model takes.
     """
     return _checked(looks(inputs), tuple(specs), partial)
@@ -311,7 +311,7 @@ def example(inputs: Tensors, index: int) -> Tensors:
 
 
 def has_shape(found: Sequence[int], expected: Sequence[int]) -> bool:
-    """Say whether a shape is as expected; -1 stands for any length."""
+    """Return whether a shape is as expected; -1 means any length."""
     return len(found) == len(expected) and all(e in (-1, n) for n, e in zip(found, expected, strict=True))
 
 
@@ -359,8 +359,8 @@ def _names(names: Iterable[str]) -> str:
 def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...], batch: int) -> NDArray[Any]:
     """Return output `name`, checked to be numeric of `shape` (-1 for any length) for `batch` examples, as `dtype`.
 
-    A `dtype` of "S" and a number is text of at most so many bytes. Raises BadAnswer with what was found and expected;
-    also if a floating value is NaN or +inf, or all values of an example are -inf (`usable`).
+    A `dtype` of "S" and a number is text of at most that number of bytes. Raises BadAnswer with what was found and
+    expected; also if a floating value is NaN or +inf, or all values of an example are -inf (`usable`).
     """
     import numpy as np  # noqa: PLC0415 - only where there are tensors
 
@@ -384,7 +384,7 @@ def all_finite(array: NDArray[Any]) -> bool:
     """Say whether no value of an array of numbers is NaN or infinite."""
     import numpy as np  # noqa: PLC0415 - only where there are tensors
 
-    # The sum of few values is had sooner than numpy is called twice. A finite one has finite terms.
+    # Summing few values is quicker than two calls of numpy. A finite sum has finite terms.
     if array.size <= _FEW and math.isfinite(sum(array.ravel().tolist())):
         return True
     return bool(np.isfinite(array).all())

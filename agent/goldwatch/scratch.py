@@ -1,8 +1,8 @@
 """Columns as long as a golden set, and reading them some rows at a time: memory stays bounded however many examples.
 
 A short column is memory of the process. A long one is a mapped file, whose pages the kernel writes out and takes back
-when memory is short. Such a file has no name and goes with its last user; it lies in the folder for temporary files
-(TMPDIR, or /tmp), and takes its room there at once. Where there is none, the column stays in memory.
+when memory is short. Such a file has no name and goes with its last user; it is in the folder for temporary files
+(TMPDIR, or /tmp), and takes its room there at once. If there is no room, the column stays in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VALUES_AT_ONCE = 1 << 16
 
 
 def blocks(rows: int, width: int = 1) -> Iterator[slice]:
-    """Yield the rows in turn, so many at once that they hold about 65,000 values of `width` a row."""
+    """Yield slices of the rows, each of about 65,000 values at `width` values a row."""
     step = max(1, _VALUES_AT_ONCE // max(width, 1))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
@@ -51,7 +51,7 @@ def zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 
 def column(rows: int, dtype: DTypeLike, values: Callable[[slice], Any], width: int = 1) -> NDArray[Any]:
-    """Return a new column [rows] of what `values` says of some rows; `width` is how much it looks at for each."""
+    """Return a new column [rows] of the results of `values` for slices of rows, which reads `width` values a row."""
     found = zeros(rows, dtype)
     for some in blocks(rows, width):
         found[some] = values(some)
@@ -104,7 +104,7 @@ def numbers(values: Iterable[float], most: int) -> Sequence[float]:
 
 
 def ascending(values: Sequence[float]) -> Sequence[float]:
-    """Return numbers in rising order: few as a list, many as a column that was sorted where it lies."""
+    """Return numbers in rising order: few as a list, many as a column that was sorted in place."""
     if 8 * len(values) <= OWN_BYTES:
         return sorted(values)
     import numpy as np  # noqa: PLC0415 - as above
@@ -125,7 +125,7 @@ def _mapped(size: int) -> mmap.mmap:
 
 def _on_disk(size: int) -> int:
     with tempfile.TemporaryFile(prefix="goldwatch-") as file:
-        # A page that a full disk has no room for would end whoever writes to it; so all of them are taken now.
+        # Writing to a page that a full disk has no room for would kill the process; so allocate all of them now.
         os.posix_fallocate(file.fileno(), 0, size)
         return os.dup(file.fileno())
 

@@ -1,1 +1,1 @@
-"""What `goldwatch demo` runs: a real model behind a real server, on this machine alone."""
+"""The parts of `goldwatch demo`: a real model behind a real server, on this machine alone."""

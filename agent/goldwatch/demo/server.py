@@ -42,7 +42,7 @@ class Model:
 
     @property
     def version(self) -> str:
-        """The version that the model says it has, or 1."""
+        """The version that the model reports, or 1."""
         return self._description.version or "1"
 
     async def load(self) -> None:
@@ -55,7 +55,7 @@ class Model:
             self._probe, self._description = probe, probe.describe()
 
     async def infer(self, inputs: Tensors) -> Tensors:
-        """Run a batch, beside the event loop. Raises ProbeError."""
+        """Run a batch, outside the event loop. Raises ProbeError."""
         async with self._busy:
             return await asyncio.to_thread(self._run, inputs)
 
@@ -151,7 +151,7 @@ def probe_class(name: str) -> Any:  # noqa: ANN401 - a probe's class has no type
 
 
 async def serve(models: dict[str, Path], probe: str, port: int) -> None:
-    """Load the models, listen on the loopback, say so, and wait for SIGTERM. Raises ProbeError, OSError."""
+    """Load the models, listen on the loopback, print that, and wait for SIGTERM. Raises ProbeError, OSError."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
@@ -180,7 +180,7 @@ def _model_argument(text: str) -> tuple[str, Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the server as the command line says; return the exit status."""
+    """Run the server with the command line's arguments; return the exit status."""
     parser = argparse.ArgumentParser("python -m goldwatch.demo.server", description="Serve models on the loopback.")
     parser.add_argument("--model", action="append", required=True, type=_model_argument, metavar="NAME=FILE")
     parser.add_argument("--probe", default="onnx-runtime", help="the installed in-process probe that runs them")

@@ -61,7 +61,7 @@ def run(seconds: float) -> int:
     """Show it; 0 for no limit. Returns the exit code: 0 if there was no alert before the damage and one after."""
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the model server too, as Ctrl-C does
-    for name in ("goldwatch", "apscheduler"):  # the screen shows what the log would say
+    for name in ("goldwatch", "apscheduler"):  # the screen shows the content of the log
         logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         with tempfile.TemporaryDirectory(prefix="goldwatch-demo-") as folder, _server(Path(folder)) as address:
@@ -92,7 +92,7 @@ def _server(folder: Path) -> Iterator[str]:
 
 @dataclass(slots=True)
 class _Demo:
-    """What has happened so far, and what is on the screen."""
+    """The progress of the demo, and the content of the screen."""
 
     console: Console
     folder: Path

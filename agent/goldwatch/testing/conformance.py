@@ -1,7 +1,7 @@
 """The conformance suite that every probe must pass.
 
 Derive a class from `ProbeConformance`, name it `Test...`, and give it the four methods below; pytest does the rest.
-What a method needs from fixtures, such as a model file in `tmp_path`, an autouse fixture of the class leaves on `self`.
+An autouse fixture of the class sets on `self` what a method needs from fixtures, such as a model file in `tmp_path`.
 """
 
 # ruff: noqa: S101, D102 - a test says what it checks by its name and its asserts
@@ -48,7 +48,7 @@ FRAMEWORKS = frozenset(
 
 
 class ProbeConformance:
-    """What the engine relies on in every probe."""
+    """The behaviour that the engine relies on in every probe."""
 
     rtol = 1e-5
     """Relative difference allowed between outputs that should be equal; text must be equal."""
@@ -60,7 +60,7 @@ class ProbeConformance:
     """Packages that importing the probe's module must not import."""
 
     def make_probe(self) -> Probe:
-        """Return a new probe of a model that works, not yet open."""
+        """Return a new probe of a model that works, not open."""
         raise NotImplementedError
 
     def make_missing(self) -> Probe:

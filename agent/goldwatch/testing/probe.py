@@ -1,4 +1,4 @@
-"""A probe without a model, whose answers, latencies and failures are what the test says."""
+"""A probe without a model, whose answers, latencies and failures the test sets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FakeProbe:
 
     @dataclass(frozen=True)
     class Options:
-        """What the probe shall pretend."""
+        """The simulated behaviour of the probe."""
 
         input: str = option("Name of the one input", default="x")
         dtype: str = option("Dtype of the input, any number", default="float32")
@@ -79,7 +79,7 @@ class FakeProbe:
         self._is_open = False
 
     def open(self) -> None:
-        """Take `open_s`, then fail as `open_fails` says. Raises CannotLoad, NotReady or Unreachable."""
+        """Take `open_s`, then fail as set by `open_fails`. Raises CannotLoad, NotReady or Unreachable."""
         self._sleep(self._options.open_s)
         _end_or_hang(self._options.open_fails)
         match self._options.open_fails:
@@ -92,7 +92,7 @@ class FakeProbe:
         self._is_open = True
 
     def describe(self) -> Description:
-        """Say what the options say. Raises CannotLoad if not open."""
+        """Return the description in the options. Raises CannotLoad if not open."""
         self._check_open()
         options = self._options
         return Description(

@@ -1,6 +1,6 @@
 """The worker process: waits for jobs from the agent, runs one at a time, and ends when the agent is gone.
 
-Each job (`goldwatch.ipc.jobs`) says where its function is; what that needs is imported when the first such job comes.
+Each job (`goldwatch.ipc.jobs`) names its function; what that needs is imported when the first such job comes.
 Timed replays and the judging of their columns both run this way, so that the agent itself never needs a framework,
 numpy or scipy.
 """
@@ -50,7 +50,7 @@ def _done(message: dict[str, Any], descriptors: list[int], emit: Any) -> Any:  #
     module, _, name = message["job"].partition(":")
     function: Handler[Any, Any] = getattr(importlib.import_module(module), name)
     job = job_of(function)
-    # Only what sends requests needs the lease: a replica that stands by opens golden sets, and judges nothing.
+    # Only jobs that send requests need the lease: a replica without it opens golden sets, and judges nothing.
     with within_lease() if job.needs_lease else contextlib.nullcontext():
         return function(typed(job.request, message["request"]), descriptors, emit)
 

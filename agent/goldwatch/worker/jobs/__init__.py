@@ -1,1 +1,1 @@
-"""The jobs of workers, other than replays: from the columns of replays to what is said of them; golden sets."""
+"""The jobs of workers, other than replays: from the columns of replays to judgements; golden sets."""

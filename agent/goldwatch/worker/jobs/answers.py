@@ -1,4 +1,4 @@
-"""Sets the answers of some examples beside their reference, for `goldwatch replay`."""
+"""Compares the answers of some examples with their reference, for `goldwatch replay`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _answer(golden: GoldenSet, columns: Columns, row: int, example: int) -> Reru
 
 
 def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[str, str, str]:
-    """Return what is right, what the reference says and what the target says now; empty where there is no such word."""
+    """Return the right answer, the reference's and the target's now, as text; empty if there is no text for one."""
     manifest = golden.manifest
     decision, now = manifest.decision, columns.array(f"output.{manifest.decision}")[row]
     if manifest.outputs[decision].in_lines:

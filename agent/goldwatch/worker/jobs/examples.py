@@ -1,6 +1,6 @@
-"""The examples that somebody brings in a file, frozen with nothing yet where the answers of the model will be.
+"""Freezes the examples of a user's file, with placeholders for the answers of the model.
 
-Runs in a worker, beside numpy; the agent's side of `golden build` knows `Examples` alone.
+Runs in a worker, with numpy; the agent's side of `golden build` knows `Examples` alone.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def frozen(request: FreezeExamplesRequest, descriptors: list[int], emit: Emit) -
 
 
 def _as_given(problem: str) -> str:
-    """Say a problem of the provisional set, whose files nobody knows, as one of the file that was given."""
+    """Reword a problem of the provisional set, whose files users do not know, as one of the file that was given."""
     for own, theirs in ((f"{TENSORS}: ", ""), (f"{MANIFEST}: ", ""), (f"{LINES}:", "line ")):
         if problem.startswith(own):
             return f"cannot be frozen: {theirs}{problem.removeprefix(own)}"
@@ -245,7 +245,7 @@ def _one(examples: Examples, names: Iterable[str]) -> str:
 
 
 def _of_text(examples: Examples, lines: Lines, notes: list[str]) -> Parts:
-    """Return manifest and tensors of lines, whose outputs are not known yet. Adds `notes`.
+    """Return manifest and tensors of lines, whose outputs are still unknown. Adds `notes`.
 
     Raises GoldenError with the line.
     """

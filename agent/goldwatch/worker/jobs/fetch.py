@@ -1,4 +1,4 @@
-"""Fetches a golden set that lies behind an address."""
+"""Fetches a golden set from an address."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The judge: from the columns of a replay to what follows from them. Runs in a worker process, beside numpy and scipy.
+"""The judge: from the columns of a replay to its judgement. Runs in a worker process, with numpy and scipy.
 
-A replay is *valid* if it can be judged whole; *insufficient* if the target answered too little of it, which *failing*
-must know and nobody else can use; *invalid* if it says nothing of the target. An invalid replay adds no evidence.
+A replay is *valid* if it can be judged whole; *insufficient* if the target answered too little of it, which only
+*failing* and *slow* can use; *invalid* if it shows nothing about the target. An invalid replay adds no
+evidence.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def inspect(request: InspectRequest, descriptors: list[int], emit: Emit) -> Gold
 
 @handles(REHEARSE)
 def rehearse(request: RehearseRequest, descriptors: list[int], emit: Emit) -> RehearseResponse:  # noqa: ARG001 - a Handler
-    """Make the monitors and scores of a watch, and say why if that cannot be. Raises GoldenError."""
+    """Make the monitors and scores of a watch, to check that it is possible. Raises GoldenError."""
     golden = open_as(request.golden)
     if problem := reference_problem(golden):
         return RehearseResponse(problem)
@@ -127,7 +128,7 @@ def rehearse(request: RehearseRequest, descriptors: list[int], emit: Emit) -> Re
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What the monitors say, their new states, and why the saved states of some were refused, by monitor."""
+    """The monitors' verdicts, their new states, and why the saved states of some were refused, by monitor."""
 
     verdicts: list[Verdict]
     states: dict[str, Any]

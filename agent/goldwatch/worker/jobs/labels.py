@@ -31,7 +31,7 @@ _ALONE = ("", "-1")
 
 
 def is_missing(name: str) -> bool:
-    """Return whether a label in text stands for a missing one, such as "nan", "None" or ""."""
+    """Return whether a label in text means a missing one, such as "nan", "None" or ""."""
     return name.strip().casefold() in _MISSING
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a replay say of its requests, read some rows at a time. Beside numpy, in a worker."""
+"""The requests of a replay from its columns, read some rows at a time. With numpy, in a worker."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from goldwatch.scratch import blocks, column, zeros
 
 
 class Observations:
-    """The requests of a replay, each of which holds `samples` examples; those of an open load had a time to be sent.
+    """The requests of a replay, of `samples` examples each; those of an open load had a time to be sent.
 
-    `answered` [n] says which examples were, `outcome` [requests] how each request ended. `refused` examples hold NaN:
-    they are neither right nor wrong, and whoever asked got nothing, so their requests had bad answers; `bad` counts
+    `answered` [n] marks the answered examples, `outcome` [requests] is how each request ended. `refused` examples hold
+    NaN: they are neither right nor wrong, and useless to a client, so their requests had bad answers; `bad` counts
     these.
     """
 

@@ -1,4 +1,4 @@
-"""What is kept of a replay so that monitors can look at it again: which examples were right, how long requests took.
+"""The record of a replay for later judging by monitors: which examples were right, how long requests took.
 
 Small enough to be kept for each replay: a bit an example, compressed, and the latencies counted in bins of 4 %.
 """
@@ -25,7 +25,7 @@ BINS_PER_E = 25
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was observed in a replay of `examples`.
+    """The observations of a replay of `examples`.
 
     `right` and `answered` are the bits of that many examples, packed, compressed and in base64; `latency` counts the
     answered requests by bin.
@@ -58,7 +58,7 @@ def observe(
 
 
 def bits(text: str, examples: int) -> NDArray[np.bool_]:
-    """Return the bits [examples] of `right` or `answered`. Raises ValueError for a text that does not hold so many."""
+    """Return the bits [examples] of `right` or `answered`. Raises ValueError for a text of another length."""
     import numpy as np  # noqa: PLC0415 - as above
 
     try:
@@ -71,7 +71,7 @@ def bits(text: str, examples: int) -> NDArray[np.bool_]:
 
 
 def bin_latency_s(name: str) -> float:
-    """Return the latency in seconds that stands for a bin."""
+    """Return the representative latency of a bin in seconds."""
     return math.exp(int(name) / BINS_PER_E)
 
 

@@ -1,4 +1,4 @@
-"""What is judged: a golden set, as it was when goldwatch started, and the columns of a replay of it."""
+"""Opens the data to judge: a golden set, as it was when goldwatch started, and the columns of a replay of it."""
 
 from __future__ import annotations
 

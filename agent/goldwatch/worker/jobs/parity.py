@@ -1,4 +1,4 @@
-"""Replays of a golden set against each other, or a long one against the reference. Runs in a worker, beside numpy."""
+"""Replays of a golden set against each other, or a long one against the reference. Runs in a worker, with numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What *drift* with a season can notice, and how soon; and what it rests on, in plain values for the agent.
+"""The sensitivity of *drift* with a season, and the data behind it, as plain values for the agent.
 
 Runs in a worker process.
 """

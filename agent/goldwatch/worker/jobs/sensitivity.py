@@ -1,6 +1,6 @@
-"""What the monitors of a watch can notice, and how soon: the monitors themselves, shown made-up replays.
+"""The sensitivity of a watch's monitors: the monitors themselves, given simulated replays.
 
-Runs in a worker process, beside numpy.
+Runs in a worker process, with numpy.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ Monitors = Mapping[str, Monitor[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Something that a monitor might notice, in words, and how a replay that shows it is drawn.
+    """Something that a monitor might notice, as text, and how a replay that shows it is drawn.
 
-    `declared` effects are what the watch's own objectives say is too much: twice what they allow. One that is `fixed`
+    `declared` effects are too much by the watch's own objectives: twice what they allow. One that is `fixed`
     looks the same in each replay. `independent` is what would look in place of the monitor, and how a replay would be
     drawn, if nothing in it depended on anything else.
     """
@@ -128,7 +128,7 @@ def _if_independent(effect: Effect, most: int) -> int | None:
 
 
 def _slowdown(tolerance: float, alpha: float) -> Notice:
-    """Return what *slower* notices: with no baseline yet, the fewest blocks that can make it alert."""
+    """Return what *slower* notices: without a baseline, the fewest blocks that can make it alert."""
     words = f"it takes lastingly far more than {format_percentage(tolerance)} longer than usual"
     return Notice(kinds.SLOWER.name, words, declared=False, threshold=-math.log10(alpha), replays=fewest_blocks(alpha))
 
@@ -222,7 +222,7 @@ def _drifts(golden: GoldenSet, live: Mapping[str, Any], alpha: float) -> Iterato
 
 
 def _moved(table: Mapping[str, NDArray[Any]], name: str, shift: float, rows: int, cluster: int) -> Draw:
-    """Draw windows of so many rows like the reference's, of which one column lies higher by a share of its values.
+    """Draw windows of `rows` rows like the reference's, with one column higher by a share of its values.
 
     Rows come in clusters of this size, equal within each.
     """
