@@ -84,7 +84,7 @@ def _slots() -> list[AnyPanel]:
 def _counts() -> list[AnyPanel]:
     """Return what is counted once a replay: whole numbers of the last hour, since a rate would draw bar codes."""
     late = Query(quantile(0.99, c.DISPATCH_LATENESS), "{{target}} ({{watch}})")
-    text = "By how much goldwatch itself sent requests of open loads too late. What suffers from it is invalid."
+    text = "By how much goldwatch itself sent requests of open loads too late. Affected replays are invalid."
     return [
         _in_an_hour(
             c.REPLAYS, "validity", "Replays by validity", "Replays in the last hour. Only valid ones add evidence."
@@ -100,7 +100,7 @@ def _counts() -> list[AnyPanel]:
             c.STEPPED_BACK,
             "step",
             "Stepped back",
-            "Replays of the last hour for which goldwatch waited, which it held or skipped, as the target had no room.",
+            "Replays of the last hour that goldwatch delayed, held or skipped, as the target had no room.",
         ),
     ]
 

@@ -61,7 +61,7 @@ def _numbers() -> list[AnyPanel]:
             ),
             ("Pages", "Open alerts for the person on call.", _alerts("page"), red, "short"),
             ("Tickets", "Open alerts for working hours.", _alerts("ticket"), orange, "short"),
-            ("Suspect", "Watches of which a monitor is suspicious.", _in(State.SUSPECT), orange, "short"),
+            ("Suspect", "Watches with a suspicious monitor.", _in(State.SUSPECT), orange, "short"),
             (
                 "Unknown",
                 "Watches with a monitor that knows nothing: no good news.",
@@ -69,7 +69,7 @@ def _numbers() -> list[AnyPanel]:
                 unknown,
                 "short",
             ),
-            ("Silenced", "Open alerts that call nobody now.", silenced, orange, "short"),
+            ("Silenced", "Open alerts without notifications now.", silenced, orange, "short"),
             (
                 "Watched",
                 "Golden sets against targets, as the agents report them.",

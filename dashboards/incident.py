@@ -37,7 +37,7 @@ def _open() -> AnyPanel:
 
 
 def _monitors() -> AnyPanel:
-    text = "What each monitor says, and since when: the first that alerts is nearest to the cause."
+    text = "The state of each monitor, and since when: the first that alerts is nearest to the cause."
     return states(About("Monitors", text, "none", 14), Query(state.ranked("monitor"), "{{monitor}}"))
 
 
@@ -49,7 +49,7 @@ def _flips() -> AnyPanel:
 
 
 def _said() -> AnyPanel:
-    text = "What the target said that it is, at any time of the range: two rows mean a change. Digests are 12 digits."
+    text = "The target's identity at any time of the range: two rows mean a change. Digests are 12 digits."
     query = Query(f"last_over_time({of(c.TARGET_INFO, '$__range')})", "info")
     about = About("What the target is, and was", text, "none", 14, missing="the target has not said what it is")
     columns = {name: Column("string") for name in ("target", "model", "version", "digest", "framework")}
@@ -86,7 +86,7 @@ def _failed() -> AnyPanel:
 
 
 def _config() -> AnyPanel:
-    text = "How long ago the agent of this watch put its config in force, and replayed. A fall to zero is a change."
+    text = "How long ago the agent of this watch loaded its config, and replayed. A fall to zero is a change."
     ours = f"on (job, instance) {of(c.WATCH_INTERVAL)}"
     queries = [
         Query(f"time() - max({of(c.RELOAD_SUCCESS_TIMESTAMP)} and {ours})", "config in force"),

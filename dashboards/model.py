@@ -60,7 +60,7 @@ def build() -> dashboard.Dashboard:
 
 
 def _verdicts() -> AnyPanel:
-    text = "What each monitor says over time. Unknown is no good news."
+    text = "The state of each monitor over time. Unknown is no good news."
     return states(About("Verdicts", text, "none"), Query(state.ranked("monitor"), "{{monitor}}"))
 
 

@@ -186,7 +186,7 @@ def test_an_alert_that_is_not_there(config: Path, ledger: Ledger) -> None:
 def test_what_is_usual_is_learned_anew_on_demand(config: Path, ledger: Ledger) -> None:
     ledger.record(judgement(watch="digits", target="digits"), {"slower": {"ticks": "..."}, "worse": {"n": 1}})
     first = goldwatch("relearn", config)
-    assert (first.exit_code, first.stdout) == (0, "digits digits: learning anew from the next replay on\n")
+    assert (first.exit_code, first.stdout) == (0, "digits digits: learning again from the next replay on\n")
     assert ledger.states("digits", "digits", judgement().golden_digest) == {"worse": {"n": 1}}
     assert goldwatch("relearn", config).stdout == "digits digits: nothing had been learned\n"
     wrong = goldwatch("relearn", config, "--target", "other")

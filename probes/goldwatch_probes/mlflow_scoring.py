@@ -28,8 +28,8 @@ class MlflowScoring(HttpProbe):
     class Options(RemoteOptions):
         """Options besides `probe: mlflow`. `url` is without /invocations."""
 
-        model: str = option("Name to show for the model; the server tells none", default="model")
-        version: str = option("Version to show for the model; the server tells none", default="")
+        model: str = option("Name to show for the model; the server reports none", default="model")
+        version: str = option("Version to show for the model; the server reports none", default="")
         format: Literal["inputs", "dataframe_split"] = option("How tensors are laid out in JSON", default="inputs")
         named: bool = option("Send `inputs` by name; false for a signature of one tensor without name", default=True)
         columns: tuple[str, ...] = option("Columns of `dataframe_split`, if the inputs are not all", default=())

@@ -34,7 +34,7 @@ class MXNet(LocalProbe):
         params: Path = option("The parameters, a .params file", path=True)
         inputs: tuple[str, ...] = option("Inputs of the symbol; those that have no parameters if empty", default=())
         outputs: tuple[str, ...] = option("Names of the outputs in order; the symbol's own if empty", default=())
-        context: str = option("Where it runs: cpu, gpu, or gpu(1)", default="cpu")
+        context: str = option("Device: cpu, gpu, or gpu(1)", default="cpu")
         model: str = option("Name to show for the model; the stem of the symbol if empty", default="")
 
     def __init__(self, options: Options, context: Context) -> None:

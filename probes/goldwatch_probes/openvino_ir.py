@@ -32,8 +32,8 @@ class OpenVINO(LocalProbe):
     class Options:
         """Options besides `probe: openvino`."""
 
-        file: Path = option("The model, an .xml of OpenVINO with its .bin beside it, or an .onnx file", path=True)
-        device: str = option("Where it runs, such as CPU, GPU or NPU", default="CPU")
+        file: Path = option("The model, an .xml of OpenVINO with its .bin next to it, or an .onnx file", path=True)
+        device: str = option("Device, such as CPU, GPU or NPU", default="CPU")
         precision: Literal["", "f32", "f16", "bf16"] = option(
             "Precision to calculate in; empty leaves it to OpenVINO, which may take less than the model has", default=""
         )

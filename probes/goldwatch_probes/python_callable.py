@@ -23,7 +23,7 @@ class PythonCallable(LocalProbe):
     class Options:
         """Options besides `probe: python`."""
 
-        callable: str = option("What to call with each batch, module:name; its code is run")
+        callable: str = option("The callable for each batch, module:name; its code is run")
         path: Path | None = option("Folder to import it from", default=None, path=True)
         factory: bool = option(
             "It makes the model: it is called once, and what it returns with each batch", default=False

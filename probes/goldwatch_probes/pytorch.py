@@ -41,11 +41,11 @@ class PyTorch(LocalProbe):
         """Options besides `probe: pytorch`."""
 
         file: Path = option("TorchScript, a program of torch.export, or weights as .safetensors", path=True)
-        factory: str = option("What makes the model for weights, module:callable; its code is run", default="")
+        factory: str = option("The factory of the model for weights, module:callable; its code is run", default="")
         path: Path | None = option("Folder to import the factory from", default=None, path=True)
         inputs: tuple[str, ...] = option("Names of the arguments in order; their own if empty", default=())
         outputs: tuple[str, ...] = option("Names of the outputs in order, or which keys to keep", default=())
-        device: str = option("Where it runs, such as cuda:0", default="cpu")
+        device: str = option("Device, such as cuda:0", default="cpu")
         dtype: Literal["", "float16", "bfloat16", "float32", "float64"] = option(
             "Dtype that weights and floating inputs are turned into", default=""
         )

@@ -27,7 +27,7 @@ class ScikitLearn(LocalProbe):
         """Options besides `probe: sklearn`."""
 
         file: Path = option("The model as .skops; or a pickle or joblib file, with `trust`", path=True)
-        trusted: tuple[str, ...] = option("Types in the .skops file that may be loaded beside skops's own", default=())
+        trusted: tuple[str, ...] = option("Types in the .skops file that may be loaded besides skops's own", default=())
         trust: bool = option("Load a pickle or joblib file, which runs whatever code it names", default=False)
         method: Literal["", "predict_proba", "decision_function", "predict"] = option(
             "What to call; the first of predict_proba, decision_function and predict that it has if empty", default=""

@@ -44,7 +44,7 @@ class TensorFlow(LocalProbe):
 
         file: Path = option("A SavedModel folder, or a .keras file", path=True)
         signature: str = option("Signature of the SavedModel", default=SIGNATURE)
-        device: str = option("Where it runs, such as GPU:0 or CPU:0; TensorFlow chooses if empty", default="")
+        device: str = option("Device, such as GPU:0 or CPU:0; TensorFlow chooses if empty", default="")
         xla: bool = option("Compile by XLA, which the first requests do", default=False)
         threads: int = option("Threads inside one operator; 0 leaves it to TensorFlow", default=0)
         model: str = option("Name to show for the model; the stem of the file if empty", default="")

@@ -54,7 +54,7 @@ class TensorFlowServing(HttpProbe):
         label: str = option("Label of a version, in place of `version`", default="")
         signature: str = option("Signature of the model to call", default="serving_default")
         format: Literal["row", "columnar"] = option("How tensors are laid out in JSON", default="row")
-        output: str = option("Name of the one output, if the server tells no metadata", default="output")
+        output: str = option("Name of the one output, if the server has no metadata", default="output")
 
     _options: Options
 

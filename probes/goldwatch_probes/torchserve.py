@@ -29,9 +29,7 @@ class TorchServe(HttpProbe):
 
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")
-        management_url: str = option(
-            "Address of the management API, to tell version and readiness", default="", url=True
-        )
+        management_url: str = option("Address of the management API, for version and readiness", default="", url=True)
         management_token: str = option("Bearer token of the management API", default="", secret=True)
         examples: str = option("Key of the request under which the examples are; none if empty", default="instances")
         named: bool = option("Send each example as an object of inputs by name", default=False)

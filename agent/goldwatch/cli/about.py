@@ -33,7 +33,7 @@ def doctor(
 
 @app.command(rich_help_panel=TOOLS)
 def demo(
-    seconds: Annotated[float, typer.Option(min=10, help="End by itself after so many seconds; 0 for never.")] = 0,
+    seconds: Annotated[float, typer.Option(min=10, help="End after this many seconds; 0 for never.")] = 0,
 ) -> None:
     """Watch a real model while it is silently damaged, and see the one alert that follows."""
     from goldwatch.demo import show  # noqa: PLC0415

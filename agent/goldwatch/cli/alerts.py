@@ -109,4 +109,4 @@ def relearn(
     name = pick_target(wanted, target)
     learned = [SLOWER, COSTLY, *([DRIFT] if wanted.live is not None and wanted.live.learn else [])]
     knew = [kind.name for kind in learned if forget(found.ledger, kind.name, wanted.name, name)]
-    put(f"{wanted.name} {name}: {'learning anew from the next replay on' if knew else 'nothing had been learned'}")
+    put(f"{wanted.name} {name}: {'learning again from the next replay on' if knew else 'nothing had been learned'}")

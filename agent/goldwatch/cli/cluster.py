@@ -74,10 +74,10 @@ def operator(
         str, typer.Option(help="With --discover: only of those with these labels, such as team=search.")
     ] = "",
     lease: Annotated[
-        str, typer.Option(help="The Lease by which one of several replicas acts; without it each does.")
+        str, typer.Option(help="The Lease whose holder acts among several replicas; without it each does.")
     ] = "",
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks at the agents.")] = 15,
-    health_port: Annotated[int, typer.Option(min=1, max=65535, help="Where /healthz is served.")] = 8080,
+    health_port: Annotated[int, typer.Option(min=1, max=65535, help="The address of /healthz.")] = 8080,
 ) -> None:
     """Turn Watches into the configs of agents, and write the agents' reports into their status."""
     from pydantic import ValidationError  # noqa: PLC0415

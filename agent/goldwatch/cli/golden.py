@@ -40,7 +40,7 @@ def show(
 @golden.command()
 def verify(
     folder: Folder,
-    digest: Annotated[str, typer.Option(help="What its digest must begin with, such as sha256:41ab0c.")] = "",
+    digest: Annotated[str, typer.Option(help="The required beginning of its digest, such as sha256:41ab0c.")] = "",
 ) -> None:
     """Verify every byte and every value of a golden set: exit code 0 it is sound, 2 it is not."""
     found = _opened(folder)
@@ -81,7 +81,7 @@ def build(  # noqa: PLR0913 - options, each by its name
     config: ConfigFile,
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="A file .npz, .safetensors or .jsonl.")],
     *,
-    name: Annotated[str, typer.Option(help="What people will call the set.")],
+    name: Annotated[str, typer.Option(help="The name of the set.")],
     licence: Annotated[str, typer.Option(help="The licence of the examples: an SPDX identifier, or words.")],
     source: Annotated[str, typer.Option(help="Where the examples come from.")],
     version: Annotated[str, typer.Option(help="The version of the set.")] = "1",
@@ -94,7 +94,7 @@ def build(  # noqa: PLR0913 - options, each by its name
         float, typer.Option(min=0, help="The largest difference between two outputs that are the same.")
     ] = 0.001,
     output: Annotated[
-        list[str] | None, typer.Option(help="NAME:DTYPE:SHAPE of an output, if the target does not say it itself.")
+        list[str] | None, typer.Option(help="NAME:DTYPE:SHAPE of an output, if the target does not declare it.")
     ] = None,
     decision: Annotated[str, typer.Option(help="The output that is judged, if there are several.")] = "",
     match: Annotated[

@@ -32,13 +32,13 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     config: ConfigFile,
     scenario: Annotated[Scenario, typer.Option(help="How LoadGen issues queries.")],
     mode: Annotated[Mode, typer.Option(help="Measure speed, or every example once and its answer.")] = Mode.PERFORMANCE,
-    output: Annotated[Path, typer.Option(help="Where LoadGen's logs go: DIR/WATCH/TARGET.")] = Path("mlperf"),
+    output: Annotated[Path, typer.Option(help="The folder for LoadGen's logs: DIR/WATCH/TARGET.")] = Path("mlperf"),
     min_duration: Annotated[str, typer.Option(help="LoadGen's min_duration; official tests take 10m.")] = "10s",
     min_queries: Annotated[int, typer.Option(min=1, help="LoadGen's min_query_count.")] = 100,
     target_qps: Annotated[
         float | None, typer.Option(min=0.001, help="Server: the rate (LoadGen's own: 1). Offline: the rate expected.")
     ] = None,
-    target_latency: Annotated[str, typer.Option(help="Server: the latency that 99 % must keep to.")] = "100ms",
+    target_latency: Annotated[str, typer.Option(help="Server: the limit for 99 % of the latencies.")] = "100ms",
     batch: Annotated[int, typer.Option(min=1, help="Examples in one request, where a query has several.")] = 1,
 ) -> None:
     """Run MLPerf's LoadGen over every watch: exit code 0 VALID, 1 INVALID, 2 could not measure."""

@@ -45,11 +45,11 @@ _NOT_IN_GO = ("(?!", "(?=", "(?<")
 """The API server's regular expressions look neither ahead nor behind."""
 
 _COLUMNS = (
-    ("Verdict", "string", ".status.verdict", 0, "What the worst monitor says."),
+    ("Verdict", "string", ".status.verdict", 0, "The state of the worst monitor."),
     ("Evidence", "string", ".status.evidence", 0, "How much of it there is against the model, of how much is needed."),
     ("Last Replay", "date", ".status.lastReplay", 0, "How long ago the last replay began."),
     ("Config", "string", '.status.conditions[?(@.type=="Accepted")].reason', 0, "Whether it is in an agent's config."),
-    ("Message", "string", ".status.message", 1, "What is wrong, if anything is."),
+    ("Message", "string", ".status.message", 1, "The problem, if there is one."),
     ("Age", "date", ".metadata.creationTimestamp", 0, "How long ago it was created."),
 )
 
@@ -100,7 +100,7 @@ def _spec() -> Schema:
     target, golden = (kind.model_json_schema() for kind in (TargetEntry, GoldenEntry))
     return {
         "type": "object",
-        "description": "What is replayed, against what, when, and what the model owes.",
+        "description": "The target, the golden set, the schedule, and the objectives of the model.",
         "required": ["target", "golden"],
         "properties": {
             "target": structural(target, target.get("$defs", {})),
@@ -170,14 +170,14 @@ def _status() -> Schema:
         "verdict": {
             "type": "string",
             "enum": [str(state) for state in State],
-            "description": "What the worst monitor says; unknown as long as no agent says anything.",
+            "description": "The state of the worst monitor; unknown as long as no agent reports.",
         },
-        "monitor": {"type": "string", "description": "The monitor that says so."},
+        "monitor": {"type": "string", "description": "The monitor in that state."},
         "evidence": {"type": "string", "description": "Its evidence, of how much is needed for an alert."},
         "lastReplay": {"type": "string", "format": "date-time", "description": "When the last replay began."},
         "alert": {"type": "integer", "description": "The number of the open alert at the agent; 0 if there is none."},
         "agents": {"type": "integer", "description": "How many agents have told of this Watch."},
-        "message": {"type": "string", "description": "What is wrong, or what the monitor says."},
+        "message": {"type": "string", "description": "The problem, or the monitor's message."},
         "conditions": {
             "type": "array",
             "description": "Accepted: whether the spec is in the config of an agent.",
@@ -186,5 +186,5 @@ def _status() -> Schema:
             "x-kubernetes-list-map-keys": ["type"],
         },
     }
-    about = "What the operator has seen; nobody else writes it."
+    about = "The operator's observations; only the operator writes them."
     return {"type": "object", "description": about, "properties": properties}

@@ -68,7 +68,7 @@ Patience = Annotated[
 class Busy(Section):
     """When goldwatch steps back: a source for how busy the target is, one of three, and the limit."""
 
-    query: str = Field(default="", description="What gives one number at a Prometheus server.")
+    query: str = Field(default="", description="A query that gives one number at a Prometheus server.")
     prometheus: Url = Field(default="", description="With `query`: the address of the server.")
     metric: Selector = Field(
         default="",

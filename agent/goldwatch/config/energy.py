@@ -82,10 +82,10 @@ Scrape = Annotated[
 class MeterEntry(Section):
     """A source of energy readings."""
 
-    kind: Literal["rapl", "nvml", "prometheus", "estimate"] = Field(description="What is read; docs/energy.md.")
-    exclusive: bool = Field(default=False, description="Nobody but the target uses what is measured: you know.")
+    kind: Literal["rapl", "nvml", "prometheus", "estimate"] = Field(description="The meter; docs/energy.md.")
+    exclusive: bool = Field(default=False, description="Only the target uses the measured device: you state that.")
     accuracy: Annotated[float | None, Percentage.__metadata__[0]] = Field(
-        default=None, description="How far the source may be off, either way; an estimate must say."
+        default=None, description="The possible error of the source, either way; required for an estimate."
     )
     gpus: Annotated[tuple[int, ...], Strict(False)] = Field(
         default=(), description="nvml: the indices of the GPUs; if not written, all."
@@ -117,8 +117,8 @@ class MeterEntry(Section):
 class CarbonApi(Section):
     """An HTTP API for the carbon intensity of the grid, such as that of Electricity Maps."""
 
-    url: str = Field(pattern=r"^https?://", description="What is asked, with its query.")
-    key: str = Field(default="carbonIntensity", description="Where the number is, as in data.0.intensity.actual.")
+    url: str = Field(pattern=r"^https?://", description="The address, with its query.")
+    key: str = Field(default="carbonIntensity", description="The path of the number, as in data.0.intensity.actual.")
     headers: Mapping[str, SecretStr] = Field(
         default_factory=dict, description="Headers, such as a token; each value a reference (${NAME} or ${file:PATH})."
     )
@@ -173,7 +173,7 @@ class Energy(Section):
     carbon_file: str = Field(
         default="", description="A CSV file with the columns hour and gCO2e_per_kWh, relative to the config's folder."
     )
-    carbon_api: CarbonApi | None = Field(default=None, description="An API that tells the intensity.")
+    carbon_api: CarbonApi | None = Field(default=None, description="An API for the intensity.")
     price: Prices = Field(default_factory=Prices, description="What things cost.")
 
     @model_validator(mode="after")

@@ -80,7 +80,7 @@ class Live(Section):
         description="How far the share of rows below the median may move without a ticket; rarer values may move less.",
     )
     requests: int = Field(
-        default=200, ge=20, le=10_000, description="How many requests make a window, before its time has come."
+        default=200, ge=20, le=10_000, description="How many requests complete a window before its time is up."
     )
     window_s: WindowTime = Field(
         default=3600.0, alias="window", description="A window that has fewer requests is judged after this."

@@ -113,7 +113,7 @@ class Objectives(Section):
     output_distance: OptionalPercentage = Field(
         default=None,
         alias="outputs",
-        description="How far the outputs may be from those of the reference in the mean; without it none is watched.",
+        description="How far the outputs may be from those of the reference on average; without it none is watched.",
     )
     slowdown: OptionalPercentage = Field(
         default=None,
@@ -162,15 +162,15 @@ class Alerts(Section):
     )
     weights: Mapping[str, Weight] = Field(
         default_factory=dict,
-        description="The share of each monitor in the budget, beside 1 for one that is not named here.",
+        description="The weight of each monitor in the budget; 1 for one that is not named here.",
     )
     silences: Annotated[tuple[SilenceEntry, ...], Strict(False)] = Field(  # a list in the file
-        default=(), description="Times in which nobody is called, such as a maintenance."
+        default=(), description="Times without notifications, such as a maintenance."
     )
     rollout_s: Rollout = Field(
         default=300.0,
         alias="rollout",
-        description="For so long after a model's version, name or digest has changed, nobody is called.",
+        description="How long there are no notifications after a model's version, name or digest has changed.",
     )
     runbooks: str = Field(
         default="", description="The address of the folder of runbooks, one a monitor: worse.md and so on."
@@ -189,7 +189,7 @@ class Prometheus(Section):
 
     listen: Address = Field(
         default=q.Listen("", 9870),
-        description="Where to serve /metrics, /healthz and /readyz; without a host, on all addresses.",
+        description="The address for /metrics, /healthz and /readyz; without a host, all addresses.",
     )
     tls_server_config: Annotated[TlsServer | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="Serve over TLS, by this certificate; without this section over plain HTTP."
@@ -298,4 +298,4 @@ class Log(Section):
     format: Literal["human", "json"] = Field(
         default="human", description="For a person to read, or a line of JSON each."
     )
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is said.")
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The minimum level.")

@@ -123,7 +123,7 @@ class TargetEntry(Section):
         description="How much of one core its worker may take in a replay, a model in process included.",
     )
     busy: Annotated[Busy | None, BeforeValidator(empty_is_mapping)] = Field(
-        default=None, description="When it has no room for replays; without this section nobody looks."
+        default=None, description="When it has no room for replays; without this section that is not checked."
     )
 
 
@@ -133,7 +133,7 @@ class GoldenEntry(Section):
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["path"]}, {"required": ["url", "digest"]}]})
 
     url: Url = Field(
-        default="", description="Where the folder is fetched from, once: the address without /golden.json at its end."
+        default="", description="The address to fetch the folder from, once, without /golden.json at its end."
     )
     path: Folder = Field(
         default="",
@@ -141,7 +141,7 @@ class GoldenEntry(Section):
     )
     digest: Digest = Field(
         default="",
-        description="What the digest of the set must begin with: it pins the set. With `url`, all of it.",
+        description="The required beginning of the set's digest: it pins the set. With `url`, all of it.",
     )
     headers: Mapping[str, SecretStr] = Field(
         default_factory=dict,
@@ -195,7 +195,7 @@ class WatchEntry(Section):
         description="A replay is ended after this; if not written, the interval, at most 1h, and 1h for a cron line.",
     )
     load: Load = Field(default_factory=Load, description="How requests are issued.")
-    objectives: Objectives = Field(default_factory=Objectives, description="What the model owes.")
+    objectives: Objectives = Field(default_factory=Objectives, description="The objectives of the model.")
     scores: Annotated[tuple[Name, ...], Strict(False)] = Field(  # a list in the file
         default=(),
         description="The scores that are computed of each replay, besides those of the golden set's task: keys of the "
@@ -256,13 +256,13 @@ class ConfigFile(Section):
     alerts: Alerts = Field(default_factory=Alerts, description="How sure to be before anyone is called.")
     exporters: Exporters = Field(default_factory=Exporters, description="Where metrics go.")
     energy: Annotated[Energy | None, BeforeValidator(empty_is_mapping)] = Field(
-        default=None, description="What an inference takes; without this section nothing is measured."
+        default=None, description="The energy of an inference; without this section nothing is measured."
     )
     ledger: File = Field(
         default="goldwatch.db", description="The file that keeps history and evidence, relative to the config's folder."
     )
     cluster: Cluster = Field(default_factory=Cluster, description="The part of one replica among several.")
-    log: Log = Field(default_factory=Log, description="What the agent says on standard error.")
+    log: Log = Field(default_factory=Log, description="The agent's log on standard error.")
     policy: Annotated[Policy | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None,
         description="Limits on watches that come from Watch resources; without this section there are none.",

@@ -14,7 +14,7 @@ from typing import NoReturn
 OPTIONS = {
     "--patient": "If it cannot start, serve /metrics and /readyz with the reason, and try again, rather than end.",
     "--follow": "Reload the config when its file changes, as if by SIGHUP.",
-    "--listen": "Where to serve /metrics if the config names no address or cannot be read, such as :9870.",
+    "--listen": "The address of /metrics if the config names none or cannot be read, such as :9870.",
     "--cert-file": "The certificate to serve with, if the config names none.",
     "--key-file": "The private key of --cert-file.",
     "--credentials-file": "A file with the token that requests must carry, if the config asks for none.",

@@ -64,7 +64,7 @@ class FakeProbe:
         version: str = option("Version of the model", default="1")
         open_s: float = option("Seconds that opening takes", default=0.0)
         open_fails: OpenFailure = option("How opening fails; empty for not at all", default="")
-        latencies_s: tuple[float, ...] = option("Seconds that requests take, in turn and then again", default=(0.0,))
+        latencies_s: tuple[float, ...] = option("Seconds that requests take, cyclically", default=(0.0,))
         failures: dict[int, Failure] = option("How the request of that number fails", default_factory=dict)
         wrong_from: int = option("Number of the first request to name the wrong class; 0 for none", default=0)
 

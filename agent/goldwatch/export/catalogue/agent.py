@@ -19,7 +19,7 @@ EXTERNAL_URL = Metric(
     Kind.INFO,
     "",
     ("address",),
-    "Where people can open the agent's pages; empty if the config does not say.",
+    "The address of the agent's pages for people; empty if the config has none.",
     group=(),
 )
 RELOAD_SUCCESSFUL = Metric(
@@ -36,7 +36,7 @@ RELOAD_SUCCESS_TIMESTAMP = Metric(
     Kind.GAUGE,
     "s",
     (),
-    "Unix time at which the config in force was loaded.",
+    "Unix time at which the current config was loaded.",
 )
 REJECTED = Metric(
     "goldwatch_config_rejected",
@@ -68,7 +68,7 @@ LEADER = Metric(
     Kind.GAUGE,
     "",
     ("lease",),
-    "Whether this replica holds the lease and replays (1) or stands by, without watches (0). Absent without a lease.",
+    "Whether this replica holds the lease and replays (1) or waits, without watches (0). Absent without a lease.",
 )
 LEASE_ERRORS = Metric(
     "goldwatch_lease_errors_total",

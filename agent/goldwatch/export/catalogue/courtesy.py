@@ -34,5 +34,5 @@ STEPPED_BACK = Metric(
     Kind.COUNTER,
     "{replay}",
     (*WATCH, "step"),
-    "Replays for which goldwatch waited, which it held, or which it skipped, because the target had no room.",
+    "Replays that goldwatch delayed, held, or skipped, because the target had no room.",
 )

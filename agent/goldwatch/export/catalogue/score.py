@@ -46,7 +46,7 @@ SCORE_UNSCORED = Metric(
     Kind.COUNTER,
     "{example}",
     (*WATCH, "score", "reason"),
-    "Answered examples for which a score of the config gave no number, by reason.",
+    "Answered examples without a number from a score of the config, by reason.",
 )
 SCORE_EXAMPLES = Metric(
     "goldwatch_score_examples",

@@ -10,7 +10,7 @@ TARGET_INFO = Metric(
     Kind.INFO,
     "",
     (*WATCH, "probe", "model", "version", "framework", "framework_version", "device", "digest"),
-    "What the target last said that it is; a label is empty where it does not say.",
+    "The last reported identity of the target; a label is empty if it reports none.",
     group=WATCH,
 )
 TARGET_OPEN = Metric(

@@ -28,7 +28,7 @@ VERDICT = Metric(
     Kind.GAUGE,
     "",
     (*WATCH, "monitor", "state"),
-    "What the monitor says after the last replay: 1 for its state, 0 for the others. Unknown is not good.",
+    "The monitor's state after the last replay: 1 for its state, 0 for the others. Unknown is not good.",
     group=WATCH,
 )
 ALERT_ACTIVE = Metric(
@@ -63,5 +63,5 @@ ALERT_NUMBER = Metric(
     Kind.GAUGE,
     "",
     WATCH,
-    "The number of the open alert, by which its page and the ledger know it; 0 while none is open.",
+    "The number of the open alert on its page and in the ledger; 0 while none is open.",
 )
