@@ -122,7 +122,7 @@ def _check_options(file: Path, kind: Kind, options: PyTorch.Options) -> None:
     if kind is not Kind.WEIGHTS and options.factory:
         raise CannotLoad(f"{file}: {kind.value} needs no `factory`; leave it out")
     if kind is Kind.EXPORTED and options.dtype:
-        raise CannotLoad(f"{file}: {kind.value} has its dtypes in it; leave out `dtype`, or export it anew")
+        raise CannotLoad(f"{file}: {kind.value} has its dtypes in it; leave out `dtype`, or export it again")
     if kind is Kind.SCRIPT and options.compile:
         raise CannotLoad(f"{file}: {kind.value} cannot be compiled by torch.compile; leave out `compile`")
 

@@ -102,7 +102,7 @@ def _unpickled(file: Path, *, trust: bool) -> Any:  # noqa: ANN401
     if not trust:
         raise CannotLoad(
             f"{file}: not a .skops file; a pickle runs whatever code it names as it is loaded. "
-            "Save the model by skops.io.dump, or set `trust: true` if nobody else can write the file"
+            "Save the model by skops.io.dump, or set `trust: true` if no one else can write the file"
         )
     joblib = framework("joblib", "joblib", install_command("skops"))
     try:

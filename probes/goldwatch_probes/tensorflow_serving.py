@@ -158,7 +158,7 @@ def _signature(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         case {"metadata": {"signature_def": {"signature_def": {**signatures}}}}:
             pass
         case _:
-            raise CannotLoad("the metadata of the model tells no signatures")
+            raise CannotLoad("the metadata of the model has no signatures")
     signature = signatures.get(name)
     if not isinstance(signature, dict):
         there = ", ".join(sorted(str(key) for key in signatures if not str(key).startswith("__"))) or "none"

@@ -140,7 +140,7 @@ def test_a_drift_of_live_rows_is_noticed_after_windows(tmp_path: Path) -> None:
     lines = [line for line in result.stdout.splitlines() if line.startswith("  drift")]
     alpha = Budget(1, dict.fromkeys(("worse", "failing", "slow", "drift"), 1)).alpha("drift", 300)
     assert all(f"{-math.log10(alpha):.2f}" in line for line in lines)
-    assert "image mean of live rows lies 10 percentiles higher" in lines[0]
+    assert "image mean of live rows is 10 percentiles higher" in lines[0]
     after = [int(line.partition(" full window")[0].split()[-1]) for line in lines]
     assert after[0] > after[1] >= 1
 

@@ -160,7 +160,7 @@ def test_a_damaged_model_is_a_regression(tmp_path: Path) -> None:
             SOUND[:-1] + ", at_most: 20/s}",
             "`at_most` allows 20 per second, and in SingleStream LoadGen sends",
         ),
-        (SOUND[:-1] + ", cpu_at_most: 50%}", "LoadGen keeps to no budget of tokens or CPU"),
+        (SOUND[:-1] + ", cpu_at_most: 50%}", "LoadGen keeps no budget of tokens or CPU"),
         (SOUND[:-1] + ", python: /usr/bin/python3}", "is an interpreter of its own, and LoadGen runs in goldwatch's"),
     ],
 )

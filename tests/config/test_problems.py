@@ -48,7 +48,7 @@ ONE_KEY = [
     ("model: fraud", "url: x", '5:5  targets.fraud.url: duplicate key "url"; it is already at 4:5'),
     ("open-inference", "open-inferense", '3:12  targets.fraud.probe: no probe "open-inferense" is installed (did you mean "open-inference"?)'),
     ("model: fraud", "busy: {}", '5:5  targets.fraud.busy: missing key "above"'),
-    ("model: fraud", "busy: {above: 8}", "5:5  targets.fraud.busy: name what says how busy the target is: one of `query`, `metric` and `pressure`"),
+    ("model: fraud", "busy: {above: 8}", "5:5  targets.fraud.busy: name one source of how busy the target is: `query`, `metric` or `pressure`"),
     ("model: fraud", "busy: {above: 8, query: up}", "5:5  targets.fraud.busy: `query` and `prometheus` belong together; write both"),
     ("model: fraud", "busy: {above: -1, pressure: /proc/pressure/cpu}", '5:19  targets.fraud.busy.above: "-1" is not a limit; write a number of 0 or more, such as 8, or 20%'),
     ("model: fraud", "busy: {above: 20%, pressure: cpu}", '5:34  targets.fraud.busy.pressure: "cpu" is not the absolute path of a pressure file; write /proc/pressure/cpu'),
@@ -285,12 +285,12 @@ METER = "{kind: estimate, power: 12 W, accuracy: 30%}"
         (
             JOULES,
             f"energy: {{meters: {{cpu: {METER}}}}}",
-            '"2 J per inference" would rest on `energy.meters.cpu`, an estimate: nobody is called for what was not measured',
+            '"2 J per inference" would rest on `energy.meters.cpu`, an estimate: alerts need a measurement',
         ),
         (
             COST,
             f"energy: {{meters: {{cpu: {METER}}}, price: {{energy: 0.3 USD per kWh}}}}",
-            '"3 USD per million output tokens" would rest on `energy.meters.cpu`, an estimate: nobody is called for what was not measured',
+            '"3 USD per million output tokens" would rest on `energy.meters.cpu`, an estimate: alerts need a measurement',
         ),
         (
             "objectives: {energy: 2 W per inference}",

@@ -86,7 +86,7 @@ def test_windows_that_differ_too_much_give_no_figure() -> None:
 def test_a_window_too_short_for_the_counter_gives_no_figure() -> None:
     reading = measured(100, 300)
     short = replace(reading, load=(Window(5 * S, 6 * S, 100),))
-    with pytest.raises(Insufficient, match=r"a window of 1 s says nothing: this meter needs 5 s"):
+    with pytest.raises(Insufficient, match=r"a window of 1 s is too short: this meter needs 5 s"):
         attribute(short, SOURCE)
 
 

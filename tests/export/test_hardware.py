@@ -76,7 +76,7 @@ def test_after_a_pause_in_which_the_counter_may_have_begun_again_it_counts_from_
     machine.collected()
     machine.take(50.0, seconds=400.0)
     assert machine.collected() == []
-    why = "hw.energy is not pushed of rapl: its counter may begin again after 262 s, and 400 s lie between two pushes"
+    why = "hw.energy is not pushed of rapl: its counter may begin again after 262 s, and 400 s pass between two pushes"
     assert {record.getMessage() for record in caplog.records} == {why}
     assert machine.collected() == [(0.0, PACKAGE)]
     machine.take(50.0)

@@ -166,7 +166,7 @@ def test_what_was_learned_is_restored_and_refused_for_another_owner() -> None:
     assert refused is None
     assert monitor.save(again) == saved
     other, refused = Costly([USUAL], ALPHA, HOUR_S, "two").restore(saved)
-    assert refused == "what was usual belongs to another load, meter or price; learning anew"
+    assert refused == "the baseline belongs to another load, meter or price; learning again"
     assert other.watched[0].usual is None
     assert Costly([replace(USUAL, above_usual=0.3)], ALPHA, HOUR_S, "one").restore(saved)[1] is not None
 

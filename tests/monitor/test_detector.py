@@ -108,7 +108,7 @@ def test_refuses_damage(change, message):
 
 
 def test_refuses_what_is_no_detector():
-    with pytest.raises(ValueError, match="alpha lies between 0 and 1"):
+    with pytest.raises(ValueError, match="alpha must be between 0 and 1"):
         Detector([1], 1.0, ())
     with pytest.raises(ValueError, match="at least one bet"):
         Detector([], 0.1, ())

@@ -301,5 +301,5 @@ def test_refuses_what_does_not_fit(drift):
         drift.update(Window(3, window.counts), drift.fresh(), 0.0)
     with pytest.raises(ValueError, match="cannot be watched"):
         Drift(drift.columns, ALPHA, tolerance=1.0)
-    with pytest.raises(ValueError, match="could be told from its band"):
+    with pytest.raises(ValueError, match="could be distinguished from its band"):
         Drift([], ALPHA)

@@ -272,7 +272,7 @@ def test_refuses_evidence_of_another_reference_and_damage():
         (lambda: moved(10, 0.0, ALPHA), "cannot be tested with a tolerance of 0"),
         (lambda: moved(10, 0.2, ALPHA, np.full((2, 10), 0.9)), "cannot be tested with a tolerance of 0.2"),
         (lambda: moved(0, 0.1, ALPHA), "at least one example"),
-        (lambda: moved(10, -0.1, ALPHA, np.zeros((1, 10))), "a tolerance lies between 0 and 1"),
+        (lambda: moved(10, -0.1, ALPHA, np.zeros((1, 10))), "a tolerance must be between 0 and 1"),
         (lambda: moved(10, 0.1, ALPHA, cluster=0), "a cluster has at least one example"),
         (lambda: moved(10, 0.1, ALPHA, np.zeros((3, 9))), r"shape \(3, 9\), not \[replays, 10\]"),
         (lambda: worse_score(np.array([0.5, 1.5]), 0.1, ALPHA), "one score between 0 and 1 for each example"),
@@ -327,7 +327,7 @@ def test_one_stake_that_suits_the_spread_gives_a_closer_bound_that_holds():
     assert missed <= 300 * 0.05
     assert closer > 250
     for stakes in ((), (0.0,), (1.0,)):
-        with pytest.raises(ValueError, match="stakes lie between 0 and 1"):
+        with pytest.raises(ValueError, match="stakes must be between 0 and 1"):
             lower_mean(np.ones(3), 0.05, stakes)
 
 

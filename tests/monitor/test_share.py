@@ -102,7 +102,7 @@ def test_slow_allows_what_the_quantile_leaves():
 
 @pytest.mark.parametrize("allowed", [0.0, 1.0, math.nan])
 def test_refuses_an_objective_that_cannot_be_tested(allowed):
-    with pytest.raises(ValueError, match="lies between 0 and 1"):
+    with pytest.raises(ValueError, match="must be between 0 and 1"):
         failing(allowed, ALPHA)
 
 

@@ -128,7 +128,7 @@ def test_untrusted_types_are_named(formats: Formats, tmp_path: Path) -> None:
 
 
 def test_a_pickle_needs_trust(formats: Formats) -> None:
-    assert "or set `trust: true` if nobody else can write the file" in refused(formats, "joblib", trust=False)
+    assert "or set `trust: true` if no one else can write the file" in refused(formats, "joblib", trust=False)
 
 
 def test_columns_are_joined_in_the_order_of_the_inputs(formats: Formats, tmp_path: Path) -> None:

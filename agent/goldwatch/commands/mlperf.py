@@ -82,7 +82,7 @@ def _over_budget(assignment: Assignment, wanted: LoadGenSettings) -> str | None:
     """
     load = plan_of(assignment).load
     if load.tokens_per_s is not None or load.cpu_share is not None:
-        return "LoadGen keeps to no budget of tokens or CPU: leave out `tokens_at_most` and `cpu_at_most` for the test"
+        return "LoadGen keeps no budget of tokens or CPU: leave out `tokens_at_most` and `cpu_at_most` for the test"
     if load.most_per_s is None:
         return None
     allowed = f"`at_most` allows {format_request_rate(load.most_per_s)}"

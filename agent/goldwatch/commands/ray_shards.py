@@ -142,7 +142,7 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
     for part in parts:
         found.errors.update(part["errors"])
     if any(other != described[0] for other in described):
-        found.ended = found.ended or "the shards met different models: the target says other things of itself to each"
+        found.ended = found.ended or "the shards met different models: the target reports a different identity to each"
     return found
 
 

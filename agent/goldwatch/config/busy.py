@@ -91,7 +91,7 @@ class Busy(Section):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if sum(map(bool, (self.query, self.metric, self.pressure))) != 1:
-            raise ValueError("name what says how busy the target is: one of `query`, `metric` and `pressure`")
+            raise ValueError("name one source of how busy the target is: `query`, `metric` or `pressure`")
         for key, place in (("query", "prometheus"), ("metric", "metrics")):
             if bool(getattr(self, key)) != bool(getattr(self, place)):
                 raise ValueError(f"`{key}` and `{place}` belong together; write both")

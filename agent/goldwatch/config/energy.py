@@ -179,5 +179,5 @@ class Energy(Section):
     @model_validator(mode="after")
     def _one_intensity(self) -> Self:
         if sum((self.carbon is not None, bool(self.carbon_file), self.carbon_api is not None)) > 1:
-            raise ValueError("`carbon`, `carbon_file` and `carbon_api` say the same; keep one of them")
+            raise ValueError("`carbon`, `carbon_file` and `carbon_api` are alternatives; keep one of them")
         return self

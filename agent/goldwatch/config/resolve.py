@@ -205,7 +205,7 @@ def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, wri
         named = written.targets[target].meters if target in written.targets else ()
         for meter in named or energy.meters:
             if meter in energy.meters and energy.meters[meter].kind == "estimate":
-                return f"would rest on `energy.meters.{meter}`, an estimate: nobody is called for what was not measured"
+                return f"would rest on `energy.meters.{meter}`, an estimate: alerts need a measurement"
     return ""
 
 

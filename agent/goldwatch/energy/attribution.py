@@ -199,7 +199,7 @@ def _check_windows(reading: Reading, source: Source) -> None:
     for window in (reading.quiet, *reading.load):
         if window.seconds < source.least_window_s:
             raise Insufficient(
-                f"a window of {window.seconds:.3g} s says nothing: this meter needs {source.least_window_s:.3g} s"
+                f"a window of {window.seconds:.3g} s is too short: this meter needs {source.least_window_s:.3g} s"
             )
     if not reading.load or reading.trace.between(reading.load[0].start_ns, reading.load[-1].end_ns) <= 0:
         raise Insufficient("the counter did not move under load")

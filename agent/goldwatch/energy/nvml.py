@@ -186,7 +186,7 @@ class Nvml:
     def _since(self, handle: Any, start_mj: int) -> int:  # noqa: ANN401
         now_mj: int = self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         if now_mj < start_mj:
-            raise Unreadable("the GPU's energy counter went back: the driver was loaded anew")
+            raise Unreadable("the GPU's energy counter went back: the driver was reloaded")
         return now_mj - start_mj
 
     def _pids(self, handle: Any) -> list[int]:  # noqa: ANN401

@@ -17,7 +17,7 @@ _ANSWERS = {
 }
 """The service of each signal, its answer, and the field of `partial_success` that counts."""
 
-_UNREADABLE = "its answer is not one of OTLP, so nobody knows whether it keeps them"
+_UNREADABLE = "its answer is not one of OTLP, so it is unknown whether it keeps them"
 
 
 def session(signal: str, hear: Hear) -> Any:  # noqa: ANN401 - a session of requests, which has no types

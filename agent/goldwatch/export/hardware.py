@@ -59,7 +59,7 @@ class _Counted:
         """Raise Unreadable if a counter may have begun again since it was read, or would before the next push."""
         most_s, gap_s = self.meter.longest_gap_s, max(now - before, self.every_s)
         if gap_s > most_s:
-            why = f"its counter may begin again after {most_s:.0f} s, and {gap_s:.0f} s lie between two pushes"
+            why = f"its counter may begin again after {most_s:.0f} s, and {gap_s:.0f} s pass between two pushes"
             raise Unreadable(why)
 
 

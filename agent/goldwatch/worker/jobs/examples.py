@@ -173,7 +173,7 @@ def _labelled(examples: Examples, values: NDArray[Any]) -> tuple[NDArray[Any], t
     codes, known = _coded(values)
     _refuse(examples, codes, lambda some: some < 0, "is empty", values)
     if missing := [code for code, name in enumerate(known) if is_missing(name) and name not in names]:
-        what = "stands for a missing value (name it with --classes if it is a class)"
+        what = "means a missing value (name it with --classes if it is a class)"
         _refuse(examples, codes, lambda some: some == missing[0], what, values)
     if names:
         order = np.array([names.index(name) if name in names else -1 for name in known], dtype=np.int64)

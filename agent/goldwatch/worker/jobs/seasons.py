@@ -54,7 +54,7 @@ def notices(
     for shift in shifts:
         runs = sorted(_one_run(ladder, reference, name, shift, rows, run) for run in range(_RUNS))
         median = runs[_RUNS // 2]
-        words = f"{name} of live rows lies {shift * 100:g} percentiles higher, in hours of {rows:,} requests"
+        words = f"{name} of live rows is {shift * 100:g} percentiles higher, in hours of {rows:,} requests"
         yield words, shift, None if math.isinf(median) else int(median)
 
 

@@ -215,7 +215,7 @@ def _drifts(golden: GoldenSet, live: Mapping[str, Any], alpha: float) -> Iterato
         other = LiveDrift(table, alpha, live["tolerance"], live["rows"], live["longest_s"])
     shifts = _shifts(live["tolerance"])
     for shift in shifts:
-        words = f"{name} of live rows lies {shift * 100:g} percentiles higher"
+        words = f"{name} of live rows is {shift * 100:g} percentiles higher"
         draw, plain = (_moved(table, name, shift, live["requests"], c) for c in (cluster, live["rows"]))
         independent = None if other is None else (other, plain)
         yield Effect("drift", words, draw, declared=shift == shifts[0], independent=independent)

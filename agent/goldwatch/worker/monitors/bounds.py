@@ -120,9 +120,9 @@ def lower_mean(values: NDArray[np.float64], error: float, stakes: Sequence[float
     if values.size == 0 or not 0 <= values.min() <= values.max() <= 1:
         raise ValueError("a bound on a mean needs values, all of them between 0 and 1")
     if not stakes or not all(0 < stake < 1 for stake in stakes):
-        raise ValueError(f"stakes lie between 0 and 1, not {stakes}")
+        raise ValueError(f"stakes must be between 0 and 1, not {stakes}")
     if not 0 < error < 1:
-        raise ValueError(f"the error of a bound lies between 0 and 1, not {error}")
+        raise ValueError(f"the error of a bound must be between 0 and 1, not {error}")
     if cluster < 1:
         raise ValueError(f"a cluster has at least one value, not {cluster}")
     digest = hashlib.blake2b()
@@ -167,4 +167,4 @@ def _check(successes: int, trials: int, error: float) -> None:
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials is impossible")
     if not 0 < error < 1:
-        raise ValueError(f"the error of a bound lies between 0 and 1, not {error}")
+        raise ValueError(f"the error of a bound must be between 0 and 1, not {error}")

@@ -135,7 +135,7 @@ class Costly:
         if saved is None:
             return fresh, "the saved evidence belongs to another objective"
         if ceiling.limit is None and not same_owner:
-            return fresh, "what was usual belongs to another load, meter or price; learning anew"
+            return fresh, "the baseline belongs to another load, meter or price; learning again"
         try:
             found = _watched(saved)
             if found.usual is None and ceiling.limit is None:

@@ -75,7 +75,7 @@ class Detector:
 
     def __init__(self, weights: Sequence[float], alpha: float, parameters: Sequence[float]) -> None:
         if not 0 < alpha < 1:
-            raise ValueError(f"alpha lies between 0 and 1, not {alpha}")
+            raise ValueError(f"alpha must be between 0 and 1, not {alpha}")
         if not weights or not all(0 < weight < math.inf for weight in weights):
             raise ValueError("a detector needs at least one bet, and positive weights")
         self.log_weights: FloatArray = np.log(np.asarray(weights, dtype=np.float64) / math.fsum(weights))

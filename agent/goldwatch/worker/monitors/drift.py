@@ -92,7 +92,7 @@ class Drift:
         places = [list(_place_bets(i, column, tolerance, steps)) for i, column in enumerate(columns)]
         self._bets = [*shares, *(bet for bets in places for bet in bets)]
         if not self._bets:
-            raise ValueError("no share of any column could be told from its band")
+            raise ValueError("no share of any column could be distinguished from its band")
         self._cell = np.array([self._offsets[bet.column] + bet.cell for bet in shares], dtype=np.int64)
         self._null, self._alternative = (np.array([getattr(bet, name) for bet in self._bets]) for name in _BOTH)
         self._places = [

@@ -97,7 +97,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance < 1:
-            raise ValueError(f"a tolerance lies between 0 and 1, not {self.tolerance}")
+            raise ValueError(f"a tolerance must be between 0 and 1, not {self.tolerance}")
         if self.cluster < 1:
             raise ValueError(f"a cluster has at least one example, not {self.cluster}")
 

@@ -72,7 +72,7 @@ def groups(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float,
     usable = tuple(group for group in found if group is not None)
     if not usable:
         raise ValueError(
-            "the reference is right so rarely that no loss of accuracy could be told from it; check the labels and "
+            "the reference is right so rarely that no loss of accuracy could be detected; check the labels and "
             "how answers are matched, or leave the labels out, so that answers are compared with the reference's"
         )
     return usable
@@ -122,4 +122,4 @@ def _check(right: NDArray[np.int64], replays: tuple[int, int], tolerance: float)
     if right.min() < 0 or any(counts.max() > most for counts, most in zip(right, replays, strict=True)):
         raise ValueError(f"an example was right more often than there were replays {replays}, or less than never")
     if not 0 <= tolerance < 1:
-        raise ValueError(f"the accuracy that may be lost lies between 0 and 1, not {tolerance}")
+        raise ValueError(f"the accuracy that may be lost must be between 0 and 1, not {tolerance}")

@@ -66,7 +66,7 @@ class ShareMonitor:
     def __init__(self, name: str, allowed: float, alpha: float, missed: str, limits: Sequence[float] = ()) -> None:
         if not 0 < allowed < 1:
             raise ValueError(
-                f"the allowed share of {name!r} lies between 0 and 1, not {allowed}; none at all has no test"
+                f"the allowed share of {name!r} must be between 0 and 1, not {allowed}; none at all has no test"
             )
         self.name = name
         self._allowed = allowed
