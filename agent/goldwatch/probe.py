@@ -114,6 +114,17 @@ class Rejected(ProbeError):
     """The server or runtime answered this request with an error."""
 
 
+class Overloaded(Rejected):
+    """The server rejected this request for now: it has too many. `retry_after_s` is how long it asks to be left alone.
+
+    The engine sends nothing meanwhile, and ends the replay if that is too long.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class BadAnswer(ProbeError):
     """An answer came, but it is not what the protocol or the model's description promises."""
 
@@ -368,10 +379,10 @@ def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...
         raise BadAnswer(f'no output "{name}"; the answer has {", ".join(sorted(outputs)) or "none"}')
     array = np.asarray(outputs[name])
     expected = (batch, *shape)
-    if not has_shape(array.shape, expected):
+    if not has_shape(array.shape, expected) and not (dtype.startswith("S") and array.shape == (batch, 1)):
         raise BadAnswer(f'output "{name}" has shape {list(array.shape)}, expected {list(expected)}')
     if dtype.startswith("S"):
-        return np.array([_text(name, value, int(dtype[1:])) for value in array], dtype=dtype)
+        return np.array([_text(name, value, int(dtype[1:])) for value in array.reshape(batch)], dtype=dtype)
     if not _can_become(array.dtype, dtype):
         raise BadAnswer(f'output "{name}" has dtype {array.dtype}, expected {dtype}')
     array = array.astype(dtype, copy=False)

@@ -26,10 +26,18 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def check_outputs(outputs: Tensors, specs: Sequence[TensorSpec]) -> None:
-    """Compare the outputs of an answer with what the metadata promised. Raises BadAnswer."""
-    if specs:
+CAN_IGNORE = "; if the metadata is wrong, set `metadata: ignore`"
+"""The remedy of a probe with that option."""
+
+
+def check_outputs(outputs: Tensors, specs: Sequence[TensorSpec], remedy: str = "") -> None:
+    """Compare the outputs of an answer with what the metadata promised. Raises BadAnswer, with the `remedy`."""
+    if not specs:
+        return
+    try:
         _check_outputs(looks(outputs), tuple(specs))
+    except BadAnswer as error:
+        raise BadAnswer(f"{error}{remedy}") from None
 
 
 @lru_cache(maxsize=256)

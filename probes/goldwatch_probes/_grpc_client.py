@@ -7,6 +7,7 @@ It calls methods by name with bytes, so that no generated stub is needed. gRPC i
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,12 +89,12 @@ class GrpcClient:
     def __init__(self, options: RemoteOptions, context: Context, service: str) -> None:
         """Check the options; connect later. Raises CannotLoad."""
         http2 = _installed()
-        if _remote.split_url(options.url).path:
+        if _remote.split_url(options.url).path or _remote.split_url(options.url).query:
             raise CannotLoad(f"`url` is {options.url!r}; with gRPC an address has no path")
         self.url = options.url.rstrip("/")
         self._service = service
         self._sampled = options.sampled
-        self._time_limit_s = context.time_limit_s
+        self._time_limit_s, self._max_bytes = context.time_limit_s, context.max_response_bytes
         metadata = _metadata(options)
         tls = _remote.tls_context(options)
         self._connection: OfThreads[_http2.Connection] = OfThreads(
@@ -134,7 +135,7 @@ class GrpcClient:
         code, details = _status(answer)
         if code != "OK":
             self._fail(code, details, request.method)
-        return Reply(_message(answer.body), answer.sent_ns, answer.arrived_ns)
+        return Reply(_message(answer, self._max_bytes), answer.sent_ns, answer.arrived_ns)
 
     def ask(self, request: Request, *, missing_allowed: bool = False) -> bytes:
         """Make a call about the server, with every failure told as one of opening.
@@ -150,7 +151,7 @@ class GrpcClient:
                 return b""
             if code != "OK":
                 self._fail(code, details, request.method)
-            return _message(answer.body)
+            return _message(answer, self._max_bytes)
         except Unreachable:
             raise
         except TimeoutError as late:
@@ -239,16 +240,30 @@ def _installed() -> ModuleType:
     return _http2
 
 
-def _message(body: bytes) -> bytes:
-    """Return the one message of an answer. Raises BadAnswer."""
+def _message(answer: _http2.Answer, max_bytes: int) -> bytes:
+    """Return the one message of an answer, of at most so many bytes. Raises BadAnswer."""
+    body = answer.body
     if len(body) < _PREFIX:
         raise BadAnswer("the answer has no message")
-    if body[0]:
-        raise BadAnswer("the answer is compressed, which was not asked for")
     length = int.from_bytes(body[1:_PREFIX])
     if length != len(body) - _PREFIX:
         raise BadAnswer(f"the answer has {len(body) - _PREFIX} bytes, its message needs {length}")
-    return body[_PREFIX:]
+    return _inflated(answer, body[_PREFIX:], max_bytes) if body[0] else body[_PREFIX:]
+
+
+def _inflated(answer: _http2.Answer, message: bytes, max_bytes: int) -> bytes:
+    """Return what a compressed message stands for: servers exist that compress without being asked."""
+    encoding = answer.headers.get("grpc-encoding", "")
+    if encoding not in ("gzip", "deflate"):
+        raise BadAnswer(f"the answer is compressed by {encoding[:40] or 'nothing named'}, which was not asked for")
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        found = inflate.decompress(message, max_bytes + 1)
+    except zlib.error as error:
+        raise BadAnswer(f"the answer cannot be decompressed: {error}") from error
+    if len(found) > max_bytes:
+        raise BadAnswer(f"the answer is longer than the {max_bytes} bytes allowed")
+    return found
 
 
 def _status(answer: _http2.Answer) -> tuple[str, str]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ssl
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import httptools
 
@@ -19,6 +20,9 @@ from goldwatch_probes._remote import split_url
 
 _MOST_JOINED = 2**16
 """Head and body of a request leave in one piece if together they are no longer."""
+
+_INFLATES = ("gzip", "x-gzip", "deflate")
+_GZIP_OR_ZLIB = 32
 
 _MOST_OF_HEAD = 2**17
 """The headers of an answer are kept whole, so they have a bound of their own."""
@@ -64,8 +68,8 @@ class Connection:
 
     def __init__(self, url: str, *, time_limit_s: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
         """Check `url`; connect later, by `tls` if that is given. Raises CannotLoad."""
-        _, host, port, self._prefix = split_url(url)
-        self.url = url.rstrip("/")
+        _, host, port, self._prefix, self._query = split_url(url)
+        self.url = url.partition("?")[0].rstrip("/")
         self._budget = Budget(time_limit_s, max_bytes)
         self._server = Server(host, port, tls)
         self._line: Line | None = None
@@ -85,7 +89,7 @@ class Connection:
 
         It is one piece if it is short: two would be twice the packets, and wake the server twice. Raises CannotLoad.
         """
-        target = f"{self._prefix}/{path}"
+        target = f"{self._prefix}/{path}{self._query}"
         if not (target.isascii() and target.isprintable()) or " " in target:
             raise CannotLoad(f"the path {target[:100]!r} holds a character not allowed there")
         lines = [f"{method} {target} HTTP/1.1\r\nHost: {self._server.name}\r\nAccept-Encoding: identity\r\n"]
@@ -193,6 +197,7 @@ class _Reading:
         self._refused: BadAnswer | None = None
         self._of_head = 0
         self._body = bytearray()
+        self._inflate: Any = None
         self._arrivals: list[tuple[float, int]] = []
 
     def feed(self, piece: bytes, arrived_ns: int) -> None:
@@ -250,7 +255,7 @@ class _Reading:
             self._status, self._headers = self._parser.get_status_code(), self._headers_of_next
             self._check()
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, why: str) -> NoReturn:
         self._refused = BadAnswer(why)
         raise self._refused
 
@@ -258,14 +263,26 @@ class _Reading:
         length = self._headers.get("content-length")
         if length is not None and length.isdecimal() and int(length) > self._max_bytes:
             self._refuse(f"the answer has {int(length)} bytes, more than the {self._max_bytes} allowed")
-        encoding = self._headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
+        encoding = self._headers.get("content-encoding", "identity").lower()
+        if encoding in _INFLATES:  # not asked for, but servers and proxies exist that compress all they send
+            self._inflate = zlib.decompressobj(zlib.MAX_WBITS | _GZIP_OR_ZLIB)
+        elif encoding != "identity":
             self._refuse(f"the answer came with Content-Encoding {encoding[:40]}, which was not asked for")
         self._to_the_end = length is None and "transfer-encoding" not in self._headers
 
     def on_body(self, body: bytes) -> None:
         if not self.whole:
-            self._body += body
+            self._body += body if self._inflate is None else self._inflated(self._inflate, body)
+
+    def _inflated(self, inflate: Any, body: bytes) -> bytes:  # noqa: ANN401 - zlib does not name the class
+        """Return what a part of a compressed body stands for, which is bounded like any other."""
+        try:
+            found: bytes = inflate.decompress(body, self._max_bytes - len(self._body) + 1)
+        except zlib.error as error:
+            self._refuse(f"the answer cannot be decompressed: {error}")
+        if len(self._body) + len(found) > self._max_bytes:
+            self._refuse(f"the answer is longer than the {self._max_bytes} bytes allowed")
+        return found
 
     def on_message_complete(self) -> None:
         if self._status >= 200 and not self.whole:  # below, 100 Continue and its like, the answer is still to come

@@ -81,7 +81,7 @@ class Connection:
 
     def __init__(self, url: str, *, time_limit_s: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
         """Check `url`; connect later, by `tls` if that is given. Raises CannotLoad."""
-        _, host, port, _ = split_url(url)
+        _, host, port, _, _ = split_url(url)
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
         self._budget = Budget(time_limit_s, max_bytes)

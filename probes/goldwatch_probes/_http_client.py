@@ -7,18 +7,21 @@ errors of `goldwatch.probe`.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Rejected, Unreachable
+from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Overloaded, Rejected, Unreachable
 from goldwatch_probes import _remote
 from goldwatch_probes._answers import parse_object
 from goldwatch_probes._http import Answer, Connection, Written
 from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
 
 JSON = "application/json"
+_OVERLOADED = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Client:
         """Check the options; connect later. Raises CannotLoad."""
         self._sampled = options.sampled
         self._headers = _remote.headers(options)
-        self.url = options.url.rstrip("/")
+        self.url = options.url.partition("?")[0].rstrip("/")
         self._connection = OfThreads(
             partial(
                 Connection,
@@ -59,6 +62,8 @@ class Client:
     def send(self, request: Request) -> Answer:
         """Send it and read the whole answer. Raises TimeoutError, Unreachable, BadAnswer; Rejected unless it is 200."""
         answer = self._connection().send(request.written, streamed=request.streamed)
+        if answer.status in _OVERLOADED:
+            raise overloaded(answer)
         if answer.status != 200:
             raise Rejected(_refusal(answer))
         return answer
@@ -124,6 +129,23 @@ class HttpProbe(RemoteProbe[Client]):
         """Make the client that the other methods use. Raises CannotLoad."""
         self._client = Client(self._options, self._context)
         return self._client
+
+
+def overloaded(answer: Answer) -> Overloaded:
+    """Return the error of a server that has too many requests, with the time that it asks for."""
+    wait_s = _retry_after_s(answer.headers.get("retry-after", ""))
+    asks = "" if wait_s is None else f"; it asks to be left alone for {wait_s:.3g} s"
+    return Overloaded(f"overloaded: {_refusal(answer)}{asks}", wait_s)
+
+
+def _retry_after_s(value: str) -> float | None:
+    """Return the seconds of `Retry-After` (RFC 9110, 10.2.3), a number or a date; None for anything else."""
+    if value.isdecimal() and len(value) < 10:
+        return float(value)
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
 
 
 def _refusal(answer: Answer) -> str:

@@ -71,7 +71,15 @@ def told(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = next((line for line in lines if not line.startswith(_NOISE)), "".join(lines[:1]))
     name = type(error).__name__
-    return (line if line.startswith(name) else f"{name}: {line}" if line else name)[:_MESSAGE_LENGTH]
+    return _shortened(line if line.startswith(name) else f"{name}: {line}" if line else name)
+
+
+def _shortened(text: str) -> str:
+    """Return a text of bounded length without its middle: many messages end with the reason."""
+    if len(text) <= _MESSAGE_LENGTH:
+        return text
+    head = _MESSAGE_LENGTH // 3
+    return f"{text[:head].rstrip()} ... {text[-(_MESSAGE_LENGTH - head - 5) :].lstrip()}"
 
 
 def readable(path: Path) -> Path:

@@ -44,7 +44,7 @@ class _Joined:
     finish: str = ""
     usage: object = None
     several: bool = False
-    calls_tool: bool = False
+    calls: dict[int, tuple[str, str]] = field(default_factory=dict)
     reasons: bool = False
     has_deltas: bool = False
 
@@ -100,18 +100,36 @@ class _Joined:
         """Take reasoning, a refusal and calls of tools. Returns whether there were any. Raises BadAnswer."""
         refusal, _ = _texts(part.get("refusal"))
         self.refusals.append(refusal)
-        calls = bool(part.get("tool_calls") or part.get("function_call"))
-        self.calls_tool = self.calls_tool or calls
+        calls = self._take_calls(part)
         reasoning = reasoning or any(part.get(name) for name in _REASONING)
         self.reasons = self.reasons or reasoning
         return bool(refusal) or calls or reasoning
 
+    def _take_calls(self, part: Mapping[str, Any]) -> bool:
+        """Add calls of tools, or pieces of them. Returns whether there were any. Raises BadAnswer."""
+        listed = part.get("tool_calls") or ([{"function": part["function_call"]}] if part.get("function_call") else [])
+        if not isinstance(listed, list) or not all(isinstance(call, dict) for call in listed):
+            raise BadAnswer("the answer has `tool_calls` that are no list of objects")
+        for place, call in enumerate(listed):
+            index, function = call.get("index", place), call.get("function")
+            function = function if isinstance(function, dict) else {}
+            name, arguments = self.calls.get(index if type(index) is int else place, ("", ""))
+            more = function.get("arguments") or ""
+            more = more if isinstance(more, str) else json.dumps(more)
+            self.calls[index if type(index) is int else place] = (
+                name + str(function.get("name") or ""),
+                arguments + more,
+            )
+        return bool(listed)
+
     def text(self) -> str:
-        """Return the text, or the refusal in its place. Raises BadAnswer for an answer that calls a tool."""
-        text = "".join(self.parts) or "".join(self.refusals)
-        if not text and self.calls_tool:
-            raise BadAnswer("the answer calls a tool and has no text")
-        return _paired(text)
+        """Return the text, or what stands for it: the refusal, or the calls of tools as JSON."""
+        return _paired("".join(self.parts) or "".join(self.refusals) or self._called())
+
+    def _called(self) -> str:
+        """Return the calls as a list of `name` and `arguments`, which are JSON themselves if the model wrote JSON."""
+        calls = [{"name": name, "arguments": _as_json(arguments)} for name, arguments in self.calls.values()]
+        return json.dumps(calls, ensure_ascii=False) if calls else ""
 
 
 def completion(answer: Answer) -> Completion:
@@ -185,6 +203,13 @@ def _texts(content: object) -> tuple[str, bool]:
     texts = [part.get("text") for part in content if part.get("type", "text") in ("text", "output_text")]
     reasoning = any(part.get("type") in ("thinking", "reasoning") for part in content)
     return "".join(text for text in texts if isinstance(text, str)), reasoning
+
+
+def _as_json(text: str) -> Any:  # noqa: ANN401 - JSON is anything
+    try:
+        return json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return text
 
 
 def _paired(text: str) -> str:

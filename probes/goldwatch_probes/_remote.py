@@ -36,7 +36,10 @@ _FRAMING = ("content-length", "transfer-encoding", "connection")
 class RemoteOptions:
     """The options of every probe of a served model."""
 
-    url: str = option("Base address of the server, http://HOST:PORT or https://HOST:PORT", url=True)
+    url: str = option(
+        "Base address of the server, http://HOST:PORT or https://HOST:PORT; a query goes with each path (no secrets)",
+        url=True,
+    )
     token: str = option("Sent as bearer token", default="", secret=True)
     headers: dict[str, str] = option("Sent with every request; not for secrets", default_factory=dict)
     secret_headers: dict[str, str] = option("Sent with every request", default_factory=dict, secret=True)
@@ -47,12 +50,13 @@ class RemoteOptions:
 
 
 class Address(NamedTuple):
-    """The parts of a URL. `path` has no slash at its end."""
+    """The parts of a URL. `path` has no slash at its end; `query` begins with "?" if there is one."""
 
     secure: bool
     host: str
     port: int
     path: str
+    query: str = ""
 
 
 def split_url(url: str) -> Address:
@@ -65,10 +69,10 @@ def split_url(url: str) -> Address:
     if parts.username is not None:
         raise CannotLoad("`url` holds a user or password; give a `token` instead")
     printable = url.isascii() and url.isprintable() and " " not in url
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or not printable:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or not printable:
         raise CannotLoad(f"`url` is {url!r}, expected http://HOST:PORT or https://HOST:PORT, with or without a path")
-    secure = parts.scheme == "https"
-    return Address(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"))
+    secure, query = parts.scheme == "https", f"?{parts.query}" if parts.query else ""
+    return Address(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"), query)
 
 
 def headers(options: RemoteOptions) -> dict[str, str]:

@@ -9,7 +9,7 @@ import inspect
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -130,13 +130,14 @@ def load_exported(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN4
         moved = framework("torch.export.passes", "PyTorch's passes", install_command("torch"))
         program = moved.move_to_device_pass(program, options.device)
     taken = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    found = tuple(program.graph_signature.user_inputs)
+    arguments = [spec.arg for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT"]
+    found = tuple(argument.name for argument in arguments if not _is_constant(argument))
     names = tuple(options.inputs or found)
     if len(names) != len(found):
         raise CannotLoad(f"`inputs` names {len(names)}, the program takes {len(found)}: {', '.join(found)}")
     values = [taken[name] for name in found]
     return Loaded(
-        call=_flat(torch, program),
+        call=_flat(torch, program, arguments),
         names=names,
         dtypes=tuple(value.dtype if value.dtype.is_floating_point else None for value in values),
         inputs=tuple(_spec(name, value) for name, value in zip(names, values, strict=True)),
@@ -170,12 +171,19 @@ def _weights_only() -> Iterator[None]:
             os.environ[_FORCE_WEIGHTS_ONLY] = before
 
 
-def _flat(torch: Any, program: Any) -> Callable[..., Any]:  # noqa: ANN401
+def _is_constant(argument: Any) -> bool:  # noqa: ANN401
+    """Return whether an argument is no tensor: the number, text or None that the program was exported with."""
+    return hasattr(argument, "value")
+
+
+def _flat(torch: Any, program: Any, arguments: Sequence[Any]) -> Callable[..., Any]:  # noqa: ANN401
     """Return the program as a function of its tensors in order, however its arguments are nested."""
     module, structure, unflatten = program.module(), program.call_spec.in_spec, torch.utils._pytree.tree_unflatten
 
     def call(*tensors: Any) -> Any:  # noqa: ANN401
-        args, kwargs = unflatten(list(tensors), structure)
+        rest = iter(tensors)
+        flat = [argument.value if _is_constant(argument) else next(rest) for argument in arguments]
+        args, kwargs = unflatten(flat, structure)
         return module(*args, **kwargs)
 
     return call
@@ -183,9 +191,30 @@ def _flat(torch: Any, program: Any) -> Callable[..., Any]:  # noqa: ANN401
 
 def _outputs(torch: Any, program: Any, names: Sequence[str]) -> tuple[TensorSpec, ...]:  # noqa: ANN401
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
-    flat = [values[name] for name in program.graph_signature.user_outputs]
-    answer = named(torch.utils._pytree.tree_unflatten(flat, program.call_spec.out_spec), names)
+    arguments = [spec.arg for spec in program.graph_signature.output_specs if spec.kind.name == "USER_OUTPUT"]
+    flat = [None if _is_constant(argument) else values[argument.name] for argument in arguments]
+    answer = named_tensors(torch, torch.utils._pytree.tree_unflatten(flat, program.call_spec.out_spec), names)
     return tuple(_spec(name, value) for name, value in answer.items())
+
+
+def named_tensors(torch: Any, answer: Any, names: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401
+    """Return the tensors of an answer by name, those of nested outputs as "outer.inner"; what is None is left out.
+
+    `names` is as of `goldwatch_probes._local.named`. Raises BadAnswer.
+    """
+    found: dict[str, Any] = {}
+
+    def add(name: str, value: Any) -> None:  # noqa: ANN401
+        if isinstance(value, Mapping) or (isinstance(value, (tuple, list)) and not isinstance(value, torch.Tensor)):
+            inner = value.items() if isinstance(value, Mapping) else enumerate(value)
+            for key, each in inner:
+                add(f"{name}.{key}", each)
+        elif value is not None:
+            found[name] = value
+
+    for name, value in named(answer, names).items():
+        add(name, value)
+    return found
 
 
 def _spec(name: str, value: Any) -> TensorSpec:  # noqa: ANN401

@@ -10,7 +10,7 @@ import json
 import math
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -31,13 +31,14 @@ DTYPES = {
     "INT32": "int32",
     "INT64": "int64",
     "FP16": "float16",
+    "BF16": "float32",
     "FP32": "float32",
     "FP64": "float64",
     "BYTES": "bytes",
 }
-"""The protocol's datatypes that numpy has (BF16 is the one that it lacks), and the names in a TensorSpec."""
+"""The protocol's datatypes, and the names in a TensorSpec. BF16, which numpy lacks, is read as float32."""
 
-DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}
+DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items()}  # float32 is FP32, which comes after BF16
 
 _JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _LITTLE = sys.byteorder == "little"
@@ -46,8 +47,24 @@ _LITTLE = sys.byteorder == "little"
 _JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}
 
 
+def output_specs(tensors: Iterable[Any]) -> tuple[TensorSpec, ...]:
+    """Return the specs of the outputs of the metadata that numpy can hold; others are not looked at.
+
+    Raises CannotLoad.
+    """
+    known = (t for t in tensors if not (isinstance(t, Mapping) and t.get("datatype", "BOOL") not in DTYPES))
+    return tuple(map(_spec_of, known))
+
+
 def spec_of(tensor: Any) -> TensorSpec:  # noqa: ANN401 - from outside, so anything
-    """Return the spec of one tensor of the metadata. Raises CannotLoad."""
+    """Return the spec of one input of the metadata, which numpy must have. Raises CannotLoad."""
+    spec = _spec_of(tensor)
+    if tensor["datatype"] == "BF16":
+        raise CannotLoad(f'tensor "{spec.name}" is BF16, which numpy has no dtype for')
+    return spec
+
+
+def _spec_of(tensor: Any) -> TensorSpec:  # noqa: ANN401 - from outside, so anything
     match tensor:
         case {"name": str(name), "datatype": str(datatype), "shape": [*shape]}:
             pass
@@ -60,23 +77,27 @@ def spec_of(tensor: Any) -> TensorSpec:  # noqa: ANN401 - from outside, so anyth
     return TensorSpec(name, DTYPES[datatype], tuple(shape[1:]))
 
 
-def encode_json(inputs: Tensors) -> bytes:
-    """Return the body of an inference request as JSON. Raises CannotLoad for a value that JSON cannot carry."""
+def encode_json(inputs: Tensors, more: Mapping[str, Any] = {}) -> bytes:
+    """Return the body of an inference request as JSON, with `more` members.
+
+    Raises CannotLoad for a value that JSON cannot carry.
+    """
     tensors = [head(name, array) | {"data": _json_data(name, array)} for name, array in inputs.items()]
     try:
-        return _JSON.encode({"inputs": tensors}).encode()
+        return _JSON.encode({"inputs": tensors, **more}).encode()
     except ValueError as error:
         raise CannotLoad("an input holds NaN or infinity, which JSON cannot carry; set `binary: true`") from error
 
 
-def encode_binary(inputs: Tensors) -> tuple[bytes, int]:
+def encode_binary(inputs: Tensors, more: Mapping[str, Any] = {}) -> tuple[bytes, int]:
     """Return the body of an inference request with binary tensors, and the length of its JSON header in bytes."""
     heads, blobs = [], []
     for name, array in inputs.items():
         blob = pack(array)
         heads.append(head(name, array) | {"parameters": {"binary_data_size": len(blob)}})
         blobs.append(blob)
-    header = json.dumps({"inputs": heads, "parameters": {"binary_data_output": True}}, separators=(",", ":")).encode()
+    parameters = {**more.get("parameters", {}), "binary_data_output": True}
+    header = json.dumps({"inputs": heads, **more, "parameters": parameters}, separators=(",", ":")).encode()
     return b"".join([header, *blobs]), len(header)
 
 
@@ -130,6 +151,9 @@ def pack(array: NDArray[Any]) -> bytes:
 def _decode_outputs(tensors: list[Any], rest: memoryview) -> dict[str, NDArray[Any]]:
     outputs = {}
     for tensor in tensors:
+        if isinstance(tensor, Mapping) and isinstance(tensor.get("datatype"), str) and tensor["datatype"] not in DTYPES:
+            rest = rest[_binary_size(tensor, str(tensor.get("name"))[:100], len(rest)) or 0 :]
+            continue  # an output that numpy cannot hold; others can be judged
         name, datatype, shape = checked_head(tensor)
         size = _binary_size(tensor, name, len(rest))
         if size is None:
@@ -225,10 +249,19 @@ def unpack(blob: memoryview, name: str, datatype: str) -> NDArray[Any]:
         return as_objects(_unpack_byte_strings(blob, name))
     if datatype == "BOOL":
         return np.frombuffer(blob, dtype=np.uint8).astype(np.bool_)
+    if datatype == "BF16":
+        return _from_bfloat16(blob, name)
     dtype, wire = _dtypes(datatype)
     if len(blob) % dtype.itemsize:
         raise BadAnswer(f'output "{name}" has {len(blob)} bytes, no whole number of {datatype}')
     return np.frombuffer(blob, dtype=wire).astype(dtype, copy=False)
+
+
+def _from_bfloat16(blob: memoryview, name: str) -> NDArray[np.float32]:
+    """Return numbers of which the wire has the upper 16 bits."""
+    if len(blob) % 2:
+        raise BadAnswer(f'output "{name}" has {len(blob)} bytes, no whole number of BF16')
+    return (np.frombuffer(blob, dtype="<u2").astype(np.uint32) << 16).view(np.float32)
 
 
 @cache

@@ -6,12 +6,13 @@ BentoML, LitServe, Ray Serve, SageMaker endpoints and what people write by thems
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, batch_size, install_command, option
 from goldwatch_probes._answers import parse
+from goldwatch_probes._bodies import base64_text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
 from goldwatch_probes._remote import RemoteOptions
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # A text that is nothing but this. Braces alone, since the config itself has `${...}` for references.
-_PLACE = re.compile(r"\{([^{}\[\]]+)(\[0\])?\}")
+_PLACE = re.compile(r"\{(base64\()?([^{}\[\]()]+)\)?(\[0\])?\}")
 _ALL = "*"
 
 
@@ -34,7 +35,9 @@ class HttpTemplate(HttpProbe):
         """Options besides `probe: http`."""
 
         path: str = option("Path of predictions, after `url`")
-        body: Any = option('The request as JSON; "{NAME}" stands for the values of that input')
+        body: Any = option(
+            'The request as JSON; "{NAME}" stands for the values of an input, "{base64(NAME)}" for base64 of its bytes'
+        )
         outputs: dict[str, str] = option("JMESPath expression of each output, applied to the answer")
         method: Literal["POST", "PUT"] = option("Method of the request", default="POST")
         health: str = option("Path that answers 200 when the model is ready; nothing is asked if empty", default="")
@@ -96,14 +99,16 @@ class _Filling:
         if isinstance(part, (list, tuple)):
             return [self.fill(item) for item in part]
         place = _PLACE.fullmatch(part) if isinstance(part, str) else None
-        return self._values(place[1], single=bool(place[2])) if place else part
+        if not place:
+            return part
+        return self._values(place[2], single=bool(place[3]), text=base64_text if place[1] else bytes.decode)
 
     def check_all_used(self) -> None:
         """Raise CannotLoad if the template has no place for an input."""
         if self._unused:
             raise CannotLoad(f"`body` has no place for {', '.join(sorted(self._unused))}; {_places(self._inputs)}")
 
-    def _values(self, name: str, *, single: bool) -> Any:  # noqa: ANN401
+    def _values(self, name: str, *, single: bool, text: Callable[[bytes], str]) -> Any:  # noqa: ANN401
         from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
 
         size = batch_size(self._inputs)
@@ -111,10 +116,10 @@ class _Filling:
             raise CannotLoad(f'"{{{name}[0]}}" in `body` takes one example a request, this one has {size}')
         if name == _ALL:
             self._unused.clear()
-            values: Any = tensors.rows(self._inputs, named=True)
+            values: Any = tensors.rows(self._inputs, named=True, text=text)
         elif name in self._inputs:
             self._unused.discard(name)
-            values = tensors.nested(name, self._inputs[name])
+            values = tensors.nested(name, self._inputs[name], text)
         else:
             raise CannotLoad(f'`body` has a place for "{{{name}}}", which is no input; {_places(self._inputs)}')
         return values[0] if single else values

@@ -30,7 +30,9 @@ class MlflowScoring(HttpProbe):
 
         model: str = option("Name to show for the model; the server reports none", default="model")
         version: str = option("Version to show for the model; the server reports none", default="")
-        format: Literal["inputs", "dataframe_split"] = option("How tensors are laid out in JSON", default="inputs")
+        format: Literal["inputs", "dataframe_split", "dataframe_records"] = option(
+            "How tensors are laid out in JSON", default="inputs"
+        )
         named: bool = option("Send `inputs` by name; false for a signature of one tensor without name", default=True)
         columns: tuple[str, ...] = option("Columns of `dataframe_split`, if the inputs are not all", default=())
         output: str = option("Name of an output that comes without one", default="output")
@@ -59,6 +61,8 @@ class MlflowScoring(HttpProbe):
 
         if self._options.format == "dataframe_split":
             body: Any = _table(inputs, self._options.columns)
+        elif self._options.format == "dataframe_records":
+            body = tensors.rows(inputs, named=True)
         elif self._options.named:
             body = tensors.columns(inputs)
         else:

@@ -69,7 +69,10 @@ DEVICES = {CPU: "cpu", "CUDAExecutionProvider": "cuda", "TensorrtExecutionProvid
 
 
 class OnnxRuntime(LocalProbe):
-    """An ONNX model in this process. Outputs that are no tensors (scikit-learn's ZipMap) are left out."""
+    """An ONNX model in this process.
+
+    Outputs that are no tensors (scikit-learn's ZipMap), or of a type that numpy lacks (bfloat16), are left out.
+    """
 
     needs: ClassVar[str] = "onnxruntime"
     concurrent: ClassVar[bool] = True
@@ -210,9 +213,10 @@ def _run_bound(session: Any) -> Callable[[Any], Any]:  # noqa: ANN401
 
 
 def _outputs(session: Any) -> tuple[TensorSpec, ...]:  # noqa: ANN401
-    tensors = [output for output in session.get_outputs() if output.type.startswith("tensor(")]
+    tensors = [output for output in session.get_outputs() if output.type in DTYPES]
     if not tensors:
-        raise CannotLoad("no output of the model is a tensor")
+        found = ", ".join(f"{output.name} ({output.type})" for output in session.get_outputs())
+        raise CannotLoad(f"no output of the model is a tensor that numpy can hold: {found}")
     return tuple(_spec(tensor, "output") for tensor in tensors)
 
 

@@ -7,12 +7,13 @@ of a probe, stays without numpy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, option
-from goldwatch_probes._answers import check_outputs, declared_batch, newest, text
+from goldwatch.probe import CannotLoad, Context, Description, Tensors, check_inputs, option
+from goldwatch_probes._answers import CAN_IGNORE, check_outputs, declared_batch, newest, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
 from goldwatch_probes._remote import RemoteOptions
@@ -33,6 +34,12 @@ class OpenInference(HttpProbe):
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")
         binary: bool = option("Send tensors as bytes, which MLServer refuses, and not as JSON", default=False)
+        metadata: Literal["check", "ignore"] = option(
+            "ignore: do not hold inputs and outputs against the server's metadata, where these are wrong",
+            default="check",
+        )
+        outputs: tuple[str, ...] = option("Outputs to ask for; all if empty", default=())
+        parameters: dict[str, Any] = option("Parameters of each request, such as priority", default_factory=dict)
 
     _options: Options
 
@@ -63,9 +70,7 @@ class OpenInference(HttpProbe):
             version=self._options.version or newest(model.get("versions")),
             framework=text(server.get("name")) or text(model.get("platform")),
             framework_version=text(server.get("version")),
-            inputs=_specs(model.get("inputs")),
-            outputs=_specs(model.get("outputs")),
-            batch=_batch(model.get("inputs")),
+            **(_declared(model, self._options.outputs) if self._options.metadata == "check" else {}),
         )
         return self._description
 
@@ -80,9 +85,12 @@ class OpenInference(HttpProbe):
             # The protocol does not declare which inputs are optional: the server rejects a request that lacks one.
             check_inputs(inputs, declared, partial=True)
         path = f"{self._model_path}/infer"
+        wanted, parameters = self._options.outputs, self._options.parameters
+        more: dict[str, Any] = {"outputs": [{"name": name} for name in wanted]} if wanted else {}
+        more |= {"parameters": parameters} if parameters else {}
         if not self._options.binary:
-            return self._opened().request(path, tensors.encode_json(inputs), JSON)
-        body, header_length = tensors.encode_binary(inputs)
+            return self._opened().request(path, tensors.encode_json(inputs, more), JSON)
+        body, header_length = tensors.encode_binary(inputs, more)
         return self._opened().request(path, body, "application/octet-stream", {BINARY_HEADER: str(header_length)})
 
     def decode(self, response: Answer) -> dict[str, NDArray[Any]]:
@@ -90,14 +98,21 @@ class OpenInference(HttpProbe):
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
         outputs = tensors.decode(response.body, response.headers.get(BINARY_HEADER.lower()))
-        check_outputs(outputs, self._description.outputs if self._description else ())
+        check_outputs(outputs, self._description.outputs if self._description else (), CAN_IGNORE)
         return outputs
 
 
-def _specs(declared: object) -> tuple[TensorSpec, ...]:
+def _declared(model: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    """Return what the metadata of a model say of its tensors; of the outputs only those that are `wanted`, if any."""
     from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
-    return tuple(tensors.spec_of(tensor) for tensor in declared) if isinstance(declared, list) else ()
+    inputs, outputs = (part if isinstance(part, list) else [] for part in (model.get("inputs"), model.get("outputs")))
+    specs = tensors.output_specs(outputs)
+    return {
+        "inputs": tuple(tensors.spec_of(tensor) for tensor in inputs),
+        "outputs": tuple(spec for spec in specs if not wanted or spec.name in wanted),
+        "batch": _batch(inputs),
+    }
 
 
 def _batch(declared: object) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from goldwatch.probe import (
     CannotLoad,
@@ -15,7 +15,6 @@ from goldwatch.probe import (
     Description,
     Looks,
     Tensors,
-    TensorSpec,
     check_inputs,
     looks,
     option,
@@ -39,6 +38,10 @@ class OpenInferenceGrpc(GrpcProbe):
 
         model: str = option("Name of the model at the server")
         version: str = option("Version of the model; the server chooses if empty", default="")
+        metadata: Literal["check", "ignore"] = option(
+            "ignore: do not hold inputs and outputs against the server's metadata, where these are wrong",
+            default="check",
+        )
 
     _options: Options
 
@@ -72,9 +75,7 @@ class OpenInferenceGrpc(GrpcProbe):
             version=self._options.version or newest(list(model.versions)),
             framework=text(server.name) or text(model.platform),
             framework_version=text(server.version),
-            inputs=_specs(model.inputs),
-            outputs=_specs(model.outputs),
-            batch=declared_batch(tensor.shape[0] for tensor in model.inputs if tensor.shape),
+            **(_declared(model) if self._options.metadata == "check" else {}),
         )
         return self._description
 
@@ -123,7 +124,11 @@ def _head(tensor: Any) -> dict[str, Any]:  # noqa: ANN401 - a message
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
-def _specs(declared: Any) -> tuple[TensorSpec, ...]:  # noqa: ANN401 - messages
+def _declared(model: Any) -> dict[str, Any]:  # noqa: ANN401 - a message
     from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
-    return tuple(tensors.spec_of(_head(tensor)) for tensor in declared)
+    return {
+        "inputs": tuple(tensors.spec_of(_head(tensor)) for tensor in model.inputs),
+        "outputs": tensors.output_specs(map(_head, model.outputs)),
+        "batch": declared_batch(tensor.shape[0] for tensor in model.inputs if tensor.shape),
+    }

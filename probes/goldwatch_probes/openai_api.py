@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PATHS = {"chat": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
-_MESSAGES = "messages"
+_MESSAGES, _REQUEST = "messages", "request"
+_MOST_OF_ID = 4096
 _MOST_TOKENS = 10**9
 """Of one answer. A budget of tokens would wait for what a server makes up."""
 
@@ -54,7 +55,12 @@ class OpenAI(HttpProbe):
         temperature: float = option("0 for the most likely answer", default=0.0)
         seed: int = option("Of the server's sampling", default=0)
         system: str = option("System message before each prompt; only for chat", default="")
-        more: dict[str, Any] = option("Further members of each request", default_factory=dict)
+        more: dict[str, Any] = option(
+            "Further members of each request; null leaves one out, such as temperature", default_factory=dict
+        )
+        metadata: Literal["check", "ignore"] = option(
+            "ignore: do not ask for the server's models, which may not name this one", default="check"
+        )
         output: str = option("Name of the output in the golden set; empty for text or embedding", default="")
 
     _options: Options
@@ -66,17 +72,19 @@ class OpenAI(HttpProbe):
 
     def describe(self) -> Description:
         """Ask the server for its models. Raises CannotLoad, Unreachable or NotReady."""
-        page = self._opened().page("models", missing_allowed=True)
+        asks = self._options.metadata == "check"
+        page = self._opened().page("models", missing_allowed=True) if asks else {}
         listed = page.get("data")
-        models = {text(m.get("id")): m for m in listed if isinstance(m, dict)} if isinstance(listed, list) else {}
+        models = {_id(m.get("id")): m for m in listed if isinstance(m, dict)} if isinstance(listed, list) else {}
         wanted = self._options.model
         if models and not wanted and len(models) == 1:
             wanted = next(iter(models))
         if not wanted or (models and wanted not in models):
             names = ", ".join(list(models)[:20]) or "none"
-            raise CannotLoad(f"`model` is {wanted!r}; the server has {names}")
+            how = "; if it is an alias, set `metadata: ignore`" if wanted else ""
+            raise CannotLoad(f"`model` is {wanted!r}; the server has {names}{how}")
         entry = models.get(wanted, {})
-        root = text(entry.get("root"))
+        root = _id(entry.get("root"))
         self._description = Description(
             model=wanted, version=root if root != wanted else "", framework=text(entry.get("owned_by"))
         )
@@ -86,7 +94,9 @@ class OpenAI(HttpProbe):
         """Make a request for each example. Raises CannotLoad for inputs that are no prompts."""
         if batch_size(inputs) and len(inputs) != 1:
             names = ", ".join(sorted(inputs))
-            raise CannotLoad(f"a prompt is one input of text, or `{_MESSAGES}` of dtype json; the set has {names}")
+            raise CannotLoad(
+                f"a prompt is one input of text, or `{_MESSAGES}` or `{_REQUEST}` of dtype json; the set has {names}"
+            )
         name, values = next(iter(inputs.items()))
         if values.ndim != 1 or values.dtype.kind not in "OUS":
             raise CannotLoad(f'input "{name}" is {values.dtype} {list(values.shape[1:])}; a prompt is text')
@@ -129,13 +139,16 @@ class OpenAI(HttpProbe):
 
     def _request(self, name: str, value: object) -> Request:
         prompt = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        members = _members(prompt) if name == _REQUEST else {}
         streamed = self._options.stream and self._options.api != "embeddings"
-        body: dict[str, Any] = {"model": self._described().model, **self._prompt(name, prompt)}
+        body: dict[str, Any] = {"model": self._described().model}
+        body |= {} if name == _REQUEST else self._prompt(name, prompt)
         if self._options.api != "embeddings":
             body |= {"temperature": self._options.temperature, "seed": self._options.seed, "stream": streamed}
             body |= {"max_tokens": self._options.max_tokens} if self._options.max_tokens else {}
             body |= {"stream_options": {"include_usage": True}} if streamed else {}
-        raw = json.dumps(body | self._options.more).encode()
+        merged = body | self._options.more | members
+        raw = json.dumps({key: member for key, member in merged.items() if member is not None}).encode()
         request = self._opened().request(_PATHS[self._options.api], raw, JSON)
         return Request(request.written, streamed)
 
@@ -161,12 +174,32 @@ def _messages(value: str) -> list[Any]:
     return found
 
 
+def _members(value: str) -> dict[str, Any]:
+    """Return the members of a request that a golden set has frozen, which come as JSON. Raises CannotLoad."""
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not {"messages", "prompt", "input"} & found.keys():
+        raise CannotLoad(
+            f'input "{_REQUEST}" is {value[:60]!r}; expected an object with messages, prompt or input, of dtype json'
+        )
+    if fixed := sorted({"model", "stream", "stream_options"} & found.keys()):
+        raise CannotLoad(f'input "{_REQUEST}" has {fixed[0]}, which the target sets; leave it out of the golden set')
+    return found
+
+
 def _vector(answer: Answer) -> list[float]:
     data = parse_object(answer.body).get("data")
     vector = data[0].get("embedding") if isinstance(data, list) and data and isinstance(data[0], dict) else None
     if not isinstance(vector, list) or not vector or not all(type(x) in (int, float) for x in vector):
         raise BadAnswer("the answer has no list of numbers at data[0].embedding")
     return vector
+
+
+def _id(value: object) -> str:
+    """Return the name of a model, which may be the path of a folder; an empty one for anything else."""
+    return value[:_MOST_OF_ID] if isinstance(value, str) else ""
 
 
 def _count(usage: object, name: str) -> int | None:

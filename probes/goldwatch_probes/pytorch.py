@@ -18,12 +18,11 @@ from goldwatch_probes._local import (
     check_threads,
     digest,
     framework,
-    named,
     ordered,
     readable,
     told,
 )
-from goldwatch_probes._torch_files import Kind, Loaded, kind_of, load_exported, load_script, load_weights
+from goldwatch_probes._torch_files import Kind, Loaded, kind_of, load_exported, load_script, load_weights, named_tensors
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
@@ -135,7 +134,7 @@ def _runner(torch: Any, call: Callable[..., Any], device: Any, names: Sequence[s
             answer = call(*(tensor.to(device) for tensor in request))
             return {
                 name: value.cpu() if isinstance(value, torch.Tensor) else value
-                for name, value in named(answer, names).items()
+                for name, value in named_tensors(torch, answer, names).items()
             }
 
     return run

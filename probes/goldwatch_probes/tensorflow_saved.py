@@ -77,7 +77,7 @@ class TensorFlow(LocalProbe):
             device=options.device or ("GPU:0" if tensorflow.config.list_physical_devices("GPU") else "CPU:0"),
             digest=digest(path),
             inputs=tuple(_spec(name, spec) for name, spec in inputs.items()),
-            outputs=tuple(_spec(name, spec) for name, spec in outputs.items()),
+            outputs=tuple(_spec(name, spec) for name, spec in outputs.items() if spec.shape.rank is not None),
             batch=fixed_batch(spec.shape[0] for spec in inputs.values() if spec.shape.rank),
         )
 
@@ -143,18 +143,29 @@ def _keras(tensorflow: Any, path: Path, options: TensorFlow.Options) -> Found:  
     if keras.backend.backend() != "tensorflow":
         raise CannotLoad(f"Keras is set to {keras.backend.backend()}; set KERAS_BACKEND=tensorflow")
     model = keras.models.load_model(str(path), compile=False, safe_mode=True)  # no Lambda with pickled code
+    if not getattr(model, "inputs", None):
+        raise CannotLoad(
+            f"{path}: the model does not say what its inputs are; call it once before model.save, or export it"
+        )
     takes = {t.name: tensorflow.TensorSpec(t.shape, t.dtype) for t in model.inputs}
     returns = {
-        name: tensorflow.TensorSpec(t.shape, t.dtype) for name, t in zip(model.output_names, model.outputs, strict=True)
+        name: tensorflow.TensorSpec(t.shape, t.dtype) for name, t in zip(_names(model), model.outputs, strict=True)
     }
     names = list(returns)
+    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
     @tensorflow.function  # type: ignore[untyped-decorator]
     def call(**tensors: Any) -> dict[str, Any]:  # noqa: ANN401
-        arguments = keras.tree.map_structure(lambda tensor: tensors[tensor.name], model.input)
+        arguments = keras.tree.map_structure(lambda tensor: tensors[tensor.name], structure)
         return dict(zip(names, keras.tree.flatten(model(arguments, training=False)), strict=True))
 
     return call, takes, returns
+
+
+def _names(model: Any) -> list[str]:  # noqa: ANN401
+    """Return the names of the outputs: a Sequential of Keras 3 has none, and its last layer gives the one output."""
+    names = getattr(model, "output_names", None)
+    return list(names) if names else [model.layers[-1].name]
 
 
 def _runner(tensorflow: Any, call: Callable[..., Any], device: str) -> Callable[[Tensors], Any]:  # noqa: ANN401

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, Tensors, option
 from goldwatch_probes._answers import newest, parse, text
+from goldwatch_probes._bodies import as_bytes, base64_text, class_scores
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, Client, HttpProbe, Request
 from goldwatch_probes._remote import RemoteOptions
@@ -37,6 +38,13 @@ class TorchServe(HttpProbe):
             "Key of the answer under which the outputs are, if it is there", default="predictions"
         )
         output: str = option("Name of an output that comes without one", default="output")
+        body: Literal["json", "base64", "raw", "multipart"] = option(
+            "How examples are sent: base64 is text in JSON, raw and multipart are the bytes of one example a request",
+            default="json",
+        )
+        classes: tuple[str, ...] = option(
+            "Order of the classes of an answer {class: score}; a class that it leaves out has the score 0", default=()
+        )
 
     _options: Options
 
@@ -78,9 +86,13 @@ class TorchServe(HttpProbe):
         """Make the request. Raises CannotLoad for what JSON cannot carry."""
         from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
 
-        rows = tensors.rows(inputs, named=self._options.named or len(inputs) > 1)
+        path, how = f"predictions/{self._model_path}", self._options.body
+        if how in ("raw", "multipart"):
+            return self._opened().request(path, *as_bytes(inputs, multipart=how == "multipart"))
+        text = base64_text if how == "base64" else bytes.decode
+        rows = tensors.rows(inputs, named=self._options.named or len(inputs) > 1, text=text)
         body = {self._options.examples: rows} if self._options.examples else rows
-        return self._opened().request(f"predictions/{self._model_path}", tensors.dump(body), JSON)
+        return self._opened().request(path, tensors.dump(body), JSON)
 
     def decode(self, response: Answer) -> dict[str, NDArray[Any]]:
         """Return the outputs. Raises BadAnswer."""
@@ -89,6 +101,10 @@ class TorchServe(HttpProbe):
         answer = parse(response.body)
         if isinstance(answer, dict):
             answer = answer.get(self._options.predictions, answer)
+        if classes := self._options.classes:
+            return {self._options.output: class_scores(answer, classes)}
+        if isinstance(answer, dict) and answer and all(type(score) in (int, float) for score in answer.values()):
+            raise BadAnswer("the answer has a score for each class; name them, in order, in `classes`")
         return tensors.outputs(answer, self._options.output)
 
     def close(self) -> None:

@@ -133,7 +133,7 @@ def test_labels_may_be_names(tmp_path: Path) -> None:
     assert labels.classes == tuple(f"digit {i}" for i in range(10))
 
 
-def test_a_target_that_does_not_say_what_its_outputs_are_is_told_how(tmp_path: Path) -> None:
+def test_outputs_are_read_off_the_answers_of_a_target_that_does_not_say_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import numpy as np\n\n\ndef answer(request):\n    return np.eye(10, dtype=np.float32)[request['labels_in']]\n"
     )
@@ -141,13 +141,14 @@ def test_a_target_that_does_not_say_what_its_outputs_are_is_told_how(tmp_path: P
     labels = GoldenSet.open(DIGITS / "golden").tensor("labels")
     examples = arrays(tmp_path, image=None, labels_in=labels)
     silent = build(config(tmp_path, target), examples)
-    assert silent.exit_code == 2
-    assert "does not say what its outputs are; write each as --output NAME:DTYPE:SHAPE" in silent.stderr
-    told = build(config(tmp_path, target), examples, "--output", "scores:float32:10")
+    assert silent.exit_code == 0, silent.output
+    assert "accuracy 1.0000" in silent.stdout
+    told = build(config(tmp_path, target), examples, "--output", "scores:float32:10", "--to", str(tmp_path / "told"))
     assert told.exit_code == 0, told.output
-    assert "accuracy 1.0000" in told.stdout
-    wrong = build(config(tmp_path, target), examples, "--output", "scores")
-    assert '"scores" is not NAME:DTYPE:SHAPE' in wrong.stderr
+    wrong = build(config(tmp_path, target), examples, "--output", "scores:")
+    assert '"scores:" is not NAME or NAME:DTYPE:SHAPE' in wrong.stderr
+    other = build(config(tmp_path, target), examples, "--output", "others", "--to", str(tmp_path / "other"))
+    assert '--output: target digits has no output "others"; it answers scores' in other.stderr
 
 
 @pytest.mark.parametrize("suffix", ["npz", "jsonl"])

@@ -36,6 +36,7 @@ ONE_KEY = [
         "mirror: localhost:8000",
         f'5:13  targets.fraud.mirror: "localhost:8000" {NO_ADDRESS}',
     ),
+    ("model: fraud", "names: {inputs: {a: x, b: x}}", "5:5  targets.fraud.names: two names stand for one tensor of the model; write each once"),
     ("model: fraud", "memory: 2 gigs", '5:13  targets.fraud.memory: "2 gigs" is not a size; write 512MiB or 2GiB'),
     ("model: fraud", "memory: 1kB", '5:13  targets.fraud.memory: "1kB" is out of range; write 16MiB to 1024TiB'),
     ("model: fraud", "warm: maybe", '5:11  targets.fraud.warm: must be true or false; found "maybe"'),

@@ -78,7 +78,10 @@ def test_a_set_that_would_not_be_valid_leaves_nothing(
         ({"licence": Path()}, "the manifest is not plain values: Object of type PosixPath is not JSON serializable"),
         (
             {"task": "ranking"},
-            "golden.json: task: \"ranking\": input should be 'classification', 'generation' or 'embedding'",
+            (
+                "golden.json: task: \"ranking\": input should be 'classification', 'generation', 'embedding' "
+                "or 'regression'"
+            ),
         ),
     ],
 )

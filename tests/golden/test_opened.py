@@ -216,9 +216,8 @@ MANIFESTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "golden.json: format: 0: input should be 1, 2, 3, 4, 5 or 6": lambda m: m.update(format=0),
     "golden.json: licence: missing": lambda m: m.pop("licence"),
     "golden.json: colour: unknown key; format 6 has none of this name": lambda m: m.update(colour="red"),
-    "golden.json: task: \"detection\": input should be 'classification', 'generation' or 'embedding'": lambda m: (
-        m.update(task="detection")
-    ),
+    "golden.json: task: \"detection\": input should be 'classification', 'generation', 'embedding' "
+    "or 'regression'": lambda m: m.update(task="detection"),
     "golden.json: examples: 0: input should be greater than or equal to 1": lambda m: m.update(examples=0),
     'golden.json: examples: "4": input should be a valid integer': lambda m: m.update(examples="4"),
     'golden.json: inputs.x.dtype: "float8" is not a dtype; expected one of text, json, bool, float16, float32, '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import struct
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from goldwatch.probe import BadAnswer, Rejected, Unreachable
+from goldwatch.probe import BadAnswer, Overloaded, Rejected, Unreachable
 
 from tests.probes.conftest import response
 
@@ -107,10 +108,25 @@ FAILURES = {
     "garbage": (send(b"\x00\xff\x80 what\r\n\r\n"), BadAnswer, "the answer is not HTTP"),
     "endless garbage": (endless(b"", b"\x00" * 1000), BadAnswer, "not HTTP|longer than the 100000"),
     "truncated JSON": (send(response(b'{"outputs": [{"name": "y"')), BadAnswer, "the answer is not JSON"),
-    "compressed": (
-        send(response(b"", headers="Content-Encoding: gzip\r\n")),
+    "compressed in another way": (
+        send(response(b"", headers="Content-Encoding: br\r\n")),
         BadAnswer,
-        "Content-Encoding gzip, which was not asked for",
+        "Content-Encoding br, which was not asked for",
+    ),
+    "compressed garbage": (
+        send(response(b"garbage", headers="Content-Encoding: gzip\r\n")),
+        BadAnswer,
+        "the answer cannot be decompressed",
+    ),
+    "a bomb": (
+        send(response(gzip.compress(bytes(10**7)), headers="Content-Encoding: gzip\r\n")),
+        BadAnswer,
+        "longer than the 100000 bytes allowed",
+    ),
+    "429": (
+        send(response(b'{"error": "rate limit"}', "429 Too Many", "Retry-After: 30\r\n")),
+        Overloaded,
+        "^overloaded: answered 429: rate limit; it asks to be left alone for 30 s$",
     ),
     "a gigabyte": (
         send(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"),

@@ -93,6 +93,39 @@ def test_a_keras_model_with_several_inputs_by_name(formats: Formats, tmp_path: P
     np.testing.assert_array_equal(found["difference"], [[2, 2]])
 
 
+def test_a_sequential_keras_model(formats: Formats, tmp_path: Path) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((2,), name="x"), keras.layers.Dense(3, name="scores")])
+    model.save(tmp_path / "line.keras")
+    probe = formats.probe(CASES["Keras"], file=tmp_path / "line.keras")
+    probe.open()
+    x = np.array([[1, 2], [3, 4]], np.float32)
+    found = probe.decode(probe.predict(probe.encode({"x": x})))
+    assert list(found) == ["scores"]
+    assert found["scores"] == pytest.approx(np.asarray(model(x)), rel=1e-6)
+    probe.close()
+
+
+def test_an_output_of_unknown_rank_is_not_described(formats: Formats, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Model(tf.Module):  # type: ignore[misc] # TensorFlow has no types here
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def answer(self, x: Any) -> Any:
+            sizes = tf.shape(x)
+            return {"y": tf.reshape(2 * x, tf.boolean_mask(sizes, sizes > 0)), "z": x}
+
+    model = Model()
+    tf.saved_model.save(model, str(tmp_path / "saved"), signatures=model.answer)
+    probe = formats.probe(CASES["SavedModel"], file=tmp_path / "saved")
+    probe.open()
+    assert [spec.name for spec in probe.describe().outputs] == ["z"]
+    found = probe.decode(probe.predict(probe.encode({"x": np.ones((3, 2), np.float32)})))
+    assert found["y"].tolist() == [[2, 2]] * 3
+    probe.close()
+
+
 def test_quantised_inputs_are_taken_as_they_are_or_made(formats: Formats) -> None:
     probe = formats.probe(CASES["LiteRT, int8"])
     probe.open()

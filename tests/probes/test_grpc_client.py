@@ -99,7 +99,12 @@ STATUS_5 = [("grpc-status", "5"), ("grpc-message", "no%20model%0A%C3%A4")]
         (told(b""), BadAnswer, "^the answer has no message$"),
         (told(MESSAGE[:-1]), BadAnswer, "^the answer has 5 bytes, its message needs 6$"),
         (told(MESSAGE + MESSAGE), BadAnswer, "^the answer has 17 bytes, its message needs 6$"),
-        (told(b"\1" + MESSAGE[1:]), BadAnswer, "^the answer is compressed, which was not asked for$"),
+        (told(b"\1" + MESSAGE[1:]), BadAnswer, "^the answer is compressed by nothing named, which was not asked for$"),
+        (
+            told(b"\1" + MESSAGE[1:], ("grpc-status", "0"), ("grpc-encoding", "gzip")),
+            BadAnswer,
+            "^the answer cannot be decompressed",
+        ),
     ],
 )
 def test_what_an_answer_means(script: Script, error: type[Exception], message: str) -> None:

@@ -174,3 +174,31 @@ def test_the_runtime_does_not_report_to_its_maker(model_file: Path, tmp_path: Pa
     home.mkdir()
     subprocess.run([sys.executable, "-c", opens, model_file], env={**kept, "HOME": str(home)}, timeout=120, check=True)
     assert list(home.rglob("*")) == []
+
+
+def test_an_output_of_bfloat16_is_left_out(tmp_path: Path) -> None:
+    value, nodes = helper.make_tensor_value_info, [helper.make_node("Identity", ["x"], ["y"])]
+    nodes.append(helper.make_node("Cast", ["x"], ["h"], to=TensorProto.BFLOAT16))
+    outputs = [value("y", TensorProto.FLOAT, ["n", 2]), value("h", TensorProto.BFLOAT16, ["n", 2])]
+    graph = helper.make_graph(nodes, "two", [value("x", TensorProto.FLOAT, ["n", 2])], outputs)
+    file = tmp_path / "two.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), file)
+    probe = probe_of(file)
+    probe.open()
+    assert probe.decode(probe.predict(probe.encode(INPUTS)))["y"].tolist() == INPUTS["x"].tolist()
+    assert [spec.name for spec in probe.describe().outputs] == ["y"]
+
+
+@pytest.mark.parametrize("newer", [{"ir_version": 99}, {"opset": 99}])
+def test_a_model_that_is_too_new_is_refused_with_the_reason(tmp_path: Path, newer: dict[str, int]) -> None:
+    value, node = helper.make_tensor_value_info, helper.make_node("Identity", ["x"], ["y"])
+    inputs, outputs = ([value(name, TensorProto.FLOAT, ["n", 2])] for name in ("x", "y"))
+    opsets = [helper.make_opsetid("", newer.get("opset", 17))]
+    model = helper.make_model(
+        helper.make_graph([node], "g", inputs, outputs), opset_imports=opsets, ir_version=newer.get("ir_version", 8)
+    )
+    file = tmp_path / ("a-folder-with-a-long-name-" * 8) / "m.onnx"
+    file.parent.mkdir()
+    onnx.save(model, file)
+    with pytest.raises(CannotLoad, match=r"(IR_VERSION|IR version|opset).*\d+"):
+        probe_of(file).open()

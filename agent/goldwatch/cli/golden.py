@@ -94,9 +94,15 @@ def build(  # noqa: PLR0913 - options, each by its name
         float, typer.Option(min=0, help="The largest difference between two outputs that are the same.")
     ] = 0.001,
     output: Annotated[
-        list[str] | None, typer.Option(help="NAME:DTYPE:SHAPE of an output, if the target does not declare it.")
+        list[str] | None, typer.Option(help="An output to keep, NAME or NAME:DTYPE:SHAPE; without it, all of them.")
     ] = None,
     decision: Annotated[str, typer.Option(help="The output that is judged, if there are several.")] = "",
+    threshold: Annotated[
+        float | None, typer.Option(help="Of a classifier with one score: above it, the answer is the second class.")
+    ] = None,
+    within: Annotated[
+        float | None, typer.Option(min=0, help="The labels are values; the largest error of a right one.")
+    ] = None,
     match: Annotated[
         Literal["", "exact", "contains", "number", "choice", "json", "regex"],
         typer.Option(help="How a text is matched with its answers; without it, one is proposed from them."),
@@ -122,7 +128,9 @@ def build(  # noqa: PLR0913 - options, each by its name
         if to is None and entry.url:
             fail(f"golden.{entry.name} is fetched from {entry.url}; name the new folder by --to")
         folder = to or entry.path
-        asked = Examples(examples.absolute(), name, licence, source, tolerance, names, specs, decision, match)
+        asked = Examples(
+            examples.absolute(), name, licence, source, tolerance, names, specs, decision, match, threshold, within
+        )
         made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, _tell, _note)
     finally:
         workers.close()
@@ -130,11 +138,11 @@ def build(  # noqa: PLR0913 - options, each by its name
 
 
 def _spec(text: str) -> tuple[str, str, tuple[int, ...]]:
-    name, _, rest = text.partition(":")
+    name, colon, rest = text.partition(":")
     dtype, _, shape = rest.partition(":")
     sizes = [size for size in shape.split(",") if size]
-    if not (name and dtype and all(size.isascii() and size.isdigit() for size in sizes)):
-        fail(f'--output: "{text}" is not NAME:DTYPE:SHAPE; write probabilities:float32:10, or mask:uint8:64,64')
+    if not (name and bool(dtype) == bool(colon) and all(size.isascii() and size.isdigit() for size in sizes)):
+        fail(f'--output: "{text}" is not NAME or NAME:DTYPE:SHAPE; write probabilities:float32:10, or mask:uint8:64,64')
     return name, dtype, tuple(int(size) for size in sizes)
 
 

@@ -1,13 +1,13 @@
 """A first golden set: the examples from a file, the reference from the validated model as it is deployed.
 
-The target itself gives the outputs. A temporary set without outputs is made first, only to ask for them; the set that
-is frozen in the end is calibrated like any other.
+The outputs are read off the first answers of the target. A temporary set without outputs is made first, only to ask
+for them; the set that is frozen in the end is calibrated like any other.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
 from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec
+from goldwatch.golden.lines import TEXT
+from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.ipc.judging_jobs import (
     COMPARE_WITH_CHANCE,
     FREEZE_EXAMPLES,
@@ -28,6 +30,10 @@ from goldwatch.ipc.judging_jobs import (
     FreezeExamplesRequest,
 )
 from goldwatch.ipc.workers import JUDGES, Workers
+from goldwatch.probe import TensorSpec
+
+_ASKED = 8
+"""Of how many examples the answers are looked at, to see what outputs are and whether their shapes vary."""
 
 
 def build(
@@ -44,9 +50,10 @@ def build(
     `note` takes each remark on the labels: the match of texts and why, and what may be wrong.
     """
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as folder:
-        if not examples.outputs:
-            asked = _provisional(Path(folder) / "asked", watch, target, examples, workers)
-            examples = replace(examples, outputs=_outputs(asked, examples, workers))
+        if not examples.outputs or any(not dtype for _, dtype, _ in examples.outputs):
+            silent = replace(examples, outputs=())
+            asked = _provisional(Path(folder) / "asked", watch, target, silent, workers)
+            examples = replace(examples, outputs=_outputs(asked, examples, workers, note))
         empty = _provisional(Path(folder) / "empty", watch, target, examples, workers, note)
 
         def checked(number: int, judgement: Judgement) -> None:
@@ -93,17 +100,43 @@ def _provisional(
     return Assignment(watch, target, facts, settings)
 
 
-def _outputs(assignment: Assignment, examples: Examples, workers: Workers) -> tuple[Spec, ...]:
-    """Ask the target what its outputs are."""
+def _outputs(
+    assignment: Assignment, examples: Examples, workers: Workers, note: Callable[[str], None]
+) -> tuple[Spec, ...]:
+    """Read off the answers to the first examples what the outputs are; of those that `examples` names, if it does."""
     if examples.file.suffix == ".jsonl":
         return (TEXT_OUTPUT,)
-    plan = replace(plan_of(assignment), examples=range(1), outputs=(), warmup=0)
-    result = considerate(plan, assignment.target.busy, workers)
+    few = range(min(_ASKED, assignment.golden.examples))
+    result = considerate(
+        replace(plan_of(assignment), examples=few, outputs=(), warmup=0), assignment.target.busy, workers
+    )
     result.columns.close()
-    if why := result.failure or result.ended:
-        raise GoldwatchError(why)
-    found = result.description.outputs if result.description is not None else ()
-    if not found:
-        how = "write each as --output NAME:DTYPE:SHAPE, such as probabilities:float32:10"
-        raise GoldwatchError(f"target {assignment.target.name} does not say what its outputs are; {how}")
-    return tuple((spec.name, spec.dtype, tuple(spec.shape)) for spec in found)
+    target = f"target {assignment.target.name}"
+    if why := result.failure or result.ended or next(iter(result.errors), ""):
+        raise GoldwatchError(f"{target}: {why}")
+    answered = {spec.name: spec for spec in result.answered}
+    if not answered:
+        raise GoldwatchError(f"{target} answers without any output; name one by --output NAME:DTYPE:SHAPE")
+    return tuple(_chosen(examples, answered, target)) or tuple(_usable(answered, target, note))
+
+
+def _chosen(examples: Examples, answered: Mapping[str, TensorSpec], target: str) -> Iterator[Spec]:
+    """Yield the outputs that are named, each as it is described, or as it is answered."""
+    for name, dtype, shape in examples.outputs:
+        if dtype:
+            yield name, dtype, shape
+        elif name in answered:
+            yield name, answered[name].dtype, tuple(answered[name].shape)
+        else:
+            raise GoldwatchError(f'--output: {target} has no output "{name}"; it answers {", ".join(answered)}')
+
+
+def _usable(answered: Mapping[str, TensorSpec], target: str, note: Callable[[str], None]) -> Iterator[Spec]:
+    """Yield the outputs that a golden set can hold, and note the others. Raises GoldwatchError if there is none."""
+    others = [spec for spec in answered.values() if spec.dtype not in NUMPY_DTYPES | {TEXT}]
+    if len(others) == len(answered):
+        said = ", ".join(f"{spec.name} ({spec.dtype} {list(spec.shape)})" for spec in others)
+        raise GoldwatchError(f"{target} has no output that a golden set can hold: {said}")
+    for spec in others:
+        note(f"left out: output {spec.name}, {spec.dtype} {list(spec.shape)}")
+    yield from ((spec.name, spec.dtype, tuple(spec.shape)) for spec in answered.values() if spec not in others)

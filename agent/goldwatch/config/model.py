@@ -79,7 +79,8 @@ class _Resolved(BaseModel):
 class Target(_Resolved):
     """A deployed model: its probe, and the probe's options.
 
-    `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`; `factory` is the
+    `options` holds the keys that are written, checked, in clear and ready for `Options(**options)`, and `names`, what
+    the model calls inputs and outputs (see `goldwatch.worker.load.names`); `factory` is the
     "module:Class" of the probe. `secret_options` names those that must not be shown. `python` is the
     interpreter of its workers, empty for our own; `memory_bytes` the most that they may have resident. `most_per_s` is
     the budget of requests a second, `most_tokens_per_s` that of tokens, `most_cpu` the share of one core that its

@@ -20,7 +20,7 @@ from goldwatch.config.secrecy import secret
 from goldwatch.config.written import MEMORY
 
 _BUDGETS = ("at_most", "tokens_at_most", "cpu_at_most")
-_OWN_KEYS = ("probe", "warm", "python", "memory", "meters", *_BUDGETS, "busy", "deployment")
+_OWN_KEYS = ("probe", "warm", "python", "memory", "meters", *_BUDGETS, "busy", "deployment", "names")
 
 
 def resolve_targets(document: Document, probes: Probes) -> dict[str, Target]:
@@ -67,11 +67,12 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
             values[key] = _absolute(document, value)
         elif key not in _OWN_KEYS:
             values[key] = value
-            if key in kind.urls and isinstance(value, str) and value and not is_address(value):
+            if key in kind.urls and isinstance(value, str) and value and not is_address(value.partition("?")[0]):
                 document.add((*route, key), f"{document.shown((*route, key))} {NO_ADDRESS}")
     options = _checked(document, route, values, kind)
     if "tokens_at_most" in written and not kind.counts_tokens:
         document.add((*route, "tokens_at_most"), f"the probe {document.shown((*route, 'probe'))} counts no tokens")
+    names = written.get("names")
     python = _interpreter(document, route, written.get("python", ""))
     try:
         memory_bytes = parse_size(written["memory"], *MEMORY) if "memory" in written else None
@@ -79,6 +80,7 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
         return None  # the types of `written` say so
     if options is None or python is None or not isinstance(warm := written.get("warm", False), bool):
         return None
+    options |= {"names": names} if names else {}
     return Target(
         name=name,
         probe=str(written["probe"]),

@@ -86,6 +86,24 @@ Folder = Annotated[str, Quantity(_parse_folder, str, "^(?!.*://).+", ("./golden/
 File = Annotated[str, Quantity(_parse_file, str, "^.+", ("goldwatch.db",))]
 
 
+class Names(Section):
+    """What the model calls the inputs and outputs of the golden set, where it calls them otherwise."""
+
+    inputs: dict[str, str] = Field(
+        default={}, description="Names of inputs, each `NAME IN THE SET: NAME AT THE MODEL`."
+    )
+    outputs: dict[str, str] = Field(
+        default={}, description="Names of outputs, each `NAME IN THE SET: NAME AT THE MODEL`."
+    )
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> Self:
+        for part in (self.inputs, self.outputs):
+            if len(set(part.values())) < len(part):
+                raise ValueError("two names stand for one tensor of the model; write each once")
+        return self
+
+
 class TargetEntry(Section):
     """A deployed model. The keys besides those below are the probe's own options, which it checks."""
 
@@ -104,6 +122,9 @@ class TargetEntry(Section):
     )
     memory: Memory = Field(
         default=None, description="The most resident memory of the worker; a model that takes more is ended."
+    )
+    names: Annotated[Names | None, BeforeValidator(empty_is_mapping)] = Field(
+        default=None, description="What the model calls inputs and outputs that have other names in the golden set."
     )
     deployment: Deployment = Field(
         default="",

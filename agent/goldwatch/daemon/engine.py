@@ -23,7 +23,7 @@ from goldwatch.ipc.columns import MAX_GAPS, Columns, Layout, Phase
 from goldwatch.ipc.foreign import packages
 from goldwatch.ipc.jobs import REPLAY, ErrorCode, Progress, ReplayRequest, ReplayResponse
 from goldwatch.ipc.workers import Done, Failed, Worker, WorkerDied, Workers
-from goldwatch.probe import Description
+from goldwatch.probe import Description, TensorSpec
 from goldwatch.redaction import redact
 
 MOST_RESTARTS = 3
@@ -70,6 +70,7 @@ class Replay:
     ended: str | None = None
     restarts: int = 0
     resent: int = 0
+    answered: tuple[TensorSpec, ...] = ()
     held_s: float = 0.0
     pairs_s: list[tuple[float, float]] = field(default_factory=list)
 
@@ -230,6 +231,7 @@ class _Supervision:
         replay.errors.update({self._redacted(text): n for text, n in done.errors.items()})
         replay.disturbances = done.disturbances
         replay.resent += done.resent
+        replay.answered = done.answered
         self._turn_ns = done.turn_ns
         replay.pairs_s = [(first / 1e9, second / 1e9) for first, second in done.pairs_ns]
         if done.description is not None:

@@ -22,8 +22,10 @@ class Examples:
     of `slice.NAME` [n], one `cluster.NAME` [n], which is equal for dependent examples, and `identity` [n], which names
     them; or .jsonl: an object a line with `inputs` and, if there are any, `answers`, `slices`, `cluster`, of one name,
     and `identity`.
-    `classes` names the class numbers. `outputs` is what the target gives, empty if it declares them itself; `decision`
-    is the one that is judged. `match` decides whether a text is right, empty if one is proposed from the answers.
+    `classes` names the class numbers. `outputs` are those of the target, empty if they are read off its answers, and of
+    an empty dtype if only named; `decision` is the one that is judged. `threshold` is that of a classifier with one
+    score, `within` the largest error of a right value, both None if they are proposed. `match` decides whether a text
+    is right, empty if one is proposed from the answers.
     """
 
     file: Path
@@ -35,12 +37,8 @@ class Examples:
     outputs: tuple[Spec, ...] = ()
     decision: str = ""
     match: str = ""
-
-    @property
-    def scores(self) -> int | None:
-        """How many values the judged output has; None where that is not known, or it is no vector."""
-        judged = [spec for spec in self.outputs if spec[0] == self.decision] or self.outputs
-        return judged[0][2][0] if len(judged) == 1 and len(judged[0][2]) == 1 else None
+    threshold: float | None = None
+    within: float | None = None
 
     def error(self, problem: str) -> GoldenError:
         """Return the error of the file."""

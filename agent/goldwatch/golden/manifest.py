@@ -6,6 +6,7 @@ The digest of the manifest's bytes is the identity of the set, and the manifest 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,7 @@ from pydantic import (
 )
 
 from goldwatch.bounded_json import parse_json
+from goldwatch.golden.decision import check_decision
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.lines import JSON, LINES, TEXT
 from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
@@ -32,8 +34,9 @@ MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
 FORMAT = 6
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
-clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`,
-6 the values of scores in each reference replay."""
+clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`, 6
+the values of scores in each reference replay, regression, thresholds, predicted classes, judged outputs of any shape,
+and text next to them."""
 
 MATCHES = ("exact", "contains", "number", "choice", "json", "regex")
 _FIRST_MATCHES = ("exact", "contains")
@@ -55,6 +58,7 @@ class Task(StrEnum):
     CLASSIFICATION = "classification"
     GENERATION = "generation"
     EMBEDDING = "embedding"
+    REGRESSION = "regression"
 
 
 T = TypeVar("T")
@@ -118,6 +122,11 @@ class Input(_Part):
         """Whether it is in the file of examples rather than among the tensors."""
         return self.dtype in (TEXT, JSON)
 
+    @property
+    def is_single(self) -> bool:
+        """Whether an example has one value of it."""
+        return math.prod(self.shape) == 1
+
 
 class Output(Input):
     """One output; `tolerance` is the largest absolute difference that counts as the same.
@@ -163,11 +172,21 @@ class Output(Input):
 class Labels(_Part):
     """The ground truth: for classification the classes that the labels index, for generation how an answer is matched.
 
-    docs/golden-sets.md has a table of the matches; `goldwatch.worker.evaluators.matching` has their rules.
+    `threshold` is for a classifier of two classes with one score: above it, the answer is the second. `within` is for
+    regression: the largest error of a right value. docs/golden-sets.md has a table of the matches;
+    `goldwatch.worker.evaluators.matching` has their rules.
     """
 
     classes: Annotated[Distinct, Field(min_length=2)] | None = None
     match: Literal["exact", "contains", "number", "choice", "json", "regex"] | None = None
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    within: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _threshold_of_two(self) -> Labels:
+        if self.threshold is not None and len(self.classes or ()) != 2:
+            raise ValueError(f"a threshold is between two classes, not {len(self.classes or ())}")
+        return self
 
 
 class Slice(_Part):
@@ -248,8 +267,9 @@ class Manifest(_Part):
     def _fits_the_task(cls, found: Labels | None, info: ValidationInfo) -> Labels | None:
         task = info.data.get("task")
         wanted = _LABELS.get(str(task))
-        given = [name for name in ("classes", "match") if found is not None and getattr(found, name) is not None]
-        if task is Task.CLASSIFICATION and found is None:
+        kinds = ("classes", "match", "within")
+        given = [name for name in kinds if found is not None and getattr(found, name) is not None]
+        if task in (Task.CLASSIFICATION, Task.REGRESSION) and found is None:
             raise ValueError("missing")
         if task is not None and found is not None and given != [wanted]:
             expected = f"labels.{wanted} alone" if wanted else "none"
@@ -266,7 +286,7 @@ class Manifest(_Part):
         if name not in outputs:
             names = ", ".join(map(quoted, outputs))
             raise ValueError(f"{quoted(found)} is not an output; expected the one that {_ROLES[task]}, of {names}")
-        _check_decision(task, name, outputs[name], info.data["labels"])
+        check_decision(str(task), name, outputs[name], info.data["labels"])
         return name
 
     @field_validator("files")
@@ -303,7 +323,7 @@ class Manifest(_Part):
     @property
     def oldest_format(self) -> int:
         """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
-        if self.reference.scores:
+        if self.reference.scores or self._has_any_form:
             return 6
         return 5 if self.labels is not None and self.labels.match is not None else self._oldest_format
 
@@ -315,6 +335,16 @@ class Manifest(_Part):
             return 3
         return 2 if self.has_lines or self.task is not Task.CLASSIFICATION else 1
 
+    @property
+    def _has_any_form(self) -> bool:
+        """Whether the set has what formats up to 5 refuse: see `FORMAT`."""
+        judged, others = self.outputs[self.decision], [o for n, o in self.outputs.items() if n != self.decision]
+        if self.task is Task.CLASSIFICATION:
+            return judged.in_lines or judged.is_single or any(output.in_lines for output in others)
+        if self.task is Task.EMBEDDING:
+            return len(judged.shape) != 1 or any(output.in_lines for output in others)
+        return self.task is Task.REGRESSION
+
     def tensors(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Return the dtype and the whole shape, examples first, of each tensor that the set must hold, by name."""
         n = self.examples
@@ -323,6 +353,8 @@ class Manifest(_Part):
         expected = {name: (spec.dtype, (n, *spec.shape)) for name, spec in parts.items() if not spec.in_lines}
         if self.task is Task.CLASSIFICATION:
             expected["labels"] = ("int64", (n,))
+        elif self.task is Task.REGRESSION:
+            expected["labels"] = ("float64", (n, *self.outputs[self.decision].shape))
         expected |= {f"slices.{name}": ("int64", (n,)) for name in self.slices}
         if self.clusters is not None:
             expected["clusters"] = ("int64", (n,))
@@ -334,25 +366,18 @@ class Manifest(_Part):
         return expected
 
 
-_LABELS: Mapping[str, str] = {Task.CLASSIFICATION: "classes", Task.GENERATION: "match"}
+_LABELS: Mapping[str, str] = {
+    Task.CLASSIFICATION: "classes",
+    Task.GENERATION: "match",
+    Task.REGRESSION: "within",
+}
 
 _ROLES = {
     Task.CLASSIFICATION: "scores the classes",
     Task.GENERATION: "is the text",
-    Task.EMBEDDING: "is the vector",
+    Task.EMBEDDING: "is compared with the reference",
+    Task.REGRESSION: "has the values",
 }
-
-
-def _check_decision(task: Task, name: str, output: Output, labels: Labels | None) -> None:
-    shape, where = list(output.shape), f"output {quoted(name)}"
-    if task is Task.CLASSIFICATION and labels is not None and labels.classes is not None:
-        expected = [len(labels.classes)]
-        if output.in_lines or shape != expected:
-            raise ValueError(f"{where} has shape {shape}, expected {expected}: one score for each of labels.classes")
-    elif task is Task.GENERATION and not output.in_lines:
-        raise ValueError(f"{where} is {output.dtype}; the task generation judges an output of dtype {TEXT}")
-    elif task is Task.EMBEDDING and (output.in_lines or len(shape) != 1):
-        raise ValueError(f"{where} is {output.dtype} {shape}; the task embedding judges a vector")
 
 
 def parse(folder: Path, raw: bytes) -> Manifest:

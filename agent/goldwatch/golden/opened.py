@@ -226,7 +226,7 @@ def _tensor_problems(manifest: Manifest, found: dict[str, TensorLocation]) -> It
             yield f"{where} is missing, {MANIFEST} says {dtype} {list(shape)}; add it and freeze the set again"
             continue
         tensor = found[name]
-        if name == "labels" and tensor.dtype.startswith("float"):
+        if name == "labels" and dtype == "int64" and tensor.dtype.startswith("float"):
             yield (
                 f"{where} is {tensor.dtype}, expected int64, the index of each example's class; labels turn into "
                 "floating numbers when some are missing (NaN): leave out these examples and freeze the set again"

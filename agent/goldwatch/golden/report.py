@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from goldwatch.golden.manifest import Input
+from goldwatch.golden.manifest import Input, Labels
 from goldwatch.golden.opened import GoldenSet
 
 _SHOWN = 8
@@ -27,8 +27,7 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
         tolerance = "" if output.in_lines else f", the same within {output.tolerance:g}"
         yield "output", f"{name}: {_spec(output)}{tolerance}{judged}"
     if manifest.labels is not None:
-        classes = manifest.labels.classes
-        yield "labels", f"matched by {manifest.labels.match}" if classes is None else f"{len(classes):,} classes"
+        yield "labels", _labels(manifest.labels)
     for name, cut in manifest.slices.items():
         yield "slice", f"{name}: {', '.join(cut.values[:_SHOWN])}{', ...' if len(cut.values) > _SHOWN else ''}"
     if manifest.clusters is not None:
@@ -44,6 +43,13 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
     provenance = manifest.provenance.model_dump(exclude_defaults=True)
     yield from (("" if i else "source", text) for i, text in enumerate(provenance.values()))
     yield "licence", manifest.licence
+
+
+def _labels(labels: Labels) -> str:
+    if labels.classes is not None:
+        above = "" if labels.threshold is None else f", the second above {labels.threshold:g}"
+        return f"{len(labels.classes):,} classes{above}"
+    return f"matched by {labels.match}" if labels.match else f"values, right within {labels.within:g}"
 
 
 def _spec(part: Input) -> str:

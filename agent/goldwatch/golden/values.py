@@ -20,7 +20,7 @@ Tensor: TypeAlias = Callable[[str], NDArray[Any]]
 def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> Iterator[str]:
     """Yield one message for each tensor with values that no golden set may have, and for the first bad examples."""
     for name in manifest.tensors():
-        if name.startswith(("inputs.", "outputs.")):
+        if name.startswith(("inputs.", "outputs.")) or (name == "labels" and manifest.task is Task.REGRESSION):
             masked = manifest.task is Task.CLASSIFICATION and name == f"outputs.{manifest.decision}"
             yield from _not_finite(name, tensor(name), masked=masked)
     if manifest.labels is not None and manifest.labels.classes is not None:

@@ -117,7 +117,8 @@ class ReplayResponse:
 
     `pairs_ns` has the latencies of requests that were made twice, `errors` counts messages, `resent` the requests sent
     again. The budgets allow the next request at `turn_ns`, by the monotonic clock. `description` is the target's at the
-    end, None if it is not served or gave none.
+    end, None if it is not served or gave none. `answered` describes the outputs, read off the answers, if none
+    of them is kept (`goldwatch.worker.load.seen`).
     """
 
     pairs_ns: tuple[tuple[int, int], ...]
@@ -126,6 +127,7 @@ class ReplayResponse:
     disturbances: Found
     turn_ns: int
     description: Description | None
+    answered: tuple[TensorSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,18 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 
+def _as_is(kept: Any) -> Any:  # noqa: ANN401 - an array
+    return kept
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Expected:
     """What a golden set of n examples says of its answers.
 
-    `outputs` are arrays [n, ...] by name, `tolerances` the largest absolute difference by output that is none (0 if not
-    named), `decision` names the output [n, classes] whose largest value is the answer. `labels` [n] index
-    `class_names`; a class without a name is called by its index. `clusters` [n] numbers what stands or falls together,
-    -1 for an example by itself.
+    `outputs` are arrays [n, ...] by name, or columns of text, `tolerances` the largest absolute difference by output
+    that is none (0 if not named), `decision` names the output whose `scores` [n, classes] are the answer by their
+    largest value. `labels` [n] index `class_names`; a class without a name is called by its index. `clusters` [n]
+    numbers what stands or falls together, -1 for an example by itself.
     """
 
     outputs: Outputs
@@ -36,6 +41,8 @@ class Expected:
     class_names: Sequence[str] = ()
     slices: Mapping[str, Slicing] | None = None
     clusters: IntArray | None = None
+    scores: Callable[[Any], Any] = _as_is
+    """Makes scores [n, classes] of the output that is judged."""
 
     @property
     def width(self) -> int:
@@ -64,7 +71,7 @@ def difference(now: Outputs, answered: BoolArray, expected: Expected, listed: in
     Raises KeyError for an output that is missing and ValueError for one of another shape.
     """
     _check(now, expected)
-    ours, theirs = now[expected.decision], expected.outputs[expected.decision]
+    ours, theirs = (expected.scores(outputs[expected.decision]) for outputs in (now, expected.outputs))
     labels, names = expected.labels, expected.class_names
     mistakes = Confusions(names, expected.clusters)
 
@@ -168,10 +175,18 @@ def _distances(now: Outputs, answered: BoolArray, expected: Expected, rows: slic
     if not answered.any():
         return largest, moved
     for name, reference in expected.outputs.items():
-        far = furthest(now[name][rows][answered], reference[rows][answered])
+        far = apart_in(now[name][rows], reference[rows], answered)
         largest = max(largest, float(far.max()))
         moved[answered] |= far > expected.tolerances.get(name, 0.0)
     return largest, moved
+
+
+def apart_in(now: NDArray[Any], reference: NDArray[Any], answered: BoolArray) -> NDArray[np.float64]:
+    """Return how far an output of the answered examples is from its reference [k]; of texts 0 if equal, else 1."""
+    if now.dtype.kind != "S":
+        return furthest(now[answered], reference[answered])
+    pairs = zip(now[answered].tolist(), reference[answered].tolist(), strict=True)
+    return np.array([float(text.decode("utf-8", "replace") != then) for text, then in pairs])
 
 
 def furthest(now: NDArray[np.generic], reference: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,14 @@ BoolArray = NDArray[np.bool_]
 
 
 def scores(
-    outputs: NDArray[np.floating],
-    reference: NDArray[np.floating] | None,
+    outputs: Any,  # noqa: ANN401 - an array, or what is read like one
+    reference: Any,  # noqa: ANN401
     labels: IntArray,
     answered: BoolArray,
     clusters: Clusters | None = None,
     usually: NDArray[np.float64] | None = None,
+    *,
+    ranked: bool = True,
 ) -> tuple[Score, ...]:
     """Return the scores over the answered examples; none if there is no such example.
 
@@ -39,15 +42,15 @@ def scores(
     reference is taken over the same examples, so that the two are comparable. A `reference` of None is that of a model
     whose outputs vary: one draw of them is no reference. `usually` [n] is the share of the reference replays in which
     each example was right, for the reference of the accuracy; without it that comes from `reference`. Equal outputs
-    rank by the lower index. Intervals are wider where examples come in `clusters`. Raises ValueError for shapes that do
-    not fit.
+    rank by the lower index; if outputs are not `ranked`, only the first class is known. Intervals are wider where
+    examples come in `clusters`. Raises ValueError for shapes that do not fit.
     """
     like = outputs if reference is None else reference
     if outputs.ndim != 2 or outputs.shape != like.shape or not labels.shape == answered.shape == outputs.shape[:1]:
         raise ValueError(f"outputs {outputs.shape}, reference {like.shape} and labels {labels.shape} do not fit")
     n, classes = outputs.shape
     right = Share("accuracy", clusters)
-    near = Share(f"top{_K}_accuracy", clusters) if classes > _K else None
+    near = Share(f"top{_K}_accuracy", clusters) if ranked and classes > _K else None
     ours, theirs = _Cells(clusters), None if reference is None else _Cells()
     for rows in blocks(n, classes):
         some = answered[rows]

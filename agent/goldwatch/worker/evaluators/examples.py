@@ -9,6 +9,7 @@ import numpy as np
 
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.worker.evaluators.decisions import decision_of
 from goldwatch.worker.evaluators.opened import BadScore
 
 Read = Callable[[int], Any]
@@ -71,17 +72,20 @@ class Examples:
         if isinstance(kept, bytes):
             return kept.decode("utf-8", "replace")
         if self._manifest.task is Task.CLASSIFICATION:
-            index = int(np.argmax(kept))
-            return self._classes[index] if self._classes is not None else index
+            index = int(decision_of(self._manifest).scores(np.asarray(kept)[np.newaxis])[0].argmax())
+            classes = self._classes or ()
+            return classes[index] if index < len(classes) else str(kept)
         return kept.item() if kept.size == 1 else kept.tolist()
 
     def _expected(self, i: int) -> Any:  # noqa: ANN401 - as the output is
         manifest = self._manifest
+        if self._classes is not None:
+            return self._classes[int(self._golden.tensor("labels")[i])]
+        if manifest.task is Task.REGRESSION:
+            return self._answer(self._golden.tensor("labels")[i])
         if manifest.outputs[manifest.decision].in_lines and self._lines is not None:
             line = self._lines[i]
             return line["answers"][0] if manifest.labels is not None else line["outputs"][manifest.decision]
-        if self._classes is not None:
-            return self._classes[int(self._golden.tensor("labels")[i])]
         return self._answer(self._golden.tensor(f"outputs.{manifest.decision}")[i])
 
     def _answers(self, i: int) -> list[Any]:

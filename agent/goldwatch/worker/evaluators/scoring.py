@@ -22,8 +22,8 @@ from goldwatch.worker.evaluators.agreement import standings
 from goldwatch.worker.evaluators.examples import Examples
 from goldwatch.worker.evaluators.means import mean
 from goldwatch.worker.evaluators.opened import BadScore, Evaluator, NoValue, opened
+from goldwatch.worker.evaluators.parts import clusters_of, slices_of
 from goldwatch.worker.evaluators.resampling import groups_of, interval
-from goldwatch.worker.evaluators.tasks import clusters_of, slices_of
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """What each task makes of the outputs of a replay: which examples are right, the scores, and the difference.
 
 A task is the only place that knows what an answer is. Where a set has no labels, an example is right if its answer is
-that of the validated model: the same text, or a vector within the tolerance.
+that of the validated model: the same text, or numbers within the tolerance (`numbers`).
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from goldwatch.scratch import blocks, column
 from goldwatch.worker.evaluators import classification
 from goldwatch.worker.evaluators.agreement import (
     Cuts,
-    Expected,
     Marks,
     Outputs,
     difference,
     distances,
-    furthest,
     summary,
 )
-from goldwatch.worker.evaluators.clusters import Clusters
+from goldwatch.worker.evaluators.decisions import decision_of
 from goldwatch.worker.evaluators.matching import matcher
 from goldwatch.worker.evaluators.means import Share, mean
+from goldwatch.worker.evaluators.numbers import Numbers, Regression
+from goldwatch.worker.evaluators.parts import clusters_of, each, expected_of, slices_of
 from goldwatch.worker.evaluators.references import Reference, References
-from goldwatch.worker.evaluators.slices import Slicing
 from goldwatch.worker.evaluators.text import chrf, token_f1
 from goldwatch.worker.evaluators.usual import Usual
-from goldwatch.worker.evaluators.vectors import apart, are_probabilities, cosines, jensen_shannon
+from goldwatch.worker.evaluators.vectors import are_probabilities, jensen_shannon
 
 _SHOWN = 80
 _TEXT_WIDTH = 64
@@ -102,27 +101,29 @@ class _Classification:
         manifest = golden.manifest
         self._decision = manifest.decision
         self._labels = golden.tensor("labels")
-        self._expected = _expected(
-            golden, self._labels, class_names=(manifest.labels.classes if manifest.labels else None) or ()
-        )
+        self._read = decision_of(manifest)
+        names = (manifest.labels.classes if manifest.labels else None) or ()
+        self._expected = expected_of(golden, self._labels, names, self._read.scores)
         self._clusters = clusters_of(golden)
         self._usual = Usual(golden)
         self._logits: bool | None = None  # decided by the whole reference, at the first distance
 
     def right(self, outputs: Outputs) -> BoolArray:
-        now, labels = outputs[self._decision], self._labels
+        now, labels = self._scores(outputs), self._labels
         return column(len(labels), np.bool_, lambda rows: now[rows].argmax(axis=1) == labels[rows], now.shape[1])
 
     def scores(self, outputs: Outputs, answered: BoolArray) -> tuple[Score, ...]:
-        now, then = outputs[self._decision], self._expected.outputs[self._decision] if self._usual.repeats else None
+        now, then = self._scores(outputs), self._scores(self._expected.outputs) if self._usual.repeats else None
         usually = column(len(self._labels), np.float64, self._usual.right)
-        return classification.scores(now, then, self._labels, answered, self._clusters, usually)  # type: ignore[arg-type] # numbers, by manifest
+        return classification.scores(
+            now, then, self._labels, answered, self._clusters, usually, ranked=self._read.ranked
+        )
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         return difference(outputs, answered, self._expected)
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        now, its = outputs[self._decision], others[self._decision]
+        now, its = self._scores(outputs), self._scores(others)
         return column(
             len(now), np.bool_, lambda rows: now[rows].argmax(axis=1) == its[rows].argmax(axis=1), now.shape[1]
         )
@@ -131,14 +132,18 @@ class _Classification:
         return None
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
-        now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        then = self._read.spread(self._expected.outputs[self._decision])
+        now = self._read.spread(outputs[self._decision])
         if self._logits is None:
             self._logits = not are_probabilities(then)
         logits = self._logits
-        return _each(answered, lambda rows: jensen_shannon(now[rows], then[rows], logits=logits), now.shape[1])
+        return each(answered, lambda rows: jensen_shannon(now[rows], then[rows], logits=logits), now.shape[1])
 
     def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
         return None
+
+    def _scores(self, outputs: Outputs) -> Any:  # noqa: ANN401 - scores [n, classes]
+        return self._read.scores(outputs[self._decision])
 
 
 class _Generation:
@@ -152,6 +157,7 @@ class _Generation:
         self._usual = Usual(golden)
         self._examples = golden.examples
         self._expected = References(golden.lines(), self._decision, labelled=self._labelled)
+        self._others = expected_of(golden, but=self._decision)
         match = labels.match if labels is not None and labels.match is not None else "exact"
         self._matcher = matcher(match, self._options() if match == "choice" else ())
         self._was_right = self._column(np.bool_, self._right_reference)
@@ -186,12 +192,14 @@ class _Generation:
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         kept = outputs[self._decision]
+        largest, others = distances(outputs, answered, self._others)
 
         def marks(rows: slice) -> Marks:
             now, then = _texts(kept[rows]), self._references(rows)
             differs = np.asarray(now != then, dtype=np.bool_)
-            moved = differs & answered[rows]
-            return Marks(self._was_right[rows], self._right(kept, rows), differs, moved, float(moved.any()))
+            moved = (differs | others[rows]) & answered[rows]
+            furthest = max(largest, float((differs & answered[rows]).any()))
+            return Marks(self._was_right[rows], self._right(kept, rows), differs, moved, furthest)
 
         def flip(i: int) -> Flip:
             [(reference, answers)] = self._expected[i : i + 1]
@@ -295,129 +303,17 @@ class _Generation:
         return self._once("chrf", kept, answered, lambda: self._column(np.float64, some))
 
 
-class _Embedding:
-    """The answer is a vector; right is one within the tolerance of the reference."""
-
-    def __init__(self, golden: GoldenSet) -> None:
-        self._decision = golden.manifest.decision
-        self._examples = golden.examples
-        self._expected = _expected(golden, np.zeros(0, dtype=np.int64))
-        self._slices, self._clusters = slices_of(golden), clusters_of(golden)
-        self._usual = Usual(golden)
-
-    def right(self, outputs: Outputs) -> BoolArray:
-        return self._near(outputs, np.broadcast_to(np.True_, self._examples))
-
-    def scores(self, outputs: Outputs, answered: BoolArray) -> tuple[Score, ...]:
-        if not answered.any():
-            return ()
-        agreement, near = Share("agreement", self._clusters), self._near(outputs, answered)
-        for rows in blocks(self._examples):
-            same = near[rows][answered[rows]]
-            agreement.add(rows, answered[rows], same, self._usual.right(rows)[answered[rows]])
-        name = "closeness" if self._alone else "cosine_similarity"
-        usual = 1.0 if self._usual.repeats else self._usual.score()
-        likeness = mean(name, self.score(outputs, answered), usual, answered, self._clusters)
-        return (agreement.score(), likeness)
-
-    def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
-        then = self._expected.outputs[self._decision]
-        largest, moved = distances(outputs, answered, self._expected)
-
-        def marks(rows: slice) -> Marks:
-            far = moved[rows]
-            return Marks(np.ones_like(far), ~far, far, far, largest)
-
-        def flip(i: int) -> Flip:
-            if self._alone:
-                return Flip(i, "", *(f"{values[i, 0]:.6g}" for values in (then, outputs[self._decision])))
-            return Flip(i, "", "", f"cosine {cosines(outputs[self._decision][i : i + 1], then[i : i + 1])[0]:.4f}")
-
-        return summary(answered, marks, flip, Cuts(self._slices, self._expected.clusters))
-
-    def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        now, its, allowed = outputs[self._decision], others[self._decision], self._expected.tolerances[self._decision]
-
-        def near(rows: slice) -> BoolArray:
-            return np.asarray(furthest(now[rows], its[rows]) <= allowed)
-
-        return column(self._examples, np.bool_, near, now.shape[1])
-
-    def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
-        """Return the cosine similarity, below 0 is as unlike as a score can say; of a single number its closeness."""
-        now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        if self._alone:
-            return _each(answered, lambda rows: 1 - self._apart(now[rows], then[rows]), 1)
-        return _each(answered, lambda rows: np.clip(cosines(now[rows], then[rows]), 0, 1), now.shape[1])
-
-    def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
-        now, then = outputs[self._decision], self._expected.outputs[self._decision]
-        if self._alone:
-            return _each(answered, lambda rows: self._apart(now[rows], then[rows]), 1)
-        return _each(answered, lambda rows: (1 - cosines(now[rows], then[rows])) / 2, now.shape[1])
-
-    def lengths(self, outputs: Outputs, answered: BoolArray) -> None:  # noqa: ARG002 - as the protocol says
-        return None
-
-    @property
-    def _alone(self) -> bool:
-        """Whether the answer is a single number, as of a regression, of which a cosine says the sign alone."""
-        return bool(self._expected.outputs[self._decision].shape[1] == 1)
-
-    def _apart(self, now: NDArray[Any], then: NDArray[Any]) -> FloatArray:
-        return apart(now[:, 0], then[:, 0], self._expected.tolerances[self._decision])
-
-    def _near(self, outputs: Outputs, answered: BoolArray) -> BoolArray:
-        """Return which examples are within the tolerance [n]; those that were not answered are not looked at."""
-        found = distances(outputs, answered, self._expected)[1]
-        return np.logical_not(found, out=found)
-
-
 _TASKS: Mapping[Task, Callable[[GoldenSet], Judged]] = {
     Task.CLASSIFICATION: _Classification,
     Task.GENERATION: _Generation,
-    Task.EMBEDDING: _Embedding,
+    Task.EMBEDDING: Numbers,
+    Task.REGRESSION: Regression,
 }
 
 
 def chrf_or_equal(a: str, b: str) -> float:
     """Return chrF of one text against another; equal ones need no counting, and nothing is like nothing."""
     return 1.0 if a == b else chrf(a, b)
-
-
-def _each(answered: BoolArray, values: Callable[[NDArray[np.int64]], NDArray[Any]], width: int) -> FloatArray:
-    """Return values [n] of the answered examples, some at a time; those of others are 0, and nobody reads them."""
-
-    def some(rows: slice) -> FloatArray:
-        found: FloatArray = np.zeros(rows.stop - rows.start)
-        chosen = np.flatnonzero(answered[rows])
-        found[chosen] = values(rows.start + chosen)
-        return found
-
-    return column(len(answered), np.float64, some, width)
-
-
-def slices_of(golden: GoldenSet) -> dict[str, Slicing]:
-    """Return the slices of a golden set by name."""
-    return {n: Slicing(golden.tensor(f"slices.{n}"), s.values) for n, s in golden.manifest.slices.items()}
-
-
-def clusters_of(golden: GoldenSet) -> Clusters | None:
-    """Return what stands or falls together; None where every example is by itself."""
-    return None if golden.manifest.clusters is None else Clusters(golden.tensor("clusters"))
-
-
-def _expected(golden: GoldenSet, labels: NDArray[np.int64], class_names: Sequence[str] = ()) -> Expected:
-    manifest = golden.manifest
-    return Expected(
-        outputs={name: golden.tensor(f"outputs.{name}") for name in manifest.outputs},
-        tolerances={name: spec.tolerance for name, spec in manifest.outputs.items()},
-        decision=manifest.decision,
-        labels=labels,
-        class_names=class_names,
-        slices=slices_of(golden),
-        clusters=golden.tensor("clusters") if manifest.clusters is not None else None,
-    )
 
 
 def _texts(kept: NDArray[Any]) -> NDArray[Any]:

@@ -15,6 +15,8 @@ from goldwatch.ipc.columns import Columns
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import ANSWERS, AnswersRequest, RerunAnswer, RerunAnswers
 from goldwatch.worker.evaluators.agreement import furthest
+from goldwatch.worker.evaluators.confusions import class_name
+from goldwatch.worker.evaluators.decisions import decision_of
 from goldwatch.worker.jobs.opening import replayed
 
 _NUMBERS = 4
@@ -47,25 +49,29 @@ def _answer(golden: GoldenSet, columns: Columns, row: int, example: int) -> Reru
 def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[str, str, str]:
     """Return the right answer, the reference's and the target's now, as text; empty if there is no text for one."""
     manifest = golden.manifest
-    decision, now = manifest.decision, columns.array(f"output.{manifest.decision}")[row]
-    if manifest.outputs[decision].in_lines:
+    decision, now = manifest.decision, columns.array(f"output.{manifest.decision}")[row : row + 1]
+    in_lines, part = manifest.outputs[decision].in_lines, f"outputs.{decision}"
+    then = (golden.text(part) if in_lines else golden.tensor(part))[example : example + 1]
+    if golden.task is Task.GENERATION:
         answers = golden.lines()[example].get("answers", [""])
-        return answers[0], golden.text(f"outputs.{decision}")[example], now.decode("utf-8", "replace")
-    then = golden.tensor(f"outputs.{decision}")[example]
+        return answers[0], then[0], now[0].decode("utf-8", "replace")
     if manifest.labels is None or manifest.labels.classes is None:
-        return "", _vector(then), _vector(now)
-    classes = manifest.labels.classes
-    return classes[int(golden.tensor("labels")[example])], classes[int(then.argmax())], classes[int(now.argmax())]
+        label = "" if manifest.labels is None else _vector(golden.tensor("labels")[example])
+        return label, _vector(then), _vector(now)
+    classes, read = manifest.labels.classes, decision_of(manifest)
+    before, after = (class_name(int(read.scores(each)[0].argmax()), (*classes, "no class")) for each in (then, now))
+    return classes[int(golden.tensor("labels")[example])], before, after
 
 
 def _vector(values: NDArray[Any]) -> str:
-    """Write a vector, of a longer one the first numbers."""
+    """Write numbers, of many the first ones."""
+    values = np.ravel(values)
     shown = ", ".join(f"{value:.6g}" for value in values[:_NUMBERS].tolist())
     return f"{shown}, ..." if len(values) > _NUMBERS else shown
 
 
 def _same(golden: GoldenSet, columns: Columns, row: int, example: int) -> bool:
-    if golden.task is not Task.EMBEDDING:
+    if golden.task not in (Task.EMBEDDING, Task.REGRESSION):
         _, then, now = _words(golden, columns, row, example)
         return then == now
     name = golden.manifest.decision

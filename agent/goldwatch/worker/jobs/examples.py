@@ -20,6 +20,7 @@ from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import FREEZE_EXAMPLES, ExampleNotes, FreezeExamplesRequest
 from goldwatch.scratch import blocks, column, distinct
+from goldwatch.worker.jobs.judged import is_regression, judged
 from goldwatch.worker.jobs.labels import (
     LabelledAnswers,
     alike,
@@ -31,7 +32,6 @@ from goldwatch.worker.jobs.labels import (
     key,
     name_order,
     numbered,
-    one_score_problem,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def frozen(request: FreezeExamplesRequest, descriptors: list[int], emit: Emit) -
         found = arrays.read(examples.file)
         names = identities.of_array(examples.file, found.pop(identities.KEY)) if identities.KEY in found else []
         manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found}, notes)
-        lines = iter(())
+        texts = [name for name, output in manifest["outputs"].items() if output["dtype"] == TEXT]
+        line = {"inputs": {}, "outputs": dict.fromkeys(texts, "")}
+        lines = iter([line] * manifest["examples"] if texts else ())
     try:
         freeze(Path(request.folder), _about(examples, manifest), tensors, lines, names)
     except GoldenError as error:
@@ -88,7 +90,6 @@ def _about(examples: Examples, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "reference": {"replays": [1, 1], "deterministic": False},
         "provenance": {"source": examples.source},
         "licence": examples.licence,
-        **({"decision": examples.decision} if examples.decision and examples.outputs else {}),
         **manifest,
     }
 
@@ -102,14 +103,15 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     tensors = {f"inputs.{name}": array for name, array in inputs.items()}
     manifest: dict[str, Any] = {"task": "embedding", "examples": n, "slices": {}}
     manifest["inputs"] = {name: {"dtype": a.dtype.name, "shape": list(a.shape[1:])} for name, a in inputs.items()}
-    if LABELS in arrays:
-        codes, classes = _labelled(examples, arrays[LABELS])
-        if examples.outputs:
-            if problem := one_score_problem(examples.outputs, examples.decision):
-                raise examples.error(problem)
-            notes += filter(None, [conflicts(input_keys(inputs, n), codes)])
-            tensors[LABELS] = codes
-            manifest |= {"task": "classification", "labels": {"classes": list(classes)}}
+    if not examples.outputs and LABELS in arrays and not is_regression(examples, arrays[LABELS]):
+        _labelled(examples, arrays[LABELS], None)  # what is wrong with them is wrong with any output
+    if examples.outputs:
+        about, labels = _judged(examples, arrays.get(LABELS), notes)
+        manifest |= about
+        if labels is not None:
+            tensors[LABELS] = labels
+        if manifest["task"] == "classification":
+            notes += filter(None, [conflicts(input_keys(inputs, n), tensors[LABELS])])
     for name in (name for name in arrays if name.startswith(SLICE)):
         codes, values = _coded(arrays[name])
         tensors[f"slices.{name.removeprefix(SLICE)}"] = codes
@@ -118,15 +120,16 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     if clusters:
         manifest["clusters"] = {"by": _one(examples, [name.removeprefix(CLUSTER) for name in clusters])}
         tensors["clusters"] = numbered(arrays[clusters[0]])
-    if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES]:
+    if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES | {TEXT}]:
         raise examples.error(
-            f"an output of dtype {quoted(unknown[0])}; expected one of {', '.join(sorted(NUMPY_DTYPES))}"
+            f"an output of dtype {quoted(unknown[0])}; expected {TEXT} or one of {', '.join(sorted(NUMPY_DTYPES))}"
         )
     outputs = examples.outputs or (("answer", "float32", (1,)),)
     manifest["outputs"] = {
-        name: {"dtype": dtype, "shape": list(shape), "tolerance": examples.tolerance} for name, dtype, shape in outputs
+        name: {"dtype": dtype, "shape": list(shape), "tolerance": 0 if dtype == TEXT else examples.tolerance}
+        for name, dtype, shape in outputs
     }
-    tensors |= {f"outputs.{name}": _nothing((n, *shape), dtype) for name, dtype, shape in outputs}
+    tensors |= {f"outputs.{name}": _nothing((n, *shape), dtype) for name, dtype, shape in outputs if dtype != TEXT}
     tensors["reference.right"] = _nothing((2, n), np.int64)
     return manifest, tensors
 
@@ -139,7 +142,7 @@ def _length(examples: Examples, inputs: Mapping[str, NDArray[Any]], arrays: Mapp
     if not n:
         raise examples.error("holds no example")
     for name, array in arrays.items():
-        if name not in inputs and array.ndim != 1:
+        if name not in inputs and array.ndim != 1 and not (name == LABELS and array.dtype.kind == "f"):
             raise examples.error(f"{name} has the shape {list(array.shape)}; expected one value an example")
         if len(array) != n:
             raise examples.error(f"{name} has {len(array):,} values, and {first} has {n:,} examples")
@@ -155,18 +158,41 @@ def _nothing(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
-def _labelled(examples: Examples, values: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Return class numbers [n], and the names of the classes once it is known how many scores the target gives."""
+def _judged(
+    examples: Examples, labels: NDArray[Any] | None, notes: list[str]
+) -> tuple[dict[str, Any], NDArray[Any] | None]:
+    """Return what the manifest says of the output that is judged, and the labels. Adds `notes`."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    width, names = examples.scores, examples.classes
-    if values.dtype.kind in "iuf":
+    found = judged(examples, labels)
+    notes += found.notes
+    about: dict[str, Any] = {"task": str(found.task), "decision": found.output[0]}
+    if labels is None:
+        return about, None
+    if found.within is not None:
+        return about | {"labels": {"within": found.within}}, labels.astype(np.float64).reshape(-1, *found.output[2])
+    codes, classes = _labelled(examples, labels, found.width)
+    threshold = {} if found.threshold is None else {"threshold": found.threshold}
+    return about | {"labels": {"classes": list(classes), **threshold}}, codes
+
+
+def _labelled(examples: Examples, values: NDArray[Any], width: int | None) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return class numbers [n], and the names of the classes; `width` is how many scores the target gives."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    names = examples.classes
+    if width is None and not names and values.dtype.kind in "iufb" and values.min(initial=0) < 0:
+        found = distinct(values)  # a predicted class may have any number
+        numbers = column(len(values), np.int64, lambda rows: np.searchsorted(found, values[rows]))
+        return numbers, tuple(f"{number:g}" for number in found.tolist())
+    if values.dtype.kind in "iufb":
         _refuse(
             examples, values, lambda some: ~(np.isfinite(some) & (some >= 0) & (some % 1 == 0)), "is no class number"
         )
         numbers = column(len(values), np.int64, values.__getitem__)
-        most = max(width or 2, 2) if not names else len(names)
-        if (names or width) and (highest := int(numbers.max())) >= most:
+        highest = int(numbers.max())
+        most = len(names) or width or max(highest + 1, 2)
+        if highest >= most:
             whose = "--classes names" if names else "the target gives scores for"
             raise examples.error(f"labels has the class number {highest:,}, and {whose} {most:,} classes, from 0")
         return numbers, names or tuple(map(str, range(most)))

@@ -45,8 +45,9 @@ from goldwatch.scratch import blocks, column
 from goldwatch.worker.drift.received import received
 from goldwatch.worker.evaluators import referee
 from goldwatch.worker.evaluators.agreement import standings, without_value
+from goldwatch.worker.evaluators.parts import slices_of
 from goldwatch.worker.evaluators.scoring import Column, Scoring, known
-from goldwatch.worker.evaluators.tasks import Judged, judged, reference_problem, slices_of
+from goldwatch.worker.evaluators.tasks import Judged, judged, reference_problem
 from goldwatch.worker.evaluators.tokens import NAMES, token_use
 from goldwatch.worker.jobs.observations import Observations
 from goldwatch.worker.jobs.observed import Observed, observe

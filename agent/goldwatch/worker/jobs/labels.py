@@ -140,19 +140,6 @@ class LabelledAnswers:
         return not re.match(r"[-+]?0\d", answer.strip()) and not answer_problem("number", answer)
 
 
-def one_score_problem(outputs: Sequence[tuple[str, str, tuple[int, ...]]], decision: str) -> str:
-    """Return what is wrong if the judged output of a set with labels is not one score for each class."""
-    judged = [spec for spec in outputs if spec[0] == decision] or list(outputs)
-    if len(judged) != 1 or (len(judged[0][2]) == 1 and judged[0][2][0] > 1):
-        return ""
-    name, _, shape = judged[0]
-    return (
-        f"has labels, and the output {quoted(name)} has the shape {list(shape)} for one example; expected one "
-        "score for each class, [2] or more: let the model give scores, such as predict_proba, or leave the "
-        "labels out, and let it give [1], to compare its values with the reference"
-    )
-
-
 def input_keys(inputs: Mapping[str, NDArray[Any]], n: int) -> NDArray[Any]:
     """Return numbers [n] that are equal for equal inputs, each an array [n, ...]."""
 

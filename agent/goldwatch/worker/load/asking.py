@@ -20,6 +20,7 @@ from goldwatch.probe import (
     BadAnswer,
     EncodesEach,
     KnowsTimes,
+    Overloaded,
     Probe,
     ProbeError,
     Tensors,
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 MOST_FAILURES_IN_A_ROW = 10
 """After so many requests without any answer the rest is not sent: it would harm, and take for ever."""
 
+MAX_BACK_OFF_S = 10.0
+"""A server that asks to be left alone for longer is asked no further in this replay."""
+
+_FIRST_BACK_OFF_S = 0.1
 _MOST_MESSAGES = 20
 _MESSAGE_LENGTH = 200
 
@@ -94,12 +99,13 @@ class Asking:
         self.requests = Requests(probe, inputs, batch)
         self.keeper = Keeper(probe, columns, self.requests)
         self._lock = threading.Lock()
-        self._in_a_row = 0
+        self._in_a_row = self._overloads = 0
+        self._left_alone = False
 
     @property
     def hopeless(self) -> bool:
-        """Whether too many requests in a row had no answer."""
-        return self._in_a_row >= MOST_FAILURES_IN_A_ROW
+        """Whether too many requests in a row had no answer, or the server asks to be left alone."""
+        return self._left_alone or max(self._in_a_row, self._overloads) >= MOST_FAILURES_IN_A_ROW
 
     def left(self) -> Sequence[int]:
         """Return the first row of each query that is still to be sent."""
@@ -214,10 +220,25 @@ class Asking:
         for each in rows:
             self._columns.outcome[each] = outcome
         self._columns.end(flight)
+        if isinstance(failure, Overloaded):
+            self._back_off(failure.retry_after_s)
+        else:
+            self._overloads = 0
+
+    def _back_off(self, retry_after_s: float | None) -> None:
+        """Wait as long as the server asks, or longer each time; a schedule cannot wait, so an open load then ends."""
+        self._overloads += 1
+        wait_s = retry_after_s
+        if wait_s is None:
+            wait_s = min(_FIRST_BACK_OFF_S * 2 ** (self._overloads - 1), MAX_BACK_OFF_S) if self._pace.can_wait else 0.0
+        if wait_s > MAX_BACK_OFF_S or (wait_s and not self._pace.can_wait):
+            self._left_alone = True
+        elif not self.hopeless:
+            self._pace.sleep(wait_s)
 
     def kept_all(self, row: int, end: int) -> None:
         """Say of rows up to `end` that their answers are kept, and are as they should be."""
-        self._in_a_row = 0
+        self._in_a_row = self._overloads = 0
         self._columns.outcome[row:end] = _OK * (end - row)
 
     def _rows(self, row: int) -> Sequence[int]:

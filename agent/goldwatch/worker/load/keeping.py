@@ -16,6 +16,7 @@ from goldwatch.core.outcome import without_frames
 from goldwatch.ipc.columns import MAX_GAPS, Columns
 from goldwatch.probe import TIME_UNKNOWN, BadAnswer, CountsTokens, Probe, Tensors, TensorSpec, single_output
 from goldwatch.worker.load.requests import Requests
+from goldwatch.worker.load.seen import Seen
 
 
 class Keeper:
@@ -24,9 +25,15 @@ class Keeper:
     def __init__(self, probe: Probe, columns: Columns, requests: Requests) -> None:
         self._decode = requests.decode
         self._outputs = [(spec, columns.array(f"output.{spec.name}")) for spec in columns.layout.outputs]
+        self._seen = None if self._outputs else Seen()
         self._tokens = (
             _TokenColumns(probe, columns) if columns.layout.tokens and isinstance(probe, CountsTokens) else None
         )
+
+    @property
+    def seen(self) -> tuple[TensorSpec, ...]:
+        """What the outputs look like, where none of them is kept."""
+        return self._seen.specs() if self._seen is not None else ()
 
     def decoded(self, response: Any, examples: int = 1) -> Tensors | BadAnswer:  # noqa: ANN401 - the probe's own type
         """Return the outputs of the answer to a request of that many examples, or what is wrong with it."""
@@ -38,6 +45,8 @@ class Keeper:
     def keep(self, row: int, end: int, response: Any, decoded: Tensors) -> BadAnswer | None:  # noqa: ANN401
         """Keep the answer to the rows up to `end`. Returns what is wrong with it, None if it is as it should be."""
         try:
+            if self._seen is not None:
+                self._seen.add(decoded, end - row)
             for spec, store in self._outputs:
                 store[row:end] = single_output(decoded, spec.name, spec.dtype, spec.shape, end - row)
             if self._tokens is not None and end - row == 1:
@@ -51,7 +60,7 @@ class Keeper:
 
         Returns whether they are; if not, nothing is kept.
         """
-        if self._tokens is not None:
+        if self._tokens is not None or self._seen is not None:
             return False
         blocks = [_joined([_output(outputs, spec.name) for outputs in decoded], spec) for spec, _ in self._outputs]
         if any(block is None for block in blocks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from goldwatch.core.load_plan import LoadPlan
@@ -37,8 +38,9 @@ class Pace:
     answer. Without a budget there is no wait.
     """
 
-    def __init__(self, load: LoadPlan, probe: Probe | None = None) -> None:
+    def __init__(self, load: LoadPlan, probe: Probe | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
         """Make ready. Raises CannotLoad if tokens are to be counted, and `probe` does not."""
+        self.can_wait, self.sleep = not load.is_open, sleep
         self._gap_ns = 0 if load.most_per_s is None else round(_SECOND_NS / load.most_per_s)
         self._tokens_per_s, self._cpu_share = load.tokens_per_s, load.cpu_share
         self._probe = probe if self._tokens_per_s is not None and isinstance(probe, CountsTokens) else None

@@ -24,6 +24,7 @@ from goldwatch.worker.load.asking import Asking, clock_ns
 from goldwatch.worker.load.described import described
 from goldwatch.worker.load.dispatch import Dispatcher
 from goldwatch.worker.load.disturbances import Disturbances
+from goldwatch.worker.load.names import renaming
 from goldwatch.worker.load.pace import Pace
 from goldwatch.worker.load.repeats import ask_twice
 
@@ -67,6 +68,7 @@ def _replay(request: ReplayRequest, columns: Columns, emit: Emit) -> ReplayRespo
         disturbances=disturbances.found(),
         turn_ns=pace.book(),
         description=_described_again(probe),
+        answered=asking.keeper.seen,
     )
 
 
@@ -142,9 +144,10 @@ _held = _Held()
 
 
 def make_probe(factory: str, options: Mapping[str, Any], context: Context) -> Probe:
-    """Make a probe of `module:Class` and the options as the config validated them."""
+    """Make a probe of `module:Class` and the options as the config validated them, with the `names` among them."""
     module, _, name = factory.partition(":")
-    cls: Any = getattr(importlib.import_module(module), name)
+    names = options.get("names") or {}
+    cls = renaming(getattr(importlib.import_module(module), name), names.get("inputs", {}), names.get("outputs", {}))
     known = {f.name for f in fields(cls.Options)}
     probe: Probe = cls(cls.Options(**{k: v for k, v in options.items() if k in known}), context)
     return probe

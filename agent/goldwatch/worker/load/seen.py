@@ -1,0 +1,43 @@
+"""What outputs look like, read off answers: for a target whose golden set is being built. Runs in the worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from goldwatch.golden.lines import JSON, TEXT
+from goldwatch.probe import Tensors, TensorSpec, dtype_name
+from goldwatch.worker.load.described import MAX_CHARACTERS, MAX_TENSORS
+
+NO_BATCH = "no batch axis"
+"""The dtype of an output that has not one row for each example."""
+
+
+class Seen:
+    """The outputs of the answers so far, by name."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, TensorSpec] = {}
+
+    def add(self, outputs: Tensors, examples: int) -> None:
+        """Look at one answer. An output whose examples differ in shape is JSON: a ragged list."""
+        for name, values in list(outputs.items())[:MAX_TENSORS]:
+            spec = _spec(name[:MAX_CHARACTERS], np.asarray(values), examples)
+            before = self._specs.get(name, spec)
+            differs = (before.dtype, before.shape) != (spec.dtype, spec.shape)
+            self._specs[name] = TensorSpec(spec.name, JSON, ()) if differs else spec
+
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """Return what was seen."""
+        return tuple(self._specs.values())
+
+
+def _spec(name: str, values: Any, examples: int) -> TensorSpec:  # noqa: ANN401 - an array
+    if values.shape[:1] != (examples,):
+        return TensorSpec(name, NO_BATCH, values.shape)
+    if dtype_name(values) != "bytes":
+        return TensorSpec(name, values.dtype.name, values.shape[1:])
+    texts = all(isinstance(value, (str, bytes)) for value in values.ravel().tolist())
+    is_one = values.size == examples
+    return TensorSpec(name, TEXT if texts and is_one else JSON, ())
