@@ -122,10 +122,12 @@ def _goldwatch(folder: Path, url: str, count: int, streamed: bool) -> Ran:
         after_s = _cpu_s()
     finally:
         workers.close()
-    tokens = judgement.tokens
-    if judgement.validity is not Validity.VALID or tokens is None or before_s.keys() != after_s.keys():
-        raise RuntimeError(f"the replay is {judgement.validity}, or a worker died: {judgement.reasons}")
-    told = {"latency_us": judgement.latencies_s, "first_us": tokens.first_s, "gap_us": tokens.per_token_s}
+    tokens = judgement.findings.tokens
+    if judgement.findings.validity is not Validity.VALID or tokens is None or before_s.keys() != after_s.keys():
+        raise RuntimeError(
+            f"the replay is {judgement.findings.validity}, or a worker died: {judgement.findings.reasons}"
+        )
+    told = {"latency_us": judgement.run.latencies_s, "first_us": tokens.first_s, "gap_us": tokens.per_token_s}
     medians_us = {name: 1e6 * statistics.median(values) for name, values in told.items() if len(values)}
     return Ran(sum(after_s.values()) - sum(before_s.values()), **medians_us)
 

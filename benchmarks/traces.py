@@ -62,7 +62,7 @@ def _of(name: str, rounds: list[dict[str, Judged]]) -> list[Figure]:
     if name == "without":
         return [Figure("p50 without traces", statistics.median(p50s[name]), "µs", raw=p50s[name])]
     ratios = [a / b for a, b in zip(p50s[name], p50s["without"], strict=True)]
-    took = [found[name].judgement.duration_s / found["without"].judgement.duration_s for found in rounds]
+    took = [found[name].judgement.run.duration_s / found["without"].judgement.run.duration_s for found in rounds]
     spans, made_ms = zip(*(_spans(found[name]) for found in rounds), strict=True)
     return [
         Figure(f"p50, {name} sampled", statistics.median(p50s[name]), "µs", raw=p50s[name]),
@@ -75,7 +75,7 @@ def _of(name: str, rounds: list[dict[str, Judged]]) -> list[Figure]:
 
 
 def _p50_us(judged: Judged) -> float:
-    return statistics.median(judged.judgement.latencies_s) * 1e6
+    return statistics.median(judged.judgement.run.latencies_s) * 1e6
 
 
 def _spans(judged: Judged) -> tuple[int, float]:

@@ -10,18 +10,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from goldwatch.core.facts import Facts
 from goldwatch.core.outcome import Outcome
 from goldwatch.daemon.in_force import Assignment, prepare
 from goldwatch.daemon.pipeline import run
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.ipc import judging_jobs
 from goldwatch.ipc.columns import Columns, Layout
+from goldwatch.ipc.judging_jobs import JUDGE, JudgeRequest
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import Description
 
@@ -84,30 +83,17 @@ def _judge(assignment: Assignment, workers: Workers) -> float:
     columns.array("sent_ns")[:] = np.arange(golden.examples) * 1_100_000
     for spec in assignment.golden.outputs:
         columns.array(f"output.{spec.name}")[:] = golden.tensor(f"outputs.{spec.name}")
-    argument = {
-        "path": assignment.golden.path,
-        "digest": assignment.golden.digest,
-        "settings": dict(assignment.settings),
-        "facts": _facts(golden.examples),
-        "states": {},
-    }
+    facts = Facts(time.time(), description=Description("digits"))
+    request = JudgeRequest(assignment.golden.place, assignment.settings, facts, {})
     began = time.perf_counter()
-    workers.call("judge", judging_jobs.JUDGE, argument, (columns.fd,))
+    workers.call("judge", JUDGE, request, (columns.fd,))
     taken = time.perf_counter() - began
     columns.close()
     return taken
-
-
-def _facts(examples: int) -> dict[str, Any]:
-    names = {"watch": "digits", "target": "digits", "golden": "digits", "probe": "onnx-runtime"}
-    times = {"started_at": time.time(), "duration_s": examples * 1.1e-3, "lateness_s": 0.0}
-    nothing_wrong: dict[str, Any] = {"errors": {}, "failure": None, "ended": None}
-    opened = {"description": asdict(Description("digits")), "open_s": 0.1, "first_request_s": 0.01}
-    return names | times | nothing_wrong | opened
 
 
 def _rest(assignment: Assignment, workers: Workers) -> float:
     """Replay and judge; return the seconds without a request in flight."""
     began = time.perf_counter()
     judged = run(assignment, workers, {})
-    return time.perf_counter() - began - sum(judged.judgement.latencies_s)
+    return time.perf_counter() - began - sum(judged.judgement.run.latencies_s)

@@ -1,20 +1,25 @@
 """Values that many tests start from."""
 
+from dataclasses import fields, replace
 from typing import Any
 
 from goldwatch.core.judgement import (
     Difference,
+    Findings,
     Flip,
     Judgement,
     Quantile,
+    Run,
     Score,
     Severity,
     SliceShare,
     State,
+    Subject,
     Validity,
     Verdict,
 )
 from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.pipeline import Judged
 from goldwatch.energy.attribution import Components, Energy, Interval
 from goldwatch.probe import Description
 
@@ -77,33 +82,39 @@ def energy(**values: Any) -> Energy:
     return Energy(**(defaults | values))
 
 
+_JUDGEMENT = Judgement(
+    Subject("digits", "served", "digits", "sha256:" + "b" * 64, "classification", 600, "open-inference"),
+    Run(1_800_000_000.0, 1.5, 0.01, description(), open_s=0.2, first_request_s=0.01),
+    Findings(
+        Validity.VALID,
+        (),
+        {"ok": 598, "timeout": 2},
+        {"no answer within 2 s": 2},
+        throughput=400.0,
+        quantiles=(Quantile(0.5, 0.002), Quantile(0.99, None)),
+        scores=(Score("accuracy", 0.95, 0.93, 0.97, 598, 0.952),),
+    ),
+    (verdict(),),
+)
+
+
 def judgement(**values: Any) -> Judgement:
-    defaults: dict[str, Any] = {
-        "watch": "digits",
-        "target": "served",
-        "golden": "digits",
-        "golden_digest": "sha256:" + "b" * 64,
-        "task": "classification",
-        "examples": 600,
-        "probe": "open-inference",
-        "started_at": 1_800_000_000.0,
-        "duration_s": 1.5,
-        "lateness_s": 0.01,
-        "validity": Validity.VALID,
-        "reasons": (),
-        "description": description(),
-        "outcomes": {"ok": 598, "timeout": 2},
-        "errors": {"no answer within 2 s": 2},
-        "open_s": 0.2,
-        "first_request_s": 0.01,
-        "latencies_s": (),
-        "throughput": 400.0,
-        "quantiles": (Quantile(0.5, 0.002), Quantile(0.99, None)),
-        "scores": (Score("accuracy", 0.95, 0.93, 0.97, 598, 0.952),),
-        "difference": None,
-        "verdicts": (verdict(),),
-    }
-    return Judgement(**(defaults | values))
+    """Make a judgement with some fields of its parts."""
+    return changed(_JUDGEMENT, **values)
+
+
+def changed(judgement: Judgement, **changes: Any) -> Judgement:
+    """Replace fields of a judgement, or of its parts."""
+    parts = {}
+    for name in ("subject", "run", "findings", "extras"):
+        part = getattr(judgement, name)
+        parts[name] = replace(part, **{f.name: changes.pop(f.name) for f in fields(part) if f.name in changes})
+    return replace(judgement, **parts, **changes)
+
+
+def judged(judgement: Judgement) -> Judged:
+    """Return what the pipeline returns for a judgement."""
+    return Judged(judgement.subject, judgement.run, judgement.findings, {}, judgement.verdicts, extras=judgement.extras)
 
 
 def fill(ledger: Ledger) -> None:

@@ -187,7 +187,7 @@ def test_what_is_usual_is_learned_anew_on_demand(config: Path, ledger: Ledger) -
     ledger.record(judgement(watch="digits", target="digits"), {"slower": {"ticks": "..."}, "worse": {"n": 1}})
     first = goldwatch("relearn", config)
     assert (first.exit_code, first.stdout) == (0, "digits digits: learning again from the next replay on\n")
-    assert ledger.states("digits", "digits", judgement().golden_digest) == {"worse": {"n": 1}}
+    assert ledger.states("digits", "digits", judgement().subject.golden_digest) == {"worse": {"n": 1}}
     assert goldwatch("relearn", config).stdout == "digits digits: nothing had been learned\n"
     wrong = goldwatch("relearn", config, "--target", "other")
     assert (wrong.exit_code, wrong.stderr) == (2, 'watch digits has no target "other"; it has digits\n')

@@ -78,7 +78,7 @@ from goldwatch.daemon.pipeline import run
 from goldwatch.ipc.workers import Workers
 workers = Workers()
 (assignment,) = prepare(Path({str(EXAMPLE)!r}), workers).assignments
-assert run(assignment, workers, {{}}).judgement.scores
+assert run(assignment, workers, {{}}).judgement.findings.scores
 workers.close()
 """
     assert heavy_after(program) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwatch import scratch
+from goldwatch.core.facts import Facts
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.facts import GoldenPlace
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc import columns as replay_columns
+from goldwatch.ipc.codec import plain
 from goldwatch.ipc.columns import Columns
 from goldwatch.ipc.judging_jobs import (
     Calibrated,
     FreezeRequest,
     InspectRequest,
+    JudgeRequest,
+    JudgeResponse,
     KeepRequest,
     Parity,
     ParityRequest,
@@ -51,24 +55,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0, "max_bytes": 16}},
     },
 }
-FACTS: dict[str, Any] = {
-    "watch": "set",
-    "target": "served",
-    "golden": "set",
-    "probe": "fake",
-    "started_at": 1_800_000_000.0,
-    "duration_s": 1.0,
-    "lateness_s": 0.0,
-    "description": None,
-    "confirming": False,
-    "open_s": None,
-    "first_request_s": None,
-    "errors": {},
-    "failure": None,
-    "given_up": None,
-    "ended": None,
-    "scenario": "server",
-}
+FACTS = Facts(started_at=1_800_000_000.0, scenario="server")
 SETTINGS = {
     "accuracy_loss": 0.01,
     "error_rate": 0.01,
@@ -133,13 +120,13 @@ def replayed(golden: GoldenSet, seed: int, answered: float, samples: int, nan: f
     return columns
 
 
-def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> dict[str, Any]:
+def judged(golden: GoldenSet, seed: int, answered: float, samples: int) -> JudgeResponse:
     """Judge such a replay."""
     columns = replayed(golden, seed, answered, samples)
-    facts = FACTS | {"samples": samples}
-    argument = {"path": str(golden.path), "digest": golden.digest, "settings": SETTINGS, "facts": facts, "states": {}}
+    place = GoldenPlace(str(golden.path), golden.digest)
+    request = JudgeRequest(place, SETTINGS, replace(FACTS, samples=samples), {})
     try:
-        return judge(argument, [os.dup(columns.fd)], lambda _: None)
+        return judge(request, [os.dup(columns.fd)], lambda _: None)
     finally:
         columns.close()
 
@@ -173,7 +160,7 @@ def test_judging_some_rows_at_a_time_in_files_is_judging_all_of_them_in_memory(
         with monkeypatch.context() as patched:
             in_parts(patched, at_once)
             apart = judged(golden, seed, answered, samples)
-        assert json.loads(json.dumps(apart)) == nearly(json.loads(json.dumps(whole)))
+        assert json.loads(json.dumps(apart, default=plain)) == nearly(json.loads(json.dumps(whole, default=plain)))
 
     check()
 

@@ -130,13 +130,13 @@ class _Scene:
                 alerts.setdefault(monitor, {"replay": replay, "severity": severity})
             if len(alerts) == len(_WATCHED):
                 break
-        difference = judgement.difference
+        difference = judgement.findings.difference
         assert difference is not None
         return {
             "damage": damage.name,
             "points_lost": 100 * (self._accuracy[damage.colour] - _accuracy(judgement)),
             "moved": difference.moved,
-            "examples": judgement.examples,
+            "examples": judgement.subject.examples,
             "alerts": alerts,
             "replays": replay,
         }
@@ -157,7 +157,7 @@ def _alerting(judgement: Judgement) -> dict[str, str]:
 
 def _accuracy(judgement: Judgement) -> float:
     headline = judgement.headline
-    assert headline is not None, judgement.reasons
+    assert headline is not None, judgement.findings.reasons
     return float(headline.value)
 
 

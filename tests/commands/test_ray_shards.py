@@ -63,9 +63,9 @@ def test_a_shard_steps_back_from_a_busy_target(tmp_path: Path) -> None:
         result.columns.close()
     finally:
         workers.close()
-    assert judgement.validity is Validity.INVALID
-    assert judgement.reasons == (f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2",)
-    assert judgement.outcomes == {"withheld": 600}
+    assert judgement.findings.validity is Validity.INVALID
+    assert judgement.findings.reasons == (f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.5, above 0.2",)
+    assert judgement.findings.outcomes == {"withheld": 600}
 
 
 def test_shards_are_judged_as_the_whole_is() -> None:
@@ -85,8 +85,12 @@ def test_shards_are_judged_as_the_whole_is() -> None:
     finally:
         workers.close()
     one, seven = found
-    assert seven.validity == one.validity
-    assert (seven.scores, seven.difference, seven.outcomes) == (one.scores, one.difference, one.outcomes)
+    assert seven.findings.validity == one.findings.validity
+    assert (seven.findings.scores, seven.findings.difference, seven.findings.outcomes) == (
+        one.findings.scores,
+        one.findings.difference,
+        one.findings.outcomes,
+    )
     assert [(v.monitor, v.evidence) for v in seven.verdicts if v.monitor != "slow"] == [
         (v.monitor, v.evidence) for v in one.verdicts if v.monitor != "slow"
     ]
@@ -124,5 +128,5 @@ def test_a_rollout_within_one_of_the_shards_is_told() -> None:
         result.columns.close()
     finally:
         workers.close()
-    assert judgement.validity is Validity.INVALID
-    assert judgement.reasons == ("the target changed during the replay: version 1 -> 2",)
+    assert judgement.findings.validity is Validity.INVALID
+    assert judgement.findings.reasons == ("the target changed during the replay: version 1 -> 2",)

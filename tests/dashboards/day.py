@@ -21,10 +21,10 @@ from goldwatch.core.judgement import (
     Score,
     SliceStanding,
     State,
-    TokenUse,
     Validity,
     Verdict,
 )
+from goldwatch.core.token_use import TokenUse
 from goldwatch.daemon.promises import of_due, of_tap
 from goldwatch.energy.attribution import Interval
 from goldwatch.energy.footprint import Load, Prices, footprint
@@ -33,7 +33,7 @@ from goldwatch.export import measurement as m
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.prometheus import PrometheusExporter
 
-from tests.builders import description, energy, judgement, verdict
+from tests.builders import changed, description, energy, judgement, verdict
 
 HOUR_S = 3600
 END_S = 1_772_452_800
@@ -157,7 +157,7 @@ class Life:
         if dead:
             outcomes = {"unreachable": 10, "not_sent": EXAMPLES - 10}
             found = _answered(model, at_s, random, worse=False, slow=False)
-            found = replace(
+            found = changed(
                 found,
                 outcomes=outcomes,
                 latencies_s=(),
@@ -171,7 +171,7 @@ class Life:
             )
         else:
             found = _answered(model, at_s, random, worse=worse, slow=slow)
-        yield from m.of_judgement(replace(found, verdicts=verdicts), latency_limit_s=0.05)
+        yield from m.of_judgement(changed(found, verdicts=verdicts), latency_limit_s=0.05)
         yield from of_due(model.watch, model.target, at_s + model.every_s)
         alerting = [v.monitor for v in verdicts if v.state is State.ALERTING]
         yield from m.of_alert(model.watch, model.target, "page" if alerting else None, alerting, number=7)
@@ -247,8 +247,10 @@ def _tapped(found: Judgement, model: Model, random: Random) -> Judgement:
     if not model.live:
         return found
     seen = random.randrange(280, 320)
-    window = LiveWindow(seen, 60, 2, 20, seen - 90, 3, found.started_at, found.started_at + 60, {"it is not JSON": 3})
-    return replace(found, live=window)
+    window = LiveWindow(
+        seen, 60, 2, 20, seen - 90, 3, found.run.started_at, found.run.started_at + 60, {"it is not JSON": 3}
+    )
+    return changed(found, live=window)
 
 
 def _of_language(found: Judgement, model: Model, random: Random) -> Judgement:
@@ -258,7 +260,7 @@ def _of_language(found: Judgement, model: Model, random: Random) -> Judgement:
     each = [random.lognormvariate(math.log(0.02), 0.2) for _ in range(_ASKED)]
     finish = {"stop": EXAMPLES - 9, "length": 9}
     tokens = TokenUse(EXAMPLES * 40, EXAMPLES * 35, finish, first, each, each, {}, {}, EXAMPLES, EXAMPLES)
-    return replace(found, tokens=tokens)
+    return changed(found, tokens=tokens)
 
 
 def _metered(found: Judgement, model: Model, accuracy: float, random: Random) -> Judgement:
@@ -272,7 +274,9 @@ def _metered(found: Judgement, model: Model, accuracy: float, random: Random) ->
     )
     tokens = (40.0, 35.0) if model.language else (None, None)
     paid = Prices("EUR", machine_per_hour=2.1, per_output_token=1e-6 if model.language else None)
-    return replace(found, energy=used, footprint=footprint(used, Load(found.throughput, accuracy, *tokens), paid, 350))
+    return changed(
+        found, energy=used, footprint=footprint(used, Load(found.findings.throughput, accuracy, *tokens), paid, 350)
+    )
 
 
 def _standing(model: Model) -> Iterator[Measurement]:

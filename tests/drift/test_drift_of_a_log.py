@@ -139,7 +139,7 @@ def test_a_window_waits_for_requests_or_for_its_time_and_none_for_long_is_not_kn
     assert waiting.state is State.UNKNOWN
     assert "150 requests wait for the next window" in waiting.summary
     full = agent.replay(lines(3, 50))
-    assert (full.state, agent.seen[-1].live and agent.seen[-1].live.rows) == (State.STEADY, 200)
+    assert (full.state, agent.seen[-1].findings.live and agent.seen[-1].findings.live.rows) == (State.STEADY, 200)
 
     some = agent.replay(lines(4, 30))
     assert some.state is State.STEADY
@@ -147,7 +147,7 @@ def test_a_window_waits_for_requests_or_for_its_time_and_none_for_long_is_not_kn
     for _ in range(12):
         last = agent.replay()
     assert last.state is State.STEADY
-    judged = [judgement.live.rows for judgement in agent.seen if judgement.live is not None]
+    judged = [judgement.findings.live.rows for judgement in agent.seen if judgement.findings.live is not None]
     assert judged == [200, 30]
 
     agent.clock.advance(4 * 3600)
@@ -159,7 +159,7 @@ def test_a_window_waits_for_requests_or_for_its_time_and_none_for_long_is_not_kn
 def test_what_cannot_be_read_is_counted_and_said(agent: Agent) -> None:
     bad = '{"instances": [{"amount": "much", "ratios": [0, 1]}]}\n' * 3 + '{"instances": [[1, 2]]}\n' + "not JSON\n"
     agent.replay(lines(2, 200) + bad)
-    found = agent.seen[-1].live
+    found = agent.seen[-1].findings.live
     assert found is not None
     assert (found.requests, found.rows, found.unreadable) == (205, 200, 5)
     assert found.reasons["input amount holds a str, expected numbers"] == 3
@@ -226,7 +226,7 @@ def test_sessions_are_no_drift_once_they_are_stated_and_a_shift_of_theirs_is(
     try:
         assert State.ALERTING not in {judged(seed) for seed in range(100, 130)}
         assert any(judged(seed, 1.5) is State.ALERTING for seed in range(200, 240))
-        assert all(judgement.live and judgement.live.rows == 200 for judgement in agent.seen)
+        assert all(judgement.findings.live and judgement.findings.live.rows == 200 for judgement in agent.seen)
         said = "".join(json.dumps(judgement.to_json()) for judgement in agent.seen)
     finally:
         agent.close()
@@ -246,7 +246,7 @@ def test_rows_without_the_key_and_rows_too_many_of_one_are_counted_and_said(
     keyed = "".join(json.dumps({"session": of, "request": body}) + "\n" for of, body in sessions(7, each=20))
     try:
         assert agent.replay(keyed + lines(8, 10)).state is State.STEADY
-        found = agent.seen[-1].live
+        found = agent.seen[-1].findings.live
         assert found is not None
         assert (found.rows, found.cut, found.unreadable) == (100, 300, 10)
         assert found.reasons == {"it has no session, the key of live.clusters": 10}
@@ -260,7 +260,7 @@ def test_rows_without_the_key_and_rows_too_many_of_one_are_counted_and_said(
 def test_our_own_requests_are_no_live_traffic(agent: Agent) -> None:
     ours = lines(2, 250, shift=9).replace('{"instances"', '{"headers": {"X-Goldwatch-Replay": "1"}, "instances"')
     assert agent.replay(ours + lines(3, 200)).state is State.STEADY
-    found = agent.seen[-1].live
+    found = agent.seen[-1].findings.live
     assert found is not None
     assert (found.requests, found.synthetic, found.rows) == (450, 250, 200)
 
@@ -269,10 +269,10 @@ def test_a_window_that_could_not_be_judged_is_judged_later(agent: Agent, tmp_pat
     agent.replay(lines(2, 200))
     (tmp_path / "golden").rename(tmp_path / "gone")
     lost = agent.replay(lines(3, 200))
-    assert (lost.state, agent.seen[-1].live) == (State.UNKNOWN, None)
+    assert (lost.state, agent.seen[-1].findings.live) == (State.UNKNOWN, None)
     (tmp_path / "gone").rename(tmp_path / "golden")
     assert agent.replay(lines(4, 100)).state is State.STEADY
-    found = agent.seen[-1].live
+    found = agent.seen[-1].findings.live
     assert found is not None
     assert (found.requests, found.rows) == (300, 300)
 

@@ -67,7 +67,7 @@ def test_examples_without_a_score_are_counted_by_reason_from_zero(judgement: Mak
 
 
 def test_mistakes_end_with_the_replay_that_has_none(judgement: Make) -> None:
-    seen = judgement().difference
+    seen = judgement().findings.difference
     assert seen is not None
     mistake = Confusion("8", "1", flips=4, now=5, reference=1, beyond_chance=True, p_value=0.001)
     exporter = PrometheusExporter()
@@ -283,7 +283,7 @@ def test_buckets_of_another_objective_begin_anew(judgement: Make) -> None:
         sample = store.series(c.REQUEST_LATENCY)[key]
         assert isinstance(sample, Distribution)
         assert sample.bounds == (c.latency_buckets(limit_s) or c.REQUEST_LATENCY.buckets)
-        assert sum(sample.counts) == expected * len(judgement().latencies_s)
+        assert sum(sample.counts) == expected * len(judgement().run.latencies_s)
         exporter = PrometheusExporter()
         exporter.publish(m.of_judgement(judgement(), limit_s))
         assert limit_s is None or f'le="{limit_s}"' in exporter.render()[0].decode()

@@ -105,9 +105,9 @@ def test_a_request_and_the_servers_own_spans_are_in_one_trace(
     assert all(span.kind == CLIENT for span in requests)
     assert all(root.start_time_unix_nano <= s.start_time_unix_nano < s.end_time_unix_nano for s in requests)
     assert all(span.end_time_unix_nano <= root.end_time_unix_nano for span in requests)
-    assert root.start_time_unix_nano == round(judged.judgement.started_at * 1e9)
+    assert root.start_time_unix_nano == round(judged.judgement.run.started_at * 1e9)
     durations = sorted((s.end_time_unix_nano - s.start_time_unix_nano) / 1e9 for s in requests)
-    assert durations == pytest.approx(sorted(judged.judgement.latencies_s))
+    assert durations == pytest.approx(sorted(judged.judgement.run.latencies_s))
     assert spans.resource["traces"]["k8s.pod.name"] == "atlas-0"
     assert spans.resource["traces"]["service.name"] == "goldwatch"
 
@@ -161,7 +161,7 @@ def test_a_failed_request_says_so(
 ) -> None:
     server.status = 503
     found, judged = replayed(tmp_path, server, 0.01)
-    assert judged.judgement.validity is not Validity.VALID
+    assert judged.judgement.findings.validity is not Validity.VALID
     exporter.follow(found)
     until(lambda: spans.named("replay"), "the spans arrive")
     (root,) = spans.named("replay")

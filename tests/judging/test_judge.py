@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from goldwatch.core.disturbances import Found
+from goldwatch.core.facts import Facts
 from goldwatch.core.judgement import Judgement, State, Validity, Verdict
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.error import GoldenError
+from goldwatch.golden.facts import GoldenPlace
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.codec import plain, typed
 from goldwatch.ipc.columns import Columns, Layout
-from goldwatch.ipc.judging_jobs import InspectRequest
-from goldwatch.probe import TensorSpec
+from goldwatch.ipc.judging_jobs import InspectRequest, JudgeRequest, JudgeResponse
+from goldwatch.probe import Description, TensorSpec
 from goldwatch.worker.jobs.judge import inspect, judge
 from goldwatch.worker.jobs.opening import layout
 from goldwatch.worker.monitors.slower import Latency, Learning, Slower
+
+from tests.builders import judgement
 
 N = 40
 LABELS = np.arange(N) % 4
@@ -40,23 +48,7 @@ MANIFEST: dict[str, Any] = {
     "licence": "CC0-1.0",
 }
 SETTINGS = {"accuracy_loss": 0.01, "error_rate": 0.01, "alphas": {"worse": 1e-6, "changed": None, "failing": 1e-6}}
-FACTS: dict[str, Any] = {
-    "watch": "suits",
-    "target": "served",
-    "golden": "suits",
-    "probe": "open-inference",
-    "started_at": 1_800_000_000.0,
-    "duration_s": 1.0,
-    "lateness_s": 0.0,
-    "description": None,
-    "open_s": None,
-    "first_request_s": None,
-    "errors": {},
-    "confirming": False,
-    "failure": None,
-    "given_up": None,
-    "ended": None,
-}
+FACTS = Facts(started_at=1_800_000_000.0)
 
 Scene = Callable[..., tuple[Judgement, dict[str, Any]]]
 
@@ -78,6 +70,16 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> GoldenSet:
     return freeze(tmp_path_factory.mktemp("golden") / "suits", MANIFEST, tensors)
 
 
+def place_of(golden: GoldenSet) -> GoldenPlace:
+    return GoldenPlace(str(golden.path), golden.digest)
+
+
+def composed(answer: JudgeResponse) -> Judgement:
+    """Put what the judge found into a judgement, by way of JSON, as the agent does."""
+    said = typed(JudgeResponse, json.loads(json.dumps(answer, default=plain)))
+    return replace(judgement(), findings=said.findings, verdicts=said.verdicts)
+
+
 @pytest.fixture
 def judged(golden: GoldenSet) -> Scene:
     """Judge a replay with a right answer to every example, except as the test sets."""
@@ -97,18 +99,12 @@ def judged(golden: GoldenSet) -> Scene:
         columns.array("sent_ns")[:] = np.arange(N) * 1_000_000
         columns.array("latency_ns")[:] = latency_ns
         columns.array("late_ns")[:] = late_ns
-        argument = {
-            "path": str(golden.path),
-            "digest": golden.digest,
-            "settings": settings,
-            "facts": FACTS | facts,
-            "states": states or {},
-        }
+        request = JudgeRequest(place_of(golden), settings, replace(FACTS, **facts), states or {})
         try:
-            answer = judge(argument, [os.dup(columns.fd)], lambda _: None)
+            answer = judge(request, [os.dup(columns.fd)], lambda _: None)
         finally:
             columns.close()
-        return Judgement.from_json(answer["judgement"]), answer["states"]
+        return composed(answer), dict(answer.states)
 
     return judged
 
@@ -119,59 +115,59 @@ def by_monitor(judgement: Judgement) -> dict[str, Verdict]:
 
 def test_a_sound_replay_is_valid_and_steady(judged: Scene) -> None:
     judgement, states = judged()
-    assert (judgement.validity, judgement.reasons) == (Validity.VALID, ())
+    assert (judgement.findings.validity, judgement.findings.reasons) == (Validity.VALID, ())
     assert {v.monitor: v.state for v in judgement.verdicts} == dict.fromkeys(
         ("worse", "changed", "failing"), State.STEADY
     )
     assert states.keys() == {"worse", "changed", "failing"}
-    assert judgement.outcomes == {"ok": N}
-    assert next(s.value for s in judgement.scores if s.name == "accuracy") == 1.0
-    assert judgement.throughput == pytest.approx(N / 0.0395)
-    assert judgement.difference is not None
-    assert (judgement.difference.compared, judgement.difference.moved) == (N, 0)
+    assert judgement.findings.outcomes == {"ok": N}
+    assert next(s.value for s in judgement.findings.scores if s.name == "accuracy") == 1.0
+    assert judgement.findings.throughput == pytest.approx(N / 0.0395)
+    assert judgement.findings.difference is not None
+    assert (judgement.findings.difference.compared, judgement.findings.difference.moved) == (N, 0)
 
 
 def test_a_model_that_has_become_wrong_is_told_with_its_flips(judged: Scene) -> None:
     broken = np.where(LABELS == 3, 0, LABELS)
     judgement, _ = judged(broken)
     assert by_monitor(judgement)["worse"].state is State.ALERTING
-    assert judgement.difference is not None
-    assert judgement.difference.harmful == N / 4
-    assert [(s.slice, s.value, s.flips) for s in judgement.difference.where] == [("suit", "spades", N // 4)]
+    assert judgement.findings.difference is not None
+    assert judgement.findings.difference.harmful == N / 4
+    assert [(s.slice, s.value, s.flips) for s in judgement.findings.difference.where] == [("suit", "spades", N // 4)]
 
 
 def test_each_slice_is_told_and_the_distance_only_where_somebody_asks(judged: Scene) -> None:
     wrong = np.where(LABELS == 2, 3, LABELS)
     found, _ = judged(wrong)
-    assert {s.value: (s.examples, s.right, s.reference) for s in found.slices} == {
+    assert {s.value: (s.examples, s.right, s.reference) for s in found.findings.slices} == {
         "clubs": (10, 1.0, 1.0),
         "diamonds": (10, 1.0, 1.0),
         "hearts": (10, 0.0, 1.0),
         "spades": (10, 1.0, 1.0),
     }
-    assert found.output_distance is None
+    assert found.findings.output_distance is None
     watched = SETTINGS | {"output_distance": 0.1, "alphas": {"moved": 1e-6}}
-    assert judged(wrong, settings=watched)[0].output_distance == pytest.approx(0.25)
-    assert judged(settings=watched)[0].output_distance == 0.0
+    assert judged(wrong, settings=watched)[0].findings.output_distance == pytest.approx(0.25)
+    assert judged(settings=watched)[0].findings.output_distance == 0.0
 
 
 def test_the_states_of_one_replay_are_where_the_next_goes_on(judged: Scene) -> None:
     slightly = np.where(np.arange(N) < 2, (LABELS + 1) % 4, LABELS)
     evidence, states = [], None
     for replay in range(4):
-        judgement, states = judged(slightly, states=states, started_at=FACTS["started_at"] + replay)
+        judgement, states = judged(slightly, states=states, started_at=FACTS.started_at + replay)
         evidence.append(by_monitor(judgement)["worse"].evidence or 0.0)
     assert evidence == sorted(evidence)
     assert len(set(evidence)) == 4
-    assert by_monitor(judgement)["changed"].since == FACTS["started_at"]
+    assert by_monitor(judgement)["changed"].since == FACTS.started_at
 
 
 def test_with_too_few_answers_only_failing_learns(judged: Scene) -> None:
     _, before = judged()
     outcome = np.where(np.arange(N) < N // 2, Outcome.TIMEOUT, Outcome.OK)
     judgement, after = judged(outcome=outcome, states=before, errors={"no answer within 2 s": N // 2})
-    assert judgement.validity is Validity.INSUFFICIENT
-    assert judgement.reasons == (f"only {N // 2} of {N} examples were answered", "no answer within 2 s")
+    assert judgement.findings.validity is Validity.INSUFFICIENT
+    assert judgement.findings.reasons == (f"only {N // 2} of {N} examples were answered", "no answer within 2 s")
     assert [name for name in before if before[name] != after[name]] == ["failing"]
     verdicts = by_monitor(judgement)
     assert verdicts["failing"].summary.startswith(f"{N // 2} of {N} requests failed (50.00%)")
@@ -180,34 +176,35 @@ def test_with_too_few_answers_only_failing_learns(judged: Scene) -> None:
 
 def test_a_target_that_cannot_be_used_fails_all_its_requests(judged: Scene) -> None:
     judgement, _ = judged(outcome=Outcome.NOT_SENT, failure="connection refused")
-    assert (judgement.validity, judgement.reasons) == (Validity.INSUFFICIENT, ("connection refused",))
+    assert (judgement.findings.validity, judgement.findings.reasons) == (Validity.INSUFFICIENT, ("connection refused",))
     assert by_monitor(judgement)["failing"].summary.startswith(f"{N} of {N} requests failed (100.00%)")
-    assert judgement.outcomes == {"unreachable": N}  # or the share of failed requests would have nothing to divide by
+    assert judgement.findings.outcomes == {
+        "unreachable": N
+    }  # or the share of failed requests would have nothing to divide by
     assert by_monitor(judgement)["worse"].summary == "not known: connection refused"
-    assert judgement.difference is None
-    assert judgement.throughput is None
+    assert judgement.findings.difference is None
+    assert judgement.findings.throughput is None
 
 
 def test_a_replay_cut_short_teaches_nobody(judged: Scene) -> None:
     _, before = judged()
     outcome = np.where(np.arange(N) < 5, Outcome.REJECTED, Outcome.NOT_SENT)
     judgement, after = judged(outcome=outcome, states=before, ended="goldwatch was stopped")
-    assert judgement.outcomes == {"rejected": 5, "withheld": N - 5}
-    assert (judgement.validity, judgement.reasons) == (Validity.INVALID, ("goldwatch was stopped",))
+    assert judgement.findings.outcomes == {"rejected": 5, "withheld": N - 5}
+    assert (judgement.findings.validity, judgement.findings.reasons) == (Validity.INVALID, ("goldwatch was stopped",))
     assert after == before
     assert {v.state for v in judgement.verdicts} == {State.UNKNOWN}
 
 
 MUCH = st.floats(0.0101, 1.0)
-IDENTITY = {"model": "m", "framework": "", "framework_version": "", "device": "", "digest": ""}
 DISTURBED = st.one_of(
-    MUCH.map(lambda share: {"disturbances": {"seconds": 2.0, "throttled_s": 2 * share}}),
-    MUCH.map(lambda share: {"disturbances": {"seconds": 2.0, "memory_stalled_s": 2 * share}}),
-    MUCH.map(lambda share: {"disturbances": {"seconds": 2.0, "collecting_s": 2 * share}}),
-    st.integers(10_000_001, 10**10).map(lambda ns: {"late_ns": ns, "scenario": "server", "rate_per_s": 100.0}),
+    MUCH.map(lambda share: {"disturbances": Found(2.0, throttled_s=2 * share)}),
+    MUCH.map(lambda share: {"disturbances": Found(2.0, memory_stalled_s=2 * share)}),
+    MUCH.map(lambda share: {"disturbances": Found(2.0, collecting_s=2 * share)}),
+    st.integers(10_000_001, 10**10).map(lambda ns: {"late_ns": ns, "scenario": "server"}),
     st.sampled_from(["goldwatch was stopped", "goldwatch stepped back: 9 wait, above 8"]).map(lambda t: {"ended": t}),
     st.text("abc", min_size=1, max_size=3).map(
-        lambda v: {"description": IDENTITY | {"version": "0"}, "description_after": IDENTITY | {"version": v}}
+        lambda v: {"description": Description("m", "0"), "description_after": Description("m", v)}
     ),
 )
 
@@ -226,14 +223,14 @@ def test_whatever_happens_in_a_disturbed_replay_no_monitor_learns_of_it(
     for _ in range(before):
         _, states = judged(states=states)
     found, after = judged(np.array(answers), np.array(outcome), states, **disturbed)
-    assert found.validity is Validity.INVALID
-    assert len(found.reasons) == 1
+    assert found.findings.validity is Validity.INVALID
+    assert len(found.findings.reasons) == 1
     assert {name: after[name] for name in states} == states
     _, fresh = judged(np.array(answers), np.array(outcome), {}, **disturbed)
     assert fresh == judged(ended="it had not begun")[1]  # what a monitor begins with
     assert {v.state for v in found.verdicts} == {State.UNKNOWN}
     assert not any(v.confirm for v in found.verdicts)
-    assert (found.scores, found.difference, found.checks) == ((), None, ())
+    assert (found.findings.scores, found.findings.difference, found.findings.checks) == ((), None, ())
 
 
 def test_an_alert_outlives_a_replay_that_says_nothing(judged: Scene) -> None:
@@ -250,11 +247,11 @@ def test_unanswered_examples_are_not_counted_as_wrong(judged: Scene) -> None:
     outcome = np.where(lost, Outcome.TIMEOUT, Outcome.OK)
     elsewhere = np.where(lost, (LABELS + 1) % 4, LABELS)  # the content of the column for a request without an answer
     judgement, states = judged(elsewhere, outcome)
-    assert judgement.validity is Validity.VALID
-    accuracy = next(s for s in judgement.scores if s.name == "accuracy")
+    assert judgement.findings.validity is Validity.VALID
+    accuracy = next(s for s in judgement.findings.scores if s.name == "accuracy")
     assert (accuracy.value, accuracy.n) == (1.0, N - N // 10)
-    assert judgement.difference is not None
-    assert (judgement.difference.compared, judgement.difference.moved) == (N - N // 10, 0)
+    assert judgement.findings.difference is not None
+    assert (judgement.findings.difference.compared, judgement.findings.difference.moved) == (N - N // 10, 0)
     _, whole = judged()
     assert states["worse"] == whole["worse"]
 
@@ -265,7 +262,7 @@ def test_slow_is_there_only_with_an_objective(judged: Scene) -> None:
     judgement, states = judged(settings=limit)
     assert "slow" in states
     assert by_monitor(judgement)["slow"].summary.startswith(f"{N} of {N} requests took over 0.4 ms")
-    assert 0.9 in {q.q for q in judgement.quantiles}
+    assert 0.9 in {q.q for q in judgement.findings.quantiles}
 
 
 def test_saved_evidence_of_another_reference_is_not_used(judged: Scene) -> None:
@@ -277,9 +274,9 @@ def test_saved_evidence_of_another_reference_is_not_used(judged: Scene) -> None:
 
 def test_a_golden_set_that_has_changed_since_the_start_is_refused_and_nothing_stays_open(golden: GoldenSet) -> None:
     read, write = os.pipe()
-    argument = {"path": str(golden.path), "digest": "sha256:" + "0" * 64}
+    request = JudgeRequest(GoldenPlace(str(golden.path), "sha256:" + "0" * 64), SETTINGS, FACTS, {})
     with pytest.raises(GoldenError) as error:
-        judge(argument, [read], lambda _: None)
+        judge(request, [read], lambda _: None)
     assert str(error.value) == (
         f"{golden.path}: the set has digest {golden.digest[:19]}..., it was sha256:000000000000... when goldwatch "
         "started; reload the config to watch with another set"
@@ -315,11 +312,11 @@ def test_a_target_too_slow_for_the_deadline_is_slow_and_not_failing(judged: Scen
         judgement, states = judged(
             outcome=outcome, states=states, settings=settings, given_up="the deadline of 9 s had passed"
         )
-    assert judgement.validity is Validity.INSUFFICIENT
+    assert judgement.findings.validity is Validity.INSUFFICIENT
     assert by_monitor(judgement)["slow"].state is State.ALERTING
     assert by_monitor(judgement)["failing"].state is State.STEADY
     assert by_monitor(judgement)["worse"].state is State.UNKNOWN
-    assert judgement.scores == ()
+    assert judgement.findings.scores == ()
 
 
 def test_an_answer_that_is_no_number_is_a_failed_request_and_never_a_right_one(golden: GoldenSet) -> None:
@@ -328,23 +325,25 @@ def test_an_answer_that_is_no_number_is_a_failed_request_and_never_a_right_one(g
         columns.array("outcome")[:] = Outcome.OK
         columns.array("output.scores")[:] = np.where(nan[:, np.newaxis], np.float32(np.nan), one_hot(LABELS))
         columns.array("latency_ns")[:] = 500_000
-        place = {"path": str(golden.path), "digest": golden.digest}
         try:
-            answer = judge(
-                place | {"settings": SETTINGS, "facts": FACTS, "states": states}, [os.dup(columns.fd)], lambda _: None
-            )
+            request = JudgeRequest(place_of(golden), SETTINGS, FACTS, states)
+            answer = judge(request, [os.dup(columns.fd)], lambda _: None)
         finally:
             columns.close()
-        return Judgement.from_json(answer["judgement"]), answer["states"]
+        return composed(answer), dict(answer.states)
 
     few, _ = judged_with(np.arange(N) < 2, {})
-    assert few.outcomes == {"ok": N - 2, "bad_answer": 2}
-    assert few.errors == {"the answer holds NaN or infinity": 2}
-    assert (few.validity, few.scores[0].n, few.scores[0].value) == (Validity.VALID, N - 2, 1.0)
+    assert few.findings.outcomes == {"ok": N - 2, "bad_answer": 2}
+    assert few.findings.errors == {"the answer holds NaN or infinity": 2}
+    assert (few.findings.validity, few.findings.scores[0].n, few.findings.scores[0].value) == (
+        Validity.VALID,
+        N - 2,
+        1.0,
+    )
     states: dict[str, Any] = {}
     for _ in range(4):
         whole, states = judged_with(np.ones(N, dtype=np.bool_), states)
-    assert (whole.validity, whole.scores) == (Validity.INSUFFICIENT, ())
+    assert (whole.findings.validity, whole.findings.scores) == (Validity.INSUFFICIENT, ())
     assert by_monitor(whole)["failing"].state is State.ALERTING
     assert by_monitor(whole)["worse"].state is State.UNKNOWN
 
@@ -375,7 +374,7 @@ def test_a_replay_is_compared_with_what_was_usual_at_its_hour(judged: Scene) -> 
         "interval_s": 10_800.0,
         "load": "one after the other",
     }
-    rng, at = np.random.default_rng(3), FACTS["started_at"]
+    rng, at = np.random.default_rng(3), FACTS.started_at
     usual = Slower(43_200.0, 1e-5, 0.2, Learning(owner="one after the other"))
     state, verdict = usual.fresh(), None
     while verdict is None or verdict.state is State.UNKNOWN:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from goldwatch.core.judgement import Judgement, Passed, State, Validity, Verdict
+from goldwatch.core.judgement import Passed, State, Validity, Verdict
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.freeze import freeze
 from goldwatch.ipc.columns import Columns
+from goldwatch.ipc.judging_jobs import JudgeRequest
 from goldwatch.worker.evaluators.text import chrf
 from goldwatch.worker.jobs.judge import judge
 from goldwatch.worker.jobs.opening import layout
 
-from tests.judging.test_judge import FACTS, MANIFEST, SETTINGS, N, by_monitor
+from tests.judging.test_judge import FACTS, MANIFEST, SETTINGS, N, by_monitor, composed, place_of
 
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
 
@@ -52,14 +54,13 @@ def test_a_language_model_that_samples_is_judged_by_scores_against_its_own_usual
         columns = Columns.create(layout(golden), range(N))
         columns.array("outcome")[:] = Outcome.OK
         columns.array("output.text")[:] = [text.encode() for text in sampled(rng, lost)]
-        place = {"path": str(golden.path), "digest": golden.digest}
-        argument = place | {"settings": settings, "facts": FACTS, "states": states}
+        request = JudgeRequest(place_of(golden), settings, FACTS, states)
         try:
-            answer = judge(argument, [os.dup(columns.fd)], lambda _: None)
+            answer = judge(request, [os.dup(columns.fd)], lambda _: None)
         finally:
             columns.close()
-        states.update(answer["states"])
-        return by_monitor(Judgement.from_json(answer["judgement"]))["worse"]
+        states.update(answer.states)
+        return by_monitor(composed(answer))["worse"]
 
     assert {replayed(lost=0).state for _ in range(20)} == {State.STEADY}
     damaged = next(verdict for verdict in (replayed(lost=0.4) for _ in range(20)) if verdict.state is State.ALERTING)
@@ -80,12 +81,11 @@ def test_answers_of_a_language_model_that_shrink_are_a_finding_and_pairs_are_jud
     columns = Columns.create(layout(golden), range(N))
     columns.array("outcome")[:] = Outcome.OK
     columns.array("output.text")[:] = [b"word " * words] * N
-    argument = {"path": str(golden.path), "digest": golden.digest, "settings": SETTINGS, "states": {}}
+    facts = replace(FACTS, pairs_s=((0.05, 0.002),) * 12)
     try:
-        facts = FACTS | {"pairs_s": [[0.05, 0.002]] * 12}
-        answer = judge(argument | {"facts": facts}, [os.dup(columns.fd)], lambda _: None)
+        answer = judge(JudgeRequest(place_of(golden), SETTINGS, facts, {}), [os.dup(columns.fd)], lambda _: None)
     finally:
         columns.close()
-    found = Judgement.from_json(answer["judgement"])
-    assert {check.name: check.passed for check in found.checks} == {"repeats": Passed.NO, "lengths": passed}
-    assert found.validity is Validity.VALID
+    found = composed(answer)
+    assert {check.name: check.passed for check in found.findings.checks} == {"repeats": Passed.NO, "lengths": passed}
+    assert found.findings.validity is Validity.VALID

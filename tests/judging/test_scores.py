@@ -17,14 +17,14 @@ from goldwatch.golden.facts import GoldenPlace
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns
-from goldwatch.ipc.judging_jobs import FreezeRequest, KeepRequest, RehearseRequest, SensitivityRequest
+from goldwatch.ipc.judging_jobs import FreezeRequest, JudgeRequest, KeepRequest, RehearseRequest, SensitivityRequest
 from goldwatch.worker.evaluators.opened import opened
 from goldwatch.worker.jobs.calibrate import frozen, keep
 from goldwatch.worker.jobs.judge import judge, rehearse
 from goldwatch.worker.jobs.opening import layout
 from goldwatch.worker.jobs.sensitivity import sensitivity
 
-from tests.judging.test_judge import FACTS, MANIFEST, N, by_monitor
+from tests.judging.test_judge import FACTS, MANIFEST, N, by_monitor, composed, place_of
 
 CHECKS = """
 def kind(output, question, tone):
@@ -92,10 +92,10 @@ def judged(
     states = {} if states is None else states
     watched = {f"worse:{s['name']}": 1e-6 for s in scores if {"loss", "limit"} & s.keys()}
     settings = {"accuracy_loss": 0.01, "error_rate": 0.01, "alphas": {"worse": 1e-6, **watched}, "scores": scores}
-    argument = {"path": str(golden.path), "digest": golden.digest, "settings": settings, "facts": FACTS}
-    answer = replayed(golden, texts, lambda fd: judge(argument | {"states": states}, [fd], lambda _: None))
-    states.update(answer["states"])
-    found = Judgement.from_json(answer["judgement"])
+    request = JudgeRequest(place_of(golden), settings, FACTS, states)
+    answer = replayed(golden, texts, lambda fd: judge(request, [fd], lambda _: None))
+    states.update(answer.states)
+    found = composed(answer)
     return found, by_monitor(found)
 
 
@@ -119,13 +119,16 @@ def calibrated(
 def test_a_score_has_a_mean_an_interval_and_slices(checks: Path, plain: GoldenSet) -> None:
     texts = [KIND] * (N // 2) + [RUDE] * (N // 2)
     found, _ = judged(plain, texts, [score(checks), score(checks, "size", scale=[5, 13])])
-    kind, size = found.scores[-2:]
+    kind, size = found.findings.scores[-2:]
     assert (kind.name, kind.value, kind.n, kind.reference) == ("kind", 0.5, N, None)
     assert kind.low == pytest.approx(0.338, abs=0.01)  # Clopper and Pearson, of 20 among 40
     assert kind.high == pytest.approx(0.662, abs=0.01)
     assert (size.name, size.value) == ("size", 0.5)
     assert [(cut.value, cut.right, cut.reference) for cut in kind.slices] == [("first", 1, None), ("second", 0, None)]
-    assert [(u.score, dict(u.counts), u.unknown) for u in found.unscored] == [("kind", {}, False), ("size", {}, False)]
+    assert [(u.score, dict(u.counts), u.unknown) for u in found.findings.unscored] == [
+        ("kind", {}, False),
+        ("size", {}, False),
+    ]
 
 
 @pytest.mark.parametrize(("silent", "unknown"), [(N // 10, False), (N // 10 + 1, True)])
@@ -134,10 +137,10 @@ def test_an_example_without_a_score_is_not_wrong_and_many_are_unknown(
 ) -> None:
     texts = ["silence"] * silent + [KIND] * (N - silent)
     found, verdicts = judged(plain, texts, [score(checks, limit=0.9)])
-    [unscored] = found.unscored
+    [unscored] = found.findings.unscored
     assert (dict(unscored.counts), unscored.unknown) == ({"no_number": silent}, unknown)
     assert unscored.first == "example 0: gave None; expected a number"
-    values = [(s.value, s.n) for s in found.scores if s.name == "kind"]
+    values = [(s.value, s.n) for s in found.findings.scores if s.name == "kind"]
     assert values == ([] if unknown else [(1.0, N - silent)])
     assert verdicts["worse:kind"].state is (State.UNKNOWN if unknown else State.STEADY)
     if unknown:
@@ -158,13 +161,13 @@ def test_a_score_that_falls_below_its_limit_pages_whatever_the_reference(checks:
 def test_a_score_of_the_whole_replay_has_an_interval_a_reference_and_no_monitor(checks: Path, plain: GoldenSet) -> None:
     whole = score(checks, "share", over="replay")
     found, _ = judged(plain, [KIND, RUDE] * (N // 2), [whole, score(checks)])
-    share = found.scores[-1]
+    share = found.findings.scores[-1]
     assert (share.name, share.value, share.n, share.reference) == ("share", 0.5, N, 1.0)
     assert (share.low, share.high) == pytest.approx((0.34, 0.66), abs=0.06)
-    assert [u.score for u in found.unscored] == ["kind", "share"]
+    assert [u.score for u in found.findings.unscored] == ["kind", "share"]
     silent, _ = judged(plain, ["silence"] * N, [whole])
-    assert [(dict(u.counts), u.unknown) for u in silent.unscored] == [({"raised": N}, True)]
-    assert "share" not in [s.name for s in silent.scores]
+    assert [(dict(u.counts), u.unknown) for u in silent.findings.unscored] == [({"raised": N}, True)]
+    assert "share" not in [s.name for s in silent.findings.scores]
     settings = {
         "accuracy_loss": 0.01,
         "error_rate": 0.01,
@@ -204,8 +207,8 @@ def test_a_reference_is_the_mean_of_all_its_replays_and_a_loss_against_it_pages(
     for _ in range(30):
         found, verdicts = judged(golden, varied(0.8), [entry], states)
         assert verdicts["worse:kind"].state is State.STEADY
-    assert found.scores[-1].reference == pytest.approx(kept.mean())
-    assert [cut.reference for cut in found.scores[-1].slices] == pytest.approx(
+    assert found.findings.scores[-1].reference == pytest.approx(kept.mean())
+    assert [cut.reference for cut in found.findings.scores[-1].slices] == pytest.approx(
         [kept[:, : N // 2].mean(), kept[:, N // 2 :].mean()]
     )
     assert any(judged(golden, varied(0.3), [entry], states)[1]["worse:kind"].state is State.ALERTING for _ in range(20))
@@ -224,8 +227,8 @@ def test_a_reference_of_another_meaning_is_refused_and_none_is_needed_for_a_limi
     other = score(checks, takes={"output": "expected", "question": "fields.question", "tone": "fields.tone"})
     assert "was scored by another version" in problem(golden, other)
     found, _ = judged(golden, [KIND] * N, [other])
-    assert dict(found.unscored[0].counts) == {"unusable": N}
-    assert "worse:kind" not in found.unscored[0].first
+    assert dict(found.findings.unscored[0].counts) == {"unusable": N}
+    assert "worse:kind" not in found.findings.unscored[0].first
     assert "has no reference of this score" in problem(plain, score(checks, loss=0.1))
     assert problem(plain, score(checks, limit=0.9)) == ""
     unknown = score(checks, "size", takes={"output": "fields.colour"})
@@ -247,7 +250,7 @@ def test_an_example_that_the_reference_left_unscored_is_not_watched(
     for _ in range(10):
         found, verdicts = judged(golden, [RUDE] + [KIND] * (N - 1), [entry], states)
         assert verdicts["worse:kind"].state is State.STEADY
-    assert found.scores[-1].reference == 1.0
+    assert found.findings.scores[-1].reference == 1.0
 
 
 def test_what_its_monitor_notices_is_known_beforehand(checks: Path, plain: GoldenSet, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from goldwatch.core.event import Event
-from goldwatch.core.judgement import Severity, Validity
+from goldwatch.core.judgement import Judgement, Severity, Validity
 from goldwatch.daemon.alert import Alert
 from goldwatch.daemon.history import History
 from goldwatch.daemon.ledger import Ledger, LedgerError, add_silence, end_silences
@@ -17,7 +18,7 @@ from goldwatch.testing.clock import FakeClock
 from tests.builders import difference, fill, judgement
 
 KEY = ("digits", "served")
-DIGEST = judgement().golden_digest
+DIGEST = judgement().subject.golden_digest
 ALERT = Alert(1, *KEY, Severity.PAGE, ("worse",), 1_800_000_001.5, "it is worse")
 
 
@@ -34,7 +35,7 @@ def ledger(path: Path) -> Iterator[Ledger]:
 
 def test_what_was_recorded_is_there_after_a_restart(path: Path) -> None:
     told = judgement(difference=difference())
-    event = Event(told.started_at, "served", "version", "1", "2")
+    event = Event(told.run.started_at, "served", "version", "1", "2")
     with Ledger(path) as ledger:
         ledger.record(told, {"worse": {"log_m": [0.1, None]}}, ALERT, [event])
     with Ledger(path) as ledger:
@@ -61,7 +62,7 @@ def test_the_last_valid_replay_is_found_behind_invalid_ones(ledger: Ledger) -> N
     assert ledger.last_judgement(*KEY) is not None
     described = ledger.last_judgement(*KEY, described=True)
     assert described is not None
-    assert described.started_at == 100.0
+    assert described.run.started_at == 100.0
 
 
 def test_a_record_is_written_whole_or_not_at_all(ledger: Ledger) -> None:
@@ -71,7 +72,7 @@ def test_a_record_is_written_whole_or_not_at_all(ledger: Ledger) -> None:
     assert ledger.states(*KEY, DIGEST) == {"worse": {"n": 1}}
     last = ledger.last_judgement(*KEY)
     assert last is not None
-    assert last.started_at == 1.0
+    assert last.run.started_at == 1.0
 
 
 def test_history_is_bounded_but_evidence_and_alerts_are_not_forgotten(path: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_clock_that_jumps_deletes_nothing(path: Path, jump_s: float) -> None:
             ledger.record(judgement(started_at=started_at), {})
             clock.sleep(300.0)
     with Ledger(path, clock.monotonic) as ledger:
-        assert [found.started_at for found, _ in ledger.replays(*KEY)] == [at, at + jump_s, at + 600]
+        assert [found.run.started_at for found, _ in ledger.replays(*KEY)] == [at, at + jump_s, at + 600]
 
 
 def test_after_a_jump_history_still_has_a_bound(path: Path) -> None:
@@ -111,7 +112,7 @@ def test_the_last_replay_is_the_one_that_was_written_last(ledger: Ledger) -> Non
     ledger.record(judgement(started_at=1_800_000_000.0), {})
     last = ledger.last_judgement(*KEY)
     assert last is not None
-    assert last.started_at == 1_800_000_000.0
+    assert last.run.started_at == 1_800_000_000.0
     assert ledger.last_started_at(*KEY, DIGEST) == 1_800_000_000.0
 
 
@@ -128,7 +129,7 @@ def test_a_damaged_row_is_left_out_and_said(
         db.execute("UPDATE alerts SET monitors = '{'")
     db.close()
     for _ in range(2):
-        assert [found.started_at for found, _ in ledger.replays(*KEY)] == [2.0]
+        assert [found.run.started_at for found, _ in ledger.replays(*KEY)] == [2.0]
         assert ledger.states(*KEY, DIGEST) == {"slower": {"n": 1}}
         assert ledger.open_alert(*KEY) is None
         assert ledger.alerts() == []
@@ -239,7 +240,7 @@ def test_a_ledger_of_format_1_keeps_its_history_evidence_and_open_alert(old: Pat
         assert ledger.next_alert_number() == 3
         last = ledger.last_judgement(*KEY)
         assert last is not None
-        assert last.started_at == 1_800_000_300.0
+        assert last.run.started_at == 1_800_000_300.0
         assert [e.after for e in ledger.events("served", since=0)] == ["2"]
         assert [observed for _, observed in ledger.replays(*KEY)] == [None, None]
         ledger.record(judgement(started_at=1_800_000_600.0), {"worse": {"n": 3}}, observed={"sent": 1})
@@ -312,7 +313,7 @@ def test_a_ledger_in_a_read_only_folder_is_read(path: Path, monkeypatch: pytest.
             ledger.record(judgement(started_at=1_800_000_500.0), {})
             last = following.last_judgement(*KEY)
             assert last is not None
-            assert last.started_at == 1_800_000_500.0, "with an agent, its log is read"
+            assert last.run.started_at == 1_800_000_500.0, "with an agent, its log is read"
 
 
 def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -> None:
@@ -322,7 +323,7 @@ def test_a_ledger_is_read_while_an_agent_writes_it(ledger: Ledger, path: Path) -
         ledger.record(judgement(started_at=1_800_000_500.0), {})
         last = history.last_judgement(*KEY)
         assert last is not None
-        assert last.started_at == 1_800_000_500.0
+        assert last.run.started_at == 1_800_000_500.0
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             history._db.execute("DELETE FROM alerts")
 
@@ -348,3 +349,12 @@ def test_what_was_known_is_overwritten_field_by_field(ledger: Ledger) -> None:
     ledger.record(judgement(), {}, circumstances={"version": "2"})
     assert ledger.circumstances(*KEY) == {"version": "2", "node": "a"}
     assert ledger.circumstances("other", "served") == {}
+
+
+def test_the_parts_of_a_judgement_are_one_flat_object_in_the_ledger() -> None:
+    """So rows of versions before its parts are read, and what reads JSON finds each field where it was."""
+    found = judgement()
+    parts = (found.subject, found.run, found.findings, found.extras)
+    assert found.to_json().keys() == {field.name for part in parts for field in fields(part)} | {"verdicts"}
+    assert len(found.to_json()) == sum(len(fields(part)) for part in parts) + 1
+    assert Judgement.from_json(json.loads(json.dumps(found.to_json()))) == found

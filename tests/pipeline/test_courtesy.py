@@ -176,9 +176,13 @@ def test_a_busy_target_is_not_replayed_and_the_gate_says_so(tmp_path: Path, work
     assignment = prepared(tmp_path, workers)
     judged = run(assignment, workers, {"worse": {"kept": 1}})
     judgement = judged.judgement
-    assert (judgement.validity, judgement.skipped, judgement.outcomes) == (Validity.INVALID, "busy", {})
+    assert (judgement.findings.validity, judgement.extras.skipped, judgement.findings.outcomes) == (
+        Validity.INVALID,
+        "busy",
+        {},
+    )
     assert judged.states == {"worse": {"kept": 1}}
-    assert judgement.reasons == (
+    assert judgement.findings.reasons == (
         f"skipped, the target had no room: {tmp_path}/cpu.pressure is 0.5, above 0.2; waited for 0s",
     )
     report = examine(assignment, judgement)
@@ -197,12 +201,12 @@ def test_a_busy_target_is_not_replayed_and_the_gate_says_so(tmp_path: Path, work
 def test_a_replay_with_room_is_as_any_other_and_keeps_to_the_budget(tmp_path: Path, workers: Workers) -> None:
     pressure(tmp_path / "cpu.pressure", 10)
     judgement = run(prepared(tmp_path, workers), workers, {}).judgement
-    assert judgement.validity is Validity.VALID, judgement.reasons
-    assert judgement.server_load is not None
-    assert (judgement.server_load.most, judgement.server_load.held_s) == (0.1, 0.0)
-    assert judgement.most_per_s == 2000
-    assert judgement.throughput is not None
-    assert judgement.throughput <= 2000 * 600 / 599  # 600 requests have 599 gaps
+    assert judgement.findings.validity is Validity.VALID, judgement.findings.reasons
+    assert judgement.extras.server_load is not None
+    assert (judgement.extras.server_load.most, judgement.extras.server_load.held_s) == (0.1, 0.0)
+    assert judgement.run.most_per_s == 2000
+    assert judgement.findings.throughput is not None
+    assert judgement.findings.throughput <= 2000 * 600 / 599  # 600 requests have 599 gaps
 
 
 def test_whoever_replays_by_hand_steps_back_too(tmp_path: Path, workers: Workers) -> None:
@@ -233,7 +237,7 @@ def test_a_watch_that_is_skipped_again_and_again_is_silent(
             runner.tick(assignment, config, clock.time())
             last = ledger.last_judgement(*assignment.key)
             assert last is not None
-            assert last.skipped == "busy"
+            assert last.extras.skipped == "busy"
             states = {v.monitor: v.state for v in last.verdicts}
             assert State.STEADY not in states.values()
             assert states["silent"] is (State.ALERTING if skipped >= 3 else State.UNKNOWN)
@@ -250,9 +254,9 @@ def test_an_open_load_ends_when_the_target_becomes_busy(tmp_path: Path, workers:
     later = threading.Timer(5.0, lambda: pressure(tmp_path / "cpu.pressure", 90))
     later.start()
     judgement = run(assignment, workers, {}).judgement
-    assert judgement.validity is Validity.INVALID
-    assert judgement.reasons == (f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.9, above 0.2",)
-    assert judgement.outcomes["withheld"] > 0
+    assert judgement.findings.validity is Validity.INVALID
+    assert judgement.findings.reasons == (f"goldwatch stepped back: {tmp_path}/cpu.pressure is 0.9, above 0.2",)
+    assert judgement.findings.outcomes["withheld"] > 0
     assert all(v.state is State.UNKNOWN for v in judgement.verdicts)
 
 
@@ -267,9 +271,9 @@ def test_the_agent_comes_back_later_and_then_skips(tmp_path: Path, workers: Work
         assert runner.tick(prepared(tmp_path, workers), config, 0.0) is None
         skipped = ledger.last_judgement(*patient.key)
         assert skipped is not None
-        assert skipped.skipped == "busy"
+        assert skipped.extras.skipped == "busy"
         pressure(tmp_path / "cpu.pressure", 0)
         assert runner.tick(patient, config, 0.0) is None
         replayed = ledger.last_judgement(*patient.key)
         assert replayed is not None
-        assert replayed.validity is Validity.VALID
+        assert replayed.findings.validity is Validity.VALID

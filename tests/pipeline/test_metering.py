@@ -85,8 +85,8 @@ def test_a_replay_is_metered_after_it_was_timed(config: Path, processor: Path, m
     prices = "price: {machine: 3.60 USD per hour, energy: 0.36 USD per kWh}"
     config.write_text(f"{CONFIG}energy: {{windows: 3, carbon: 360 gCO2e/kWh, {prices}}}\n")
     found = judged(config)
-    energy = found.energy
-    assert energy is not None, found.energy_missing
+    energy = found.extras.energy
+    assert energy is not None, found.extras.energy_missing
     assert energy.gross_j.value / energy.seconds == pytest.approx(
         WATTS, rel=0.3
     )  # the thread that ticks may be held up
@@ -98,13 +98,13 @@ def test_a_replay_is_metered_after_it_was_timed(config: Path, processor: Path, m
     )
     assert energy.seconds >= 3
     assert energy.inferences % 600 == 0
-    assert len(found.latencies_s) == 600  # those of the replay, and of nothing else
-    footprint = found.footprint
+    assert len(found.run.latencies_s) == 600  # those of the replay, and of nothing else
+    footprint = found.findings.footprint
     assert footprint is not None
     assert footprint.inference.grams is not None
     assert footprint.inference.grams.value == pytest.approx(energy.gross_per_inference_j.value * 1e-4)
-    assert found.throughput is not None
-    expected = 0.001 / found.throughput + 1e-7 * energy.gross_per_inference_j.value
+    assert found.findings.throughput is not None
+    expected = 0.001 / found.findings.throughput + 1e-7 * energy.gross_per_inference_j.value
     assert footprint.inference.money == pytest.approx(expected)
     assert len(energy_series(found)) == 12
     assert Judgement.from_json(json.loads(json.dumps(found.to_json()))) == found
@@ -118,10 +118,10 @@ def test_the_energy_is_unknown_if_a_counter_restarts(
     config.write_text(f"{CONFIG}energy: {{windows: 3}}\n")
     found = judged(config)
     processor.end()
-    assert found.energy is None
-    assert "the counter stepped back or restarted, and the energy is unknown" in found.energy_missing
+    assert found.extras.energy is None
+    assert "the counter stepped back or restarted, and the energy is unknown" in found.extras.energy_missing
     assert energy_series(found) == {"goldwatch_energy_readings_dropped_total"}
-    assert found.readings_dropped == 1
+    assert found.extras.readings_dropped == 1
 
 
 @pytest.fixture
@@ -147,13 +147,13 @@ def test_a_language_model_has_joules_grams_and_money_for_each_token(
     monkeypatch.setattr(attribution, "COARSEST", 10.0)
     prices = "{input_tokens: 1 USD per million tokens, output_tokens: 5 USD per million tokens}"
     found = judged(language_config(config, language_model, f"{{windows: 3, carbon: 360 gCO2e/kWh, price: {prices}}}"))
-    assert found.energy is not None, found.energy_missing
-    assert found.energy.output_tokens == OUTPUT_TOKENS * found.energy.inferences
-    assert found.footprint is not None
-    token = found.footprint.token
+    assert found.extras.energy is not None, found.extras.energy_missing
+    assert found.extras.energy.output_tokens == OUTPUT_TOKENS * found.extras.energy.inferences
+    assert found.findings.footprint is not None
+    token = found.findings.footprint.token
     assert token is not None
     assert token.gross_j is not None
-    assert token.gross_j.value * found.energy.output_tokens == pytest.approx(found.energy.gross_j.value)
+    assert token.gross_j.value * found.extras.energy.output_tokens == pytest.approx(found.extras.energy.gross_j.value)
     assert token.money == pytest.approx((INPUT_TOKENS * 1e-6 + OUTPUT_TOKENS * 5e-6) / OUTPUT_TOKENS)
     assert len(energy_series(found)) == 15
     assert Judgement.from_json(json.loads(json.dumps(found.to_json()))) == found
@@ -164,13 +164,17 @@ def test_where_the_server_counts_no_tokens_none_is_priced(
 ) -> None:
     language_model.usage = False
     found = judged(language_config(config, language_model, "{price: {tokens: 1 USD per million tokens}}"))
-    assert found.tokens is not None
-    assert (found.tokens.input, found.tokens.output, found.tokens.output_each) == (None, None, None)
-    assert found.footprint is None
+    assert found.findings.tokens is not None
+    assert (found.findings.tokens.input, found.findings.tokens.output, found.findings.tokens.output_each) == (
+        None,
+        None,
+        None,
+    )
+    assert found.findings.footprint is None
     language_model.usage = True
     found = judged(language_config(config, language_model, "{price: {tokens: 1 USD per million tokens}}"))
-    assert found.footprint is not None
-    assert found.footprint.inference.money == pytest.approx((INPUT_TOKENS + OUTPUT_TOKENS) * 1e-6)
+    assert found.findings.footprint is not None
+    assert found.findings.footprint.inference.money == pytest.approx((INPUT_TOKENS + OUTPUT_TOKENS) * 1e-6)
     assert energy_series(found) == {
         "goldwatch_cost_inference",
         "goldwatch_cost_right_answer",
@@ -183,11 +187,11 @@ def test_without_a_meter_there_is_no_series_and_nothing_else_changes(config: Pat
     before = judged(config)
     config.write_text(f"{CONFIG}energy: {{}}\n")
     found = judged(config)
-    assert found.energy is None
-    assert found.energy_missing.startswith("rapl: there is no ")
-    assert "nvml: " in found.energy_missing
+    assert found.extras.energy is None
+    assert found.extras.energy_missing.startswith("rapl: there is no ")
+    assert "nvml: " in found.extras.energy_missing
     assert energy_series(found) == set()
-    assert found.scores == before.scores
+    assert found.findings.scores == before.findings.scores
     assert found.verdicts == before.verdicts
 
 

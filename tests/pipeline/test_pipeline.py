@@ -146,8 +146,8 @@ def test_a_replay_is_judged_and_its_latencies_are_those_of_its_answers(
     assignment: Assignment, workers: Workers
 ) -> None:
     judged = run(assignment, workers, {}, lateness_s=0.25)
-    assert (judged.judgement.validity, judged.judgement.lateness_s) == (Validity.VALID, 0.25)
-    assert len(judged.judgement.latencies_s) == judged.judgement.outcomes["ok"] == 600
+    assert (judged.judgement.findings.validity, judged.judgement.run.lateness_s) == (Validity.VALID, 0.25)
+    assert len(judged.judgement.run.latencies_s) == judged.judgement.findings.outcomes["ok"] == 600
     assert judged.states.keys() == {v.monitor for v in judged.judgement.verdicts}
 
 
@@ -189,11 +189,11 @@ def test_a_judge_that_dies_gives_an_invalid_judgement_and_loses_no_evidence(
     states = {"worse": {"log_m": [0.1, None]}}
     judged = run(assignment, deadly, states)
     judgement = judged.judgement
-    assert judgement.validity is Validity.INVALID
-    (reason,) = judgement.reasons
+    assert judgement.findings.validity is Validity.INVALID
+    (reason,) = judgement.findings.reasons
     assert reason.startswith("it could not be judged: the worker process ended by signal SIGABRT")
-    assert judgement.outcomes == {"ok": 600}
-    assert (judgement.verdicts, judgement.scores, judgement.difference) == ((), (), None)
+    assert judgement.findings.outcomes == {"ok": 600}
+    assert (judgement.verdicts, judgement.findings.scores, judgement.findings.difference) == ((), (), None)
     assert judged.states == states
 
 
@@ -215,6 +215,6 @@ def test_a_golden_set_that_changes_under_way_is_an_invalid_judgement(
     manifest = copy / "golden.json"
     manifest.write_text(manifest.read_text().replace('"version": "1"', '"version": "2"', 1))
     judgement = run(moved, workers, {}).judgement
-    assert judgement.validity is Validity.INVALID
-    assert judgement.reasons[0].startswith(f"it could not be judged: {copy}: the set has digest")
-    assert judgement.reasons[0].endswith("reload the config to watch with another set")
+    assert judgement.findings.validity is Validity.INVALID
+    assert judgement.findings.reasons[0].startswith(f"it could not be judged: {copy}: the set has digest")
+    assert judgement.findings.reasons[0].endswith("reload the config to watch with another set")

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from goldwatch.core.judgement import LiveWindow, TokenUse
+from goldwatch.core.judgement import LiveWindow
+from goldwatch.core.token_use import TokenUse
 from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.export import catalogue as c
 from goldwatch.export.measurement import Measurement, of_judgement

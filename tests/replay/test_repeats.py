@@ -124,9 +124,9 @@ watches: {{digits: {{load: {{scenario: offline, batch: 1, in_flight: 16}}}}}}
         (assignment,) = prepare(tmp_path / "goldwatch.yaml", workers).assignments
         for _ in range(2 if model.cache else 1):  # the second time it knows every example
             judgement = run(assignment, workers, {}).judgement
-        assert judgement.validity == "valid", (judgement.reasons, judgement.errors)
-        (check,) = judgement.checks
-        assert check.passed is (Passed.NO if model.cache else Passed.YES), (check, judgement.reasons)
-        assert run(assignment, workers, {}, referee=False).judgement.checks == ()
+        assert judgement.findings.validity == "valid", (judgement.findings.reasons, judgement.findings.errors)
+        (check,) = judgement.findings.checks
+        assert check.passed is (Passed.NO if model.cache else Passed.YES), (check, judgement.findings.reasons)
+        assert run(assignment, workers, {}, referee=False).judgement.findings.checks == ()
     finally:
         workers.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from goldwatch.core.disturbances import Found
 from goldwatch.core.validity import disturbed, late_limit_s
+from goldwatch.probe import Description
 
 QUIET = Found(seconds=10.0, throttled_s=0.0, memory_stalled_s=0.0, collecting_s=0.0)
 
@@ -51,10 +53,10 @@ def test_a_hundredth_or_what_is_not_known_is_not() -> None:
 
 
 def test_a_rollout_during_the_replay_is_invalid() -> None:
-    v17 = {"model": "fraud", "version": "v17", "framework": "", "framework_version": "", "digest": "", "device": "a"}
+    v17 = Description("fraud", "v17", device="a")
     assert reasons(before=v17, after=v17) == ()
-    assert reasons(before=v17, after=v17 | {"device": "b"}) == ()  # replicas behind one address differ in that
-    assert reasons(before=v17, after=v17 | {"version": "v18"}) == (
+    assert reasons(before=v17, after=replace(v17, device="b")) == ()  # replicas behind one address differ in that
+    assert reasons(before=v17, after=replace(v17, version="v18")) == (
         "the target changed during the replay: version v17 -> v18",
     )
     assert reasons(before=v17, after=None) == ()

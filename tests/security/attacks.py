@@ -285,7 +285,7 @@ def damaged_row(folder: Path) -> None:
         db.execute("UPDATE monitors SET state = '{'")
     with measured(), _ledger(folder) as ledger:
         assert len(list(ledger.replays(*key))) == 10
-        assert ledger.states(*key, judgement().golden_digest) == {}
+        assert ledger.states(*key, judgement().subject.golden_digest) == {}
 
 
 def clock_jump(folder: Path) -> None:

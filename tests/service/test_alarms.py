@@ -21,7 +21,7 @@ from goldwatch.daemon.silence import Silence
 from goldwatch.golden.facts import GoldenFacts
 from goldwatch.testing.clock import FakeClock
 
-from tests.builders import description, difference, judgement, verdict
+from tests.builders import description, difference, judged, judgement, verdict
 
 FACTS = GoldenFacts("somewhere", "digits", "sha256:00", "00", "classification", 600, True, (), ())
 CONFIG = """\
@@ -54,7 +54,7 @@ class Desk:
         told = judgement(
             watch=watch, started_at=self.clock.time(), duration_s=0.0, verdicts=verdicts or (verdict(),), **values
         )
-        settled = self.alarms.settle(self.assignments[watch], told, self.config)
+        settled = self.alarms.settle(self.assignments[watch], judged(told), self.config)
         changed = settled.alert if settled.alert != settled.before else None
         self.ledger.record(settled.judgement, {}, changed, settled.events, None, settled.circumstances)
         return settled
@@ -140,7 +140,7 @@ def test_a_new_term_forgets_what_alerts(desk: Desk) -> None:
     desk.clock.advance(3600)  # another replica leads, and the model recovers
     (closed,) = desk.alarms.begin_term(desk.clock.time())
     assert (closed.monitors, closed.closed_at) == (("worse",), desk.clock.time())
-    assert desk.ledger.states("digits", "served", about.golden_digest) == {"slower": {"of": "slower"}}
+    assert desk.ledger.states("digits", "served", about.subject.golden_digest) == {"slower": {"of": "slower"}}
     assert desk.alarms.last_judgement("digits", "served") is None
     assert desk.look() == []
     assert desk.alert() is None
@@ -407,7 +407,7 @@ def test_a_watch_whose_replays_miss_their_deadline_says_so_and_how_much_slower_t
         cut = desk.replay(validity=Validity.INSUFFICIENT, reasons=reason, quantiles=(Quantile(0.5, 0.052),), scores=())
         desk.clock.advance(EVERY_S)
         desk.look()
-    assert cut.judgement.quantiles[0].latency_s == 0.052
+    assert cut.judgement.findings.quantiles[0].latency_s == 0.052
     alert = desk.alert()
     assert alert is not None
     assert alert.explanation is not None

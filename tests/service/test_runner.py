@@ -12,11 +12,10 @@ from goldwatch.core.judgement import State
 from goldwatch.daemon.exports import Exports
 from goldwatch.daemon.in_force import prepare
 from goldwatch.daemon.ledger import Ledger, LedgerError
-from goldwatch.daemon.pipeline import Judged
 from goldwatch.daemon.runner import Runner
 from goldwatch.ipc.workers import Workers
 
-from tests.builders import fill, judgement, verdict
+from tests.builders import fill, judged, judgement, verdict
 
 EXAMPLE = Path(__file__).parents[2] / "examples/digits.yaml"
 
@@ -49,7 +48,7 @@ def test_a_suspicion_is_not_the_all_clear(tmp_path: Path, workers: Workers, monk
 
     def replayed(state: State) -> str:
         found = judgement(watch=watch, target=target, verdicts=(verdict("worse", state),))
-        monkeypatch.setattr("goldwatch.daemon.runner.run", lambda *_, **__: Judged(found, {}))
+        monkeypatch.setattr("goldwatch.daemon.runner.run", lambda *_, **__: judged(found))
         runner.tick(assignment, wanted.config, time.time())
         text = exports.page.render("")[0].decode()
         return "".join(line for line in text.splitlines() if line.startswith("goldwatch_alert_active{"))

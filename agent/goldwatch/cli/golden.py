@@ -160,7 +160,7 @@ def _note(remark: str) -> None:
 def _tell(number: int, judgement: Judgement) -> None:
     score = judgement.headline
     said = "" if score is None else f"  {score.name} {score.value:.4f}"
-    put(f"replay {number}  {judgement.duration_s:.1f} s{said}", err=True)
+    put(f"replay {number}  {judgement.run.duration_s:.1f} s{said}", err=True)
 
 
 def _opened(folder: Path) -> GoldenSet:

@@ -185,5 +185,5 @@ def compare(
         workers.close()
     write = compare_report.as_json if style is BoardFormat.JSON else compare_report.as_table
     put(write(boards, sort))
-    if not any(row.judgement.validity is Validity.VALID for board in boards for row in board.rows):
+    if not any(row.judgement.findings.validity is Validity.VALID for board in boards for row in board.rows):
         raise typer.Exit(2)

@@ -119,7 +119,7 @@ def from_ledger(history: History, assignment: Assignment) -> list[ReplayRecord]:
     limit_s, most = assignment.settings.get("latency_limit_s"), assignment.ceilings
     found, others, confirming = [], 0, False
     for judgement, observed in history.replays(*assignment.key):
-        if judgement.golden_digest != assignment.golden.digest:
+        if judgement.subject.golden_digest != assignment.golden.digest:
             others += 1
         else:
             record = _record(judgement, None if observed is None else Observed(**observed), limit_s, confirming)
@@ -141,16 +141,18 @@ def _record(judgement: Judgement, observed: Observed | None, limit_s: float | No
         accuracy = int(np.count_nonzero(right)), int(np.count_nonzero(answered))
         seen[kinds.WORSE.name] = Answers(right, answered)
         seen |= _requests(judgement, observed.sent, latencies, limit_s)
-    if (found := judgement.difference) is not None:
+    if (found := judgement.findings.difference) is not None:
         seen[kinds.CHANGED.name] = Moves(found.moved, found.compared, found.harmful, found.helpful)
-    return ReplayRecord(judgement.started_at, judgement.validity, seen, accuracy, latencies, confirming)
+    return ReplayRecord(judgement.run.started_at, judgement.findings.validity, seen, accuracy, latencies, confirming)
 
 
 def _with_figures(record: ReplayRecord, judgement: Judgement, most: Sequence[Ceiling]) -> ReplayRecord:
     """Add what *costly* sees, where something was measured after the replay, or should have been."""
-    if not most or (judgement.energy is None and judgement.footprint is None and not judgement.energy_missing):
+    if not most or (
+        judgement.extras.energy is None and judgement.findings.footprint is None and not judgement.extras.energy_missing
+    ):
         return record
-    seen = figures(most, judgement.energy, judgement.footprint, judgement.energy_missing)
+    seen = figures(most, judgement.extras.energy, judgement.findings.footprint, judgement.extras.energy_missing)
     return replace(record, observations={**record.observations, kinds.COSTLY.name: seen})
 
 
@@ -158,11 +160,11 @@ def _requests(
     judgement: Judgement, sent: int, latencies: Mapping[float, int], limit_s: float | None
 ) -> dict[str, object]:
     """Return what the monitors of requests see; a target that could not be used at all failed each of them."""
-    total = sent or judgement.examples
+    total = sent or judgement.subject.examples
     ok = sum(latencies.values())
     seen: dict[str, object] = {kinds.FAILING.name: Requests(total - ok, total)}
     if limit_s is not None and sent:
-        lost = sum(judgement.outcomes.get(name, 0) for name in ("timeout", "crashed"))
+        lost = sum(judgement.findings.outcomes.get(name, 0) for name in ("timeout", "crashed"))
         over = sum(count for latency_s, count in latencies.items() if latency_s > limit_s)
         seen[kinds.SLOW.name] = Requests(min(over + lost, sent), sent)
     if ok:

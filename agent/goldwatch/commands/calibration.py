@@ -148,8 +148,8 @@ def _once(
     result = considerate(fresh(assignment), assignment.target.busy, workers)
     try:
         judgement = judge(assignment, result, workers, {}).judgement
-        if judgement.validity is not Validity.VALID:
-            raise GoldwatchError(f"a replay was {judgement.validity}: {'; '.join(judgement.reasons)}")
+        if judgement.findings.validity is not Validity.VALID:
+            raise GoldwatchError(f"a replay was {judgement.findings.validity}: {'; '.join(judgement.findings.reasons)}")
         request = KeepRequest(assignment.golden.place, str(file), outputs, assignment.scores)
         workers.call(JUDGES, KEEP, request, (result.columns.fd,))
         if gap is not None:
@@ -160,7 +160,7 @@ def _once(
 
 
 def _made_with(assignment: Assignment, judgement: Judgement) -> dict[str, str]:
-    found = judgement.description
+    found = judgement.run.description
     said = {name: getattr(found, name) for name in _SAYS} if found is not None else {}
     return {"goldwatch": __version__, "probe": assignment.target.probe} | {k: v for k, v in said.items() if v}
 

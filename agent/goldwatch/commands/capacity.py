@@ -57,15 +57,15 @@ def asked(measured: Sequence[tuple[Assignment, Judged]]) -> list[Asked]:
     them, so the overhead of such a watch is that of the quickest replay by the same kind of worker.
     """
     rest_s: dict[str, float] = {}
-    took_place = [(a, judged) for a, judged in measured if judged.judgement.validity is not Validity.INVALID]
+    took_place = [(a, judged) for a, judged in measured if judged.judgement.findings.validity is not Validity.INVALID]
     for assignment, judged in took_place:
-        key, taken_s = worker_key(assignment.target), judged.held_s - judged.judgement.duration_s
+        key, taken_s = worker_key(assignment.target), judged.held_s - judged.judgement.run.duration_s
         rest_s[key] = min(taken_s, rest_s.get(key, taken_s))
     found = []
     for assignment, judged in took_place:
         every_s, replay_s = mean_interval_s(assignment.watch.every), judged.held_s
         if every_s < IDLE_LIMIT_S:
-            replay_s = judged.judgement.duration_s + rest_s[worker_key(assignment.target)]
+            replay_s = judged.judgement.run.duration_s + rest_s[worker_key(assignment.target)]
         found.append(Asked(assignment.target.server, replay_s, every_s))
     return found
 

@@ -146,32 +146,34 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
         for i, (assignment, judgements) in enumerate(zip(assignments, judged, strict=True))
     ]
     return tuple(
-        replace(row, energy=found.energy, energy_missing=found.energy_missing, footprint=_comes_to(row, found))
+        replace(
+            row, energy=found.extras.energy, energy_missing=found.extras.energy_missing, footprint=_comes_to(row, found)
+        )
         for row, found in zip(rows, metered, strict=True)
     )
 
 
 def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> Judgement:
     """Measure what a target takes after all rounds, where the config asks and it could be measured at all."""
-    if assignment.energy is None or judgement.validity is not Validity.VALID:
+    if assignment.energy is None or judgement.findings.validity is not Validity.VALID:
         return judgement
     return run(assignment, workers, {}, metered=True).judgement
 
 
 def _comes_to(row: Row, metered: Judgement) -> Footprint | None:
     """Work out the figures for one unit; money by the throughput of all rounds, shown in the same row."""
-    section, found, tokens = row.assignment.energy, metered.footprint, metered.tokens
+    section, found, tokens = row.assignment.energy, metered.findings.footprint, metered.findings.tokens
     if section is None or found is None:
         return None
     from goldwatch.daemon import metering  # noqa: PLC0415 - as in the pipeline
 
     load = Load(
         row.throughput,
-        next((score.value for score in row.judgement.scores if score.name == "accuracy"), None),
+        next((score.value for score in row.judgement.findings.scores if score.name == "accuracy"), None),
         tokens.input_each if tokens is not None else None,
         tokens.output_each if tokens is not None else None,
     )
-    return footprint(metered.energy, load, metering.prices(section), found.grams_per_kwh)
+    return footprint(metered.extras.energy, load, metering.prices(section), found.grams_per_kwh)
 
 
 def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
@@ -215,9 +217,11 @@ def _row(
     firsts: Sequence[Judgement] | None,
     limit: float,
 ) -> Row:
-    valid = [j for j in judgements if j.validity is Validity.VALID]
-    latencies_s = numbers(chain.from_iterable(j.latencies_s for j in valid), sum(len(j.latencies_s) for j in valid))
-    throughputs = [j.throughput for j in valid if j.throughput is not None]
+    valid = [j for j in judgements if j.findings.validity is Validity.VALID]
+    latencies_s = numbers(
+        chain.from_iterable(j.run.latencies_s for j in valid), sum(len(j.run.latencies_s) for j in valid)
+    )
+    throughputs = [j.findings.throughput for j in valid if j.findings.throughput is not None]
     return Row(
         assignment=assignment,
         judgement=judgements[0],
@@ -232,9 +236,9 @@ def _row(
 def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | None:
     """Compare the medians round by round. Two rounds at least are needed for an interval."""
     logs = [
-        math.log(_median(first.latencies_s) / _median(other.latencies_s))
+        math.log(_median(first.run.latencies_s) / _median(other.run.latencies_s))
         for first, other in zip(firsts, others, strict=True)
-        if first.validity is Validity.VALID and other.validity is Validity.VALID
+        if first.findings.validity is Validity.VALID and other.findings.validity is Validity.VALID
     ]
     if len(logs) < 2:
         return None

@@ -33,7 +33,7 @@ def as_json(boards: Sequence[Board], column: str) -> str:
 
 def _board(board: Board, column: str) -> str:
     first = board.rows[0].assignment.target.name
-    measured = [row for row in board.rows if row.judgement.validity is Validity.VALID]
+    measured = [row for row in board.rows if row.judgement.findings.validity is Validity.VALID]
     ordered = sorted(measured, key=sort_key(column))
     energy = [_energy_cells(row) for row in ordered]
     known = [heading for heading in _ENERGY_HEADINGS if any(cells[heading] for cells in energy)]
@@ -41,7 +41,7 @@ def _board(board: Board, column: str) -> str:
     rows += [(*_cells(row), *(cells[name] for name in known)) for row, cells in zip(ordered, energy, strict=True)]
     lines = text_table(rows)
     lines += [
-        f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.reasons)}"
+        f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.findings.reasons)}"
         for row in board.rows
         if row not in measured
     ]
@@ -93,7 +93,7 @@ def _cost_cells(row: Row, cost: float, found: Footprint) -> dict[str, str]:
 
 
 def _framework(row: Row) -> str:
-    model = row.judgement.description
+    model = row.judgement.run.description
     return " ".join(filter(None, (model.framework, model.framework_version))) if model else row.assignment.target.probe
 
 
@@ -102,7 +102,7 @@ def _against(row: Row) -> str:
     if pair is None:
         return ""
     apart = f"{pair.flips:,} flips"
-    if row.judgement.task != "generation":  # texts differ or not: there is no size of a difference
+    if row.judgement.subject.task != "generation":  # texts differ or not: there is no size of a difference
         apart += f", largest difference {pair.largest:.1g}"
     if pair.flips == 0:
         return apart
@@ -141,11 +141,11 @@ def _plain_row(row: Row) -> dict[str, Any]:
     judgement = row.judgement
     return {
         "target": row.assignment.target.name,
-        "probe": judgement.probe,
-        "validity": judgement.validity,
-        "reasons": judgement.reasons,
-        "description": asdict(judgement.description) if judgement.description else None,
-        "scores": [asdict(score) for score in judgement.scores],
+        "probe": judgement.subject.probe,
+        "validity": judgement.findings.validity,
+        "reasons": judgement.findings.reasons,
+        "description": asdict(judgement.run.description) if judgement.run.description else None,
+        "scores": [asdict(score) for score in judgement.findings.scores],
         "latency": [asdict(quantile) for quantile in row.latency],
         "throughput": row.throughput,
         "parity": asdict(row.parity) if row.parity else None,

@@ -69,8 +69,9 @@ def worst(results: Iterable[Result]) -> Result:
 
 def examine(assignment: Assignment, judgement: Judgement) -> Report:
     """Judge one replay by the objectives of its watch."""
-    if judgement.validity is not Validity.VALID:
-        reason = "; ".join(judgement.reasons)
+    found = judgement.findings
+    if found.validity is not Validity.VALID:
+        reason = "; ".join(found.reasons)
         return Report(assignment, judgement, (ObjectiveResult("replay", Result.UNMEASURED, reason),))
     findings = [accuracy(assignment, judgement), _errors(assignment, judgement)]
     if assignment.watch.objectives.latency is not None:
@@ -89,7 +90,7 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     reference as samples.
     """
     allowed = assignment.watch.objectives.accuracy_loss
-    difference, score = judgement.difference, judgement.headline
+    difference, score = judgement.findings.difference, judgement.headline
     if difference is None or score is None or score.reference is None:
         return ObjectiveResult("accuracy", Result.UNMEASURED, "no example has both an answer and a reference")
     words = f"{score.reference:.4f} -> {score.value:.4f}, {format_points(allowed)}"
@@ -117,11 +118,12 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
 
 def _errors(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     allowed = assignment.watch.objectives.error_rate
-    sent = sum(n for outcome, n in judgement.outcomes.items() if outcome not in UNSENT)
-    failed = sent - judgement.outcomes.get("ok", 0)
+    outcomes, errors = judgement.findings.outcomes, judgement.findings.errors
+    sent = sum(n for outcome, n in outcomes.items() if outcome not in UNSENT)
+    failed = sent - outcomes.get("ok", 0)
     words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
-    if judgement.errors:
-        words += f"; most often: {max(judgement.errors, key=lambda why: judgement.errors[why])}"
+    if errors:
+        words += f"; most often: {max(errors, key=lambda why: errors[why])}"
     return ObjectiveResult("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
 
 
@@ -132,7 +134,7 @@ def _scores(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveR
     the objective that it leaves possible is not certain.
     """
     for name, owed in assignment.watch.objectives.scores.items():
-        score = next((score for score in judgement.scores if score.name == name), None)
+        score = next((score for score in judgement.findings.scores if score.name == name), None)
         verdict = next((v for v in judgement.verdicts if v.monitor == of_score(name).name), None)
         if score is None or verdict is None or (owed.loss is not None and score.reference is None):
             yield ObjectiveResult(name, Result.UNMEASURED, verdict.summary if verdict is not None else "not known")
@@ -156,7 +158,7 @@ def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[Objective
 
     Elsewhere one replay's e-value of *moved* exceeds 1 / error with a probability of at most the error.
     """
-    allowed, far = assignment.watch.objectives.output_distance, judgement.output_distance
+    allowed, far = assignment.watch.objectives.output_distance, judgement.findings.output_distance
     if allowed is None or far is None:
         return
     evidence = next((v.evidence for v in judgement.verdicts if v.monitor == MOVED.name), None)
@@ -170,7 +172,9 @@ def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[Objective
 
 def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:
     """Compare each stated limit with the measured 95 % interval. One look cannot know what is usual."""
-    found = figures(assignment.ceilings, judgement.energy, judgement.footprint, judgement.energy_missing)
+    found = figures(
+        assignment.ceilings, judgement.extras.energy, judgement.findings.footprint, judgement.extras.energy_missing
+    )
     for ceiling in assignment.ceilings:
         if ceiling.limit is None:
             continue
@@ -188,9 +192,10 @@ def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveRe
 def _latency(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     objective = assignment.watch.objectives.latency
     assert objective is not None  # noqa: S101 - the caller has looked
-    n = sum(count for outcome, count in judgement.outcomes.items() if outcome not in UNSENT)
-    late = sum(latency_s > objective.limit_s for latency_s in judgement.latencies_s)
-    late += judgement.outcomes.get("timeout", 0) + judgement.outcomes.get("crashed", 0)  # over any limit
+    outcomes = judgement.findings.outcomes
+    n = sum(count for outcome, count in outcomes.items() if outcome not in UNSENT)
+    late = sum(latency_s > objective.limit_s for latency_s in judgement.run.latencies_s)
+    late += outcomes.get("timeout", 0) + outcomes.get("crashed", 0)  # over any limit
     allowed = 1 - objective.quantile
     words = f"{late:,} of {n:,} requests over {format_duration(objective.limit_s)}, {100 * allowed:.4g}% allowed"
     if lower(late, n, ERROR) > allowed:

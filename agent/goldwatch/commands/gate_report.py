@@ -45,7 +45,7 @@ def as_junit(reports: Sequence[Report]) -> str:
             tests=str(len(results)),
             failures=str(results.count(Result.REGRESSION)),
             errors=str(results.count(Result.UNMEASURED)),
-            time=f"{report.judgement.duration_s:.3f}",
+            time=f"{report.judgement.run.duration_s:.3f}",
         )
         for finding in report.findings:
             case = ET.SubElement(suite, "testcase", classname=_name(report), name=finding.objective)
@@ -83,39 +83,41 @@ def _name(report: Report) -> str:
 
 def _block(report: Report) -> list[str]:
     judgement, golden = report.judgement, report.assignment.golden
-    model = judgement.description
-    head = [_name(report), f"golden {golden} ({golden.examples:,} examples)", judgement.probe]
+    model = judgement.run.description
+    head = [_name(report), f"golden {golden} ({golden.examples:,} examples)", judgement.subject.probe]
     if model is not None:
         head.append(f"model {model.model}{' ' + model.version if model.version else ''}")
     lines = ["  ".join(head)]
-    lines += [_line(score.name, _score(score)) for score in judgement.scores]
-    if (difference := judgement.difference) is not None:
-        texts = judgement.task == "generation"  # texts are equal or not: there is no size of a difference
+    lines += [_line(score.name, _score(score)) for score in judgement.findings.scores]
+    if (difference := judgement.findings.difference) is not None:
+        texts = judgement.subject.task == "generation"  # texts are equal or not: there is no size of a difference
         same = f"{difference.compared - difference.moved:,} of {difference.compared:,}"
         parts = [f"{same} {'the same' if texts else 'within tolerance'}"]
         parts.append(f"{difference.harmful:,} turned wrong, {difference.helpful:,} right")
         parts += [] if texts else [f"largest difference {difference.largest:.2g}"]
         lines.append(_line("outputs", "   ".join(parts)))
-    if judgement.quantiles:
-        lines.append(_line("latency", "   ".join(_quantile(q) for q in judgement.quantiles) + _requests(judgement)))
-    if judgement.late_s:
-        ordered = sorted(judgement.late_s)
+    if judgement.findings.quantiles:
+        lines.append(
+            _line("latency", "   ".join(_quantile(q) for q in judgement.findings.quantiles) + _requests(judgement))
+        )
+    if judgement.run.late_s:
+        ordered = sorted(judgement.run.late_s)
         late = "   ".join(f"p{100 * q:g} {format_seconds(quantile(ordered, q))}" for q in (0.5, 0.99))
         lines.append(_line("sent late", f"{late}   by goldwatch itself"))
     lines += _tokens(judgement)
-    if judgement.throughput is not None and math.isfinite(judgement.throughput):
-        lines.append(_line("throughput", f"{format_figure(judgement.throughput)} /s   {_load(judgement)}"))
+    if judgement.findings.throughput is not None and math.isfinite(judgement.findings.throughput):
+        lines.append(_line("throughput", f"{format_figure(judgement.findings.throughput)} /s   {_load(judgement)}"))
     lines += _filling(report)
     lines += _courtesy(judgement)
     lines += _energy(judgement)
-    lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.checks if c.passed is Passed.NO]
+    lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.findings.checks if c.passed is Passed.NO]
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f, judgement)]
     return [*lines, _line("verdict", str(report.result))]
 
 
 def _tokens(judgement: Judgement) -> list[str]:
     """Say what the answers of a language model were made of, and how soon they began."""
-    found = judgement.tokens
+    found = judgement.findings.tokens
     if found is None:
         return []
     counts = [f"{n:,} {kind}" for kind, n in (("in", found.input), ("out", found.output)) if n is not None]
@@ -139,7 +141,7 @@ def _tokens(judgement: Judgement) -> list[str]:
 
 def _filling(report: Report) -> list[str]:
     """Say that requests were filled, where the model takes larger batches than the load sends."""
-    model, load = report.judgement.description, report.assignment.watch.load
+    model, load = report.judgement.run.description, report.assignment.watch.load
     sizes = {min(load.samples, report.assignment.golden.examples), report.assignment.golden.examples % load.samples}
     smaller = sorted(size for size in sizes if model is not None and 0 < size < model.batch)
     if model is None or not smaller:
@@ -150,7 +152,7 @@ def _filling(report: Report) -> list[str]:
 
 def _courtesy(judgement: Judgement) -> list[str]:
     """Say how busy the target was, where that is looked at, and whether goldwatch stepped back."""
-    if (seen := judgement.server_load) is None:
+    if (seen := judgement.extras.server_load) is None:
         return []
     if seen.most is None:
         return [_line("busy", f"not known: {seen.unreadable}")]
@@ -162,15 +164,15 @@ def _courtesy(judgement: Judgement) -> list[str]:
 def _energy(judgement: Judgement) -> list[str]:
     """Describe the energy of an inference, or why it is unknown; nothing if the config does not ask for it."""
     lines = []
-    if (energy := judgement.energy) is not None:
+    if (energy := judgement.extras.energy) is not None:
         gross, net = (_joules(x) for x in (energy.gross_per_inference_j, energy.net_per_inference_j))
         source = f"{'ESTIMATE, ' if energy.estimated else ''}{energy.source}, {energy.attribution}"
         lines.append(_line("energy", f"{gross} gross   {net} net per inference   {source}"))
-    elif judgement.energy_missing:
-        missing = judgement.energy_missing
+    elif judgement.extras.energy_missing:
+        missing = judgement.extras.energy_missing
         how = missing if missing.startswith("insufficient") else f"not measurable here: {missing} (`goldwatch doctor`)"
         lines.append(_line("energy", how))
-    if (found := judgement.footprint) is not None:
+    if (found := judgement.findings.footprint) is not None:
         each = (("per inference", found.inference), ("right answer", found.right_answer), ("output token", found.token))
         for name, per in each:
             joules = f"{_joules(per.gross_j)} gross" if per and per.gross_j and per is not found.inference else ""
@@ -187,7 +189,9 @@ def _joules(interval: Interval) -> str:
 
 def _worth_a_line(finding: ObjectiveResult, judgement: Judgement) -> bool:
     """Return whether the table has a line for a finding: not for what passed, but failed requests are never hidden."""
-    failed = finding.objective == "errors" and any(n for o, n in judgement.outcomes.items() if o not in {*UNSENT, "ok"})
+    failed = finding.objective == "errors" and any(
+        n for o, n in judgement.findings.outcomes.items() if o not in {*UNSENT, "ok"}
+    )
     return finding.result is not Result.PASS or finding.objective == "latency" or failed
 
 
@@ -206,18 +210,18 @@ def _quantile(quantile: Quantile) -> str:
 
 
 def _requests(judgement: Judgement) -> str:
-    return f"   of {len(judgement.latencies_s):,} requests"
+    return f"   of {len(judgement.run.latencies_s):,} requests"
 
 
 def _load(judgement: Judgement) -> str:
     """Say what the throughput is that of."""
-    budgets = ((judgement.most_per_s, "{:g} /s"), (judgement.most_tokens_per_s, "{:g} tokens/s"))
-    kept = [words.format(most) for most, words in (*budgets, (judgement.most_cpu, "{:.0%} of a core")) if most]
+    budgets = ((judgement.run.most_per_s, "{:g} /s"), (judgement.run.most_tokens_per_s, "{:g} tokens/s"))
+    kept = [words.format(most) for most, words in (*budgets, (judgement.run.most_cpu, "{:.0%} of a core")) if most]
     slowed = f", slowed to {' and '.join(kept)}" if kept else ""
-    if judgement.scenario == "single-stream":
+    if judgement.run.scenario == "single-stream":
         return f"one request at a time{slowed}"
-    rate = "" if judgement.rate_per_s is None else f" at {judgement.rate_per_s:g} /s"
-    return f"{judgement.scenario}{rate}, at most {judgement.in_flight} in flight{slowed}"
+    rate = "" if judgement.run.rate_per_s is None else f" at {judgement.run.rate_per_s:g} /s"
+    return f"{judgement.run.scenario}{rate}, at most {judgement.run.in_flight} in flight{slowed}"
 
 
 def _plain(report: Report) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import heapq
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from goldwatch.commands.histogram import Histogram
@@ -302,9 +302,8 @@ class _Sweeper:
             return SweepVerdict.NO_ROOM, None, [result.ended.removeprefix(STEPPED_BACK)]
         if (why := result.ended or result.failure) is not None:
             return SweepVerdict.STOPPED, None, [why]
-        before, after = (asdict(d) if d is not None else None for d in (result.description, result.described_after))
-        limit_s = self._objective.limit_s
-        reasons = [*disturbed(result.late_s(), result.disturbances, before, after, limit_s)]
+        limit_s, described = self._objective.limit_s, (result.description, result.described_after)
+        reasons = [*disturbed(result.late_s(), result.disturbances, *described, limit_s)]
         seen, by_sending = _counted(result, limit_s)
         if not reasons and seen.word(self._objective.quantile) is not SweepVerdict.MET:
             reasons = self._own_limits(result, by_sending, flight, enough=enough)

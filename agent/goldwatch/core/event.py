@@ -63,10 +63,10 @@ def circumstances(judgement: Judgement, own: Mapping[str, str]) -> dict[str, str
     Unknown values are left out.
     """
     said: dict[str, str] = (
-        {} if judgement.description is None else {n: getattr(judgement.description, n) for n in _DESCRIBED}
+        {} if judgement.run.description is None else {n: getattr(judgement.run.description, n) for n in _DESCRIBED}
     )
-    neighbours = {"neighbours": judgement.energy.shared_with} if judgement.energy is not None else {}
-    found = said | {"golden_set": judgement.golden_digest} | neighbours | dict(own)
+    neighbours = {"neighbours": judgement.extras.energy.shared_with} if judgement.extras.energy is not None else {}
+    found = said | {"golden_set": judgement.subject.golden_digest} | neighbours | dict(own)
     return {name.replace("_", " "): str(value) for name, value in found.items() if value}
 
 

@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic import TypeAdapter
-
+from goldwatch.core.disturbances import Found
 from goldwatch.energy.footprint import Metered
+from goldwatch.probe import Description
 
-_METERED: TypeAdapter[Metered | None] = TypeAdapter(Metered | None)
+
+@dataclass(frozen=True, slots=True)
+class LiveFacts:
+    """What a tap says of a window of live traffic; its requests come in a descriptor.
+
+    `sizes` has the bytes of each request, `hours` the number of the hour in which it came, and `requests` pairs of an
+    hour and the number of requests that were sampled in it. `counts` has the fields of the tap's Counts. `began_at`
+    and `ended_at` are Unix times in seconds. `waiting` counts the requests of a window that is not full yet, and
+    `problem` says why nothing can come.
+    """
+
+    sizes: tuple[int, ...]
+    counts: Mapping[str, int]
+    began_at: float
+    ended_at: float
+    waiting: int = 0
+    problem: str = ""
+    hours: tuple[int, ...] = ()
+    requests: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The agent's facts about a replay, besides its columns. All of it passes into the judgement as it is.
+    """What the judge must know of a replay beside its columns.
 
-    `failure` is why the target could not be used at all, `given_up` why the replay stopped early, and `ended` why the
-    agent itself could not go on. `samples` is the number of examples of one request, and `pairs_s` has the seconds of
-    requests that were made twice. `metered` has the fields of Metered if energy was to be measured after the replay.
-    `live` is the report of the tap of live traffic: `sizes` of the requests in the descriptor next to the columns,
-    `counts` of them all, `began_at`, `ended_at`, `waiting` and `problem`; None without a tap.
+    `started_at` is Unix time in seconds. `confirming` says that a monitor asked for the replay, apart from the
+    schedule. `failure` says why the target could not be used at all, `given_up` why it was asked no further, and
+    `ended` why the agent itself could not go on. `errors` counts distinct messages of failed requests. `samples` is the
+    number of examples of one request, and `pairs_s` has the seconds of requests that were made twice. `description` is
+    what the target said at the beginning, `description_after` what it said at the end. `metered` is None unless energy
+    was to be measured after the replay, `live` is None without a tap.
     """
 
-    watch: str
-    target: str
-    golden: str
-    probe: str
     started_at: float
-    duration_s: float
-    lateness_s: float
-    description: Mapping[str, Any] | None
-    confirming: bool
-    open_s: float | None
-    first_request_s: float | None
-    errors: Mapping[str, int]
-    failure: str | None
-    given_up: str | None
-    ended: str | None
+    confirming: bool = False
+    errors: Mapping[str, int] = field(default_factory=dict)
+    failure: str | None = None
+    given_up: str | None = None
+    ended: str | None = None
     scenario: str = "single-stream"
-    rate_per_s: float | None = None
-    in_flight: int = 1
     samples: int = 1
-    pairs_s: Sequence[tuple[float, float]] = ()
-    disturbances: Mapping[str, Any] = field(default_factory=dict)
-    description_after: Mapping[str, Any] | None = None
-    metered: Mapping[str, Any] | None = None
-    live: Mapping[str, Any] | None = None
-    resent: int = 0
-
-    def measured(self) -> Metered | None:
-        """Return what was measured after the replay; None if nothing was to be."""
-        return _METERED.validate_python(self.metered)
+    pairs_s: tuple[tuple[float, float], ...] = ()
+    disturbances: Found = field(default_factory=Found)
+    description: Description | None = None
+    description_after: Description | None = None
+    metered: Metered | None = None
+    live: LiveFacts | None = None

@@ -5,15 +5,15 @@ They pass from the judge to gate, ledger and exporters, and need no numpy: the a
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from goldwatch.core.token_use import TOKEN_TIMES, TokenUse, keep_times
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint
 from goldwatch.probe import Description
@@ -107,6 +107,11 @@ class Verdict:
     confirm: bool
     summary: str
 
+    def no_longer_known(self, why: str) -> Verdict:
+        """Return the verdict while there is nothing new to judge by: a monitor that was alerting still is."""
+        state = State.ALERTING if self.state is State.ALERTING else State.UNKNOWN
+        return replace(self, state=state, confirm=False, summary=f"not known: {why}")
+
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
@@ -196,46 +201,6 @@ class Difference:
 
 
 _TIMES = ("latencies_s", "late_s")
-_TOKEN_TIMES = ("first_s", "per_token_s", "gaps_s")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUse:
-    """Tokens and times of a language model's answers, over the answered requests of a replay.
-
-    `input` and `output` count tokens over the `input_told` and `output_told` answers that have counts, None if no
-    answer has one. `first_s` is the time to the first token and `per_token_s` the mean time between tokens, in seconds,
-    one for each answer with a known time; `first_unknown` and `next_unknown` count the others by reason. `gaps_s` are
-    times between pieces of text that followed each other. `finish` counts the answers by why the model stopped.
-    """
-
-    input: int | None
-    output: int | None
-    finish: Mapping[str, int]
-    first_s: Sequence[float] = ()
-    per_token_s: Sequence[float] = ()
-    gaps_s: Sequence[float] = ()
-    first_unknown: Mapping[str, int] = field(default_factory=dict)
-    next_unknown: Mapping[str, int] = field(default_factory=dict)
-    input_told: int = 0
-    output_told: int = 0
-
-    def __post_init__(self) -> None:
-        _keep_times(self, _TOKEN_TIMES)
-
-    def without_times(self) -> TokenUse:
-        """Return the counts alone."""
-        return replace(self, first_s=(), per_token_s=(), gaps_s=())
-
-    @property
-    def input_each(self) -> float | None:
-        """The mean number of input tokens of an answer, None if it is not known."""
-        return self.input / self.input_told if self.input is not None and self.input_told else None
-
-    @property
-    def output_each(self) -> float | None:
-        """The mean number of output tokens of an answer, None if it is not known."""
-        return self.output / self.output_told if self.output is not None and self.output_told else None
 
 
 class Passed(StrEnum):
@@ -307,21 +272,8 @@ class LiveWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """One replay and its results.
-
-    `started_at` is Unix time in seconds; `lateness_s` is how long after its scheduled time it started. `latencies_s`
-    holds the latency of each answered request, warm-up and first request left out. `outcomes` counts requests by
-    outcome label. `throughput` is answered examples per second. `errors` counts distinct messages of failed requests.
-    `energy` is what was metered after this replay, if anything, `energy_missing` why there is none, or no carbon.
-    `readings_dropped` counts implausible readings of its meters.
-    `scenario`, `rate_per_s` and `in_flight` describe the load; `late_s` is by how much goldwatch itself sent each
-    request of an open load too late. `most_per_s`, `most_tokens_per_s` and `most_cpu` are the budgets of a closed load,
-    `server_load` is how busy the target was, and `skipped` means that for this reason nothing was replayed at all.
-    `checks` are those of the referee, of valid replays only, and so are `slices`; `output_distance` is the mean
-    distance of the answers from the reference, where the watch has an objective for it. `live` is there after a replay
-    that had a window of live rows to judge. `unscored` has an entry for each score that the watch names.
-    """
+class Subject:
+    """What was replayed: a golden set against a target, for a watch. `examples` is the size of the set."""
 
     watch: str
     target: str
@@ -330,70 +282,130 @@ class Judgement:
     task: str
     examples: int
     probe: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a replay: when, with which load, and what the engine measured.
+
+    `started_at` is Unix time in seconds; `lateness_s` is the delay of the start after its scheduled time. `open_s` is
+    the time to open the target, and `description` what the target said that it is. `latencies_s` holds the latency of
+    each answered request, warm-up and first request left out. `late_s` is by how much goldwatch itself sent each
+    request of an open load too late. `resent` counts requests that were sent again. `most_per_s`, `most_tokens_per_s`
+    and `most_cpu` are budgets that a closed load kept to.
+    """
+
     started_at: float
-    duration_s: float
-    lateness_s: float
-    validity: Validity
-    reasons: tuple[str, ...]
-    description: Description | None
-    outcomes: Mapping[str, int]
-    errors: Mapping[str, int]
-    open_s: float | None
-    first_request_s: float | None
-    latencies_s: Sequence[float]
-    throughput: float | None
-    quantiles: tuple[Quantile, ...]
-    scores: tuple[Score, ...]
-    difference: Difference | None
-    verdicts: tuple[Verdict, ...]
-    tokens: TokenUse | None = None
+    duration_s: float = 0.0
+    lateness_s: float = 0.0
+    description: Description | None = None
+    open_s: float | None = None
+    first_request_s: float | None = None
+    resent: int = 0
+    latencies_s: Sequence[float] = ()
+    late_s: Sequence[float] = ()
     scenario: str = "single-stream"
     rate_per_s: float | None = None
     in_flight: int = 1
-    late_s: Sequence[float] = ()
-    energy: Energy | None = None
-    energy_missing: str = ""
-    readings_dropped: int = 0
-    footprint: Footprint | None = None
     most_per_s: float | None = None
     most_tokens_per_s: float | None = None
     most_cpu: float | None = None
-    server_load: ServerLoad | None = None
-    skipped: str = ""
+
+    def __post_init__(self) -> None:
+        keep_times(self, _TIMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the judge found in a replay.
+
+    `reasons` say why it is not valid. `outcomes` counts requests by outcome label, `errors` distinct messages of failed
+    requests. `throughput` is answered examples per second. `scores`, `difference`, `checks` (of the referee), `slices`
+    and `output_distance` exist for valid replays only. `output_distance` is the mean distance of the answers from the
+    reference, if the watch has an objective for it. `footprint` exists if energy was measured after the replay, `live`
+    if a window of live rows was judged. `unscored` has an entry for each score that the watch names.
+    """
+
+    validity: Validity
+    reasons: tuple[str, ...]
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)
+    throughput: float | None = None
+    quantiles: tuple[Quantile, ...] = ()
+    scores: tuple[Score, ...] = ()
+    difference: Difference | None = None
+    tokens: TokenUse | None = None
     checks: tuple[Check, ...] = ()
     slices: tuple[SliceStanding, ...] = ()
     output_distance: float | None = None
+    footprint: Footprint | None = None
     live: LiveWindow | None = None
-    resent: int = 0
     unscored: tuple[Unscored, ...] = ()
 
-    def __post_init__(self) -> None:
-        _keep_times(self, _TIMES)
+    @classmethod
+    def nothing(cls, *reasons: str) -> Findings:
+        """Return the findings of a replay that says nothing of the target, with the reasons."""
+        return cls(Validity.INVALID, reasons)
+
+    def invalidated(self, why: str) -> Findings:
+        """Return the findings without a word on quality: of a replay that several versions of the model answered."""
+        return replace(self, validity=Validity.INVALID, reasons=(why, *self.reasons), scores=(), difference=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What was measured around a replay.
+
+    `energy` is what was metered after it, if anything, `energy_missing` why there is none, or no carbon;
+    `readings_dropped` counts implausible readings of the meters. `server_load` is how busy the target was. `skipped`
+    is the reason why nothing was replayed at all; empty otherwise.
+    """
+
+    energy: Energy | None = None
+    energy_missing: str = ""
+    readings_dropped: int = 0
+    server_load: ServerLoad | None = None
+    skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One replay and what follows from it. The agent composes it once, at the end; nothing amends it."""
+
+    subject: Subject
+    run: Run
+    findings: Findings
+    verdicts: tuple[Verdict, ...] = ()
+    extras: Extras = field(default_factory=Extras)
 
     @property
     def headline(self) -> Score | None:
         """The score that counts: accuracy, or agreement with the validated model where there are no labels."""
-        return self.scores[0] if self.scores else None
+        return self.findings.scores[0] if self.findings.scores else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values that JSON can carry; `from_json` is the way back."""
-        tokens = None if self.tokens is None else asdict(self.tokens.without_times())
-        if tokens is not None:
-            tokens |= {name: list(getattr(self.tokens, name)) for name in _TOKEN_TIMES}
-        times = {name: list(getattr(self, name)) for name in _TIMES}
-        return asdict(replace(self, latencies_s=(), late_s=(), tokens=None)) | times | {"tokens": tokens}
+        """Return plain values that JSON can carry, in one flat object; `from_json` is the way back."""
+        tokens = self.findings.tokens
+        of_tokens = None if tokens is None else asdict(tokens.without_times())
+        if of_tokens is not None:
+            of_tokens |= {name: list(getattr(tokens, name)) for name in TOKEN_TIMES}
+        return (
+            asdict(self.subject)
+            | asdict(replace(self.run, latencies_s=(), late_s=()))
+            | {name: list(getattr(self.run, name)) for name in _TIMES}
+            | asdict(replace(self.findings, tokens=None))
+            | {"tokens": of_tokens, "verdicts": [asdict(verdict) for verdict in self.verdicts]}
+            | asdict(self.extras)
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Judgement:
         """Make a judgement of what `to_json` returned. Raises pydantic's ValidationError for anything else."""
-        return _adapter().validate_python(values)
+        nested = {part: {f.name: values[f.name] for f in fields(of) if f.name in values} for part, of in _PARTS.items()}
+        return _adapter().validate_python({**nested, "verdicts": values.get("verdicts")})
 
 
-def _keep_times(of: object, names: Sequence[str]) -> None:
-    """Have times at eight bytes each, and not even these in memory of our own where they are many (see `scratch`)."""
-    for name in names:
-        if not isinstance(times := getattr(of, name), array | memoryview):
-            object.__setattr__(of, name, array("d", times))
+_PARTS = {"subject": Subject, "run": Run, "findings": Findings, "extras": Extras}
 
 
 @cache

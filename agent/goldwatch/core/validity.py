@@ -6,10 +6,10 @@ evidence, and raises no page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from goldwatch.core.disturbances import Found
+from goldwatch.probe import Description
 
 LATE_S = (0.001, 0.01)
 """A request is dispatched late if goldwatch sends it so much after it was due: a tenth of the latency objective, but
@@ -33,8 +33,8 @@ def late_limit_s(latency_limit_s: float | None) -> float:
 def disturbed(
     late_s: Iterable[float],
     found: Found,
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any] | None,
+    before: Description | None,
+    after: Description | None,
     latency_limit_s: float | None,
 ) -> tuple[str, ...]:
     """Return why a replay is invalid, a sentence for each reason; nothing if it is not.
@@ -73,9 +73,9 @@ def _share(seconds: float | None, found: Found) -> str:
     return f"{1e3 * (seconds or 0.0):.3g} ms of the {found.seconds:.3g} s of the replay"
 
 
-def _rollout(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> Iterator[str]:
+def _rollout(before: Description | None, after: Description | None) -> Iterator[str]:
     if before is None or after is None:
         return
-    changes = [f"{k} {before[k] or '?'} -> {after[k] or '?'}" for k in _IDENTITY if before.get(k) != after.get(k)]
-    if changes:
+    pairs = ((name, getattr(before, name), getattr(after, name)) for name in _IDENTITY)
+    if changes := [f"{name} {then or '?'} -> {now or '?'}" for name, then, now in pairs if then != now]:
         yield f"the target changed during the replay: {', '.join(changes)}"

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field, replace
 from goldwatch import __version__
 from goldwatch.config import Config, Watch, format_duration
 from goldwatch.core.event import Event, RolloutOf, changes, circumstances
-from goldwatch.core.judgement import Judgement, Severity, State, Validity, Verdict
+from goldwatch.core.judgement import Findings, Judgement, Run, Severity, State, Validity, Verdict
 from goldwatch.core.kinds import FAILING, SILENT
 from goldwatch.daemon.alert import Alert, advance, hushed, is_news
 from goldwatch.daemon.alert_explanation import Surroundings
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.ledger import Ledger
+from goldwatch.daemon.pipeline import Judged
 from goldwatch.daemon.schedule import SILENT_AFTER, due_after, mean_interval_s
 from goldwatch.daemon.silence import Silence, in_force, of_rollout, rollouts
 from goldwatch.daemon.surroundings import surroundings
@@ -79,17 +80,16 @@ class Alarms:
         self._last_heard: dict[tuple[str, str], dict[Validity, float]] = {}
         self._term_began = -math.inf
 
-    def settle(self, assignment: Assignment, judgement: Judgement, config: Config) -> Settled:
-        """Say what follows from a judgement."""
-        now = judgement.started_at + judgement.duration_s
+    def settle(self, assignment: Assignment, judged: Judged, config: Config) -> Settled:
+        """Compose the judgement of a replay, and say what follows from it."""
+        now = judged.run.started_at + judged.run.duration_s
         before = self._ledger.open_alert(*assignment.key)
-        silent = self._silent(assignment, judgement, before, now)
-        judgement = replace(judgement, verdicts=(*judgement.verdicts, silent))
+        judgement = judged.judgement_with(self._silent(assignment, judged, before, now))
         known = self._known(assignment.key)
         rollout = self._rollout(assignment.target.name)
         facts = _own_facts(assignment) | (rollout.facts() if rollout is not None else {})
         found = circumstances(judgement, facts)
-        events = changes(known, found, judgement.target, judgement.started_at)
+        events = changes(known, found, judgement.subject.target, judgement.run.started_at)
         around = _NOTHING
         if is_news(before, judgement):
             around = surroundings(self._ledger, assignment, judgement, config, events, known)
@@ -131,7 +131,7 @@ class Alarms:
     def last_judgement(self, watch: str, target: str) -> Judgement | None:
         """Return the last judgement of this term; None if there is none."""
         last = self._ledger.last_judgement(watch, target)
-        return last if last is not None and last.started_at >= self._term_began else None
+        return last if last is not None and last.run.started_at >= self._term_began else None
 
     def abandon(self, assignments: Iterable[Assignment], now: float) -> list[Alert]:
         """Close the alerts of what the config no longer watches, and return them.
@@ -186,16 +186,17 @@ class Alarms:
         last = self._ledger.last_judgement(*key, described=True)
         return circumstances(last, {}) if last is not None else {}
 
-    def _silent(self, assignment: Assignment, judgement: Judgement, before: Alert | None, now: float) -> Verdict:
+    def _silent(self, assignment: Assignment, judged: Judged, before: Alert | None, now: float) -> Verdict:
         """Return the verdict *silent* after a replay. Only a valid replay ends it, also across a restart.
 
         A target that is failing is known to be: that is the cause, and one alert is enough.
         """
-        if judgement.validity is not Validity.INVALID:
-            self._heard(assignment.key, now)[judgement.validity] = judgement.started_at
-        if judgement.validity is Validity.VALID:
+        validity = judged.findings.validity
+        if validity is not Validity.INVALID:
+            self._heard(assignment.key, now)[validity] = judged.run.started_at
+        if validity is Validity.VALID:
             return _verdict(State.STEADY, None, "the last replay was valid")
-        failing = any(v.monitor == FAILING.name and v.state is State.ALERTING for v in judgement.verdicts)
+        failing = any(v.monitor == FAILING.name and v.state is State.ALERTING for v in judged.verdicts)
         overdue = None if failing else self._overdue(assignment, now)
         if overdue is None and not failing and before is not None and SILENT.name in before.monitors:
             heard_at = self._ledger.last_valid_at(*assignment.key, before=now)
@@ -221,37 +222,10 @@ class Alarms:
         last = self.last_judgement(*assignment.key)
         others = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
         if verdict is not None:
-            others = [no_longer_known(v, verdict.summary) for v in others]
-        facts = {"watch": assignment.watch.name, "target": assignment.target.name, "golden": assignment.golden.name}
-        rest = {
-            "golden_digest": assignment.golden.digest,
-            "task": assignment.golden.task,
-            "examples": assignment.golden.examples,
-            "probe": assignment.target.probe,
-            "started_at": now,
-            "duration_s": 0.0,
-            "lateness_s": 0.0,
-            "validity": Validity.INVALID,
-            "reasons": last.reasons if last is not None else (),
-            "description": None,
-            "outcomes": {},
-            "errors": {},
-            "open_s": None,
-            "first_request_s": None,
-            "latencies_s": (),
-            "throughput": None,
-            "quantiles": (),
-            "scores": (),
-            "difference": None,
-            "verdicts": (*others, verdict) if verdict is not None else tuple(others),
-        }
-        return Judgement.from_json(facts | rest)
-
-
-def no_longer_known(verdict: Verdict, why: str) -> Verdict:
-    """Return a verdict as it stands when there is nothing new to judge by: one that was alerting still is."""
-    state = State.ALERTING if verdict.state is State.ALERTING else State.UNKNOWN
-    return replace(verdict, state=state, confirm=False, summary=f"not known: {why}")
+            others = [v.no_longer_known(verdict.summary) for v in others]
+        reasons = last.findings.reasons if last is not None else ()
+        verdicts = tuple(others) if verdict is None else (*others, verdict)
+        return Judgement(assignment.subject, Run(now), Findings.nothing(*reasons), verdicts)
 
 
 def _has_passed(watch: Watch, at: float, intervals: int, now: float) -> bool:

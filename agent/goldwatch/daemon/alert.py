@@ -91,7 +91,7 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
         return alert
     alerting = _alerting(judgement)
     if not alerting:
-        return None if alert is None else replace(alert, closed_at=judgement.started_at + judgement.duration_s)
+        return None if alert is None else replace(alert, closed_at=judgement.run.started_at + judgement.run.duration_s)
     if not is_news(alert, judgement):
         return alert
     severity = _severity(alerting)
@@ -101,11 +101,11 @@ def advance(alert: Alert | None, judgement: Judgement, around: Surroundings, num
     told = explain(severity, sorted(alerting.values(), key=lambda v: kinds.rank(v.monitor)), judgement, around)
     return Alert(
         number=alert.number if alert else number,
-        watch=judgement.watch,
-        target=judgement.target,
+        watch=judgement.subject.watch,
+        target=judgement.subject.target,
         severity=severity,
         monitors=monitors,
-        opened_at=alert.opened_at if alert else judgement.started_at + judgement.duration_s,
+        opened_at=alert.opened_at if alert else judgement.run.started_at + judgement.run.duration_s,
         text=as_text(told),
         explanation=told,
     )

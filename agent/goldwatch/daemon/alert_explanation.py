@@ -145,19 +145,19 @@ class Explanation:
 
 def explain(severity: Severity, verdicts: Sequence[Verdict], judgement: Judgement, around: Surroundings) -> Explanation:
     """Compose an alert; `verdicts` are those of the alerting monitors, the most telling first."""
-    about = [s for s in judgement.scores if s.reference is not None] or list(judgement.scores)
+    about = [s for s in judgement.findings.scores if s.reference is not None] or list(judgement.findings.scores)
     known = [v.since for v in verdicts if v.since is not None]
     monitors, allowed = [v.monitor for v in verdicts], around.allowed or Allowed(around.tolerance)
     scene, found = _scene(verdicts[0].monitor, judgement, around), sizes(judgement, monitors, allowed)
     return Explanation(
-        watch=judgement.watch,
-        target=judgement.target,
-        golden=judgement.golden,
-        examples=judgement.examples,
+        watch=judgement.subject.watch,
+        target=judgement.subject.target,
+        golden=judgement.subject.golden,
+        examples=judgement.subject.examples,
         severity=severity,
         verdicts=tuple(verdicts),
         scores=tuple(about),
-        difference=judgement.difference,
+        difference=judgement.findings.difference,
         errors=tuple(_errors(judgement)),
         since=min(known, default=None),
         last_good_at=around.last_good_at,
@@ -168,7 +168,7 @@ def explain(severity: Severity, verdicts: Sequence[Verdict], judgement: Judgemen
         runbook=_runbook(around, verdicts[0].monitor),
         page=around.page,
         config=around.config,
-        live=judgement.live if _OF_LIVE & set(monitors) else None,
+        live=judgement.findings.live if _OF_LIVE & set(monitors) else None,
         sizes=found,
         action=first_action(scene),
         replay=replay_command(scene),
@@ -193,18 +193,26 @@ def _runbook(around: Surroundings, monitor: str) -> str:
 
 
 def _scene(monitor: str, judgement: Judgement, around: Surroundings) -> Scene:
-    found = judgement.difference
+    found = judgement.findings.difference
     about_answers = kinds.of(monitor).about_answers
     if monitor == kinds.SCHEMA.name:
-        subject = next(iter(judgement.live.reasons), "") if judgement.live is not None else ""
+        subject = next(iter(judgement.findings.live.reasons), "") if judgement.findings.live is not None else ""
     elif monitor == kinds.DRIFT.name:
-        subject = judgement.live.moves[0].column if judgement.live is not None and judgement.live.moves else ""
+        subject = (
+            judgement.findings.live.moves[0].column
+            if judgement.findings.live is not None and judgement.findings.live.moves
+            else ""
+        )
     else:
-        subject = max(judgement.errors, key=lambda e: judgement.errors[e], default=next(iter(judgement.reasons), ""))
+        subject = max(
+            judgement.findings.errors,
+            key=lambda e: judgement.findings.errors[e],
+            default=next(iter(judgement.findings.reasons), ""),
+        )
     return Scene(
         monitor=monitor,
-        watch=judgement.watch,
-        target=judgement.target,
+        watch=judgement.subject.watch,
+        target=judgement.subject.target,
         events=around.events,
         unchanged=around.unchanged,
         deployment=around.deployment,
@@ -224,8 +232,8 @@ def flips(explanation: Explanation) -> tuple[Flip, ...]:
 
 def _errors(judgement: Judgement) -> list[str]:
     """Return the most frequent messages of failed requests, or the reasons why nothing was sent."""
-    counted = sorted(judgement.errors.items(), key=lambda item: -item[1])[:_ERRORS_SHOWN]
-    return [f"{count:,} x {message}" for message, count in counted] or list(judgement.reasons)
+    counted = sorted(judgement.findings.errors.items(), key=lambda item: -item[1])[:_ERRORS_SHOWN]
+    return [f"{count:,} x {message}" for message, count in counted] or list(judgement.findings.reasons)
 
 
 @cache

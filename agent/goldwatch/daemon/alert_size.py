@@ -86,8 +86,8 @@ def not_known(found: Sequence[Size], allowed: Allowed) -> Iterator[str]:
 
 def _scores(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:
     """Yield the score that counts, and those that alert; of text a second one, since few texts are equal."""
-    shown = 2 if judgement.task == "generation" else 1
-    known = [s for s in judgement.scores if s.reference is not None] or list(judgement.scores)
+    shown = 2 if judgement.subject.task == "generation" else 1
+    known = [s for s in judgement.findings.scores if s.reference is not None] or list(judgement.findings.scores)
     if not known:
         last = next((j for j in allowed.earlier if j.headline is not None), None)
         if last is not None and last.headline is not None:
@@ -95,7 +95,7 @@ def _scores(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> 
         return
     named = {kinds.watched_score(monitor) for monitor in monitors}
     about_answers = any(kinds.of(monitor).about_answers for monitor in monitors)
-    for place, score in enumerate([*known[:shown], *(s for s in judgement.scores if s.name in named)]):
+    for place, score in enumerate([*known[:shown], *(s for s in judgement.findings.scores if s.name in named)]):
         moved = "" if score.reference is None else points(score.value - score.reference)
         tolerance = f"tolerance {allowed.tolerance}" if allowed.tolerance and about_answers and not place else ""
         yield Size(score.name, "", score.reference, score.value, _joined(moved, tolerance))
@@ -108,10 +108,10 @@ def points(change: float) -> str:
 
 def _distance(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:
     if kinds.MOVED.name in monitors:
-        before = _median(j.output_distance for j in allowed.earlier)
+        before = _median(j.findings.output_distance for j in allowed.earlier)
         limit = allowed.output_distance
         note = "from the reference" if limit is None else f"from the reference, limit {limit:g}"
-        yield Size("distance", "", before, judgement.output_distance, note)
+        yield Size("distance", "", before, judgement.findings.output_distance, note)
 
 
 def _latencies(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:
@@ -139,7 +139,7 @@ def _times(size: Size, judgement: Judgement) -> str:
 
 
 def _by_quantile(judgement: Judgement) -> dict[float, float]:
-    return {q.q: q.latency_s for q in judgement.quantiles if q.latency_s is not None}
+    return {q.q: q.latency_s for q in judgement.findings.quantiles if q.latency_s is not None}
 
 
 def _medians(found: Iterable[Mapping[float, float]]) -> dict[float, float]:
@@ -171,7 +171,7 @@ def failed(judgements: Iterable[Judgement]) -> tuple[int, int] | None:
     """
     failures = total = 0
     for judgement in judgements:
-        sent = {name: n for name, n in judgement.outcomes.items() if name not in UNSENT}
+        sent = {name: n for name, n in judgement.findings.outcomes.items() if name not in UNSENT}
         failures += sum(n for name, n in sent.items() if name != Outcome.OK.label)
         total += sum(sent.values())
     return (failures, total) if total else None
@@ -192,7 +192,9 @@ def _figures(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) ->
 
 
 def _measured(judgement: Judgement, allowed: Allowed) -> dict[str, Figure]:
-    found = figures(allowed.ceilings, judgement.energy, judgement.footprint, judgement.energy_missing).of
+    found = figures(
+        allowed.ceilings, judgement.extras.energy, judgement.findings.footprint, judgement.extras.energy_missing
+    ).of
     return {name: figure for name, figure in found.items() if isinstance(figure, Figure)}
 
 
@@ -200,8 +202,8 @@ def _tokens(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> 
     """Yield the tokens of an answer where they may explain what the alert is about."""
     if not {kinds.COSTLY.name, *_LATENCY_MONITORS} & set(monitors):
         return
-    before = _median(j.tokens.output_each for j in allowed.earlier if j.tokens is not None)
-    now = judgement.tokens.output_each if judgement.tokens is not None else None
+    before = _median(j.findings.tokens.output_each for j in allowed.earlier if j.findings.tokens is not None)
+    now = judgement.findings.tokens.output_each if judgement.findings.tokens is not None else None
     size = Size("answer", "tokens", before, now)
     yield Size("answer", "tokens", before, now, _more(size))
 

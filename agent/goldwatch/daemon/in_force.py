@@ -21,6 +21,7 @@ from goldwatch.config import (
 from goldwatch.config.energy import Energy as EnergySection
 from goldwatch.core.budget import Budget
 from goldwatch.core.figures import Ceiling
+from goldwatch.core.judgement import Subject
 from goldwatch.core.kinds import Kind, interval_s, names, watching, weights
 from goldwatch.core.score_spec import ScoreSpec, specs_of
 from goldwatch.core.trace import Trace
@@ -55,6 +56,20 @@ class Assignment:
     def key(self) -> tuple[str, str]:
         """Watch and target: what states, alerts and series belong to."""
         return self.watch.name, self.target.name
+
+    @property
+    def subject(self) -> Subject:
+        """What its replays are of."""
+        golden = self.golden
+        return Subject(
+            watch=self.watch.name,
+            target=self.target.name,
+            golden=golden.name,
+            golden_digest=golden.digest,
+            task=golden.task,
+            examples=golden.examples,
+            probe=self.target.probe,
+        )
 
     @property
     def ceilings(self) -> tuple[Ceiling, ...]:

@@ -147,25 +147,25 @@ class Ledger(History):
         `states` maps a monitor to its JSON-able state, `observed` is what a backtest needs of the replay, and
         `circumstances` what is known now of what might explain a change.
         """
-        j = judgement
+        j, (watch, target) = judgement, (judgement.subject.watch, judgement.subject.target)
         seen = None if observed is None else _json(observed)
         with self._writing():
-            age_s = self._age_s(j.started_at)
+            age_s = self._age_s(j.run.started_at)
             self._db.execute("DELETE FROM replays WHERE age_s < ?", (age_s - _KEPT_S,))
             newest = "SELECT rowid FROM silences ORDER BY ends_at DESC LIMIT ?"
             self._db.execute(f"DELETE FROM silences WHERE rowid NOT IN ({newest})", (_MAX_SILENCES,))  # noqa: S608 - ours
-            row = (j.watch, j.target, j.started_at, j.validity, _dump(j), seen, age_s)
+            row = (watch, target, j.run.started_at, j.findings.validity, _dump(j), seen, age_s)
             replay = self._db.execute("INSERT INTO replays VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", row).lastrowid
-            scores = [(replay, s.name, s.value, s.low, s.high, s.n, s.reference) for s in j.scores]
+            scores = [(replay, s.name, s.value, s.low, s.high, s.n, s.reference) for s in j.findings.scores]
             self._db.executemany("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?, ?)", scores)
             verdicts = [(replay, v.monitor, v.state, v.evidence, v.threshold) for v in j.verdicts]
             self._db.executemany("INSERT INTO verdicts VALUES (?, ?, ?, ?, ?)", verdicts)
-            kept = [(j.watch, j.target, name, j.golden_digest, json.dumps(s)) for name, s in states.items()]
+            kept = [(watch, target, name, j.subject.golden_digest, json.dumps(s)) for name, s in states.items()]
             self._db.executemany("INSERT OR REPLACE INTO monitors VALUES (?, ?, ?, ?, ?)", kept)
             self._db.executemany(
                 "INSERT INTO events VALUES (:at, :target, :field, :before, :after)", [asdict(e) for e in events]
             )
-            known = [(j.watch, j.target, name, value) for name, value in (circumstances or {}).items()]
+            known = [(watch, target, name, value) for name, value in (circumstances or {}).items()]
             self._db.executemany("INSERT OR REPLACE INTO circumstances VALUES (?, ?, ?, ?)", known)
             if alert is not None:
                 self._keep(alert)
@@ -314,8 +314,9 @@ def _bring_up_to_date(path: Path, db: sqlite3.Connection) -> None:
 
 
 def _dump(judgement: Judgement) -> str:
-    tokens = judgement.tokens and judgement.tokens.without_times()
-    return _json(replace(judgement, latencies_s=(), late_s=(), tokens=tokens, slices=()).to_json())
+    tokens = judgement.findings.tokens and judgement.findings.tokens.without_times()
+    run = replace(judgement.run, latencies_s=(), late_s=())
+    return _json(replace(judgement, run=run, findings=replace(judgement.findings, tokens=tokens, slices=())).to_json())
 
 
 def _json(value: Mapping[str, Any]) -> str:

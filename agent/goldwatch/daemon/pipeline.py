@@ -10,13 +10,14 @@ import dataclasses
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from goldwatch.config import Load as LoadSection
 from goldwatch.config import Target, format_duration
 from goldwatch.config.busy import Busy
-from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.facts import Facts, LiveFacts
+from goldwatch.core.judgement import Extras, Findings, Judgement, Run, Subject, Verdict
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.trace import Traced
 from goldwatch.daemon import engine
@@ -28,31 +29,42 @@ from goldwatch.daemon.tap import Taken
 from goldwatch.daemon.tap_handover import handed_over
 from goldwatch.daemon.traced import traced
 from goldwatch.energy.footprint import Metered
-from goldwatch.ipc import judging_jobs
+from goldwatch.ipc.judging_jobs import JUDGE, JudgeRequest
 from goldwatch.ipc.memory_limit import worker_limit_bytes
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 BUSY = "busy"
 """Why a replay was skipped, where its target had no room."""
 
-_OUR_NAMES = ("watch", "target", "golden", "probe")
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judgement, the monitors' states to go on with, and why saved ones were refused, by monitor.
+    """A judged replay: the parts of its judgement, and the monitors' states to go on with.
 
-    `observed` is what a backtest needs of the replay; None where it could not be judged. `traced` is there if the
-    assignment had a trace. `held_s` is how many seconds replay and judging took, the start of workers included and a
-    measurement of energy not.
+    `refused` says why saved states were not used, by monitor. `observed` is what a backtest needs of the replay; None
+    where it could not be judged. `traced` is there if the assignment had a trace. `held_s` is how many seconds replay
+    and judging took, the start of workers included and a measurement of energy not.
     """
 
-    judgement: Judgement
+    subject: Subject
+    run: Run
+    findings: Findings
     states: Mapping[str, Any]
+    verdicts: tuple[Verdict, ...] = ()
+    extras: Extras = field(default_factory=Extras)
     refused: Mapping[str, str] = field(default_factory=dict)
     observed: Mapping[str, Any] | None = None
     traced: Traced | None = None
     held_s: float = 0.0
+
+    @property
+    def judgement(self) -> Judgement:
+        """The judgement, where no monitor of the agent adds a verdict."""
+        return self.judgement_with()
+
+    def judgement_with(self, *verdicts: Verdict) -> Judgement:
+        """Compose the judgement, with verdicts of the agent after those of the judge."""
+        return Judgement(self.subject, self.run, self.findings, (*self.verdicts, *verdicts), self.extras)
 
 
 def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
@@ -79,7 +91,7 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     if courtesy is None and assignment.target.busy is not None:
         courtesy = Courtesy(assignment.target.busy)
     if courtesy is not None and (why := courtesy.wait(stop)) is not None:
-        return Judged(_without_room(assignment, courtesy, lateness_s, why), states)
+        return _without_room(assignment, states, courtesy, lateness_s, why)
     began_s, measuring_s = time.monotonic(), 0.0
     section = assignment.energy if metered else None
     plan = plan_of(assignment)
@@ -113,9 +125,9 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
         finally:
             result.columns.close()
     seen = courtesy.found(result.held_s) if courtesy is not None else None
-    judgement = dataclasses.replace(judged.judgement, server_load=seen)
+    extras = dataclasses.replace(judged.extras, server_load=seen)
     held_s = time.monotonic() - began_s - measuring_s
-    return dataclasses.replace(judged, judgement=judgement, held_s=held_s)
+    return dataclasses.replace(judged, extras=extras, held_s=held_s)
 
 
 def replay(
@@ -216,109 +228,97 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
     `confirming` says that the replay was asked for by a monitor, beside the schedule; `metered` is what was measured
     after it, if anything was to be, and `live` what came of live traffic, if it is tapped.
     """
-    facts = _known(assignment, result, lateness_s) | _to_judge_by(result)
-    facts |= {"confirming": confirming, "metered": None if metered is None else asdict(metered)}
+    run = _run(assignment, result, lateness_s)
     try:
         with handed_over(live) as (told, descriptors):
-            argument = asdict(assignment.golden.place) | {
-                "settings": dict(assignment.settings),
-                "facts": facts | {"live": told},
-                "states": dict(states),
-            }
-            answer = workers.call(JUDGES, judging_jobs.JUDGE, argument, (result.columns.fd, *descriptors))
+            facts = _facts(assignment, result, confirming=confirming, metered=metered, live=told)
+            request = JudgeRequest(assignment.golden.place, assignment.settings, facts, states)
+            answer = workers.call(JUDGES, JUDGE, request, (result.columns.fd, *descriptors))
     except (JobFailed, WorkerDied) as error:
-        return Judged(_unjudged(assignment, result, lateness_s, str(error)), states)
-    # Names of the config may look like a secret, and are not redacted.
-    judgement = Judgement.from_json(answer["judgement"] | {name: facts[name] for name in _OUR_NAMES})
-    load, tokens = plan_of(assignment).load, judgement.tokens
-    if tokens is not None:
-        first_s, per_token_s, gaps_s = result.token_times_s()
-        tokens = dataclasses.replace(tokens, first_s=first_s, per_token_s=per_token_s, gaps_s=gaps_s)
-    judgement = dataclasses.replace(
-        judgement,
-        tokens=tokens,
+        findings = dataclasses.replace(
+            Findings.nothing(f"it could not be judged: {error}"), outcomes=result.outcomes(), errors=dict(result.errors)
+        )
+        return Judged(assignment.subject, run, findings, states)
+    budgets = plan_of(assignment).load
+    run = dataclasses.replace(
+        run,
         latencies_s=result.latencies_s(),
         late_s=result.late_s(),
-        most_per_s=load.most_per_s,
-        most_tokens_per_s=load.tokens_per_s,
-        most_cpu=load.cpu_share,
+        most_per_s=budgets.most_per_s,
+        most_tokens_per_s=budgets.tokens_per_s,
+        most_cpu=budgets.cpu_share,
     )
-    return Judged(judgement, answer["states"], answer["refused"], answer["observed"])
+    return Judged(
+        assignment.subject,
+        run,
+        _with_token_times(answer.findings, result),
+        answer.states,
+        answer.verdicts,
+        Extras() if metered is None else Extras(metered.energy, metered.missing, metered.dropped),
+        answer.refused,
+        answer.observed,
+    )
 
 
-def _known(assignment: Assignment, result: Replay, lateness_s: float) -> dict[str, Any]:
-    """Return what is known of a replay whether or not it is judged."""
-    return _about(assignment, lateness_s) | {
-        "started_at": result.started_at,
-        "duration_s": result.duration_s,
-        "description": asdict(result.description) if result.description else None,
-        "open_s": result.open_s,
-        "first_request_s": result.first_request_s,
-        "resent": result.resent,
-        "errors": dict(result.errors),
-    }
+def _run(assignment: Assignment, result: Replay, lateness_s: float) -> Run:
+    """Return what is known of a replay whether or not it can be judged."""
+    load = assignment.watch.load
+    return Run(
+        started_at=result.started_at,
+        duration_s=result.duration_s,
+        lateness_s=lateness_s,
+        description=result.description,
+        open_s=result.open_s,
+        first_request_s=result.first_request_s,
+        resent=result.resent,
+        scenario=load.scenario,
+        rate_per_s=load.rate_per_s,
+        in_flight=load.most_in_flight,
+    )
 
 
-def _to_judge_by(result: Replay) -> dict[str, Any]:
-    """Return what only the judge needs."""
-    return {
-        "failure": result.failure,
-        "given_up": result.given_up,
-        "ended": result.ended,
-        "samples": result.samples,
-        "pairs_s": result.pairs_s,
-        "disturbances": asdict(result.disturbances),
-        "description_after": asdict(result.described_after) if result.described_after else None,
-    }
+def _facts(
+    assignment: Assignment, result: Replay, *, confirming: bool, metered: Metered | None, live: LiveFacts | None
+) -> Facts:
+    return Facts(
+        started_at=result.started_at,
+        confirming=confirming,
+        errors=dict(result.errors),
+        failure=result.failure,
+        given_up=result.given_up,
+        ended=result.ended,
+        scenario=assignment.watch.load.scenario,
+        samples=result.samples,
+        pairs_s=tuple(result.pairs_s),
+        disturbances=result.disturbances,
+        description=result.description,
+        description_after=result.described_after,
+        metered=metered,
+        live=live,
+    )
 
 
-def _about(assignment: Assignment, lateness_s: float) -> dict[str, Any]:
-    """Return what is known of a replay before it has begun."""
-    return {
-        "watch": assignment.watch.name,
-        "target": assignment.target.name,
-        "golden": assignment.golden.name,
-        "probe": assignment.target.probe,
-        "lateness_s": lateness_s,
-        "scenario": assignment.watch.load.scenario,
-        "rate_per_s": assignment.watch.load.rate_per_s,
-        "in_flight": assignment.watch.load.most_in_flight,
-    }
+def _with_token_times(findings: Findings, result: Replay) -> Findings:
+    """Return the findings with the times of tokens, which stay in memory that the worker does not copy."""
+    if findings.tokens is None:
+        return findings
+    first_s, per_token_s, gaps_s = result.token_times_s()
+    tokens = dataclasses.replace(findings.tokens, first_s=first_s, per_token_s=per_token_s, gaps_s=gaps_s)
+    return dataclasses.replace(findings, tokens=tokens)
 
 
-def skipped(assignment: Assignment, lateness_s: float, reason: str, why: str) -> Judgement:
-    """Return the judgement of a replay that did not take place: it says why, and nothing of the target."""
-    known = {"started_at": time.time(), "duration_s": 0.0, "outcomes": {}, "errors": {}, "description": None}
-    known |= {"open_s": None, "first_request_s": None}
-    judgement = _invalid(assignment, _about(assignment, lateness_s) | known, f"skipped, {why}")
-    return dataclasses.replace(judgement, skipped=reason)
-
-
-def _without_room(assignment: Assignment, courtesy: Courtesy, lateness_s: float, why: str) -> Judgement:
-    waited = format_duration(round(courtesy.waited_s, 1))
-    found = skipped(assignment, lateness_s, BUSY, f"the target had no room: {why}; waited for {waited}")
-    return dataclasses.replace(found, server_load=courtesy.found())
-
-
-def _unjudged(assignment: Assignment, result: Replay, lateness_s: float, why: str) -> Judgement:
-    """Return what is known where judging itself failed: the observations, and no verdict."""
-    known = _known(assignment, result, lateness_s) | {"outcomes": result.outcomes()}
-    return _invalid(assignment, known, f"it could not be judged: {why}")
-
-
-def _invalid(assignment: Assignment, known: Mapping[str, Any], why: str) -> Judgement:
-    """Return the judgement of a replay that says nothing of the target."""
-    rest: dict[str, Any] = {
-        "golden_digest": assignment.golden.digest,
-        "task": assignment.golden.task,
-        "examples": assignment.golden.examples,
-        "validity": Validity.INVALID,
-        "reasons": (why,),
-        "latencies_s": (),
-        "throughput": None,
-        "quantiles": (),
-        "scores": (),
-        "difference": None,
-        "verdicts": (),
-    }
-    return Judgement.from_json({**known, **rest})
+def _without_room(
+    assignment: Assignment, states: Mapping[str, Any], courtesy: Courtesy, lateness_s: float, why: str
+) -> Judged:
+    """Return a replay that did not take place because its target was busy: it says nothing of the target."""
+    load, waited = assignment.watch.load, format_duration(round(courtesy.waited_s, 1))
+    run = Run(
+        time.time(),
+        lateness_s=lateness_s,
+        scenario=load.scenario,
+        rate_per_s=load.rate_per_s,
+        in_flight=load.most_in_flight,
+    )
+    findings = Findings.nothing(f"skipped, the target had no room: {why}; waited for {waited}")
+    extras = Extras(server_load=courtesy.found(), skipped=BUSY)
+    return Judged(assignment.subject, run, findings, states, extras=extras)

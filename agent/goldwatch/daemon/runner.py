@@ -17,7 +17,7 @@ from goldwatch.core.event import RolloutOf, mixed
 from goldwatch.core.judgement import Judgement, Passed, State, Validity
 from goldwatch.core.kinds import SILENT
 from goldwatch.core.trace import Trace, Traced
-from goldwatch.daemon.alarms import Alarms, Settled, no_longer_known
+from goldwatch.daemon.alarms import Alarms, Settled
 from goldwatch.daemon.alert import Alert
 from goldwatch.daemon.courtesy import LOOK_EVERY_S, Courtesy
 from goldwatch.daemon.exports import Exports
@@ -87,7 +87,7 @@ class Runner:
         lateness_s = max(0.0, time.time() - due_at)
         metered = alone and self.is_metering_due(assignment)
         judged = self._once(assignment, config, lateness_s, metered=metered, courtesy=courtesy)
-        if judged is not None and any(v.confirm for v in judged.judgement.verdicts):
+        if judged is not None and any(v.confirm for v in judged.verdicts):
             self._once(assignment, config, 0.0, confirming=True)
         return None
 
@@ -122,12 +122,12 @@ class Runner:
             referee=referee,
             live=taken,
         )
-        if tap is not None and taken is not None and judged.judgement.live is None:
+        if tap is not None and taken is not None and judged.findings.live is None:
             tap.give_back(taken)  # busy, or judging failed: it is part of the next window
         if self._stop.is_set():  # a replay that we cut short ourselves says nothing
             return None
         if why := mixed(before, self._rollout(assignment.target.name)):
-            judged = Judged(_of_no_version(judged.judgement, why), states)
+            judged = Judged(judged.subject, judged.run, judged.findings.invalidated(why), states, extras=judged.extras)
         self._settle(assignment, judged, config)
         return judged
 
@@ -162,11 +162,11 @@ class Runner:
         for settled in self._alarms.look(assignments, config, now):
             judgement = settled.judgement
             _log_alert(settled, refused={}, span={})
-            self._export(measurement.of_verdicts(judgement), judgement, settled.alert)
+            self._export(measurement.of_verdicts(judgement.subject, judgement.verdicts), judgement, settled.alert)
 
     def _settle(self, assignment: Assignment, judged: Judged, config: Config) -> None:
         with self._alarms.lock:
-            settled = self._alarms.settle(assignment, self._with_verdicts(judged.judgement), config)
+            settled = self._alarms.settle(assignment, self._with_verdicts(judged), config)
             judgement, alert = settled.judgement, settled.alert
             changed = alert if alert != settled.before else None
             try:
@@ -189,7 +189,7 @@ class Runner:
     def _unkept(self, judgement: Judgement, why: str) -> None:
         """Say that nothing is known now: evidence that cannot be kept does not accumulate."""
         unknown = [replace(v, state=State.UNKNOWN, summary=f"not known: {why}") for v in judgement.verdicts]
-        self._exports.publish(measurement.of_verdicts(replace(judgement, verdicts=tuple(unknown))))
+        self._exports.publish(measurement.of_verdicts(judgement.subject, unknown))
 
     def _follow(self, assignment: Assignment, judgement: Judgement, traced: Traced | None) -> None:
         """Tell exporters that can of each request."""
@@ -206,14 +206,14 @@ class Runner:
             if (now := self._ledger.open_alert(*assignment.key)) is not None and now.number == alert.number:
                 self._ledger.keep_alert(replace(now, explanation=told))
 
-    def _with_verdicts(self, judgement: Judgement) -> Judgement:
+    def _with_verdicts(self, judged: Judged) -> Judged:
         """Where judging itself failed, let each monitor say that it does not know; one that was alerting still is."""
-        if judgement.verdicts:
-            return judgement
-        last = self._alarms.last_judgement(judgement.watch, judgement.target)
+        if judged.verdicts:
+            return judged
+        last = self._alarms.last_judgement(judged.subject.watch, judged.subject.target)
         verdicts = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
-        why = "; ".join(judgement.reasons)
-        return replace(judgement, verdicts=tuple(no_longer_known(v, why) for v in verdicts))
+        why = "; ".join(judged.findings.reasons)
+        return replace(judged, verdicts=tuple(v.no_longer_known(why) for v in verdicts))
 
     def _export(self, found: Iterable[Measurement], judgement: Judgement, alert: Alert | None) -> None:
         """Export a judgement and the open alert.
@@ -222,7 +222,7 @@ class Runner:
         before stays. So a new agent does not end the page that Prometheus holds of the agent before.
         """
         unsettled = alert is None and any(v.state is State.SUSPECT for v in judgement.verdicts)
-        opened = () if unsettled else of_open_alert(judgement.watch, judgement.target, alert)
+        opened = () if unsettled else of_open_alert(judgement.subject.watch, judgement.subject.target, alert)
         self._exports.publish([*found, *opened])
 
 
@@ -232,12 +232,6 @@ def _trace(assignment: Assignment, config: Config) -> Trace | None:
         return None
     share, most = (otlp.traces.share, otlp.traces.most) if otlp.traces is not None else (0.0, 0)
     return Trace.new(share, most, math.ceil(assignment.golden.examples / assignment.watch.load.samples))
-
-
-def _of_no_version(judgement: Judgement, why: str) -> Judgement:
-    """Return the judgement of a replay that several versions of the model have answered: it says nothing of any."""
-    reasons = (why, *judgement.reasons)
-    return replace(judgement, validity=Validity.INVALID, reasons=reasons, scores=(), difference=None, verdicts=())
 
 
 def of_open_alert(watch: str, target: str, alert: Alert | None) -> Iterator[Measurement]:
@@ -264,32 +258,36 @@ def _span(traced: Traced | None, config: Config) -> dict[str, str]:
 
 def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) -> None:
     judgement = settled.judgement
-    where = {"watch": judgement.watch, "target": judgement.target, **span}
+    where = {"watch": judgement.subject.watch, "target": judgement.subject.target, **span}
     states = {v.monitor: str(v.state) for v in judgement.verdicts}
-    seen = judgement.server_load
+    seen = judgement.extras.server_load
     log.log(
-        logging.INFO if judgement.validity is Validity.VALID else logging.WARNING,
-        "skipped" if judgement.skipped else "replayed",
+        logging.INFO if judgement.findings.validity is Validity.VALID else logging.WARNING,
+        "skipped" if judgement.extras.skipped else "replayed",
         extra=where
-        | {"validity": str(judgement.validity), "duration_s": round(judgement.duration_s, 3)}
-        | {s.name: round(s.value, 4) for s in judgement.scores}
+        | {"validity": str(judgement.findings.validity), "duration_s": round(judgement.run.duration_s, 3)}
+        | {s.name: round(s.value, 4) for s in judgement.findings.scores}
         | states
-        | ({"reasons": list(judgement.reasons)} if judgement.reasons else {})
-        | ({"joules": f"{judgement.energy.gross_per_inference_j}"} if judgement.energy is not None else {})
-        | ({"no_energy": judgement.energy_missing} if judgement.energy_missing else {})
+        | ({"reasons": list(judgement.findings.reasons)} if judgement.findings.reasons else {})
+        | (
+            {"joules": f"{judgement.extras.energy.gross_per_inference_j}"}
+            if judgement.extras.energy is not None
+            else {}
+        )
+        | ({"no_energy": judgement.extras.energy_missing} if judgement.extras.energy_missing else {})
         | ({"held_s": round(seen.held_s, 3), "waited_s": round(seen.waited_s, 3)} if seen is not None else {}),
     )
-    for check in judgement.checks:
+    for check in judgement.findings.checks:
         if check.passed is Passed.NO:
             log.warning("a check of the referee failed", extra=where | {"check": check.name, "reason": check.reason})
-    for score in judgement.unscored:
+    for score in judgement.findings.unscored:
         if score.counts:
             told = {"score": score.score, "first": score.first, "examples": sum(score.counts.values())}
             log.warning("examples without a score", extra=where | told)
     if seen is not None and seen.unreadable:
         log.warning("how busy the target is cannot be read", extra=where | {"reason": seen.unreadable})
-    if judgement.live is not None and judgement.live.notice:
-        log.warning("live requests depend on each other", extra=where | {"reason": judgement.live.notice})
+    if judgement.findings.live is not None and judgement.findings.live.notice:
+        log.warning("live requests depend on each other", extra=where | {"reason": judgement.findings.live.notice})
     for monitor, reason in refused.items():
         log.warning("evidence starts anew", extra=where | {"monitor": monitor, "reason": reason})
     for event in settled.events:
@@ -301,7 +299,7 @@ def _log(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) 
 
 def _log_alert(settled: Settled, refused: Mapping[str, str], span: Mapping[str, str]) -> None:
     alert, before = settled.alert, settled.before
-    where = {"watch": settled.judgement.watch, "target": settled.judgement.target, **span}
+    where = {"watch": settled.judgement.subject.watch, "target": settled.judgement.subject.target, **span}
     if alert is None or alert == before:
         return
     if alert.closed_at is not None:

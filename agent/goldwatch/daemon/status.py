@@ -110,14 +110,16 @@ def _watch(
         "golden": str(assignment.golden),
         "examples": assignment.golden.examples,
         "state": worst(verdicts, stale=stale),
-        "last_replay_at": last.started_at if last is not None else None,
+        "last_replay_at": last.run.started_at if last is not None else None,
         "last_valid_replay_at": valid_at,
-        "validity": str(last.validity) if last is not None else None,
-        "reasons": [*last.reasons, *failed_checks(last)] if last is not None else ["no replay yet"],
+        "validity": str(last.findings.validity) if last is not None else None,
+        "reasons": [*last.findings.reasons, *failed_checks(last)] if last is not None else ["no replay yet"],
         "model": _model(last),
-        "scores": [_plain(s, "name", "value", "low", "high", "n", "reference") for s in last.scores] if last else [],
-        "latency": [_plain(q, "q", "latency_s") for q in last.quantiles] if last else [],
-        "throughput": last.throughput if last is not None else None,
+        "scores": [_plain(s, "name", "value", "low", "high", "n", "reference") for s in last.findings.scores]
+        if last
+        else [],
+        "latency": [_plain(q, "q", "latency_s") for q in last.findings.quantiles] if last else [],
+        "throughput": last.findings.throughput if last is not None else None,
         "verdicts": [
             _plain(v, "monitor", "state", "severity", "evidence", "threshold", "since", "summary") for v in verdicts
         ],
@@ -136,14 +138,14 @@ def worst(verdicts: tuple[Verdict, ...], *, stale: bool) -> State:
 
 def failed_checks(judgement: Judgement) -> list[str]:
     """Return why checks of the referee failed, a sentence each."""
-    return [check.reason for check in judgement.checks if check.passed is Passed.NO]
+    return [check.reason for check in judgement.findings.checks if check.passed is Passed.NO]
 
 
 def _model(last: Judgement | None) -> Mapping[str, str] | None:
-    if last is None or last.description is None:
+    if last is None or last.run.description is None:
         return None
     fields = ("model", "version", "framework", "framework_version", "device", "digest")
-    return {field: getattr(last.description, field) for field in fields}
+    return {field: getattr(last.run.description, field) for field in fields}
 
 
 def _alert(alert: Alert) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def surroundings(
 ) -> Surroundings:
     """Return what an alert of this judgement takes from elsewhere; `known` are the facts of the last replays."""
     alerting = [v for v in judgement.verdicts if v.state is State.ALERTING]
-    since = min([v.since for v in alerting if v.since is not None], default=judgement.started_at)
+    since = min([v.since for v in alerting if v.since is not None], default=judgement.run.started_at)
     watch, settings = assignment.watch, assignment.settings
     found = [*ledger.events(assignment.target.name, since - _EVENTS_BEFORE_S), *events]
     changed = {event.field for event in found}
@@ -56,11 +56,11 @@ def surroundings(
     served_at = config.exporters.prometheus.external_url.rstrip("/")
     # A watch is silent since its last valid replay, which is part of *before*.
     is_silent = {v.monitor for v in alerting} == {SILENT.name}
-    before = judgement.started_at if is_silent else since
+    before = judgement.run.started_at if is_silent else since
     earlier = ledger.valid_before(*assignment.key, before=before, limit=_EARLIER)
-    cause = why_silent(ledger, assignment, judgement.started_at)
+    cause = why_silent(ledger, assignment, judgement.run.started_at)
     return Surroundings(
-        last_good_at=earlier[0].started_at if earlier else None,
+        last_good_at=earlier[0].run.started_at if earlier else None,
         events=found,
         tolerance=tolerance,
         budget=f"{budget:g} false alarm{'' if budget == 1 else 's'} a year",
@@ -94,13 +94,13 @@ def _number(ledger: History, assignment: Assignment) -> int:
 def why_silent(ledger: History, assignment: Assignment, now: float) -> Cause:
     """Return why there has been no valid replay since the last one; no cause if the last one was valid."""
     valid = ledger.valid_before(*assignment.key, before=now, limit=_EARLIER)
-    last_valid_at = valid[0].started_at if valid else 0.0
-    since = [j for j in ledger.newest(*assignment.key, limit=_EARLIER) if j.started_at > last_valid_at]
+    last_valid_at = valid[0].run.started_at if valid else 0.0
+    since = [j for j in ledger.newest(*assignment.key, limit=_EARLIER) if j.run.started_at > last_valid_at]
     if not since:
         return Cause("nothing", "no replay has ended since the last valid one")
     kind, count = Counter(map(_kind, since)).most_common(1)[0]
     last = next(j for j in since if _kind(j) == kind)
-    reason = plain("; ".join(last.reasons[:1]))
+    reason = plain("; ".join(last.findings.reasons[:1]))
     text = f"{count:,} of the last {len(since):,} replays {_HAPPENED[kind]}: {reason}"
     if kind == "deadline" and (slow := _slowdown(since, valid)):
         text += f"; {slow}"
@@ -115,10 +115,10 @@ _HAPPENED = {
 
 
 def _kind(judgement: Judgement) -> str:
-    if judgement.skipped == BUSY:
+    if judgement.extras.skipped == BUSY:
         return "busy"
-    past_deadline = any(reason.startswith(DEADLINE) for reason in judgement.reasons)
-    return "deadline" if judgement.validity is Validity.INSUFFICIENT and past_deadline else "failed"
+    past_deadline = any(reason.startswith(DEADLINE) for reason in judgement.findings.reasons)
+    return "deadline" if judgement.findings.validity is Validity.INSUFFICIENT and past_deadline else "failed"
 
 
 def _slowdown(since: Iterable[Judgement], valid: Iterable[Judgement]) -> str:
@@ -131,4 +131,4 @@ def _slowdown(since: Iterable[Judgement], valid: Iterable[Judgement]) -> str:
 
 
 def _median_s(judgement: Judgement) -> float | None:
-    return next((q.latency_s for q in judgement.quantiles if q.q == _MEDIAN), None)
+    return next((q.latency_s for q in judgement.findings.quantiles if q.q == _MEDIAN), None)

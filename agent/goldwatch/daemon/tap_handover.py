@@ -6,28 +6,28 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
 
 from goldwatch import scratch
+from goldwatch.core.facts import LiveFacts
 from goldwatch.daemon.tap import Taken
 
 
 @contextmanager
-def handed_over(taken: Taken | None) -> Iterator[tuple[dict[str, Any] | None, tuple[int, ...]]]:
+def handed_over(taken: Taken | None) -> Iterator[tuple[LiveFacts | None, tuple[int, ...]]]:
     """Yield what a worker is told of a window, and the descriptor of its requests; None and none without a tap."""
     if taken is None:
         yield None, ()
         return
-    told = {
-        "sizes": [len(body) for body in taken.bodies],
-        "counts": asdict(taken.counts),
-        "began_at": taken.began_at,
-        "ended_at": taken.ended_at,
-        "waiting": taken.waiting,
-        "hours": list(taken.hours),
-        "requests": sorted(taken.requests.items()),
-        "problem": taken.problem,
-    }
+    told = LiveFacts(
+        sizes=tuple(len(body) for body in taken.bodies),
+        counts=asdict(taken.counts),
+        began_at=taken.began_at,
+        ended_at=taken.ended_at,
+        waiting=taken.waiting,
+        problem=taken.problem,
+        hours=taken.hours,
+        requests=tuple(sorted(taken.requests.items())),
+    )
     if not taken.bodies:
         yield told, ()
         return

@@ -68,11 +68,11 @@ def _replays(judgements: Sequence[Judgement]) -> Table:
 
 
 def _cells(judgement: Judgement) -> list[str]:
-    at = datetime.fromtimestamp(judgement.started_at, UTC).strftime("%H:%M:%S")
-    accuracy = next((f"{s.value:.3f}" for s in judgement.scores if s.name == "accuracy"), "-")
-    difference = judgement.difference
-    same = f"{difference.compared - difference.moved}/{judgement.examples}" if difference else "-"
-    latency = {q.q: format_seconds(q.latency_s) for q in judgement.quantiles if q.latency_s is not None}
+    at = datetime.fromtimestamp(judgement.run.started_at, UTC).strftime("%H:%M:%S")
+    accuracy = next((f"{s.value:.3f}" for s in judgement.findings.scores if s.name == "accuracy"), "-")
+    difference = judgement.findings.difference
+    same = f"{difference.compared - difference.moved}/{judgement.subject.examples}" if difference else "-"
+    latency = {q.q: format_seconds(q.latency_s) for q in judgement.findings.quantiles if q.latency_s is not None}
     state = _worst(judgement.verdicts)
     return [at, accuracy, same, latency.get(0.5, "-"), latency.get(0.9, "-"), f"[{_STYLES[state]}]{state}[/]"]
 

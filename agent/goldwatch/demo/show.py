@@ -150,10 +150,17 @@ class _Demo:
     def _shown_enough(self) -> bool:
         if self.alert is None or self.damaged_at is None:
             return False
-        return sum(j.started_at > self.damaged_at for j in self.judgements) >= _REPLAYS_AFTER
+        return sum(j.run.started_at > self.damaged_at for j in self.judgements) >= _REPLAYS_AFTER
 
     def _pictures(self) -> str:
-        flips = next((j.difference.flips for j in reversed(self.judgements) if j.difference and j.difference.flips), ())
+        flips = next(
+            (
+                j.findings.difference.flips
+                for j in reversed(self.judgements)
+                if j.findings.difference and j.findings.difference.flips
+            ),
+            (),
+        )
         return screen.digits(self.images, flips) if self.images is not None else ""
 
     def _screen(self) -> RenderableType:
@@ -171,7 +178,7 @@ class _Demo:
         if self.damaged_at is None or self.alert is None:
             self.console.print("\nThere was no time to see an alert; give it more with --seconds 40.")
             return 1
-        replays = sum(j.started_at < self.damaged_at for j in self.judgements)
+        replays = sum(j.run.started_at < self.damaged_at for j in self.judgements)
         delay_s = self.alert.opened_at - self.damaged_at
         self.console.print(
             f"\nShown: {replays} replays of a sound model without an alert, then {delay_s:.1f} s"

@@ -32,16 +32,16 @@ _OPERATIONS = {"chat": "chat", "completions": "text_completion", "embeddings": "
 
 def is_generative(replayed: Replayed) -> bool:
     """Say whether a replay was of a generative model."""
-    return replayed.judgement.task == "generation" or replayed.api in _OPERATIONS
+    return replayed.judgement.subject.task == "generation" or replayed.api in _OPERATIONS
 
 
 def attributes(replayed: Replayed) -> Attributes:
     """Return what spans and metrics of a replay of a generative model have in common."""
-    model = replayed.judgement.description
-    name = model.model if model is not None else replayed.judgement.target
+    model = replayed.judgement.run.description
+    name = model.model if model is not None else replayed.judgement.subject.target
     return {
         "gen_ai.operation.name": _OPERATIONS.get(replayed.api, "chat"),
-        "gen_ai.provider.name": (model.framework if model is not None else "") or replayed.judgement.probe,
+        "gen_ai.provider.name": (model.framework if model is not None else "") or replayed.judgement.subject.probe,
         "gen_ai.request.model": name,
         "gen_ai.response.model": name,
     }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from goldwatch.config import Rejection
-from goldwatch.core.judgement import Difference, Judgement, Passed, Score, Severity, State, Validity, Verdict
+from goldwatch.core.judgement import Difference, Judgement, Passed, Score, Severity, State, Subject, Validity, Verdict
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.score_spec import UnscoredReason
 from goldwatch.core.trace import Traced
@@ -108,30 +108,30 @@ def of_judgement(
 
     `latency_limit_s` is the objective, if there is one; `slow` are requests that have a span.
     """
-    where = {"watch": j.watch, "target": j.target}
+    where = {"watch": j.subject.watch, "target": j.subject.target}
     yield from _of_courtesy(j, where)
     yield from _of_live(j, where)
-    if j.skipped:
-        yield from of_skip(j.watch, j.target, j.skipped)
-        yield from of_verdicts(j)
+    if j.extras.skipped:
+        yield from of_skip(j.subject.watch, j.subject.target, j.extras.skipped)
+        yield from of_verdicts(j.subject, j.verdicts)
         return
     yield from _of_replay(j, where)
-    if j.validity is Validity.INVALID:
+    if j.findings.validity is Validity.INVALID:
         j, slow = _without_times(j), ()
     yield from _of_requests(j, where, latency_limit_s, slow)
     yield from _of_late(j, where, latency_limit_s)
     yield from _of_tokens(j, where)
     yield from _of_infos(j, where)
     yield from _of_difference(j, where)
-    for score in j.scores:
+    for score in j.findings.scores:
         yield from _of_score(score, where | {"score": score.name})
     yield from _of_slices(j, where)
     yield from _of_scores_by_slice(j, where)
-    for check in j.checks:
+    for check in j.findings.checks:
         failed = None if check.passed is Passed.UNKNOWN else float(check.passed is Passed.NO)
         yield from _gauge(c.CHECK_FAILED, {**where, "check": check.name}, failed)
     yield from _of_energy(j, where)
-    yield from of_verdicts(j)
+    yield from of_verdicts(j.subject, j.verdicts)
 
 
 def of_watch(watch: str, target: str, scores: Iterable[str] = ()) -> Iterator[Measurement]:
@@ -168,10 +168,11 @@ def of_slots(slots: int, busy_s: float, waiting: int) -> Iterator[Measurement]:
     yield Measurement(c.REPLAYS_WAITING, {}, waiting)
 
 
-def of_verdicts(j: Judgement) -> Iterator[Measurement]:
+def of_verdicts(subject: Subject, verdicts: Iterable[Verdict]) -> Iterator[Measurement]:
     """Yield the monitors' verdicts alone, if nothing else is known."""
-    for verdict in j.verdicts:
-        yield from _of_verdict(verdict, {"watch": j.watch, "target": j.target, "monitor": verdict.monitor})
+    for verdict in verdicts:
+        where = {"watch": subject.watch, "target": subject.target, "monitor": verdict.monitor}
+        yield from _of_verdict(verdict, where)
 
 
 def of_alert(
@@ -260,53 +261,54 @@ def _gauge(metric: Metric, labels: Mapping[str, str], value: float | None) -> It
 
 
 def _of_replay(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
-    yield Measurement(c.REPLAYS, {**where, "validity": j.validity}, 1)
-    yield from _gauge(c.REPLAY_TIMESTAMP, where, j.started_at)
-    yield from _gauge(c.REPLAY_VALID_TIMESTAMP, where, j.started_at if j.validity is Validity.VALID else None)
-    yield from _gauge(c.REPLAY_DURATION, where, j.duration_s)
-    yield from _gauge(c.REPLAY_LATENESS, where, j.lateness_s)
-    yield from _gauge(c.REPLAY_THROUGHPUT, where, j.throughput)
-    yield from _gauge(c.TARGET_OPEN, where, j.open_s)
+    yield Measurement(c.REPLAYS, {**where, "validity": j.findings.validity}, 1)
+    yield from _gauge(c.REPLAY_TIMESTAMP, where, j.run.started_at)
+    valid = j.findings.validity is Validity.VALID
+    yield from _gauge(c.REPLAY_VALID_TIMESTAMP, where, j.run.started_at if valid else None)
+    yield from _gauge(c.REPLAY_DURATION, where, j.run.duration_s)
+    yield from _gauge(c.REPLAY_LATENESS, where, j.run.lateness_s)
+    yield from _gauge(c.REPLAY_THROUGHPUT, where, j.findings.throughput)
+    yield from _gauge(c.TARGET_OPEN, where, j.run.open_s)
 
 
 def _of_courtesy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     """Yield how busy the target was, where that is looked at, and in what ways goldwatch stepped back."""
-    if (seen := j.server_load) is None:
+    if (seen := j.extras.server_load) is None:
         return
     yield from _gauge(c.TARGET_LOAD, where, seen.most)
     yield Measurement(c.TARGET_LOAD_LIMIT, where, seen.limit)
     yield Measurement(c.TARGET_LOAD_UNREADABLE, where, float(bool(seen.unreadable)))
-    waited = seen.waited_s > 0 and not j.skipped
-    for step, happened in ((Step.WAITED, waited), (Step.HELD, seen.held_s > 0), (Step.SKIPPED, bool(j.skipped))):
+    waited = seen.waited_s > 0 and not j.extras.skipped
+    for step, happened in ((Step.WAITED, waited), (Step.HELD, seen.held_s > 0), (Step.SKIPPED, bool(j.extras.skipped))):
         yield Measurement(c.STEPPED_BACK, {**where, "step": step}, float(happened))
 
 
 def _without_times(j: Judgement) -> Judgement:
-    tokens = None if j.tokens is None else j.tokens.without_times()
-    return replace(j, latencies_s=(), tokens=tokens)
+    tokens = None if j.findings.tokens is None else j.findings.tokens.without_times()
+    return replace(j, run=replace(j.run, latencies_s=()), findings=replace(j.findings, tokens=tokens))
 
 
 def _of_requests(
     j: Judgement, where: Mapping[str, str], limit_s: float | None, slow: tuple[Exemplar, ...]
 ) -> Iterator[Measurement]:
     for outcome in Outcome:  # zeros too: a series that is only there when something failed cannot be alerted on
-        yield Measurement(c.REQUESTS, {**where, "outcome": outcome.label}, j.outcomes.get(outcome.label, 0))
-    yield Measurement(c.REQUESTS_RESENT, where, j.resent)
-    yield from _gauge(c.FIRST_REQUEST, where, j.first_request_s)
-    yield Measurement(c.REQUEST_LATENCY, where, j.latencies_s, slow, bounds=c.latency_buckets(limit_s))
-    if j.late_s:
-        yield Measurement(c.DISPATCH_LATENESS, where, j.late_s)
+        yield Measurement(c.REQUESTS, {**where, "outcome": outcome.label}, j.findings.outcomes.get(outcome.label, 0))
+    yield Measurement(c.REQUESTS_RESENT, where, j.run.resent)
+    yield from _gauge(c.FIRST_REQUEST, where, j.run.first_request_s)
+    yield Measurement(c.REQUEST_LATENCY, where, j.run.latencies_s, slow, bounds=c.latency_buckets(limit_s))
+    if j.run.late_s:
+        yield Measurement(c.DISPATCH_LATENESS, where, j.run.late_s)
 
 
 def _of_late(j: Judgement, where: Mapping[str, str], limit_s: float | None) -> Iterator[Measurement]:
     if limit_s is not None:
-        lost = sum(j.outcomes.get(outcome.label, 0) for outcome in (Outcome.TIMEOUT, Outcome.CRASHED))
-        late = lost + sum(latency > limit_s for latency in j.latencies_s)
-        yield Measurement(c.REQUESTS_LATE, where, 0 if j.validity is Validity.INVALID else late)
+        lost = sum(j.findings.outcomes.get(outcome.label, 0) for outcome in (Outcome.TIMEOUT, Outcome.CRASHED))
+        late = lost + sum(latency > limit_s for latency in j.run.latencies_s)
+        yield Measurement(c.REQUESTS_LATE, where, 0 if j.findings.validity is Validity.INVALID else late)
 
 
 def _of_tokens(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
-    if (found := j.tokens) is None:
+    if (found := j.findings.tokens) is None:
         return
     for kind, count in (("input", found.input), ("output", found.output)):
         if count is not None:
@@ -331,25 +333,27 @@ def finishes(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _of_infos(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     yield Measurement(
-        c.GOLDEN_INFO, {**where, "golden": j.golden, "task": j.task, "digest": _short(j.golden_digest)}, 1
+        c.GOLDEN_INFO,
+        {**where, "golden": j.subject.golden, "task": j.subject.task, "digest": _short(j.subject.golden_digest)},
+        1,
     )
-    yield Measurement(c.GOLDEN_EXAMPLES, where, j.examples)
-    if (d := j.description) is not None:
+    yield Measurement(c.GOLDEN_EXAMPLES, where, j.subject.examples)
+    if (d := j.run.description) is not None:
         said = {name: _fact(getattr(d, name)) for name in ("model", "version", "framework", "framework_version")}
-        target = {"probe": j.probe, **said, "device": _fact(d.device), "digest": _short(d.digest)}
+        target = {"probe": j.subject.probe, **said, "device": _fact(d.device), "digest": _short(d.digest)}
         yield Measurement(c.TARGET_INFO, {**where, **target}, 1)
 
 
 def _of_difference(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
-    if (d := j.difference) is None:
+    if (d := j.findings.difference) is None:
         return
     yield Measurement(c.EXAMPLES_COMPARED, where, d.compared)
     yield Measurement(c.EXAMPLES_MOVED, where, d.moved)
     for effect, count in (("harmful", d.harmful), ("helpful", d.helpful), ("neutral", d.neutral)):
         yield Measurement(c.EXAMPLES_FLIPPED, {**where, "effect": effect}, count)
-    if j.task == "classification":
+    if j.subject.task == "classification":
         yield from _of_confusions(d, where)
-    yield from _gauge(c.OUTPUT_DISTANCE, where, j.output_distance)
+    yield from _gauge(c.OUTPUT_DISTANCE, where, j.findings.output_distance)
 
 
 def _of_confusions(d: Difference, where: Mapping[str, str]) -> Iterator[Measurement]:
@@ -360,7 +364,7 @@ def _of_confusions(d: Difference, where: Mapping[str, str]) -> Iterator[Measurem
 
 
 def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
-    for cut in j.slices:
+    for cut in j.findings.slices:
         labels = {**where, "slice": _fact(cut.slice), "value": _fact(cut.value)}
         yield Measurement(c.SLICE_RIGHT, labels, cut.right)
         yield from _gauge(c.SLICE_REFERENCE, labels, cut.reference)
@@ -369,32 +373,32 @@ def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
 
 def _of_scores_by_slice(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     """Yield the scores of the config in each slice, and the examples that they could not score."""
-    for score in j.scores:
+    for score in j.findings.scores:
         for cut in score.slices:
             labels = {**where, "slice": _fact(cut.slice), "value": _fact(cut.value), "score": score.name}
             yield Measurement(c.SLICE_SCORE, labels, cut.right)
             yield from _gauge(c.SLICE_SCORE_REFERENCE, labels, cut.reference)
-    yield from _of_unscored(where, {found.score: found.counts for found in j.unscored})
+    yield from _of_unscored(where, {found.score: found.counts for found in j.findings.unscored})
 
 
 def _of_energy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     """Yield what was metered after this replay: nothing where nothing was."""
-    yield from _gauge(c.ENERGY_READINGS_DROPPED, {}, j.readings_dropped or None)
-    if (energy := j.energy) is not None:
+    yield from _gauge(c.ENERGY_READINGS_DROPPED, {}, j.extras.readings_dropped or None)
+    if (energy := j.extras.energy) is not None:
         source = {**where, "source": energy.source, "attribution": energy.attribution}
         yield Measurement(c.ENERGY, {**source, "part": "gross"}, energy.gross_j.value)
         yield Measurement(c.ENERGY, {**source, "part": "idle"}, max(energy.idle_j, 0.0))
         yield Measurement(c.ENERGY_INFERENCES, where, energy.inferences)
         yield from _gauge(c.ENERGY_IDLE_POWER, where, energy.idle_w.value)
-        yield from _gauge(c.ENERGY_TIMESTAMP, where, j.started_at)
+        yield from _gauge(c.ENERGY_TIMESTAMP, where, j.run.started_at)
         each = {"gross": energy.gross_per_inference_j, "net": energy.net_per_inference_j}
         for part, joules in each.items():
             labels = {**source, "part": part}
             yield from _gauge(c.ENERGY_INFERENCE, labels, joules.value)
             yield from _gauge(c.ENERGY_INFERENCE_LOW, labels, joules.low)
             yield from _gauge(c.ENERGY_INFERENCE_HIGH, labels, joules.high)
-        yield from _of_shares(j.footprint, source)
-    yield from _of_price(j.footprint, where)
+        yield from _of_shares(j.findings.footprint, source)
+    yield from _of_price(j.findings.footprint, where)
 
 
 def _of_shares(found: Footprint | None, source: Mapping[str, str]) -> Iterator[Measurement]:
@@ -420,7 +424,7 @@ def _of_price(found: Footprint | None, where: Mapping[str, str]) -> Iterator[Mea
 
 def _of_live(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     """Yield what became of live requests since the window before."""
-    if (found := j.live) is None:
+    if (found := j.findings.live) is None:
         return
     judged = found.requests - found.sampled_out - found.synthetic - found.refused
     others = {Fate.SAMPLED_OUT: found.sampled_out, Fate.SYNTHETIC: found.synthetic, Fate.REFUSED: found.refused}

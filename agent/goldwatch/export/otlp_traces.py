@@ -66,21 +66,21 @@ class OtlpTraces:
     def _root(self, replayed: Replayed) -> Span:
         traced, judgement = replayed.traced, replayed.judgement
         self._ids.trace_id, self._ids.span_id = int(traced.trace.trace_id, 16), traced.trace.root
-        root = self._tracer.start_span(f"replay {judgement.watch}", Context(), start_time=traced.started_ns)
+        root = self._tracer.start_span(f"replay {judgement.subject.watch}", Context(), start_time=traced.started_ns)
         root.set_attributes(
             {
                 **of_pair(replayed),
-                "goldwatch.golden": judgement.golden,
-                "goldwatch.probe": judgement.probe,
-                "goldwatch.scenario": judgement.scenario,
-                "goldwatch.validity": str(judgement.validity),
-                "goldwatch.requests": sum(judgement.outcomes.values()),
+                "goldwatch.golden": judgement.subject.golden,
+                "goldwatch.probe": judgement.subject.probe,
+                "goldwatch.scenario": judgement.run.scenario,
+                "goldwatch.validity": str(judgement.findings.validity),
+                "goldwatch.requests": sum(judgement.findings.outcomes.values()),
                 **of_server(replayed),
             }
         )
-        if judgement.validity is not Validity.VALID:
-            root.set_attribute("error.type", str(judgement.validity))
-            root.set_status(Status(StatusCode.ERROR, "; ".join(judgement.reasons)))
+        if judgement.findings.validity is not Validity.VALID:
+            root.set_attribute("error.type", str(judgement.findings.validity))
+            root.set_status(Status(StatusCode.ERROR, "; ".join(judgement.findings.reasons)))
         return root
 
     def _request(
@@ -99,7 +99,10 @@ class OtlpTraces:
 
 def of_pair(replayed: Replayed) -> dict[str, str | int]:
     """Return the attributes of the watch and the target."""
-    return {attribute("watch"): replayed.judgement.watch, attribute("target"): replayed.judgement.target}
+    return {
+        attribute("watch"): replayed.judgement.subject.watch,
+        attribute("target"): replayed.judgement.subject.target,
+    }
 
 
 def of_server(replayed: Replayed) -> dict[str, str | int]:
@@ -112,7 +115,7 @@ def of_server(replayed: Replayed) -> dict[str, str | int]:
 def _name(replayed: Replayed, model: gen_ai.Attributes | None) -> str:
     if model is not None:
         return f"{model['gen_ai.operation.name']} {model['gen_ai.request.model']}"
-    return f"predict {replayed.judgement.target}"
+    return f"predict {replayed.judgement.subject.target}"
 
 
 class _Ids(IdGenerator):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
@@ -12,8 +14,8 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 T = TypeVar("T")
 
 
-def plain(value: object) -> dict[str, Any] | str:
-    """Return the fields of a dataclass, the items of a mapping, or a path as text: the `default` of `json.dumps`.
+def plain(value: object) -> dict[str, Any] | list[Any] | str:
+    """Return the fields of a dataclass, the items of a mapping or an array, or a path as text: `json.dumps`' default.
 
     Raises TypeError for any other type.
     """
@@ -23,11 +25,13 @@ def plain(value: object) -> dict[str, Any] | str:
         return dict(value)
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, array | memoryview):
+        return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be sent")
 
 
 def typed(kind: type[T], value: Any) -> T:  # noqa: ANN401 - whatever JSON holds
-    """Return what JSON holds as a value of a type: dataclasses, paths, tuples of them, or None; all else as it is.
+    """Return what JSON holds as a value of a type: dataclasses, enums, paths, tuples of them, None; else as it is.
 
     Raises TypeError for a field that is missing, or one too many.
     """
@@ -47,7 +51,7 @@ def _made(kind: Any, value: Any) -> Any:  # noqa: ANN401 - as above
     if isinstance(kind, type) and is_dataclass(kind):
         hints = _hints(kind)
         return kind(**{name: _made(hints.get(name), item) for name, item in value.items()})
-    return Path(value) if kind is Path else value
+    return kind(value) if isinstance(kind, type) and issubclass(kind, Enum | Path) else value
 
 
 @cache

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from goldwatch.core.judgement import Score
+from goldwatch.core.facts import Facts
+from goldwatch.core.judgement import Findings, Score, Verdict
 from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.golden.examples import Examples
 from goldwatch.golden.facts import GoldenFacts, GoldenPlace
-from goldwatch.ipc.jobs import Job, Plain
+from goldwatch.ipc.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,34 @@ class RehearseResponse:
     """Why the monitors cannot be made; empty if they can. Reference and objectives may leave nothing to bet on."""
 
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRequest:
+    """Judge one replay. Takes its columns, and the descriptor of live requests if there are any.
+
+    `settings` are the fields of `Settings`, `states` the saved states of the monitors, by name.
+    """
+
+    golden: GoldenPlace
+    settings: Mapping[str, Any]
+    facts: Facts
+    states: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeResponse:
+    """What was found, without the times of single requests, which the agent reads from the columns.
+
+    `states` are the new states of the monitors, and `refused` says why saved ones were not used, by name. `observed` is
+    what a backtest needs of the replay, as the ledger keeps it.
+    """
+
+    findings: Findings
+    verdicts: tuple[Verdict, ...]
+    states: Mapping[str, Any]
+    refused: Mapping[str, str]
+    observed: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +359,7 @@ class MemoryResponse:
 FETCH: Job[FetchRequest, None] = Job("goldwatch.worker.jobs.fetch:fetch", FetchRequest, type(None))
 INSPECT = Job("goldwatch.worker.jobs.judge:inspect", InspectRequest, GoldenFacts)
 REHEARSE = Job("goldwatch.worker.jobs.judge:rehearse", RehearseRequest, RehearseResponse)
-JUDGE: Job[Plain, Plain] = Job("goldwatch.worker.jobs.judge:judge", dict, dict)
+JUDGE = Job("goldwatch.worker.jobs.judge:judge", JudgeRequest, JudgeResponse)
 PARITY = Job("goldwatch.worker.jobs.parity:parity", ParityRequest, Parity)
 AGREEMENT = Job("goldwatch.worker.jobs.parity:agreement", AgreementRequest, Agreement)
 SENSITIVITY = Job("goldwatch.worker.jobs.sensitivity:sensitivity", SensitivityRequest, Sensitivity)

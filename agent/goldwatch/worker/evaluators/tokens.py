@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.core.judgement import TokenUse
+from goldwatch.core.token_use import TokenUse
 from goldwatch.probe import TIME_UNKNOWN
 from goldwatch.scratch import blocks
 

@@ -16,31 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.core import kinds
-from goldwatch.core.disturbances import Found
 from goldwatch.core.facts import Facts
 from goldwatch.core.figures import Figures, figures
-from goldwatch.core.judgement import (
-    Check,
-    Difference,
-    Flip,
-    Judgement,
-    LiveWindow,
-    Score,
-    TokenUse,
-    Unscored,
-    Validity,
-    Verdict,
-)
+from goldwatch.core.judgement import Check, Difference, Findings, Flip, LiveWindow, Score, Unscored, Validity, Verdict
 from goldwatch.core.latency import REPORTED, quantiles
 from goldwatch.core.load_plan import OPEN
 from goldwatch.core.outcome import Outcome
+from goldwatch.core.token_use import TokenUse
 from goldwatch.core.validity import disturbed
-from goldwatch.energy.footprint import Footprint, Load, Metered, footprint
-from goldwatch.golden.facts import GoldenFacts, GoldenPlace
+from goldwatch.energy.footprint import Footprint, Load, footprint
+from goldwatch.golden.facts import GoldenFacts
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns
-from goldwatch.ipc.jobs import Emit, Plain, handles
-from goldwatch.ipc.judging_jobs import INSPECT, JUDGE, REHEARSE, InspectRequest, RehearseRequest, RehearseResponse
+from goldwatch.ipc.jobs import Emit, handles
+from goldwatch.ipc.judging_jobs import (
+    INSPECT,
+    JUDGE,
+    REHEARSE,
+    InspectRequest,
+    JudgeRequest,
+    JudgeResponse,
+    RehearseRequest,
+    RehearseResponse,
+)
 from goldwatch.scratch import blocks, column
 from goldwatch.worker.drift.received import received
 from goldwatch.worker.evaluators import referee
@@ -68,25 +66,16 @@ LEAST_ANSWERED = 0.9
 
 
 @handles(JUDGE)
-def judge(argument: Plain, descriptors: list[int], emit: Emit) -> Plain:  # noqa: ARG001 - a Handler
-    """Judge one replay: a job for a worker, with the columns' descriptor, and that of live requests if there are any.
-
-    Takes `path` and `digest` of the golden set, `settings`, `facts`, and the saved `states` by monitor. Returns the
-    `judgement`, without latencies, the new `states`, why saved ones were `refused`, and what was `observed`. Raises
-    GoldenError.
-    """
-    with replayed(GoldenPlace(argument["path"], argument["digest"]), descriptors) as (golden, columns):
-        facts = Facts(**argument["facts"])
+def judge(request: JudgeRequest, descriptors: list[int], emit: Emit) -> JudgeResponse:  # noqa: ARG001 - a Handler
+    """Judge one replay. Raises GoldenError."""
+    with replayed(request.golden, descriptors) as (golden, columns):
+        facts = request.facts
         bodies = [] if facts.live is None else received(facts.live, descriptors[1:])
-        case = _Case(golden, columns, facts, Settings(**argument["settings"]), bodies)
-        found = case.verdicts(argument["states"])
-        judgement = case.judgement(found.verdicts).to_json()
-        return {
-            "judgement": judgement,
-            "states": found.states,
-            "refused": found.refused,
-            "observed": case.observed().to_json(),
-        }
+        case = _Case(golden, columns, facts, Settings(**request.settings), bodies)
+        said = case.verdicts(request.states)
+        return JudgeResponse(
+            case.findings(), tuple(said.verdicts), said.states, said.refused, case.observed().to_json()
+        )
 
 
 @handles(INSPECT)
@@ -148,6 +137,7 @@ class _Case:
     _live: LiveWindow | None = field(init=False, default=None)
     _read: Live | None = field(init=False, default=None)
     _seen: Observations = field(init=False)
+    _errors: dict[str, int] = field(init=False)
     _answered: NDArray[np.bool_] = field(init=False)
     _counts: NDArray[np.int64] = field(init=False)
     _sent: int = field(init=False)
@@ -158,7 +148,6 @@ class _Case:
     _difference: Difference | None = field(init=False)
     _answers: Answers = field(init=False)
     _validity: tuple[Validity, tuple[str, ...]] = field(init=False)
-    _metered: Metered | None = field(init=False)
     _scores: tuple[Score, ...] = field(init=False)
     _tokens: TokenUse | None = field(init=False)
     _throughput: float | None = field(init=False)
@@ -172,8 +161,7 @@ class _Case:
         self._outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
         seen = Observations(self.columns, self.facts.samples, is_open=self.facts.scenario in OPEN)
         seen.refuse(without_value(self._outputs, seen.answered, masked_output(self.golden)))
-        if seen.bad:
-            self.facts = replace(self.facts, errors={**self.facts.errors, "the answer holds NaN or infinity": seen.bad})
+        self._errors = dict(self.facts.errors) | ({"the answer holds NaN or infinity": seen.bad} if seen.bad else {})
         self._seen, self._answered, self._counts = seen, seen.answered, seen.counts()
         self._sent = int(self._counts.sum() - self._counts[Outcome.NOT_SENT])
         self._latencies_s = seen.latencies_s()
@@ -183,7 +171,6 @@ class _Case:
         right = self._task.right(self._outputs)
         self._answers = Answers(np.logical_and(right, self._answered, out=right), self._answered)
         self._validity = self._judged_valid()
-        self._metered = self.facts.measured()
         valid = self._validity[0] is Validity.VALID
         self._scoring = Scoring(self.golden, self.settings.specs)
         self._columns = self._scoring.columns(self._outputs, self._answered) if valid else {}
@@ -219,13 +206,13 @@ class _Case:
         answered = int(np.count_nonzero(self._answered))
         if answered < LEAST_ANSWERED * self.golden.examples:
             why = f"only {answered:,} of {self.golden.examples:,} examples were answered"
-            return Validity.INSUFFICIENT, (why, *sorted(self.facts.errors, key=lambda e: -self.facts.errors[e])[:3])
+            return Validity.INSUFFICIENT, (why, *sorted(self._errors, key=lambda error: -self._errors[error])[:3])
         return Validity.VALID, ()
 
     def _disturbed(self) -> tuple[str, ...]:
         return disturbed(
             self._seen.late_s(),
-            Found(**self.facts.disturbances),
+            self.facts.disturbances,
             self.facts.description,
             self.facts.description_after,
             self.settings.latency_limit_s,
@@ -263,46 +250,24 @@ class _Case:
             found.states[name] = monitor.save(state)
         return found
 
-    def judgement(self, verdicts: list[Verdict]) -> Judgement:
-        """Put together what is known."""
+    def findings(self) -> Findings:
+        """Put together what is known, after the monitors have looked."""
         validity, reasons = self._validity
         valid = validity is Validity.VALID
         right, usually = self._answers.right, self._reference.usually_right
-        return Judgement(
-            watch=self.facts.watch,
-            target=self.facts.target,
-            golden=self.facts.golden,
-            golden_digest=self.golden.digest,
-            task=str(self.golden.task),
-            examples=self.golden.examples,
-            probe=self.facts.probe,
-            started_at=self.facts.started_at,
-            duration_s=self.facts.duration_s,
-            lateness_s=self.facts.lateness_s,
+        return Findings(
             validity=validity,
             reasons=reasons,
-            description=self.facts.description,  # type: ignore[arg-type] # plain values, on their way into JSON
             outcomes=self._outcomes(),
-            errors=self.facts.errors,
-            open_s=self.facts.open_s,
-            first_request_s=self.facts.first_request_s,
-            resent=self.facts.resent,
-            latencies_s=(),
+            errors=self._errors,
             throughput=self._throughput,
             quantiles=quantiles(self._latencies_s.data, (*REPORTED, self.settings.latency_quantile)),
             scores=self._scores,
             difference=self._difference if valid else None,
-            verdicts=tuple(verdicts),
             tokens=self._tokens,
-            scenario=self.facts.scenario,
-            rate_per_s=self.facts.rate_per_s,
-            in_flight=self.facts.in_flight,
             checks=self._checks() if valid else (),
             slices=standings(right, usually, self._answered, slices_of(self.golden)) if valid else (),
             output_distance=self._distances().mean if valid and self.settings.output_distance is not None else None,
-            energy=None if self._metered is None else self._metered.energy,
-            energy_missing="" if self._metered is None else self._metered.missing,
-            readings_dropped=0 if self._metered is None else self._metered.dropped,
             footprint=self._footprint,
             live=self._live,
             unscored=self._unscored(),
@@ -407,7 +372,7 @@ class _Case:
 
     def _taken(self) -> Figures:
         """Return what one of something took; nothing where nothing was to be measured after this replay."""
-        if (found := self._metered) is None:
+        if (found := self.facts.metered) is None:
             return Figures()
         return figures(self.settings.most, found.energy, self._footprint, found.missing)
 
@@ -421,7 +386,7 @@ class _Case:
 
     def _comes_to(self) -> Footprint | None:
         """Work out what one of something comes to, from what was measured after the replay."""
-        found, tokens = self._metered, self._tokens
+        found, tokens = self.facts.metered, self._tokens
         if found is None:
             return None
         load = Load(
