@@ -12,12 +12,12 @@ from goldwatch.probe import Description
 
 @dataclass(frozen=True, slots=True)
 class LiveFacts:
-    """What a tap says of a window of live traffic; its requests come in a descriptor.
+    """A window of live traffic; its requests come in a descriptor.
 
-    `sizes` has the bytes of each request, `hours` the number of the hour in which it came, and `requests` pairs of an
-    hour and the number of requests that were sampled in it. `counts` has the fields of the tap's Counts. `began_at`
-    and `ended_at` are Unix times in seconds. `waiting` counts the requests of a window that is not full yet, and
-    `problem` says why nothing can come.
+    `sizes` has the bytes of each request, `hours` the number of the hour when it came, and `requests` pairs of an hour
+    and the number of requests that were sampled in it. `counts` has the fields of the tap's Counts. `began_at` and
+    `ended_at` are Unix times in seconds. `waiting` counts the requests of a window that is not full, and `problem` is
+    the reason why no request can come.
     """
 
     sizes: tuple[int, ...]
@@ -32,14 +32,14 @@ class LiveFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the judge must know of a replay beside its columns.
+    """The input of the judge, apart from the columns.
 
-    `started_at` is Unix time in seconds. `confirming` says that a monitor asked for the replay, apart from the
-    schedule. `failure` says why the target could not be used at all, `given_up` why it was asked no further, and
-    `ended` why the agent itself could not go on. `errors` counts distinct messages of failed requests. `samples` is the
-    number of examples of one request, and `pairs_s` has the seconds of requests that were made twice. `description` is
-    what the target said at the beginning, `description_after` what it said at the end. `metered` is None unless energy
-    was to be measured after the replay, `live` is None without a tap.
+    `started_at` is Unix time in seconds. `confirming` is set if a monitor asked for the replay, apart from the
+    schedule. `failure` is the reason why the target could not be used at all, `given_up` why the replay stopped asking,
+    and `ended` why the agent itself could not go on. `errors` counts distinct messages of failed requests. `samples` is
+    the number of examples of one request, and `pairs_s` has the seconds of requests that were made twice.
+    `description` is the description of the target at the beginning, `description_after` at the end. `metered` is None
+    unless energy was to be measured after the replay, `live` is None without a tap.
     """
 
     started_at: float

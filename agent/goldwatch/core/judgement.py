@@ -273,7 +273,7 @@ class LiveWindow:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was replayed: a golden set against a target, for a watch. `examples` is the size of the set."""
+    """The subject of a replay: a golden set against a target, for a watch. `examples` is the size of the set."""
 
     watch: str
     target: str
@@ -286,13 +286,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a replay: when, with which load, and what the engine measured.
+    """One run of a replay: its time, its load, and the measurements of the engine.
 
     `started_at` is Unix time in seconds; `lateness_s` is the delay of the start after its scheduled time. `open_s` is
-    the time to open the target, and `description` what the target said that it is. `latencies_s` holds the latency of
+    the time to open the target, and `description` how the target describes itself. `latencies_s` holds the latency of
     each answered request, warm-up and first request left out. `late_s` is by how much goldwatch itself sent each
     request of an open load too late. `resent` counts requests that were sent again. `most_per_s`, `most_tokens_per_s`
-    and `most_cpu` are budgets that a closed load kept to.
+    and `most_cpu` are the budgets of a closed load.
     """
 
     started_at: float
@@ -317,13 +317,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the judge found in a replay.
+    """The findings of the judge in a replay.
 
-    `reasons` say why it is not valid. `outcomes` counts requests by outcome label, `errors` distinct messages of failed
-    requests. `throughput` is answered examples per second. `scores`, `difference`, `checks` (of the referee), `slices`
-    and `output_distance` exist for valid replays only. `output_distance` is the mean distance of the answers from the
-    reference, if the watch has an objective for it. `footprint` exists if energy was measured after the replay, `live`
-    if a window of live rows was judged. `unscored` has an entry for each score that the watch names.
+    `reasons` are those why it is not valid. `outcomes` counts requests by outcome label, `errors` distinct messages of
+    failed requests. `throughput` is answered examples per second. `scores`, `difference`, `checks` (of the referee),
+    `slices` and `output_distance` exist for valid replays only. `output_distance` is the mean distance of the answers
+    from the reference, if the watch has an objective for it. `footprint` exists if energy was measured after the
+    replay, `live` if a window of live rows was judged. `unscored` has an entry for each score that the watch names.
     """
 
     validity: Validity
@@ -344,7 +344,7 @@ class Findings:
 
     @classmethod
     def nothing(cls, *reasons: str) -> Findings:
-        """Return the findings of a replay that says nothing of the target, with the reasons."""
+        """Return the findings of a replay that is no evidence about the target, with the reasons."""
         return cls(Validity.INVALID, reasons)
 
     def invalidated(self, why: str) -> Findings:
@@ -354,9 +354,9 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What was measured around a replay.
+    """Measurements around a replay.
 
-    `energy` is what was metered after it, if anything, `energy_missing` why there is none, or no carbon;
+    `energy` was metered after it; `energy_missing` is the reason if there is none, or no carbon.
     `readings_dropped` counts implausible readings of the meters. `server_load` is how busy the target was. `skipped`
     is the reason why nothing was replayed at all; empty otherwise.
     """

@@ -11,11 +11,11 @@ TOKEN_TIMES = ("first_s", "per_token_s", "gaps_s")
 
 @dataclass(frozen=True, slots=True)
 class TokenUse:
-    """What the answers of a language model were made of, over the answered requests of a replay.
+    """The tokens of the answered requests of a replay of a language model.
 
-    `input` and `output` count tokens, None where no answer says, of the `input_told` and `output_told` answers that do.
-    `first_s` is the time to the first token and `per_token_s` the mean time between tokens, in seconds, one for each
-    answer in which it is known; `first_unknown` and `next_unknown` count the others by reason. `gaps_s` are times
+    `input` and `output` count tokens over the `input_told` and `output_told` answers that state them; None if none
+    does. `first_s` is the time to the first token and `per_token_s` the mean time between tokens, in seconds, one for
+    each answer with a known time; `first_unknown` and `next_unknown` count the others by reason. `gaps_s` are times
     between pieces of text that followed each other. `finish` counts the answers by why the model stopped.
     """
 

@@ -1,9 +1,8 @@
-"""Who replays next: watches that are due, the most overdue first, as many at once as do not disturb each other.
+"""Decides which watch replays next: the most overdue first, as many at once as do not disturb each other.
 
-A model in process has the machine for itself: whatever else ran would be in its timing; so has a target whose energy is
-measured, since a meter does not tell whose joules it counts. Served targets may be replayed
-at the same time, up to a number, but never two on one server. Times are Unix seconds, and given: nothing here looks at
-a clock, waits or starts anything.
+A model in process has the machine for itself, since any other work would be in its timing. So has a target whose energy
+is measured, since a meter cannot tell joules apart. Served targets may be replayed at the same time, up to a number,
+but never two on one server. Times are Unix seconds and passed in: nothing here reads a clock, waits or starts anything.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ _Queue: TypeAlias = list[tuple[float, int, _Entry]]
 class Agenda:
     """The watches of an agent and when each is due. `concurrent` served targets may be replayed at once.
 
-    `wants_machine` says of a watch whose turn it might be that it must be alone this time.
+    `wants_machine` decides whether a watch must be alone this time.
     """
 
     concurrent: int = 1
@@ -90,7 +89,7 @@ class Agenda:
         self._plan(entry, due_at)
 
     def remove(self, key: Key) -> None:
-        """Forget a watch; a replay that is under way still counts as one until it is done."""
+        """Forget a watch; a replay of it that is running still counts until it is done."""
         del self._entries[key]
 
     def tick(self, now: float) -> list[tuple[Key, Missed]]:
@@ -112,7 +111,7 @@ class Agenda:
         return missed
 
     def take(self) -> Turn | None:
-        """Return whose turn it is and count it as running; None if nobody may start now.
+        """Return whose turn it is and count it as running; None if no watch may start now.
 
         The most overdue goes first, except that one whose server is busy is passed over. One that needs the machine for
         itself is not (a model in process, or a target whose energy is to be measured): it is waited for, or it might
@@ -159,7 +158,7 @@ class Agenda:
         return min(self._first(self._upcoming), self._first(self._deferred))
 
     def due_at(self, key: Key) -> float:
-        """Return when a watch is due next, after a replay that waits for its turn or is under way."""
+        """Return when a watch is due next, after a replay that waits for its turn or is running."""
         return self._entries[key].next_at
 
     def _end(self, key: Key, now: float) -> _Entry:
@@ -172,7 +171,7 @@ class Agenda:
         return entry
 
     def _bring_back(self, now: float) -> None:
-        """Plan anew by a clock that was set back: what was near is not to be as far away as the clock was wrong."""
+        """Plan again after the clock was set back, so that a watch that was due soon still is."""
         deferred = [entry for _, entry in self._popped(self._deferred, math.inf)]
         self._upcoming.clear()
         for entry in self._entries.values():
@@ -194,7 +193,7 @@ class Agenda:
         self._push(self._waiting.setdefault(entry.server, []), due_at, entry)
 
     def _queues(self) -> Iterator[tuple[str, _Queue]]:
-        """Yield the queue of each server for which somebody waits."""
+        """Yield the queue of each server with waiting watches."""
         for server, queue in list(self._waiting.items()):
             while queue and not self._is_current(queue[0][2]):
                 heapq.heappop(queue)
@@ -210,7 +209,7 @@ class Agenda:
                 yield due_at, entry
 
     def _is_current(self, entry: _Entry) -> bool:
-        """Say whether an entry is in force: those that were replaced or removed are dropped when they come up."""
+        """Return whether an entry is current: entries that were replaced or removed are dropped when they come up."""
         return self._entries.get(entry.key) is entry
 
     def _push(self, queue: _Queue, at: float, entry: _Entry) -> None:

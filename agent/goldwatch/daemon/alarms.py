@@ -1,7 +1,8 @@
-"""Who is called, and when: from a judgement to its alert, with silences, and from silence to an alert of its own.
+"""Alerts of all watches: from a judged replay to its alert, with silences; and alerts of watches gone silent.
 
-A watch without a valid replay for three of its intervals says so by itself: *silent* is a monitor of the agent and not
-of the model, states a fact, and spends nothing of the budget.
+A watch without a valid replay for three of its intervals raises *silent*: a monitor of the agent and not of the model,
+which states a fact and spends nothing of the budget. Runs in the agent, called by `runner` after each replay and by
+`service` at regular times.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _NOTHING = Surroundings(None, (), "", "")
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What follows from a judgement: itself with the verdict *silent*, the alert before and after, and events."""
+    """A judgement with the verdict *silent*, the alert before and after it, and events."""
 
     judgement: Judgement
     before: Alert | None
@@ -81,7 +82,7 @@ class Alarms:
         self._term_began = -math.inf
 
     def settle(self, assignment: Assignment, judged: Judged, config: Config) -> Settled:
-        """Compose the judgement of a replay, and say what follows from it."""
+        """Compose the judgement of a replay, and derive alert and events from it."""
         now = judged.run.started_at + judged.run.duration_s
         before = self._ledger.open_alert(*assignment.key)
         judgement = judged.judgement_with(self._silent(assignment, judged, before, now))
@@ -172,7 +173,7 @@ class Alarms:
         written = [Silence(s.begins_at, s.ends_at, s.why, s.watch) for s in config.alerts.silences]
         silences = [*written, *self._ledger.silences(now), *rollouts(recent, lasts_s)]
         silences += of_rollout(self._rollout(alert.target), lasts_s)
-        # Of a watch that was taken out of the config nobody hears any more: its alert calls nobody, and ends never.
+        # The alert of a watch that was removed from the config never ends, and must not silence others.
         watched = {(watch.name, target) for watch in config.watches.values() for target in watch.targets}
         others = [
             a for a in self._ledger.open_alerts() if (a.watch, a.target) in watched - {(alert.watch, alert.target)}
@@ -218,7 +219,7 @@ class Alarms:
         return _unheard(assignment, heard[Validity.VALID], now)
 
     def _nothing(self, assignment: Assignment, verdict: Verdict | None, now: float) -> Judgement:
-        """Return the judgement of no replay: who alerted does so still, and nobody else knows anything."""
+        """Return a judgement without a replay: monitors that were alerting still are, the others are unknown."""
         last = self.last_judgement(*assignment.key)
         others = [v for v in last.verdicts if v.monitor != SILENT.name] if last is not None else []
         if verdict is not None:
@@ -229,7 +230,7 @@ class Alarms:
 
 
 def _has_passed(watch: Watch, at: float, intervals: int, now: float) -> bool:
-    """Return whether the watch was due again after `at`, and the mean interval has passed so many times since `at`.
+    """Return whether the watch was due again after `at`, and the mean interval has passed `intervals` times since.
 
     A cron line may pause for longer than that: then the intervals are counted from the first time after the pause.
     """
@@ -252,7 +253,7 @@ def _verdict(state: State, since: float | None, summary: str) -> Verdict:
 
 
 def _own_facts(assignment: Assignment) -> dict[str, str]:
-    """Return what goldwatch itself knows that might explain a change: where it runs, and what it was told to do.
+    """Return facts of goldwatch itself that might explain a change: its node, its version and its config.
 
     In Kubernetes the name of the node comes from the downward API, as NODE_NAME.
     """

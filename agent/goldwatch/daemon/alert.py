@@ -1,7 +1,7 @@
 """Alerts: one for one cause, that explains itself.
 
 An alert belongs to a watch and a target. It opens with the first monitor that alerts; others that follow join it, and
-it closes when none of them is alerting any more. While it is silenced nobody is called, and it is shown as silenced.
+it closes when none of them is alerting any more. While it is silenced it calls no person, and is shown as silenced.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Alert", "Event", "Surroundings", "advance", "cause", "hushed", "is_n
 class Alert:
     """An alert as it is kept and shown. Times are Unix seconds; `number` counts the alerts of a ledger from 1.
 
-    `silenced_why` is empty unless it is silenced; `silenced_until` is then the end of that, None if nobody knows it.
+    `silenced_why` is empty unless it is silenced; `silenced_until` is then the end of that, None if it is not known.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Alert:
 
     @property
     def headline(self) -> str:
-        """What has happened, in one line."""
+        """The event in one line."""
         told = self.explanation
         return (
             self.text.partition("\n")[0] if told is None else f"[{self.severity.upper()}] {plain(told.headline, 300)}"
@@ -78,7 +78,7 @@ class Alert:
 
     @property
     def calls(self) -> bool:
-        """Whether somebody is to be called: it is open and not silenced."""
+        """Whether a person is to be called: it is open and not silenced."""
         return self.closed_at is None and not self.silenced_why
 
 
@@ -129,7 +129,7 @@ def _severity(alerting: Mapping[str, Verdict]) -> Severity:
 
 
 def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict, cause: str) -> Alert:
-    """Return an open alert of a watch that has gone silent: what it said still stands, and nothing new is known."""
+    """Return an open alert of a watch that has gone silent: it keeps its explanation, and nothing new is known."""
     if alert.explanation is None:
         return replace(alert, monitors=monitors, text=f"{alert.text}\nalso     {kinds.SILENT.name}: {silent.summary}")
     told = replace(alert.explanation, verdicts=(*alert.explanation.verdicts, silent), cause=cause)
@@ -137,7 +137,7 @@ def _unheard(alert: Alert, monitors: tuple[str, ...], silent: Verdict, cause: st
 
 
 def hushed(alert: Alert, silence: Silence | None, others: Iterable[Alert]) -> Alert:
-    """Return the alert as it stands under a silence, or under another open alert about the same cause."""
+    """Return the alert, silenced by a silence or by another open alert about the same cause."""
     if silence is not None:
         return replace(alert, silenced_why=silence.why, silenced_until=_known(silence.ends_at))
     if (first := cause(alert, others)) is not None:
@@ -150,7 +150,7 @@ def _known(ends_at: float) -> float | None:
 
 
 def cause(alert: Alert, others: Iterable[Alert]) -> Alert | None:
-    """Return the earlier open alert of the same target that has the same cause, if there is one that calls somebody.
+    """Return the earlier open alert of the same target that has the same cause, if it calls a person.
 
     Several watches of one target see the same thing: those whose alerts have the same name do, and of a target that is
     failing, those who only miss its answers.

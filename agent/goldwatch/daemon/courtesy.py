@@ -1,8 +1,8 @@
 """Do no harm: how busy a target is, by its own account, and stepping back from one that has no room.
 
 Before a replay and within it the number that the target's section `busy` names is read, in the agent. Above the limit a
-replay waits, is held between two requests, or is given up. A number that cannot be read says nothing: the replay goes
-on as if there were room, and what was wrong is counted, because a server that is down must be found failing.
+replay waits, is held between two requests, or is given up. If the number cannot be read, the replay goes on
+as if there were room, and the error is counted, because a server that is down must be found failing.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def total(page: str, selector: str) -> float | None:
                 value = float(sample[3])
             except ValueError:
                 continue
-            if not math.isnan(value):  # which is what some servers say instead of nothing
+            if not math.isnan(value):  # some servers send it for no value
                 found = value + (found or 0.0)
     return found
 
@@ -76,7 +76,7 @@ def _labels(written: str | None) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look: the value, and why no request is to be sent, or why nothing can be said."""
+    """One look: the value, and why no request is to be sent, or why the value is not known."""
 
     value: float | None = None
     why_not: str | None = None
@@ -138,7 +138,7 @@ class Courtesy:
             self._thread.join()
 
     def why_not(self) -> str | None:
-        """Say what the last look said."""
+        """Return the reason of the last look; None if there was room."""
         return self._last.why_not
 
     def _watch(self) -> None:

@@ -42,15 +42,15 @@ _GRACE_S = 0.25
 
 @dataclass(slots=True)
 class Replay:
-    """What happened. The columns are the caller's to close.
+    """A replay that has ended. The caller closes the columns.
 
     `started_at` is Unix time in seconds, `started_ns` the same moment by the monotonic clock in nanoseconds; durations
-    are seconds. `failure` says why the target could not be reached or used at all; `given_up` why it was asked no
-    further; `ended` why goldwatch itself could not go on, which says nothing of the target: a mistake in the config, a
-    missing package, a stop. `samples` is the number of examples of one request. `described_after` is what a served
-    target said that it is at the end. `held_s` is for how long the replay was held because the target had no room;
-    `pairs_s` has the latencies of requests that were made twice, after it. `asked` is how many examples the target was
-    asked for at most, those of the warm-up and of the pairs too.
+    are seconds. `failure` is the reason why the target could not be reached or used at all; `given_up` why the replay
+    stopped asking; `ended` why goldwatch itself could not go on, which is no evidence about the target: a mistake in
+    the config, a missing package, a stop. `samples` is the number of examples of one request. `described_after` is the
+    description of a served target at the end. `held_s` is for how long the replay was held because the target had no
+    room; `pairs_s` has the latencies of requests that were made twice, after it. `asked` is how many examples the
+    target was asked for at most, those of the warm-up and of the pairs too.
     """
 
     columns: Columns
@@ -120,7 +120,7 @@ class _End(Enum):
 
 
 class _Supervision:
-    """One replay under way."""
+    """One running replay."""
 
     def __init__(
         self, plan: Plan, workers: Workers, stop: threading.Event, wall: Callable[[], float], guard: Guard | None = None
@@ -142,7 +142,7 @@ class _Supervision:
                 break
             self.replay.restarts += 1
         self.replay.duration_s = (time.monotonic_ns() - self._started_ns) / 1e9
-        self._stop.wait(max(self._turn_ns - time.monotonic_ns(), 0) / 1e9)  # the next replay keeps to the budget too
+        self._stop.wait(max(self._turn_ns - time.monotonic_ns(), 0) / 1e9)  # the budget holds for the next replay too
         return self.replay
 
     @property

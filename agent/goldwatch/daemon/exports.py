@@ -1,4 +1,4 @@
-"""Where the measurements of a service go: the page `/metrics` always, and a collector while the config names one."""
+"""The exporters of a service: the page `/metrics` always, and a collector while the config names one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from goldwatch.export.prometheus import PrometheusExporter
 class Exports:
     """All exporters of a service as one. Thread-safe, but for `put_in_force`, which is for one thread at a time.
 
-    With a lease it stands by at first. Meanwhile it takes in no measurement that is about a watch.
+    With a lease it is on standby at first, and takes in no measurement of a watch.
     """
 
     def __init__(self) -> None:
@@ -77,9 +77,9 @@ class Exports:
         self.publish(measurement.of_rejected_config(reason, self._rejected_since))
 
     def put_in_force(self, config: Config) -> bool:
-        """Push as a config says, and say whether what pushes is new. Raises CannotStart, and all is as before.
+        """Push as a config asks, and return whether the pusher is new. Raises CannotStart, and changes nothing then.
 
-        What pushes is left alone as long as its sections are as they were: a new one loses its counters.
+        The pusher stays while its sections are unchanged: a new one loses its counters.
         """
         before = self._config
         if before is not None and _pushing(before) == _pushing(config):
@@ -100,7 +100,7 @@ class Exports:
         return self._pusher is not None
 
     def close(self) -> None:
-        """Hand over what is left and let go, within about two seconds."""
+        """Push what is left and close, within about two seconds."""
         for exporter in self._all():
             exporter.close()
 
@@ -135,5 +135,5 @@ class Exports:
 
 
 def _pushing(config: Config) -> tuple[object, ...]:
-    """Return the sections from which what pushes is made: it also reads the counters of meters."""
+    """Return the sections that determine the pusher, which also reads the counters of meters."""
     return config.exporters.otlp, config.energy

@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 
 
 class LedgerError(GoldwatchError):
-    """The ledger cannot be used; the text says which file, why, and what to do."""
+    """The ledger cannot be used; the text names the file, the reason, and a remedy."""
 
 
 class History:
-    """What a ledger holds. Thread-safe."""
+    """A ledger, for reading. Thread-safe."""
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         """Read through a connection, which is closed with the history."""
@@ -114,7 +114,7 @@ class History:
     def events(self, target: str, since: float) -> list[Event]:
         """Return the events of a target at or after a Unix time, oldest first; the first ten of them.
 
-        What several watches of the target saw is one event.
+        An event that several watches of the target saw is returned once.
         """
         sql = (
             "SELECT min(at) AS at, target, field, before, after FROM events WHERE target = ? AND at >= ?"
@@ -137,7 +137,7 @@ class History:
     def last_judgement(self, watch: str, target: str, *, described: bool = False) -> Judgement | None:
         """Return the newest judgement of a watch and target, without its latencies.
 
-        If `described`, return the newest in which the target said what it is.
+        If `described`, return the newest with a description of the target.
         """
         rows = self._all(
             "SELECT id, judgement FROM replays WHERE watch = ? AND target = ?"
@@ -195,7 +195,7 @@ class History:
         return self._last_at(watch, target, since, f"'repeats' IN ({names})")
 
     def _last_at(self, watch: str, target: str, since: float, where: str) -> float | None:
-        """Return when the newest replay started whose judgement, `j`, is as `where` says."""
+        """Return when the newest replay started whose judgement, `j`, matches `where`."""
         sql = (
             "SELECT max(started_at) AS at FROM (SELECT started_at, judgement AS j FROM replays"  # noqa: S608 - it is ours
             f" WHERE watch = ? AND target = ? AND started_at > ? AND json_valid(judgement)) WHERE {where}"

@@ -1,4 +1,7 @@
-"""What a config asks for: its golden sets verified, its watches as assignments, each with its share of the budget."""
+"""Prepares a config: verifies its golden sets and makes assignments of its watches, with their share of the budget.
+
+The agent does so at start and reload, most commands once. Golden sets are opened in workers.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
 
 class CannotStart(GoldwatchError):
-    """The config, a golden set, the ledger or the address cannot be used; the text says all of it."""
+    """The config, a golden set, the ledger or the address cannot be used; the text has all reasons."""
 
     def __init__(self, text: str, reason: Rejection = Rejection.OTHER) -> None:
         super().__init__(text)
@@ -59,7 +62,7 @@ class Assignment:
 
     @property
     def subject(self) -> Subject:
-        """What its replays are of."""
+        """The subject of its replays."""
         golden = self.golden
         return Subject(
             watch=self.watch.name,
@@ -84,7 +87,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A config that is in force, and what it asks for."""
+    """A config and its assignments."""
 
     config: Config
     assignments: tuple[Assignment, ...]
@@ -238,7 +241,7 @@ def scores_of(watch: Watch) -> dict[str, Any]:
 
 
 def _load(watch: Watch) -> str:
-    """Return what of a load tells how long a request takes, and what it costs."""
+    """Return the part of a load that determines the latency and the cost of a request."""
     return watch.load.model_dump_json(include={"scenario", "rate_per_s", "samples_per_query", "batch", "in_flight"})
 
 

@@ -97,7 +97,7 @@ ALTER TABLE alerts ADD COLUMN explanation TEXT;
 
 
 class Ledger(History):
-    """One open ledger, of which this process is the only writer. Thread-safe."""
+    """One open ledger; this process is the only writer. Thread-safe."""
 
     def __init__(self, path: Path, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         """Open or create the ledger. Raises LedgerError."""
@@ -239,7 +239,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def add_silence(path: Path, silence: Silence) -> None:
-    """Write a silence into a ledger, which an agent may be using; it is in force from then on. Raises LedgerError."""
+    """Write a silence into a ledger, which an agent may be using; it applies from then on. Raises LedgerError."""
     with History.open(path):
         pass  # it is there, and of this format
     try:
@@ -262,7 +262,7 @@ def end_silences(path: Path, at: float) -> int:
 
 
 def forget(path: Path, monitor: str, watch: str, target: str) -> bool:
-    """Let a monitor of a watch and target begin anew, and say whether it knew anything. Raises LedgerError."""
+    """Delete the state of a monitor of a watch and target, and return whether there was one. Raises LedgerError."""
     with History.open(path):
         pass
     try:

@@ -89,7 +89,8 @@ def measure(
 ) -> Finding:
     """Measure a target that was just replayed with this plan. Never raises for what meter or target do.
 
-    `why_not` says at any time why the target has no room for it: then the measurement ends, since a window cannot wait.
+    `why_not` returns why the target has no room for it, None if it has: then the measurement ends, since a window
+    cannot wait.
     """
     if why_not is None:
         return _measure(section, target, plan, before, workers, stop or threading.Event())
@@ -129,7 +130,7 @@ def metered(section: EnergySection, found: Finding, at: float) -> Metered:
 
 
 def choose(section: EnergySection, target: Target) -> tuple[Meter, bool]:
-    """Return the meter for a target, and whether nobody else uses it. Raises Unreadable if this machine has none."""
+    """Return the meter for a target, and whether it is ours alone. Raises Unreadable if this machine has none."""
     entries = [section.meters[name] for name in target.meters or section.meters]
     if entries:
         return Sum([make(entry) for entry in entries]), all(entry.exclusive for entry in entries)
@@ -275,7 +276,7 @@ def _quiet(seconds: float, stop: threading.Event) -> Window:
 
 
 def _windows(load: Replay, rows: int, windows: int) -> tuple[Window, ...]:
-    """Cut a load into windows of so many rows, each from its first request to that of the next."""
+    """Cut a load into windows of `rows` rows, each from its first request to that of the next."""
     columns = load.columns
     answered = sum(outcome == Outcome.OK for outcome in columns.outcome)
     if answered < _LEAST_ANSWERED * rows * windows:
@@ -290,7 +291,7 @@ def _windows(load: Replay, rows: int, windows: int) -> tuple[Window, ...]:
 
 
 def _output_tokens(columns: Columns, cut: slice) -> int | None:
-    """Count the tokens that the answers of some rows are made of, None if one of them does not say."""
+    """Count the output tokens of the answers of some rows, None if one of them does not state them."""
     if not columns.layout.tokens:
         return None
     with columns.integers("output_tokens") as column, column[cut] as rows, columns.outcome[cut] as outcomes:

@@ -1,4 +1,4 @@
-"""Pictures of golden examples, drawn in a worker process, for whoever explains what became of them."""
+"""Pictures of golden examples for alerts, drawn in a worker process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DRAWN = 6
 
 
 def illustrated(alert: Alert, path: str, digest: str, workers: Workers) -> Explanation | None:
-    """Return what an alert says, with pictures of the first of its flipped examples, if they can be drawn."""
+    """Return the explanation of an alert, with pictures of its first flipped examples if they can be drawn."""
     told = alert.explanation
     if told is None or not flips(told):
         return told
     wanted = [flip.example for flip in flips(told)[:_DRAWN]]
     try:
         return told.with_pictures(pictures(path, digest, wanted, workers))
-    except (JobFailed, WorkerDied):  # the alert says what it can
+    except (JobFailed, WorkerDied):  # the alert goes without pictures
         return told
 
 

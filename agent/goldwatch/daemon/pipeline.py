@@ -41,9 +41,9 @@ BUSY = "busy"
 class Judged:
     """A judged replay: the parts of its judgement, and the monitors' states to go on with.
 
-    `refused` says why saved states were not used, by monitor. `observed` is what a backtest needs of the replay; None
-    where it could not be judged. `traced` is there if the assignment had a trace. `held_s` is how many seconds replay
-    and judging took, the start of workers included and a measurement of energy not.
+    `refused` has the reasons why saved states were not used, by monitor. `observed` is the input of a backtest; None if
+    the replay could not be judged. `traced` is set if the assignment had a trace. `held_s` is the seconds that replay
+    and judging took, with the start of workers and without a measurement of energy.
     """
 
     subject: Subject
@@ -82,10 +82,10 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
 
-    With `metered` the energy is measured after the replay, in a phase of its own, where the config asks for it. A
-    target that says that it is busy is waited for, and not replayed if it stays so; `courtesy` has waited for it
-    already. With `referee` a served target is asked for some examples twice, after the replay. `live` is what the tap
-    of the watch handed on.
+    With `metered` the energy is measured after the replay, in a phase of its own, if the config asks for it. While the
+    target reports that it is busy, the replay waits; if it stays busy, there is none. A given `courtesy` has waited
+    already. With `referee` some examples are sent to a served target twice, after the replay. `live` is a window from
+    the tap of the watch.
     """
     stop = stop or threading.Event()
     if courtesy is None and assignment.target.busy is not None:
@@ -143,9 +143,9 @@ def replay(
 
 
 def considerate(plan: Plan, busy: Busy | None, workers: Workers, stop: threading.Event | None = None) -> Replay:
-    """Replay once, and step back from a target that says that it is busy: before the replay, and within it.
+    """Replay once, and step back from a target that reports that it is busy: before the replay, and within it.
 
-    `ended` begins with `engine.STEPPED_BACK` where it had no room. The caller closes the columns.
+    `ended` begins with `engine.STEPPED_BACK` if it had no room. The caller closes the columns.
     """
     stop = stop or threading.Event()
     if busy is None:
@@ -188,7 +188,7 @@ def plan_of(assignment: Assignment) -> Plan:
 
 
 def _budgeted(plan: LoadPlan, assignment: Assignment) -> LoadPlan:
-    """Return a load within the budgets of watch and target, of which the lower one counts."""
+    """Return a load within the lower of the budgets of watch and target."""
     ours, theirs = assignment.watch.load, assignment.target
     return dataclasses.replace(
         plan,
@@ -225,8 +225,8 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
 ) -> Judged:
     """Have a replay judged in a worker process. Never raises: what could not be judged is an invalid judgement.
 
-    `confirming` says that the replay was asked for by a monitor, beside the schedule; `metered` is what was measured
-    after it, if anything was to be, and `live` what came of live traffic, if it is tapped.
+    `confirming` is set if a monitor asked for the replay, apart from the schedule; `metered` is the measurement after
+    it, if there was to be one, and `live` the window of live traffic, if the watch has a tap.
     """
     run = _run(assignment, result, lateness_s)
     try:
@@ -310,7 +310,7 @@ def _with_token_times(findings: Findings, result: Replay) -> Findings:
 def _without_room(
     assignment: Assignment, states: Mapping[str, Any], courtesy: Courtesy, lateness_s: float, why: str
 ) -> Judged:
-    """Return a replay that did not take place because its target was busy: it says nothing of the target."""
+    """Return a replay that did not take place because its target was busy: no evidence about the target."""
     load, waited = assignment.watch.load, format_duration(round(courtesy.waited_s, 1))
     run = Run(
         time.time(),

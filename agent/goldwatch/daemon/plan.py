@@ -1,4 +1,4 @@
-"""What a replay is asked to do, and who may hold it up meanwhile."""
+"""The plan of a replay, and the guard that may hold it up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from goldwatch.probe import TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to replay against what: everything that a worker needs, as plain values."""
+    """A replay as plain values: everything that a worker needs."""
 
     factory: str
     options: Mapping[str, Any] = field(repr=False)  # may hold secrets
@@ -38,7 +38,7 @@ class Plan:
 
 
 class Guard(Protocol):
-    """Knows whether the target has room for requests just now, from somebody who looks at it all the time.
+    """Knows whether the target has room for requests now; another thread keeps it up to date.
 
     A closed load is held until there is room again, for `patience_s` at most; an open one, whose schedule would be
     broken, is ended at once.

@@ -1,4 +1,4 @@
-"""What is known of a watch before it has replayed anything: what it promises, and when it is due. Pure functions."""
+"""Measurements of a watch before its first replay: its objectives, its interval, and when it is due. Pure functions."""
 
 from __future__ import annotations
 

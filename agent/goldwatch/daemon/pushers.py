@@ -1,4 +1,4 @@
-"""From the section `exporters.otlp` of the config to what pushes. Imports the SDK: only who pushes pays for it."""
+"""Makes the OTLP exporter of the section `exporters.otlp`. Imports the SDK, so import it only to push."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def otlp(
 
 
 def counting(energy: Energy | None) -> Sequence[Counting]:
-    """Return the meters of a section that read counters of components, not yet open."""
+    """Return the meters of a section that read counters of components; they are not open."""
     if energy is None or not energy.meters:
         return ()
     from goldwatch.daemon.metering import make  # noqa: PLC0415 - only who has meters pays for them

@@ -1,6 +1,7 @@
-"""What the daemon does each time a watch is due: replay, judge, keep, alert, export.
+"""The steps each time a watch is due: replay, judge, record, alert, export.
 
 A runner works in one thread of its own, one replay after the other: two at a time would disturb each other's timing.
+`service` decides which watch is due, `pipeline` replays and judges, `alarms` derives the alert.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Runner:
         rollout: RolloutOf = lambda _: None,
         taps: Taps | None = None,
     ) -> None:
-        """Make a runner; `observer` is told of each judgement.
+        """Make a runner; `observer` is called with each judgement.
 
         `rollout` returns what is known of the Deployment of a target, `taps` have the live traffic of the watches.
         """
@@ -124,7 +125,7 @@ class Runner:
         )
         if tap is not None and taken is not None and judged.findings.live is None:
             tap.give_back(taken)  # busy, or judging failed: it is part of the next window
-        if self._stop.is_set():  # a replay that we cut short ourselves says nothing
+        if self._stop.is_set():  # a replay that we cut short ourselves is no evidence
             return None
         if why := mixed(before, self._rollout(assignment.target.name)):
             judged = Judged(judged.subject, judged.run, judged.findings.invalidated(why), states, extras=judged.extras)
@@ -199,7 +200,7 @@ class Runner:
         self._exports.follow(Replayed(judgement, traced, target.address, str(target.options.get("api", ""))))
 
     def _illustrate(self, alert: Alert, assignment: Assignment) -> None:
-        """Add pictures of the flipped examples to what an alert says, once somebody has been called."""
+        """Add pictures of the flipped examples to the explanation of an alert, after it was sent."""
         golden = assignment.golden
         told = illustrated(alert, golden.path, golden.digest, self._workers)
         with self._alarms.lock:
@@ -207,7 +208,7 @@ class Runner:
                 self._ledger.keep_alert(replace(now, explanation=told))
 
     def _with_verdicts(self, judged: Judged) -> Judged:
-        """Where judging itself failed, let each monitor say that it does not know; one that was alerting still is."""
+        """If judging itself failed, make each monitor unknown; one that was alerting still is."""
         if judged.verdicts:
             return judged
         last = self._alarms.last_judgement(judged.subject.watch, judged.subject.target)
@@ -227,7 +228,7 @@ class Runner:
 
 
 def _trace(assignment: Assignment, config: Config) -> Trace | None:
-    """Make the trace of a replay, where a collector is told of it; without a section `traces` it has no spans."""
+    """Make the trace of a replay if a collector gets it; without a section `traces` it has no spans."""
     if (otlp := config.exporters.otlp) is None:
         return None
     share, most = (otlp.traces.share, otlp.traces.most) if otlp.traces is not None else (0.0, 0)

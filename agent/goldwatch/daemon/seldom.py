@@ -1,4 +1,4 @@
-"""What is done after some replays only, since it is load too: no oftener than so, restarts included."""
+"""Limits how often extra work runs after a replay, since it is load too; survives restarts."""
 
 from __future__ import annotations
 

@@ -102,11 +102,11 @@ class Service:
 
     @property
     def reference_files(self) -> frozenset[Path]:
-        """The files that the config in force refers to."""
+        """The files that the current config refers to."""
         return frozenset() if self._in_force is None else self._in_force.config.reference_files
 
     async def start(self) -> None:
-        """Put the config in force. Raises CannotStart; what had been started is stopped then."""
+        """Start with the config. Raises CannotStart, after stopping what was started."""
         try:
             wanted = await self._prepare()
             if self._on_config is not None:
@@ -144,7 +144,7 @@ class Service:
             await self._membership.start()
 
     async def reload(self) -> None:
-        """Read the config again; a bad one changes nothing and says so."""
+        """Read the config again; a bad one changes nothing and is logged."""
         try:
             wanted = await self._prepare()
             self._check_fixed(wanted.config)
@@ -208,7 +208,7 @@ class Service:
     def _enforce(self, wanted: InForce, *, anew: bool = False) -> None:
         """Schedule what is new, end what is gone, and leave alone what is as it was.
 
-        With `anew` there is an exporter that knows nothing yet.
+        `anew` is set if there is a new exporter, which has no measurements.
         """
         before, after = self._assignments, {a.key: a for a in wanted.assignments}
         for key in before.keys() - after.keys():
@@ -304,9 +304,9 @@ class Service:
         self._awake.set()
 
     def _publish_last(self, key: Key) -> None:
-        """Say what was found by the last replay before this start: the next one may be a day away.
+        """Publish the last replay before this start, since the next one may be a day away.
 
-        What counts, counts from the start.
+        Counters count from the start.
         """
         judgement = self._ledger.last_judgement(*key) if self._ledger is not None else None
         found = () if judgement is None else measurement.of_judgement(judgement)
@@ -401,7 +401,7 @@ async def _trim() -> None:
 
 
 def _address(config: Config) -> Prometheus:
-    """Return what the config says of the port, without what may change while it is open: tokens and names."""
+    """Return the settings of the port, without those that may change while it is open: tokens and names."""
     return config.exporters.prometheus.model_copy(update={"authorization": None, "allowed_hosts": ()})
 
 

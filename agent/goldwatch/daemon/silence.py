@@ -1,4 +1,4 @@
-"""Silences: times in which alerts are gathered and shown, but nobody is called.
+"""Silences: alerts are gathered and shown meanwhile, but call no person.
 
 They come from the config, from `goldwatch silence`, and from a rollout, of a Deployment or seen by a change of the
 model. A silence takes no evidence away: an alert that still holds at its end is raised then.
@@ -17,9 +17,9 @@ _ROLLOUT_FIELDS = ("model", "version", "digest", "deployment revision")
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nobody is called from `begins_at` to before `ends_at`, Unix seconds; for one watch, or for all if it is empty.
+    """No person is called from `begins_at` until `ends_at`, Unix seconds; for one watch, or for all if it is empty.
 
-    `ends_at` is infinite as long as nobody knows the end.
+    `ends_at` is infinite while the end is not known.
     """
 
     begins_at: float

@@ -1,7 +1,7 @@
 """How `goldwatch run` becomes the process of the agent, which stays for as long as the pod.
 
-The command line would take 2 MB of it for good, and a third of a second to import. So the same process begins again
-without it, at once where it is asked for plainly; and what judges starts beside it, while it imports the agent.
+The command line would take 2 MB of its memory for good, and a third of a second to import. So the process executes
+itself again without it, at once if the arguments are plain; a worker for judging starts while it imports the agent.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _is_plain(option: str) -> bool:
 
 def become(config: str, options: Iterable[str]) -> NoReturn:
     """Become the process of the agent."""
-    # -P: what lies in the working directory is nothing to import.
+    # -P: modules in the working directory must not be imported.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "goldwatch.daemon.start", config, *options])  # noqa: S606 - no shell
 
 

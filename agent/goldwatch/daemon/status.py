@@ -1,4 +1,4 @@
-"""What the API and the page say: read-only, bounded, and read from the ledger by a connection of their own.
+"""The data of the API and the page: read-only, bounded, from a connection to the ledger of their own.
 
 All of it is plain values. Nothing here waits for a replay, and no replay waits for it.
 """

@@ -1,4 +1,4 @@
-"""The status page: one look, the worst first. It stands alone: no script, no font, no picture from anywhere.
+"""The status page, the worst first. It is self-contained: no script, no font, no picture from elsewhere.
 
 All that it shows comes from models, golden sets and servers, so all of it is escaped.
 """
@@ -129,7 +129,7 @@ def _score(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _evidence(verdicts: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the monitors that have something to say: those with evidence, and those that alert."""
+    """Draw the monitors with evidence, and those that alert."""
     lines = []
     for verdict in sorted(verdicts, key=lambda v: v["state"] != "alerting"):
         if verdict["evidence"] is None or not verdict["threshold"]:

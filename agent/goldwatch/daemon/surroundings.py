@@ -122,7 +122,7 @@ def _kind(judgement: Judgement) -> str:
 
 
 def _slowdown(since: Iterable[Judgement], valid: Iterable[Judgement]) -> str:
-    """Return how much slower requests are than they were, by the newest replay in which any were answered."""
+    """Return how much slower requests are than they were, by the newest replay with an answered request."""
     now = next((s for j in since if (s := _median_s(j)) is not None), None)
     before = sorted(s for j in valid if (s := _median_s(j)) is not None)
     if now is None or not before or now < _MUCH * (was := before[len(before) // 2]):

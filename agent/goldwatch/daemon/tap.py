@@ -1,7 +1,7 @@
 """The tap of a watch: requests of live traffic as they came, sampled, counted, and handed on window by window.
 
-It must cost next to nothing: whatever is in a request is read by a worker, later. What holds the mark of goldwatch's
-own requests is no live traffic, in whatever form it came.
+It must cost next to nothing: a worker reads the content of requests later. A request with the mark of goldwatch's own
+requests is no live traffic, in whatever form it came.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MARK = SYNTHETIC_HEADER.encode()
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of live requests: `seen` by the tap, of which some are ours and some could not be taken.
+    """Counts of live requests: `seen` by the tap; some of these are goldwatch's own, and some could not be taken.
 
     `sampled_out` were seen and left out of the sample; what remains has been judged.
     """
@@ -51,11 +51,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Taken:
-    """What a tap hands on after a replay: the requests of a window, or none while it is not full.
+    """The window that a tap hands on after a replay: its requests, or none while it is not full.
 
     `hours` [bodies] has the number of the hour when each came, and `requests` counts by hour all requests that were
-    sampled. `began_at` and `ended_at` are Unix times in seconds, `waiting` counts the requests of a window that
-    is not full, and `problem` says why nothing can come. A window that is not judged goes to the tap's `give_back`.
+    sampled. `began_at` and `ended_at` are Unix times in seconds, `waiting` counts the requests of a window that is not
+    full, and `problem` is the reason why no request can come. A window that is not judged goes to the tap's
+    `give_back`.
     """
 
     bodies: tuple[bytes, ...]
@@ -105,12 +106,12 @@ class Tap:
         return self._follower is not None
 
     def hold(self, most_bytes: int) -> None:
-        """Hold at most so many bytes from the next window on."""
+        """Limit the bytes of a window, from the next one on."""
         with self._lock:
             self._most_bytes = most_bytes
 
     def offer(self, body: bytes, *marks: str) -> None:
-        """Take in one request as it came. `marks` are texts beside it that may say that it is goldwatch's own."""
+        """Take in one request as it came. `marks` are texts, such as headers, that may mark it as goldwatch's own."""
         ours = any(SYNTHETIC_HEADER in mark.lower() for mark in marks) or _MARK in body.lower()
         with self._lock:
             if ours:
@@ -144,7 +145,7 @@ class Tap:
                 log.warning("a log of live traffic grows faster than it is read; a part of it was skipped", extra=told)
 
     def take(self) -> Taken:
-        """Return the window, if it is full or its time has come, and begin the next one."""
+        """Return the window if it is full or its time is over, and begin the next one."""
         self.read()
         problem = self._follower.problem if self._follower is not None else ""
         with self._lock:
@@ -178,7 +179,7 @@ class Tap:
 
 @dataclass(slots=True)
 class Pace:
-    """Lets so many through a second, and no more than that at once. Not thread-safe."""
+    """A rate limit per second, with bursts up to the same number. Not thread-safe."""
 
     most_per_s: float
     _left: float = 0.0
@@ -198,7 +199,7 @@ class Taps:
     """The taps of an agent, by watch."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Have none yet; `clock` returns Unix time in seconds."""
+        """Start without taps; `clock` returns Unix time in seconds."""
         self._clock = clock
         self._taps: dict[str, tuple[Live, Tap]] = {}
 

@@ -45,8 +45,8 @@ class _Open:
 class Follower:
     """Reads the lines that are appended to a file, or to the files of a folder. Not thread-safe.
 
-    `problem` says why something cannot be read, empty if all can; `too_long` counts the lines that were left out for
-    their length, and `skipped_bytes` what was left out of a log that grew faster than it was read.
+    `problem` is the reason why something cannot be read, empty if all can; `too_long` counts the lines that were left
+    out for their length, and `skipped_bytes` what was left out of a log that grew faster than it was read.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""How the requests of a window pass from the agent to a worker: in memory that both see, plain values beside it."""
+"""Passes the requests of a window from the agent to a worker: bodies in shared memory, the rest as plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from goldwatch.daemon.tap import Taken
 
 @contextmanager
 def handed_over(taken: Taken | None) -> Iterator[tuple[LiveFacts | None, tuple[int, ...]]]:
-    """Yield what a worker is told of a window, and the descriptor of its requests; None and none without a tap."""
+    """Yield the facts of a window for a worker, and the descriptor of its requests; None and none without a tap."""
     if taken is None:
         yield None, ()
         return

@@ -1,7 +1,7 @@
 """A uniform sample of what came, of bounded size: every request has a random key, and those with the smallest stay.
 
 So requests can be left out one by one as more come, and two samples of disjoint traffic can be put together, without
-anybody having known how many there would be. Where requests are large, the bound on bytes makes the sample smaller.
+knowing their number in advance. With large requests the bound on bytes makes the sample smaller.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sample:
         self._put(self.random.random(), body, hour)
 
     def rejoin(self, other: Sample) -> None:
-        """Put the sample of other traffic in, as if all of it had come here. Keys of both decide who stays."""
+        """Merge the sample of other traffic, as if all of it had been offered here. The keys of both decide."""
         self.seen += other.seen
         self._largest_key = min(self._largest_key, other._largest_key)
         self._shrink()
@@ -61,7 +61,7 @@ class Sample:
         self._shrink()
 
     def _shrink(self) -> None:
-        """Leave out whoever has too large a key, and from then on all that have one as large."""
+        """Drop the requests with the largest keys, and from then on all with a key as large."""
         while self._kept and (
             len(self._kept) > self.most or self.held_bytes > self.most_bytes or -self._kept[0][0] >= self._largest_key
         ):

@@ -1,4 +1,4 @@
-"""What a trace shows of a replay, read from its columns when it has ended: nothing is made while it is timed."""
+"""Builds the trace of a replay from its columns after the replay, so that tracing costs no time within it."""
 
 from __future__ import annotations
 

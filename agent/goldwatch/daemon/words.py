@@ -47,7 +47,7 @@ def plain(text: str, most: int = _MOST) -> str:
 def printable(text: str) -> str:
     """Return a text of several lines without secrets, and without what a terminal obeys but line breaks and tabs.
 
-    This is for whole outputs, in which `plain` has been applied to names; their isolates stay.
+    This is for whole outputs, after `plain` was applied to names; their isolates stay.
     """
     text = redact_known(text)
     return text if _HARMLESS.fullmatch(text) else "\n".join(map(_printable_line, text.split("\n")))

@@ -65,10 +65,10 @@ class JudgeRequest:
 
 @dataclass(frozen=True, slots=True)
 class JudgeResponse:
-    """What was found, without the times of single requests, which the agent reads from the columns.
+    """Findings and verdicts, without the times of single requests, which the agent reads from the columns.
 
-    `states` are the new states of the monitors, and `refused` says why saved ones were not used, by name. `observed` is
-    what a backtest needs of the replay, as the ledger keeps it.
+    `states` are the new states of the monitors, and `refused` has the reasons why saved ones were not used, by name.
+    `observed` is the input of a backtest, as the ledger keeps it.
     """
 
     findings: Findings
