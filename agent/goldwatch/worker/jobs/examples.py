@@ -105,6 +105,10 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     manifest["inputs"] = {name: {"dtype": a.dtype.name, "shape": list(a.shape[1:])} for name, a in inputs.items()}
     if not examples.outputs and LABELS in arrays and not is_regression(examples, arrays[LABELS]):
         _labelled(examples, arrays[LABELS], None)  # what is wrong with them is wrong with any output
+    if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES | {TEXT}]:
+        raise examples.error(
+            f"an output of dtype {quoted(unknown[0])}; expected one of {', '.join(sorted(NUMPY_DTYPES))}, {TEXT}"
+        )
     if examples.outputs:
         about, labels = _judged(examples, arrays.get(LABELS), notes)
         manifest |= about
@@ -120,10 +124,6 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     if clusters:
         manifest["clusters"] = {"by": _one(examples, [name.removeprefix(CLUSTER) for name in clusters])}
         tensors["clusters"] = numbered(arrays[clusters[0]])
-    if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES | {TEXT}]:
-        raise examples.error(
-            f"an output of dtype {quoted(unknown[0])}; expected {TEXT} or one of {', '.join(sorted(NUMPY_DTYPES))}"
-        )
     outputs = examples.outputs or (("answer", "float32", (1,)),)
     manifest["outputs"] = {
         name: {"dtype": dtype, "shape": list(shape), "tolerance": 0 if dtype == TEXT else examples.tolerance}

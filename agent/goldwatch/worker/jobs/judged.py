@@ -53,7 +53,8 @@ def judged(examples: Examples, labels: NDArray[Any] | None) -> Judged:
         )
     numbers = labels.dtype.kind in "iufb"
     values = len(distinct(labels)) if labels.ndim == 1 else 0
-    if is_regression(examples, labels):
+    has_values = labels.ndim > 1 or examples.within is not None or any(map(_is_single, examples.outputs))
+    if is_regression(examples, labels) and has_values:
         return _regression(examples, labels)
     classes = len(examples.classes) or (_most(labels) if numbers else values)
     for fits, candidates in _candidates(examples.outputs, classes, numbers=numbers):
