@@ -81,10 +81,11 @@ format: $(READY) ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# uv is several times as fast, but reads none of pip's settings: where only they lead to an index, pip does it.
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --upgrade 'pip>=25.1'
-	$(BIN)/pip install -q --group dev -e '.[light]'
+	$(BIN)/pip install -q --upgrade 'pip>=25.1' uv
+	$(BIN)/uv pip install -q --python $(BIN)/python --group dev -e '.[light]' || $(BIN)/pip install -q --group dev -e '.[light]'
 	@touch $@
 
 $(FRAMEWORKS): $(READY)
