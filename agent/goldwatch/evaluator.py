@@ -2,13 +2,15 @@
 
 An evaluator is any callable that takes one example by the names of its parameters and returns a number. A plain
 function is complete: it needs to import nothing of goldwatch. `docs/scores.md` has an example. Evaluators run in a
-worker, after the replay; standard library alone is imported here.
+worker, after the replay. It imports only the standard library and the base of goldwatch's errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from goldwatch.errors import GoldwatchError
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "input": ("input", "inputs", "query", "question", "prompt", "user_input"),
@@ -65,7 +67,7 @@ BUILT_IN: Mapping[str, str] = {
 """The built-in scores by name. A watch may name them without an entry in `scores`, since they are not foreign code."""
 
 
-class Unscored(Exception):
+class Unscored(GoldwatchError):
     """Raise it where an example has no score, such as a question without context. It is no evidence about the model."""
 
 

@@ -202,19 +202,15 @@ def named_tensors(torch: Any, answer: Any, names: Sequence[str]) -> dict[str, An
 
     `names` is as of `goldwatch_probes._local.named`. Raises BadAnswer.
     """
-    found: dict[str, Any] = {}
+    return {path: leaf for name, value in named(answer, names).items() for path, leaf in _leaves(torch, name, value)}
 
-    def add(name: str, value: Any) -> None:  # noqa: ANN401
-        if isinstance(value, Mapping) or (isinstance(value, (tuple, list)) and not isinstance(value, torch.Tensor)):
-            inner = value.items() if isinstance(value, Mapping) else enumerate(value)
-            for key, each in inner:
-                add(f"{name}.{key}", each)
-        elif value is not None:
-            found[name] = value
 
-    for name, value in named(answer, names).items():
-        add(name, value)
-    return found
+def _leaves(torch: Any, name: str, value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    if isinstance(value, Mapping) or (isinstance(value, (tuple, list)) and not isinstance(value, torch.Tensor)):
+        for key, each in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _leaves(torch, f"{name}.{key}", each)
+    elif value is not None:
+        yield name, value
 
 
 def _spec(name: str, value: Any) -> TensorSpec:  # noqa: ANN401

@@ -112,7 +112,7 @@ def test_the_effective_config_is_json_as_people_write_it(load_text: LoadText) ->
     written = config.watches["fraud"].model_dump(mode="json", by_alias=True)
     assert written["every"] == "5m"
     assert written["load"]["time_limit"] == "2s"
-    objectives = {
+    objectives: dict[str, object] = {
         "accuracy": "no worse than 1 point",
         "errors": "0.1%",
         "latency": "50ms at p99",
@@ -120,6 +120,7 @@ def test_the_effective_config_is_json_as_people_write_it(load_text: LoadText) ->
         "slowdown": None,
         "energy": None,
         "cost": None,
+        "scores": {},
     }
     assert written["objectives"] == objectives
 

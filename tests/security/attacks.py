@@ -298,7 +298,7 @@ def clock_jump(folder: Path) -> None:
             with _ledger(folder) as ledger:
                 ledger.record(judgement(started_at=started_at), {})
         with _ledger(folder) as ledger:
-            assert [found.started_at for found, _ in ledger.replays("digits", "served")] == times
+            assert [found.run.started_at for found, _ in ledger.replays("digits", "served")] == times
 
 
 @dataclass(frozen=True)

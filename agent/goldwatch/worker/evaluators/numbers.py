@@ -170,4 +170,4 @@ class Regression(Numbers):
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:
-    return values.reshape(len(values), -1)
+    return values.reshape(len(values), math.prod(values.shape[1:]))

@@ -35,7 +35,7 @@ class BadScore(GoldwatchError):
     """A score cannot be used: its callable cannot be had, or asks for what the examples do not have."""
 
 
-class NoValue(Exception):
+class NoValue(GoldwatchError):
     """An example has no score, for the `reason`."""
 
     def __init__(self, reason: UnscoredReason, said: str) -> None:
