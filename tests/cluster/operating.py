@@ -9,8 +9,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
+from tests.cluster.control_plane import Refused
+from tests.cluster.test_resource import WATCHES, define
 from tests.real.agent import free_port, until
 
 LEASE = "release-goldwatch-operator"
@@ -22,6 +26,28 @@ COMMAND += ["--lease", LEASE, "--selector", "hidden!=yes"]
 class Running:
     process: subprocess.Popen[bytes]
     log: Path
+
+
+@contextlib.contextmanager
+def installed(cluster: Cluster, folder: Path, values: dict[str, Any]) -> Iterator[None]:
+    """Create the chart's roles for an operator, and `folder`/defaults.yaml; delete in the end what is left of both."""
+    define(cluster)
+    manifests = render(BASE | {"operator": {"enabled": True, "discovery": True} | values})
+    named = [m for m in manifests if m["metadata"]["name"].startswith(LEASE)]
+    roles = of_kind(named, "Role") + of_kind(named, "RoleBinding")
+    for manifest in roles:
+        cluster.plane.create(manifest)
+    (shared,) = of_kind(named, "ConfigMap")
+    (folder / "defaults.yaml").write_text(shared["data"]["defaults.yaml"])
+    yield
+    for manifest in roles:  # the tests of other files make theirs
+        kind = f"{manifest['kind'].lower()}s"
+        cluster.plane.ask(
+            "DELETE", f"/apis/rbac.authorization.k8s.io/v1/namespaces/models/{kind}/{manifest['metadata']['name']}"
+        )
+    for left in (f"/apis/coordination.k8s.io/v1/namespaces/models/leases/{LEASE}", WATCHES):
+        with contextlib.suppress(Refused):  # no operator ran, or the definition is gone
+            cluster.plane.ask("DELETE", left)
 
 
 @contextlib.contextmanager

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
 from tests.cluster.control_plane import Refused
-from tests.cluster.operating import LEASE, Running, operating
+from tests.cluster.operating import Running, installed, operating
 from tests.cluster.test_resource import DEFINITION, DEFINITIONS, WATCHES, define, watch
 from tests.real.agent import until
 
@@ -67,22 +66,12 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    define(cluster)
     folder = tmp_path_factory.mktemp("hostile")
-    named = render(BASE | {"operator": {"enabled": True, "discovery": True, "defaults": {"policy": POLICY}}})
-    named = [m for m in named if m["metadata"]["name"].startswith("release-goldwatch-operator")]
-    roles = of_kind(named, "Role") + of_kind(named, "RoleBinding")
-    for manifest in roles:
-        cluster.plane.create(manifest)
-    (shared,) = of_kind(named, "ConfigMap")
-    (folder / "defaults.yaml").write_text(shared["data"]["defaults.yaml"])
-    with operating(cluster, folder, "guard") as running:
+    with (
+        installed(cluster, folder, {"defaults": {"policy": POLICY}}),
+        operating(cluster, folder, "guard") as running,
+    ):
         yield running
-    for manifest in roles:  # the tests of other files make theirs
-        folder_of = f"/apis/rbac.authorization.k8s.io/v1/namespaces/models/{manifest['kind'].lower()}s"
-        cluster.plane.ask("DELETE", f"{folder_of}/{manifest['metadata']['name']}")
-    cluster.plane.ask("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/models/leases/{LEASE}")
-    cluster.plane.ask("DELETE", WATCHES)
 
 
 def condition(cluster: Cluster, name: str) -> dict[str, Any]:

@@ -13,11 +13,10 @@ import yaml
 
 from goldwatch.config import load
 
-from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
 from tests.cluster.control_plane import Refused
-from tests.cluster.operating import LEASE, Running, operating
-from tests.cluster.test_resource import DEFINITIONS, WATCHES, define, rows, watch
+from tests.cluster.operating import LEASE, Running, installed, operating
+from tests.cluster.test_resource import DEFINITIONS, WATCHES, rows, watch
 from tests.real.agent import GOLDEN, Agent, serving, until
 
 pytestmark = pytest.mark.cluster
@@ -28,19 +27,11 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/models/leases"
 
 
 @pytest.fixture(scope="module")
-def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The chart's resources, in the cluster and as a file, without the operator itself."""
-    define(cluster)
-    values = {"enabled": True, "discovery": True, "defaults": {"alerts": {"false_alarms": "2 per year"}}}
-    manifests = render(BASE | {"operator": values})
-    named = [m for m in manifests if m["metadata"]["name"].startswith("release-goldwatch-operator")]
-    for kind in ("Role", "RoleBinding"):
-        for manifest in of_kind(named, kind):
-            cluster.plane.create(manifest)
-    (shared,) = of_kind(named, "ConfigMap")
     made = tmp_path_factory.mktemp("operator")
-    (made / "defaults.yaml").write_text(shared["data"]["defaults.yaml"])
-    return made
+    with installed(cluster, made, {"defaults": {"alerts": {"false_alarms": "2 per year"}}}):
+        yield made
 
 
 @pytest.fixture(scope="module")
