@@ -119,7 +119,7 @@ def _calibrated(
 def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> Assignment:
     """Return the assignment over a set, for now, whose reference outputs are the answers of one replay."""
     file, folder = kept / "outputs.safetensors", kept / "answers"
-    bare = replace(assignment, settings={**assignment.settings, "scores": ()})  # nothing to score against yet
+    bare = replace(assignment, settings={**assignment.settings, "scores": ()})  # there is no reference of them
     _once(bare, workers, file, outputs=True)
     request = FreezeRequest(assignment.golden.place, str(folder), (str(file), str(file)), outputs=str(file))
     workers.call(JUDGES, FREEZE, request)
@@ -127,7 +127,7 @@ def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> A
 
 
 def _without_scores_watched(assignment: Assignment) -> Assignment:
-    """Return the assignment without the monitors of scores, whose reference is yet to be taken."""
+    """Return the assignment without the monitors of scores, whose reference this command takes."""
     alphas = assignment.settings["alphas"]
     kept = {name: alpha for name, alpha in alphas.items() if kinds.watched_score(name) is None}
     return replace(assignment, settings={**assignment.settings, "alphas": kept})

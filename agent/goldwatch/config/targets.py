@@ -77,7 +77,7 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
     try:
         memory_bytes = parse_size(written["memory"], *MEMORY) if "memory" in written else None
     except QuantityError:
-        return None  # the types of `written` say so
+        return None  # the types of `written` report it
     if options is None or python is None or not isinstance(warm := written.get("warm", False), bool):
         return None
     options |= {"names": names} if names else {}
@@ -98,7 +98,7 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
 def _interpreter(document: Document, route: Route, written: JsonValue) -> str | None:
     """Return the absolute path of an interpreter, empty for none; None if there is no such program."""
     if not isinstance(written, str):
-        return None  # the types of `written` say so
+        return None  # the types of `written` report it
     wanted = str(_absolute(document, written)) if "/" in written else written
     found = shutil.which(wanted) if wanted else ""
     if found is None:

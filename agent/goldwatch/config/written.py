@@ -87,7 +87,7 @@ File = Annotated[str, Quantity(_parse_file, str, "^.+", ("goldwatch.db",))]
 
 
 class Names(Section):
-    """What the model calls the inputs and outputs of the golden set, where it calls them otherwise."""
+    """The names of inputs and outputs at the model that differ from those in the golden set."""
 
     inputs: dict[str, str] = Field(
         default={}, description="Names of inputs, each `NAME IN THE SET: NAME AT THE MODEL`."

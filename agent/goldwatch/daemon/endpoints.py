@@ -1,8 +1,8 @@
 """The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes, an API and a page.
 
 They change nothing, take nothing but a number, and show nothing that is secret; `access` decides who may ask. The
-ledger is read in a thread, by a connection of its own. What is posted to /live goes into the tap of a watch that has
-one, which answers at once.
+ledger is read in a thread, by a connection of its own. An event that is posted to /live goes into the tap of
+its watch, which answers at once.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Endpoints:
         return web.Response(text=f"{shown}\n", status=503)
 
     async def _live(self, request: web.Request) -> web.Response:
-        """Take in one CloudEvent. What is too much is counted, and not even read."""
+        """Take in one CloudEvent. Events beyond the limits are counted, and not even read."""
         tap = self._taps.of(request.match_info["watch"])
         if tap is None or tap.from_a_log:
             raise web.HTTPNotFound(text="no watch of this name takes live traffic here: it has no section `live`\n")

@@ -1,4 +1,4 @@
-"""What the output that a task judges must look like."""
+"""Checks the form of the output that a task judges."""
 
 from __future__ import annotations
 

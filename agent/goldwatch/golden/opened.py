@@ -97,6 +97,11 @@ class GoldenSet:
         spec = (self.manifest.inputs if part == "inputs" else self.manifest.outputs)[own]
         return TextColumn(self.lines(), part, own, spec.dtype)
 
+    def reference_output(self, name: str) -> TextColumn | NDArray[Any]:
+        """Return an output of the reference, text as a column. Raises KeyError, GoldenError."""
+        part = f"outputs.{name}"
+        return self.text(part) if self.manifest.outputs[name].in_lines else self.tensor(part)
+
     def lines(self) -> Lines:
         """Return the file of examples. Raises GoldenError."""
         return self._lines(LINES)

@@ -6,6 +6,7 @@ as a number or text, become such scores as rows are read, so that all that count
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,14 +43,15 @@ def decision_of(manifest: Manifest) -> Decision:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(ABC):
     """An output as scores of classes, made of the rows that are asked for."""
 
     kept: Any
     classes: int
 
+    @abstractmethod
     def _read(self, some: Any) -> NDArray[Any]:  # noqa: ANN401
-        raise NotImplementedError
+        """Return scores [k, classes] of some rows [k, ...]."""
 
     @property
     def ndim(self) -> int:

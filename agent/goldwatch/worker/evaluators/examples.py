@@ -28,6 +28,7 @@ class Examples:
         self._lines = golden.lines() if self._manifest.has_lines else None
         labels = self._manifest.labels
         self._classes = labels.classes if labels is not None else None
+        self._decision = decision_of(self._manifest)
 
     def check(self, sources: Iterable[str]) -> None:
         """Raise BadScore for the first source that the examples do not have."""
@@ -72,7 +73,7 @@ class Examples:
         if isinstance(kept, bytes):
             return kept.decode("utf-8", "replace")
         if self._manifest.task is Task.CLASSIFICATION:
-            index = int(decision_of(self._manifest).scores(np.asarray(kept)[np.newaxis])[0].argmax())
+            index = int(self._decision.scores(np.asarray(kept)[np.newaxis])[0].argmax())
             classes = self._classes or ()
             return classes[index] if index < len(classes) else str(kept)
         return kept.item() if kept.size == 1 else kept.tolist()

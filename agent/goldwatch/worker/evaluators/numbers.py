@@ -29,10 +29,7 @@ class Numbers:
     def __init__(self, golden: GoldenSet) -> None:
         manifest = golden.manifest
         self._decision = manifest.decision
-        self._shape, self._width = (
-            manifest.outputs[self._decision].shape,
-            math.prod(manifest.outputs[self._decision].shape),
-        )
+        self._width = math.prod(manifest.outputs[self._decision].shape)
         self._examples = golden.examples
         self._expected = expected_of(golden)
         own = {self._decision: self._expected.outputs[self._decision]}

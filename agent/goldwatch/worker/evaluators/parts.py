@@ -38,11 +38,7 @@ def expected_of(
     """Return what a golden set says of its answers, without the output `but`; `scores` reads the judged one."""
     manifest = golden.manifest
     reading = {} if scores is None else {"scores": scores}
-    outputs: dict[str, Any] = {
-        name: golden.text(f"outputs.{name}") if spec.in_lines else golden.tensor(f"outputs.{name}")
-        for name, spec in manifest.outputs.items()
-        if name != but
-    }
+    outputs: dict[str, Any] = {name: golden.reference_output(name) for name in manifest.outputs if name != but}
     return Expected(
         outputs=outputs,
         tolerances={name: spec.tolerance for name, spec in manifest.outputs.items()},

@@ -198,9 +198,7 @@ class _Reference(Mapping[str, Any]):
         self._golden = golden
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - an array, or a column of text
-        golden = self._golden
-        of = golden.text if golden.manifest.outputs[name].in_lines else golden.tensor
-        return of(f"outputs.{name}")
+        return self._golden.reference_output(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._golden.manifest.outputs)

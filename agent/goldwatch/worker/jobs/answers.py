@@ -50,8 +50,7 @@ def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple
     """Return the right answer, the reference's and the target's now, as text; empty if there is no text for one."""
     manifest = golden.manifest
     decision, now = manifest.decision, columns.array(f"output.{manifest.decision}")[row : row + 1]
-    in_lines, part = manifest.outputs[decision].in_lines, f"outputs.{decision}"
-    then = (golden.text(part) if in_lines else golden.tensor(part))[example : example + 1]
+    then = golden.reference_output(decision)[example : example + 1]
     if golden.task is Task.GENERATION:
         answers = golden.lines()[example].get("answers", [""])
         return answers[0], then[0], now[0].decode("utf-8", "replace")
