@@ -101,6 +101,7 @@ class _Demo:
     alert: Alert | None = None
     alerts_before_damage: int = 0
     damaged_at: float | None = None
+    sound_replays: int = 0  # that ended before the damage
     port: int = 0
     images: NDArray[Any] | None = None
 
@@ -141,6 +142,7 @@ class _Demo:
         copy = self.folder / "next.onnx"
         shutil.copy(_DIGITS / "digits-quantised.onnx", copy)
         copy.replace(self.folder / "digits.onnx")
+        self.sound_replays = len(self.judgements)
         request = urllib.request.Request(f"{self.address}/v2/repository/models/digits/load", b"{}")  # noqa: S310 - our own
         with urllib.request.urlopen(request, timeout=10):  # noqa: S310
             self.damaged_at = time.time()
@@ -178,10 +180,9 @@ class _Demo:
         if self.damaged_at is None or self.alert is None:
             self.console.print("\nThere was no time to see an alert; give it more with --seconds 40.")
             return 1
-        replays = sum(j.run.started_at < self.damaged_at for j in self.judgements)
         delay_s = self.alert.opened_at - self.damaged_at
         self.console.print(
-            f"\nShown: {replays} replays of a sound model without an alert, then {delay_s:.1f} s"
+            f"\nShown: {self.sound_replays} replays of a sound model without an alert, then {delay_s:.1f} s"
             " from the damage to the alert. Next: write a goldwatch.yaml (README.md has ten lines) and type\n"
             "goldwatch check goldwatch.yaml",
             highlight=False,
