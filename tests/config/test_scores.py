@@ -12,7 +12,8 @@ from goldwatch.config import ConfigError
 from goldwatch.config.scores import ScoreObjective, parse_objective
 from goldwatch.core import kinds
 from goldwatch.core.kinds import watching
-from goldwatch.daemon import in_force
+from goldwatch.core.monitors.kind import WatchTerms
+from goldwatch.core.monitors.worse import scores_of
 from goldwatch.export import cardinality
 
 from tests.config.conftest import Load
@@ -33,7 +34,7 @@ def test_a_watch_names_scores_of_the_config_and_built_in_ones(load_text: Load, t
     )
     config = load_text(START.replace("WATCH", written))
     watch = config.watches["fraud"]
-    specs = in_force.scores_of(watch)["scores"]
+    specs = scores_of(watch)["scores"]
     assert [(s["name"], s["uses"], s["limit"], s["loss"]) for s in specs] == [
         ("polite", "mine.checks:polite", 0.95, None),
         ("wer", "jiwer:wer", None, None),
@@ -41,8 +42,8 @@ def test_a_watch_names_scores_of_the_config_and_built_in_ones(load_text: Load, t
     ]
     assert Path(specs[0]["path"]).resolve() == tmp_path / "evaluators"
     assert (specs[1]["scale"], specs[1]["lower_is_better"]) == ((0, 10), True)
-    monitors = [kind.name for kind in watching(watch.objectives, deterministic=False)]
-    assert monitors == ["worse", "failing", "worse:polite", "worse:exact"]
+    monitors = [kind.name for kind in watching(WatchTerms(watch, deterministic=False, every_s=300.0))]
+    assert monitors == ["failing", "worse", "worse:polite", "worse:exact"]
     assert "worse:polite" in str(
         kinds.weights(load_text(START.replace("WATCH", written) + "alerts: {weights: {'worse:polite': 2}}\n"))
     )

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from goldwatch.core import kinds
+from goldwatch.core.monitors.kind import MonitorKind
 
 RUNBOOKS = Path(__file__).parents[2] / "dashboards" / "runbooks"
 
 
 @pytest.mark.parametrize("kind", kinds.KINDS, ids=lambda kind: kind.name)
-def test_each_kind_has_a_runbook(kind: kinds.Kind) -> None:
+def test_each_kind_has_a_runbook(kind: MonitorKind) -> None:
     assert (RUNBOOKS / f"{kind.name}.md").is_file()
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from goldwatch.config import load
 from goldwatch.core.judgement import State
-from goldwatch.core.kinds import KINDS, Kind
+from goldwatch.core.kinds import KINDS
+from goldwatch.core.monitors.kind import MonitorKind
 from goldwatch.daemon.alert import advance
 from goldwatch.daemon.alert_explanation import Surroundings
 from goldwatch.daemon.endpoints import Endpoints
@@ -101,8 +102,8 @@ def test_it_is_alive_even_when_it_is_not_ready() -> None:
     assert (status, body) == (200, "ok\n")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, Kind("page"), Kind("ticket")], ids=lambda kind: kind.name)
-def test_the_runbook_of_every_monitor_is_served(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [*KINDS, MonitorKind("page"), MonitorKind("ticket")], ids=lambda kind: kind.name)
+def test_the_runbook_of_every_monitor_is_served(kind: MonitorKind) -> None:
     status, content_type, body = ask(f"/runbooks/{kind.name}")
     assert (status, content_type) == (200, "text/plain; charset=utf-8")
     assert "**Look here first.**" in body

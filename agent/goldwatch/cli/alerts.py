@@ -101,12 +101,12 @@ def relearn(
     That is how long replays take, what they cost, and with `live.learn` the values of live traffic.
     """
     from goldwatch.config import load  # noqa: PLC0415
-    from goldwatch.core.kinds import COSTLY, DRIFT, SLOWER  # noqa: PLC0415
+    from goldwatch.core.kinds import KINDS  # noqa: PLC0415
     from goldwatch.daemon.ledger import forget  # noqa: PLC0415
 
     found = load(config)
     wanted = pick(found, watch)
     name = pick_target(wanted, target)
-    learned = [SLOWER, COSTLY, *([DRIFT] if wanted.live is not None and wanted.live.learn else [])]
-    knew = [kind.name for kind in learned if forget(found.ledger, kind.name, wanted.name, name)]
+    learned = [kind.name for kind in KINDS if kind.relearns(wanted)]
+    knew = [monitor for monitor in learned if forget(found.ledger, monitor, wanted.name, name)]
     put(f"{wanted.name} {name}: {'learning again from the next replay on' if knew else 'nothing had been learned'}")

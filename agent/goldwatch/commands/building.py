@@ -14,7 +14,7 @@ from pathlib import Path
 from goldwatch.commands.calibration import FreezeOptions, calibrate
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.core.judgement import Judgement
-from goldwatch.daemon import in_force
+from goldwatch.core.monitors.worse import scores_of
 from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.errors import GoldwatchError
@@ -96,7 +96,7 @@ def _provisional(
         note(f"warning: {warning}")
     objectives = watch.objectives
     settings = {"accuracy_loss": objectives.accuracy_loss, "error_rate": objectives.error_rate, "alphas": {}}
-    settings |= in_force.scores_of(watch)
+    settings |= scores_of(watch)
     return Assignment(watch, target, facts, settings)
 
 

@@ -13,7 +13,9 @@ from goldwatch.commands.text_table import text_table
 from goldwatch.config import Config, format_duration, format_percentage
 from goldwatch.config.live import ClusterKey, Live
 from goldwatch.core.budget import replays_per_year, threshold_log10
-from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, MAX_UNREADABLE, SCHEMA, SILENT, SLOWER, block_s
+from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, SCHEMA, SILENT, SLOWER
+from goldwatch.core.monitors.drift import MAX_UNREADABLE
+from goldwatch.core.monitors.slower import block_s
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.schedule import SILENT_AFTER, mean_interval_s
 from goldwatch.ipc.judging_jobs import SENSITIVITY, Notice, SeasonBasis, Sensitivity, SensitivityRequest

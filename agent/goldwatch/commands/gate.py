@@ -15,7 +15,7 @@ from enum import StrEnum
 from goldwatch.config import format_duration, format_points
 from goldwatch.core.figures import figures
 from goldwatch.core.judgement import Judgement, Validity
-from goldwatch.core.kinds import MOVED, WORSE, of_score
+from goldwatch.core.kinds import MOVED, WORSE
 from goldwatch.core.outcome import UNSENT
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.worker.monitors.bounds import loss_p_value, lower, mcnemar, upper
@@ -135,7 +135,7 @@ def _scores(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveR
     """
     for name, owed in assignment.watch.objectives.scores.items():
         score = next((score for score in judgement.findings.scores if score.name == name), None)
-        verdict = next((v for v in judgement.verdicts if v.monitor == of_score(name).name), None)
+        verdict = next((v for v in judgement.verdicts if v.monitor == WORSE.member(name).name), None)
         if score is None or verdict is None or (owed.loss is not None and score.reference is None):
             yield ObjectiveResult(name, Result.UNMEASURED, verdict.summary if verdict is not None else "not known")
             continue

@@ -1,66 +1,34 @@
-"""The kinds of monitors: which watches have each, and what else is known of it. The one list of them."""
+"""The list of the kinds of monitors, and look-ups in it by name. Each kind is a file in `core/monitors`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from goldwatch.core.judgement import Validity
+from goldwatch.core.monitors.changed import ChangedKind
+from goldwatch.core.monitors.costly import CostlyKind
+from goldwatch.core.monitors.drift import DriftKind
+from goldwatch.core.monitors.failing import FailingKind
+from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+from goldwatch.core.monitors.moved import MovedKind
+from goldwatch.core.monitors.schema import SchemaKind
+from goldwatch.core.monitors.silent import SilentKind
+from goldwatch.core.monitors.slow import SlowKind
+from goldwatch.core.monitors.slower import SlowerKind
+from goldwatch.core.monitors.worse import WorseKind
 
 if TYPE_CHECKING:
-    from goldwatch.config import Config, Objectives  # the worker that judges has no use for the config
+    from goldwatch.config import Config
 
-MAX_UNREADABLE = 0.05
-"""With a larger share of unreadable rows a window says nothing of *drift*, and *schema* looks at the next one."""
+FAILING, WORSE, SLOW, CHANGED, MOVED = FailingKind(), WorseKind(), SlowKind(), ChangedKind(), MovedKind()
+SLOWER, COSTLY, SCHEMA, DRIFT, SILENT = SlowerKind(), CostlyKind(), SchemaKind(), DriftKind(), SilentKind()
 
-_BLOCK_S, _BLOCK_REPLAYS = 3 * 3600.0, 4
-_RISING = (Validity.INVALID, Validity.INSUFFICIENT, Validity.VALID)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of monitor.
-
-    One that does not `spend` of the budget states facts. `least` is the least valid replay that it can use.
-    `misses_answers` means that a target that does not answer is enough to make it alert; `about_answers` that examples
-    explain its alert. `said` is the adjective for a target that it alerts about.
-    """
-
-    name: str
-    spends: bool = True
-    least: Validity = Validity.VALID
-    misses_answers: bool = False
-    about_answers: bool = False
-    said: str = ""
-
-    def takes(self, validity: Validity) -> bool:
-        """Say whether it can use a replay of this validity."""
-        return _RISING.index(validity) >= _RISING.index(self.least)
-
-
-FAILING = Kind("failing", least=Validity.INSUFFICIENT)
-WORSE = Kind("worse", about_answers=True)
-SLOW = Kind("slow", least=Validity.INSUFFICIENT, misses_answers=True)
-CHANGED = Kind("changed", spends=False, about_answers=True)
-MOVED = Kind("moved", about_answers=True)
-SLOWER = Kind("slower", misses_answers=True)
-COSTLY = Kind("costly")
-SCHEMA = Kind("schema", spends=False, least=Validity.INVALID, said="getting inputs that cannot be read")
-DRIFT = Kind("drift", least=Validity.INVALID, said="drifting")
-SILENT = Kind("silent", spends=False, misses_answers=True)
-
-KINDS = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, SILENT)
+KINDS: tuple[MonitorKind, ...] = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
 that nothing is known is the least that can be said of a watch."""
 
 _BY_NAME = {kind.name: kind for kind in KINDS}
 _PLACES = {kind.name: place for place, kind in enumerate(KINDS)} | {SILENT.name: len(KINDS)}
-
-
-def of_score(score: str) -> Kind:
-    """Return the kind of the monitor of a score that has an objective."""
-    return Kind(f"{WORSE.name}:{score}", about_answers=True, said=WORSE.name)
 
 
 def watched_score(name: str) -> str | None:
@@ -70,14 +38,17 @@ def watched_score(name: str) -> str | None:
 
 
 def runbook(name: str) -> str:
-    """Return the name of the runbook of a monitor."""
+    """Return the name of the runbook of a monitor: that of its kind."""
     return name.partition(":")[0]
 
 
-def of(name: str) -> Kind:
+def of(name: str) -> MonitorKind:
     """Return a kind by its name. Of one that another version has left in the ledger, nothing but the name is known."""
-    score = watched_score(name)
-    return of_score(score) if score is not None else _BY_NAME.get(name) or Kind(name)
+    family, colon, rest = name.partition(":")
+    kind = _BY_NAME.get(family)
+    if kind is not None and colon:
+        kind = kind.member(rest)
+    return kind or MonitorKind(name)
 
 
 def rank(name: str) -> int:
@@ -87,8 +58,7 @@ def rank(name: str) -> int:
 
 def names(config: Config, *, spending: bool = False) -> list[str]:
     """Return the names that a config may use for monitors: with `spending` only of those with a share of the budget."""
-    scores = dict.fromkeys(name for watch in config.watches.values() for name in watch.objectives.scores)
-    return [kind.name for kind in (*KINDS, *map(of_score, scores)) if kind.spends or not spending]
+    return [kind.name for each in KINDS for kind in each.named_by(config) if kind.spends or not spending]
 
 
 def weights(config: Config) -> Mapping[str, float]:
@@ -100,39 +70,7 @@ def weights(config: Config) -> Mapping[str, float]:
     return config.alerts.weights
 
 
-def watching(objectives: Objectives, *, deterministic: bool, live: bool = False) -> Iterator[Kind]:
-    """Yield the kinds of a watch with these objectives over a reference that is deterministic or not, `live` or not.
-
-    *Silent* watches the watch itself, and is not among them.
-    """
-    yield WORSE
-    if deterministic:
-        yield CHANGED
-    yield FAILING
-    yield from map(of_score, objectives.scores)
-    if objectives.latency is not None:
-        yield SLOW
-    if objectives.output_distance is not None:
-        yield MOVED
-    if objectives.slowdown is not None:
-        yield SLOWER
-    if objectives.energy is not None or objectives.cost is not None:
-        yield COSTLY
-    if live:
-        yield SCHEMA
-        yield DRIFT
-
-
-def interval_s(kind: Kind, every_s: float, measured_every_s: float) -> float:
-    """Return the mean seconds between two looks of a monitor.
-
-    *Costly* looks only where something was measured, *slower* once a block.
-    """
-    if kind is SLOWER:
-        return block_s(every_s)
-    return max(every_s, measured_every_s) if kind is COSTLY else every_s
-
-
-def block_s(every_s: float) -> float:
-    """Return the seconds of replays that *slower* judges as one: three hours, or four replays if these take longer."""
-    return max(_BLOCK_S, _BLOCK_REPLAYS * every_s)
+def watching(terms: WatchTerms) -> Iterator[MonitorKind]:
+    """Yield the kinds of the monitors that judge the replays of a watch. *Silent* watches the watch itself."""
+    for kind in KINDS:
+        yield from kind.watching(terms)

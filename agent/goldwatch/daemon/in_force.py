@@ -5,15 +5,14 @@ The agent does so at start and reload, most commands once. Golden sets are opene
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from goldwatch.config import (
     Config,
     ConfigError,
-    CostObjective,
     Golden,
     Rejection,
     Target,
@@ -25,7 +24,8 @@ from goldwatch.config.energy import Energy as EnergySection
 from goldwatch.core.budget import Budget
 from goldwatch.core.figures import Ceiling
 from goldwatch.core.judgement import Subject
-from goldwatch.core.kinds import Kind, interval_s, names, watching, weights
+from goldwatch.core.kinds import names, watching, weights
+from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
 from goldwatch.core.score_spec import ScoreSpec, specs_of
 from goldwatch.core.trace import Trace
 from goldwatch.daemon.schedule import mean_interval_s
@@ -73,6 +73,11 @@ class Assignment:
             examples=golden.examples,
             probe=self.target.probe,
         )
+
+    @property
+    def terms(self) -> WatchTerms:
+        """What decides which monitors it has."""
+        return _terms(self.watch, self.golden, self.energy)
 
     @property
     def ceilings(self) -> tuple[Ceiling, ...]:
@@ -167,7 +172,8 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
     weights or actions name no monitor.
     """
     pairs = [(w, config.targets[name]) for w in config.watches.values() for name in w.targets]
-    kinds_of = {w.name: _kinds(w, golden[w.golden]) for w in config.watches.values()}
+    terms = {w.name: _terms(w, golden[w.golden], config.energy) for w in config.watches.values()}
+    kinds_of = {name: tuple(watching(of)) for name, of in terms.items()}
     weighted = weights(config)
     _check_actions(config)
     sharers: dict[str, dict[str, float]] = {}
@@ -176,11 +182,15 @@ def assignments(config: Config, golden: Mapping[str, GoldenFacts]) -> list[Assig
         sharers.setdefault(target.name, {}).update(shares)
     budgets = {name: Budget(config.alerts.false_alarms_per_year, shares) for name, shares in sharers.items()}
     try:
-        settings = [_settings(w, kinds_of[w.name], budgets[t.name], config.energy) for w, t in pairs]
+        settings = [_settings(terms[w.name], kinds_of[w.name], budgets[t.name]) for w, t in pairs]
     except ValueError as error:
         raise ValueError(f"false_alarms: {error}") from None
     energy = config.energy
     return [Assignment(w, t, golden[w.golden], s, energy) for (w, t), s in zip(pairs, settings, strict=True)]
+
+
+def _terms(watch: Watch, golden: GoldenFacts, energy: EnergySection | None) -> WatchTerms:
+    return WatchTerms(watch, golden.deterministic, mean_interval_s(watch.every), energy)
 
 
 def _check_actions(config: Config) -> None:
@@ -190,68 +200,15 @@ def _check_actions(config: Config) -> None:
             raise ValueError(f"actions.{name}: no monitor has this name; there are {', '.join(known)}")
 
 
-def _kinds(watch: Watch, golden: GoldenFacts) -> tuple[Kind, ...]:
-    return tuple(watching(watch.objectives, deterministic=golden.deterministic, live=watch.live is not None))
-
-
-_LIVE = {"reference", "inputs", "tolerance", "rows", "requests", "clusters", "season", "time", "learn"}
-
-
-def _share(watch: Watch, kind: Kind) -> str:
+def _share(watch: Watch, kind: MonitorKind) -> str:
     """Return the name of a monitor in the budget of a target, which the monitors of several watches may share."""
     return f"{watch.name} {kind.name}"
 
 
-def _settings(watch: Watch, kinds: Iterable[Kind], budget: Budget, energy: EnergySection | None) -> dict[str, Any]:
-    every_s = mean_interval_s(watch.every)
-    measured_every_s = max(every_s, energy.every_s) if energy is not None else every_s
-    objectives = watch.objectives
-    alphas = {
-        kind.name: budget.alpha(_share(watch, kind), interval_s(kind, every_s, measured_every_s))
-        if kind.spends
-        else None
-        for kind in kinds
-    }
-    settings = {"accuracy_loss": objectives.accuracy_loss, "error_rate": objectives.error_rate, "alphas": alphas}
-    if objectives.latency is not None:
-        settings |= {"latency_limit_s": objectives.latency.limit_s, "latency_quantile": objectives.latency.quantile}
-    if objectives.output_distance is not None:
-        settings["output_distance"] = objectives.output_distance
-    if objectives.slowdown is not None:
-        settings |= {"slowdown": objectives.slowdown, "interval_s": every_s, "load": _load(watch)}
-    settings |= scores_of(watch)
-    if watch.live is not None:
-        wanted = watch.live.model_dump(include=_LIVE)
-        settings["live"] = wanted | {"every_s": every_s, "longest_s": max(watch.live.window_s, every_s)}
-    if energy is not None and (ceilings := list(_ceilings(watch, energy))):
-        meters = energy.model_dump_json(include={"meters", "price"})  # secrets are masked
-        settings |= {"ceilings": ceilings, "measured_every_s": measured_every_s, "load": _load(watch), "meters": meters}
+def _settings(terms: WatchTerms, kinds: Iterable[MonitorKind], budget: Budget) -> dict[str, Any]:
+    settings: dict[str, Any] = {"alphas": {}}
+    for kind in kinds:
+        alpha = budget.alpha(_share(terms.watch, kind), kind.interval_s(terms)) if kind.spends else None
+        settings["alphas"][kind.name] = alpha
+        settings |= kind.settings(terms)
     return settings
-
-
-def scores_of(watch: Watch) -> dict[str, Any]:
-    """Return the scores of a watch as settings; nothing if it names none."""
-    specs = []
-    for name in watch.scores:
-        entry, owed = watch.entries[name], watch.objectives.scores.get(name)
-        written = entry.model_dump(exclude={"better"})
-        spec = ScoreSpec(name=name, lower_is_better=entry.better == "lower", **written)
-        specs.append(asdict(spec if owed is None else replace(spec, limit=owed.limit, loss=owed.loss)))
-    return {"scores": specs} if specs else {}
-
-
-def _load(watch: Watch) -> str:
-    """Return the part of a load that determines the latency and the cost of a request."""
-    return watch.load.model_dump_json(include={"scenario", "rate_per_s", "samples_per_query", "batch", "in_flight"})
-
-
-def _ceilings(watch: Watch, energy: EnergySection) -> Iterator[dict[str, Any]]:
-    """Yield the objectives of *costly*."""
-    owed = watch.objectives
-    stated: tuple[tuple[str, CostObjective | None, bool], ...] = (
-        ("energy", owed.energy, True),
-        ("cost", owed.cost, energy.price.energy is not None),
-    )
-    for quantity, most, metered in stated:
-        if most is not None:
-            yield asdict(Ceiling(quantity, most.per, most.unit, most.limit, most.above_usual, metered))

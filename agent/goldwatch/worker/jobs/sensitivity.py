@@ -136,7 +136,7 @@ def _slowdown(tolerance: float, alpha: float) -> Notice:
 def _effects(reference: Reference, monitors: Monitors, settings: Settings, requests: int) -> Iterator[Effect]:
     yield from _losses(reference, monitors[kinds.WORSE.name], settings.accuracy_loss)
     for spec in settings.specs:
-        if isinstance(monitor := monitors.get(kinds.of_score(spec.name).name), Means):
+        if isinstance(monitor := monitors.get(kinds.WORSE.member(spec.name).name), Means):
             yield from _score_losses(reference, monitor, spec)
     yield from _shares(kinds.FAILING.name, settings.error_rate, requests, "fail")
     if settings.latency_limit_s is not None:

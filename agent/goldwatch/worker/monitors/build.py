@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from goldwatch.core import kinds
 from goldwatch.core.figures import Ceiling
+from goldwatch.core.monitors.kind import MonitorKind
+from goldwatch.core.monitors.slower import block_s
 from goldwatch.core.score_spec import ScoreSpec, specs_of
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.scratch import blocks, column, zeros
@@ -62,7 +64,7 @@ class Settings:
     live: Mapping[str, Any] | None = None
     scores: Sequence[Mapping[str, Any]] = ()
 
-    def alpha(self, kind: kinds.Kind) -> float:
+    def alpha(self, kind: MonitorKind) -> float:
         """Return what a monitor may spend. Raises ValueError for one that spends nothing."""
         alpha = self.alphas[kind.name]
         if alpha is None:
@@ -233,7 +235,7 @@ def _slower(_: Reference, settings: Settings) -> Slower:
     if settings.slowdown is None:
         raise ValueError("slower needs a slowdown")
     alpha = settings.alpha(kinds.SLOWER)
-    return Slower(kinds.block_s(settings.interval_s), alpha, settings.slowdown, Learning(owner=settings.load))
+    return Slower(block_s(settings.interval_s), alpha, settings.slowdown, Learning(owner=settings.load))
 
 
 def _costly(_: Reference, settings: Settings) -> Costly:

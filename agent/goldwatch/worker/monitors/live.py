@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from goldwatch.core.judgement import Move, State, Verdict
-from goldwatch.core.kinds import MAX_UNREADABLE
+from goldwatch.core.monitors.drift import MAX_UNREADABLE
 from goldwatch.worker.monitors.columns import Column, IntArray, Numbers, Values, columns
 from goldwatch.worker.monitors.dependence import Dependence
 from goldwatch.worker.monitors.detector import FloatArray

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from goldwatch.core.judgement import Severity, State, Verdict
-from goldwatch.core.kinds import MAX_UNREADABLE
+from goldwatch.core.monitors.drift import MAX_UNREADABLE
 from goldwatch.worker.monitors.live import STALE, Live, Missing
 
 CONFIRMED_BY = 2

@@ -35,7 +35,7 @@ def scored(
     """
     bounds = Limits(spec.loss or 0.0, MILDEST, *limits)
     sign, best = (-1.0, 0.0) if spec.lower_is_better else (1.0, 1.0)
-    watching = Watching(kinds.of_score(spec.name).name, Severity.PAGE, f"the score {spec.name} is worse")
+    watching = Watching(kinds.WORSE.member(spec.name).name, Severity.PAGE, f"the score {spec.name} is worse")
     if spec.limit is not None:
         level = 1 - spec.limit if spec.lower_is_better else spec.limit
         centre = np.broadcast_to(np.float64(spec.limit), n)

@@ -1,7 +1,7 @@
 """The monitor *slower*: whether replays take lastingly longer than they usually do at this hour. A ticket.
 
 It learns what is usual from its first two weeks of replays, then never again: the baseline is frozen in its state, with
-the times that it is from. Replays are judged in blocks of three hours (`kinds.block_s`), each against a forecast from
+the times that it is from. Replays are judged in blocks of three hours (`block_s`), each against a forecast from
 the baseline and the block before (`forecast`). A block's surprise counts at most three standard deviations, and three
 such blocks are needed for an alert, so slow stretches of an hour or two raise none. The rate of false alarms is
 calibrated, not guaranteed: it holds if surprises stay within the mean and spread that the baseline bounds.

@@ -1,0 +1,48 @@
+"""*Drift*: values of live requests have moved from the reference by more than `live.tolerance`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from goldwatch.core.judgement import Validity
+from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+
+if TYPE_CHECKING:
+    from goldwatch.config import Watch
+
+MAX_UNREADABLE = 0.05
+"""With a larger share of unreadable rows a window says nothing of *drift*, and *schema* looks at the next one."""
+
+_LIVE = {"reference", "inputs", "tolerance", "rows", "requests", "clusters", "season", "time", "learn"}
+
+
+@dataclass(frozen=True, slots=True)
+class DriftKind(MonitorKind):
+    """A watch with live traffic has it. Live requests come whatever the replay."""
+
+    name: str = "drift"
+    least: Validity = Validity.INVALID
+    said: str = "drifting"
+
+    def watching(self, terms: WatchTerms) -> Iterator[MonitorKind]:
+        """Yield itself if the watch taps live traffic."""
+        if terms.watch.live is not None:
+            yield self
+
+    def settings(self, terms: WatchTerms) -> dict[str, Any]:
+        """Return the settings of live traffic."""
+        return live_settings(terms)
+
+    def relearns(self, watch: Watch) -> bool:
+        """Say whether it learns from live traffic."""
+        return watch.live is not None and watch.live.learn
+
+
+def live_settings(terms: WatchTerms) -> dict[str, Any]:
+    """Return what *drift* and *schema* need of the section `live`; nothing without it."""
+    if (live := terms.watch.live) is None:
+        return {}
+    longest_s = max(live.window_s, terms.every_s)
+    return {"live": live.model_dump(include=_LIVE) | {"every_s": terms.every_s, "longest_s": longest_s}}

@@ -1,0 +1,26 @@
+"""*Failing*: more requests fail than `objectives.errors` allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from goldwatch.core.judgement import Validity
+from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+
+
+@dataclass(frozen=True, slots=True)
+class FailingKind(MonitorKind):
+    """Every watch has it. A replay that the target answered too little of is enough for it."""
+
+    name: str = "failing"
+    least: Validity = Validity.INSUFFICIENT
+
+    def watching(self, terms: WatchTerms) -> Iterator[MonitorKind]:  # noqa: ARG002 - whatever the terms
+        """Yield itself."""
+        yield self
+
+    def settings(self, terms: WatchTerms) -> dict[str, Any]:
+        """Return the share of requests that may fail."""
+        return {"error_rate": terms.objectives.error_rate}

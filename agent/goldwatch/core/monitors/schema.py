@@ -1,0 +1,30 @@
+"""*Schema*: live requests cannot be read as inputs of the model. A fact, confirmed by one more window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from goldwatch.core.judgement import Validity
+from goldwatch.core.monitors.drift import live_settings
+from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaKind(MonitorKind):
+    """A watch with live traffic has it. Live requests come whatever the replay."""
+
+    name: str = "schema"
+    spends: bool = False
+    least: Validity = Validity.INVALID
+    said: str = "getting inputs that cannot be read"
+
+    def watching(self, terms: WatchTerms) -> Iterator[MonitorKind]:
+        """Yield itself if the watch taps live traffic."""
+        if terms.watch.live is not None:
+            yield self
+
+    def settings(self, terms: WatchTerms) -> dict[str, Any]:
+        """Return the settings of live traffic."""
+        return live_settings(terms)
