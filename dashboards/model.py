@@ -76,13 +76,14 @@ def _evidence() -> AnyPanel:
 def _score() -> AnyPanel:
     text = (
         "A score with its 95 % interval over examples, and its mean over the replays of the reference. For accuracy "
-        "the limit is what the objective allows. The axis is not from zero; lines end where replays are not valid."
+        "the limit is what the objective allows. Each score is on its own scale. The axis is not from zero; lines end "
+        "where replays are not valid."
     )
     named = {"score": c.SCORE, "score low": c.SCORE_LOW, "score high": c.SCORE_HIGH, "reference": c.SCORE_REFERENCE}
     queries = [Query(fresh(_chosen_score(metric)), name) for name, metric in named.items()]
     headline = _chosen_score(c.SCORE_REFERENCE, "accuracy|agreement")
     limit = Query(f"{headline} - on {PAIR} {worst(c.OBJECTIVE, objective='accuracy_loss')}", "limit")
-    about = About("$score", text, "percentunit", 8, missing="no valid replay in this time range")
+    about = About("$score", text, "none", 8, missing="no valid replay in this time range")
     panel = dashed(bands(series(about, *queries, limit, from_zero=False), "score"), reference="text", limit="red")
     return panel.repeat("score").repeat_direction("h").max_per_row(3)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from goldwatch.errors import GoldwatchError
 
@@ -39,30 +40,56 @@ Any other name is an input of the model, or a key of a structured input.
 ROLE_OF: Mapping[str, str] = {name: role for role, names in ROLES.items() for name in names}
 
 
-_BUILT_IN = "goldwatch.worker.evaluators.built_in"
-_WHOLE = "goldwatch.worker.evaluators.whole"
-BUILT_IN: Mapping[str, str] = {
-    "exact": f"{_BUILT_IN}:exact",
-    "contains": f"{_BUILT_IN}:contains",
-    "number": f"{_BUILT_IN}:number",
-    "json": f"{_BUILT_IN}:json_equal",
-    "json-schema": f"{_BUILT_IN}:json_schema",
-    "regex": f"{_BUILT_IN}:regex",
-    "length": f"{_BUILT_IN}:length",
-    "token-f1": f"{_BUILT_IN}:words_f1",
-    "auroc": f"{_WHOLE}:auroc",
-    "average-precision": f"{_WHOLE}:average_precision",
-    "precision": f"{_WHOLE}:precision",
-    "recall": f"{_WHOLE}:recall",
-    "balanced-accuracy": f"{_WHOLE}:balanced_accuracy",
-    "mcc": f"{_WHOLE}:mcc",
-    "kappa": f"{_WHOLE}:kappa",
-    "brier": f"{_WHOLE}:brier",
-    "calibration-error": f"{_WHOLE}:calibration_error",
-    "wer": f"{_WHOLE}:word_error_rate",
-    "cer": f"{_WHOLE}:character_error_rate",
-    "bleu": f"{_WHOLE}:bleu",
-    "corpus-chrf": f"{_WHOLE}:corpus_chrf",
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A built-in score: the function `where`, the `packages` that it imports, and what it returns.
+
+    One `over` the replay takes lists of all examples. `scale` has the least and the largest value; None is no end.
+    """
+
+    where: str
+    packages: tuple[str, ...] = ()
+    over: Literal["examples", "replay"] = "examples"
+    scale: tuple[float, float | None] = (0.0, 1.0)
+    better: Literal["higher", "lower"] = "higher"
+
+
+def _example(function: str, *packages: str) -> BuiltIn:
+    return BuiltIn(f"goldwatch.worker.evaluators.built_in:{function}", packages)
+
+
+def _replay(
+    function: str,
+    *packages: str,
+    scale: tuple[float, float | None] = (0.0, 1.0),
+    better: Literal["higher", "lower"] = "higher",
+    module: str = "whole",
+) -> BuiltIn:
+    return BuiltIn(f"goldwatch.worker.evaluators.{module}:{function}", packages, "replay", scale, better)
+
+
+BUILT_IN: Mapping[str, BuiltIn] = {
+    "exact": _example("exact"),
+    "contains": _example("contains"),
+    "number": _example("number"),
+    "json": _example("json_equal"),
+    "json-schema": _example("json_schema", "jsonschema"),
+    "regex": _example("regex"),
+    "length": _example("length"),
+    "token-f1": _example("words_f1"),
+    "auroc": _replay("auroc", "scikit-learn"),
+    "average-precision": _replay("average_precision", "scikit-learn"),
+    "precision": _replay("precision", "scikit-learn"),
+    "recall": _replay("recall", "scikit-learn"),
+    "balanced-accuracy": _replay("balanced_accuracy", "scikit-learn"),
+    "mcc": _replay("mcc", "scikit-learn", scale=(-1.0, 1.0)),
+    "kappa": _replay("kappa", "scikit-learn", scale=(-1.0, 1.0)),
+    "brier": _replay("brier", scale=(0.0, 2.0), better="lower"),
+    "calibration-error": _replay("calibration_error", better="lower"),
+    "wer": _replay("word_error_rate", "jiwer", scale=(0.0, None), better="lower"),
+    "cer": _replay("character_error_rate", "jiwer", scale=(0.0, None), better="lower"),
+    "bleu": _replay("bleu", "sacrebleu", scale=(0.0, 100.0)),
+    "corpus-chrf": _replay("corpus_chrf", "sacrebleu", scale=(0.0, 100.0)),
 }
 """The built-in scores by name. A watch may name them without an entry in `scores`, since they are not foreign code."""
 

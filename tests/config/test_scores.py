@@ -57,6 +57,9 @@ def test_a_watch_names_scores_of_the_config_and_built_in_ones(load_text: Load, t
         ("objectives: {scores: {polite: at least 95%}}", '"polite" is not one of the scores of this watch; add it to'),
         ("scores: [wer], objectives: {scores: {wer: at least 95%}}", "lower values of wer are better; write at most"),
         ("scores: [polite], objectives: {scores: {polite: at most 5%}}", "values of polite are better; write at least"),
+        ("scores: [mcc], objectives: {scores: {mcc: at least 50%}}", "scale, which is from -1 to 1; write a value"),
+        ("scores: [mcc], objectives: {scores: {mcc: at least 1}}", "not within the scale; write more than -1 and less"),
+        ("scores: [wer], objectives: {scores: {wer: no worse than 11}}", "is more than the scale has; write more than"),
         ("scores: [polite], objectives: {scores: {polite: good}}", '"good" is not an objective of a score; write no'),
         ("scores: [polite], objectives: {scores: {polite: at least 100%}}", "is out of range; write more than 0%"),
     ],
@@ -73,6 +76,8 @@ def test_what_is_wrong_with_them_is_told(load_text: Load, watch: str, said: str)
         ("polite: {uses: not an evaluator}", '"not an evaluator" is not an evaluator; write module:function'),
         ("polite: {use: exact}", 'unknown key "use" (did you mean "uses"?)'),
         ("polite: {uses: exact, scale: [1, 1]}", "the scale [1, 1] does not rise; write the least value first"),
+        ("polite: {uses: brier, better: higher}", "brier is over replay, and lower values are better; leave these out"),
+        ("polite: {uses: 'm:f', scale: [0, null]}", "a scale without an end needs `over: replay`"),
         ("accuracy: {uses: exact}", '"accuracy" is a score of tasks; choose another name'),
     ],
 )
@@ -84,9 +89,12 @@ def test_what_is_wrong_with_an_entry_is_told(load_text: Load, entry: str, said: 
 
 def test_an_objective_is_written_as_it_was_read() -> None:
     for text, objective in {
-        "no worse than 1 point": ScoreObjective(loss=0.01),
-        "at least 99.5%": ScoreObjective(limit=0.995),
-        "at most 5%": ScoreObjective(limit=0.05, at_most=True),
+        "no worse than 1 point": ScoreObjective(loss=0.01, percent=True),
+        "at least 99.5%": ScoreObjective(limit=0.995, percent=True),
+        "at most 5%": ScoreObjective(limit=0.05, at_most=True, percent=True),
+        "at most 0.2": ScoreObjective(limit=0.2, at_most=True),
+        "at least -0.5": ScoreObjective(limit=-0.5),
+        "no worse than 0.05": ScoreObjective(loss=0.05),
     }.items():
         assert (parse_objective(text), str(objective)) == (objective, text)
 

@@ -52,7 +52,7 @@ def test_the_reference_is_up_to_date() -> None:
 @pytest.mark.parametrize(
     ("metric", "problem"),
     [
-        (dataclasses.replace(c.SCORE, name="goldwatch_score"), "goldwatch.score in 1 is goldwatch_score_ratio"),
+        (dataclasses.replace(c.SLICE_RIGHT, name="goldwatch_right"), "right in 1 is goldwatch_slice_right_ratio"),
         (dataclasses.replace(c.REQUESTS, name="goldwatch_requests"), "is goldwatch_requests_total in Prometheus"),
         (dataclasses.replace(c.REQUESTS, labels=("watch", "example")), "nothing bounds the values of example"),
         (dataclasses.replace(c.REQUESTS, labels=("watch", "version")), "version may be labels of an info only"),
@@ -73,7 +73,7 @@ def test_a_rule_that_is_broken_is_named(metric: Metric, problem: str) -> None:
 
 
 def test_a_name_is_used_once() -> None:
-    assert problems([c.SCORE, c.SCORE]) == ["goldwatch_score_ratio: used 2 times", "goldwatch.score: used 2 times"]
+    assert problems([c.SCORE, c.SCORE]) == ["goldwatch_score: used 2 times", "goldwatch.score: used 2 times"]
 
 
 def test_no_label_can_hold_an_example_an_error_or_a_replay() -> None:

@@ -142,7 +142,7 @@ def test_an_unreachable_target_keeps_what_was_last_known(exporter: PrometheusExp
     found = series(exporter)
     where = (("target", "fraud-eu"), ("watch", "fraud"))
     assert [labels["version"] for labels in named(found, "goldwatch_target_info")] == ["v17"]
-    assert found["goldwatch_score_ratio", (("score", "accuracy"), *where)] == 0.75
+    assert found["goldwatch_score", (("score", "accuracy"), *where)] == 0.75
     assert found["goldwatch_replay_last_valid_timestamp_seconds", where] == 1_790_000_000.5
     assert found["goldwatch_replay_last_timestamp_seconds", where] == 1.8e9
     assert found["goldwatch_verdict", (("monitor", "worse"), ("state", "unknown"), *where)] == 1
@@ -152,7 +152,7 @@ def test_a_score_or_monitor_that_is_gone_ends(exporter: PrometheusExporter, judg
     left = judgement(scores=(Score("f1", 0.5, 0.4, 0.6, 8),), verdicts=judgement().verdicts[:1])
     exporter.publish(m.of_judgement(left))
     found = series(exporter)
-    assert {labels["score"] for labels in named(found, "goldwatch_score_ratio")} == {"f1"}
+    assert {labels["score"] for labels in named(found, "goldwatch_score")} == {"f1"}
     assert {labels["monitor"] for labels in named(found, "goldwatch_verdict")} == {"worse"}
 
 

@@ -113,7 +113,7 @@ def test_prometheus_answers_with_the_values(
     until(lambda: ask("goldwatch_requests_total"))
     exporter.publish(m.of_judgement(judgement(), 0.05))
     # Each is waited for: a scrape that a machine which stalls has missed takes all series away for a moment.
-    scores = {s["metric"]["score"]: float(s["value"][1]) for s in until(lambda: ask("goldwatch_score_ratio"))}
+    scores = {s["metric"]["score"]: float(s["value"][1]) for s in until(lambda: ask("goldwatch_score"))}
     assert scores == {"accuracy": 0.75, "ece": 0.1}
     (evidence,) = until(lambda: ask("goldwatch_evidence_log10 / goldwatch_evidence_threshold_log10"))
     assert float(evidence["value"][1]) == pytest.approx(2.5 / 5.62)

@@ -123,7 +123,7 @@ def test_a_score_has_a_mean_an_interval_and_slices(checks: Path, plain: GoldenSe
     assert (kind.name, kind.value, kind.n, kind.reference) == ("kind", 0.5, N, None)
     assert kind.low == pytest.approx(0.338, abs=0.01)  # Clopper and Pearson, of 20 among 40
     assert kind.high == pytest.approx(0.662, abs=0.01)
-    assert (size.name, size.value) == ("size", 0.5)
+    assert (size.name, size.value, size.scale) == ("size", 9.0, (5, 13))
     assert [(cut.value, cut.right, cut.reference) for cut in kind.slices] == [("first", 1, None), ("second", 0, None)]
     assert [(u.score, dict(u.counts), u.unknown) for u in found.findings.unscored] == [
         ("kind", {}, False),
@@ -179,13 +179,13 @@ def test_a_score_of_the_whole_replay_has_an_interval_a_reference_and_no_monitor(
 
 
 def test_low_values_may_be_the_good_ones(checks: Path, plain: GoldenSet) -> None:
-    size = score(checks, "size", scale=[0, 20], lower_is_better=True, limit=0.7)
+    size = score(checks, "size", scale=[0, 20], lower_is_better=True, limit=14.0)
     states: dict[str, Any] = {}
     assert judged(plain, [KIND] * N, [size], states)[1]["worse:size"].state is State.STEADY
     for _ in range(2):
         _, verdicts = judged(plain, [KIND + " " * 7] * N, [size], states)
     assert verdicts["worse:size"].state is State.ALERTING
-    assert verdicts["worse:size"].summary == "mean size 1.0000, at most 0.7000 expected"
+    assert verdicts["worse:size"].summary == "mean size 20.0000, at most 14.0000 expected"
 
 
 def test_a_reference_is_the_mean_of_all_its_replays_and_a_loss_against_it_pages(

@@ -282,11 +282,11 @@ def test_a_restart_replays_nothing_that_is_not_due_and_forgets_nothing(tmp_path:
     watched = config({"digits": IN_PROCESS}, {"digits": SELDOM})
     with running(tmp_path, watched) as agent:
         agent.until(agent.judgements, "a new watch is replayed at once")
-        accuracy = agent.until(lambda: agent.value("goldwatch_score_ratio", score="accuracy"), "the score is told")
+        accuracy = agent.until(lambda: agent.value("goldwatch_score", score="accuracy"), "the score is told")
         assert agent.end() == 0
     for _ in range(3):
         with running(tmp_path, watched) as agent:
-            assert agent.value("goldwatch_score_ratio", score="accuracy") == accuracy
+            assert agent.value("goldwatch_score", score="accuracy") == accuracy
             assert agent.value(REPLAYS, validity="valid") == 0
             due = agent.value("goldwatch_replay_next_timestamp_seconds")
             assert due is not None

@@ -51,7 +51,7 @@ def test_the_scrape_succeeds_and_the_series_are_there(ask: Ask) -> None:
     assert {"goldwatch_build_info", "goldwatch_request_latency_seconds_bucket", "goldwatch_verdict"} <= names
     active = found('goldwatch_alert_active{severity="page"} == 1')
     assert {"watch": "digits", "target": "digits"}.items() <= active["metric"].items()
-    accuracy = found('goldwatch_score_ratio{score="accuracy"}')
+    accuracy = found('goldwatch_score{score="accuracy"}')
     assert float(accuracy["value"][1]) == 0.785
     found("up == 1")
 

@@ -241,7 +241,7 @@ def test_they_fire_alike_for_metrics_that_came_over_otlp(scope: Scope, tmp_path:
 def test_an_alert_over_otlp_has_the_labels_of_a_scraped_one(tmp_path: Path, promtool: str) -> None:
     series = {
         f'goldwatch_alert_active{{{ON}, severity="page", monitor="worse"}}': "1x10",
-        f'goldwatch_score_ratio{{{ON}, score="accuracy"}}': "0.903x10",
+        f'goldwatch_score{{{ON}, score="accuracy"}}': "0.903x10",
         f"goldwatch_alert_number{{{ON}}}": "7x10",
         f'goldwatch_alert_info{{{ON}, headline="It fell.", action="Look:", command="x", page="https://g/7"}}': "1x10",
         f'goldwatch_verdict{{{ON}, monitor="worse", state="alerting"}}': "1x10",
@@ -275,8 +275,8 @@ def test_what_reaches_the_person_on_call(tmp_path: Path, promtool: str) -> None:
     series = {
         f'goldwatch_alert_active{{{ON}, severity="page", monitor="worse"}}': "1x10",
         f'goldwatch_examples_flipped{{{ON}, effect="harmful"}}': "41234x10",
-        f'goldwatch_score_ratio{{{ON}, score="accuracy"}}': "0.903x10",
-        f'goldwatch_score_reference_ratio{{{ON}, score="accuracy"}}': "0.922x10",
+        f'goldwatch_score{{{ON}, score="accuracy"}}': "0.903x10",
+        f'goldwatch_score_reference{{{ON}, score="accuracy"}}': "0.922x10",
         f'goldwatch_evidence_log10{{{ON}, monitor="worse"}}': "8.43x10",
         f'goldwatch_evidence_threshold_log10{{{ON}, monitor="worse"}}': "5.62x10",
         f"goldwatch_alert_number{{{ON}}}": "123456x10",

@@ -15,7 +15,7 @@ PERSON = {"type": "object", "required": ["name"], "properties": {"age": {"type":
 
 
 def score(uses: str, options: dict[str, Any] | None = None, **given: Any) -> float:
-    return Evaluator(ScoreSpec(uses, uses, options=options or {}))(given)
+    return Evaluator(ScoreSpec.built_in(uses, options=options or {}))(given)
 
 
 def test_each_has_a_function() -> None:
@@ -27,7 +27,7 @@ def test_each_has_a_function() -> None:
         "length": {"most": 3},
     }
     for name in BUILT_IN:
-        takes = Evaluator(ScoreSpec(name, name, options=options.get(name, {}))).takes
+        takes = Evaluator(ScoreSpec.built_in(name, options=options.get(name, {}))).takes
         assert set(takes.values()) <= set(ROLES)
 
 

@@ -78,7 +78,7 @@ def test_functions_coroutines_and_objects_are_called_as_they_are(made: Callable[
 
 def test_what_cannot_be_scored_says_why(made: Callable[..., Evaluator]) -> None:
     letters = made("letters", scale=(0.0, 10.0))
-    assert letters({"output": "hello"}) == 0.5
+    assert letters({"output": "hello"}) == 5
     for text, reason, says in (
         ("", UnscoredReason.RAISED, "an empty text has no letters"),
         ("broken", UnscoredReason.RAISED, "ZeroDivisionError: division by zero"),

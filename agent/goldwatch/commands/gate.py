@@ -133,19 +133,20 @@ def _scores(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveR
     One replay's e-value of the score's monitor exceeds 1 / error with a probability of at most the error. A mean beyond
     the objective that it leaves possible is not certain.
     """
-    for name, owed in assignment.watch.objectives.scores.items():
+    for spec in (spec for spec in assignment.scores if spec.has_objective):
+        name, owed = spec.name, assignment.watch.objectives.scores[spec.name]
         score = next((score for score in judgement.findings.scores if score.name == name), None)
         verdict = next((v for v in judgement.verdicts if v.monitor == WORSE.member(name).name), None)
-        if score is None or verdict is None or (owed.loss is not None and score.reference is None):
+        if score is None or verdict is None or (spec.loss is not None and score.reference is None):
             yield ObjectiveResult(name, Result.UNMEASURED, verdict.summary if verdict is not None else "not known")
             continue
-        sign = -1 if assignment.watch.entries[name].better == "lower" else 1
+        sign = -1 if spec.lower_is_better else 1
         words, short = f"{score.value:.4f}, {owed}", 0.0
-        if owed.limit is not None:
-            short = sign * (owed.limit - score.value)
-        elif owed.loss is not None and score.reference is not None:
-            words, short = f"{score.reference:.4f} -> {words}", sign * (score.reference - score.value) - owed.loss
-        if round(short, 9) <= 0:
+        if spec.limit is not None:
+            short = sign * (spec.limit - score.value)
+        elif spec.loss is not None and score.reference is not None:
+            words, short = f"{score.reference:.4f} -> {words}", sign * (score.reference - score.value) - spec.loss
+        if round(short / spec.span, 9) <= 0:
             yield ObjectiveResult(name, Result.PASS, words)
         elif verdict.evidence is not None and verdict.evidence >= -math.log10(ERROR):
             yield ObjectiveResult(name, Result.REGRESSION, words)

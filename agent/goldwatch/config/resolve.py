@@ -16,7 +16,7 @@ from goldwatch.config.model import Config, Golden, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
-from goldwatch.config.scores import TASK_SCORES, ScoreEntry
+from goldwatch.config.scores import TASK_SCORES, ScoreEntry, ScoreObjective
 from goldwatch.config.sections import Exporters, Prometheus
 from goldwatch.config.traffic import NO_BUDGET
 from goldwatch.config.written import ConfigFile, GoldenEntry, TargetEntry, WatchEntry
@@ -180,12 +180,16 @@ def check_scores(document: Document, written: ConfigFile) -> None:
                     route, f'"{name}" is not one of the scores of this watch; add it to `watches.{watch}.scores`'
                 )
                 continue
-            low_is_good = name in written.scores and written.scores[name].better == "lower"
-            if objective.loss is None and objective.at_most != low_is_good:
-                better, form = ("lower", "at most") if low_is_good else ("higher", "at least")
-                document.add(
-                    route, f"`{objective}` allows the bad values: {better} values of {name} are better; write {form}"
-                )
+            if problem := _problem_of(name, objective, written.scores.get(name) or ScoreEntry(uses=name)):
+                document.add(route, problem)
+
+
+def _problem_of(name: str, objective: ScoreObjective, entry: ScoreEntry) -> str:
+    low_is_good = entry.better == "lower"
+    if objective.loss is None and objective.at_most != low_is_good:
+        better, form = ("lower", "at most") if low_is_good else ("higher", "at least")
+        return f"`{objective}` allows the bad values: {better} values of {name} are better; write {form}"
+    return objective.problem(entry.scale)
 
 
 def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, written: ConfigFile) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, Strict, field_validator
+from pydantic import Field, JsonValue, Strict, field_validator, model_validator
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
+from goldwatch.evaluator import BUILT_IN
 
 TASK_SCORES = frozenset(
     {"accuracy", "agreement", "macro_f1", "top5_accuracy", "chrf", "token_f1", "closeness", "cosine_similarity"}
+    | {"mae", "rmse", "r2"}
 )
 """The scores that the task of a golden set has by itself."""
 
@@ -53,58 +56,117 @@ class ScoreEntry(Section):
     gives: str = Field(
         default="", description="The key of the result that is the score, where there are several; dots lead into it."
     )
-    scale: Annotated[tuple[float, float], Strict(False)] = Field(  # a list in the file
-        default=(0.0, 1.0), description="The least and the largest value. It is shown on a scale from 0 to 1."
+    scale: Annotated[tuple[float, float | None], Strict(False)] = Field(  # a list in the file
+        default=(0.0, 1.0),
+        description="The least and the largest value, which may be empty with `over: replay`; that of a built-in score "
+        "by default.",
     )
     over: Literal["examples", "replay"] = Field(
         default="examples",
         description="What it is called with: one example, or with `replay` the lists of all answered examples at once.",
     )
-    better: Literal["higher", "lower"] = Field(default="higher", description="Which values are good.")
+    better: Literal["higher", "lower"] = Field(
+        default="higher", description="Which values are good; known of a built-in score."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_built_in(cls, entry: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        """Take what the file does not say of a built-in score from its table."""
+        known = BUILT_IN.get(str(entry.get("uses"))) if isinstance(entry, Mapping) else None
+        return entry if known is None else {"scale": known.scale, "over": known.over, "better": known.better, **entry}
 
     @field_validator("scale")
     @classmethod
-    def _rises(cls, scale: tuple[float, float]) -> tuple[float, float]:
-        if not scale[0] < scale[1]:
-            raise ValueError(f"the scale [{scale[0]:g}, {scale[1]:g}] does not rise; write the least value first")
+    def _rises(cls, scale: tuple[float, float | None]) -> tuple[float, float | None]:
+        low, high = scale
+        if not math.isfinite(low) or (high is not None and not math.isfinite(high)):
+            raise ValueError("the scale is not finite; leave the largest value empty where there is none: [0, null]")
+        if high is not None and not low < high:
+            raise ValueError(f"the scale [{low:g}, {high:g}] does not rise; write the least value first")
         return scale
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        known = BUILT_IN.get(self.uses)
+        if known is not None and (known.over, known.better) != (self.over, self.better):
+            raise ValueError(f"{self.uses} is over {known.over}, and {known.better} values are better; leave these out")
+        if self.scale[1] is None and self.over == "examples":
+            raise ValueError("a scale without an end needs `over: replay`; write the largest value too")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreObjective:
     """The objective of a score: the `limit` of its mean, or how much it may be worse than the reference, `loss`.
 
-    Both are shares of the scale. `limit` is the least mean, or the largest if `at_most`.
+    `limit` is the least mean, or the largest if `at_most`. Both are on the score's own scale; those in `percent`, or
+    points, are shares of a scale that begins at 0.
     """
 
     limit: float | None = None
     at_most: bool = False
     loss: float | None = None
+    percent: bool = False
 
     def __str__(self) -> str:
         if self.loss is not None:
-            return q.format_points(self.loss)
-        return f"at {'most' if self.at_most else 'least'} {q.format_percentage(self.limit or 0.0)}"
+            return q.format_points(self.loss) if self.percent else f"no worse than {self.loss:g}"
+        limit = self.limit or 0.0
+        return (
+            f"at {'most' if self.at_most else 'least'} {q.format_percentage(limit) if self.percent else f'{limit:g}'}"
+        )
+
+    def on(self, scale: tuple[float, float | None]) -> ScoreObjective:
+        """Return the same on the score's own scale."""
+        if not self.percent or scale[1] is None:
+            return self
+        limit, loss = (None if share is None else share * scale[1] for share in (self.limit, self.loss))
+        return ScoreObjective(limit, self.at_most, loss)
+
+    def problem(self, scale: tuple[float, float | None]) -> str:
+        """Return why a score of this scale cannot have it, empty if it can."""
+        low, high = scale
+        if self.percent and (low != 0 or high is None):
+            written = f"from {low:g} to {high:g}" if high is not None else f"from {low:g} on"
+            return f"`{self}` is a share of the scale, which is {written}; write a value, such as {self._example}"
+        found, end = self.on(scale), math.inf if high is None else high
+        if found.limit is not None and not low < found.limit < end:
+            return f"`{self}` is not within the scale; write more than {low:g} and less than {end:g}"
+        if found.loss is not None and not 0 < found.loss < end - low:
+            return f"`{self}` is more than the scale has; write more than 0 and less than {end - low:g}"
+        return ""
+
+    @property
+    def _example(self) -> str:
+        if self.loss is not None:
+            return "no worse than 0.1"
+        return "at most 0.1" if self.at_most else "at least 0.5"
 
 
-_LIMIT = r"^at +(?:least|most) +[0-9]+(?:\.[0-9]+)? *%$"
-OBJECTIVE_PATTERN = rf"{q.POINTS_PATTERN}|{_LIMIT}"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_LOSS = rf"^no +worse +than +{_NUMBER}$"
+_LIMIT = rf"^at +(?:least|most) +(?:{_NUMBER} *%|-?{_NUMBER})$"
+OBJECTIVE_PATTERN = rf"{q.POINTS_PATTERN}|{_LOSS}|{_LIMIT}"
 
 
 def parse_objective(value: object) -> ScoreObjective:
-    """Read `no worse than 1 point`, `at least 95%` or `at most 5%`. Raises QuantityError."""
+    """Read `no worse than 1 point`, `no worse than 0.05`, `at least 95%` or `at most 0.2`. Raises QuantityError."""
     if not (isinstance(value, str) and re.search(OBJECTIVE_PATTERN, value.strip())):
         raise q.QuantityError(
-            value, "is not an objective of a score; write no worse than 1 point, at least 95%, or at most 5%"
+            value,
+            "is not an objective of a score; write no worse than 1 point, no worse than 0.05, at least 95%, or "
+            "at most 0.2",
         )
     text = value.strip()
+    percent, number = text.endswith(("%", "point", "points")), text.split(None, 2)[-1]
     if not text.startswith("at "):
-        return ScoreObjective(loss=q.parse_points(text))
-    share = q.parse_percentage(text.split(None, 2)[2])
-    return ScoreObjective(limit=share, at_most=text.split()[1] == "most")
+        return ScoreObjective(loss=q.parse_points(text) if percent else float(text.split()[-1]), percent=percent)
+    limit = q.parse_percentage(number) if percent else float(number)
+    return ScoreObjective(limit=limit, at_most=text.split()[1] == "most", percent=percent)
 
 
 Objective = Annotated[
     ScoreObjective,
-    Quantity(parse_objective, str, OBJECTIVE_PATTERN, ("no worse than 1 point", "at least 95%", "at most 5%")),
+    Quantity(parse_objective, str, OBJECTIVE_PATTERN, ("no worse than 1 point", "at least 95%", "at most 0.2")),
 ]

@@ -131,8 +131,8 @@ class Objectives(Section):
     )
     scores: Mapping[ScoreName, Objective] = Field(
         default_factory=dict,
-        description="What the scores of the watch must keep to, each as no worse than 1 point, at least 95% or at most "
-        "5% of its scale.",
+        description="What the scores of the watch must keep to, each as no worse than 1 point or 0.05, at least 95%, "
+        "or at most 0.2.",
     )
 
 

@@ -47,7 +47,8 @@ class Score:
 
     `reference` is the mean of the same score over all replays of the reference, on the same examples; None where the
     golden set does not keep it. `n` is the number of examples that the value rests on. `slices` has the same score of
-    each slice, of scores that the config names.
+    each slice, of scores that the config names. All values are on the `scale`, an end of which
+    is None if there is none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Score:
     n: int
     reference: float | None = None
     slices: tuple[SliceStanding, ...] = ()
+    scale: tuple[float | None, float | None] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,14 +96,16 @@ def _scores(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> 
     named = {kinds.watched_score(monitor) for monitor in monitors}
     about_answers = any(kinds.of(monitor).about_answers for monitor in monitors)
     for place, score in enumerate([*known[:shown], *(s for s in judgement.findings.scores if s.name in named)]):
-        moved = "" if score.reference is None else points(score.value - score.reference)
+        moved = "" if score.reference is None else points(score.value - score.reference, score.scale)
         tolerance = f"tolerance {allowed.tolerance}" if allowed.tolerance and about_answers and not place else ""
         yield Size(score.name, "", score.reference, score.value, _joined(moved, tolerance))
 
 
-def points(change: float) -> str:
-    """Write a difference of scores: -1.9 points."""
-    return f"{change * 100:+.1f} points" if abs(change) >= 0.0005 else "no change"
+def points(change: float, scale: tuple[float | None, float | None] = (0.0, 1.0)) -> str:
+    """Write a difference of scores: -1.9 points, or the number on a scale other than 0 to 1."""
+    if scale == (0.0, 1.0):
+        return f"{change * 100:+.1f} points" if abs(change) >= 0.0005 else "no change"
+    return f"{change:+.3g}" if abs(change) >= 0.00005 else "no change"
 
 
 def _distance(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:

@@ -37,7 +37,7 @@ QUERIES = {
     ' / sum by (watch, target) (rate(goldwatch_requests_total{outcome!="withheld"}[1h]))',
     "monitors that do not say steady": 'goldwatch_verdict{state!="steady"} == 1',
     "how near a monitor is to an alert": "goldwatch_evidence_log10 / goldwatch_evidence_threshold_log10",
-    "scores with the model's version": "goldwatch_score_ratio"
+    "scores with the model's version": "goldwatch_score"
     " * on (watch, target) group_left (version) goldwatch_target_info",
     "no valid replay for an hour": "time() - goldwatch_replay_last_valid_timestamp_seconds > 3600",
 }

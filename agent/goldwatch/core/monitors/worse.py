@@ -47,5 +47,8 @@ def scores_of(watch: Watch) -> dict[str, Any]:
         entry, owed = watch.entries[name], watch.objectives.scores.get(name)
         written = entry.model_dump(exclude={"better"})
         spec = ScoreSpec(name=name, lower_is_better=entry.better == "lower", **written)
-        specs.append(asdict(spec if owed is None else replace(spec, limit=owed.limit, loss=owed.loss)))
+        if owed is not None:
+            on_scale = owed.on(entry.scale)
+            spec = replace(spec, limit=on_scale.limit, loss=on_scale.loss)
+        specs.append(asdict(spec))
     return {"scores": specs} if specs else {}

@@ -5,37 +5,37 @@ from __future__ import annotations
 from goldwatch.export.metric import WATCH, Kind, Metric
 
 SCORE = Metric(
-    "goldwatch_score_ratio",
+    "goldwatch_score",
     "goldwatch.score",
     Kind.GAUGE,
-    "1",
+    "",
     (*WATCH, "score"),
-    "The last known score of the target on its golden set.",
+    "The last known score of the target on its golden set, in the units of the score.",
     group=WATCH,
 )
 SCORE_LOW = Metric(
-    "goldwatch_score_low_ratio",
+    "goldwatch_score_low",
     "goldwatch.score_low",
     Kind.GAUGE,
-    "1",
+    "",
     (*WATCH, "score"),
     "The lower bound of the score's 95 % interval over examples.",
     group=WATCH,
 )
 SCORE_HIGH = Metric(
-    "goldwatch_score_high_ratio",
+    "goldwatch_score_high",
     "goldwatch.score_high",
     Kind.GAUGE,
-    "1",
+    "",
     (*WATCH, "score"),
     "The upper bound of the score's 95 % interval over examples.",
     group=WATCH,
 )
 SCORE_REFERENCE = Metric(
-    "goldwatch_score_reference_ratio",
+    "goldwatch_score_reference",
     "goldwatch.score_reference",
     Kind.GAUGE,
-    "1",
+    "",
     (*WATCH, "score"),
     "The mean of the same score over all replays of the reference, where the golden set keeps it.",
     group=WATCH,

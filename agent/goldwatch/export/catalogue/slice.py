@@ -25,19 +25,19 @@ SLICE_REFERENCE = Metric(
     group=WATCH,
 )
 SLICE_SCORE = Metric(
-    "goldwatch_slice_score_ratio",
+    "goldwatch_slice_score",
     "goldwatch.slice.score",
     Kind.GAUGE,
-    "1",
+    "",
     (*_SLICE, "score"),
-    "The mean of a score of the config over the examples of a slice in the last replay.",
+    "The mean of a score of the config over the examples of a slice in the last replay, in the units of the score.",
     group=WATCH,
 )
 SLICE_SCORE_REFERENCE = Metric(
-    "goldwatch_slice_score_reference_ratio",
+    "goldwatch_slice_score_reference",
     "goldwatch.slice.score_reference",
     Kind.GAUGE,
-    "1",
+    "",
     (*_SLICE, "score"),
     "The mean of the same score over the same examples in the replays of the validated model.",
     group=WATCH,

@@ -6,31 +6,13 @@ A library is imported where it is used: a score that no config names costs nothi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from goldwatch.errors import GoldwatchError
 from goldwatch.worker.evaluators.matching import json_value, matcher
 from goldwatch.worker.evaluators.text import token_f1
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def described(
-    *packages: str, whole: bool = False, scale: tuple[float, float] = (0.0, 1.0)
-) -> Callable[[Function], Function]:
-    """Mark a built-in score, for `opened` to read.
-
-    `packages` are imported by it; without them it is refused before the first replay. One of the
-    `whole` replay takes lists over all examples. `scale` is what it returns, where the config has none.
-    """
-
-    def mark(function: Function) -> Function:
-        function.__dict__ |= {"packages": packages, "whole": whole, "scale": scale}
-        return function
-
-    return mark
 
 
 def exact(output: str, answers: Sequence[str]) -> bool:
@@ -53,7 +35,6 @@ def json_equal(output: str, answers: Sequence[str]) -> bool:
     return matcher("json")(output, answers)
 
 
-@described("jsonschema")
 def json_schema(output: str, schema: Mapping[str, Any]) -> bool:
     """Whether a text is JSON, alone or as its only fenced block, that fits the option `schema` (draft 2020-12)."""
     try:

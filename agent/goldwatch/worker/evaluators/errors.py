@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from goldwatch.core.judgement import Score
 from goldwatch.scratch import blocks
 
+_SCALES = {"mae": (0.0, None), "rmse": (0.0, None), "r2": (None, 1.0)}
 _NORMAL = 1.959963984540054
 
 FloatArray = NDArray[np.float64]
@@ -34,7 +35,7 @@ def error_scores(
     found = _Errors(now, truth, answered, clusters)
     usual = None if then is None else _Errors(then, truth, answered, None).values()
     return tuple(
-        Score(name, value, *interval, found.n, None if usual is None else usual[name])
+        Score(name, value, *interval, found.n, None if usual is None else usual[name], scale=_SCALES[name])
         for name, (value, interval) in found.with_intervals().items()
     )
 

@@ -54,15 +54,14 @@ class Evaluator:
     def __init__(self, spec: ScoreSpec) -> None:
         self.spec = spec
         try:
-            self._call, self.takes, code, traits = _opened(spec)
+            self._call, self.takes, code = _opened(spec)
         except BadScore as error:
             raise BadScore(f"scores.{spec.name}: {error}") from None
-        self.whole = spec.over == "replay" or bool(traits.get("whole"))
-        self.scale = traits.get("scale", spec.scale) if spec.scale == (0.0, 1.0) else spec.scale
+        self.whole = spec.over == "replay"
         self.fingerprint = _fingerprint(spec, code)
 
     def __call__(self, given: Mapping[str, Any]) -> float:
-        """Return the score of the arguments by parameter, from 0 to 1 on its scale. Raises NoValue."""
+        """Return the score of the arguments by parameter, within its scale. Raises NoValue."""
         try:
             found = self._call(**given)
             value = number(_awaited(found) if inspect.isawaitable(found) else found, self.spec.gives)
@@ -71,10 +70,11 @@ class Evaluator:
         except Exception as error:  # whatever foreign code raises is no evidence about the model
             said = str(error) if isinstance(error, Unscored) else f"{type(error).__name__}: {error}"
             raise NoValue(UnscoredReason.RAISED, said) from error
-        low, high = self.scale
-        if not low <= value <= high:
-            raise NoValue(UnscoredReason.OUT_OF_RANGE, f"gave {value:g}; its scale is from {low:g} to {high:g}")
-        return (value - low) / (high - low)
+        low, high = self.spec.scale
+        if not low <= value <= (math.inf if high is None else high) or math.isinf(value):
+            end = f"from {low:g} to {high:g}" if high is not None else f"from {low:g} on"
+            raise NoValue(UnscoredReason.OUT_OF_RANGE, f"gave {value:g}; its scale is {end}")
+        return value
 
 
 def opened(spec: ScoreSpec) -> Evaluator:
@@ -97,12 +97,11 @@ def _awaited(found: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever an evalua
     return asyncio.run(wait())
 
 
-def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str, Mapping[str, Any]]:
-    """Return the callable, the source of each of its parameters, the version of its code, and its marks."""
+def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str]:
+    """Return the callable, the source of each of its parameters, and the version of its code."""
     where = _where(spec.uses)
     found, module = _found(where, spec.path)
-    traits = dict(getattr(found, "__dict__", {})) if where in BUILT_IN.values() else {}
-    packages: tuple[str, ...] = traits.get("packages", ())
+    packages = BUILT_IN[spec.uses].packages if spec.uses in BUILT_IN else ()
     for package in packages:
         if importlib.util.find_spec(_IMPORTED_AS.get(package, package)) is None:
             raise BadScore(f"needs {package}: {install_command(package)}")
@@ -121,7 +120,7 @@ def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str
         raise BadScore(f"{where} has no parameter {unknown!r}")
     if not takes:
         raise BadScore(f"{where} takes no argument by name; say by `takes` what its parameters are given")
-    return (partial(found, **options) if options else found), takes, _code(module, spec.path, packages), traits
+    return (partial(found, **options) if options else found), takes, _code(module, spec.path, packages)
 
 
 def _found(where: str, path: str) -> tuple[Any, ModuleType]:
@@ -143,7 +142,7 @@ def _where(uses: str) -> str:
     if ":" in uses:
         return uses
     if uses in BUILT_IN:
-        return BUILT_IN[uses]
+        return BUILT_IN[uses].where
     installed = {entry.name: entry.value for entry in metadata.entry_points(group=GROUP)}
     if uses not in installed:
         names = ", ".join(sorted({*BUILT_IN, *installed}))

@@ -36,25 +36,34 @@ def groups_of(rows: Sequence[int], clusters: Clusters | None) -> tuple[list[list
 
 
 def interval(
-    score: Callable[[Sequence[int]], float], value: float, groups: Sequence[Sequence[int]], units: int
+    score: Callable[[Sequence[int]], float],
+    value: float,
+    groups: Sequence[Sequence[int]],
+    units: int,
+    scale: tuple[float, float | None] = (0.0, 1.0),
 ) -> tuple[float, float]:
-    """Return a 95 % interval of `value`, within [0, 1]; `score` gives the same of some places of the rows.
+    """Return a 95 % interval of `value`, within its scale; `score` gives the same of some places of the rows.
 
-    It is all of [0, 1] where the score without some group cannot be had, and that of a share of the `units` where no
-    group makes a difference.
+    It is the whole scale where the score without some group cannot be had, and that of a share of the `units` where no
+    group makes a difference. A scale without an end ends for this at twice the value, or 1 above its low end if that
+    is more.
     """
     from scipy.special import stdtrit  # noqa: PLC0415 - only a replay that is scored pays for scipy
 
+    low = scale[0]
+    high = low + max(1.0, 2 * (value - low)) if scale[1] is None else scale[1]
     if len(groups) < 2:
-        return 0.0, 1.0
+        return low, high
     everything = {place for group in groups for place in group}
     try:
         without = np.array([score(sorted(everything - set(group))) for group in groups])
     except NoValue:
-        return 0.0, 1.0
+        return low, high
     count = len(groups)
     spread = float(np.sqrt((count - 1) / count * ((without - value) ** 2).sum()))
     if spread == 0:
-        return proportion_interval(value * units, units)
+        share = (value - low) / (high - low)
+        least, most = proportion_interval(share * units, units)
+        return low + least * (high - low), low + most * (high - low)
     half = float(stdtrit(count - 1, 0.975)) * spread
-    return max(value - half, 0.0), min(value + half, 1.0)
+    return max(value - half, low), value + half if scale[1] is None else min(value + half, high)

@@ -31,7 +31,7 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Column:
-    """The values of a score [n] in float32, from 0 to 1, NaN where there is none; and the examples without, by reason.
+    """The values of a score [n] in float32, as shares of its scale, NaN for none; and the examples without, by reason.
 
     `first` describes the first of these.
     """
@@ -100,11 +100,11 @@ class Scoring:
         def without(left: Sequence[int]) -> float:
             return evaluator({p: v if takes[p] == "classes" else [v[i] for i in left] for p, v in lists.items()})
 
-        low, high = interval(without, value, *groups_of(rows, clusters_of(self._golden)))
+        low, high = interval(without, value, *groups_of(rows, clusters_of(self._golden)), evaluator.spec.scale)
         reference = None
         if self._golden.manifest.reference.deterministic:
             reference = evaluator(_listed(examples.readers(takes, _Reference(self._golden)), takes, rows))
-        return Score(evaluator.spec.name, value, low, high, len(rows), reference)
+        return Score(evaluator.spec.name, value, low, high, len(rows), reference, scale=evaluator.spec.scale)
 
     @property
     def kept(self) -> tuple[ScoreSpec, ...]:
@@ -113,7 +113,11 @@ class Scoring:
 
     def scores(self, columns: Mapping[str, Column], answered: BoolArray) -> tuple[Score, ...]:
         """Return the mean of each column that is known."""
-        return tuple(self._score(name, found.values) for name, found in columns.items() if known(found, answered))
+        return tuple(
+            self._score(spec, found.values)
+            for spec in self.specs
+            if (found := columns.get(spec.name)) is not None and known(found, answered)
+        )
 
     def unscored(self, columns: Mapping[str, Column], answered: BoolArray) -> tuple[Unscored, ...]:
         """Return what each score could not score, if anything; zeros too, since counters start there."""
@@ -162,18 +166,19 @@ class Scoring:
             return Column(_empty(len(answered)), Counter({UnscoredReason.UNUSABLE: count}), str(error))
         return _computed(evaluator, examples, outputs, answered)
 
-    def _score(self, name: str, values: NDArray[np.float32]) -> Score:
+    def _score(self, spec: ScoreSpec, values: NDArray[np.float32]) -> Score:
+        """Return the mean of shares of the scale, on the scale."""
         n, scored = len(values), column(len(values), np.bool_, lambda rows: ~np.isnan(values[rows]))
         now = column(n, np.float64, lambda rows: np.nan_to_num(values[rows]))
-        usual = self._usual(name)
-        found = mean(name, now, None, scored, clusters_of(self._golden))
+        usual = self._usual(spec.name)
+        found = mean(spec.name, now, None, scored, clusters_of(self._golden))
         if usual is None:
             slices = standings(now, None, scored, slices_of(self._golden))
-            return replace(found, slices=slices)
+            return _on_scale(spec, replace(found, slices=slices))
         both = column(n, np.bool_, lambda rows: scored[rows] & ~np.isnan(usual[rows]))
         then = float(usual[both].mean()) if both.any() else None
         slices = standings(now, np.nan_to_num(usual), both, slices_of(self._golden))
-        return replace(found, reference=then, slices=slices)
+        return _on_scale(spec, replace(found, reference=then, slices=slices))
 
     def _usual(self, name: str) -> FloatArray | None:
         """Return the mean of each example over the reference replays [n], NaN where none has a value."""
@@ -207,6 +212,19 @@ class _Reference(Mapping[str, Any]):
         return len(self._golden.manifest.outputs)
 
 
+def _on_scale(spec: ScoreSpec, found: Score) -> Score:
+    """Return a score of shares of the scale as one on the scale."""
+
+    def shown(share: float | None) -> float | None:
+        return None if share is None else float(spec.from_share(share))
+
+    slices = tuple(
+        replace(cut, right=spec.from_share(cut.right), reference=shown(cut.reference)) for cut in found.slices
+    )
+    value, low, high = (float(spec.from_share(share)) for share in (found.value, found.low, found.high))
+    return Score(found.name, value, low, high, found.n, shown(found.reference), slices, spec.scale)
+
+
 def _is_whole(spec: ScoreSpec) -> bool:
     """Whether a score is of the whole replay; one that cannot be opened is told as one of examples."""
     try:
@@ -225,7 +243,8 @@ def _computed(evaluator: Evaluator, examples: Examples, outputs: Mapping[str, An
     readers = examples.readers(evaluator.takes, outputs)
     for i in _answered(answered):
         try:
-            found.values[i] = evaluator({parameter: read(i) for parameter, read in readers.items()})
+            value = evaluator({parameter: read(i) for parameter, read in readers.items()})
+            found.values[i] = evaluator.spec.to_share(value)
         except NoValue as error:
             found.unscored[error.reason] += 1
             found.first = found.first or f"example {i}: {error}"

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from goldwatch.evaluator import Unscored
-from goldwatch.worker.evaluators.built_in import described
 
 _BINS = 15
 _SUM_ERROR = 0.01
@@ -18,7 +17,6 @@ _SUM_ERROR = 0.01
 Rows = Sequence[Sequence[float]]
 
 
-@described("scikit-learn", whole=True)
 def auroc(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> float:
     """Return the area under the ROC curve; of several classes the mean of each against the rest."""
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - an extra
@@ -29,7 +27,6 @@ def auroc(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> floa
     return float(roc_auc_score(codes, _probabilities(values), multi_class="ovr", labels=list(names)))
 
 
-@described("scikit-learn", whole=True)
 def average_precision(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> float:
     """Return the area under the precision-recall curve of the second of two classes, as average precision."""
     from sklearn.metrics import average_precision_score  # noqa: PLC0415 - an extra
@@ -37,7 +34,6 @@ def average_precision(expected: Sequence[str], values: Rows, classes: Sequence[s
     return float(average_precision_score(_positive(expected, classes), _margins(values)))
 
 
-@described("scikit-learn", whole=True)
 def precision(expected: Sequence[str], output: Sequence[str], classes: Sequence[str]) -> float:
     """Return the precision; 0 without a positive prediction."""
     from sklearn.metrics import precision_score  # noqa: PLC0415 - an extra
@@ -45,7 +41,6 @@ def precision(expected: Sequence[str], output: Sequence[str], classes: Sequence[
     return float(precision_score(expected, output, **_averaged(classes)))
 
 
-@described("scikit-learn", whole=True)
 def recall(expected: Sequence[str], output: Sequence[str], classes: Sequence[str]) -> float:
     """Return the recall; 0 without a positive label."""
     from sklearn.metrics import recall_score  # noqa: PLC0415 - an extra
@@ -53,7 +48,6 @@ def recall(expected: Sequence[str], output: Sequence[str], classes: Sequence[str
     return float(recall_score(expected, output, **_averaged(classes)))
 
 
-@described("scikit-learn", whole=True)
 def balanced_accuracy(expected: Sequence[str], output: Sequence[str]) -> float:
     """Return the mean recall of the classes that occur among the labels."""
     from sklearn.metrics import recall_score  # noqa: PLC0415 - an extra
@@ -62,7 +56,6 @@ def balanced_accuracy(expected: Sequence[str], output: Sequence[str]) -> float:
     return float(recall_score(expected, output, labels=present, average="macro", zero_division=0))
 
 
-@described("scikit-learn", whole=True, scale=(-1.0, 1.0))
 def mcc(expected: Sequence[str], output: Sequence[str]) -> float:
     """Return Matthews' correlation coefficient."""
     from sklearn.metrics import matthews_corrcoef  # noqa: PLC0415 - an extra
@@ -71,7 +64,6 @@ def mcc(expected: Sequence[str], output: Sequence[str]) -> float:
     return float(matthews_corrcoef(expected, output))
 
 
-@described("scikit-learn", whole=True, scale=(-1.0, 1.0))
 def kappa(expected: Sequence[str], output: Sequence[str]) -> float:
     """Return Cohen's kappa."""
     from sklearn.metrics import cohen_kappa_score  # noqa: PLC0415 - an extra
@@ -80,7 +72,6 @@ def kappa(expected: Sequence[str], output: Sequence[str]) -> float:
     return float(cohen_kappa_score(expected, output))
 
 
-@described(whole=True, scale=(0.0, 2.0))
 def brier(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> float:
     """Return the Brier score (Brier 1950): the mean sum over classes of squared errors of the probabilities."""
     codes, rows = _codes(expected, classes), _probabilities(values)
@@ -88,7 +79,6 @@ def brier(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> floa
     return sum(errors) / len(codes)
 
 
-@described(whole=True)
 def calibration_error(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> float:
     """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
     codes, rows = _codes(expected, classes), _probabilities(values)
@@ -99,7 +89,6 @@ def calibration_error(expected: Sequence[str], values: Rows, classes: Sequence[s
     return sum(map(abs, sums)) / len(codes)
 
 
-@described("jiwer", whole=True)
 def word_error_rate(expected: Sequence[str], output: Sequence[str]) -> float:
     """Return the word errors for each word of the expected texts."""
     from jiwer import wer  # noqa: PLC0415 - an extra
@@ -107,7 +96,6 @@ def word_error_rate(expected: Sequence[str], output: Sequence[str]) -> float:
     return float(wer(list(expected), list(output)))
 
 
-@described("jiwer", whole=True)
 def character_error_rate(expected: Sequence[str], output: Sequence[str]) -> float:
     """Return the character errors for each character of the expected texts."""
     from jiwer import cer  # noqa: PLC0415 - an extra
@@ -115,7 +103,6 @@ def character_error_rate(expected: Sequence[str], output: Sequence[str]) -> floa
     return float(cer(list(expected), list(output)))
 
 
-@described("sacrebleu", whole=True, scale=(0.0, 100.0))
 def bleu(output: Sequence[str], answers: Sequence[Sequence[str]]) -> float:
     """Return BLEU of the corpus, as sacrebleu defines it."""
     from sacrebleu import corpus_bleu  # noqa: PLC0415 - an extra
@@ -123,7 +110,6 @@ def bleu(output: Sequence[str], answers: Sequence[Sequence[str]]) -> float:
     return float(corpus_bleu(list(output), _streams(answers)).score)
 
 
-@described("sacrebleu", whole=True, scale=(0.0, 100.0))
 def corpus_chrf(output: Sequence[str], answers: Sequence[Sequence[str]]) -> float:
     """Return chrF of the corpus, as sacrebleu defines it."""
     from sacrebleu import corpus_chrf as chrf  # noqa: PLC0415 - an extra

@@ -190,13 +190,16 @@ def _score_losses(reference: Reference, monitor: Means, spec: ScoreSpec) -> Iter
     if (kept := reference.scored.get(spec.name)) is None:
         return
     values, bad = usual_values(kept), 1.0 if spec.lower_is_better else 0.0
-    allowed = spec.loss if spec.loss is not None else abs(float(values.mean()) - (spec.limit or 0.0))
+    if spec.loss is not None:
+        allowed = spec.loss / spec.span
+    else:
+        allowed = abs(float(values.mean()) - spec.to_share(spec.limit or 0.0))
     declared = round(allowed + max(allowed, _LEAST_LOSS), 6)
     sign = 1 if spec.lower_is_better else -1
     for loss in [declared, *(loss for loss in _LOSSES if loss > declared)][:2]:
-        words = f"{spec.name} is {loss * 100:g} points worse"
+        words = f"{spec.name} is {spec.difference(loss * spec.span)} worse"
         yield _changed(monitor, values, _shift(sign * loss), words, declared=loss == declared)
-    words = f"{spec.name} is {bad:g} for {format_percentage(_HALF)} of answers"
+    words = f"{spec.name} is {spec.from_share(bad):g} for {format_percentage(_HALF)} of answers"
     yield _changed(monitor, values, _lose(_HALF, bad), words, declared=False)
 
 

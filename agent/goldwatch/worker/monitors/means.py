@@ -164,13 +164,20 @@ class Means:
 
     `reference` [replays, n] are values of replays of the validated model other than the one that made the scales'
     centres. Without any, the model is taken to repeat itself exactly. A scale has no bets if a larger loss is allowed
-    than it can show. Raises ValueError if no scale has bets, or for another shape.
+    than it can show. `shown` makes of a value what people read. Raises ValueError if no scale has bets, or for another
+    shape.
     """
 
     def __init__(
-        self, watching: Watching, scales: Sequence[Scale], reference: FloatArray | None, limits: Limits, alpha: float
+        self,
+        watching: Watching,
+        scales: Sequence[Scale],
+        reference: FloatArray | None,
+        limits: Limits,
+        alpha: float,
+        shown: Callable[[float], float] = float,
     ) -> None:
-        self.name = watching.monitor
+        self.name, self._shown = watching.monitor, shown
         self._examples = len(scales[0].centre)
         self._low_is_good = scales[0].span < 0
         every = [_Bets(scale, _lowest(scale, reference, limits.cluster), limits) for scale in scales]
@@ -234,6 +241,7 @@ class Means:
         if self.name == "moved":
             return f"mean distance {now:.2g} from the reference, {limit:.2g} allowed"
         what = self.name.partition(":")[2] or "score"
+        now, limit = self._shown(now), self._shown(limit)
         return f"mean {what} {now:.4f}, at {'most' if self._low_is_good else 'least'} {limit:.4f} expected"
 
 

@@ -33,19 +33,20 @@ def scored(
     `limits` are the size of the largest cluster and the numbers of the clusters, see `Limits`. Raises ValueError, also
     without `kept` where the objective is of the reference.
     """
-    bounds = Limits(spec.loss or 0.0, MILDEST, *limits)
+    bounds = Limits((spec.loss or 0.0) / spec.span, MILDEST, *limits)
     sign, best = (-1.0, 0.0) if spec.lower_is_better else (1.0, 1.0)
     watching = Watching(kinds.WORSE.member(spec.name).name, Severity.PAGE, f"the score {spec.name} is worse")
     if spec.limit is not None:
-        level = 1 - spec.limit if spec.lower_is_better else spec.limit
-        centre = np.broadcast_to(np.float64(spec.limit), n)
-        return Means(watching, [Scale(centre, sign, level, best)], None, bounds, alpha)
+        limit = spec.to_share(spec.limit)
+        level = 1 - limit if spec.lower_is_better else limit
+        centre = np.broadcast_to(np.float64(limit), n)
+        return Means(watching, [Scale(centre, sign, level, best)], None, bounds, alpha, spec.from_share)
     if kept is None:
         raise ValueError(f"objectives.scores.{spec.name}: the golden set has no reference of this score")
     values = usual_values(kept)
     centre = column(n, np.float64, lambda rows: values[:first, rows].mean(axis=0), first)
     scales = [Scale(centre, sign * 2 * width, 0.5, best) for width in WIDTHS]
-    return Means(watching, scales, values[first:], bounds, alpha)
+    return Means(watching, scales, values[first:], bounds, alpha, spec.from_share)
 
 
 def watched_examples(kept: NDArray[np.float32]) -> NDArray[np.bool_]:
