@@ -29,16 +29,16 @@ demo: $(READY) ## set up, then watch a real model while it is silently damaged
 test: $(FRAMEWORKS) ## set up, then run all tests but those of model servers and of Kubernetes
 	tests/system-packages $(QUICK_NEEDS) alertmanager chromium libatomic.so.1 libgomp.so.1 libquadmath.so.0 npm prometheus
 	tests/environments/make mxnet chart docs grafana schemathesis
-	$(BIN)/python -m pytest -n 3 --dist loadscope -m "not servers and not cluster"  # of three, one often waits
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not servers and not cluster"  # of three, one often waits
 
 test-servers: $(READY) ## set up real model servers and Grafana's components, each in an environment of its own, and test against them
 	tests/system-packages chromium java libatomic.so.1 libgomp.so.1 libpython.so npm prometheus promtool
 	tests/environments/make $(SERVERS)
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m servers
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m servers
 
 test-cluster: $(READY) ## set up a real Kubernetes API server (built once, cached), and test against it
 	tests/kube-apiserver
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m cluster
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m cluster
 
 image-test: $(READY) ## build the image on a base made here, and run it on a read-only root (as root; see tests/image)
 	tests/system-packages buildah debootstrap runc

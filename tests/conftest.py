@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,21 @@ from goldwatch.ipc.workers import Workers
 # No test asserts a time, and a busy machine is no failure.
 settings.register_profile("goldwatch", deadline=None)
 settings.load_profile("goldwatch")
+
+# Tests that wait for other processes: `.ci/run` runs such a test once more if it fails, and no other test.
+TIMED = ("real", "servers", "cluster")
+
+
+@pytest.hookimpl(trylast=True)  # after `-m` has deselected tests
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start files with slow tests first, so that the last ones are short and all workers of xdist end together."""
+    slow: Counter[Path] = Counter()
+    for item in items:
+        timed = any(map(item.get_closest_marker, TIMED))
+        slow[item.path] += timed or item.get_closest_marker("slow") is not None
+        if not timed and config.getoption("reruns", None):
+            item.add_marker(pytest.mark.flaky(reruns=0))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture
