@@ -55,7 +55,9 @@ def test_whoever_is_called_is_led_to_the_runbook_of_every_monitor() -> None:
 
 
 def test_a_runbook_tells_the_silence_that_reaches_its_alert() -> None:
-    by_agent = {path.stem for path in (SHIPPED / "runbooks").glob("*.md") if "evidence; `--end`" in path.read_text()}
+    by_agent = {
+        path.stem for path in (SHIPPED / "runbooks").glob("*.md") if "goldwatch silence CONFIG" in path.read_text()
+    }
     by_prometheus = {rule.runbook for rule in all_rules(Scope()) if isinstance(rule, AlertRule)} - {"page", "ticket"}
     assert by_agent == MONITORS | {"page", "ticket"}
     for name in by_prometheus:
@@ -66,7 +68,7 @@ def test_a_runbook_tells_the_silence_that_reaches_its_alert() -> None:
 def test_a_runbook_is_short_and_says_all_that_is_asked_at_night(path: Path) -> None:
     text = path.read_text()
     parts = re.findall(r"^\*\*(.+?)\.\*\*", text, re.MULTILINE)
-    assert parts == ["It means", "Look here first", "Decide", "Mend", "Silence"]
+    assert parts == ["What it means", "Check first", "Decide", "Fix", "Silence"]
     assert len(text.split()) < 250
     linked = re.findall(r"\]\((.+?\.md)\)", text)
     assert all((path.parent / name).exists() for name in linked)

@@ -106,7 +106,7 @@ def test_it_is_alive_even_when_it_is_not_ready() -> None:
 def test_the_runbook_of_every_monitor_is_served(kind: MonitorKind) -> None:
     status, content_type, body = ask(f"/runbooks/{kind.name}")
     assert (status, content_type) == (200, "text/plain; charset=utf-8")
-    assert "**Look here first.**" in body
+    assert "**Check first.**" in body
 
 
 @pytest.mark.parametrize("name", ["../README", "%2e%2e%2fREADME", "nothing", "a" * 41])
