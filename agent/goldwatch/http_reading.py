@@ -36,13 +36,13 @@ class Unreadable(GoldwatchError):
     """A source cannot be read; the text explains why, and names which permission, package or setting it needs."""
 
 
-def fetch(url: str, headers: Mapping[str, str], max_bytes: int = _MAX_BYTES) -> bytes:
-    """Return the body of an answer, bounded in size and time. Raises Unreadable.
+def fetch(url: str, headers: Mapping[str, str], max_bytes: int = _MAX_BYTES, body: bytes | None = None) -> bytes:
+    """Return the body of an answer, bounded in size and time; a `body` is sent by POST. Raises Unreadable.
 
     Only http and https are followed. The text of an error shows neither the headers nor the query.
     """
     into = io.BytesIO()
-    download(url, headers, into, max_bytes, limit_s=_LIMIT_S)
+    download(url, headers, into, max_bytes, limit_s=_LIMIT_S, body=body)
     return into.getvalue()
 
 
@@ -54,6 +54,7 @@ def download(
     *,
     silence_s: float = _SILENCE_S,
     limit_s: float,
+    body: bytes | None = None,
 ) -> None:
     """Write the body of an answer into a file, as `fetch` does.
 
@@ -75,7 +76,7 @@ def download(
                 timeout=limit, auto_decompress=False, trust_env=True, cookie_jar=aiohttp.DummyCookieJar()
             ) as session,
         ):
-            await _follow(session, url, headers, into, max_bytes)
+            await _follow(session, url, headers, into, max_bytes, body)
 
     try:
         asyncio.run(read())
@@ -96,7 +97,12 @@ def _reason(error: Exception) -> str:
 
 
 async def _follow(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], into: BinaryIO, max_bytes: int
+    session: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    into: BinaryIO,
+    max_bytes: int,
+    body: bytes | None,
 ) -> None:
     """Follow redirects, and write the body. Raises Unreadable, or what aiohttp raises."""
     sent = {"Accept-Encoding": "identity", **headers}
@@ -105,7 +111,8 @@ async def _follow(
             raise Unreadable(f"{url.partition('?')[0]} is no address of HTTP")
         # aiohttp reads the trusted authorities once, when it is imported; they may have changed since.
         trust = ssl.create_default_context() if url.startswith("https://") else True
-        async with session.get(url, headers=sent, ssl=trust, allow_redirects=False) as answer:
+        method = "GET" if body is None else "POST"
+        async with session.request(method, url, data=body, headers=sent, ssl=trust, allow_redirects=False) as answer:
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 await _write(answer, into, max_bytes)
                 return

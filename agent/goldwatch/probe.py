@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -180,6 +180,36 @@ class NeedsPackage(Protocol):
 
     needs: ClassVar[str]
     """The name of the distribution. `install_command` knows the extra that brings it."""
+
+
+@runtime_checkable
+class HoldsFiles(Protocol):
+    """An ability that a probe may have: to know its models by their file names, for `goldwatch init`.
+
+    The file, or the folder, is then the value of its option `file`.
+    """
+
+    files: ClassVar[tuple[str, ...]]
+    """Patterns of names, such as "*.onnx"; a folder is known by the name of a file in it."""
+
+
+Page: TypeAlias = "Callable[..., Any]"
+"""Asks a server for a path relative to its address, with a body by POST: `page(path, body=None)`.
+
+Returns the parsed JSON of an answer with status 200, its text if it is no JSON, and None for any other answer.
+"""
+
+
+@runtime_checkable
+class RecognisesServers(Protocol):
+    """An ability that a probe may have: to know a server that it can speak to, for `goldwatch init`."""
+
+    @staticmethod
+    def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:
+        """Return the options of each model at the server, the name `model` if that is given; none for other servers.
+
+        `url` has no slash at its end, and is the option `url` unless the answer has another.
+        """
 
 
 TIME_UNKNOWN = ("whole", "together", "count", "choices")

@@ -37,6 +37,7 @@ class LiteRT(LocalProbe):
     """A .tflite model in this process. Quantises floating inputs by the model's parameters, dequantises its outputs."""
 
     needs: ClassVar[str] = "ai-edge-litert"
+    files: ClassVar[tuple[str, ...]] = ("*.tflite",)
 
     @dataclass(frozen=True)
     class Options:

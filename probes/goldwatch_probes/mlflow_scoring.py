@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, batch_size, option
+from goldwatch.probe import BadAnswer, CannotLoad, Description, Page, Tensors, batch_size, option
 from goldwatch_probes._answers import parse_object
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
@@ -38,6 +38,13 @@ class MlflowScoring(HttpProbe):
         output: str = option("Name of an output that comes without one", default="output")
 
     _options: Options
+
+    @staticmethod
+    def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:  # noqa: ARG004 - as RecognisesServers
+        """Return the options of the one model: the server tells MLflow's version as bare text."""
+        version = page("version")
+        told = isinstance(version, str) and version[:1].isdigit() and _VERSION.fullmatch(version.encode())
+        return [{"model": model} if model else {}] if told else []
 
     def open(self) -> None:
         """Connect, and make sure that the server is healthy. Raises CannotLoad, Unreachable or NotReady."""

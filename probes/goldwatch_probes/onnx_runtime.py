@@ -75,6 +75,7 @@ class OnnxRuntime(LocalProbe):
     """
 
     needs: ClassVar[str] = "onnxruntime"
+    files: ClassVar[tuple[str, ...]] = ("*.onnx",)
     concurrent: ClassVar[bool] = True
     """ONNX Runtime allows `run` of one session from several threads."""
 

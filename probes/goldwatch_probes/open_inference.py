@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, check_inputs, option
+from goldwatch.probe import CannotLoad, Context, Description, Page, Tensors, check_inputs, option
 from goldwatch_probes._answers import CAN_IGNORE, check_outputs, declared_batch, newest, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
@@ -48,6 +48,19 @@ class OpenInference(HttpProbe):
         self._model_path = f"v2/models/{quote(options.model, safe='')}"
         if options.version:
             self._model_path += f"/versions/{quote(options.version, safe='')}"
+
+    @staticmethod
+    def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:  # noqa: ARG004 - as RecognisesServers
+        """Return the options of the named model, or of each that the server lists as ready."""
+        server = page("v2")
+        if not isinstance(server, dict) or not isinstance(server.get("name"), str):
+            return []
+        if model:
+            return [{"model": model}]
+        index = page("v2/repository/index", b"{}")
+        entries = [entry for entry in index if isinstance(entry, dict)] if isinstance(index, list) else []
+        names = [text(e.get("name")) for e in entries if e.get("state", "READY") in ("READY", "")]
+        return [{"model": name} for name in dict.fromkeys(names) if name] or [{}]
 
     def open(self) -> None:
         """Connect, make sure that server and model are ready, and read the metadata.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, Tokens, batch_size, option
+from goldwatch.probe import BadAnswer, CannotLoad, Description, Page, Tensors, Tokens, batch_size, option
 from goldwatch_probes._answers import parse_object, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
@@ -64,6 +64,17 @@ class OpenAI(HttpProbe):
         output: str = option("Name of the output in the golden set; empty for text or embedding", default="")
 
     _options: Options
+
+    @staticmethod
+    def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:
+        """Return the options of the named model, or of each that the server lists, here or under /v1."""
+        for base, path in ((url, "models"), (f"{url}/v1", "v1/models")):
+            found = page(path)
+            listed = found.get("data") if isinstance(found, dict) else None
+            if isinstance(listed, list):
+                names = [_id(entry.get("id")) for entry in listed if isinstance(entry, dict)]
+                return [{"url": base, "model": name} for name in ([model] if model else names) if name]
+        return []
 
     def open(self) -> None:
         """Connect, and make sure that the server has the model. Raises CannotLoad, Unreachable or NotReady."""

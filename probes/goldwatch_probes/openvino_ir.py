@@ -27,6 +27,7 @@ class OpenVINO(LocalProbe):
     """A model in this process, compiled by OpenVINO."""
 
     needs: ClassVar[str] = "openvino"
+    files: ClassVar[tuple[str, ...]] = ("*.xml", "*.onnx")
 
     @dataclass(frozen=True)
     class Options:

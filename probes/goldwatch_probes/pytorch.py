@@ -34,6 +34,7 @@ class PyTorch(LocalProbe):
     """A PyTorch model in this process, in inference mode."""
 
     needs: ClassVar[str] = "torch"
+    files: ClassVar[tuple[str, ...]] = ("*.pt", "*.pth", "*.pt2")
 
     @dataclass(frozen=True)
     class Options:

@@ -21,6 +21,7 @@ class ScikitLearn(LocalProbe):
     """A scikit-learn estimator in this process. Each example is one row: its inputs, flattened and joined in order."""
 
     needs: ClassVar[str] = "skops"
+    files: ClassVar[tuple[str, ...]] = ("*.skops", "*.pkl", "*.pickle", "*.joblib")
 
     @dataclass(frozen=True)
     class Options:

@@ -37,6 +37,7 @@ class TensorFlow(LocalProbe):
 
     # TensorFlow itself comes as tensorflow or tensorflow-cpu; each brings this.
     needs: ClassVar[str] = "keras"
+    files: ClassVar[tuple[str, ...]] = ("*.keras", "saved_model.pb")
 
     @dataclass(frozen=True)
     class Options:

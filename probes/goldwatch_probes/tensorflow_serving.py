@@ -18,6 +18,7 @@ from goldwatch.probe import (
     Context,
     Description,
     NotReady,
+    Page,
     Tensors,
     TensorSpec,
     check_inputs,
@@ -65,6 +66,13 @@ class TensorFlowServing(HttpProbe):
             self._model_path += f"/versions/{quote(options.version, safe='')}"
         elif options.label:
             self._model_path += f"/labels/{quote(options.label, safe='')}"
+
+    @staticmethod
+    def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:  # noqa: ARG004 - as RecognisesServers
+        """Return the options of the named model. These servers list no models."""
+        status = page(f"v1/models/{quote(model, safe='')}") if model else None
+        known = isinstance(status, dict) and ("model_version_status" in status or status.get("name") == model)
+        return [{"model": model}] if known else []
 
     def open(self) -> None:
         """Connect, make sure that a version is available, and read the metadata.

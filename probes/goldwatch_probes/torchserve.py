@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, Tensors, option
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, NotReady, Page, Tensors, option
 from goldwatch_probes._answers import newest, parse, text
 from goldwatch_probes._bodies import as_bytes, base64_text, class_scores
 from goldwatch_probes._http import Answer
@@ -54,6 +54,14 @@ class TorchServe(HttpProbe):
         self._model_path = quote(options.model, safe="")
         if options.version:
             self._model_path += f"/{quote(options.version, safe='')}"
+
+    @staticmethod
+    def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:  # noqa: ARG004 - as RecognisesServers
+        """Return the options of the named model; the inference API lists none."""
+        health = page("ping")
+        if not isinstance(health, dict) or not isinstance(health.get("status"), str):
+            return []
+        return [{"model": model} if model else {}]
 
     def open(self) -> None:
         """Connect, and make sure that the server is healthy and, if it can be asked, that the model has a worker.

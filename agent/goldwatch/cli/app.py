@@ -18,6 +18,7 @@ from goldwatch.cli import fleet
 from goldwatch.cli import sweep
 from goldwatch.cli import mlperf
 from goldwatch.cli import golden
+from goldwatch.cli import first
 from goldwatch.cli import stack
 from goldwatch.cli import cluster
 from goldwatch.cli import about
@@ -30,6 +31,7 @@ __all__ = [
     "app",
     "cluster",
     "explain",
+    "first",
     "fleet",
     "golden",
     "measure",

@@ -70,10 +70,27 @@ def calibrate(
     workers = Workers()
     try:
         assignment = select(prepare(config, workers, new_reference=True), watch, target)
-        found = calibrate(assignment, FreezeOptions(to, version, replays, outputs), workers, _tell)
+        found = calibrate(assignment, FreezeOptions(to, version, replays, outputs), workers, tell)
     finally:
         workers.close()
-    _froze(found, to, replays)
+    froze(found, to, replays)
+
+
+Replays = Annotated[int, typer.Option(min=2, max=10_000, help="How many replays the reference is taken from.")]
+Classes = Annotated[str, typer.Option(help="The names of the classes in order, with commas between.")]
+Tolerance = Annotated[float, typer.Option(min=0, help="The largest difference between two outputs that are the same.")]
+Outputs = Annotated[
+    list[str] | None, typer.Option(help="An output to keep, NAME or NAME:DTYPE:SHAPE; without it, all of them.")
+]
+Decision = Annotated[str, typer.Option(help="The output that is judged, if there are several.")]
+Threshold = Annotated[
+    float | None, typer.Option(help="Of a classifier with one score: above it, the answer is the second class.")
+]
+Within = Annotated[float | None, typer.Option(min=0, help="The labels are values; the largest error of a right one.")]
+Match = Annotated[
+    Literal["", "exact", "contains", "number", "choice", "json", "regex"],
+    typer.Option(help="How a text is matched with its answers; without it, one is proposed from them."),
+]
 
 
 @golden.command()
@@ -88,25 +105,14 @@ def build(  # noqa: PLR0913 - options, each by its name
     to: Annotated[
         Path | None, typer.Option(help="The new folder; without it, the one that the config has for the watch.")
     ] = None,
-    replays: Annotated[int, typer.Option(min=2, max=10_000, help="How many replays the reference is taken from.")] = 20,
-    classes: Annotated[str, typer.Option(help="The names of the classes in order, with commas between.")] = "",
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="The largest difference between two outputs that are the same.")
-    ] = 0.001,
-    output: Annotated[
-        list[str] | None, typer.Option(help="An output to keep, NAME or NAME:DTYPE:SHAPE; without it, all of them.")
-    ] = None,
-    decision: Annotated[str, typer.Option(help="The output that is judged, if there are several.")] = "",
-    threshold: Annotated[
-        float | None, typer.Option(help="Of a classifier with one score: above it, the answer is the second class.")
-    ] = None,
-    within: Annotated[
-        float | None, typer.Option(min=0, help="The labels are values; the largest error of a right one.")
-    ] = None,
-    match: Annotated[
-        Literal["", "exact", "contains", "number", "choice", "json", "regex"],
-        typer.Option(help="How a text is matched with its answers; without it, one is proposed from them."),
-    ] = "",
+    replays: Replays = 20,
+    classes: Classes = "",
+    tolerance: Tolerance = 0.001,
+    output: Outputs = None,
+    decision: Decision = "",
+    threshold: Threshold = None,
+    within: Within = None,
+    match: Match = "",
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
@@ -117,8 +123,7 @@ def build(  # noqa: PLR0913 - options, each by its name
     from goldwatch.golden.examples import Examples  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
-    names = tuple(part.strip() for part in classes.split(",") if part.strip())
-    specs = tuple(_spec(text) for text in output or ())
+    names, specs = split_names(classes), tuple(map(spec_of, output or ()))
     workers = Workers()
     try:
         found = load(config)
@@ -131,13 +136,19 @@ def build(  # noqa: PLR0913 - options, each by its name
         asked = Examples(
             examples.absolute(), name, licence, source, tolerance, names, specs, decision, match, threshold, within
         )
-        made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, _tell, _note)
+        made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, tell, note)
     finally:
         workers.close()
-    _froze(made, folder, replays)
+    froze(made, folder, replays)
 
 
-def _spec(text: str) -> tuple[str, str, tuple[int, ...]]:
+def split_names(text: str) -> tuple[str, ...]:
+    """Return names that are written with commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def spec_of(text: str) -> tuple[str, str, tuple[int, ...]]:
+    """Read NAME or NAME:DTYPE:SHAPE, the value of --output."""
     name, colon, rest = text.partition(":")
     dtype, _, shape = rest.partition(":")
     sizes = [size for size in shape.split(",") if size]
@@ -146,18 +157,21 @@ def _spec(text: str) -> tuple[str, str, tuple[int, ...]]:
     return name, dtype, tuple(int(size) for size in sizes)
 
 
-def _froze(found: Calibrated, folder: Path, replays: int) -> None:
+def froze(found: Calibrated, folder: Path, replays: int) -> None:
+    """Say what was frozen."""
     repeats = "the same in all of them" if found.deterministic else f"up to {found.moved:,} examples differ"
     share = f"{found.score} {found.accuracy:.4f}"
     put(f"froze {found.golden} into {folder}: {share} over {replays} replays, {repeats}")
     put(f"pin it with digest: {found.digest}")
 
 
-def _note(remark: str) -> None:
+def note(remark: str) -> None:
+    """Show a remark on the examples."""
     put(remark, err=True)
 
 
-def _tell(number: int, judgement: Judgement) -> None:
+def tell(number: int, judgement: Judgement) -> None:
+    """Show a replay of the reference."""
     score = judgement.headline
     said = "" if score is None else f"  {score.name} {score.value:.4f}"
     put(f"replay {number}  {judgement.run.duration_s:.1f} s{said}", err=True)

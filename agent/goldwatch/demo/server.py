@@ -91,6 +91,7 @@ class DemoServer:
             app.router.add_get(model, self._model_metadata)
             app.router.add_get(f"{model}/ready", self._model_ready)
             app.router.add_post(f"{model}/infer", self._infer)
+        app.router.add_post("/v2/repository/index", self._index)
         app.router.add_post("/v2/repository/models/{model}/load", self._load)
         return app
 
@@ -114,6 +115,10 @@ class DemoServer:
         outputs = await model.infer(inputs)
         body, headers = wire.write(model.name, model.version, outputs, binary=binary)
         return web.Response(body=body, headers=headers)
+
+    async def _index(self, _: web.Request) -> web.Response:
+        models = [{"name": m.name, "version": m.version, "state": "READY"} for m in self._models.values()]
+        return web.json_response(models)
 
     async def _load(self, request: web.Request) -> web.Response:
         await self._model(request).load()

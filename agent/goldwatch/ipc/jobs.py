@@ -171,6 +171,16 @@ class LoadGenResponse:
     requests: int
 
 
+@dataclass(frozen=True, slots=True)
+class DescribeRequest:
+    """Open a target, and close it again."""
+
+    factory: str
+    options: Mapping[str, Any]
+    time_limit_s: float
+
+
+DESCRIBE = Job("goldwatch.worker.load.once:describe", DescribeRequest, Description, needs_lease=True)
 REPLAY = Job("goldwatch.worker.load.timed:replay", ReplayRequest, ReplayResponse, needs_lease=True)
 """Takes the descriptor of the columns."""
 LOADGEN = Job("goldwatch.worker.load.loadgen:run", LoadGenRequest, LoadGenResponse, needs_lease=True)
