@@ -12,7 +12,8 @@
     └── ApiError, NotInCluster the Kubernetes API
 
 The command line and the agent catch GoldwatchError in one place each: its text is complete and goes to stderr, and the
-exit code is 2. Any other exception is a bug and keeps its traceback.
+exit code is 2, or 3 where a verdict was asked for and the config cannot be used. Any other exception is a bug and
+keeps its traceback.
 """
 
 from __future__ import annotations
@@ -20,3 +21,6 @@ from __future__ import annotations
 
 class GoldwatchError(Exception):
     """Something outside of the code is wrong. The text states where, what was found, what was expected, what to do."""
+
+    of_config = False
+    """Whether the config or a golden set is what cannot be used."""

@@ -121,13 +121,40 @@ def test_junit_has_a_case_for_each_objective(tmp_path: Path, damaged: Path) -> N
     assert cases == {"accuracy": ["failure"], "errors": [], "latency": []}
 
 
+def test_files_of_one_measurement(tmp_path: Path, damaged: Path) -> None:
+    names = ("result.json", "junit.xml", "summary.md", "table.txt")
+    outputs = [part for name in names for part in ("--output", str(tmp_path / name))]
+    result = check(tmp_path, "--format", "github", *outputs, model=damaged)
+    assert result.exit_code == 1, result.output
+    said = json.loads((tmp_path / "result.json").read_text())
+    reason = said["watches"][0]["findings"][0]["reason"]
+    assert result.stdout.splitlines()[0] == f"::error title=digits accuracy%3A regression::{reason}"
+    (suite,) = ET.parse(tmp_path / "junit.xml").getroot()
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == reason
+    accuracy = said["watches"][0]["scores"][0]["value"]
+    markdown, table = ((tmp_path / name).read_text() for name in names[2:])
+    assert f"- accuracy {accuracy:.4f}" in markdown
+    assert "109 turned wrong, 9 right" in markdown
+    p50 = next(line for line in table.splitlines() if line.startswith("  latency")).split("   ")[0].split()[-2:]
+    assert " ".join(p50) in markdown
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    for name, says in (("report.pdf", "there are .json, .xml, .md, .txt"), ("no/such.json", "a folder that exists")):
+        result = check(tmp_path, "--output", str(tmp_path / name))
+        assert (result.exit_code, result.stdout) == (3, "")
+        assert says in result.stderr
+
+
 def test_a_broken_golden_set_measures_nothing(tmp_path: Path) -> None:
     golden = Path(shutil.copytree(DIGITS / "golden", tmp_path / "golden"))
     with (golden / "tensors.safetensors").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x07")
     result = check(tmp_path, golden=golden)
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "tensors.safetensors has sha256" in result.stderr
     assert result.stderr.endswith("1 unusable golden set; nothing was started.\n")
     assert "Traceback" not in result.output
@@ -135,7 +162,7 @@ def test_a_broken_golden_set_measures_nothing(tmp_path: Path) -> None:
 
 def test_a_broken_config_measures_nothing(tmp_path: Path) -> None:
     result = check(tmp_path, accuracy="much")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert result.stderr.endswith("1 problem; nothing was started.\n")
     assert "Traceback" not in result.output
 
@@ -147,7 +174,7 @@ def test_config_only_knows_the_monitors(tmp_path: Path) -> None:
         f"targets: {{m: {target}}}\ngolden: {{g: {golden}}}\nwatches: {{w: {{}}}}\nalerts: {{weights: {{wrose: 2}}}}\n"
     )
     result = CliRunner().invoke(app, ["check", str(file), "--config-only"])
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert result.stderr.startswith(
         f"{file}: alerts.weights.wrose: no monitor of this name has a share; there are failing"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from goldwatch.commands.compare import Speed
 from goldwatch.commands.compare_report import _speed
-from goldwatch.commands.gate import Report, Result, _errors, accuracy
+from goldwatch.commands.gate import ObjectiveResult, Report, Result, _errors, accuracy
 from goldwatch.commands.gate_report import FORMATS
 from goldwatch.config import format_figure, format_seconds
 from goldwatch.core.judgement import Difference, Score
@@ -77,3 +77,15 @@ def test_a_speed_that_the_rounds_do_not_tell_is_no_figure() -> None:
     assert words(Speed(0.19, 0.001, 24.64)) == words(None) == "too few rounds"
     assert words(Speed(1.05, 0.9, 1.2)) == "1.05x [0.9, 1.2] noise"
     assert words(Speed(0.004, 0.001, 0.01)) == "0.004x [0.001, 0.01]"
+
+
+def test_what_a_server_says_ends_no_command_of_github() -> None:
+    finding = ObjectiveResult("errors", Result.UNMEASURED, "50% of\n::error::x")
+    said = FORMATS["github"]([Report(assignment(), seen(0, 0), (finding,))])
+    assert said == "::warning title=w errors%3A could not measure::50%25 of%0A::error::x\n"
+
+
+def test_what_a_server_says_is_no_markup_in_a_summary() -> None:
+    finding = ObjectiveResult("errors", Result.UNMEASURED, "a | b\n<img src=x> [y](z) `k`")
+    row = FORMATS["markdown"]([Report(assignment(), seen(0, 0), (finding,))]).splitlines()[4]
+    assert row == r"| w | errors | could not measure | a \| b \<img src=x\> \[y\](z) \`k\` |"

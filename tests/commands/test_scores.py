@@ -90,7 +90,7 @@ def test_a_score_of_ones_own_is_frozen_and_checked(run: Run, server: LanguageSer
     manners = tmp_path / "checks/manners.py"
     manners.write_text(CHECKS.replace("please", "thank"))
     refused = run("check")
-    assert refused.exit_code == 2
+    assert refused.exit_code == 3
     assert "scores.polite: the reference of capitals@" in refused.stderr
     assert "take a new reference with `goldwatch golden calibrate`" in refused.stderr
     server.answers = dict.fromkeys(PROMPTS, "Paris, thank you.")

@@ -278,7 +278,7 @@ def test_each_target_has_its_own_meters(config: Path) -> None:
 def test_a_wrong_section_is_refused_with_what_to_write(config: Path, energy: str, says: str) -> None:
     config.write_text(f"{CONFIG}energy: {energy}\n")
     result = CliRunner().invoke(app, ["check", str(config), "--config-only"])
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert says in result.stderr
 
 

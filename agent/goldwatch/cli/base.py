@@ -20,14 +20,22 @@ CLUSTER, TOOLS = "Cluster, Prometheus and Grafana", "Tools"
 """The groups of `goldwatch --help`."""
 
 
+UNMEASURED, UNUSABLE = 2, 3
+"""The exit codes of what could not be measured, and of a config or golden set that cannot be used."""
+
+_WITH_A_VERDICT = frozenset({"check", "compare", "mlperf", "sweep"})
+"""Commands whose exit code says which of the two it was; others end with 2 for both."""
+
+
 class _Commands(TyperGroup):
-    """The one place where commands end with an error of goldwatch: on stderr, without a traceback, exit code 2."""
+    """The one place where commands end with an error of goldwatch: on stderr, without a traceback, exit code 2 or 3."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - of click, which newer typers bring themselves
         try:
             return super().invoke(ctx)
         except GoldwatchError as error:
-            fail(str(error))
+            unusable = error.of_config and ctx.invoked_subcommand in _WITH_A_VERDICT
+            fail(str(error), UNUSABLE if unusable else UNMEASURED)
 
 
 app = typer.Typer(
@@ -53,10 +61,10 @@ def put(text: str, *, err: bool = False) -> None:
     stream.flush()  # a step may take a while
 
 
-def fail(message: str) -> NoReturn:
-    """End with exit code 2: nothing could be measured."""
+def fail(message: str, code: int = UNMEASURED) -> NoReturn:
+    """End with an exit code: 2 if nothing could be measured."""
     put(message, err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(code)
 
 
 def pick(config: Config, watch: str) -> Watch:

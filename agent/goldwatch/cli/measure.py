@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goldwatch.cli.base import COMPARE, GATE, WATCH, ConfigFile, app, fail, put
+from goldwatch.cli import outputs
+from goldwatch.cli.base import COMPARE, GATE, UNUSABLE, WATCH, ConfigFile, app, fail, put
 from goldwatch.daemon import start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from goldwatch.daemon.in_force import Assignment
     from goldwatch.daemon.pipeline import Judged
@@ -26,6 +28,7 @@ class Format(StrEnum):
     JSON = "json"
     JUNIT = "junit"
     MARKDOWN = "markdown"
+    GITHUB = "github"
 
 
 class Engine(StrEnum):
@@ -40,6 +43,7 @@ class BoardFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    MARKDOWN = "markdown"
 
 
 class SortColumn(StrEnum):
@@ -86,8 +90,9 @@ def check(
     style: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
     engine: Annotated[Engine, typer.Option(help="Replay here, or in shards over a Ray cluster.")] = Engine.LOCAL,
     shards: Annotated[int, typer.Option(min=0, max=10_000, help="Of Ray: how many; 0 is one a CPU.")] = 0,
+    output: outputs.Outputs = None,
 ) -> None:
-    """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure."""
+    """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure, 3 unusable config."""
     from goldwatch import config as configuration  # noqa: PLC0415
     from goldwatch.core import kinds  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
@@ -98,20 +103,21 @@ def check(
             cardinality.check(found)
             kinds.weights(found)
         except ValueError as error:
-            fail(f"{config}: alerts.{error}")
+            fail(f"{config}: alerts.{error}", UNUSABLE)
         counted = {"targets": found.targets, "golden sets": found.golden, "watches": found.watches}
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
         put(f"{config}: no problems; {counts}")
         return
-    _check(config, style, engine, shards)
+    _check(config, style, engine, shards, output)
 
 
-def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
+def _check(config: Path, style: Format, engine: Engine, shards: int, output: Sequence[Path] | None) -> None:
     from goldwatch.commands import capacity, foresight, gate, gate_report  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
+    files = outputs.check(output, gate_report.FORMATS)
     workers = Workers()
     try:
         wanted = in_force.prepare(config, workers)
@@ -133,6 +139,7 @@ def _check(config: Path, style: Format, engine: Engine, shards: int) -> None:
     finally:
         workers.close()
     put(gate_report.FORMATS[style](reports))
+    outputs.write(files, {name: partial(form, reports) for name, form in gate_report.FORMATS.items()})
     raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
 
 
@@ -170,6 +177,7 @@ def compare(
         float, typer.Option("--accuracy-bound", min=0, max=1, help="The accuracy that counts as good enough for cost.")
     ] = 0,
     style: Annotated[BoardFormat, typer.Option("--format", help="What to print.")] = BoardFormat.TABLE,
+    output: outputs.Outputs = None,
 ) -> None:
     """Measure one golden set across targets: a leaderboard that shows which differences are real."""
     from goldwatch.commands import compare as comparison  # noqa: PLC0415
@@ -178,12 +186,13 @@ def compare(
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
+    files = outputs.check(output, compare_report.FORMATS)
     workers = Workers()
     try:
         boards = comparison.compare(in_force.prepare(config, workers), workers, rounds, bound)
     finally:
         workers.close()
-    write = compare_report.as_json if style is BoardFormat.JSON else compare_report.as_table
-    put(write(boards, sort))
+    put(compare_report.FORMATS[style](boards, sort))
+    outputs.write(files, {name: partial(form, boards, sort) for name, form in compare_report.FORMATS.items()})
     if not any(row.judgement.findings.validity is Validity.VALID for board in boards for row in board.rows):
         raise typer.Exit(2)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from goldwatch.commands.compare import Board, Row, sort_key
-from goldwatch.commands.text_table import text_table
+from goldwatch.commands.text_table import in_cell, text_table
 from goldwatch.config import format_figure, format_seconds
 from goldwatch.core.judgement import Validity
 from goldwatch.energy.footprint import DAWNBENCH_INFERENCES, Footprint
@@ -31,26 +31,64 @@ def as_json(boards: Sequence[Board], column: str) -> str:
     return json.dumps([_plain(board, column) for board in boards], indent=2) + "\n"
 
 
+def as_markdown(boards: Sequence[Board], column: str) -> str:
+    """Write a table for each watch, for pull requests."""
+    lines = []
+    for board in boards:
+        head, *rows = [[in_cell(cell) for cell in row] for row in board_table(board, column)]
+        lines += [f"### {in_cell(_title(board, column))}", "", *_row(head), "|" + "---|" * len(head)]
+        lines += [line for row in rows for line in _row(row)]
+        lines += ["", *(f"- {in_cell(note)}" for note in notes(board)), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _row(cells: Sequence[str]) -> list[str]:
+    return [f"| {' | '.join(cells)} |"]
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Board], str], str]] = {
+    "table": as_table,
+    "json": as_json,
+    "markdown": as_markdown,
+}
+
+
 def _board(board: Board, column: str) -> str:
+    return "\n".join([_title(board, column), *text_table(board_table(board, column)), *notes(board)]) + "\n"
+
+
+def _title(board: Board, column: str) -> str:
     first = board.rows[0].assignment.target.name
-    measured = [row for row in board.rows if row.judgement.findings.validity is Validity.VALID]
-    ordered = sorted(measured, key=sort_key(column))
+    return f"{board.watch}  golden {board.golden}, compared with {first}, by {column}"
+
+
+def board_table(board: Board, column: str) -> list[tuple[str, ...]]:
+    """Return the cells of the leaderboard, its headings first, best first by a column."""
+    ordered = sorted(measured(board), key=sort_key(column))
     energy = [_energy_cells(row) for row in ordered]
     known = [heading for heading in _ENERGY_HEADINGS if any(cells[heading] for cells in energy)]
     rows: list[tuple[str, ...]] = [(*_HEADINGS, *known)]
     rows += [(*_cells(row), *(cells[name] for name in known)) for row, cells in zip(ordered, energy, strict=True)]
-    lines = text_table(rows)
-    lines += [
+    return rows
+
+
+def measured(board: Board) -> list[Row]:
+    """Return the targets that could be measured."""
+    return [row for row in board.rows if row.judgement.findings.validity is Validity.VALID]
+
+
+def notes(board: Board) -> list[str]:
+    """Return what is said below the leaderboard: what could not be measured, and what marks mean."""
+    known = measured(board)
+    lines = [
         f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.findings.reasons)}"
         for row in board.rows
-        if row not in measured
+        if row not in known
     ]
-    lines += [
-        f"{row.assignment.target.name}: no energy: {row.energy_missing}" for row in measured if row.energy_missing
-    ]
-    if any(row.best_for for row in measured):
+    lines += [f"{row.assignment.target.name}: no energy: {row.energy_missing}" for row in known if row.energy_missing]
+    if any(row.best_for for row in known):
         lines.append("* on the frontier: no other target that is as accurate takes less")
-    return "\n".join([f"{board.watch}  golden {board.golden}, compared with {first}, by {column}", *lines]) + "\n"
+    return lines
 
 
 def _cells(row: Row) -> tuple[str, ...]:

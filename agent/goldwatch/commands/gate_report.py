@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from goldwatch.commands.gate import EXIT_CODES, ObjectiveResult, Report, Result, worst
+from goldwatch.commands.text_table import in_cell
 from goldwatch.config import format_figure, format_seconds
 from goldwatch.core.judgement import Judgement, Passed, Quantile, Score
 from goldwatch.core.latency import quantile, quantiles
@@ -63,9 +64,32 @@ def as_markdown(reports: Sequence[Report]) -> str:
     lines = [f"### goldwatch: {overall(reports)}", "", "| watch | objective | result | |", "|---|---|---|---|"]
     for report in reports:
         for finding in report.findings:
-            reason = finding.reason.replace("|", "\\|").replace("\n", " ")
-            lines.append(f"| {_name(report)} | {finding.objective} | {finding.result} | {reason} |")
+            cells = (_name(report), finding.objective, finding.result, finding.reason)
+            lines.append(f"| {' | '.join(map(in_cell, cells))} |")
+    for report in reports:
+        lines += ["", f"**{in_cell(_name(report))}**", "", *(f"- {in_cell(line)}" for line in figures_of(report))]
     return "\n".join(lines) + "\n"
+
+
+def figures_of(report: Report) -> list[str]:
+    """Return scores, what changed, latency and throughput, a line each, as the table has them."""
+    return [" ".join(line.split()) for line in _measured(report.judgement)]
+
+
+def as_github(reports: Sequence[Report]) -> str:
+    """Write an annotation of GitHub Actions for each objective: an error, a warning or a notice."""
+    kinds = {Result.REGRESSION: "error", Result.UNMEASURED: "warning", Result.PASS: "notice"}
+    return "".join(
+        f"::{kinds[finding.result]} title={_told(f'{_name(report)} {finding.objective}: {finding.result}', ':,')}"
+        f"::{_told(finding.reason)}\n"
+        for report in reports
+        for finding in report.findings
+    )
+
+
+def _told(text: str, more: str = "") -> str:
+    """Escape text as a command of GitHub Actions has it; a property escapes more."""
+    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{more}" else c for c in text)
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Report]], str]] = {
@@ -73,6 +97,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Report]], str]] = {
     "json": as_json,
     "junit": as_junit,
     "markdown": as_markdown,
+    "github": as_github,
 }
 
 
@@ -87,19 +112,7 @@ def _block(report: Report) -> list[str]:
     head = [_name(report), f"golden {golden} ({golden.examples:,} examples)", judgement.subject.probe]
     if model is not None:
         head.append(f"model {model.model}{' ' + model.version if model.version else ''}")
-    lines = ["  ".join(head)]
-    lines += [_line(score.name, _score(score)) for score in judgement.findings.scores]
-    if (difference := judgement.findings.difference) is not None:
-        texts = judgement.subject.task == "generation"  # texts are equal or not: there is no size of a difference
-        same = f"{difference.compared - difference.moved:,} of {difference.compared:,}"
-        parts = [f"{same} {'the same' if texts else 'within tolerance'}"]
-        parts.append(f"{difference.harmful:,} turned wrong, {difference.helpful:,} right")
-        parts += [] if texts else [f"largest difference {difference.largest:.2g}"]
-        lines.append(_line("outputs", "   ".join(parts)))
-    if judgement.findings.quantiles:
-        lines.append(
-            _line("latency", "   ".join(_quantile(q) for q in judgement.findings.quantiles) + _requests(judgement))
-        )
+    lines = ["  ".join(head), *_measured(judgement)]
     if judgement.run.late_s:
         ordered = sorted(judgement.run.late_s)
         late = "   ".join(f"p{100 * q:g} {format_seconds(quantile(ordered, q))}" for q in (0.5, 0.99))
@@ -113,6 +126,23 @@ def _block(report: Report) -> list[str]:
     lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.findings.checks if c.passed is Passed.NO]
     lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f, judgement)]
     return [*lines, _line("verdict", str(report.result))]
+
+
+def _measured(judgement: Judgement) -> list[str]:
+    """Describe scores, what changed, and latency."""
+    lines = [_line(score.name, _score(score)) for score in judgement.findings.scores]
+    if (difference := judgement.findings.difference) is not None:
+        texts = judgement.subject.task == "generation"  # texts are equal or not: there is no size of a difference
+        same = f"{difference.compared - difference.moved:,} of {difference.compared:,}"
+        parts = [f"{same} {'the same' if texts else 'within tolerance'}"]
+        parts.append(f"{difference.harmful:,} turned wrong, {difference.helpful:,} right")
+        parts += [] if texts else [f"largest difference {difference.largest:.2g}"]
+        lines.append(_line("outputs", "   ".join(parts)))
+    if judgement.findings.quantiles:
+        lines.append(
+            _line("latency", "   ".join(_quantile(q) for q in judgement.findings.quantiles) + _requests(judgement))
+        )
+    return lines
 
 
 def _tokens(judgement: Judgement) -> list[str]:

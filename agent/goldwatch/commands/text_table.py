@@ -25,3 +25,9 @@ def text_table(rows: Iterable[Sequence[str]]) -> list[str]:
     with console.capture() as text:
         console.print(table)
     return [line.rstrip() for line in text.get().splitlines()]
+
+
+def in_cell(text: str) -> str:
+    """Return text as a cell of a Markdown table may hold it: nothing in it ends the cell, or is markup or HTML."""
+    line = " ".join(text.split())
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#&~" else c for c in line)

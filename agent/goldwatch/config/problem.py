@@ -46,6 +46,8 @@ class Problem:
 class ConfigError(GoldwatchError):
     """A config that cannot be used. `problems` holds all that is wrong with it, in the order of the file."""
 
+    of_config = True
+
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
         super().__init__(self.problems)

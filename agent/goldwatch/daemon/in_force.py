@@ -34,6 +34,8 @@ from goldwatch.golden.facts import GoldenFacts
 from goldwatch.ipc import judging_jobs
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
+_OF_CONFIG = (Rejection.MISSING, Rejection.UNREADABLE, Rejection.INVALID, Rejection.GOLDEN)
+
 
 class CannotStart(GoldwatchError):
     """The config, a golden set, the ledger or the address cannot be used; the text has all reasons."""
@@ -41,6 +43,7 @@ class CannotStart(GoldwatchError):
     def __init__(self, text: str, reason: Rejection = Rejection.OTHER) -> None:
         super().__init__(text)
         self.reason = reason
+        self.of_config = reason in _OF_CONFIG
 
 
 @dataclass(frozen=True, slots=True)
