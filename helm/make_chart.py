@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 
 _HEAD = """# goldwatch, the chart
 
-goldwatch replays golden sets against deployed models and says, with a stated error rate, whether they are still the
+goldwatch replays golden sets against deployed models and shows, with a stated error rate, whether they are still the
 models that were validated. How to install it, in three ways, is in [docs/kubernetes.md](../../docs/kubernetes.md).
 
 ```
