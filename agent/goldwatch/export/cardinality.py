@@ -57,7 +57,7 @@ OF_THE_SET = frozenset({"slice", "value"})
 """The labels that together take as many values as a golden set has of all its slices."""
 
 MAX_SLICE_VALUES = 1000
-"""More values than this of all slices of a golden set are likely identifiers: nobody reads so many series."""
+"""More values than this of all slices of a golden set are likely identifiers: no one reads that number of series."""
 
 
 def check(config: Config, slices: Mapping[str, int] = {}) -> None:

@@ -1,4 +1,4 @@
-"""A replay against the reference outputs, example by example: what moved, what flipped, and in which slices."""
+"""A replay against the reference outputs, example by example: what moved, what flipped, and the slices concerned."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _as_is(kept: Any) -> Any:  # noqa: ANN401 - an array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expected:
-    """What a golden set of n examples says of its answers.
+    """The expected answers of a golden set of n examples.
 
     `outputs` are arrays [n, ...] by name, or columns of text, `tolerances` the largest absolute difference by output
     that is none (0 if not named), `decision` names the output whose `scores` [n, classes] are the answer by their
     largest value. `labels` [n] index `class_names`; a class without a name is called by its index. `clusters` [n]
-    numbers what stands or falls together, -1 for an example by itself.
+    numbers the examples that are right or wrong together, -1 for an independent example.
     """
 
     outputs: Outputs
@@ -52,7 +52,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marks:
-    """How some of the answers stand [m] each: right `then`, right `now`, whether the answer `differs`, what `moved`.
+    """Some of the answers [m]: right `then`, right `now`, whether the answer `differs`, what `moved`.
 
     `furthest` is the largest distance of any answered one from its reference.
     """
@@ -107,7 +107,7 @@ def summary(
     cuts: Cuts,
     listed: int = 50,
 ) -> Difference:
-    """Put together what `marks` says of some rows at a time; `flip` says of an example what its answers are."""
+    """Put together the `marks`, some rows at a time; `flip` returns the answers of an example."""
     tally = Tally(cuts.slices, cuts.clusters)
     furthest, moved, counts = 0.0, 0, np.zeros(3, dtype=np.int64)
     first: tuple[list[int], ...] = ([], [], [])
@@ -206,7 +206,7 @@ def standings(
     answered: BoolArray,
     slices: Mapping[str, Slicing],
 ) -> tuple[SliceStanding, ...]:
-    """Return how each slice stands that has an answered example, in the order of the golden set.
+    """Return the standing of each slice with an answered example, in the order of the golden set.
 
     `right` [n] are right now, or the values of a score; `usually` [n] is the mean of the same over the reference
     replays, None if it is not known.

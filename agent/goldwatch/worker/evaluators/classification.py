@@ -1,7 +1,7 @@
 """Scores of a classifier: accuracy, top-k accuracy and macro F1, each with a 95 % interval over examples.
 
-The interval says what the golden set's size allows to be known about other examples like these. It says nothing of
-whether this deployment changed: that comparison is paired, and the monitors' business.
+The interval is what the golden set's size allows to know about other examples like these. It does not show
+whether this deployment changed: the monitors compare that in pairs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def scores(
 
     `outputs` and `reference` [n, classes] rank the classes of each example, `labels` [n] and `answered` [n]. A score's
     reference is taken over the same examples, so that the two are comparable. A `reference` of None is that of a model
-    whose outputs vary: one draw of them is no reference. `usually` [n] is the share of the reference replays in which
+    whose outputs vary: one draw of them is no reference. `usually` [n] is the share of the reference replays where
     each example was right, for the reference of the accuracy; without it that comes from `reference`. Equal outputs
     rank by the lower index; if outputs are not `ranked`, only the first class is known. Intervals are wider where
     examples come in `clusters`. Raises ValueError for shapes that do not fit.
@@ -90,7 +90,7 @@ def _macro_f1(ours: _Cells, theirs: _Cells | None, right: Share) -> Score:
     """Return macro F1. Its interval is that of a share of the effective examples (Korn and Graubard 1998).
 
     Their number comes from the variance of macro F1 (delta method). The F1 of a class with fewer than 5 examples is not
-    known: it may have any value, and widens the interval by so much.
+    known: it may have any value, and widens the interval accordingly.
     """
     table = ours.table()
     value, n = table.macro_f1(), right.n

@@ -1,6 +1,6 @@
-"""Examples that stand or fall together: how many independent ones they are worth.
+"""Examples that are right or wrong together: how many independent ones they are worth.
 
-A score's interval takes its examples for independent draws. Where a golden set says that they come in clusters, the
+A score's interval takes its examples for independent draws. If a golden set states that they come in clusters, the
 variance of a share is estimated between clusters, by Taylor linearisation of the ratio of sums, and the exact interval
 is that of the *effective* number of examples, with the degrees of freedom of the clusters (Korn and Graubard, Survey
 Methodology 24 (1998) 193-201). Means weight whole clusters at random (`means`).

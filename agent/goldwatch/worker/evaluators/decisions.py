@@ -20,7 +20,7 @@ from goldwatch.scratch import blocks
 
 
 class Decision(Protocol):
-    """Reads one kind of judged output; `ranked` says whether it orders the classes beyond the first."""
+    """Reads one kind of judged output; `ranked` is whether it orders the classes beyond the first."""
 
     ranked: bool
 
@@ -28,7 +28,7 @@ class Decision(Protocol):
         """Return scores [n, classes], whose largest is the answer, of an output [n, ...] that a replay kept."""
 
     def spread(self, kept: Any) -> Any:  # noqa: ANN401
-        """Return probabilities or logits [n, classes] of the same, whose distance can be told."""
+        """Return probabilities or logits [n, classes] of the same, which have a distance."""
 
 
 def decision_of(manifest: Manifest) -> Decision:

@@ -36,7 +36,7 @@ _LEAD = re.compile(r"^[\s\"'(\[*_#>-]*(?P<label>\w+)[\"'*_]*(?:[)\].:,;*]|\s*$)"
 
 
 def matcher(match: str, options: Collection[str] = ()) -> Matcher:
-    """Return the rule of one match. `options` are the answers of the whole set, which `choice` tells apart.
+    """Return the rule of one match. `options` are the answers of the whole set, for `choice`.
 
     Of an empty answer every match makes the same: right is a text without any character but spaces.
     """
@@ -124,7 +124,7 @@ def _mentions(text: str, ours: list[Word], labels: set[str], *, letters: bool) -
 
 
 def _is_letter(text: str, ours: list[Word], place: int) -> bool:  # noqa: PLR0911 - a return for each reason
-    """Return whether a word is a letter that stands for a choice: a capital or in brackets, and no article or "I"."""
+    """Return whether a word is a letter that names a choice: a capital or in brackets, and no article or "I"."""
     word = ours[place]
     shown = text[word.start : word.end]
     if not _LETTER.fullmatch(shown):
@@ -215,7 +215,7 @@ def _has_pattern(text: str, pattern: str) -> bool:
 def _time_limit(pattern: str) -> Iterator[None]:
     """Interrupt a pattern that backtracks without end: `re` looks for signals as it runs.
 
-    Only the main thread can be interrupted, in which workers run their jobs; any other relies on the job's deadline.
+    Only the main thread, where workers run their jobs, can be interrupted; another relies on the job's deadline.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

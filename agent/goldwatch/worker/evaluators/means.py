@@ -56,7 +56,7 @@ class Share:
         return proportion_interval(effective * self.now / self.n, effective)
 
     def score(self) -> Score:
-        """Return the score of what was added, of which there is some."""
+        """Return the score of the values added, at least one."""
         reference = None if self.then is None else self.then / self.n
         return Score(self.name, self.now / self.n, *self.interval(), self.n, reference)
 
@@ -67,7 +67,7 @@ def mean(
     """Return the mean of `now` [n] over the answered examples, with its interval.
 
     Its reference is the mean of `then` [n] over the same examples, or `then` itself if it is a number or None.
-    The values lie in [0, 1]. Of a set with clusters the interval takes each cluster for one observation.
+    The values are in [0, 1]. Of a set with clusters the interval takes each cluster for one observation.
     """
     values = _chosen(now, answered)
     value, n, sums = _mean(values), values.size, values

@@ -64,7 +64,7 @@ class Numbers:
         return summary(answered, marks, lambda i: self._flip(i, outputs), cuts)
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        """Return for which examples two targets give the same answer [n]."""
+        """Return whether two targets give the same answer, by example [n]."""
         now, its, allowed = outputs[self._decision], others[self._decision], self._expected.tolerances[self._decision]
 
         def near(rows: slice) -> BoolArray:
@@ -73,7 +73,7 @@ class Numbers:
         return column(self._examples, np.bool_, near, self._width)
 
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray | None:
-        """Return the cosine similarity, below 0 is as unlike as a score can say; of a single number its closeness."""
+        """Return the cosine similarity, at least 0; of a single number its closeness."""
         return self._likeness(outputs, answered)
 
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
@@ -111,7 +111,7 @@ class Numbers:
 
     @property
     def _alone(self) -> bool:
-        """Whether the answer is a single number, as of a regression, of which a cosine says the sign alone."""
+        """Whether the answer is a single number, as of a regression: a cosine sees only its sign."""
         return self._width == 1
 
     def _apart(self, now: NDArray[Any], then: NDArray[Any]) -> FloatArray:

@@ -124,7 +124,7 @@ def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str
 
 
 def _found(where: str, path: str) -> tuple[Any, ModuleType]:
-    """Import what "module:name" stands for, and return it with its module."""
+    """Import "module:name", and return it with its module."""
     module_name, _, name = where.partition(":")
     module = _module(module_name, path)
     found: Any = module
@@ -138,7 +138,7 @@ def _found(where: str, path: str) -> tuple[Any, ModuleType]:
 
 
 def _where(uses: str) -> str:
-    """Return the module:name that `uses` stands for."""
+    """Return the module:name of `uses`."""
     if ":" in uses:
         return uses
     if uses in BUILT_IN:

@@ -23,7 +23,7 @@ def slices_of(golden: GoldenSet) -> dict[str, Slicing]:
 
 
 def clusters_of(golden: GoldenSet) -> Clusters | None:
-    """Return what stands or falls together; None where every example is by itself."""
+    """Return the examples that are right or wrong together; None if all are independent."""
     return None if golden.manifest.clusters is None else Clusters(golden.tensor("clusters"))
 
 
@@ -35,7 +35,7 @@ def expected_of(
     *,
     but: str = "",
 ) -> Expected:
-    """Return what a golden set says of its answers, without the output `but`; `scores` reads the judged one."""
+    """Return a golden set's expected answers, without the output `but`; `scores` reads the judged one."""
     manifest = golden.manifest
     reading = {} if scores is None else {"scores": scores}
     outputs: dict[str, Any] = {name: golden.reference_output(name) for name in manifest.outputs if name != but}

@@ -1,4 +1,4 @@
-"""The checks of MLPerf's referees, after its compliance tests, as findings that stand beside a replay and page nobody.
+"""The checks of MLPerf's referees, after its compliance tests, as findings next to a replay that page no one.
 
 Each is an exact sign test. *repeats*: if nothing is cached, it is as likely that the first of two equal requests takes
 twice as long as the second as the other way round. *lengths*: if the model is the one that was validated, one that
@@ -58,7 +58,7 @@ def tail(successes: int, n: int) -> float:
 
 
 def needed() -> int:
-    """Return how many pairs it takes at least to tell."""
+    """Return the least number of pairs that can show a difference."""
     return math.ceil(-math.log2(ERROR))
 
 

@@ -9,7 +9,7 @@ from goldwatch.golden.lines import Lines
 from goldwatch.scratch import Strings
 
 _FEW = 1 << 12
-"""The texts of so many examples are kept in memory."""
+"""Up to this number of examples, the texts are kept in memory."""
 
 _BETWEEN = b"\xff"
 """What no text in UTF-8 holds."""
@@ -21,8 +21,8 @@ Reference = tuple[str, list[str]]
 class References:
     """The texts of the examples of a set, whose lines are read once, however often they are asked for.
 
-    Those of a large set lie in a file; where there is no room for it, its lines are read again each time. `decision`
-    names the output; `labelled` says whether there are answers.
+    Those of a large set are in a file; without room for it, its lines are read again each time. `decision`
+    names the output; `labelled` is whether there are answers.
     """
 
     def __init__(self, lines: Lines, decision: str, *, labelled: bool) -> None:

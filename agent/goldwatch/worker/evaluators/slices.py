@@ -2,7 +2,7 @@
 
 Only an example that was right can turn wrong, so the flips are taken for a draw without replacement from the answered
 examples that were right: the tail of the hypergeometric distribution, at 1 % over all slices together (Bonferroni over
-their values). Examples of one cluster stand or fall together, and so are no independent draws. Of a set with clusters
+their values). Examples of one cluster are right or wrong together: no independent draws. Of a set with clusters
 one such example of each is chosen by lot, which are; twice the mean p-value of many lots is a p-value whatever they
 share (Rueschendorf 1982). So a cluster that flips is one finding, however many examples it has.
 """
@@ -41,7 +41,7 @@ class Slicing:
 
 
 class Tally:
-    """Counts, some rows at a time, what is in which slice: harmful flips, examples that were right, answered ones."""
+    """Counts, some rows at a time, by slice: harmful flips, examples that were right, answered ones."""
 
     def __init__(self, slices: Mapping[str, Slicing], clusters: IntArray | None) -> None:
         self.slices = slices

@@ -1,6 +1,6 @@
 """What each task makes of the outputs of a replay: which examples are right, the scores, and the difference.
 
-A task is the only place that knows what an answer is. Where a set has no labels, an example is right if its answer is
+A task is the only place that knows what an answer is. Without labels, an example is right if its answer is
 that of the validated model: the same text, or numbers within the tolerance (`numbers`).
 """
 
@@ -57,7 +57,7 @@ class Judged(Protocol):
         """Compare with the reference, example by example."""
 
     def same(self, outputs: Outputs, others: Outputs) -> BoolArray:
-        """Return for which examples two targets give the same answer [n]."""
+        """Return whether two targets give the same answer, by example [n]."""
 
     def score(self, outputs: Outputs, answered: BoolArray) -> FloatArray | None:
         """Return how good each answer is, from 0 to 1 [n]; None where it is right or wrong and nothing between."""

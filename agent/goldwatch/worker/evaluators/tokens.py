@@ -21,10 +21,10 @@ NAMES = ("first_token_ns", "input_tokens", "output_tokens", "finish", "first_unk
 
 
 def token_use(columns: Mapping[str, Column], answered: NDArray[np.bool_]) -> TokenUse | None:
-    """Return what the `answered` requests [n] say of their tokens, but for the times; None if not one says anything.
+    """Return what the `answered` requests [n] report of their tokens, except times; None if none reports anything.
 
-    `columns` [n] are those of `NAMES`: -1 stands for a number that an answer does not tell; `finish` is bytes, empty if
-    it does not tell.
+    `columns` [n] are those of `NAMES`: -1 is a number that the answer does not contain; `finish` is bytes, empty if
+    not known.
     """
     reasons, totals, told = Counter[bytes](), Counter[str](), Counter[str]()
     unknown = {name: Counter[str]() for name in ("first_unknown", "next_unknown")}

@@ -11,9 +11,9 @@ from goldwatch.scratch import blocks
 
 _LEAST, _FURTHEST_SUM = -0.01, 0.5
 _ROUNDING = 0.01
-"""Probabilities in half precision, or with two decimals, differ from a sum of 1 by about so much."""
+"""Probabilities in half precision, or with two decimals, differ from a sum of 1 by about this."""
 _LEVELS, _COARSEST_STEP = 256, 0.0101
-"""An output of 8 bits has at most so many values, at most so far apart."""
+"""An output of 8 bits has at most this number of values, at most this far apart."""
 
 FloatArray = NDArray[np.float64]
 
@@ -21,9 +21,9 @@ FloatArray = NDArray[np.float64]
 def are_probabilities(rows: NDArray[Any]) -> np.bool_:
     """Return whether the scores of a whole reference [n, classes] are probabilities, and not logits.
 
-    All values lie in [0, 1], and all rows sum to 1 within the rounding of half precision. Rows of a quantised model may
+    All values are in [0, 1], and all rows sum to 1 within the rounding of half precision. Rows of a quantised model may
     be off by half a step for each class; the step is known if the reference has at most 256 values. Logits that happen
-    to lie in [0, 1] pass neither.
+    to be in [0, 1] pass neither.
     """
     off, levels, many = 0.0, np.zeros(0), False
     for some in blocks(len(rows), rows.shape[1]):

@@ -1,4 +1,4 @@
-"""Normalise text and split it into words: the one place that says when two texts have the same words.
+"""Normalise text and split it into words: the one place that decides whether two texts have the same words.
 
 Two spellings of one text are equal: composed and decomposed accents, full and half width, decimal digits of any script,
 curly and straight quotes, kinds of dashes. A difference in meaning stays: signs, decimal points, fractions,
@@ -37,7 +37,7 @@ _ENDS = re.compile(r"[.!?:;\n]")
 
 
 class Word(NamedTuple):
-    """One word of a text: as it is compared, and where it stands in the plain text."""
+    """One word of a text: as it is compared, and its place in the plain text."""
 
     text: str
     start: int

@@ -1,4 +1,4 @@
-"""Decide what `golden build` judges: which output, by which task, from what the outputs look like and the labels.
+"""Decide what `golden build` judges: which output, as which task, from what the outputs look like and the labels.
 
 Runs in a worker, next to `goldwatch.worker.jobs.examples`.
 """
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _OF_STANDARD_DEVIATION = 0.25
-"""The share of the labels' standard deviation that is a right value of a regression, if nothing else is said."""
+"""The share of the labels' standard deviation that is a right value of a regression, by default."""
 
 _THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The output that is judged, the task, and what the labels say besides the classes."""
+    """The output that is judged, the task, and the content of the labels besides the classes."""
 
     output: Spec
     task: Task

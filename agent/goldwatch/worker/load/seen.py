@@ -1,4 +1,4 @@
-"""What outputs look like, read off answers: for a target whose golden set is being built. Runs in the worker."""
+"""Shapes and types of outputs, read from answers, for a target whose golden set is being built. Runs in the worker."""
 
 from __future__ import annotations
 
