@@ -24,6 +24,9 @@ if TYPE_CHECKING:  # the agent, which only hands descriptions on, stays without 
 Tensors: TypeAlias = "Mapping[str, NDArray[Any]]"
 """A batch by tensor name; the first axis of each array counts the examples of the batch."""
 
+Axes: TypeAlias = "Mapping[str, int | None]"
+"""The batch axes of tensors, by name: the place of the axis, or None if there is none. It is first if not named."""
+
 _Look: TypeAlias = "tuple[str, Any, tuple[int, ...]]"
 """Name, dtype and shape of an array."""
 
@@ -58,12 +61,43 @@ class TensorSpec:
     """The type and shape of one input or output of a model.
 
     `shape` leaves out the batch axis; -1 means a length that varies. `dtype` is numpy's name for it, or "bytes"
-    for text. Of text that a replay keeps, `dtype` is "S" and the most bytes, as numpy writes it.
+    for text. Of text that a replay keeps, `dtype` is "S" and the most bytes, as numpy writes it. `batch_axis` is the
+    place of the batch axis in the model's tensor, None if it has none.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    batch_axis: int | None = 0
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """The shape of the model's tensor: -1 at the batch axis."""
+        axis = self.batch_axis
+        return self.shape if axis is None else (*self.shape[:axis], -1, *self.shape[axis:])
+
+
+def tensor_spec(name: str, dtype: str, whole: Sequence[int], axes: Axes) -> TensorSpec:
+    """Return the spec of a tensor from the whole shape that a model declares, with its batch axis. Raises CannotLoad.
+
+    A model that declares no axes of a tensor takes and gives one value an example.
+    """
+    axis = axes.get(name, 0)
+    if axis is None:
+        return TensorSpec(name, dtype, tuple(whole), None)
+    if axis and axis >= len(whole):
+        raise CannotLoad(f'"{name}" has shape {list(whole)} at the model, the golden set says `batch_axis: {axis}`')
+    return TensorSpec(name, dtype, (*whole[:axis], *whole[axis + 1 :]), axis)
+
+
+def declared_sizes(shapes: Mapping[str, Sequence[Any]], axes: Axes) -> list[Any]:
+    """Return the size at the batch axis of each input that has one, as the model declares it. `shapes` are whole."""
+    found = []
+    for name, shape in shapes.items():
+        axis = axes.get(name, 0)
+        if axis is not None and axis < len(shape):
+            found.append(shape[axis])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +121,29 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchAxes:
+    """Where the golden set says that the inputs and outputs of a model have their batch axis."""
+
+    inputs: Axes = field(default_factory=dict)
+    outputs: Axes = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether one of them has it elsewhere than first."""
+        return bool(self.inputs or self.outputs)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The engine's settings for a new probe.
 
     `time_limit_s` bounds one request; a probe that can give up by itself does so then and raises TimeoutError. The
-    engine kills the worker of one that cannot. `max_response_bytes` bounds what is read from a server.
+    engine kills the worker of one that cannot. `max_response_bytes` bounds what is read from a server. `batch_axes` are
+    by the model's names of tensors; see `TakesBatchAxes`.
     """
 
     time_limit_s: float
     max_response_bytes: int = 64 * 2**20
+    batch_axes: BatchAxes = field(default_factory=BatchAxes)
 
 
 class ProbeError(GoldwatchError):
@@ -298,6 +346,17 @@ class Resends(Protocol):
         """How many requests were sent again since the probe was opened."""
 
 
+@runtime_checkable
+class TakesBatchAxes(Protocol):
+    """An ability that a probe may have: to send and answer tensors whose batch axis is not the first.
+
+    If `takes_batch_axes` is True, `encode` gets and `decode` returns tensors as the model has them, with their batch
+    axis where `Context.batch_axes` says. Without it, a golden set with such tensors is refused.
+    """
+
+    takes_batch_axes: ClassVar[bool]
+
+
 def is_concurrent(probe: Probe) -> bool:
     """Say whether several threads may ask the probe at once."""
     return isinstance(probe, Concurrent) and probe.concurrent
@@ -335,8 +394,8 @@ def named_dtype(dtype: Any) -> str:  # noqa: ANN401 - numpy.dtype
 def check_inputs(inputs: Tensors, specs: Sequence[TensorSpec], *, partial: bool = False) -> int:
     """Return the number of examples in `inputs`, checked by name, dtype and shape against the inputs of a model.
 
-    With `partial` the model may have further inputs, with defaults of its own. Raises CannotLoad with what was found
-    and what the model takes.
+    It is 1 if no input has a batch axis. With `partial` the model may have further inputs, with defaults of its own.
+    Raises CannotLoad with what was found and what the model takes.
     """
     return _checked(looks(inputs), tuple(specs), partial)
 
@@ -368,16 +427,22 @@ def _checked(found: Looks, specs: tuple[TensorSpec, ...], partial: bool) -> int:
     missing = [name for name in known if name not in given]
     if missing and not partial:
         raise CannotLoad(f"the model also takes {_names(missing)}; the inputs given are {_names(given)}")
-    return _common_size(found)
+    return _common_size(found, {spec.name: spec.batch_axis for spec in specs})
 
 
-def batch_size(inputs: Tensors) -> int:
-    """Return the common length of the first axes. Raises CannotLoad if there is none."""
-    return _common_size(looks(inputs))
+def batch_size(inputs: Tensors, axes: Axes | None = None) -> int:
+    """Return the common length of the batch axes, 1 if there is none. Raises CannotLoad if they differ."""
+    return _common_size(looks(inputs), axes or {})
 
 
-def _common_size(found: Iterable[_Look]) -> int:
-    sizes = {name: shape[0] if shape else None for name, _, shape in found}
+def _common_size(found: Looks, axes: Axes) -> int:
+    sizes = {}
+    for name, _, shape in found:
+        axis = axes.get(name, 0)
+        if axis is not None:
+            sizes[name] = shape[axis] if axis < len(shape) else None
+    if found and not sizes:
+        return 1
     size = next(iter(sizes.values()), None)
     if size is None or len(set(sizes.values())) > 1:
         raise CannotLoad(f"the inputs have no common number of examples: {sizes or 'no inputs'}")
@@ -387,10 +452,16 @@ def _common_size(found: Iterable[_Look]) -> int:
 def _check_input(dtype: Any, whole: tuple[int, ...], spec: TensorSpec) -> None:  # noqa: ANN401 - numpy.dtype
     if (found := named_dtype(dtype)) != spec.dtype:
         raise CannotLoad(f'input "{spec.name}" is {found}, the model takes {spec.dtype}')
-    if not has_shape(whole, (-1, *spec.shape)):
+    if has_shape(whole, spec.whole):
+        return
+    if spec.batch_axis != 0:
         raise CannotLoad(
-            f'input "{spec.name}" has examples of shape {list(whole[1:])}, the model takes {list(spec.shape)} (-1: any)'
+            f'input "{spec.name}" is sent with shape {list(whole)}, the model takes {list(spec.whole)} (-1: any)'
         )
+    said = f'input "{spec.name}" has examples of shape {list(whole[1:])}, the model takes {list(spec.shape)} (-1: any)'
+    if len(whole) - 1 > len(spec.shape):
+        said += "; if its tensor has no batch axis, say so in the golden set: `batch_axis` (docs/golden-sets.md)"
+    raise CannotLoad(said)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -76,7 +76,5 @@ def text(value: object) -> str:
 def _check_output(spec: TensorSpec, dtype: Any, whole: tuple[int, ...]) -> None:  # noqa: ANN401 - numpy.dtype
     if (found := named_dtype(dtype)) != spec.dtype:
         raise BadAnswer(f'output "{spec.name}" came as {found}, the metadata says {spec.dtype}')
-    if not has_shape(whole, (-1, *spec.shape)):
-        raise BadAnswer(
-            f'output "{spec.name}" has shape {list(whole)}, the metadata says {[-1, *spec.shape]} (-1: any)'
-        )
+    if not has_shape(whole, spec.whole):
+        raise BadAnswer(f'output "{spec.name}" has shape {list(whole)}, the metadata says {list(spec.whole)} (-1: any)')

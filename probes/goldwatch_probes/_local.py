@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, ProbeError, Rejected, Tensors, batch_size
+from goldwatch.probe import (
+    Axes,
+    BadAnswer,
+    CannotLoad,
+    Context,
+    Description,
+    ProbeError,
+    Rejected,
+    Tensors,
+    batch_size,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,8 +40,9 @@ class LocalProbe:
 
     served: ClassVar[bool] = False
 
-    def __init__(self, options: Any, context: Context) -> None:  # noqa: ARG002, ANN401 - a subclass has its own
+    def __init__(self, options: Any, context: Context) -> None:  # noqa: ANN401 - a subclass has its own
         self._options = options
+        self._axes = context.batch_axes
         self._run: Callable[[Any], Any] | None = None
         self._description: Description | None = None
 
@@ -140,12 +151,12 @@ def check_batch(fixed: int, batch: int) -> None:
         )
 
 
-def ordered(inputs: Tensors, names: Sequence[str]) -> list[NDArray[Any]]:
+def ordered(inputs: Tensors, names: Sequence[str], axes: Axes | None = None) -> list[NDArray[Any]]:
     """Return the arrays in the order of `names`; a lone array also if the model names none.
 
     Raises CannotLoad if the inputs are not exactly these, or have no common number of examples.
     """
-    batch_size(inputs)
+    batch_size(inputs, axes)
     if not names and len(inputs) > 1:
         raise CannotLoad(f"the model does not say in which order it takes {_quoted(inputs)}; name them in `inputs`")
     for name in inputs:

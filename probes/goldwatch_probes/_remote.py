@@ -210,6 +210,7 @@ class RemoteProbe(Generic[ClientT]):
     def __init__(self, options: RemoteOptions, context: Context) -> None:
         self._options = options
         self._context = context
+        self._axes = context.batch_axes
         self._client: ClientT | None = None
         self._description: Description | None = None
 

@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from goldwatch.probe import CannotLoad, TensorSpec, install_command
+from goldwatch.probe import Axes, BatchAxes, CannotLoad, TensorSpec, declared_sizes, install_command, tensor_spec
 from goldwatch_probes._local import fixed_batch, framework, imported, named, told
 
 HOW_TO_EXPORT = (
@@ -81,7 +81,7 @@ def _expected() -> str:
     return ", ".join(kind.value for kind in Kind)
 
 
-def load_script(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
+def load_script(torch: Any, file: Path, options: Any, axes: BatchAxes) -> Loaded:  # noqa: ARG001, ANN401
     """Load TorchScript, whose arguments have names and no shapes."""
     module = torch.jit.load(str(file), map_location=options.device).eval()
     module, dtype = _cast(torch, module, options.dtype)
@@ -90,7 +90,7 @@ def load_script(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
     return Loaded(module, names, (dtype,) * len(names))
 
 
-def load_weights(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
+def load_weights(torch: Any, file: Path, options: Any, axes: BatchAxes) -> Loaded:  # noqa: ARG001, ANN401
     """Make the model by the user's factory, and load the weights. None may be missing or left over."""
     tensors = framework("safetensors.torch", "safetensors", install_command("torch")).load_file(str(file))
     factory = imported(options.factory, options.path, "factory")
@@ -121,7 +121,7 @@ def _arguments(function: Callable[..., Any]) -> list[str]:
     return [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
-def load_exported(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN401
+def load_exported(torch: Any, file: Path, options: Any, axes: BatchAxes) -> Loaded:  # noqa: ANN401
     """Load a program of torch.export, which declares everything but the names of outputs."""
     _check_constants(file)
     with _weights_only():
@@ -140,9 +140,11 @@ def load_exported(torch: Any, file: Path, options: Any) -> Loaded:  # noqa: ANN4
         call=_flat(torch, program, arguments),
         names=names,
         dtypes=tuple(value.dtype if value.dtype.is_floating_point else None for value in values),
-        inputs=tuple(_spec(name, value) for name, value in zip(names, values, strict=True)),
-        outputs=_outputs(torch, program, options.outputs),
-        fixed_batch=fixed_batch(value.shape[0] for value in values if value.ndim),
+        inputs=tuple(_spec(name, value, axes.inputs) for name, value in zip(names, values, strict=True)),
+        outputs=_outputs(torch, program, options.outputs, axes.outputs),
+        fixed_batch=fixed_batch(
+            declared_sizes({n: value.shape for n, value in zip(names, values, strict=True)}, axes.inputs)
+        ),
     )
 
 
@@ -189,12 +191,12 @@ def _flat(torch: Any, program: Any, arguments: Sequence[Any]) -> Callable[..., A
     return call
 
 
-def _outputs(torch: Any, program: Any, names: Sequence[str]) -> tuple[TensorSpec, ...]:  # noqa: ANN401
+def _outputs(torch: Any, program: Any, names: Sequence[str], axes: Axes) -> tuple[TensorSpec, ...]:  # noqa: ANN401
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     arguments = [spec.arg for spec in program.graph_signature.output_specs if spec.kind.name == "USER_OUTPUT"]
     flat = [None if _is_constant(argument) else values[argument.name] for argument in arguments]
     answer = named_tensors(torch, torch.utils._pytree.tree_unflatten(flat, program.call_spec.out_spec), names)
-    return tuple(_spec(name, value) for name, value in answer.items())
+    return tuple(_spec(name, value, axes) for name, value in answer.items())
 
 
 def named_tensors(torch: Any, answer: Any, names: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401
@@ -213,7 +215,7 @@ def _leaves(torch: Any, name: str, value: Any) -> Iterator[tuple[str, Any]]:  # 
         yield name, value
 
 
-def _spec(name: str, value: Any) -> TensorSpec:  # noqa: ANN401
+def _spec(name: str, value: Any, axes: Axes) -> TensorSpec:  # noqa: ANN401
     dtype = str(value.dtype).removeprefix("torch.")
-    shape = tuple(size if isinstance(size, int) else -1 for size in value.shape[1:])
-    return TensorSpec(name, "float32" if dtype == "bfloat16" else dtype, shape)
+    shape = [size if isinstance(size, int) else -1 for size in value.shape]
+    return tensor_spec(name, "float32" if dtype == "bfloat16" else dtype, shape, axes)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.probe import BadAnswer, CannotLoad, Tensors, TensorSpec, dtype_name
+from goldwatch.probe import Axes, BadAnswer, CannotLoad, Tensors, TensorSpec, dtype_name, tensor_spec
 from goldwatch_probes._answers import parse_object
 
 DTYPES = {
@@ -47,24 +47,24 @@ _LITTLE = sys.byteorder == "little"
 _JSON_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}
 
 
-def output_specs(tensors: Iterable[Any]) -> tuple[TensorSpec, ...]:
+def output_specs(tensors: Iterable[Any], axes: Axes) -> tuple[TensorSpec, ...]:
     """Return the specs of the outputs of the metadata that numpy can hold; others are not looked at.
 
     Raises CannotLoad.
     """
     known = (t for t in tensors if not (isinstance(t, Mapping) and t.get("datatype", "BOOL") not in DTYPES))
-    return tuple(map(_spec_of, known))
+    return tuple(_spec_of(tensor, axes) for tensor in known)
 
 
-def spec_of(tensor: Any) -> TensorSpec:  # noqa: ANN401 - from outside, so anything
+def spec_of(tensor: Any, axes: Axes) -> TensorSpec:  # noqa: ANN401 - from outside, so anything
     """Return the spec of one input of the metadata, which numpy must have. Raises CannotLoad."""
-    spec = _spec_of(tensor)
+    spec = _spec_of(tensor, axes)
     if tensor["datatype"] == "BF16":
         raise CannotLoad(f'tensor "{spec.name}" is BF16, which numpy has no dtype for')
     return spec
 
 
-def _spec_of(tensor: Any) -> TensorSpec:  # noqa: ANN401 - from outside, so anything
+def _spec_of(tensor: Any, axes: Axes) -> TensorSpec:  # noqa: ANN401 - from outside, so anything
     match tensor:
         case {"name": str(name), "datatype": str(datatype), "shape": [*shape]}:
             pass
@@ -74,7 +74,7 @@ def _spec_of(tensor: Any) -> TensorSpec:  # noqa: ANN401 - from outside, so anyt
         raise CannotLoad(f'tensor "{name}" is {datatype[:20]}, which numpy has no dtype for')
     if not all(type(size) is int and size >= -1 for size in shape):
         raise CannotLoad(f'tensor "{name}" has shape {str(shape)[:100]} in the metadata')
-    return TensorSpec(name, DTYPES[datatype], tuple(shape[1:]))
+    return tensor_spec(name, DTYPES[datatype], shape, axes)
 
 
 def encode_json(inputs: Tensors, more: Mapping[str, Any] = {}) -> bytes:

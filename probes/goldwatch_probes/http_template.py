@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, batch_size, install_command, option
+from goldwatch.probe import Axes, BadAnswer, CannotLoad, Description, Tensors, batch_size, install_command, option
 from goldwatch_probes._answers import parse
 from goldwatch_probes._bodies import base64_text
 from goldwatch_probes._http import Answer
@@ -44,6 +44,7 @@ class HttpTemplate(HttpProbe):
         model: str = option("Name to show for the model", default="model")
         version: str = option("Version to show for the model", default="")
 
+    takes_batch_axes: ClassVar[bool] = True
     _options: Options
     _expressions: Mapping[str, Any] = {}
 
@@ -71,7 +72,7 @@ class HttpTemplate(HttpProbe):
         """Fill in the template. Raises CannotLoad if it does not fit the inputs."""
         from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
 
-        filling = _Filling(inputs)
+        filling = _Filling(inputs, self._axes.inputs)
         body = filling.fill(self._options.body)
         filling.check_all_used()
         path = self._options.path.lstrip("/")
@@ -82,14 +83,20 @@ class HttpTemplate(HttpProbe):
         from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
 
         answer = parse(response.body)
-        return {name: tensors.array(_found(name, e, answer), name) for name, e in self._expressions.items()}
+        found = {name: _found(name, expression, answer) for name, expression in self._expressions.items()}
+        alone = {name for name in found if self._axes.outputs.get(name, 0) is None}
+        return {
+            name: tensors.array([value], name)[0] if name in alone else tensors.array(value, name)
+            for name, value in found.items()
+        }
 
 
 class _Filling:
     """The inputs of one request on their way into the template."""
 
-    def __init__(self, inputs: Tensors) -> None:
+    def __init__(self, inputs: Tensors, axes: Axes) -> None:
         self._inputs = inputs
+        self._axes = axes
         self._unused = set(inputs)
 
     def fill(self, part: Any) -> Any:  # noqa: ANN401 - JSON is anything
@@ -111,7 +118,10 @@ class _Filling:
     def _values(self, name: str, *, single: bool, text: Callable[[bytes], str]) -> Any:  # noqa: ANN401
         from goldwatch_probes import _json_tensors as tensors  # noqa: PLC0415
 
-        size = batch_size(self._inputs)
+        size = batch_size(self._inputs, self._axes)
+        if self._axes and (single or name == _ALL):
+            place = f"{{{name}{'[0]' if single else ''}}}"
+            raise CannotLoad(f'"{place}" in `body` takes examples apart; with a `batch_axis` write {{NAME}} alone')
         if single and size != 1:
             raise CannotLoad(f'"{{{name}[0]}}" in `body` takes one example a request, this one has {size}')
         if name == _ALL:

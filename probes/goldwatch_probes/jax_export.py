@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, install_command, option
+from goldwatch.probe import (
+    Axes,
+    CannotLoad,
+    Context,
+    Description,
+    Tensors,
+    TensorSpec,
+    check_inputs,
+    declared_sizes,
+    install_command,
+    option,
+    tensor_spec,
+)
 from goldwatch_probes._local import (
     LocalProbe,
     check_batch,
@@ -28,6 +40,7 @@ class Jax(LocalProbe):
     """A serialised function of JAX in this process; the first request of each size of batch compiles it."""
 
     needs: ClassVar[str] = "jax"
+    takes_batch_axes: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -56,7 +69,7 @@ class Jax(LocalProbe):
         if device.platform not in function.platforms:
             raise CannotLoad(f"{file}: exported for {', '.join(function.platforms)}; JAX has {device.platform} here")
         self._names = _names(jax, function, options.inputs, file)
-        inputs = tuple(_spec(name, aval) for name, aval in zip(self._names, function.in_avals, strict=True))
+        taken = dict(zip(self._names, function.in_avals, strict=True))
         returned = jax.tree_util.tree_unflatten(function.out_tree, function.out_avals)
         self._run = _runner(jax, function, options.outputs)
         self._description = Description(
@@ -65,16 +78,18 @@ class Jax(LocalProbe):
             framework_version=jax.__version__,
             device=device.device_kind,
             digest=digest(file),
-            inputs=inputs,
-            outputs=tuple(_spec(name, aval) for name, aval in named(returned, options.outputs).items()),
-            batch=fixed_batch(aval.shape[0] for aval in function.in_avals if aval.shape),
+            inputs=tuple(_spec(name, aval, self._axes.inputs) for name, aval in taken.items()),
+            outputs=tuple(
+                _spec(name, aval, self._axes.outputs) for name, aval in named(returned, options.outputs).items()
+            ),
+            batch=fixed_batch(declared_sizes({n: aval.shape for n, aval in taken.items()}, self._axes.inputs)),
         )
 
     def encode(self, inputs: Tensors) -> list[NDArray[Any]]:
         """Return the arguments in order. Raises CannotLoad with what was found and what the function takes."""
         description = self.describe()
         check_batch(description.batch, check_inputs(inputs, description.inputs))
-        return ordered(inputs, self._names)
+        return ordered(inputs, self._names, self._axes.inputs)
 
     def decode(self, response: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Return the outputs as arrays."""
@@ -112,6 +127,6 @@ def _runner(jax: Any, function: Any, names: Sequence[str]) -> Callable[[Sequence
     return run
 
 
-def _spec(name: str, aval: Any) -> TensorSpec:  # noqa: ANN401
-    shape = tuple(size if isinstance(size, int) else -1 for size in aval.shape[1:])
-    return TensorSpec(name, aval.dtype.name, shape)
+def _spec(name: str, aval: Any, axes: Axes) -> TensorSpec:  # noqa: ANN401
+    shape = [size if isinstance(size, int) else -1 for size in aval.shape]
+    return tensor_spec(name, aval.dtype.name, shape, axes)

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import CannotLoad, Context, Description, Tensors, TensorSpec, check_inputs, install_command, option
+from goldwatch.probe import (
+    Axes,
+    CannotLoad,
+    Context,
+    Description,
+    Tensors,
+    TensorSpec,
+    check_inputs,
+    declared_sizes,
+    install_command,
+    option,
+    tensor_spec,
+)
 from goldwatch_probes._local import LocalProbe, check_threads, digest, fixed_batch, framework, readable, told
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
@@ -18,19 +30,18 @@ if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
 class Tensor:
     """An input or output of the model: value = (integer - zero_point) x scale. A scale of 0: it is not quantised.
 
-    `batch` is its first axis as the model declares it, -1 for any.
+    `shape` is the whole shape as the model declares it, -1 for any size.
     """
 
     index: int
     dtype: str
-    batch: int
     shape: tuple[int, ...]
     scale: float
     zero_point: int
 
-    def spec(self, name: str) -> TensorSpec:
+    def spec(self, name: str, axes: Axes) -> TensorSpec:
         """Say what goldwatch sees of it: floating numbers where the model has quantised ones."""
-        return TensorSpec(name, "float32" if self.scale else self.dtype, self.shape)
+        return tensor_spec(name, "float32" if self.scale else self.dtype, self.shape, axes)
 
 
 class LiteRT(LocalProbe):
@@ -38,6 +49,7 @@ class LiteRT(LocalProbe):
 
     needs: ClassVar[str] = "ai-edge-litert"
     files: ClassVar[tuple[str, ...]] = ("*.tflite",)
+    takes_batch_axes: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -64,24 +76,26 @@ class LiteRT(LocalProbe):
         interpreter = _interpreter(file, options)
         call, self._inputs, self._outputs = _callable(interpreter, file, options.signature)
         self._run = call
+        axes = self._axes
         self._description = Description(
             model=options.model or file.stem,
             framework="litert",
             framework_version=version("ai-edge-litert"),
             device=Path(options.delegates[0]).stem if options.delegates else "cpu",
             digest=digest(file),
-            inputs=tuple(tensor.spec(name) for name, tensor in self._inputs.items()),
-            outputs=tuple(tensor.spec(name) for name, tensor in self._outputs.items()),
-            batch=fixed_batch(tensor.batch for tensor in self._inputs.values()),
+            inputs=tuple(tensor.spec(name, axes.inputs) for name, tensor in self._inputs.items()),
+            outputs=tuple(tensor.spec(name, axes.outputs) for name, tensor in self._outputs.items()),
+            batch=fixed_batch(declared_sizes({n: t.shape for n, t in self._inputs.items()}, axes.inputs)),
         )
 
     def encode(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Quantise floating inputs of a quantised model; integers of its own dtype pass. Raises CannotLoad."""
         self.describe()
+        axes = self._axes.inputs
         specs = [
-            TensorSpec(name, tensor.dtype, tensor.shape)
+            tensor_spec(name, tensor.dtype, tensor.shape, axes)
             if name in inputs and inputs[name].dtype.name == tensor.dtype
-            else tensor.spec(name)
+            else tensor.spec(name, axes)
             for name, tensor in self._inputs.items()
         ]
         check_inputs(inputs, specs)
@@ -156,12 +170,10 @@ def _tensor(detail: Mapping[str, Any]) -> Tensor:
 
     dtype = np.dtype(detail["dtype"])
     scale, zero_point = detail["quantization"]
-    batch, *shape = map(int, detail["shape_signature"]) if len(detail["shape_signature"]) else (-1,)
     return Tensor(
         index=int(detail["index"]),
         dtype="bytes" if dtype.kind in "SUO" else dtype.name,
-        batch=batch,
-        shape=tuple(shape),
+        shape=tuple(map(int, detail["shape_signature"])),
         scale=float(scale) if dtype.kind in "iu" else 0.0,
         zero_point=int(zero_point),
     )

@@ -25,6 +25,7 @@ class MXNet(LocalProbe):
     """An MXNet model in this process."""
 
     needs: ClassVar[str] = "mxnet"
+    takes_batch_axes: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -73,7 +74,7 @@ class MXNet(LocalProbe):
         """Return arrays of MXNet in the order of the inputs. Raises CannotLoad for other names."""
         if self._to_array is None:
             raise CannotLoad(NOT_OPEN)
-        return [self._to_array(array) for array in ordered(inputs, self._names)]
+        return [self._to_array(array) for array in ordered(inputs, self._names, self._axes.inputs)]
 
     def decode(self, response: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """Return the outputs, which `predict` has waited for."""

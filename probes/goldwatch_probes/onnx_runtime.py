@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from goldwatch.probe import (
+    Axes,
     BadAnswer,
     CannotLoad,
     Context,
@@ -17,9 +18,11 @@ from goldwatch.probe import (
     Tensors,
     TensorSpec,
     check_inputs,
+    declared_sizes,
     example,
     install_command,
     option,
+    tensor_spec,
 )
 from goldwatch_probes._local import (
     LocalProbe,
@@ -76,6 +79,7 @@ class OnnxRuntime(LocalProbe):
 
     needs: ClassVar[str] = "onnxruntime"
     files: ClassVar[tuple[str, ...]] = ("*.onnx",)
+    takes_batch_axes: ClassVar[bool] = True
     concurrent: ClassVar[bool] = True
     """ONNX Runtime allows `run` of one session from several threads."""
 
@@ -111,9 +115,9 @@ class OnnxRuntime(LocalProbe):
             framework_version=runtime.__version__,
             device=session.get_providers()[0].removesuffix("ExecutionProvider").lower(),
             digest=digest(file),
-            inputs=tuple(_spec(tensor, "input") for tensor in inputs),
-            outputs=_outputs(session),
-            batch=fixed_batch(tensor.shape[0] for tensor in inputs if tensor.shape),
+            inputs=tuple(_spec(tensor, "input", self._axes.inputs) for tensor in inputs),
+            outputs=_outputs(session, self._axes.outputs),
+            batch=fixed_batch(declared_sizes({tensor.name: tensor.shape for tensor in inputs}, self._axes.inputs)),
         )
         names = [spec.name for spec in description.outputs]
         if self._options.io_binding:
@@ -213,19 +217,19 @@ def _run_bound(session: Any) -> Callable[[Any], Any]:  # noqa: ANN401
     return run
 
 
-def _outputs(session: Any) -> tuple[TensorSpec, ...]:  # noqa: ANN401
+def _outputs(session: Any, axes: Axes) -> tuple[TensorSpec, ...]:  # noqa: ANN401
     tensors = [output for output in session.get_outputs() if output.type in DTYPES]
     if not tensors:
         found = ", ".join(f"{output.name} ({output.type})" for output in session.get_outputs())
         raise CannotLoad(f"no output of the model is a tensor that numpy can hold: {found}")
-    return tuple(_spec(tensor, "output") for tensor in tensors)
+    return tuple(_spec(tensor, "output", axes) for tensor in tensors)
 
 
-def _spec(tensor: Any, role: str) -> TensorSpec:  # noqa: ANN401
+def _spec(tensor: Any, role: str, axes: Axes) -> TensorSpec:  # noqa: ANN401
     if tensor.type not in DTYPES:
         raise CannotLoad(f'{role} "{tensor.name}" is {tensor.type}, which numpy has no dtype for')
-    shape = tuple(size if isinstance(size, int) else -1 for size in tensor.shape[1:])
-    return TensorSpec(tensor.name, DTYPES[tensor.type], shape)
+    shape = [size if isinstance(size, int) else -1 for size in tensor.shape]
+    return tensor_spec(tensor.name, DTYPES[tensor.type], shape, axes)
 
 
 def _as_text(name: str, array: NDArray[Any]) -> NDArray[np.object_]:

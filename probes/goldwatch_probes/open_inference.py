@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
-from goldwatch.probe import CannotLoad, Context, Description, Page, Tensors, check_inputs, option
+from goldwatch.probe import (
+    BatchAxes,
+    CannotLoad,
+    Context,
+    Description,
+    Page,
+    Tensors,
+    check_inputs,
+    declared_sizes,
+    option,
+)
 from goldwatch_probes._answers import CAN_IGNORE, check_outputs, declared_batch, newest, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
@@ -41,6 +51,7 @@ class OpenInference(HttpProbe):
         outputs: tuple[str, ...] = option("Outputs to ask for; all if empty", default=())
         parameters: dict[str, Any] = option("Parameters of each request, such as priority", default_factory=dict)
 
+    takes_batch_axes: ClassVar[bool] = True
     _options: Options
 
     def __init__(self, options: Options, context: Context) -> None:
@@ -83,7 +94,7 @@ class OpenInference(HttpProbe):
             version=self._options.version or newest(model.get("versions")),
             framework=text(server.get("name")) or text(model.get("platform")),
             framework_version=text(server.get("version")),
-            **(_declared(model, self._options.outputs) if self._options.metadata == "check" else {}),
+            **(_declared(model, self._options.outputs, self._axes) if self._options.metadata == "check" else {}),
         )
         return self._description
 
@@ -115,23 +126,16 @@ class OpenInference(HttpProbe):
         return outputs
 
 
-def _declared(model: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+def _declared(model: Mapping[str, Any], wanted: Sequence[str], axes: BatchAxes) -> dict[str, Any]:
     """Return what the metadata of a model say of its tensors; of the outputs only those that are `wanted`, if any."""
     from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
     inputs, outputs = (part if isinstance(part, list) else [] for part in (model.get("inputs"), model.get("outputs")))
-    specs = tensors.output_specs(outputs)
+    specs = tensors.output_specs(outputs, axes.outputs)
     return {
-        "inputs": tuple(tensors.spec_of(tensor) for tensor in inputs),
+        "inputs": (taken := tuple(tensors.spec_of(tensor, axes.inputs) for tensor in inputs)),
         "outputs": tuple(spec for spec in specs if not wanted or spec.name in wanted),
-        "batch": _batch(inputs),
+        "batch": declared_batch(
+            declared_sizes({spec.name: each["shape"] for spec, each in zip(taken, inputs, strict=True)}, axes.inputs)
+        ),
     }
-
-
-def _batch(declared: object) -> int:
-    """Return the one size of batch that inputs declare, which `_specs` has checked; 0 for any."""
-    return (
-        declared_batch(tensor["shape"][0] for tensor in declared if tensor["shape"])
-        if isinstance(declared, list)
-        else 0
-    )

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from goldwatch.probe import (
+    BatchAxes,
     CannotLoad,
     Context,
     Description,
     Looks,
     Tensors,
     check_inputs,
+    declared_sizes,
     looks,
     option,
 )
@@ -43,6 +45,7 @@ class OpenInferenceGrpc(GrpcProbe):
             default="check",
         )
 
+    takes_batch_axes: ClassVar[bool] = True
     _options: Options
 
     def __init__(self, options: Options, context: Context) -> None:
@@ -75,7 +78,7 @@ class OpenInferenceGrpc(GrpcProbe):
             version=self._options.version or newest(list(model.versions)),
             framework=text(server.name) or text(model.platform),
             framework_version=text(server.version),
-            **(_declared(model) if self._options.metadata == "check" else {}),
+            **(_declared(model, self._axes) if self._options.metadata == "check" else {}),
         )
         return self._description
 
@@ -124,11 +127,11 @@ def _head(tensor: Any) -> dict[str, Any]:  # noqa: ANN401 - a message
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
-def _declared(model: Any) -> dict[str, Any]:  # noqa: ANN401 - a message
+def _declared(model: Any, axes: BatchAxes) -> dict[str, Any]:  # noqa: ANN401 - a message
     from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
     return {
-        "inputs": tuple(tensors.spec_of(_head(tensor)) for tensor in model.inputs),
-        "outputs": tensors.output_specs(map(_head, model.outputs)),
-        "batch": declared_batch(tensor.shape[0] for tensor in model.inputs if tensor.shape),
+        "inputs": tuple(tensors.spec_of(_head(tensor), axes.inputs) for tensor in model.inputs),
+        "outputs": tensors.output_specs(map(_head, model.outputs), axes.outputs),
+        "batch": declared_batch(declared_sizes({t.name: list(t.shape) for t in model.inputs}, axes.inputs)),
     }

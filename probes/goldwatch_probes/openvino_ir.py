@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, install_command, option
+from goldwatch.probe import (
+    Axes,
+    CannotLoad,
+    Description,
+    Tensors,
+    TensorSpec,
+    check_inputs,
+    install_command,
+    option,
+    tensor_spec,
+)
 from goldwatch_probes._local import (
     LocalProbe,
     check_batch,
@@ -28,6 +38,7 @@ class OpenVINO(LocalProbe):
 
     needs: ClassVar[str] = "openvino"
     files: ClassVar[tuple[str, ...]] = ("*.xml", "*.onnx")
+    takes_batch_axes: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -62,9 +73,9 @@ class OpenVINO(LocalProbe):
             framework_version=openvino.__version__.partition("-")[0],
             device=core.get_property(options.device, "FULL_DEVICE_NAME"),
             digest=digest(file, weights) if file.suffix == ".xml" and weights.is_file() else digest(file),
-            inputs=_specs(compiled.inputs),
-            outputs=_specs(compiled.outputs),
-            batch=fixed_batch(map(_batch, compiled.inputs)),
+            inputs=(inputs := _specs(compiled.inputs, self._axes.inputs)),
+            outputs=_specs(compiled.outputs, self._axes.outputs),
+            batch=fixed_batch(_batches(inputs, compiled.inputs)),
         )
 
     def encode(self, inputs: Tensors) -> Tensors:
@@ -93,19 +104,23 @@ def _runner(compiled: Any) -> Callable[[Mapping[str, Any]], list[Any]]:  # noqa:
     return run
 
 
-def _batch(port: Any) -> int | None:  # noqa: ANN401
-    shape = port.get_partial_shape()
-    ranked = shape.rank.is_static and len(shape)
-    return int(shape[0].get_length()) if ranked and shape[0].is_static else None
+def _batches(specs: Sequence[TensorSpec], ports: Sequence[Any]) -> list[int]:
+    """Return the static sizes of batch axes."""
+    sizes = []
+    for spec, port in zip(specs, ports, strict=True):
+        shape, axis = list(port.get_partial_shape()), spec.batch_axis
+        if axis is not None and axis < len(shape) and shape[axis].is_static:
+            sizes.append(int(shape[axis].get_length()))
+    return sizes
 
 
-def _specs(ports: Sequence[Any]) -> tuple[TensorSpec, ...]:
+def _specs(ports: Sequence[Any], axes: Axes) -> tuple[TensorSpec, ...]:
     specs = []
     for index, port in enumerate(ports):
         name = port.get_any_name() if port.get_names() else f"output_{index}"
         shape = port.get_partial_shape()
         if not shape.rank.is_static:
             raise CannotLoad(f'"{name}" has no known number of axes; convert the model with shapes')
-        sizes = tuple(int(size.get_length()) if size.is_static else -1 for size in list(shape)[1:])
-        specs.append(TensorSpec(name, port.get_element_type().to_dtype().name, sizes))
+        sizes = tuple(int(size.get_length()) if size.is_static else -1 for size in shape)
+        specs.append(tensor_spec(name, port.get_element_type().to_dtype().name, sizes, axes))
     return tuple(specs)

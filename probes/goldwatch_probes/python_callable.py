@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, batch_size, option
 from goldwatch_probes._local import LocalProbe, digest, imported, named, told
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
 
 class PythonCallable(LocalProbe):
     """A callable of the user's code: takes a mapping of arrays, returns an array, several, or a mapping of them."""
+
+    takes_batch_axes: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -60,7 +62,7 @@ class PythonCallable(LocalProbe):
     def encode(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Return the inputs as they are. Raises CannotLoad if they have no common number of examples."""
         self.describe()
-        batch_size(inputs)
+        batch_size(inputs, self._axes.inputs)
         return dict(inputs)
 
     def decode(self, response: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

@@ -35,6 +35,7 @@ class PyTorch(LocalProbe):
 
     needs: ClassVar[str] = "torch"
     files: ClassVar[tuple[str, ...]] = ("*.pt", "*.pth", "*.pt2")
+    takes_batch_axes: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -70,7 +71,7 @@ class PyTorch(LocalProbe):
             torch.set_num_threads(options.threads)
         try:
             device = torch.device(options.device)
-            loaded = _LOADERS[kind](torch, file, options)
+            loaded = _LOADERS[kind](torch, file, options, self._axes)
             call = torch.compile(loaded.call) if options.compile else loaded.call
             name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
         except CannotLoad:
@@ -97,7 +98,7 @@ class PyTorch(LocalProbe):
             raise CannotLoad(NOT_OPEN)
         if description.inputs:
             check_batch(description.batch, check_inputs(inputs, description.inputs))
-        arrays = ordered(inputs, self._loaded.names)
+        arrays = ordered(inputs, self._loaded.names, self._axes.inputs)
         dtypes = self._loaded.dtypes or (None,) * len(arrays)
         # A copy, since arrays of a golden set are read-only and PyTorch knows no such thing.
         return [

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import CannotLoad, Description, Tensors, TensorSpec, check_inputs, install_command, option
+from goldwatch.probe import (
+    Axes,
+    CannotLoad,
+    Description,
+    Tensors,
+    TensorSpec,
+    check_inputs,
+    declared_sizes,
+    install_command,
+    option,
+    tensor_spec,
+)
 from goldwatch_probes._local import (
     LocalProbe,
     check_batch,
@@ -38,6 +49,7 @@ class TensorFlow(LocalProbe):
     # TensorFlow itself comes as tensorflow or tensorflow-cpu; each brings this.
     needs: ClassVar[str] = "keras"
     files: ClassVar[tuple[str, ...]] = ("*.keras", "saved_model.pb")
+    takes_batch_axes: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Options:
@@ -70,6 +82,7 @@ class TensorFlow(LocalProbe):
             raise
         except Exception as error:  # TensorFlow raises all kinds
             raise CannotLoad(f"{path}: {told(error)}") from error
+        axes = self._axes
         self._run = _runner(tensorflow, call, options.device)
         self._description = Description(
             model=options.model or path.stem,
@@ -77,9 +90,11 @@ class TensorFlow(LocalProbe):
             framework_version=tensorflow.__version__,
             device=options.device or ("GPU:0" if tensorflow.config.list_physical_devices("GPU") else "CPU:0"),
             digest=digest(path),
-            inputs=tuple(_spec(name, spec) for name, spec in inputs.items()),
-            outputs=tuple(_spec(name, spec) for name, spec in outputs.items() if spec.shape.rank is not None),
-            batch=fixed_batch(spec.shape[0] for spec in inputs.values() if spec.shape.rank),
+            inputs=tuple(_spec(name, spec, axes.inputs) for name, spec in inputs.items()),
+            outputs=tuple(
+                _spec(name, spec, axes.outputs) for name, spec in outputs.items() if spec.shape.rank is not None
+            ),
+            batch=fixed_batch(declared_sizes({name: list(spec.shape) for name, spec in inputs.items()}, axes.inputs)),
         )
 
     def encode(self, inputs: Tensors) -> Tensors:
@@ -180,8 +195,8 @@ def _runner(tensorflow: Any, call: Callable[..., Any], device: str) -> Callable[
     return run
 
 
-def _spec(name: str, spec: Any) -> TensorSpec:  # noqa: ANN401
+def _spec(name: str, spec: Any, axes: Axes) -> TensorSpec:  # noqa: ANN401
     dtype = "bytes" if spec.dtype.name == "string" else spec.dtype.name
     if spec.shape.rank is None:
         raise CannotLoad(f'"{name}" has no known number of axes; save the model with an input signature')
-    return TensorSpec(name, dtype, tuple(-1 if size is None else int(size) for size in spec.shape[1:]))
+    return tensor_spec(name, dtype, [-1 if size is None else int(size) for size in spec.shape], axes)

@@ -9,10 +9,11 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from goldwatch.probe import (
+    Axes,
     BadAnswer,
     CannotLoad,
     Context,
@@ -22,7 +23,9 @@ from goldwatch.probe import (
     Tensors,
     TensorSpec,
     check_inputs,
+    declared_sizes,
     option,
+    tensor_spec,
 )
 from goldwatch_probes._answers import check_outputs, declared_batch, newest, parse_object, text
 from goldwatch_probes._http import Answer
@@ -57,6 +60,7 @@ class TensorFlowServing(HttpProbe):
         format: Literal["row", "columnar"] = option("How tensors are laid out in JSON", default="row")
         output: str = option("Name of the one output, if the server has no metadata", default="output")
 
+    takes_batch_axes: ClassVar[bool] = True
     _options: Options
 
     def __init__(self, options: Options, context: Context) -> None:
@@ -98,9 +102,9 @@ class TensorFlowServing(HttpProbe):
             model=self._options.model,
             version=self._options.version or version,
             framework="tensorflow-serving" if "model_version_status" in status else "",
-            inputs=(inputs := _specs(signature.get("inputs"))),
-            outputs=_specs(signature.get("outputs")),
-            batch=_batch(signature["inputs"]) if inputs else 0,
+            inputs=(inputs := _specs(signature.get("inputs"), self._axes.inputs)),
+            outputs=_specs(signature.get("outputs"), self._axes.outputs),
+            batch=_batch(signature["inputs"], self._axes.inputs) if inputs else 0,
         )
         return self._description
 
@@ -112,6 +116,8 @@ class TensorFlowServing(HttpProbe):
         if declared:
             check_inputs(inputs, declared)
         body: dict[str, Any] = {"signature_name": self._options.signature} if declared else {}
+        if self._axes and self._options.format != "columnar":
+            raise CannotLoad("the golden set has a `batch_axis`, which rows cannot have; set `format: columnar`")
         if self._options.format == "columnar":
             body["inputs"] = tensors.columns(inputs, _text)
         else:
@@ -174,20 +180,20 @@ def _signature(metadata: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return signature
 
 
-def _specs(declared: object) -> tuple[TensorSpec, ...]:
+def _specs(declared: object, axes: Axes) -> tuple[TensorSpec, ...]:
     """Return the specs of one side of a signature; none if the rank of a tensor is not known."""
     tensors = declared.items() if isinstance(declared, dict) else ()
-    specs = [_spec(name, tensor) for name, tensor in sorted(tensors)]
+    specs = [_spec(name, tensor, axes) for name, tensor in sorted(tensors)]
     return tuple(spec for spec in specs if spec) if all(specs) else ()
 
 
-def _batch(declared: Mapping[str, Any]) -> int:
+def _batch(declared: Mapping[str, Any], axes: Axes) -> int:
     """Return the one size of batch that inputs declare, which `_specs` has checked; 0 for any."""
-    dims = [tensor["tensor_shape"]["dim"] for tensor in declared.values()]
-    return declared_batch(int(each[0]["size"]) for each in dims if each)
+    shapes = {name: [int(dim["size"]) for dim in each["tensor_shape"]["dim"]] for name, each in declared.items()}
+    return declared_batch(declared_sizes(shapes, axes))
 
 
-def _spec(name: str, tensor: object) -> TensorSpec | None:
+def _spec(name: str, tensor: object, axes: Axes) -> TensorSpec | None:
     match tensor:
         case {"tensor_shape": {"unknown_rank": True}}:
             return None
@@ -196,7 +202,7 @@ def _spec(name: str, tensor: object) -> TensorSpec | None:
         case _:
             raise CannotLoad(f'the metadata describes tensor "{name}" as {str(tensor)[:100]}')
     try:
-        return TensorSpec(name, DTYPES[dtype], tuple(int(dim["size"]) for dim in dims)[1:])
+        return tensor_spec(name, DTYPES[dtype], [int(dim["size"]) for dim in dims], axes)
     except (KeyError, TypeError, ValueError) as error:
         raise CannotLoad(f'tensor "{name}" has shape {str(dims)[:100]} in the metadata') from error
 

@@ -6,9 +6,20 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from goldwatch.probe import BadAnswer, CannotLoad, Description, Tensors, TensorSpec, check_inputs, option
+from goldwatch.probe import (
+    Axes,
+    BadAnswer,
+    CannotLoad,
+    Description,
+    Tensors,
+    TensorSpec,
+    check_inputs,
+    declared_sizes,
+    option,
+    tensor_spec,
+)
 from goldwatch_probes import _tf_proto as proto
 from goldwatch_probes._answers import check_outputs, declared_batch
 from goldwatch_probes._grpc_client import GrpcProbe, Reply, Request
@@ -31,6 +42,7 @@ class TensorFlowServingGrpc(GrpcProbe):
         label: str = option("Label of a version, in place of `version`", default="")
         signature: str = option("Signature of the model to call", default="serving_default")
 
+    takes_batch_axes: ClassVar[bool] = True
     _options: Options
 
     def open(self) -> None:
@@ -63,10 +75,10 @@ class TensorFlowServingGrpc(GrpcProbe):
             # With a label, the newest version need not be the one that answers.
             version=self._options.version or str(metadata.model_spec.version.value or max(available)),
             framework="tensorflow-serving",
-            inputs=_specs(signature.inputs),
-            outputs=_specs(signature.outputs),
+            inputs=_specs(signature.inputs, self._axes.inputs),
+            outputs=_specs(signature.outputs, self._axes.outputs),
             batch=declared_batch(
-                e.value.tensor_shape.dim[0].size for e in signature.inputs if e.value.tensor_shape.dim
+                declared_sizes({entry.key: _shape(entry) for entry in signature.inputs}, self._axes.inputs)
             ),
         )
         return self._description
@@ -107,8 +119,12 @@ class TensorFlowServingGrpc(GrpcProbe):
         return signatures[self._options.signature]
 
 
-def _specs(entries: Any) -> tuple[TensorSpec, ...]:  # noqa: ANN401 - messages
+def _shape(entry: Any) -> list[int]:  # noqa: ANN401 - a message
+    return [dim.size for dim in entry.value.tensor_shape.dim]
+
+
+def _specs(entries: Any, axes: Axes) -> tuple[TensorSpec, ...]:  # noqa: ANN401 - messages
     return tuple(
-        TensorSpec(e.key, proto.dtype(e.value.dtype), tuple(dim.size for dim in e.value.tensor_shape.dim[1:]))
+        tensor_spec(e.key, proto.dtype(e.value.dtype), _shape(e), axes)
         for e in sorted(entries, key=lambda entry: str(entry.key))
     )

@@ -136,4 +136,4 @@ def test_a_server_that_declares_its_batch_gets_filled_batches(raw_server: Callab
 
 def test_a_signature_of_tensorflow_serving_declares_its_batch() -> None:
     declared = {"x": {"tensor_shape": {"dim": [{"size": "8"}, {"size": "2"}]}}, "k": {"tensor_shape": {"dim": []}}}
-    assert tensorflow_serving._batch(declared) == 8
+    assert tensorflow_serving._batch(declared, {}) == 8

@@ -124,7 +124,7 @@ def test_a_data_frame() -> None:
     ],
 )
 def test_a_template_is_filled_in(template: Any, expected: Any) -> None:
-    filling = _Filling({name: array[:1] for name, array in TWO.items()})
+    filling = _Filling({name: array[:1] for name, array in TWO.items()}, {})
     assert filling.fill(template) == expected
     filling.check_all_used()
 

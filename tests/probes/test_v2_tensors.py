@@ -188,7 +188,7 @@ def test_a_header_length_that_cannot_be(length: str) -> None:
 
 
 def test_the_metadata_gives_specs_without_batch() -> None:
-    assert spec_of({"name": "x", "datatype": "FP32", "shape": [-1, 2, -1]}) == TensorSpec("x", "float32", (2, -1))
+    assert spec_of({"name": "x", "datatype": "FP32", "shape": [-1, 2, -1]}, {}) == TensorSpec("x", "float32", (2, -1))
 
 
 @pytest.mark.parametrize(
@@ -202,4 +202,4 @@ def test_the_metadata_gives_specs_without_batch() -> None:
 )
 def test_metadata_that_is_refused(tensor: object, message: str) -> None:
     with pytest.raises(CannotLoad, match=message):
-        spec_of(tensor)
+        spec_of(tensor, {})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, put, select
+from goldwatch.probe import BatchAxes
 
 if TYPE_CHECKING:
     from goldwatch.core.judgement import Judgement
@@ -111,6 +113,10 @@ def build(  # noqa: PLR0913 - options, each by its name
     output: Outputs = None,
     decision: Decision = "",
     threshold: Threshold = None,
+    batch_axis: Annotated[
+        list[str] | None,
+        typer.Option(help="The batch axis of a model's tensor, if not 0: state=1, sr=none, outputs.state=1."),
+    ] = None,
     within: Within = None,
     match: Match = "",
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
@@ -124,6 +130,7 @@ def build(  # noqa: PLR0913 - options, each by its name
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
     names, specs = split_names(classes), tuple(map(spec_of, output or ()))
+    axes = _axes(batch_axis or ())
     workers = Workers()
     try:
         found = load(config)
@@ -134,7 +141,18 @@ def build(  # noqa: PLR0913 - options, each by its name
             fail(f"golden.{entry.name} is fetched from {entry.url}; name the new folder by --to")
         folder = to or entry.path
         asked = Examples(
-            examples.absolute(), name, licence, source, tolerance, names, specs, decision, match, threshold, within
+            examples.absolute(),
+            name,
+            licence,
+            source,
+            tolerance,
+            names,
+            specs,
+            decision,
+            match,
+            threshold,
+            within,
+            axes,
         )
         made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, tell, note)
     finally:
@@ -155,6 +173,19 @@ def spec_of(text: str) -> tuple[str, str, tuple[int, ...]]:
     if not (name and bool(dtype) == bool(colon) and all(size.isascii() and size.isdigit() for size in sizes)):
         fail(f'--output: "{text}" is not NAME or NAME:DTYPE:SHAPE; write probabilities:float32:10, or mask:uint8:64,64')
     return name, dtype, tuple(int(size) for size in sizes)
+
+
+def _axes(texts: Sequence[str]) -> BatchAxes:
+    """Read NAME=AXIS or NAME=none; a name that begins with "outputs." is an output's."""
+    inputs: dict[str, int | None] = {}
+    outputs: dict[str, int | None] = {}
+    for text in texts:
+        name, _, axis = text.rpartition("=")
+        if not name or not (axis == "none" or (axis.isascii() and axis.isdigit() and len(axis) < 3)):
+            fail(f'--batch-axis: "{text}" is not NAME=AXIS or NAME=none; write state=1, sr=none or outputs.state=1')
+        of = outputs if name.startswith("outputs.") else inputs
+        of[name.removeprefix("inputs.").removeprefix("outputs.")] = None if axis == "none" else int(axis)
+    return BatchAxes(*({name: axis for name, axis in part.items() if axis != 0} for part in (inputs, outputs)))
 
 
 def froze(found: Calibrated, folder: Path, replays: int) -> None:

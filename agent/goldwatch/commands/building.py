@@ -108,7 +108,9 @@ def _outputs(
         return (TEXT_OUTPUT,)
     few = range(min(_ASKED, assignment.golden.examples))
     result = considerate(
-        replace(plan_of(assignment), examples=few, outputs=(), warmup=0), assignment.target.busy, workers
+        replace(plan_of(assignment), examples=few, outputs=(), warmup=0, batch_axes=examples.batch_axes),
+        assignment.target.busy,
+        workers,
     )
     result.columns.close()
     target = f"target {assignment.target.name}"

@@ -179,6 +179,7 @@ class _Supervision:
             inputs=tuple(plan.inputs),
             outputs=tuple(plan.outputs),
             rows=len(plan.examples),
+            batch_axes=plan.batch_axes,
             tokens=plan.tokens,
             trace=plan.trace,
             load=plan.load,

@@ -177,6 +177,7 @@ def plan_of(assignment: Assignment) -> Plan:
         inputs=assignment.golden.inputs,
         outputs=assignment.golden.outputs,
         examples=range(assignment.golden.examples),
+        batch_axes=assignment.golden.batch_axes,
         tokens=assignment.golden.tokens,
         trace=assignment.trace,
         load=_budgeted(load_plan(load), assignment),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.trace import Trace
 from goldwatch.golden.tensors import TensorLocation
-from goldwatch.probe import TensorSpec
+from goldwatch.probe import BatchAxes, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Plan:
     inputs: tuple[TensorLocation, ...]
     outputs: tuple[TensorSpec, ...]
     examples: Sequence[int]
+    batch_axes: BatchAxes = field(default_factory=BatchAxes)
     tokens: bool = False
     trace: Trace | None = None
     load: LoadPlan = field(default_factory=LoadPlan)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from goldwatch.golden.error import GoldenError
+from goldwatch.probe import BatchAxes
 
 Spec = tuple[str, str, tuple[int, ...]]
 """The name, dtype and shape of an output."""
@@ -39,6 +40,7 @@ class Examples:
     match: str = ""
     threshold: float | None = None
     within: float | None = None
+    batch_axes: BatchAxes = field(default_factory=BatchAxes)
 
     def error(self, problem: str) -> GoldenError:
         """Return the error of the file."""

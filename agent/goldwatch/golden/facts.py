@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from goldwatch.golden.tensors import TensorLocation
-from goldwatch.probe import TensorSpec
+from goldwatch.probe import BatchAxes, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class GoldenFacts:
     cluster: int = 1
     slices: Mapping[str, int] = field(default_factory=dict)
     replays: int = 1
+    batch_axes: BatchAxes = field(default_factory=BatchAxes)
 
     @property
     def place(self) -> GoldenPlace:

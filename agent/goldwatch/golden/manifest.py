@@ -29,6 +29,7 @@ from goldwatch.golden.decision import check_decision
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.lines import JSON, LINES, TEXT
 from goldwatch.golden.tensors import NUMPY_DTYPES, unique_keys
+from goldwatch.probe import BatchAxes
 
 MANIFEST = "golden.json"
 TENSORS = "tensors.safetensors"
@@ -36,7 +37,7 @@ FORMAT = 6
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
 clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`, 6
 the values of scores in each reference replay, regression, thresholds, predicted classes, judged outputs of any shape,
-and text next to them."""
+text next to them, and batch axes other than the first."""
 
 MATCHES = ("exact", "contains", "number", "choice", "json", "regex")
 _FIRST_MATCHES = ("exact", "contains")
@@ -105,10 +106,15 @@ class _Part(BaseModel):
 
 
 class Input(_Part):
-    """One input; `shape` is that of one example. A `dtype` of text or json is one text or JSON value an example."""
+    """One input; `shape` is that of one example. A `dtype` of text or json is one text or JSON value an example.
+
+    `batch_axis` is the place of the batch axis in the model's tensor, "none" if it has none: then a request has one
+    example, unless the examples of a request are equal in it. The tensors of the set have the examples first anyway.
+    """
 
     dtype: Annotated[str, AfterValidator(_known_dtype)]
     shape: Annotated[tuple[Size, ...], Field(max_length=31, fail_fast=True)]
+    batch_axis: Annotated[int, Field(ge=0)] | Literal["none"] | None = None
 
     @field_validator("shape")
     @classmethod
@@ -116,6 +122,19 @@ class Input(_Part):
         if found and info.data.get("dtype") in (TEXT, JSON):
             raise ValueError(f"{list(found)} is not a shape of {info.data['dtype']}; expected []")
         return found
+
+    @field_validator("batch_axis")
+    @classmethod
+    def _is_an_axis(cls, found: int | str | None, info: ValidationInfo) -> int | str | None:
+        shape = info.data.get("shape", ())
+        if isinstance(found, int) and found > len(shape):
+            raise ValueError(f"{found} is no axis of a tensor with {len(shape) + 1} axes, the batch axis among them")
+        return found or None  # the first axis is what an older goldwatch takes it for
+
+    @property
+    def axis(self) -> int | None:
+        """The place of the batch axis in the model's tensor; None if it has none."""
+        return None if self.batch_axis == "none" else self.batch_axis or 0
 
     @property
     def in_lines(self) -> bool:
@@ -316,6 +335,11 @@ class Manifest(_Part):
         return self
 
     @property
+    def batch_axes(self) -> BatchAxes:
+        """The batch axes of the inputs and outputs that do not have it first."""
+        return BatchAxes(*({n: p.axis for n, p in part.items() if p.axis != 0} for part in (self.inputs, self.outputs)))
+
+    @property
     def has_lines(self) -> bool:
         """Whether a part of the examples is in the file of examples."""
         return any(part.in_lines for part in (*self.inputs.values(), *self.outputs.values()))
@@ -323,7 +347,7 @@ class Manifest(_Part):
     @property
     def oldest_format(self) -> int:
         """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
-        if self.reference.scores or self._has_any_form:
+        if self.reference.scores or self._has_any_form or self.batch_axes:
             return 6
         return 5 if self.labels is not None and self.labels.match is not None else self._oldest_format
 

@@ -53,4 +53,5 @@ def _labels(labels: Labels) -> str:
 
 
 def _spec(part: Input) -> str:
-    return part.dtype if part.in_lines else f"{part.dtype} {list(part.shape)}"
+    axis = "" if part.batch_axis is None else f", batch axis {part.batch_axis}"
+    return part.dtype if part.in_lines else f"{part.dtype} {list(part.shape)}{axis}"

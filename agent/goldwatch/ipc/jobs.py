@@ -8,7 +8,7 @@ standard library alone; `judging_jobs` has the jobs of workers that judge.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -16,7 +16,7 @@ from goldwatch.core.disturbances import Found
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.trace import Trace
 from goldwatch.golden.tensors import TensorLocation
-from goldwatch.probe import Description, NotReady, TensorSpec, Unreachable
+from goldwatch.probe import BatchAxes, Description, NotReady, TensorSpec, Unreachable
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -109,6 +109,7 @@ class ReplayRequest:
     warmup: int
     pairs: int
     time_limit_s: float
+    batch_axes: BatchAxes = field(default_factory=BatchAxes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from goldwatch.golden.manifest import MANIFEST, TENSORS
 from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import FREEZE_EXAMPLES, ExampleNotes, FreezeExamplesRequest
+from goldwatch.probe import Axes
 from goldwatch.scratch import blocks, column, distinct
 from goldwatch.worker.jobs.judged import is_regression, judged
 from goldwatch.worker.jobs.labels import (
@@ -102,7 +103,13 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     n = _length(examples, inputs, arrays)
     tensors = {f"inputs.{name}": array for name, array in inputs.items()}
     manifest: dict[str, Any] = {"task": "embedding", "examples": n, "slices": {}}
-    manifest["inputs"] = {name: {"dtype": a.dtype.name, "shape": list(a.shape[1:])} for name, a in inputs.items()}
+    axes = examples.batch_axes
+    if unknown := [name for name in axes.inputs if name not in inputs]:
+        raise examples.error(f"--batch-axis: there is no input {quoted(unknown[0])}; it holds {', '.join(inputs)}")
+    manifest["inputs"] = {
+        name: {"dtype": a.dtype.name, "shape": list(a.shape[1:])} | _axis(name, axes.inputs)
+        for name, a in inputs.items()
+    }
     if not examples.outputs and LABELS in arrays and not is_regression(examples, arrays[LABELS]):
         _labelled(examples, arrays[LABELS], None)  # what is wrong with them is wrong with any output
     if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES | {TEXT}]:
@@ -127,11 +134,18 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     outputs = examples.outputs or (("answer", "float32", (1,)),)
     manifest["outputs"] = {
         name: {"dtype": dtype, "shape": list(shape), "tolerance": 0 if dtype == TEXT else examples.tolerance}
+        | _axis(name, axes.outputs)
         for name, dtype, shape in outputs
     }
     tensors |= {f"outputs.{name}": _nothing((n, *shape), dtype) for name, dtype, shape in outputs if dtype != TEXT}
     tensors["reference.right"] = _nothing((2, n), np.int64)
     return manifest, tensors
+
+
+def _axis(name: str, axes: Axes) -> dict[str, Any]:
+    """Return what the manifest says of the batch axis of a tensor: nothing if it is the first."""
+    axis = axes.get(name, 0)
+    return {} if axis == 0 else {"batch_axis": "none" if axis is None else axis}
 
 
 def _length(examples: Examples, inputs: Mapping[str, NDArray[Any]], arrays: Mapping[str, NDArray[Any]]) -> int:

@@ -97,6 +97,7 @@ def inspect(request: InspectRequest, descriptors: list[int], emit: Emit) -> Gold
         cluster=golden.clusters[1],
         slices={name: len(cut.values) for name, cut in golden.manifest.slices.items()},
         replays=sum(golden.manifest.reference.replays),
+        batch_axes=golden.manifest.batch_axes,
     )
 
 

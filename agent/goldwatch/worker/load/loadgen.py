@@ -53,7 +53,9 @@ def run(request: LoadGenRequest, descriptors: list[int], emit: Emit) -> LoadGenR
     decision = golden.manifest.decision
     spec = golden.manifest.outputs[decision]
     output = TensorSpec(decision, spec.kept_dtype, spec.shape)
-    probe = make_probe(request.factory, request.options, Context(request.time_limit_s))
+    probe = make_probe(
+        request.factory, request.options, Context(request.time_limit_s, batch_axes=golden.manifest.batch_axes)
+    )
     try:
         probe.open()
         description = described(probe)

@@ -10,7 +10,7 @@ import gc
 import importlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ from goldwatch.golden import lines
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout, Phase
 from goldwatch.ipc.jobs import REPLAY, Emit, Progress, ReplayRequest, ReplayResponse, handles
-from goldwatch.probe import Context, Description, Probe, Resends, is_concurrent
+from goldwatch.probe import BatchAxes, Context, Description, Probe, Resends, is_concurrent
 from goldwatch.worker.load.asking import Asking, clock_ns
 from goldwatch.worker.load.described import described
 from goldwatch.worker.load.dispatch import Dispatcher
 from goldwatch.worker.load.disturbances import Disturbances
-from goldwatch.worker.load.names import renaming
+from goldwatch.worker.load.layout import laid_out
+from goldwatch.worker.load.names import renamed, renaming
 from goldwatch.worker.load.pace import Pace
 from goldwatch.worker.load.repeats import ask_twice
 
@@ -101,14 +102,15 @@ def _open(request: ReplayRequest, columns: Columns, emit: Emit) -> tuple[Probe, 
 
     Emits what the target is.
     """
-    key = json.dumps([request.factory, request.options, request.time_limit_s], sort_keys=True)
+    axes = request.batch_axes
+    key = json.dumps([request.factory, request.options, request.time_limit_s, asdict(axes)], sort_keys=True)
     open_s = None
     probe = _held.take(key)
     try:
         if probe is None:
             columns.progress(Phase.OPENING, clock_ns())
             started_ns = clock_ns()
-            probe = make_probe(request.factory, request.options, Context(request.time_limit_s))
+            probe = make_probe(request.factory, request.options, Context(request.time_limit_s, batch_axes=axes))
             probe.open()
             open_s = (clock_ns() - started_ns) / 1e9
         description = described(probe)
@@ -144,10 +146,16 @@ _held = _Held()
 
 
 def make_probe(factory: str, options: Mapping[str, Any], context: Context) -> Probe:
-    """Make a probe of `module:Class` and the options as the config validated them, with the `names` among them."""
+    """Make a probe of `module:Class` and the options as the config validated them, with the `names` among them.
+
+    The batch axes of `context` are by the names of the golden set. Raises CannotLoad if the probe takes none.
+    """
     module, _, name = factory.partition(":")
     names = options.get("names") or {}
-    cls = renaming(getattr(importlib.import_module(module), name), names.get("inputs", {}), names.get("outputs", {}))
+    inputs, outputs = names.get("inputs", {}), names.get("outputs", {})
+    axes = BatchAxes(renamed(context.batch_axes.inputs, inputs), renamed(context.batch_axes.outputs, outputs))
+    context = replace(context, batch_axes=axes)
+    cls = renaming(laid_out(getattr(importlib.import_module(module), name), axes), inputs, outputs)
     known = {f.name for f in fields(cls.Options)}
     probe: Probe = cls(cls.Options(**{k: v for k, v in options.items() if k in known}), context)
     return probe
