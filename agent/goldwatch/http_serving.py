@@ -20,6 +20,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from goldwatch import certificate as certificates
 from goldwatch.errors import GoldwatchError
 from goldwatch.file_identity import identity
 
@@ -39,7 +40,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Tls:
     """A certificate and its key in PEM, which are read again when they change: cert-manager renews them in place.
 
-    Two that read the same files are equal.
+    Two that read the same files are equal. `validity` has the Unix times between which the certificate in use is valid.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -47,6 +48,7 @@ class Tls:
         self._files = certificate, key
         self._read = [identity(file) for file in self._files]
         self.context = self._loaded()
+        self.validity = certificates.validity(certificate)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tls) and self._files == other._files
@@ -63,6 +65,7 @@ class Tls:
         try:
             self._loaded()  # a failure would spoil the context in use
             self.context.load_cert_chain(*self._files)
+            self.validity = certificates.validity(self._files[0])
         except (GoldwatchError, OSError) as error:
             logging.getLogger("goldwatch").warning("the certificate is not renewed", extra={"reason": str(error)})
 

@@ -96,7 +96,7 @@ def custom_resources_are_what_their_definitions_say() -> None:
     files = [Path(__file__).parent / f"situations/{name}.yaml" for name in SCRAPED]
     manifests = [manifest for file in files for manifest in render(yaml.safe_load(file.read_text()))]
     assert validate_custom(manifests) == set(CUSTOM)
-    (monitor,) = of_kind(manifests, "PodMonitor")
+    monitor = of_kind(manifests, "PodMonitor")[0]
     monitor["spec"]["podMetricsEndpoints"][0]["intervall"] = "30s"
     try:
         validate_custom([monitor])

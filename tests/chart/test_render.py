@@ -131,7 +131,7 @@ def test_only_the_energy_counters_of_the_node_break_it() -> None:
         ),
         (
             BASE | {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}},
-            "podMonitor.enabled and serviceMonitor.enabled: both would scrape the stand-alone agent",
+            "podMonitor.enabled and serviceMonitor.enabled: both would scrape the same pods",
         ),
         (
             BASE | {"webhook": {"enabled": True, "certManager": {"enabled": True}}},
@@ -199,6 +199,35 @@ def test_replicas_may_use_their_own_lease_and_nothing_else() -> None:
         (["leases"], ["get", "update"], ["release-goldwatch"]),
     ]
     assert not of_kind(manifests, "ClusterRole")
+
+
+@pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
+def test_operator_and_webhook_are_scraped_where_they_export(kind: str) -> None:
+    """Not with the token and TLS of the agents: they have neither."""
+    controllers: dict[str, Any] = {"operator": {"enabled": True}, "webhook": {"enabled": True}}
+    section = kind[0].lower() + kind[1:]
+    manifests = render(BASE | controllers | {section: {"enabled": True, "scheme": "https"}})
+    (monitor,) = (m for m in of_kind(manifests, kind) if m["metadata"]["name"] == "release-goldwatch-controllers")
+    selector = monitor["spec"]["selector"]
+    (chosen,) = selector["matchExpressions"]
+
+    def is_chosen(labels: dict[str, str]) -> bool:
+        alike = selector["matchLabels"].items() <= labels.items()
+        return alike and labels.get(chosen["key"]) in chosen["values"]
+
+    pods = [m["spec"]["template"] for m in of_kind(manifests, "Deployment")]
+    found = [pod for pod in pods if is_chosen(pod["metadata"]["labels"])]
+    assert {pod["spec"]["containers"][0]["name"] for pod in found} == {"operator", "webhook"}
+    assert all("metrics" in [port["name"] for port in pod["spec"]["containers"][0]["ports"]] for pod in found)
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints" if kind == "PodMonitor" else "endpoints"]
+    assert (endpoint["port"], endpoint["scheme"]) == ("metrics", "https")
+    services = [m for m in of_kind(manifests, "Service") if is_chosen(m["metadata"]["labels"])]
+    named = [s for s in services if "metrics" in [port["name"] for port in s["spec"]["ports"]]]
+    assert len(named) == (1 if kind == "PodMonitor" else 2)
+    plain = render(BASE | {"web": {"tokenSecret": "web"}, "webhook": {"enabled": True}, section: {"enabled": True}})
+    theirs = [m for m in of_kind(plain, kind) if m["metadata"]["name"].endswith("-controllers")]
+    assert len(theirs) == 1
+    assert "authorization" not in str(theirs)
 
 
 def test_a_new_config_makes_new_pods() -> None:

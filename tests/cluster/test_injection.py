@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from goldwatch import http_serving
 from goldwatch.cluster import webhook
+from goldwatch.cluster.controllers import WebhookMetrics
 from goldwatch.cluster.injection import CannotInject, Sidecar, patch, review
 from goldwatch.errors import GoldwatchError
 
@@ -126,7 +127,7 @@ MALFORMED = [
 
 def test_a_malformed_request_gets_status_400_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     async def statuses(bodies: list[bytes]) -> list[int]:
-        app = webhook.Webhook(NATIVE, None).app()
+        app = webhook.Webhook(NATIVE, None, WebhookMetrics()).app()
         async with TestServer(app) as server, aiohttp.ClientSession() as session:
             url, odd = server.make_url("/inject"), {"Content-Type": "application/json; charset=none"}
             return [(await session.post(url, data=body, headers=odd)).status for body in bodies]
@@ -175,7 +176,7 @@ def test_a_certificate_that_cannot_be_used_yet_ends_nothing(
         return False
 
     async def renewed() -> None:
-        serving = asyncio.create_task(webhook.serve(sidecar, certificate, key, "127.0.0.1", port))
+        serving = asyncio.create_task(webhook.serve(sidecar, certificate, key, "127.0.0.1", port, free_port()))
         assert await becomes(ready)
         key.write_text("half of a key")
         assert await becomes(told)

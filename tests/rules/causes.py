@@ -95,6 +95,27 @@ def late(share: float, lasts: int, history: int, step: int) -> dict[str, tuple[P
     }
 
 
+def controller(component: str, instance: str = "o") -> str:
+    """Return the labels that a scrape adds to the metrics of an operator or a webhook."""
+    return f'namespace="ml", job="ml/goldwatch-{component}", instance="{instance}:8080"'
+
+
+OPERATOR, HOOK = controller("operator"), controller("webhook", "w")
+RUNS = f'goldwatch_controller_info{{component="operator", version="1", {OPERATOR}}}'
+HOOK_RUNS = f'goldwatch_controller_info{{component="webhook", version="1", {HOOK}}}'
+DONE = f'goldwatch_reconcile_success_timestamp_seconds{{model_namespace="ml", {OPERATOR}}}'
+WELL = {RUNS: phases("1", "1", "1"), DONE: (("0+60", LONG),), INTERVAL: (("300", LONG),)}
+"""An operator that does its work, next to an agent."""
+
+
+def errors(reason: str) -> str:
+    return f'goldwatch_reconcile_errors_total{{model_namespace="ml", reason="{reason}", {OPERATOR}}}'
+
+
+def watches(reason: str) -> str:
+    return f'goldwatch_watches{{model_namespace="ml", reason="{reason}", {OPERATOR}}}'
+
+
 CAUSES = [
     Cause(
         "A monitor that pages alerts: the model is worse, fails, or is slow",
@@ -281,5 +302,67 @@ CAUSES = [
             active("page", ""): phases(None, None, "0"),
         },
         held=("GoldwatchPage",),
+    ),
+    Cause(
+        "The operator, or the webhook, has no replica that answers",
+        {"GoldwatchControllerGone": "a replica answers"},
+        WELL | {HOOK_RUNS: phases("1", None, "1")},
+    ),
+    Cause(
+        "Pods start while the webhook is away, and are restarted after it",
+        {"GoldwatchPodsWithoutSidecar": "the pods have their sidecars"},
+        WELL | {f'goldwatch_pods_without_sidecar{{model_namespace="ml", {OPERATOR}}}': phases("0", "3", "0")},
+    ),
+    Cause(
+        "The annotation of a pod cannot be followed",
+        {"GoldwatchInjectionRefused": "an hour without such a pod"},
+        WELL
+        | {
+            HOOK_RUNS: phases("1", "1", "1"),
+            f'goldwatch_webhook_reviews_total{{result="refused", {HOOK}}}': (("0", BEFORE), ("1", LONG)),
+        },
+        lasts=1,
+        after=90,
+    ),
+    Cause(
+        "A Watch does not fit the config, or uses what the policy does not allow",
+        {"GoldwatchWatchesRefused": "the Watch is corrected"},
+        WELL | {watches("Accepted"): phases("2", "1", "2"), watches("NotAllowed"): phases(None, "1", None)},
+    ),
+    Cause(
+        "The operator's role is lost: it may not write ConfigMaps",
+        {"GoldwatchOperatorForbidden": "10 minutes without a refusal"},
+        WELL
+        | {
+            errors("forbidden"): (("0", BEFORE), ("2+2", 60), ("122", LONG)),
+            watches("NotWritten"): phases(None, "2", None),
+        },
+    ),
+    Cause(
+        "The API server does not answer the operator",
+        {"GoldwatchReconcilesFail": "10 minutes without an error, or the namespace is reconciled"},
+        WELL
+        | {
+            errors("unreachable"): (("0", BEFORE), ("2+2", 60), ("122", LONG)),
+            DONE: (("0+60", BEFORE), (f"{60 * BEFORE}", 60), (f"{60 * (BEFORE + 60)}+60", LONG)),
+        },
+    ),
+    Cause(
+        "An operator is stuck: it holds the lease, and reconciles nothing",
+        {"GoldwatchReconcilesFail": "10 minutes without an error, or the namespace is reconciled"},
+        WELL | {DONE: (("0+60", BEFORE), (f"{60 * BEFORE}", 60), (f"{60 * (BEFORE + 60)}+60", LONG))},
+    ),
+    Cause(
+        "A certificate of 90 days is not renewed, 18 days before its end",
+        {"GoldwatchCertificateExpires": "the webhook has a new one"},
+        WELL
+        | {
+            HOOK_RUNS: phases("1", "1", "1"),
+            f"goldwatch_webhook_certificate_not_before_timestamp_seconds{{{HOOK}}}": (("-6220200", 70), ("4200", LONG)),
+            f"goldwatch_webhook_certificate_not_after_timestamp_seconds{{{HOOK}}}": (
+                ("1555800", 70),
+                ("7780200", LONG),
+            ),
+        },
     ),
 ]

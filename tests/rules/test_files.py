@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from goldwatch.cli.app import app
 from goldwatch.core.kinds import KINDS
 from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.catalogue.controllers import CONTROLLERS
 from goldwatch.export.metric import LABELS, Kind, pushed_label
 from goldwatch.rules import FORMATS, AlertRule, RecordingRule, RuleGroup, RuleOptions, Scope, groups
 
@@ -77,7 +78,10 @@ def test_a_runbook_is_short_and_says_all_that_is_asked_at_night(path: Path) -> N
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("recorded", [True, False])
 def test_each_metric_is_in_the_catalogue_or_recorded(scope: Scope, recorded: bool) -> None:
-    known = {m.name + ("_bucket" if m.kind is Kind.HISTOGRAM and not scope.pushed else "") for m in CATALOGUE}
+    known = {
+        m.name + ("_bucket" if m.kind is Kind.HISTOGRAM and not scope.pushed else "")
+        for m in (*CATALOGUE, *CONTROLLERS)
+    }
     known |= {pushed_label(label) for label in LABELS} if scope.pushed else set()
     found = all_rules(scope, recorded=recorded)
     known |= {rule.name for rule in found if isinstance(rule, RecordingRule)}

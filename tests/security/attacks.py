@@ -65,11 +65,12 @@ def agent() -> Any:
 
 
 def webhook() -> Any:
+    from goldwatch.cluster.controllers import WebhookMetrics
     from goldwatch.cluster.injection import Sidecar
     from goldwatch.cluster.webhook import Webhook
     from goldwatch.http_serving import HttpServer
 
-    return HttpServer(Webhook(Sidecar({"name": "goldwatch"}, False, ()), None).app())
+    return HttpServer(Webhook(Sidecar({"name": "goldwatch"}, False, ()), None, WebhookMetrics()).app())
 
 
 async def post(port: int, path: str, body: bytes, headers: str = "") -> bytes:

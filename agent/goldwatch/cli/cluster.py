@@ -44,6 +44,7 @@ def webhook(
     key: Annotated[Path, typer.Option(help="Its private key, in PEM.")],
     host: Annotated[str, typer.Option(help="Where to listen; on all addresses by default.")] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 9443,
+    metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of /metrics, without TLS.")] = 9444,
 ) -> None:
     """Serve the admission webhook, which adds the sidecar to pods with the annotation goldwatch.dev/config."""
     from goldwatch.cluster import webhook as server  # noqa: PLC0415
@@ -51,7 +52,7 @@ def webhook(
 
     set_up("human", "info")
     try:
-        asyncio.run(server.serve(sidecar, certificate, key, host, port))
+        asyncio.run(server.serve(sidecar, certificate, key, host, port, metrics_port))
     except (GoldwatchError, OSError) as error:
         fail(f"the webhook cannot be served: {error}")
 
@@ -77,7 +78,7 @@ def operator(
         str, typer.Option(help="The Lease whose holder acts among several replicas; without it each does.")
     ] = "",
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks at the agents.")] = 15,
-    health_port: Annotated[int, typer.Option(min=1, max=65535, help="The address of /healthz.")] = 8080,
+    health_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of /healthz and /metrics.")] = 8080,
 ) -> None:
     """Turn Watches into the configs of agents, and write the agents' reports into their status."""
     from pydantic import ValidationError  # noqa: PLC0415

@@ -21,6 +21,7 @@ ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 Resource = dict[str, Any]
 
 _PAGE = 500
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class NotInCluster(GoldwatchError):
@@ -103,12 +104,16 @@ class Api:
         """Delete a resource. Raises ApiError."""
         return await self._ask("DELETE", path, None, limit_s)
 
-    async def all_of(self, path: str, limit_s: float, labels: str = "") -> list[Resource]:
-        """Return all resources of a collection, by a label selector, page by page. Raises ApiError."""
+    async def all_of(
+        self, path: str, limit_s: float, labels: str = "", *, fields: str = "", metadata_only: bool = False
+    ) -> list[Resource]:
+        """Return all resources of a collection, by selectors of labels and fields, page by page. Raises ApiError."""
         found: list[Resource] = []
-        asked = {"limit": str(_PAGE)} | ({"labelSelector": labels} if labels else {})
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        asked = {"limit": str(_PAGE)} | {key: text for key, text in selectors.items() if text}
+        accept = _METADATA if metadata_only else ""
         while True:
-            page = await self._ask("GET", path, None, limit_s, asked=asked)
+            page = await self._ask("GET", path, None, limit_s, asked=asked, accept=accept)
             found += page.get("items") or []
             if not (token := (page.get("metadata") or {}).get("continue")):
                 return found
@@ -122,11 +127,13 @@ class Api:
         limit_s: float,
         kind: str = "application/json",
         asked: Mapping[str, str] | None = None,
+        accept: str = "",
     ) -> Resource:
         assert self._session is not None, "use within `async with`"  # noqa: S101
         limit = aiohttp.ClientTimeout(total=limit_s)
         try:
             headers = {"Authorization": f"Bearer {self.token}"} | ({} if body is None else {"Content-Type": kind})
+            headers |= {"Accept": accept} if accept else {}
             url = self.url + path
             sent = self._session.request(method, url, params=asked, json=body, timeout=limit, headers=headers)
             async with sent as answer:

@@ -12,12 +12,16 @@ from typing import Any
 import aiohttp
 
 from goldwatch.bounded_json import parse_json
+from goldwatch.cluster.api import Api
 from goldwatch.core.judgement import State
 
 AGENT = "goldwatch.dev/agent"
 """The label of every pod with an agent in it."""
+ASKS = "goldwatch.dev/config"
+"""The annotation of a pod that asks for a sidecar."""
 _VOLUME, _PORT = "goldwatch-config", "goldwatch"
 _LIMIT_S = 5.0
+_LIST_LIMIT_S = 15.0
 _MOST_BYTES = 16 * 2**20
 _AT_ONCE = 4
 _KEPT = ("watch", "state", "verdicts", "reasons", "last_replay_at", "alert")
@@ -48,6 +52,17 @@ def agents(pods: Iterable[Mapping[str, Any]]) -> list[Agent]:
             host = f"[{address}]" if ":" in address else address
             found.append(Agent(f"http://{host}:{ports[0]}", maps[0]["name"]))
     return found
+
+
+async def pods_without_sidecar(api: Api, namespace: str) -> int:
+    """Count the running pods that ask for a sidecar and have none. Raises ApiError.
+
+    The webhook labels each pod to which it adds one, so metadata is enough.
+    """
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    running = "status.phase!=Succeeded,status.phase!=Failed"
+    pods = await api.all_of(path, _LIST_LIMIT_S, f"!{AGENT}", fields=running, metadata_only=True)
+    return sum(ASKS in (pod["metadata"].get("annotations") or {}) for pod in pods)
 
 
 async def ask(session: aiohttp.ClientSession, asked: Sequence[Agent]) -> dict[str, dict[str, list[Told]]]:

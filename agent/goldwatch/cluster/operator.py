@@ -17,6 +17,7 @@ import kopf
 from aiohttp import web
 
 from goldwatch.cluster.api import Api, ApiError
+from goldwatch.cluster.controllers import OperatorMetrics
 from goldwatch.cluster.membership import Membership
 from goldwatch.cluster.reconciler import Reconciler, list_watches
 from goldwatch.cluster.resource import GROUP, PLURAL, VERSION
@@ -49,7 +50,8 @@ class Operator:
     ) -> None:
         """Make one. Raises NotInCluster."""
         self._discover = discover
-        self._membership = None if lease is None else Membership(lease, lambda _: self._look_everywhere())
+        self._metrics = OperatorMetrics(namespaces, "" if lease is None else lease.name)
+        self._membership = None if lease is None else self._joined(lease)
         self._api = api
         self._defaults = defaults
         self._every_s = every_s
@@ -59,11 +61,11 @@ class Operator:
         self._ending = contextlib.AsyncExitStack()
 
     async def serve(self, health_port: int) -> None:
-        """Run until SIGTERM, with /healthz on all addresses. Raises ApiError if it may not begin, and OSError."""
+        """Run until SIGTERM, with /healthz and /metrics. Raises OSError, and ApiError if it may not begin."""
         async with self._api, contextlib.AsyncExitStack() as ending:
             for namespace in self._changed:  # fail now if something is missing, rather than retry for ever
                 await list_watches(self._api, namespace)
-            server = HttpServer(_health())  # kopf's own listens on one address, and so on IPv4 or IPv6
+            server = HttpServer(self._pages())  # kopf's own listens on one address, and so on IPv4 or IPv6
             ending.push_async_callback(server.stop)
             await server.start("", health_port)
             try:
@@ -74,6 +76,15 @@ class Operator:
                 for namespace in self._changed:
                     await list_watches(self._api, namespace)  # says so if the definition was removed meanwhile
                 raise
+
+    def _pages(self) -> web.Application:
+        async def healthz(_: web.Request) -> web.Response:
+            return web.Response(text="ok\n")
+
+        app = web.Application()
+        app.router.add_get("/healthz", healthz)
+        app.router.add_get("/metrics", self._metrics.serve)
+        return app
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -94,7 +105,9 @@ class Operator:
             self._ending.push_async_callback(self._membership.stop)
         session = await self._ending.enter_async_context(aiohttp.ClientSession())
         for namespace, changed in self._changed.items():
-            reconciler = Reconciler(self._api, session, namespace, self._defaults, discover=self._discover)
+            reconciler = Reconciler(
+                self._api, session, namespace, self._defaults, self._metrics, discover=self._discover
+            )
             self._tasks.append(asyncio.create_task(self._keep(namespace, reconciler, changed)))
         log.info("operating", extra={"namespaces": ", ".join(self._changed)})
 
@@ -115,6 +128,13 @@ class Operator:
         else:
             self._seen[uid] = state
         self._changed[metadata["namespace"]].set()
+
+    def _joined(self, lease: Lease) -> Membership:
+        def lead(_: bool) -> None:
+            self._metrics.lead(leads=True)
+            self._look_everywhere()
+
+        return Membership(lease, lead, lambda: self._metrics.lead(leads=False), self._metrics.lease_error)
 
     def _look_everywhere(self) -> None:
         for changed in self._changed.values():
@@ -138,15 +158,6 @@ class Operator:
                 await asyncio.wait_for(changed.wait(), wait_s)
                 await asyncio.sleep(_SETTLE_S)
             changed.clear()
-
-
-def _health() -> web.Application:
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    app = web.Application()
-    app.router.add_get("/healthz", healthz)
-    return app
 
 
 def _settings() -> kopf.OperatorSettings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ import aiohttp
 
 from goldwatch.cluster import fleet
 from goldwatch.cluster.api import Api, ApiError, Resource, labels_of, name_of
+from goldwatch.cluster.controllers import Failure, OperatorMetrics
 from goldwatch.cluster.discovery import Discovery
 from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.resource import API_VERSION, PLURAL
@@ -34,6 +36,8 @@ MANAGED = {"app.kubernetes.io/managed-by": "goldwatch-operator"}
 _SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 _LIMIT_S = 15.0
 _AT_ONCE = 8
+_COUNT_PODS_EVERY_S = 60.0
+"""A namespace may have thousands of pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,9 @@ class _Result:
     common_reason: str = ""
 
     def reason(self, name: str) -> str:
-        """Return the reason of the condition of a Watch that is not in it."""
+        """Return the reason of the condition of a Watch."""
+        if name not in self.problems:
+            return "Accepted"
         return self.common_reason or ("NotAllowed" if is_refusal(self.problems[name]) else "Invalid")
 
 
@@ -57,6 +63,7 @@ class Reconciler:
         session: aiohttp.ClientSession,
         namespace: str,
         defaults: Mapping[str, Any],
+        metrics: OperatorMetrics,
         *,
         discover: str | None = None,
     ) -> None:
@@ -66,12 +73,31 @@ class Reconciler:
         self._session = session
         self._namespace = namespace
         self._defaults = defaults
+        self._metrics = metrics
+        self._count_pods_at_s = 0.0
         self._core = f"/api/v1/namespaces/{namespace}"
         self._watches = _path(namespace)
         self._composed: dict[str, tuple[object, Composed]] = {}
 
     async def run(self) -> None:
-        """Reconcile once. Raises ApiError if the API server cannot be read."""
+        """Reconcile once, and measure it. Raises ApiError if the API server cannot be read."""
+        began_s, well = time.monotonic(), False
+        try:
+            await self._run()
+            well = True
+        except ApiError as error:
+            self._failed(error)
+            raise
+        except Exception:
+            self._metrics.failed(self._namespace, Failure.INTERNAL)
+            raise
+        finally:
+            self._metrics.reconciled(self._namespace, time.monotonic() - began_s, well=well)
+
+    def _failed(self, error: ApiError) -> None:
+        self._metrics.failed(self._namespace, Failure.of(error))
+
+    async def _run(self) -> None:
         watches = await list_watches(self._api, self._namespace)
         if self._discovery is not None and await self._discovery.run(watches):
             watches = await list_watches(self._api, self._namespace)
@@ -90,6 +116,12 @@ class Reconciler:
             for name, mine in wanted.items()
             for watch in mine
         )
+        reasons = [results[name].reason(name_of(watch)) for name, mine in wanted.items() for watch in mine]
+        self._metrics.watches(self._namespace, reasons)
+        if time.monotonic() >= self._count_pods_at_s:
+            asking = await fleet.pods_without_sidecar(self._api, self._namespace)
+            self._metrics.pods_without_sidecar(self._namespace, asking)
+            self._count_pods_at_s = time.monotonic() + _COUNT_PODS_EVERY_S
 
     async def _config(self, name: str, watches: list[Resource], existing: Resource | None) -> _Result:
         before = ((existing or {}).get("data") or {}).get(KEY, "")
@@ -105,6 +137,7 @@ class Reconciler:
                 about = (
                     f"there is a ConfigMap {name} already, which is not the operator's; name another one by {CONFIG}"
                 )
+            self._failed(error)
             log.warning("config not written", extra={"namespace": self._namespace, "config": name, "why": str(error)})
             return _Result({name_of(watch): about for watch in watches}, "NotWritten")
         return _Result(composed.problems)
@@ -138,7 +171,7 @@ class Reconciler:
         status = fleet.status(told.get(name, ()), agents)
         if problem:
             status["message"] = problem
-        reason = result.reason(name) if problem else "Accepted"
+        reason = result.reason(name)
         status["conditions"] = [_accepted(watch, problem, reason)]
         if all(before.get(key) == value for key, value in status.items()):
             return
@@ -150,6 +183,7 @@ class Reconciler:
             await self._api.patch(f"{self._watches}/{name}/status", {"status": changed}, _LIMIT_S)
         except ApiError as error:
             if error.status != 404:  # it was deleted meanwhile
+                self._failed(error)
                 log.warning("status not written", extra={"watch": name, "why": str(error)})
 
 

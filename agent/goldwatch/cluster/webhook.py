@@ -13,6 +13,7 @@ from aiohttp import web
 
 from goldwatch.bounded_json import parse_json
 from goldwatch.cluster.api import Api, NotInCluster
+from goldwatch.cluster.controllers import Result, WebhookMetrics
 from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.injection import Sidecar, review
 from goldwatch.http_serving import HttpServer, Tls
@@ -26,9 +27,10 @@ _MOST_BYTES = 3 * 2**20
 class Webhook:
     """Serves /inject and /readyz. Without an identity in the cluster it warns, and makes no Events."""
 
-    def __init__(self, sidecar: Sidecar, api: Api | None) -> None:
+    def __init__(self, sidecar: Sidecar, api: Api | None, metrics: WebhookMetrics) -> None:
         self._sidecar = sidecar
         self._api = api
+        self._metrics = metrics
         self._telling: set[asyncio.Task[None]] = set()
 
     def app(self) -> web.Application:
@@ -47,7 +49,11 @@ class Webhook:
             answer, problem = review(request, self._sidecar)
             about = _about(request["object"]) if problem is not None else {}
         except (ValueError, LookupError, TypeError, AttributeError):
+            self._metrics.reviewed(Result.MALFORMED)
             return web.Response(status=400, text="not an AdmissionReview of admission.k8s.io/v1\n")
+        self._metrics.reviewed(
+            Result.REFUSED if problem is not None else Result.INJECTED if "patch" in answer else Result.UNASKED
+        )
         if problem is not None:
             namespace = request.get("namespace") or "default"
             log.warning("not injected", extra={"namespace": namespace, "reason": problem})
@@ -80,8 +86,17 @@ def _about(pod: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: int) -> None:
-    """Run until SIGTERM. Raises GoldwatchError, and OSError if the port cannot be had."""
+def _pages(metrics: WebhookMetrics) -> web.Application:
+    app = web.Application()
+    app.router.add_get("/metrics", metrics.serve)
+    return app
+
+
+async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: int, metrics_port: int) -> None:
+    """Run until SIGTERM, with /metrics on a port of its own, without TLS.
+
+    Raises GoldwatchError, and OSError if a port cannot be had.
+    """
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -90,8 +105,11 @@ async def serve(sidecar: Path, certificate: Path, key: Path, host: str, port: in
         api = None
         with contextlib.suppress(NotInCluster):
             api = await ending.enter_async_context(Api.in_cluster())
-        server = HttpServer(Webhook(Sidecar.read(sidecar), api).app())
-        ending.push_async_callback(server.stop)
+        metrics = WebhookMetrics(tls)
+        server, scraped = HttpServer(Webhook(Sidecar.read(sidecar), api, metrics).app()), HttpServer(_pages(metrics))
+        for each in (server, scraped):
+            ending.push_async_callback(each.stop)
         await server.start(host, port, tls=tls)
+        await scraped.start(host, metrics_port)
         log.info("serving the webhook", extra={"port": port})
         await ended.wait()

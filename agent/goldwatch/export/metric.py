@@ -54,6 +54,8 @@ WATCH = ("watch", "target")
 """The labels of what belongs to one golden set against one target."""
 
 LABELS = {
+    "component": "operator, webhook",
+    "model_namespace": "the namespaces that the operator keeps",
     "lease": "the lease of the config",
     "watch": "the watches of the config",
     "target": "the targets of the config",
@@ -67,9 +69,11 @@ LABELS = {
     "framework": "one at a time: the old series ends when it changes",
     "framework_version": "one at a time: the old series ends when it changes",
     "device": "one at a time: the old series ends when it changes",
+    "result": "injected, unasked, refused, malformed",
     "validity": "valid, insufficient, invalid",
     "outcome": "the eight ends of a request",
-    "reason": "the reasons to skip a replay, to refuse a config, and those for a time that is not known",
+    "reason": "the reasons to skip a replay, to refuse a config or a Watch, and those for a time that is not known; "
+    "how the API server failed the operator",
     "time": "first, next",
     "step": "waited, held, skipped",
     "check": "repeats, lengths",
@@ -108,6 +112,7 @@ _UNIT = re.compile(r"|s|1|J|W|g|\{[a-z0-9]+\}(/s)?")
 _RESERVED = ("_bucket", "_sum", "_count", "_created")
 FACTS = {
     *("version", "python", "model", "framework", "framework_version", "device", "digest", "golden", "task", "probe"),
+    "component",
     *("headline", "action", "command", "page", "runbook", "address"),
 }
 """Labels with one value at a time, which only an info has."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.exposition import Exposition
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Metric
@@ -15,11 +16,11 @@ from goldwatch.export.store import Store
 
 
 class PrometheusExporter:
-    """Stores published values and renders them, with `process_*` of the agent itself."""
+    """Stores published values and renders them, with `process_*` of this process."""
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, metrics: Sequence[Metric] = CATALOGUE) -> None:
         """Start without series; `wall` gives Unix seconds."""
-        self._store = Store(wall)
+        self._store = Store(wall, metrics)
         self._exposition = Exposition(_unit)
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -31,6 +32,10 @@ class PrometheusExporter:
     def retire(self, watch: str, target: str) -> None:
         """Forget all series of a watch and target."""
         self._store.retire(watch, target)
+
+    def forget(self, metrics: Iterable[Metric]) -> None:
+        """Forget all series of some metrics."""
+        self._store.forget(metrics)
 
     def close(self) -> None:
         """Do nothing: there is nothing to hand over."""

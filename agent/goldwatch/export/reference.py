@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.catalogue.controllers import CONTROLLERS
 from goldwatch.export.metric import LABELS, Kind, Metric
 
 _HEAD = """\
@@ -29,6 +31,14 @@ score or monitor that is no longer computed ends with the first replay that has 
 end when they leave the config.
 """
 
+_CONTROLLERS = """\
+## Operator and webhook
+
+These processes serve metrics of their own at `/metrics`, with `process_*`: the operator at port 8080, the webhook at
+9444, both without TLS. They push nothing. Replicas of the operator also export `goldwatch_leader` and
+`goldwatch_lease_errors_total`, as above.
+"""
+
 QUERIES = {
     "p99 latency over the last hour": "histogram_quantile(0.99, sum by (watch, target, le)"
     " (rate(goldwatch_request_latency_seconds_bucket[1h])))",
@@ -46,7 +56,12 @@ QUERIES = {
 
 def markdown() -> str:
     """Return the whole page."""
-    return "\n".join([_HEAD, *(_section(m) for m in CATALOGUE), _labels(), _queries()])
+    return "\n".join([_HEAD, *(_section(m) for m in CATALOGUE), *_controllers(), _labels(), _queries()])
+
+
+def _controllers() -> Iterator[str]:
+    yield _CONTROLLERS
+    yield from (_section(m) for m in CONTROLLERS if m not in CATALOGUE)
 
 
 def _section(metric: Metric) -> str:

@@ -58,13 +58,14 @@ Sample: TypeAlias = float | Distribution
 
 
 class Store:
-    """The last values of the metrics of the catalogue, and the time at which they are read. Any thread may use it."""
+    """The last values of metrics, and the time at which they are read. Any thread may use it."""
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, metrics: Sequence[Metric] = CATALOGUE) -> None:
         """Start without series; `wall` gives Unix seconds."""
         self._wall = wall
+        self._metrics = metrics
         self._lock = threading.Lock()
-        self._series: dict[str, dict[Key, Sample]] = {metric.name: {} for metric in CATALOGUE}
+        self._series: dict[str, dict[Key, Sample]] = {metric.name: {} for metric in metrics}
         # What is replaced whole is found without a look at the series of all other watches.
         self._grouped: dict[tuple[str, Key], set[Key]] = {}
 
@@ -86,11 +87,19 @@ class Store:
     def retire(self, watch: str, target: str) -> None:
         """Forget all series of a watch and target."""
         with self._lock:
-            for metric in CATALOGUE:
+            for metric in self._metrics:
                 series = self._series[metric.name]
                 for key in [k for k in series if metric.matches(k, watch, target)]:
                     del series[key]
                     self._grouped.pop((metric.name, _group(metric, key)), None)
+
+    def forget(self, metrics: Iterable[Metric]) -> None:
+        """Forget all series of some metrics."""
+        with self._lock:
+            for metric in metrics:
+                for key in self._series[metric.name]:
+                    self._grouped.pop((metric.name, _group(metric, key)), None)
+                self._series[metric.name].clear()
 
     def series(self, metric: Metric) -> Mapping[Key, Sample]:
         """Return the series of one metric as they are now."""
@@ -98,9 +107,9 @@ class Store:
             return self._read(metric)
 
     def snapshot(self) -> list[tuple[Metric, Mapping[Key, Sample]]]:
-        """Return all metrics that have series, as they are at one instant, in the order of the catalogue."""
+        """Return all metrics that have series, as they are at one instant, in their order."""
         with self._lock:
-            every = [(metric, self._read(metric)) for metric in CATALOGUE]
+            every = [(metric, self._read(metric)) for metric in self._metrics]
         return [(metric, series) for metric, series in every if series]
 
     def _read(self, metric: Metric) -> dict[Key, Sample]:

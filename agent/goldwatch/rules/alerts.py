@@ -232,8 +232,10 @@ def _nobody_leads(scope: Scope, *, recorded: bool) -> AlertRule:
         severity="ticket",
         runbook="nobody-leads",
         served_at=RUNBOOKS_ANYWHERE,
-        summary="no goldwatch agent holds the lease {{ $labels.lease }} ({{ $labels.job }})",
-        description="All replicas have stood by for five minutes: their models are not watched.",
+        summary="no replica of goldwatch holds the lease {{ $labels.lease }} ({{ $labels.job }})",
+        description=(
+            "All replicas have stood by for five minutes: agents watch no model, or an operator takes no Watches."
+        ),
     )
 
 

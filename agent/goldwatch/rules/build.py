@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from goldwatch.config import Config
 from goldwatch.export import catalogue as c
-from goldwatch.rules import alerts, latency, otlp
+from goldwatch.rules import alerts, controllers, latency, otlp
 from goldwatch.rules.rule import PAIR, RecordingRule, RuleGroup, Scope
 
 
@@ -37,7 +37,10 @@ def scope_of(config: Config, match: Mapping[str, str] | None = None, *, pushed: 
 
 
 def groups(scope: Scope, *, recorded: bool = True) -> list[RuleGroup]:
-    """Return the rules about the watches of a scope. Without `recorded`, alerts need no recording rules."""
+    """Return the rules about the watches of a scope, and about operator and webhook if it has all watches.
+
+    Without `recorded`, alerts need no recording rules.
+    """
     remembered = alerts.records(scope) if recorded else ()
     every = [
         RuleGroup("goldwatch-verdicts", (*remembered, *alerts.of_verdicts(scope, recorded=recorded))),
@@ -46,7 +49,10 @@ def groups(scope: Scope, *, recorded: bool = True) -> list[RuleGroup]:
     ]
     if recorded:
         every = [RuleGroup("goldwatch-records", tuple(_records(scope))), *every]
-    return [otlp.renamed(group) for group in every] if scope.pushed else every
+    every = [otlp.renamed(group) for group in every] if scope.pushed else every
+    if scope.pairs:  # operator and webhook belong to no config
+        return every
+    return [*every, RuleGroup("goldwatch-controllers", tuple(controllers.alerts()))]
 
 
 def _records(scope: Scope) -> Iterable[RecordingRule]:

@@ -10,8 +10,8 @@
 {{- end }}
 {{- end }}
 {{- $values := .Values }}
-{{- if and $values.podMonitor.enabled $values.serviceMonitor.enabled $values.standalone.enabled }}
-{{- fail "podMonitor.enabled and serviceMonitor.enabled: both would scrape the stand-alone agent; enable one, podMonitor if there are sidecars" }}
+{{- if and $values.podMonitor.enabled $values.serviceMonitor.enabled (or $values.standalone.enabled $values.operator.enabled $values.webhook.enabled) }}
+{{- fail "podMonitor.enabled and serviceMonitor.enabled: both would scrape the same pods; enable one, podMonitor if there are sidecars" }}
 {{- end }}
 {{- if and $values.standalone.persistence.existingClaim (gt (int $values.standalone.replicas) 1) }}
 {{- fail (printf "standalone.persistence.existingClaim: one claim cannot be shared by %d replicas; leave it out, and each replica gets its own" (int $values.standalone.replicas)) }}

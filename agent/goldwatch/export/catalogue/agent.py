@@ -68,7 +68,7 @@ LEADER = Metric(
     Kind.GAUGE,
     "",
     ("lease",),
-    "Whether this replica holds the lease and replays (1) or waits, without watches (0). Absent without a lease.",
+    "Whether this replica, of agents or operators, holds the lease and acts (1) or waits (0). Absent without a lease.",
 )
 LEASE_ERRORS = Metric(
     "goldwatch_lease_errors_total",
