@@ -275,6 +275,11 @@ def _status(answer: _http2.Answer) -> tuple[str, str]:
     kind = answer.headers.get("content-type", "")
     if answer.status == 200:
         raise BadAnswer(f"the answer is not gRPC ({kind[:80]})" if kind else "the answer is not gRPC")
+    if 300 <= answer.status < 400:
+        location = answer.headers.get("location", "nowhere")[:200]
+        raise BadAnswer(
+            f"status {answer.status} of HTTP, a redirect to {location}, is not followed; give the final `url`"
+        )
     return _OF_HTTP.get(answer.status, "UNKNOWN"), f"status {answer.status} of HTTP"
 
 

@@ -68,10 +68,11 @@ class Connection:
 
     def __init__(self, url: str, *, time_limit_s: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
         """Check `url`; connect later, by `tls` if that is given. Raises CannotLoad."""
-        _, host, port, self._prefix, self._query = split_url(url)
+        address = split_url(url)
+        self._prefix, self._query = address.path, address.query
         self.url = url.partition("?")[0].rstrip("/")
         self._budget = Budget(time_limit_s, max_bytes)
-        self._server = Server(host, port, tls)
+        self._server = Server(address, tls)
         self._line: Line | None = None
         self.resent = 0
 
@@ -155,8 +156,11 @@ class Connection:
         return self._line, kept
 
     def _exchange(self, line: Line, request: Written, reading: _Reading) -> Answer:
-        for piece in request.pieces:
-            line.send(piece)
+        try:
+            for piece in request.pieces:
+                line.send(piece)
+        except ConnectionError as broke:
+            self._read_early(line, reading, broke)
         while not reading.whole:
             piece, arrived_ns = line.receive()
             if piece:
@@ -166,6 +170,19 @@ class Connection:
         if not reading.keeps_open:
             self.close()
         return reading.answer()
+
+    def _read_early(self, line: Line, reading: _Reading, broke: ConnectionError) -> None:
+        """Read the answer of a server that stopped reading the request, as one with 413. Raises `broke` if none is."""
+        try:
+            while not reading.whole:
+                piece, arrived_ns = line.receive()
+                if piece:
+                    reading.feed(piece, arrived_ns)
+                else:
+                    reading.end()
+        except OSError:
+            raise broke from None
+        reading.keeps_open = False
 
 
 class _Disconnected(ConnectionResetError):

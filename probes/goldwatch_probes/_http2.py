@@ -81,11 +81,10 @@ class Connection:
 
     def __init__(self, url: str, *, time_limit_s: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
         """Check `url`; connect later, by `tls` if that is given. Raises CannotLoad."""
-        _, host, port, _, _ = split_url(url)
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
         self._budget = Budget(time_limit_s, max_bytes)
-        self._server = Server(host, port, tls)
+        self._server = Server(split_url(url), tls)
         self._tls = tls is not None
         self._session: _Session | None = None
         self.resent = 0

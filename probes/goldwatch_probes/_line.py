@@ -12,6 +12,7 @@ import time
 
 from goldwatch.probe import BadAnswer, Unreachable
 from goldwatch_probes._arrival import Receiver
+from goldwatch_probes._remote import Address
 
 _PIECE = 2**16
 
@@ -63,10 +64,11 @@ class Budget:
 
 
 class Server:
-    """The address to connect to."""
+    """The address to connect to: a host and port, or a Unix socket."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        self._host, self._port, self._tls = host, port, tls
+    def __init__(self, address: Address, tls: ssl.SSLContext | None) -> None:
+        host, port = address.host, address.port
+        self._host, self._port, self._socket, self._tls = host, port, address.socket, tls
         bare = f"[{host}]" if ":" in host else host
         self.name = bare if port == (443 if tls else 80) else f"{bare}:{port}"
 
@@ -84,6 +86,8 @@ class Server:
 
         Looking up the name is bounded only by the resolver.
         """
+        if self._socket:
+            return self._joined(budget)
         addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
             sock = socket.socket(family, kind, protocol)
@@ -98,6 +102,16 @@ class Server:
             else:
                 return sock
         raise OSError(f"{self._host} has no address")
+
+    def _joined(self, budget: Budget) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(budget.left_s())
+            sock.connect(self._socket)
+        except OSError:
+            sock.close()
+            raise
+        return sock
 
 
 class Line:

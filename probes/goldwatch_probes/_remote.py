@@ -29,6 +29,8 @@ from goldwatch.probe import (
 TRACE_HEADER = "traceparent"
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a "token" of RFC 9110
+_LONGEST_SOCKET = 107
+"""Bytes of `sun_path` (unix(7)), without the NUL at its end."""
 _FRAMING = ("content-length", "transfer-encoding", "connection")
 
 
@@ -37,7 +39,8 @@ class RemoteOptions:
     """The options of every probe of a served model."""
 
     url: str = option(
-        "Base address of the server, http://HOST:PORT or https://HOST:PORT; a query goes with each path (no secrets)",
+        "Base address of the server, http://HOST:PORT, https://HOST:PORT or unix:/SOCKET; a query goes with each path "
+        "(no secrets)",
         url=True,
     )
     token: str = option("Sent as bearer token", default="", secret=True)
@@ -50,17 +53,26 @@ class RemoteOptions:
 
 
 class Address(NamedTuple):
-    """The parts of a URL. `path` has no slash at its end; `query` begins with "?" if there is one."""
+    """The parts of a URL. `path` has no slash at its end; `query` begins with "?" if there is one.
+
+    `socket` is the path of a Unix socket, empty for TCP.
+    """
 
     secure: bool
     host: str
     port: int
     path: str
     query: str = ""
+    socket: str = ""
 
 
 def split_url(url: str) -> Address:
-    """Take `url` apart. Raises CannotLoad, with no text that may hold a password."""
+    """Take `url` apart. Raises CannotLoad, with no text that may hold a password.
+
+    As nginx writes it, the path of a request follows that of a Unix socket after a colon: unix:/run/vllm.sock:/v1.
+    """
+    if url.startswith("unix:"):
+        return _split_unix(url)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -73,6 +85,17 @@ def split_url(url: str) -> Address:
         raise CannotLoad(f"`url` is {url!r}, expected http://HOST:PORT or https://HOST:PORT, with or without a path")
     secure, query = parts.scheme == "https", f"?{parts.query}" if parts.query else ""
     return Address(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"), query)
+
+
+def _split_unix(url: str) -> Address:
+    socket, _, rest = url.removeprefix("unix:").partition(":")
+    path, _, query = rest.partition("?")
+    socket = f"/{socket.lstrip('/')}" if socket.startswith("/") else ""
+    if not socket or not url.isprintable() or (path and not path.startswith("/")) or not rest.isascii():
+        raise CannotLoad(f"`url` is {url!r}, expected unix:/SOCKET, or unix:/SOCKET:/PATH for a server with a path")
+    if len(os.fsencode(socket)) > _LONGEST_SOCKET:
+        raise CannotLoad(f"`url`: the path of a Unix socket has at most {_LONGEST_SOCKET} bytes; {socket!r} has more")
+    return Address(False, "localhost", 80, path.rstrip("/"), f"?{query}" if query else "", socket)
 
 
 def headers(options: RemoteOptions) -> dict[str, str]:

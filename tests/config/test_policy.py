@@ -114,3 +114,10 @@ def test_an_address_of_a_policy_is_one(load_text: Load) -> None:
 )
 def test_a_policy_allows_secrets_by_name(reference: str, allowed: bool) -> None:
     assert (reference in allowed_references({"policy": {"secrets": ["fraud"]}})) == allowed
+
+
+def test_a_watch_resource_asks_no_socket_of_the_machine(load_text: Load) -> None:
+    text = START.replace("    model: fraud", "    model: unix:/run/containerd.sock")  # in whichever option
+    assert load_text(text).targets["fraud"].options["model"] == "unix:/run/containerd.sock"
+    with pytest.raises(ConfigError, match="a socket of this machine is not allowed by the section `policy`"):
+        load_text(f"policy: {{}}\n{text}")

@@ -272,3 +272,30 @@ def test_a_piece_that_the_server_takes_bit_by_bit_is_sent_whole() -> None:
 def test_a_path_that_cannot_be_sent_is_told_before_anything_is() -> None:
     with pytest.raises(CannotLoad, match="the path '/a b' holds a character not allowed there"):
         Connection("http://127.0.0.1:1", time_limit_s=30.0, max_bytes=MAX_BYTES).written("POST", "a b")
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_answer_that_comes_before_the_whole_request_was_read(ends: bool) -> None:
+    """As nginx does with 413: it does not read the rest, and closes."""
+
+    def refuse() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            if ends:
+                connection.sendall(response(b"too large", "413 Request Entity Too Large", "Connection: close\r\n"))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        connection = Connection(url, time_limit_s=LIMIT_S, max_bytes=MAX_BYTES)
+        request = connection.written("POST", "infer", bytes(50_000_000))
+        if ends:
+            answer = connection.send(request)
+            assert (answer.status, answer.body) == (413, b"too large")
+            assert connection._line is None
+        else:
+            with pytest.raises(Unreachable, match=r"Broken pipe|Connection reset by peer"):
+                connection.send(request)
+        thread.join()

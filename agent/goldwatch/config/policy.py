@@ -113,6 +113,8 @@ def check_policy(document: Document, targets: dict[str, Target]) -> None:
         for route, text in _texts(document.value.get(section), (section,)):
             if _in_closed_folder(text):
                 document.add(route, f"a file in {', '.join(_CLOSED)} {_REFUSED}; name one outside of them")
+            elif text.strip().startswith("unix:"):
+                document.add(route, f"a socket of this machine {_REFUSED}; name a server by http:// or https://")
             elif (host := _host(text)) is not None and not _may_ask(host, addresses):
                 who = "`policy.addresses` lists those that are" if addresses else "credentials of the node are there"
                 document.add(route, f'the address "{host}" {_REFUSED}; {who}')

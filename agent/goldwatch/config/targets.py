@@ -67,7 +67,7 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
             values[key] = _absolute(document, value)
         elif key not in _OWN_KEYS:
             values[key] = value
-            if key in kind.urls and isinstance(value, str) and value and not is_address(value.partition("?")[0]):
+            if key in kind.urls and isinstance(value, str) and value and not _is_server(value):
                 document.add((*route, key), f"{document.shown((*route, key))} {NO_ADDRESS}")
     options = _checked(document, route, values, kind)
     if "tokens_at_most" in written and not kind.counts_tokens:
@@ -93,6 +93,11 @@ def _target(document: Document, name: str, written: Mapping[str, JsonValue], kin
         options=OptionValues(options, {key: _shown(document, (*route, key), options[key], kind) for key in options}),
         secret_options=kind.secrets,
     )
+
+
+def _is_server(url: str) -> bool:
+    """Return whether a probe may take `url`: an address of HTTP, or a Unix socket."""
+    return url.startswith("unix:/") or is_address(url.partition("?")[0])
 
 
 def _interpreter(document: Document, route: Route, written: JsonValue) -> str | None:
