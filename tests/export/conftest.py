@@ -13,6 +13,7 @@ from goldwatch.core.judgement import (
     Extras,
     Findings,
     Judgement,
+    Judging,
     LiveWindow,
     Passed,
     Quantile,
@@ -69,6 +70,7 @@ FULL = Judgement(
         footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),
         slices=SLICES,
         unscored=(Unscored("ece", {"raised": 2}, "example 0: no number", unknown=False),),
+        judgings=(Judging("ece", calls=12, reused=30, failed=2, input_tokens=600, output_tokens=36),),
         output_distance=0.02,
         live=LiveWindow(1000, 100, 20, 480, 390, 10, 1_799_999_000.0, 1_799_999_300.0, {"it is not JSON": 10}),
         tokens=TokenUse(

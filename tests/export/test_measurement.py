@@ -61,9 +61,18 @@ def test_examples_without_a_score_are_counted_by_reason_from_zero(judgement: Mak
         ("ece", "raised"): 2,
         ("ece", "no_number"): 0,
         ("ece", "out_of_range"): 0,
+        ("ece", "not_judged"): 0,
         ("ece", "unusable"): 0,
     }
     assert set(values(m.of_watch("fraud", "fraud-eu", ["ece"]), c.SCORE_UNSCORED).values()) == {0}
+
+
+def test_what_a_judge_did_is_counted_from_zero(judgement: Make) -> None:
+    found = list(m.of_judgement(judgement()))
+    assert values(found, c.JUDGE_CALLS) == {("ece", "graded"): 10, ("ece", "reused"): 30, ("ece", "failed"): 2}
+    assert values(found, c.JUDGE_TOKENS) == {("ece", "input"): 600, ("ece", "output"): 36}
+    assert not values(m.of_watch("fraud", "fraud-eu", ["ece"]), c.JUDGE_CALLS)
+    assert set(values(m.of_watch("fraud", "fraud-eu", ["ece"], ["ece"]), c.JUDGE_CALLS).values()) == {0}
 
 
 def test_mistakes_end_with_the_replay_that_has_none(judgement: Make) -> None:

@@ -160,6 +160,21 @@ def build(  # noqa: PLR0913 - options, each by its name
     froze(made, folder, replays)
 
 
+@golden.command()
+def prompt(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The prompt; without it, all are listed.")] = "",
+) -> None:
+    """Print a shipped prompt of a judge, to read it or to write one of your own from it."""
+    from goldwatch.config.prompts import SHIPPED, shipped_prompts  # noqa: PLC0415
+
+    if not name:
+        put("\n".join(shipped_prompts()))
+        return
+    if name not in shipped_prompts():
+        fail(f"no prompt {name} is shipped; there are {', '.join(shipped_prompts())}")
+    put((SHIPPED / f"{name}.prompty").read_text().rstrip())
+
+
 def split_names(text: str) -> tuple[str, ...]:
     """Return names that are written with commas between them."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

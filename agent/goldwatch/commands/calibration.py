@@ -17,13 +17,14 @@ from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
 from goldwatch.core import kinds
 from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.score_spec import judging_limit_s
 from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, judge
 from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import reason
 from goldwatch.golden.manifest import plain_problem
 from goldwatch.ipc.judging_jobs import FREEZE, KEEP, Calibrated, FreezeRequest, KeepRequest
-from goldwatch.ipc.workers import JUDGES, Workers
+from goldwatch.ipc.workers import CALL_LIMIT_S, JUDGES, Workers
 
 _SAYS = ("model", "version", "digest", "framework", "framework_version", "device")
 _REMEDY = {
@@ -151,7 +152,8 @@ def _once(
         if judgement.findings.validity is not Validity.VALID:
             raise GoldwatchError(f"a replay was {judgement.findings.validity}: {'; '.join(judgement.findings.reasons)}")
         request = KeepRequest(assignment.golden.place, str(file), outputs, assignment.scores)
-        workers.call(JUDGES, KEEP, request, (result.columns.fd,))
+        limit_s = CALL_LIMIT_S + judging_limit_s(assignment.scores)
+        workers.call(JUDGES, KEEP, request, (result.columns.fd,), limit_s)
         if gap is not None:
             compare(assignment, workers, *gap, result.columns.fd)
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from goldwatch.config.document import Document
+from goldwatch.config.judges import check_judges
 from goldwatch.config.messages import add_problems
 from goldwatch.config.model import Config
 from goldwatch.config.policy import check_policy
@@ -45,6 +46,7 @@ def load_document(path: Path, environ: Mapping[str, str], probes: Probes) -> tup
         check_costs(document, written)
         check_live(document, written)
         check_scores(document, written)
+        check_judges(document, written, targets)
     if written is None or document.problems:
         raise ConfigError(document.problems.values())
     # systemd's name for the folder where a service may write; in a container the config's own is read-only

@@ -6,6 +6,7 @@ The form that users write is in `written`; sections that need nothing from their
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from pydantic_core import CoreSchema, core_schema
 from goldwatch.config.busy import Busy
 from goldwatch.config.energy import Energy
 from goldwatch.config.live import Live
+from goldwatch.config.prompts import Prompt
 from goldwatch.config.quantities import format_duration, format_size
 from goldwatch.config.schedule import Schedule, format_schedule
 from goldwatch.config.scores import ScoreEntry
@@ -139,10 +141,25 @@ class Golden(_Resolved):
     headers: Mapping[str, SecretStr] = Field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class NamedJudge:
+    """A judge of a score with what it names: its target, its prompt, and the file that keeps its grades.
+
+    `scale` is that of the grades, `score_scale` that of the score: from 0 to 1 if an answer passes or not.
+    """
+
+    target: Target
+    prompt: Prompt
+    scale: tuple[float, float]
+    score_scale: tuple[float, float]
+    store: Path
+
+
 class Watch(_Resolved):
     """A standing job: this golden set against these targets on this schedule. Names are keys of the config.
 
-    Files of `live` are absolute paths. `entries` has what each of the `scores` is.
+    Files of `live` are absolute paths. `entries` has what each of the `scores` is, `judges` the judges of those that
+    have one.
     """
 
     name: str
@@ -156,6 +173,7 @@ class Watch(_Resolved):
     scores: tuple[str, ...] = ()
     live: Live | None = None
     entries: Mapping[str, ScoreEntry] = Field(default_factory=dict, exclude=True)
+    judges: Mapping[str, NamedJudge] = Field(default_factory=dict, exclude=True)
 
     @computed_field  # type: ignore[prop-decorator]
     @property

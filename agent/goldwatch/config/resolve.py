@@ -11,8 +11,9 @@ from pathlib import Path
 from goldwatch.config.costs import CostObjective
 from goldwatch.config.document import Document
 from goldwatch.config.energy import Energy
+from goldwatch.config.judges import resolve_judges
 from goldwatch.config.live import Live
-from goldwatch.config.model import Config, Golden, Target, Watch
+from goldwatch.config.model import Config, Golden, NamedJudge, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
@@ -189,7 +190,7 @@ def _problem_of(name: str, objective: ScoreObjective, entry: ScoreEntry) -> str:
     if objective.loss is None and objective.at_most != low_is_good:
         better, form = ("lower", "at most") if low_is_good else ("higher", "at least")
         return f"`{objective}` allows the bad values: {better} values of {name} are better; write {form}"
-    return objective.problem(entry.scale)
+    return objective.problem(entry.scale) if entry.judge is None else ""  # `check_judges` knows the scale of the prompt
 
 
 def _unfed(key: str, objective: CostObjective, name: str, entry: WatchEntry, written: ConfigFile) -> str:
@@ -222,18 +223,22 @@ def by_convention(watch: str, names: list[str]) -> str | None:
 
 def resolve(document: Document, written: ConfigFile, targets: Mapping[str, Target], state: Path) -> Config:
     """Make the config of a file without problems; a relative ledger is relative to the folder `state`."""
-    fetched = _absolute(state, "golden")
+    fetched, ledger = _absolute(state, "golden"), _absolute(state, written.ledger)
+    resolved = {name: _with_limits(target, written.targets[name]) for name, target in targets.items()}
+    judges = resolve_judges(written, resolved, document.folder, ledger.with_suffix(".judgings.db"))
     return Config(
         source=document.file,
-        targets={name: _with_limits(target, written.targets[name]) for name, target in targets.items()},
+        targets=resolved,
         golden={name: _golden(name, entry, document.folder, fetched) for name, entry in written.golden.items()},
-        watches={name: _watch(name, entry, written, document.folder) for name, entry in written.watches.items()},
+        watches={
+            name: _watch(name, entry, written, document.folder, judges) for name, entry in written.watches.items()
+        },
         scores={name: _score(document.folder, entry) for name, entry in written.scores.items()},
         replays=written.replays,
         alerts=written.alerts,
         exporters=_exporters(document.folder, written.exporters),
         energy=_energy(document.folder, written.energy),
-        ledger=_absolute(state, written.ledger),
+        ledger=ledger,
         fetched=fetched,
         cluster=written.cluster,
         log=written.log,
@@ -265,7 +270,7 @@ def _targets(name: str, entry: WatchEntry, written: ConfigFile) -> tuple[str, ..
     return entry.targets or (entry.target or by_convention(name, list(written.targets)) or "",)
 
 
-def _watch(name: str, entry: WatchEntry, written: ConfigFile, folder: Path) -> Watch:
+def _watch(name: str, entry: WatchEntry, written: ConfigFile, folder: Path, judges: Mapping[str, NamedJudge]) -> Watch:
     return Watch(
         name=name,
         golden=entry.golden or by_convention(name, list(written.golden)) or "",
@@ -278,6 +283,7 @@ def _watch(name: str, entry: WatchEntry, written: ConfigFile, folder: Path) -> W
         scores=entry.scores,
         live=_live(folder, entry.live),
         entries={name: _score(folder, written.scores.get(name) or ScoreEntry(uses=name)) for name in entry.scores},
+        judges={name: judges[name] for name in entry.scores if name in judges},
     )
 
 

@@ -35,12 +35,45 @@ def _parse_uses(value: object) -> str:
 Uses = Annotated[str, Quantity(_parse_uses, str, _USES, ("mine.checks:polite", "json-schema"))]
 
 
+_TimeLimit = Annotated[
+    float,
+    Quantity(lambda value: q.parse_duration(value, 0.1, 600), q.format_duration, q.DURATION_PATTERN, ("30s",)),
+]
+_Deadline = Annotated[
+    float, Quantity(lambda value: q.parse_duration(value, 1, 3600), q.format_duration, q.DURATION_PATTERN, ("2m",))
+]
+
+
+class Judge(Section):
+    """A judge of a score: the target that grades, what it is asked, and how often it may be asked."""
+
+    target: str = Field(
+        min_length=1,
+        description="The target that grades the answers, of the probe openai; its `model` is part of the score.",
+    )
+    prompt: str = Field(
+        min_length=1,
+        description="What it is asked: a shipped prompt by name, or a text or .prompty file relative to the config.",
+    )
+    at_least: float | None = Field(
+        default=None, description="The lowest grade that passes: the score is then the share of answers that pass."
+    )
+    calls: int = Field(default=1000, ge=1, le=1_000_000, description="The most calls for one replay.")
+    in_flight: int = Field(default=4, ge=1, le=64, description="The most calls at a time.")
+    time_limit_s: _TimeLimit = Field(default=30.0, alias="time_limit", description="A call is given up after this.")
+    deadline_s: _Deadline = Field(default=120.0, alias="deadline", description="No call begins after this.")
+
+
 class ScoreEntry(Section):
-    """A score: which callable gives it, with what arguments, and on which scale."""
+    """A score: which callable or judge gives it, with what arguments, and on which scale."""
 
     uses: Uses = Field(
+        default="",
         description="What gives the number of one example: module:function, a built-in score, or the name of an "
-        "installed entry point of the group goldwatch.scores."
+        "installed entry point of the group goldwatch.scores.",
+    )
+    judge: Judge | None = Field(
+        default=None, description="A target that grades each answer by a prompt; written in place of `uses`."
     )
     path: str = Field(
         default="", description="The folder that the module is imported from, relative to that of the config."
@@ -75,6 +108,21 @@ class ScoreEntry(Section):
         """Take what the file does not say of a built-in score from its table."""
         known = BUILT_IN.get(str(entry.get("uses"))) if isinstance(entry, Mapping) else None
         return entry if known is None else {"scale": known.scale, "over": known.over, "better": known.better, **entry}
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> ScoreEntry:
+        if (self.judge is None) == (not self.uses):
+            raise ValueError("write one of `uses` and `judge`: what gives the number of one example")
+        if self.judge is None:
+            return self
+        for key in ("path", "options", "gives"):
+            if getattr(self, key):
+                raise ValueError(f"`{key}` is of a function; a judge has none")
+        if self.judge.at_least is not None and self.better == "lower":
+            raise ValueError("`at_least` is the lowest grade that passes; leave `better: lower` out")
+        if self.over == "replay":
+            raise ValueError("a judge grades one example; leave `over` out")
+        return self
 
     @field_validator("scale")
     @classmethod

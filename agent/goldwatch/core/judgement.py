@@ -74,6 +74,21 @@ class Unscored:
     unknown: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What the judge of a score did for a replay: its calls, those that failed, and the tokens that it counted.
+
+    `reused` answers had been judged before.
+    """
+
+    score: str
+    calls: int = 0
+    reused: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
 class State(StrEnum):
     """The states of a monitor. *Unknown* is no evidence either way, and is never shown as good."""
 
@@ -325,7 +340,8 @@ class Findings:
     failed requests. `throughput` is answered examples per second. `scores`, `difference`, `checks` (of the referee),
     `slices` and `output_distance` exist for valid replays only. `output_distance` is the mean distance of the answers
     from the reference, if the watch has an objective for it. `footprint` exists if energy was measured after the
-    replay, `live` if a window of live rows was judged. `unscored` has an entry for each score that the watch names.
+    replay, `live` if a window of live rows was judged. `unscored` has an entry for each score that the watch names,
+    `judgings` for each that has a judge.
     """
 
     validity: Validity
@@ -343,6 +359,7 @@ class Findings:
     footprint: Footprint | None = None
     live: LiveWindow | None = None
     unscored: tuple[Unscored, ...] = ()
+    judgings: tuple[Judging, ...] = ()
 
     @classmethod
     def nothing(cls, *reasons: str) -> Findings:

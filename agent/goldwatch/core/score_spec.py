@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goldwatch.evaluator import BUILT_IN
+
+if TYPE_CHECKING:
+    from goldwatch.config.model import NamedJudge  # the worker that judges has no use for the config
+    from goldwatch.config.scores import Judge
+
+_IDENTITY = ("model", "max_tokens", "temperature", "seed", "system", "more")
+"""The options of the probe that decide what a judge answers."""
+
+JUDGED = "judge"
+"""What a score with a judge has for `uses`."""
 
 MAX_UNSCORED = 0.1
 """With a larger share of the answered examples unscored, a score is unknown."""
@@ -19,8 +29,73 @@ class UnscoredReason(StrEnum):
     RAISED = "raised"
     NO_NUMBER = "no_number"
     OUT_OF_RANGE = "out_of_range"
+    NOT_JUDGED = "not_judged"
+    """A judge was not asked or did not answer: out of time, out of calls, or unreachable."""
     UNUSABLE = "unusable"
     """The evaluator cannot be called at all, so no example has a score."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSpec:
+    """A judge as it crosses the wall: the target, the prompt and the limits of one score.
+
+    `factory` and `options` are those of the target's probe. `identity` has the options that decide what the judge
+    answers, such as `model`; with `messages` (role, template) and `parameters` of the request it is part of the score's
+    fingerprint. Grades are within `scale`; from `at_least` on an answer passes, None keeps the grade. `calls` is the
+    most calls of one replay, `deadline_s` the most seconds of all of them, `time_limit_s` that of one. `most_per_s` and
+    `tokens_per_s` are the budgets of the target. `store` is the file of grades, empty for none.
+    """
+
+    target: str
+    prompt: str
+    factory: str
+    options: Mapping[str, Any] = field(repr=False)  # may hold secrets
+    identity: Mapping[str, Any]
+    messages: tuple[tuple[str, str], ...]
+    scale: tuple[float, float]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    at_least: float | None = None
+    calls: int = 1000
+    in_flight: int = 4
+    time_limit_s: float = 30.0
+    deadline_s: float = 120.0
+    most_per_s: float | None = None
+    tokens_per_s: float | None = None
+    store: str = ""
+
+    @classmethod
+    def of(cls, entry: Judge, named: NamedJudge) -> JudgeSpec:
+        """Return the judge of a score in the config."""
+        target, prompt = named.target, named.prompt
+        return cls(
+            target=target.name,
+            prompt=prompt.name,
+            factory=target.factory,
+            options=dict(target.options),
+            identity={name: target.options[name] for name in _IDENTITY if name in target.options},
+            messages=prompt.messages,
+            scale=named.scale,
+            parameters=prompt.parameters,
+            at_least=entry.at_least,
+            calls=entry.calls,
+            in_flight=entry.in_flight,
+            time_limit_s=entry.time_limit_s,
+            deadline_s=entry.deadline_s,
+            most_per_s=target.most_per_s,
+            tokens_per_s=target.most_tokens_per_s,
+            store=str(named.store),
+        )
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What decides a grade."""
+        return {
+            "identity": dict(self.identity),
+            "messages": [list(message) for message in self.messages],
+            "parameters": dict(self.parameters),
+            "scale": list(self.scale),
+            "at_least": self.at_least,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +119,7 @@ class ScoreSpec:
     lower_is_better: bool = False
     limit: float | None = None
     loss: float | None = None
+    judge: JudgeSpec | None = None
 
     @property
     def has_objective(self) -> bool:
@@ -86,4 +162,19 @@ def points(change: float) -> str:
 
 def specs_of(scores: Sequence[Mapping[str, Any]]) -> tuple[ScoreSpec, ...]:
     """Return scores as they are among the settings of a watch."""
-    return tuple(ScoreSpec(**{**score, "scale": tuple(score["scale"])}) for score in scores)
+    return tuple(
+        ScoreSpec(**{**score, "scale": tuple(score["scale"]), "judge": _judge_of(score.get("judge"))})
+        for score in scores
+    )
+
+
+def _judge_of(judge: Mapping[str, Any] | None) -> JudgeSpec | None:
+    if judge is None:
+        return None
+    messages = tuple((role, text) for role, text in judge["messages"])
+    return JudgeSpec(**{**judge, "messages": messages, "scale": tuple(judge["scale"])})
+
+
+def judging_limit_s(specs: Sequence[ScoreSpec]) -> float:
+    """Return how many seconds the judges of some scores may take for one replay."""
+    return sum(spec.judge.deadline_s + spec.judge.time_limit_s for spec in specs if spec.judge is not None)

@@ -19,6 +19,7 @@ from goldwatch.config.busy import Busy
 from goldwatch.core.facts import Facts, LiveFacts
 from goldwatch.core.judgement import Extras, Findings, Judgement, Run, Subject, Verdict
 from goldwatch.core.load_plan import LoadPlan
+from goldwatch.core.score_spec import judging_limit_s
 from goldwatch.core.trace import Traced
 from goldwatch.daemon import engine
 from goldwatch.daemon.courtesy import Courtesy
@@ -31,7 +32,7 @@ from goldwatch.daemon.traced import traced
 from goldwatch.energy.footprint import Metered
 from goldwatch.ipc.judging_jobs import JUDGE, JudgeRequest
 from goldwatch.ipc.memory_limit import worker_limit_bytes
-from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
+from goldwatch.ipc.workers import CALL_LIMIT_S, JUDGES, JobFailed, WorkerDied, Workers
 
 BUSY = "busy"
 """Why a replay was skipped, where its target had no room."""
@@ -234,7 +235,8 @@ def judge(  # noqa: PLR0913 - what is known of a replay, each by its name
         with handed_over(live) as (told, descriptors):
             facts = _facts(assignment, result, confirming=confirming, metered=metered, live=told)
             request = JudgeRequest(assignment.golden.place, assignment.settings, facts, states)
-            answer = workers.call(JUDGES, JUDGE, request, (result.columns.fd, *descriptors))
+            limit_s = CALL_LIMIT_S + judging_limit_s(assignment.scores)
+            answer = workers.call(JUDGES, JUDGE, request, (result.columns.fd, *descriptors), limit_s)
     except (JobFailed, WorkerDied) as error:
         findings = dataclasses.replace(
             Findings.nothing(f"it could not be judged: {error}"), outcomes=result.outcomes(), errors=dict(result.errors)

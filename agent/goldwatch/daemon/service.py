@@ -251,7 +251,7 @@ class Service:
         what the last agent reported.
         """
         key = assignment.key
-        self._exports.publish(measurement.of_watch(*key, assignment.watch.scores))
+        self._exports.publish(measurement.of_watch(*key, assignment.watch.scores, assignment.watch.judges))
         self._exports.publish(promises.of_promises(assignment.watch, assignment.target.name))
         alert = self._ledger.open_alert(*key) if self._ledger is not None else None
         if alert is not None or (self._runner is not None and self._runner.knows(*key)):

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from goldwatch.config import Config
 from goldwatch.core.judgement import Severity, State, Validity
 from goldwatch.core.outcome import Outcome
+from goldwatch.core.score_spec import UnscoredReason
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import catalogue as c
 from goldwatch.export.catalogue import CATALOGUE
-from goldwatch.export.measurement import Fate, SkipReason, Step
+from goldwatch.export.measurement import Fate, JudgeCall, SkipReason, Step
 from goldwatch.export.metric import FACTS, WATCH, Kind, Metric
 from goldwatch.probe import TIME_UNKNOWN
 
@@ -24,13 +25,14 @@ MOST_VALUES: Mapping[str, int] = {
     "lease": 1,
     "validity": len(Validity),
     "outcome": len(Outcome),
-    "reason": max(len(SkipReason), len(TIME_UNKNOWN)),
+    "reason": max(len(SkipReason), len(TIME_UNKNOWN), len(UnscoredReason)),
     "time": 2,
     "step": len(Step),
     "check": 2,
     "type": 2,
     "finish": 3,
     "score": 8,
+    "call": len(JudgeCall),
     "effect": 3,
     "label": 10,
     "answer": 1,  # ten pairs of label and answer
@@ -50,7 +52,10 @@ MOST_VALUES: Mapping[str, int] = {
 """How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
 
 
-_OF_NAMED_SCORES = (c.SCORE_UNSCORED, c.SLICE_SCORE, c.SLICE_SCORE_REFERENCE)
+_OF_JUDGES = (c.JUDGE_CALLS, c.JUDGE_TOKENS)
+"""The metrics of the scores that have a judge."""
+
+_OF_NAMED_SCORES = (c.SCORE_UNSCORED, c.SLICE_SCORE, c.SLICE_SCORE_REFERENCE, *_OF_JUDGES)
 """The metrics of the scores that a watch names, and of no others."""
 
 OF_THE_SET = frozenset({"slice", "value"})
@@ -99,7 +104,11 @@ def series(config: Config, slices: Mapping[str, int] = {}) -> int:
     for watch in config.watches.values():
         for metric in (metric for metric in CATALOGUE if "watch" in metric.labels):
             cut = slices.get(watch.golden, 0) if set(metric.labels) >= OF_THE_SET else 1
-            found += len(watch.targets) * cut * _series_of(metric, len(watch.scores))
+            found += (
+                len(watch.targets)
+                * cut
+                * _series_of(metric, len(watch.judges if metric in _OF_JUDGES else watch.scores))
+            )
     return found
 
 

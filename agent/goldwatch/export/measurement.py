@@ -14,7 +14,18 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from goldwatch.config import Rejection
-from goldwatch.core.judgement import Difference, Judgement, Passed, Score, Severity, State, Subject, Validity, Verdict
+from goldwatch.core.judgement import (
+    Difference,
+    Judgement,
+    Judging,
+    Passed,
+    Score,
+    Severity,
+    State,
+    Subject,
+    Validity,
+    Verdict,
+)
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.score_spec import UnscoredReason
 from goldwatch.core.trace import Traced
@@ -44,6 +55,14 @@ class Fate(StrEnum):
     SAMPLED_OUT = "sampled_out"
     SYNTHETIC = "synthetic"
     REFUSED = "refused"
+
+
+class JudgeCall(StrEnum):
+    """What became of an answer that a judge was to grade."""
+
+    GRADED = "graded"
+    REUSED = "reused"
+    FAILED = "failed"
 
 
 class Step(StrEnum):
@@ -134,8 +153,11 @@ def of_judgement(
     yield from of_verdicts(j.subject, j.verdicts)
 
 
-def of_watch(watch: str, target: str, scores: Iterable[str] = ()) -> Iterator[Measurement]:
-    """Yield the counters of a new watch with these scores at zero, so that Prometheus sees their first increase."""
+def of_watch(watch: str, target: str, scores: Iterable[str] = (), judged: Iterable[str] = ()) -> Iterator[Measurement]:
+    """Yield the counters of a new watch with these scores at zero, so that Prometheus sees their first increase.
+
+    `judged` are the scores that have a judge.
+    """
     where = {"watch": watch, "target": target}
     for validity in Validity:
         yield Measurement(c.REPLAYS, where | {"validity": validity}, 0)
@@ -146,6 +168,18 @@ def of_watch(watch: str, target: str, scores: Iterable[str] = ()) -> Iterator[Me
     for step in Step:
         yield Measurement(c.STEPPED_BACK, where | {"step": step}, 0)
     yield from _of_unscored(where, {score: {} for score in scores})
+    yield from _of_judgings(where, [Judging(score) for score in judged])
+
+
+def _of_judgings(where: Mapping[str, str], judgings: Iterable[Judging]) -> Iterator[Measurement]:
+    """Yield the calls to the judges of scores and their tokens, zeros included."""
+    for judging in judgings:
+        of = {**where, "score": judging.score}
+        yield Measurement(c.JUDGE_CALLS, {**of, "call": JudgeCall.GRADED}, judging.calls - judging.failed)
+        yield Measurement(c.JUDGE_CALLS, {**of, "call": JudgeCall.REUSED}, judging.reused)
+        yield Measurement(c.JUDGE_CALLS, {**of, "call": JudgeCall.FAILED}, judging.failed)
+        yield Measurement(c.JUDGE_TOKENS, {**of, "type": "input"}, judging.input_tokens)
+        yield Measurement(c.JUDGE_TOKENS, {**of, "type": "output"}, judging.output_tokens)
 
 
 def _of_unscored(where: Mapping[str, str], counts: Mapping[str, Mapping[str, int]]) -> Iterator[Measurement]:
@@ -379,6 +413,7 @@ def _of_scores_by_slice(j: Judgement, where: Mapping[str, str]) -> Iterator[Meas
             yield Measurement(c.SLICE_SCORE, labels, cut.right)
             yield from _gauge(c.SLICE_SCORE_REFERENCE, labels, cut.reference)
     yield from _of_unscored(where, {found.score: found.counts for found in j.findings.unscored})
+    yield from _of_judgings(where, j.findings.judgings)
 
 
 def _of_energy(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

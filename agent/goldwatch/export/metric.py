@@ -80,6 +80,7 @@ LABELS = {
     "type": "input, output",
     "finish": "stop, length, other",
     "score": "the scores of the golden set's task",
+    "call": "graded, reused, failed",
     "slice": "the slices of the golden set",
     "value": "the values of a slice; how many the golden set has counts into what the config may make",
     "effect": "harmful, helpful, neutral",

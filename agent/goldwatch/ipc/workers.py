@@ -27,7 +27,8 @@ JUDGES = "judge"
 """The key of the workers that do arithmetic."""
 
 IDLE_LIMIT_S = 30.0
-_CALL_LIMIT_S = 300.0
+CALL_LIMIT_S = 300.0
+"""How long a job may take that sends no requests of its own."""
 _STDERR_BYTES = 4096
 _LOOK_EVERY_S = 0.5
 
@@ -260,7 +261,7 @@ class Workers:
         job: Job[Request, Response],
         request: Request,
         descriptors: tuple[int, ...] = (),
-        limit_s: float = _CALL_LIMIT_S,
+        limit_s: float = CALL_LIMIT_S,
         why_not: Callable[[], str | None] | None = None,
     ) -> Response:
         """Run a job that answers once and return its result. Raises WorkerDied, or JobFailed with the job's error.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
-from goldwatch.core.score_spec import ScoreSpec
+from goldwatch.core.score_spec import JUDGED, JudgeSpec, ScoreSpec
 
 if TYPE_CHECKING:
     from goldwatch.config import Config, Watch
@@ -45,10 +45,13 @@ def scores_of(watch: Watch) -> dict[str, Any]:
     specs = []
     for name in watch.scores:
         entry, owed = watch.entries[name], watch.objectives.scores.get(name)
-        written = entry.model_dump(exclude={"better"})
+        written = entry.model_dump(exclude={"better", "judge"})
         spec = ScoreSpec(name=name, lower_is_better=entry.better == "lower", **written)
+        if entry.judge is not None:
+            named = watch.judges[name]
+            spec = replace(spec, uses=JUDGED, scale=named.score_scale, judge=JudgeSpec.of(entry.judge, named))
         if owed is not None:
-            on_scale = owed.on(entry.scale)
+            on_scale = owed.on(spec.scale)
             spec = replace(spec, limit=on_scale.limit, loss=on_scale.loss)
         specs.append(asdict(spec))
     return {"scores": specs} if specs else {}

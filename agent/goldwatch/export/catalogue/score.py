@@ -57,3 +57,19 @@ SCORE_EXAMPLES = Metric(
     "Examples that the score rests on.",
     group=WATCH,
 )
+JUDGE_CALLS = Metric(
+    "goldwatch_judge_calls_total",
+    "goldwatch.judge_calls",
+    Kind.COUNTER,
+    "{call}",
+    (*WATCH, "score", "call"),
+    "Answers that the judge of a score was to grade: graded by a call, reused from an earlier one, or failed.",
+)
+JUDGE_TOKENS = Metric(
+    "goldwatch_judge_tokens_total",
+    "goldwatch.judge_tokens",
+    Kind.COUNTER,
+    "{token}",
+    (*WATCH, "score", "type"),
+    "Tokens of the calls to the judge of a score, as its server counts them: input and output.",
+)

@@ -18,12 +18,15 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_overloads
+from typing import TYPE_CHECKING, Any, get_overloads
 
 from goldwatch.core.score_spec import ScoreSpec, UnscoredReason
 from goldwatch.errors import GoldwatchError
 from goldwatch.evaluator import BUILT_IN, ROLE_OF, Scored, Unscored
 from goldwatch.installation import install_command
+
+if TYPE_CHECKING:
+    from goldwatch.worker.evaluators.grading import Judge
 
 GROUP = "goldwatch.scores"
 _IMPORTED_AS = {"scikit-learn": "sklearn", "rouge-score": "rouge_score"}
@@ -46,13 +49,21 @@ class NoValue(GoldwatchError):
 class Evaluator:
     """A score, ready to be called. `takes` has the source of each parameter; `fingerprint` changes with its meaning.
 
-    One of the `whole` replay takes the lists of all answered examples.
+    One of the `whole` replay takes the lists of all answered examples. One with a `judge` is asked through that.
 
     Raises BadScore.
     """
 
     def __init__(self, spec: ScoreSpec) -> None:
         self.spec = spec
+        self.judge: Judge | None = None
+        if spec.judge is not None:
+            from goldwatch.worker.evaluators.grading import Judge  # noqa: PLC0415 - it imports probes' machinery
+
+            self.judge = Judge(spec, spec.judge)
+            self.takes, self.whole = self.judge.takes, False
+            self.fingerprint = self.judge.fingerprint
+            return
         try:
             self._call, self.takes, code = _opened(spec)
         except BadScore as error:

@@ -6,15 +6,16 @@ of a score is the mean over all reference replays, which the golden set keeps wi
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.core.judgement import Score, Unscored
+from goldwatch.core.judgement import Judging, Score, Unscored
 from goldwatch.core.score_spec import MAX_UNSCORED, ScoreSpec, UnscoredReason
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.scratch import blocks, column, zeros
@@ -33,12 +34,13 @@ BoolArray = NDArray[np.bool_]
 class Column:
     """The values of a score [n] in float32, as shares of its scale, NaN for none; and the examples without, by reason.
 
-    `first` describes the first of these.
+    `first` describes the first of these, `judging` what the judge did, if the score has one.
     """
 
     values: NDArray[np.float32]
     unscored: Counter[str] = field(default_factory=Counter)
     first: str = ""
+    judging: Judging | None = None
 
 
 class Scoring:
@@ -241,14 +243,33 @@ def _listed(readers: Mapping[str, Any], takes: Mapping[str, str], rows: Sequence
 def _computed(evaluator: Evaluator, examples: Examples, outputs: Mapping[str, Any], answered: BoolArray) -> Column:
     found = Column(_empty(len(answered)))
     readers = examples.readers(evaluator.takes, outputs)
-    for i in _answered(answered):
-        try:
-            value = evaluator({parameter: read(i) for parameter, read in readers.items()})
-            found.values[i] = evaluator.spec.to_share(value)
-        except NoValue as error:
-            found.unscored[error.reason] += 1
-            found.first = found.first or f"example {i}: {error}"
+    given = ({parameter: read(i) for parameter, read in readers.items()} for i in _answered(answered))
+    if evaluator.judge is None:
+        _fill(found, answered, (_value(evaluator, each) for each in given), evaluator.spec)
+        return found
+    with contextlib.closing(evaluator.judge.sitting()) as sitting:
+        score = evaluator.judge.score
+        values = (grade if isinstance(grade, NoValue) else score(grade) for grade in sitting.grades(given))
+        _fill(found, answered, values, evaluator.spec)
+        found.judging = sitting.used(evaluator.spec.name)
     return found
+
+
+def _value(evaluator: Evaluator, given: Mapping[str, Any]) -> float | NoValue:
+    try:
+        return evaluator(given)
+    except NoValue as error:
+        return error
+
+
+def _fill(found: Column, answered: BoolArray, values: Iterable[float | NoValue], spec: ScoreSpec) -> None:
+    """Put the values of the answered [n] examples into a column, and count those that have none."""
+    for i, value in zip(_answered(answered), values, strict=True):
+        if isinstance(value, NoValue):
+            found.unscored[value.reason] += 1
+            found.first = found.first or f"example {i}: {value}"
+        else:
+            found.values[i] = spec.to_share(value)
 
 
 def _answered(answered: BoolArray) -> Iterator[int]:

@@ -272,6 +272,7 @@ class _Case:
             footprint=self._footprint,
             live=self._live,
             unscored=self._unscored(),
+            judgings=tuple(found.judging for found in self._columns.values() if found.judging is not None),
         )
 
     def _unscored(self) -> tuple[Unscored, ...]:

@@ -1,0 +1,95 @@
+"""A score with a judge, from the golden set to the report: a model whose answers lose their ground."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from goldwatch.cli.app import app
+from goldwatch.golden.opened import GoldenSet
+
+from tests.judge_server import MODEL, JudgeServer, judge_server
+from tests.language_server import LanguageServer, language_server
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """\
+targets:
+  capitals: {{probe: openai, url: '{model}', stream: false}}
+  referee: {{probe: openai, url: '{judge}', model: {name}, stream: false}}
+golden: {{capitals: ./golden}}
+scores: {{grounded: {{judge: {{target: referee, prompt: relevance}}}}}}
+watches:
+  capitals:
+    target: capitals
+    every: 1d
+    load: {{warmup: 0, repeats: 0}}
+    scores: [grounded]
+    objectives: {{accuracy: no worse than 90 points, errors: 30%, scores: {{grounded: no worse than 0.2}}}}
+"""
+WHO = ("--name", "capitals", "--licence", "CC0-1.0", "--source", "made up", "--replays", "4", "--match", "contains")
+PROMPTS = [f"Where is museum {number}?" for number in range(40)]
+GOOD, BAD = "Paris, by the river.", "Paris? Bananas."
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[LanguageServer, JudgeServer]]:
+    with language_server() as model, judge_server() as judge:
+        model.answers = dict.fromkeys(PROMPTS, GOOD)
+        judge.says = lambda text: "Score: 1" if "Bananas" in text else "Score: 5"
+        yield model, judge
+
+
+@pytest.fixture
+def run(tmp_path: Path, servers: tuple[LanguageServer, JudgeServer]) -> Run:
+    """Run a command on the config of a golden set that is built from the good model."""
+    model, judge = servers
+    lines = [{"inputs": {"prompt": prompt}, "answers": ["Paris"]} for prompt in PROMPTS]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = tmp_path / "goldwatch.yaml"
+    config.write_text(CONFIG.format(model=model.url, judge=judge.url, name=MODEL))
+
+    def run(*command: str, options: tuple[str, ...] = ()) -> Result:
+        return CliRunner().invoke(app, [*command, str(config), *options])
+
+    built = run("golden", "build", options=(str(tmp_path / "prompts.jsonl"), *WHO))
+    assert built.exit_code == 0, built.output
+    return run
+
+
+def test_a_judged_score_is_frozen_and_checked(
+    run: Run, servers: tuple[LanguageServer, JudgeServer], tmp_path: Path
+) -> None:
+    model, judge = servers
+    golden = GoldenSet.open(tmp_path / "golden")
+    assert golden.tensor("reference.scores.grounded").tolist() == [[1.0] * 40] * 4
+    assert (golden.manifest.reference.scores or {})["grounded"].startswith(f"judge {MODEL} relevance ")
+    assert judge.calls == 40  # the same answers are not judged again
+
+    def check() -> tuple[str, str]:
+        found = json.loads(run("check", options=("--format", "json")).stdout)["watches"][0]["findings"]
+        finding = next(f for f in found if f["objective"] == "grounded")
+        return finding["result"], finding["reason"]
+
+    assert check()[0] == "pass"
+    assert judge.calls == 40
+    model.answers = dict.fromkeys(PROMPTS, BAD)
+    assert check() == ("regression", "5.0000 -> 1.0000, no worse than 0.2")
+
+    model.answers = {prompt: f"{BAD} {i}" for i, prompt in enumerate(PROMPTS)}
+    judge.says = lambda _: "I would rather not say."
+    result, reason = check()
+    assert (result, "the judge gave no grade" in reason) == ("could not measure", True), reason
+    judge.status = 400
+    result, reason = check()
+    assert (result, "the judge referee did not answer" in reason) == ("could not measure", True), reason
+
+    config = tmp_path / "goldwatch.yaml"
+    config.write_text(config.read_text().replace("prompt: relevance", "prompt: fluency"))
+    refused = run("check")
+    assert refused.exit_code == 3, refused.output
+    assert "scores.grounded: the reference of capitals@" in refused.stderr
