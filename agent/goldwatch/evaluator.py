@@ -54,8 +54,10 @@ class BuiltIn:
     better: Literal["higher", "lower"] = "higher"
 
 
-def _example(function: str, *packages: str) -> BuiltIn:
-    return BuiltIn(f"goldwatch.worker.evaluators.built_in:{function}", packages)
+def _example(
+    function: str, *packages: str, module: str = "built_in", better: Literal["higher", "lower"] = "higher"
+) -> BuiltIn:
+    return BuiltIn(f"goldwatch.worker.evaluators.{module}:{function}", packages, better=better)
 
 
 def _replay(
@@ -77,19 +79,36 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "regex": _example("regex"),
     "length": _example("length"),
     "token-f1": _example("words_f1"),
+    "rouge": _example("rouge", "rouge-score"),
+    "language": _example("language", "py3langid"),
+    "refusal": _example("refusal", better="lower"),
+    "top-k": _example("top_k", module="ranked"),
+    "ndcg": _example("ndcg", module="ranked"),
+    "reciprocal-rank": _example("reciprocal_rank", module="ranked"),
+    "recall-at": _example("recall_at", module="ranked"),
+    "iou": _example("iou", module="masks"),
+    "dice": _example("dice", module="masks"),
     "auroc": _replay("auroc", "scikit-learn"),
     "average-precision": _replay("average_precision", "scikit-learn"),
     "precision": _replay("precision", "scikit-learn"),
     "recall": _replay("recall", "scikit-learn"),
+    "f1": _replay("f1", "scikit-learn"),
+    "confusion": _replay("confusion", scale=(0.0, None), better="lower"),
     "balanced-accuracy": _replay("balanced_accuracy", "scikit-learn"),
     "mcc": _replay("mcc", "scikit-learn", scale=(-1.0, 1.0)),
     "kappa": _replay("kappa", "scikit-learn", scale=(-1.0, 1.0)),
+    "log-loss": _replay("log_loss", "scikit-learn", scale=(0.0, None), better="lower"),
     "brier": _replay("brier", scale=(0.0, 2.0), better="lower"),
     "calibration-error": _replay("calibration_error", better="lower"),
     "wer": _replay("word_error_rate", "jiwer", scale=(0.0, None), better="lower"),
     "cer": _replay("character_error_rate", "jiwer", scale=(0.0, None), better="lower"),
     "bleu": _replay("bleu", "sacrebleu", scale=(0.0, 100.0)),
     "corpus-chrf": _replay("corpus_chrf", "sacrebleu", scale=(0.0, 100.0)),
+    "ter": _replay("ter", "sacrebleu", scale=(0.0, None), better="lower"),
+    "mape": _replay("mape", "scikit-learn", scale=(0.0, None), better="lower"),
+    "pinball": _replay("pinball", "scikit-learn", scale=(0.0, None), better="lower"),
+    "entity-f1": _replay("entity_f1", module="entities"),
+    "neighbour-overlap": _replay("neighbour_overlap", module="neighbours"),
 }
 """The built-in scores by name. A watch may name them without an entry in `scores`, since they are not foreign code."""
 

@@ -76,7 +76,7 @@ def test_what_is_wrong_with_them_is_told(load_text: Load, watch: str, said: str)
         ("polite: {uses: not an evaluator}", '"not an evaluator" is not an evaluator; write module:function'),
         ("polite: {use: exact}", 'unknown key "use" (did you mean "uses"?)'),
         ("polite: {uses: exact, scale: [1, 1]}", "the scale [1, 1] does not rise; write the least value first"),
-        ("polite: {uses: brier, better: higher}", "brier is over replay, and lower values are better; leave these out"),
+        ("polite: {uses: brier, over: examples}", "brier is over replay; leave `over` out"),
         ("polite: {uses: 'm:f', scale: [0, null]}", "a scale without an end needs `over: replay`"),
         ("accuracy: {uses: exact}", '"accuracy" is a score of tasks; choose another name'),
     ],

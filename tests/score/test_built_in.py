@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goldwatch.core.score_spec import ScoreSpec, UnscoredReason
 from goldwatch.evaluator import BUILT_IN, ROLES
@@ -19,12 +21,14 @@ def score(uses: str, options: dict[str, Any] | None = None, **given: Any) -> flo
 
 
 def test_each_has_a_function() -> None:
-    pytest.importorskip("jiwer")
-    pytest.importorskip("sacrebleu")
+    for package in ("jiwer", "sacrebleu", "py3langid", "rouge_score"):
+        pytest.importorskip(package)
     options: dict[str, dict[str, Any]] = {
         "json-schema": {"schema": {}},
         "regex": {"pattern": "x"},
         "length": {"most": 3},
+        "language": {"code": "en"},
+        "confusion": {"label": "a", "said": "b"},
     }
     for name in BUILT_IN:
         takes = Evaluator(ScoreSpec.built_in(name, options=options.get(name, {}))).takes
@@ -101,3 +105,49 @@ def test_the_fingerprint_has_the_version_of_the_package_that_is_used() -> None:
     found = Evaluator(ScoreSpec("s", "json-schema", options={"schema": {}})).fingerprint
     assert f"jsonschema {importlib.metadata.version('jsonschema')}" in found
     assert Evaluator(ScoreSpec("e", "exact")).fingerprint.startswith("exact built-in ")
+
+
+@given(st.text(" abcé漢.", max_size=20), st.lists(st.text(" abcd", max_size=12), min_size=1, max_size=3))
+def test_rouge_is_that_of_its_library(text: str, answers: list[str]) -> None:
+    scorer = pytest.importorskip("rouge_score.rouge_scorer")
+    for kind in ("rouge1", "rouge2", "rougeL"):
+        if not any(answer.strip() for answer in answers):
+            with pytest.raises(NoValue, match="no answer has one"):
+                score("rouge", {"kind": kind}, output=text, answers=answers)
+            continue
+        best = max(scorer.RougeScorer([kind]).score(answer, text)[kind].fmeasure for answer in answers)
+        assert score("rouge", {"kind": kind}, output=text, answers=answers) == pytest.approx(best, abs=1e-9)
+
+
+def test_languages_are_told_apart() -> None:
+    pytest.importorskip("py3langid")
+    texts = {
+        "en": "The weather is nice today and we go outside.",
+        "de": "Das Wetter ist heute schön und wir gehen hinaus.",
+        "zh": "今天天气很好我们出去走走",
+    }
+    for code in texts:
+        assert [score("language", {"code": code}, output=text) for text in texts.values()] == [
+            float(code == of) for of in texts
+        ]
+    assert score("language", {"code": "en"}, output=" ") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "declines"),
+    [
+        ("I'm sorry, but I can't help with that.", True),
+        ("I\u2019m unable to do this.", True),
+        ("As an AI, I have no opinion.", True),
+        ("Sorry, I must decline.", True),
+        ("The capital is Paris.", False),
+        ("She said: " + "x " * 120 + "I cannot come.", False),
+        ("You can't divide by zero.", False),
+        ("", False),
+    ],
+)
+def test_a_refusal_is_seen_at_the_beginning(text: str, declines: bool) -> None:
+    assert score("refusal", output=text) == declines
+    assert score("refusal", {"pattern": "tut mir leid"}, output="Das tut mir leid.") == 1
+    with pytest.raises(NoValue, match="is no regular expression"):
+        score("refusal", {"pattern": "("}, output="x")

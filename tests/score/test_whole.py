@@ -146,3 +146,70 @@ def test_groups_hold_whole_clusters_and_every_example_once() -> None:
 def test_a_perfect_score_of_few_examples_is_not_certain() -> None:
     low, high = interval(lambda _: 1.0, 1.0, *groups_of(range(40), None))
     assert (low, high) == pytest.approx((0.912, 1.0), abs=0.001)  # Clopper and Pearson's of 40 among 40
+
+
+@given(st.sampled_from([2, 3]).flatmap(classified))
+def test_losses_and_classes_are_those_of_scikit_learn(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, rows = drawn
+    said, classes = rows.argmax(axis=1), list(NAMES[: rows.shape[1]])
+    given = {"expected": [NAMES[i] for i in labels], "output": [NAMES[i] for i in said], "classes": classes}
+    codes = list(range(len(classes)))
+    found = score("log-loss", expected=given["expected"], values=rows.tolist(), classes=classes)
+    assert found == pytest.approx(metrics.log_loss(labels, rows, labels=codes), abs=1e-9)
+    counts = metrics.confusion_matrix(labels, said, labels=codes)
+    for code, name in enumerate(classes):
+        for uses, reference in (
+            ("precision", metrics.precision_score),
+            ("recall", metrics.recall_score),
+            ("f1", metrics.f1_score),
+        ):
+            expected = reference(labels, said, labels=codes, average=None, zero_division=0)[code]
+            assert score_with(uses, {"label": name}, **given) == pytest.approx(expected, abs=1e-9)
+        for other, answer in enumerate(classes):
+            assert score_with("confusion", {"label": name, "said": answer}, **given) == counts[code, other]
+    many: dict[str, Any] = {"labels": codes, "average": "macro"} if len(classes) == 3 else {}
+    assert score("f1", **given) == pytest.approx(metrics.f1_score(labels, said, zero_division=0, **many), abs=1e-9)
+
+
+def score_with(uses: str, options: dict[str, Any], **given: Any) -> float:
+    return Evaluator(ScoreSpec.built_in(uses, options=options))(given)
+
+
+def test_a_class_that_is_not_there_is_named() -> None:
+    with pytest.raises(NoValue, match='there is no class "cat"; there are no, yes'):
+        score_with("f1", {"label": "cat"}, expected=["no"], output=["no"], classes=NAMES[:2])
+
+
+VALUES = st.floats(-1e3, 1e3).filter(lambda value: abs(value) > 1e-3)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=20), st.sampled_from([0.1, 0.5, 0.9]))
+def test_errors_of_values_are_those_of_scikit_learn(pairs: list[tuple[float, float]], quantile: float) -> None:
+    true, said = [a for a, _ in pairs], [b for _, b in pairs]
+    assert score("mape", expected=true, output=said) == pytest.approx(
+        metrics.mean_absolute_percentage_error(true, said), rel=1e-9
+    )
+    expected = metrics.mean_pinball_loss(true, said, alpha=quantile)
+    assert score_with("pinball", {"quantile": quantile}, expected=true, output=said) == pytest.approx(
+        expected, abs=1e-9
+    )
+    rows = [[[a], [b]] for a, b in pairs]
+    assert score("pinball", expected=rows, output=rows[::-1]) == pytest.approx(
+        metrics.mean_pinball_loss(np.array(rows)[..., 0], np.array(rows)[::-1, :, 0]), abs=1e-9
+    )
+
+
+def test_no_error_is_a_share_of_nothing_and_nan_is_no_value() -> None:
+    with pytest.raises(NoValue, match="a true value is 0"):
+        score("mape", expected=[1.0, 0.0], output=[1.0, 1.0])
+    for uses in ("mape", "pinball"):
+        with pytest.raises(NoValue, match="NaN"):
+            score(uses, expected=[1.0], output=[float("nan")])
+
+
+@given(TEXTS)
+def test_edits_are_those_of_sacrebleu(pairs: list[tuple[str, str]]) -> None:
+    sacrebleu = pytest.importorskip("sacrebleu")
+    said, streams = [a for a, _ in pairs], [[b for _, b in pairs]]
+    expected = sacrebleu.corpus_ter(said, streams).score
+    assert score("ter", output=said, answers=[[b] for _, b in pairs]) == pytest.approx(expected, abs=1e-9)

@@ -137,8 +137,8 @@ class ScoreEntry(Section):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         known = BUILT_IN.get(self.uses)
-        if known is not None and (known.over, known.better) != (self.over, self.better):
-            raise ValueError(f"{self.uses} is over {known.over}, and {known.better} values are better; leave these out")
+        if known is not None and known.over != self.over:
+            raise ValueError(f"{self.uses} is over {known.over}; leave `over` out")
         if self.scale[1] is None and self.over == "examples":
             raise ValueError("a scale without an end needs `over: replay`; write the largest value too")
         return self

@@ -6,11 +6,13 @@ A library is imported where it is used: a score that no config names costs nothi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from goldwatch.errors import GoldwatchError
+from goldwatch.evaluator import Unscored
 from goldwatch.worker.evaluators.matching import json_value, matcher
 from goldwatch.worker.evaluators.text import token_f1
 
@@ -67,3 +69,48 @@ def length(output: str, most: int, least: int = 0, unit: str = "words") -> bool:
 def words_f1(output: str, answers: Sequence[str]) -> float:
     """Return the best F1 of the words against any of the answers (SQuAD)."""
     return token_f1(output, answers)
+
+
+def rouge(output: str, answers: Sequence[str], kind: str = "rougeL", stem: bool = False) -> float:
+    """Return the F1 of ROUGE (Lin 2004) against the best of the answers, as rouge-score defines it.
+
+    `kind` is rouge1, rouge2, another length of n-grams, rougeL or rougeLsum. Its words are Latin letters and digits: an
+    answer without any has no score.
+    """
+    from rouge_score.rouge_scorer import RougeScorer  # noqa: PLC0415 - an extra
+
+    if not any(_LATIN.search(answer.lower()) for answer in answers):
+        raise Unscored("rouge-score knows only words of Latin letters and digits, and no answer has one")
+    return float(RougeScorer([kind], use_stemmer=stem).score_multi(list(answers), output)[kind].fmeasure)
+
+
+def language(output: str, code: str) -> bool:
+    """Whether a text is in the language `code` of ISO 639-1, such as de, as py3langid recognises it. No text is not."""
+    from py3langid import classify  # noqa: PLC0415 - an extra
+
+    return bool(output.strip()) and str(classify(output)[0]) == code
+
+
+def refusal(output: str, pattern: str = "") -> bool:
+    """Whether a text begins by declining, in English; `pattern` is an expression for other wordings or languages.
+
+    It looks at the first 200 characters, so that a quotation further on is no refusal.
+    """
+    return bool(_pattern(pattern or _DECLINES).search(output.replace("\u2019", "'")[:_BEGINNING]))
+
+
+@lru_cache(maxsize=64)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        raise GoldwatchError(f'the pattern "{pattern}" is no regular expression: {error}') from None
+
+
+_BEGINNING = 200
+_LATIN = re.compile("[a-z0-9]")
+_DECLINES = (
+    r"\bI(?:'m| am) (?:sorry|afraid|unable|not able|not going)\b"
+    r"|\bI (?:can(?:'t|not| not)|won't|will not|must decline)\b"
+    r"|\bI(?:'m| am) (?:just )?an AI\b|\bas an AI\b|\bI (?:do not|don't) feel comfortable\b|^\W*(?:sorry|no),? I\b"
+)

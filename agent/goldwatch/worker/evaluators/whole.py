@@ -6,9 +6,10 @@ the positive one; of more, precision, recall and F1 are the means over the class
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from goldwatch.errors import GoldwatchError
 from goldwatch.evaluator import Unscored
 
 _BINS = 15
@@ -34,18 +35,32 @@ def average_precision(expected: Sequence[str], values: Rows, classes: Sequence[s
     return float(average_precision_score(_positive(expected, classes), _margins(values)))
 
 
-def precision(expected: Sequence[str], output: Sequence[str], classes: Sequence[str]) -> float:
-    """Return the precision; 0 without a positive prediction."""
+def precision(expected: Sequence[str], output: Sequence[str], classes: Sequence[str], label: str = "") -> float:
+    """Return the precision; 0 without a positive prediction. With `label`, that of this class."""
     from sklearn.metrics import precision_score  # noqa: PLC0415 - an extra
 
-    return float(precision_score(expected, output, **_averaged(classes)))
+    return float(precision_score(expected, output, **_averaged(classes, label)))
 
 
-def recall(expected: Sequence[str], output: Sequence[str], classes: Sequence[str]) -> float:
-    """Return the recall; 0 without a positive label."""
+def recall(expected: Sequence[str], output: Sequence[str], classes: Sequence[str], label: str = "") -> float:
+    """Return the recall; 0 without a positive label. With `label`, that of this class."""
     from sklearn.metrics import recall_score  # noqa: PLC0415 - an extra
 
-    return float(recall_score(expected, output, **_averaged(classes)))
+    return float(recall_score(expected, output, **_averaged(classes, label)))
+
+
+def f1(expected: Sequence[str], output: Sequence[str], classes: Sequence[str], label: str = "") -> float:
+    """Return the F1; 0 without a true positive. With `label`, that of this class."""
+    from sklearn.metrics import f1_score  # noqa: PLC0415 - an extra
+
+    return float(f1_score(expected, output, **_averaged(classes, label)))
+
+
+def confusion(expected: Sequence[str], output: Sequence[str], classes: Sequence[str], label: str, said: str) -> int:
+    """Return how many examples of the class `label` were answered by the class `said`."""
+    _check_class(label, classes)
+    _check_class(said, classes)
+    return sum(pair == (label, said) for pair in zip(expected, output, strict=True))
 
 
 def balanced_accuracy(expected: Sequence[str], output: Sequence[str]) -> float:
@@ -70,6 +85,14 @@ def kappa(expected: Sequence[str], output: Sequence[str]) -> float:
 
     _check_several([*expected, *output])
     return float(cohen_kappa_score(expected, output))
+
+
+def log_loss(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> float:
+    """Return the mean of -log of the probability of the true class, in nats."""
+    from sklearn.metrics import log_loss as loss  # noqa: PLC0415 - an extra
+
+    codes, names = _codes(expected, classes), list(range(len(classes)))
+    return float(loss(codes, [list(row) for row in _probabilities(values)], labels=names))
 
 
 def brier(expected: Sequence[str], values: Rows, classes: Sequence[str]) -> float:
@@ -117,7 +140,52 @@ def corpus_chrf(output: Sequence[str], answers: Sequence[Sequence[str]]) -> floa
     return float(chrf(list(output), _streams(answers)).score)
 
 
-def _averaged(classes: Sequence[str]) -> dict[str, Any]:
+def ter(output: Sequence[str], answers: Sequence[Sequence[str]]) -> float:
+    """Return the translation edit rate of the corpus in percent, as sacrebleu defines it."""
+    from sacrebleu import corpus_ter  # noqa: PLC0415 - an extra
+
+    return float(corpus_ter(list(output), _streams(answers)).score)
+
+
+def mape(expected: Sequence[Any], output: Sequence[Any]) -> float:
+    """Return the mean absolute error as a share of the true value. Without one for a true value of 0: unscored."""
+    from sklearn.metrics import mean_absolute_percentage_error  # noqa: PLC0415 - an extra
+
+    flat = _flat(expected)
+    if any(0 in row for row in flat):
+        raise Unscored("a true value is 0, and no error is a share of it")
+    return float(mean_absolute_percentage_error(flat, _flat(output)))
+
+
+def pinball(expected: Sequence[Any], output: Sequence[Any], quantile: float = 0.5) -> float:
+    """Return the mean pinball loss of predicted `quantile`s, in the units of the values."""
+    from sklearn.metrics import mean_pinball_loss  # noqa: PLC0415 - an extra
+
+    return float(mean_pinball_loss(_flat(expected), _flat(output), alpha=quantile))
+
+
+def _flat(values: Sequence[Any]) -> list[list[float]]:
+    """Return the numbers of each example in one list."""
+    return [list(_numbers(value)) for value in values]
+
+
+def _numbers(value: Any) -> Iterator[float]:  # noqa: ANN401 - a number, or nested lists
+    if isinstance(value, Sequence):
+        for inner in value:
+            yield from _numbers(inner)
+    else:
+        yield float(value)
+
+
+def _check_class(label: str, classes: Sequence[str]) -> None:
+    if label not in classes:
+        raise GoldwatchError(f'there is no class "{label}"; there are {", ".join(classes[:20])}')
+
+
+def _averaged(classes: Sequence[str], label: str) -> dict[str, Any]:
+    if label:
+        _check_class(label, classes)
+        return {"labels": [label], "average": "macro", "zero_division": 0}
     if len(classes) == 2:
         return {"pos_label": classes[1], "average": "binary", "zero_division": 0}
     return {"labels": list(classes), "average": "macro", "zero_division": 0}
