@@ -11,6 +11,8 @@ QUICK := not slow and $(UNIT)
 QUICK_NEEDS := amtool nginx openssl promtool
 # The folders whose slow tests also run on the oldest versions: there the waiting is a dependency's (CONTRIBUTING.md).
 SLOW_ON_OLDEST := tests/export tests/probes
+# Old releases warn of their own ends.
+OLDEST := -n 2 -W default --hypothesis-profile=oldest
 SERVERS := bentoml grafana-ui kserve litserve llamacpp mlflow mlserver torchserve triton
 LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
     --python-version 3.11 --python-platform x86_64-manylinux_2_28
@@ -34,11 +36,11 @@ test: $(FRAMEWORKS) ## set up, then run all tests but those of model servers and
 test-servers: $(READY) ## set up real model servers and Grafana's components, each in an environment of its own, and test against them
 	tests/system-packages chromium java libatomic.so.1 libgomp.so.1 libpython.so npm prometheus promtool
 	tests/environments/make $(SERVERS)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m servers
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m servers tests/real
 
 test-cluster: $(READY) ## set up a real Kubernetes API server (built once, cached), and test against it
 	tests/kube-apiserver
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m cluster
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m cluster tests/cluster
 
 image-test: $(READY) ## build the image on a base made here, and run it on a read-only root (as root; see tests/image)
 	tests/system-packages buildah debootstrap runc
@@ -66,8 +68,8 @@ test-oldest: $(READY) ## test what a version can change, on the oldest versions 
 	$(PYTHON) -m venv --clear .venv-oldest
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[light]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
-	.venv-oldest/bin/python -m pytest -q -n 2 -W default -m "$(QUICK)"  # old releases warn of their own ends
-	.venv-oldest/bin/python -m pytest -q -n 2 -W default -m "slow and $(UNIT)" $(SLOW_ON_OLDEST)
+	.venv-oldest/bin/python -m pytest -q $(OLDEST) -m "$(QUICK)"
+	.venv-oldest/bin/python -m pytest -q $(OLDEST) -m "slow and $(UNIT)" $(SLOW_ON_OLDEST)
 
 bench: $(READY) ## print the figures that the docs state
 	tests/environments/make clients

@@ -134,3 +134,12 @@ def test_each_target_that_runs_tests_first_installs_what_they_drive() -> None:
     driven = {name for text in sources for name in re.findall(r'\b(?:program|tool)\("([a-z-]+)"', text)}
     same = {other: name for name, others in OTHER_NAMES.items() for other in others}
     assert {same.get(name, name) for name in driven} <= asked
+
+
+@pytest.mark.parametrize("marker", ["servers", "cluster"])
+def test_each_marked_test_is_in_the_folder_that_its_target_collects(marker: str) -> None:
+    folder = re.search(rf"-m {marker} (tests/\w+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert folder is not None
+    marked = [file for file in (ROOT / "tests").rglob("*.py") if f"mark.{marker}" in file.read_text()]
+    assert marked
+    assert all(file.is_relative_to(ROOT / folder[1]) for file in marked), marked

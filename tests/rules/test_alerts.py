@@ -212,6 +212,9 @@ PUSHED_CASES = [
 ]  # fmt: skip
 
 
+HOURS = 90
+"""The minutes from which a case is long: its rules are evaluated every four minutes."""
+
 LONG = [
     Case("GoldwatchAgentGone", True, HERE_ONCE | up("1x10 0x4000"), 3000),  # for two days
     Case("GoldwatchAgentGone", True, HERE_ONCE | up("1x10 0x16000"), 15000),  # for ten days
@@ -229,7 +232,7 @@ def test_each_alert_is_seen_to_fire_and_not_to() -> None:
 @pytest.mark.parametrize("scope", [Scope(), Scope((("fraud", "eu"),))], ids=["any config", "one config"])
 def test_the_alerts_fire_when_they_should(scope: Scope, tmp_path: Path, promtool: str) -> None:
     cases = [case for case in CASES if not (scope.pairs and B in str(case.series) and "up{" in str(case.series))]
-    run(tmp_path, promtool, FORMATS["prometheus"](scope, RuleOptions()), [played(case) for case in cases])
+    play(tmp_path, promtool, FORMATS["prometheus"](scope, RuleOptions()), cases)
 
 
 @pytest.mark.slow
@@ -240,7 +243,7 @@ def test_they_fire_alike_for_metrics_that_came_over_otlp(scope: Scope, tmp_path:
     cases = [case for case in CASES if case.alert not in discovered and "up{" not in str(case.series)] + PUSHED_CASES
     assert {case.alert for case in cases if case.fires} == {case.alert for case in cases if not case.fires} == NAMES
     rules = FORMATS["prometheus"](replace(scope, pushed=True), RuleOptions())
-    run(tmp_path, promtool, rules, [played(replace(case, series=pushed(case.series))) for case in cases])
+    play(tmp_path, promtool, rules, [replace(case, series=pushed(case.series)) for case in cases])
 
 
 def test_an_alert_over_otlp_has_the_labels_of_a_scraped_one(tmp_path: Path, promtool: str) -> None:
@@ -405,7 +408,7 @@ def test_rules_of_one_namespace_leave_the_same_watch_of_another_alone(tmp_path: 
     for case in there:
         case["promql_expr_test"][0]["expr"] = 'count(ALERTS{alertstate="firing", alertname!="GoldwatchWatchMissing"})'
         case["promql_expr_test"][0]["exp_samples"] = []
-    run(tmp_path, promtool, rules, [*here, *there])
+    run_paced(tmp_path, promtool, rules, [*here, *there])
     both = Case("GoldwatchWatchMissing", True, at(ELSEWHERE, HERE), 30)  # and nothing in ml
     missing = played(both)
     missing["promql_expr_test"][0]["expr"] = 'count by (namespace) (ALERTS{alertname="GoldwatchWatchMissing"})'
@@ -419,7 +422,7 @@ def test_rules_of_one_config_leave_others_alone(tmp_path: Path, promtool: str) -
     fire = [played(case) for case in CASES if case.fires and W in "".join(case.series) and "Missing" not in case.alert]
     for case in fire:
         case["promql_expr_test"][0]["exp_samples"] = []
-    run(tmp_path, promtool, rules, fire)
+    run_paced(tmp_path, promtool, rules, fire)
     gone = Case("GoldwatchWatchMissing", True, HERE, 30)
     missing = played(gone)
     missing["promql_expr_test"][0] |= {
@@ -439,6 +442,26 @@ def pushed(series: Mapping[str, str]) -> dict[str, str]:
         return re.sub(r'namespace="(\w+)", job="goldwatch"', r'job="\1/goldwatch"', name)
 
     return {renamed(name): values for name, values in series.items()}
+
+
+def play(folder: Path, promtool: str, rules: str, cases: list[Case]) -> None:
+    """Play cases to the groups of rules that their alerts read: those of latency, or the others."""
+    latency = {"goldwatch-records", "goldwatch-latency"}
+    every = yaml.safe_load(rules)["groups"]
+    for burns in (True, False):
+        read = [group for group in every if (group["name"] in latency) == burns]
+        chosen = [played(case) for case in cases if (case.alert in (FAST, SLOW)) == burns]
+        run_paced(folder, promtool, yaml.safe_dump({"groups": read}), chosen)
+
+
+def run_paced(folder: Path, promtool: str, rules: str, tests: list[dict[str, Any]]) -> None:
+    """Run tests; the rules of those that last for hours are evaluated every four minutes."""
+    for pace in ("1m", "4m"):
+        chosen = [
+            test for test in tests if (int(test["promql_expr_test"][0]["eval_time"][:-1]) >= HOURS) == (pace == "4m")
+        ]
+        if chosen:
+            run(folder, promtool, rules, chosen, evaluation_interval=pace)
 
 
 def played(case: Case) -> dict[str, Any]:
