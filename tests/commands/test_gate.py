@@ -122,7 +122,7 @@ def test_junit_has_a_case_for_each_objective(tmp_path: Path, damaged: Path) -> N
 
 
 def test_files_of_one_measurement(tmp_path: Path, damaged: Path) -> None:
-    names = ("result.json", "junit.xml", "summary.md", "table.txt")
+    names = ("result.json", "junit.xml", "summary.md", "table.txt", "report.html")
     outputs = [part for name in names for part in ("--output", str(tmp_path / name))]
     result = check(tmp_path, "--format", "github", *outputs, model=damaged)
     assert result.exit_code == 1, result.output
@@ -134,15 +134,34 @@ def test_files_of_one_measurement(tmp_path: Path, damaged: Path) -> None:
     assert failure is not None
     assert failure.get("message") == reason
     accuracy = said["watches"][0]["scores"][0]["value"]
-    markdown, table = ((tmp_path / name).read_text() for name in names[2:])
+    markdown, table = ((tmp_path / name).read_text() for name in names[2:4])
     assert f"- accuracy {accuracy:.4f}" in markdown
     assert "109 turned wrong, 9 right" in markdown
     p50 = next(line for line in table.splitlines() if line.startswith("  latency")).split("   ")[0].split()[-2:]
     assert " ".join(p50) in markdown
 
+    _check_page((tmp_path / "report.html").read_text())
+
+
+def _check_page(page: str) -> None:
+    """Look for all that the report has on the damaged digits."""
+    assert len(page.encode()) < 400_000
+    assert "<script" not in page
+    assert "digits</bdi> is worse: accuracy 0.9517 → 0.7850" in page
+    assert "46 of the 109 are in digit=8" in page
+    assert page.count('src="data:image/png;base64,') == 12
+    assert "129 wrong of 600 answers" in page
+    assert "Calibration: over 600 answers" in page
+    assert "Histogram of 600 latencies" in page
+    for heading in ("Objectives", "Scores", "Slices", "Labels and answers", "Latency", "What ran where"):
+        assert f"<h2>{heading}</h2>" in page
+
 
 def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path: Path) -> None:
-    for name, says in (("report.pdf", "there are .json, .xml, .md, .txt"), ("no/such.json", "a folder that exists")):
+    for name, says in (
+        ("report.pdf", "there are .html, .json, .xml, .md, .txt"),
+        ("no/such.json", "a folder that exists"),
+    ):
         result = check(tmp_path, "--output", str(tmp_path / name))
         assert (result.exit_code, result.stdout) == (3, "")
         assert says in result.stderr

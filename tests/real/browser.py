@@ -16,7 +16,9 @@ _OPTIONS = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-back
 _LIMIT_MS = 30_000
 
 _CONTRASTS = """() => {
-  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const values = colour => colour.match(/[\\d.]+/g).map(Number);
+  // what color-mix() makes is color(srgb R G B), of shares of 1
+  const numbers = colour => values(colour).map((v, i) => colour.startsWith("color(srgb") && i < 3 ? 255 * v : v);
   const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);

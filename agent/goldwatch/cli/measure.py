@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from goldwatch.daemon import start
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from goldwatch.commands.exhibits import Exhibits
     from goldwatch.daemon.in_force import Assignment
     from goldwatch.daemon.pipeline import Judged
     from goldwatch.ipc.workers import Workers
@@ -112,20 +114,24 @@ def check(
 
 
 def _check(config: Path, style: Format, engine: Engine, shards: int, output: Sequence[Path] | None) -> None:
-    from goldwatch.commands import capacity, foresight, gate, gate_report  # noqa: PLC0415
+    from goldwatch.commands import capacity, exhibits, foresight, gate, gate_page, gate_report  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
-    files = outputs.check(output, gate_report.FORMATS)
+    forms = {**gate_report.FORMATS, "html": gate_page.as_html}
+    files = outputs.check(output, forms)
     workers = Workers()
     try:
         wanted = in_force.prepare(config, workers)
         for warning in cardinality.warnings(wanted.slices):
             put(f"{config}: warning: {warning}", err=True)
-        once = _sharded(workers, shards) if engine is Engine.RAY else _metered(workers)
+        shown = exhibits.Exhibits(workers, len(wanted.assignments)) if outputs.wants(files, "html") else None
+        once = _sharded(workers, shards, shown) if engine is Engine.RAY else _metered(workers, shown)
         measured = [(a, once(a)) for a in wanted.assignments]
         reports = [gate.examine(a, judged.judgement) for a, judged in measured]
+        if shown is not None:
+            reports = [replace(report, exhibit=shown.of.get(report.assignment.key)) for report in reports]
         if engine is Engine.LOCAL:  # replays of a cluster do not show an agent's resource use
             asked = capacity.asked(measured)
             asking = capacity.add_up(asked, wanted.config.replays.concurrent)
@@ -139,18 +145,22 @@ def _check(config: Path, style: Format, engine: Engine, shards: int, output: Seq
     finally:
         workers.close()
     put(gate_report.FORMATS[style](reports))
-    outputs.write(files, {name: partial(form, reports) for name, form in gate_report.FORMATS.items()})
+    outputs.write(files, {name: partial(form, reports) for name, form in forms.items()})
     raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
 
 
-def _metered(workers: Workers) -> Callable[[Assignment], Judged]:
+def _metered(workers: Workers, shown: Exhibits | None) -> Callable[[Assignment], Judged]:
     """Return what replays here, with its energy metered."""
     from goldwatch.daemon import pipeline  # noqa: PLC0415
 
-    return lambda assignment: pipeline.run(assignment, workers, {}, metered=True)
+    def once(assignment: Assignment) -> Judged:
+        look = (lambda *_: None) if shown is None else partial(shown.take, assignment)
+        return pipeline.run(assignment, workers, {}, metered=True, look=look)
+
+    return once
 
 
-def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judged]:
+def _sharded(workers: Workers, shards: int, shown: Exhibits | None) -> Callable[[Assignment], Judged]:
     """Return what replays over Ray and judges here. Raises in_force.CannotStart."""
     from goldwatch.commands import ray_shards  # noqa: PLC0415
     from goldwatch.daemon import pipeline  # noqa: PLC0415
@@ -161,7 +171,10 @@ def _sharded(workers: Workers, shards: int) -> Callable[[Assignment], Judged]:
     def once(assignment: Assignment) -> Judged:
         result = ray_shards.replay(assignment, count)
         try:
-            return pipeline.judge(assignment, result, workers, {})
+            judged = pipeline.judge(assignment, result, workers, {})
+            if shown is not None:
+                shown.take(assignment, result, judged)
+            return judged
         finally:
             result.columns.close()
 

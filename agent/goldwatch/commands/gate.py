@@ -18,6 +18,7 @@ from goldwatch.core.judgement import Judgement, Validity
 from goldwatch.core.kinds import MOVED, WORSE
 from goldwatch.core.outcome import UNSENT
 from goldwatch.daemon.in_force import Assignment
+from goldwatch.ipc.judging_jobs import Exhibit
 from goldwatch.worker.monitors.bounds import loss_p_value, lower, mcnemar, upper
 
 ERROR = 0.01
@@ -51,6 +52,8 @@ class Report:
     assignment: Assignment
     judgement: Judgement
     findings: tuple[ObjectiveResult, ...]
+    exhibit: Exhibit | None = None
+    """What a page shows besides, if one is written."""
 
     @property
     def result(self) -> Result:

@@ -16,6 +16,9 @@ from goldwatch.core.latency import quantile, quantiles
 from goldwatch.core.outcome import UNSENT
 from goldwatch.energy.attribution import Interval
 
+Line = tuple[str, str]
+"""A name, and what is told of it."""
+
 
 def overall(reports: Sequence[Report]) -> Result:
     """Return the result of the whole gate."""
@@ -42,14 +45,14 @@ def as_junit(reports: Sequence[Report]) -> str:
         suite = ET.SubElement(
             root,
             "testsuite",
-            name=_name(report),
+            name=title_of(report),
             tests=str(len(results)),
             failures=str(results.count(Result.REGRESSION)),
             errors=str(results.count(Result.UNMEASURED)),
             time=f"{report.judgement.run.duration_s:.3f}",
         )
         for finding in report.findings:
-            case = ET.SubElement(suite, "testcase", classname=_name(report), name=finding.objective)
+            case = ET.SubElement(suite, "testcase", classname=title_of(report), name=finding.objective)
             if finding.result is not Result.PASS:
                 tag = "failure" if finding.result is Result.REGRESSION else "error"
                 ET.SubElement(case, tag, message=finding.reason, type=finding.result)
@@ -64,23 +67,23 @@ def as_markdown(reports: Sequence[Report]) -> str:
     lines = [f"### goldwatch: {overall(reports)}", "", "| watch | objective | result | |", "|---|---|---|---|"]
     for report in reports:
         for finding in report.findings:
-            cells = (_name(report), finding.objective, finding.result, finding.reason)
+            cells = (title_of(report), finding.objective, finding.result, finding.reason)
             lines.append(f"| {' | '.join(map(in_cell, cells))} |")
     for report in reports:
-        lines += ["", f"**{in_cell(_name(report))}**", "", *(f"- {in_cell(line)}" for line in figures_of(report))]
+        lines += ["", f"**{in_cell(title_of(report))}**", "", *(f"- {in_cell(line)}" for line in figures_of(report))]
     return "\n".join(lines) + "\n"
 
 
 def figures_of(report: Report) -> list[str]:
     """Return scores, what changed, latency and throughput, a line each, as the table has them."""
-    return [" ".join(line.split()) for line in _measured(report.judgement)]
+    return [" ".join(f"{name} {text}".split()) for name, text in _measured(report.judgement)]
 
 
 def as_github(reports: Sequence[Report]) -> str:
     """Write an annotation of GitHub Actions for each objective: an error, a warning or a notice."""
     kinds = {Result.REGRESSION: "error", Result.UNMEASURED: "warning", Result.PASS: "notice"}
     return "".join(
-        f"::{kinds[finding.result]} title={_told(f'{_name(report)} {finding.objective}: {finding.result}', ':,')}"
+        f"::{kinds[finding.result]} title={_told(f'{title_of(report)} {finding.objective}: {finding.result}', ':,')}"
         f"::{_told(finding.reason)}\n"
         for report in reports
         for finding in report.findings
@@ -101,7 +104,8 @@ FORMATS: Mapping[str, Callable[[Sequence[Report]], str]] = {
 }
 
 
-def _name(report: Report) -> str:
+def title_of(report: Report) -> str:
+    """Return the names of watch and target, once if they are the same."""
     watch, target = report.assignment.key
     return watch if watch == target else f"{watch} {target}"
 
@@ -109,50 +113,56 @@ def _name(report: Report) -> str:
 def _block(report: Report) -> list[str]:
     judgement, golden = report.judgement, report.assignment.golden
     model = judgement.run.description
-    head = [_name(report), f"golden {golden} ({golden.examples:,} examples)", judgement.subject.probe]
+    head = [title_of(report), f"golden {golden} ({golden.examples:,} examples)", judgement.subject.probe]
     if model is not None:
         head.append(f"model {model.model}{' ' + model.version if model.version else ''}")
-    lines = ["  ".join(head), *_measured(judgement)]
+    return ["  ".join(head), *(f"  {name:<14} {text}" for name, text in _lines(report))]
+
+
+def _lines(report: Report) -> list[Line]:
+    judgement = report.judgement
+    lines = [*_measured(judgement), *details(report)]
+    lines += [("referee", f"{c.name}: {c.reason}") for c in judgement.findings.checks if c.passed is Passed.NO]
+    lines += [(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f, judgement)]
+    return [*lines, ("verdict", str(report.result))]
+
+
+def details(report: Report) -> list[Line]:
+    """Return what the replay took besides latency: tokens, throughput, energy, how busy the target was."""
+    judgement, lines = report.judgement, list[Line]()
     if judgement.run.late_s:
         ordered = sorted(judgement.run.late_s)
         late = "   ".join(f"p{100 * q:g} {format_seconds(quantile(ordered, q))}" for q in (0.5, 0.99))
-        lines.append(_line("sent late", f"{late}   by goldwatch itself"))
+        lines.append(("sent late", f"{late}   by goldwatch itself"))
     lines += _tokens(judgement)
     if judgement.findings.throughput is not None and math.isfinite(judgement.findings.throughput):
-        lines.append(_line("throughput", f"{format_figure(judgement.findings.throughput)} /s   {_load(judgement)}"))
-    lines += _filling(report)
-    lines += _courtesy(judgement)
-    lines += _energy(judgement)
-    lines += [_line("referee", f"{c.name}: {c.reason}") for c in judgement.findings.checks if c.passed is Passed.NO]
-    lines += [_line(f.objective, f"{f.result}: {f.reason}") for f in report.findings if _worth_a_line(f, judgement)]
-    return [*lines, _line("verdict", str(report.result))]
+        lines.append(("throughput", f"{format_figure(judgement.findings.throughput)} /s   {_load(judgement)}"))
+    return [*lines, *_filling(report), *_courtesy(judgement), *_energy(judgement)]
 
 
-def _measured(judgement: Judgement) -> list[str]:
+def _measured(judgement: Judgement) -> list[Line]:
     """Describe scores, what changed, and latency."""
-    lines = [_line(score.name, _score(score)) for score in judgement.findings.scores]
+    lines = [(score.name, _score(score)) for score in judgement.findings.scores]
     if (difference := judgement.findings.difference) is not None:
         texts = judgement.subject.task == "generation"  # texts are equal or not: there is no size of a difference
         same = f"{difference.compared - difference.moved:,} of {difference.compared:,}"
         parts = [f"{same} {'the same' if texts else 'within tolerance'}"]
         parts.append(f"{difference.harmful:,} turned wrong, {difference.helpful:,} right")
         parts += [] if texts else [f"largest difference {difference.largest:.2g}"]
-        lines.append(_line("outputs", "   ".join(parts)))
+        lines.append(("outputs", "   ".join(parts)))
     if judgement.findings.quantiles:
-        lines.append(
-            _line("latency", "   ".join(_quantile(q) for q in judgement.findings.quantiles) + _requests(judgement))
-        )
+        lines.append(("latency", "   ".join(_quantile(q) for q in judgement.findings.quantiles) + _requests(judgement)))
     return lines
 
 
-def _tokens(judgement: Judgement) -> list[str]:
+def _tokens(judgement: Judgement) -> list[Line]:
     """Say what the answers of a language model were made of, and how soon they began."""
     found = judgement.findings.tokens
     if found is None:
         return []
     counts = [f"{n:,} {kind}" for kind, n in (("in", found.input), ("out", found.output)) if n is not None]
     counts += [f"{n:,} ended by {why}" for why, n in sorted(found.finish.items())]
-    lines = [_line("tokens", "   ".join(counts))] if counts else []
+    lines = [("tokens", "   ".join(counts))] if counts else []
     times: tuple[tuple[str, Sequence[float], Mapping[str, int]], ...] = (
         ("first token", found.first_s, found.first_unknown),
         ("next tokens", found.per_token_s, found.next_unknown),
@@ -165,11 +175,11 @@ def _tokens(judgement: Judgement) -> list[str]:
         if unknown:
             parts.append("not known: " + ", ".join(f"{n} {why}" for why, n in sorted(unknown.items())))
         if parts:
-            lines.append(_line(name, "   ".join(parts)))
+            lines.append((name, "   ".join(parts)))
     return lines
 
 
-def _filling(report: Report) -> list[str]:
+def _filling(report: Report) -> list[Line]:
     """Say that requests were filled, where the model takes larger batches than the load sends."""
     model, load = report.judgement.run.description, report.assignment.watch.load
     sizes = {min(load.samples, report.assignment.golden.examples), report.assignment.golden.examples % load.samples}
@@ -177,31 +187,31 @@ def _filling(report: Report) -> list[str]:
     if model is None or not smaller:
         return []
     filled = " and ".join(f"{size:,}" for size in smaller)
-    return [_line("filled", f"requests of {filled} to the model's batch of {model.batch:,}; the copies do not count")]
+    return [("filled", f"requests of {filled} to the model's batch of {model.batch:,}; the copies do not count")]
 
 
-def _courtesy(judgement: Judgement) -> list[str]:
+def _courtesy(judgement: Judgement) -> list[Line]:
     """Say how busy the target was, where that is looked at, and whether goldwatch stepped back."""
     if (seen := judgement.extras.server_load) is None:
         return []
     if seen.most is None:
-        return [_line("busy", f"not known: {seen.unreadable}")]
+        return [("busy", f"not known: {seen.unreadable}")]
     told = [f"at most {seen.most:.4g} of {seen.limit:g}", seen.what]
     told += [f"{what} {s:.1f} s" for what, s in (("waited", seen.waited_s), ("held", seen.held_s)) if s >= 1]
-    return [_line("busy", "   ".join(told))]
+    return [("busy", "   ".join(told))]
 
 
-def _energy(judgement: Judgement) -> list[str]:
+def _energy(judgement: Judgement) -> list[Line]:
     """Describe the energy of an inference, or why it is unknown; nothing if the config does not ask for it."""
     lines = []
     if (energy := judgement.extras.energy) is not None:
         gross, net = (_joules(x) for x in (energy.gross_per_inference_j, energy.net_per_inference_j))
         source = f"{'ESTIMATE, ' if energy.estimated else ''}{energy.source}, {energy.attribution}"
-        lines.append(_line("energy", f"{gross} gross   {net} net per inference   {source}"))
+        lines.append(("energy", f"{gross} gross   {net} net per inference   {source}"))
     elif judgement.extras.energy_missing:
         missing = judgement.extras.energy_missing
         how = missing if missing.startswith("insufficient") else f"not measurable here: {missing} (`goldwatch doctor`)"
-        lines.append(_line("energy", how))
+        lines.append(("energy", how))
     if (found := judgement.findings.footprint) is not None:
         each = (("per inference", found.inference), ("right answer", found.right_answer), ("output token", found.token))
         for name, per in each:
@@ -209,7 +219,7 @@ def _energy(judgement: Judgement) -> list[str]:
             carbon = f"{format_figure(per.grams.value)} g CO2e" if per and per.grams else ""
             cost = f"{format_figure(per.money)} {found.currency}" if per and per.money is not None else ""
             if words := "   ".join(filter(None, (joules, carbon, cost))):
-                lines.append(_line(name, words))
+                lines.append((name, words))
     return lines
 
 
@@ -223,10 +233,6 @@ def _worth_a_line(finding: ObjectiveResult, judgement: Judgement) -> bool:
         n for o, n in judgement.findings.outcomes.items() if o not in {*UNSENT, "ok"}
     )
     return finding.result is not Result.PASS or finding.objective == "latency" or failed
-
-
-def _line(name: str, text: str) -> str:
-    return f"  {name:<14} {text}"
 
 
 def _score(score: Score) -> str:

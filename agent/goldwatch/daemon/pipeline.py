@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,13 +80,14 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
     courtesy: Courtesy | None = None,
     referee: bool = True,
     live: Taken | None = None,
+    look: Callable[[Replay, Judged], None] = lambda *_: None,
 ) -> Judged:
     """Replay once and judge it. Never raises for what target, runtime or golden set do: that is in the judgement.
 
     With `metered` the energy is measured after the replay, in a phase of its own, if the config asks for it. While the
     target reports that it is busy, the replay waits; if it stays busy, there is none. A given `courtesy` has waited
     already. With `referee` some examples are sent to a served target twice, after the replay. `live` is a window from
-    the tap of the watch.
+    the tap of the watch. `look` is called before the columns are closed.
     """
     stop = stop or threading.Event()
     if courtesy is None and assignment.target.busy is not None:
@@ -121,6 +122,7 @@ def run(  # noqa: PLR0913 - how a replay was asked for, each by its name
                 metered=found,
                 live=live,
             )
+            look(result, judged)
             if assignment.trace is not None:
                 judged = dataclasses.replace(judged, traced=traced(result, assignment.trace))
         finally:

@@ -30,7 +30,7 @@ def draw(golden: GoldenSet, example: int) -> list[str]:
             lines.append(f"{name} {_told(golden.text(f'inputs.{name}')[example])}")
             continue
         value = np.asarray(golden.tensor(f"inputs.{name}")[example])
-        shown = list(_drawn(value)) if (text := _text_of(value)) is None else [_told(text)]
+        shown = list(_drawn(value)) if (text := text_of(value)) is None else [_told(text)]
         lines += [f"{name} {shown[0]}"] if len(shown) == 1 else shown
     return lines
 
@@ -41,7 +41,7 @@ def _told(text: str) -> str:
     return f"{plain[:_MOST_LETTERS]}..." if len(plain) > _MOST_LETTERS else plain
 
 
-def _text_of(value: NDArray[Any]) -> str | None:
+def text_of(value: NDArray[Any]) -> str | None:
     """Return the text that a vector of bytes spells in UTF-8, padded with zeros; None if it spells none."""
     if value.ndim != 1 or value.dtype.kind not in "iu" or value.size < _LEAST_LETTERS:
         return None
@@ -70,14 +70,18 @@ def _drawn(value: NDArray[Any]) -> Iterator[str]:
     image = _image(value)
     if image is not None:
         yield from half_blocks(_shrunk(image))
-    elif value.size <= _MOST_NUMBERS:
-        yield ", ".join(_number(x) for x in value.ravel().tolist())
     else:
-        first = ", ".join(_number(x) for x in value.ravel()[:_MOST_NUMBERS].tolist())
-        shape = " x ".join(map(str, value.shape))
-        numbers = value.astype(np.float64)
-        span = f"{_number(float(numbers.min()))} to {_number(float(numbers.max()))}"
-        yield f"{first}, ... ({shape} values from {span}, mean {_number(float(numbers.mean()))})"
+        yield numbers(value)
+
+
+def numbers(value: NDArray[Any]) -> str:
+    """Write the values of a tensor; of many the first ones, and what the others are like."""
+    first = ", ".join(_number(x) for x in value.ravel()[:_MOST_NUMBERS].tolist())
+    if value.size <= _MOST_NUMBERS:
+        return first
+    shape, some = " x ".join(map(str, value.shape)), value.astype(np.float64)
+    span = f"{_number(float(some.min()))} to {_number(float(some.max()))}"
+    return f"{first}, ... ({shape} values from {span}, mean {_number(float(some.mean()))})"
 
 
 def _image(value: NDArray[Any]) -> NDArray[np.float64] | None:

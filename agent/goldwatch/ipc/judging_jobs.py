@@ -15,6 +15,7 @@ from goldwatch.core.judgement import Findings, Score, Verdict
 from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.golden.examples import Examples
 from goldwatch.golden.facts import GoldenFacts, GoldenPlace
+from goldwatch.golden.shown import Shown
 from goldwatch.ipc.jobs import Job
 
 
@@ -356,6 +357,64 @@ class MemoryResponse:
     first: int
 
 
+@dataclass(frozen=True, slots=True)
+class ExhibitRequest:
+    """Show what people look at of one replay: these examples among it. Takes the columns.
+
+    Their inputs may be `most_letters` together, images and sounds as base64; those beyond are left out.
+    """
+
+    golden: GoldenPlace
+    examples: tuple[int, ...]
+    most_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownExample:
+    """One example: the right answer, the answer of the reference, that of now, and its inputs.
+
+    `left_out` inputs are too large for a page.
+    """
+
+    example: int
+    identity: str
+    label: str
+    reference: str
+    now: str
+    inputs: tuple[Shown, ...] = ()
+    left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Of the `examples` whose likeliest class had about this probability, how many were `right`.
+
+    `confidence` is the mean of the probabilities, `low` and `high` the 95 % interval of the share that is right.
+    """
+
+    confidence: float
+    examples: int
+    right: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """What people look at of one replay.
+
+    `confusion` counts the answered examples by label and answer, in the order of the `classes`; empty without classes
+    or with too many. `calibration` has bins with at least one example; empty unless the outputs are probabilities.
+    `made_with` is what the reference ran on.
+    """
+
+    examples: tuple[ShownExample, ...]
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    calibration: tuple[Calibration, ...] = ()
+    made_with: Mapping[str, str] = field(default_factory=dict)
+
+
 FETCH: Job[FetchRequest, None] = Job("goldwatch.worker.jobs.fetch:fetch", FetchRequest, type(None))
 INSPECT = Job("goldwatch.worker.jobs.judge:inspect", InspectRequest, GoldenFacts)
 REHEARSE = Job("goldwatch.worker.jobs.judge:rehearse", RehearseRequest, RehearseResponse)
@@ -371,4 +430,5 @@ FREEZE = Job("goldwatch.worker.jobs.calibrate:frozen", FreezeRequest, Calibrated
 FREEZE_EXAMPLES = Job("goldwatch.worker.jobs.examples:frozen", FreezeExamplesRequest, ExampleNotes)
 COMPARE_WITH_CHANCE = Job("goldwatch.worker.jobs.labels:compare_with_chance", ChanceRequest, ChanceResponse)
 GAPS: Job[GapsRequest, None] = Job("goldwatch.worker.jobs.memory:gaps", GapsRequest, type(None))
+EXHIBIT = Job("goldwatch.worker.jobs.exhibit:exhibit", ExhibitRequest, Exhibit)
 MEMORY = Job("goldwatch.worker.jobs.memory:judged", MemoryRequest, MemoryResponse)

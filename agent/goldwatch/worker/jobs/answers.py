@@ -32,7 +32,7 @@ def answers(request: AnswersRequest, descriptors: list[int], emit: Emit) -> Reru
 def _answer(golden: GoldenSet, columns: Columns, row: int, example: int) -> RerunAnswer:
     outcome = Outcome(columns.outcome[row])
     ok = outcome is Outcome.OK
-    label, then, now = _words(golden, columns, row, example)
+    label, then, now = words(golden, columns, row, example)
     return RerunAnswer(
         example=example,
         lines=tuple(picture.draw(golden, example)),
@@ -46,7 +46,7 @@ def _answer(golden: GoldenSet, columns: Columns, row: int, example: int) -> Reru
     )
 
 
-def _words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[str, str, str]:
+def words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[str, str, str]:
     """Return the right answer, the reference's and the target's now, as text; empty if there is no text for one."""
     manifest = golden.manifest
     decision, now = manifest.decision, columns.array(f"output.{manifest.decision}")[row : row + 1]
@@ -71,7 +71,7 @@ def _vector(values: NDArray[Any]) -> str:
 
 def _same(golden: GoldenSet, columns: Columns, row: int, example: int) -> bool:
     if golden.task not in (Task.EMBEDDING, Task.REGRESSION):
-        _, then, now = _words(golden, columns, row, example)
+        _, then, now = words(golden, columns, row, example)
         return then == now
     name = golden.manifest.decision
     now, then = columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example]

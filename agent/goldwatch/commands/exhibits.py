@@ -1,0 +1,35 @@
+"""Asks a worker for what people look at of a replay, while its columns are there."""
+
+from __future__ import annotations
+
+from goldwatch.commands.report_examples import SHOWN
+from goldwatch.daemon.engine import Replay
+from goldwatch.daemon.in_force import Assignment
+from goldwatch.daemon.pipeline import Judged
+from goldwatch.errors import GoldwatchError
+from goldwatch.ipc.judging_jobs import EXHIBIT, Exhibit, ExhibitRequest
+from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
+
+_MOST_LETTERS = 180_000
+"""Of the inputs of the examples of all watches: the page of one watch stays below 400 kB."""
+
+
+class Exhibits:
+    """Those of each watch and target, in `of`; a replay that could not be judged has none."""
+
+    def __init__(self, workers: Workers, pages: int) -> None:
+        """Take them for so many watches and targets."""
+        self._workers, self._letters = workers, _MOST_LETTERS // max(pages, 1)
+        self.of: dict[tuple[str, str], Exhibit] = {}
+
+    def take(self, assignment: Assignment, result: Replay, judged: Judged) -> None:
+        """Take what a replay shows. Raises GoldwatchError."""
+        difference = judged.findings.difference
+        if difference is None:
+            return
+        wanted = tuple(flip.example for flip in difference.flips[:SHOWN])
+        request = ExhibitRequest(assignment.golden.place, wanted, self._letters)
+        try:
+            self.of[assignment.key] = self._workers.call(JUDGES, EXHIBIT, request, (result.columns.fd,))
+        except (JobFailed, WorkerDied) as error:
+            raise GoldwatchError(f"the report cannot be made: {error}") from None
