@@ -32,6 +32,7 @@ GROUP = "goldwatch.scores"
 _IMPORTED_AS = {"scikit-learn": "sklearn", "rouge-score": "rouge_score"}
 _NAMED = ("score", "value")
 _LONGEST = 200
+_ROUNDING = 1e-9
 
 
 class BadScore(GoldwatchError):
@@ -82,10 +83,16 @@ class Evaluator:
             said = str(error) if isinstance(error, Unscored) else f"{type(error).__name__}: {error}"
             raise NoValue(UnscoredReason.RAISED, said) from error
         low, high = self.spec.scale
-        if not low <= value <= (math.inf if high is None else high) or math.isinf(value):
+        least, most = low, math.inf if high is None else high
+        if math.isinf(value) or not least - _slack(least) <= value <= most + _slack(most):
             end = f"from {low:g} to {high:g}" if high is not None else f"from {low:g} on"
             raise NoValue(UnscoredReason.OUT_OF_RANGE, f"gave {value:g}; its scale is {end}")
-        return value
+        return min(max(value, least), most)  # a perfect BLEU of sacrebleu is 100.00000000000004
+
+
+def _slack(end: float) -> float:
+    """Return how far rounding may carry a value over an end of its scale."""
+    return _ROUNDING * (1 + abs(end))
 
 
 def opened(spec: ScoreSpec) -> Evaluator:
