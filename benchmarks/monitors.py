@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from goldwatch.worker.monitors.means import Values, moved, worse_score
+from goldwatch.worker.monitors.means import Values
+from goldwatch.worker.monitors.moved import Moved
+from goldwatch.worker.monitors.scored import WorseScores
 from goldwatch.worker.monitors.worse import Answers, Worse
 
 from benchmarks.figures import Figure
@@ -25,7 +27,7 @@ def measure() -> list[Figure]:
     usual = random.beta(8, 2, EXAMPLES)
     right = np.repeat(np.array([[10], [10]]), EXAMPLES, axis=1)
     outcomes = Worse(right, (10, 10), 0.01, _ALPHA)
-    scores, distances = worse_score(usual, 0.01, _ALPHA), moved(EXAMPLES, 0.01, _ALPHA)
+    scores, distances = WorseScores(usual, 0.01, _ALPHA), Moved(EXAMPLES, 0.01, _ALPHA)
     answers = Answers(random.random(EXAMPLES) < 0.995, everybody)
     score = Values(np.clip(usual + random.normal(0, 0.03, EXAMPLES), 0, 1), everybody)
     distance = Values(np.minimum(random.exponential(0.004, EXAMPLES), 1), everybody)

@@ -114,7 +114,8 @@ def _from_a_log() -> Figure:
 def _judged() -> list[Figure]:
     from goldwatch.worker.drift.features import Features, Input  # noqa: PLC0415
     from goldwatch.worker.drift.rows import read  # noqa: PLC0415
-    from goldwatch.worker.monitors.live import Live, LiveDrift  # noqa: PLC0415
+    from goldwatch.worker.monitors.drift import LiveDrift  # noqa: PLC0415
+    from goldwatch.worker.monitors.live import Live  # noqa: PLC0415
 
     inputs = (Input("x", (WIDTH,)),)
     lines = _bodies(REFERENCE)

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from goldwatch.worker.monitors.costly import ALLOWED as ALLOWED_OVER
 from goldwatch.worker.monitors.dependence import Dependence
 from goldwatch.worker.monitors.detector import FloatArray
-from goldwatch.worker.monitors.means import Means, moved, worse_score
-from goldwatch.worker.monitors.share import ShareMonitor, failing
+from goldwatch.worker.monitors.failing import Failing
+from goldwatch.worker.monitors.means import Means
+from goldwatch.worker.monitors.moved import Moved
+from goldwatch.worker.monitors.scored import WorseScores
+from goldwatch.worker.monitors.share import ShareMonitor
 
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, Source, alpha
 from benchmarks.alerts.seasons import Season
@@ -71,7 +74,7 @@ def _outcomes(streams: int, random: Random, paired: bool, wander: Wandering) -> 
 
 
 def _shares(streams: int, random: Random, share: Callable[[int, Random], Wander]) -> Source:
-    return Shares(failing(ALLOWED, alpha()), share(streams, random))
+    return Shares(Failing(ALLOWED, alpha()), share(streams, random))
 
 
 def _binomial(streams: int, random: Random, wander: Wandering) -> Wander:
@@ -101,7 +104,7 @@ def score(random: Random, noise: str = "normal") -> tuple[Means, Callable[[float
         return np.asarray(np.clip(means - TOLERANCE * level - change + spread + answer, 0, 1))
 
     reference = np.array([draw(0, 0) for _ in range(10)])
-    return worse_score(draw(0, 0), TOLERANCE, alpha(), reference), draw
+    return WorseScores(draw(0, 0), TOLERANCE, alpha(), reference), draw
 
 
 def distance(random: Random, noise: str = "normal") -> tuple[Means, Callable[[float, float], FloatArray]]:
@@ -116,7 +119,7 @@ def distance(random: Random, noise: str = "normal") -> tuple[Means, Callable[[fl
         return np.asarray(np.minimum(found + 0.002 * level + change, 1))
 
     reference = np.array([draw(0, 0) for _ in range(10)])
-    return moved(EXAMPLES, 0.002, alpha(), reference), draw
+    return Moved(EXAMPLES, 0.002, alpha(), reference), draw
 
 
 def _pools(streams: int, random: Random, make: MakeMeans, wander: Wandering) -> Source:

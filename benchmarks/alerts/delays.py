@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.worker.monitors.detector import FloatArray
-from goldwatch.worker.monitors.means import Means, worse_score
+from goldwatch.worker.monitors.means import Means
+from goldwatch.worker.monitors.scored import WorseScores
 
 from benchmarks.alerts.cells import ALIKE, STATED
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, QUARTER, Source, alpha, delays, pages
@@ -112,7 +113,7 @@ def _paired_score(random: Random) -> tuple[Means, Callable[[float, float], Float
         return np.asarray(np.clip(means - change + random.normal(0, 0.03, EXAMPLES), 0, 1))
 
     reference = np.array([draw(0, 0) for _ in range(288)])
-    return worse_score(reference[:144].mean(axis=0), 0.0, alpha(), reference[144:]), draw
+    return WorseScores(reference[:144].mean(axis=0), 0.0, alpha(), reference[144:]), draw
 
 
 def _worthless_score(random: Random) -> tuple[Means, Callable[[float, float], FloatArray]]:
@@ -124,7 +125,7 @@ def _worthless_score(random: Random) -> tuple[Means, Callable[[float, float], Fl
         return np.asarray(np.clip(means * kept + random.normal(0, 0.03, EXAMPLES), 0, 1))
 
     reference = np.array([draw(0, 0) for _ in range(40)])
-    return worse_score(reference[:20].mean(axis=0), 0.01, alpha(), reference[20:]), draw
+    return WorseScores(reference[:20].mean(axis=0), 0.01, alpha(), reference[20:]), draw
 
 
 _LOSSES = (0.005, 0.01, 0.1)

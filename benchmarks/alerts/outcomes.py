@@ -13,8 +13,9 @@ import numpy as np
 
 from goldwatch.core.budget import Budget
 from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.failing import Failing
 from goldwatch.worker.monitors.rates import log_ratios
-from goldwatch.worker.monitors.share import Requests, ShareMonitor, failing
+from goldwatch.worker.monitors.share import Requests, ShareMonitor
 from goldwatch.worker.monitors.worse import Answers, Worse
 
 from benchmarks.alerts.fleet import BUDGET, INTERVAL_S, MONITORS, QUARTER, alpha, delays, pages
@@ -113,7 +114,7 @@ def main(jobs: int = 1) -> None:
     print("|---|---|---|---|---|")
     for objective in (0.001, 0.01):
         for missed in (1000, 100, 20):
-            replays = _replays_to_page(failing(objective, _ALPHA_OF_THREE), missed, 1000)
+            replays = _replays_to_page(Failing(objective, _ALPHA_OF_THREE), missed, 1000)
             alone = "pages" if replays == 1 else "does not page"
             likelihood = _likelihood_replays(objective, missed, 1000)
             print(f"| {objective:g} | {missed / 1000:g} | {replays} | {likelihood} | {alone} |")

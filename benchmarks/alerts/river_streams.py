@@ -17,8 +17,8 @@ from river import datasets, drift
 from sklearn.tree import DecisionTreeClassifier
 
 from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.bands import Drift
 from goldwatch.worker.monitors.columns import columns
-from goldwatch.worker.monitors.drift import Drift
 from goldwatch.worker.monitors.worse import Answers, Worse
 
 from benchmarks.alerts.fleet import alpha

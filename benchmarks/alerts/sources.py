@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.worker.monitors.bands import Drift
 from goldwatch.worker.monitors.columns import Column, Numbers, columns
 from goldwatch.worker.monitors.costly import Usual
 from goldwatch.worker.monitors.dependence import Dependence
 from goldwatch.worker.monitors.detector import FloatArray
-from goldwatch.worker.monitors.drift import Drift
 from goldwatch.worker.monitors.forecast import MIN_REPLAYS, surprise
 from goldwatch.worker.monitors.means import Means, Values
 from goldwatch.worker.monitors.rates import log_ratios

@@ -21,7 +21,8 @@ from goldwatch.golden.freeze import freeze
 from goldwatch.ipc.workers import Workers
 from goldwatch.testing.clock import FakeClock
 from goldwatch.worker.monitors.costly import Costly
-from goldwatch.worker.monitors.share import Requests, failing
+from goldwatch.worker.monitors.failing import Failing
+from goldwatch.worker.monitors.share import Requests
 from goldwatch.worker.monitors.worse import Answers, Worse
 
 N = 200
@@ -153,7 +154,7 @@ def test_a_model_at_the_edge_that_flaps_is_bounded_by_the_budget() -> None:
     ceiling = Ceiling("energy", "inference", "J", limit=2.0)
     counts = {
         "worse": _alerts(worse, lambda rng: Answers(rng.random(N) >= worse.groups[0].limit, answered)),
-        "failing": _alerts(failing(0.1, ALPHA), lambda rng: Requests(int(rng.binomial(20, 0.1)), 20)),
+        "failing": _alerts(Failing(0.1, ALPHA), lambda rng: Requests(int(rng.binomial(20, 0.1)), 20)),
         "costly": _alerts(
             Costly([ceiling], ALPHA, EVERY_S),
             lambda rng: Figures({ceiling.name: Figure.exact(1.0 + 2 * (rng.random() < 0.05), "J")}),

@@ -5,9 +5,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, ks_2samp
 
-from goldwatch.commands.backtest import ReplayRecord
 from goldwatch.commands.common_rules import fired, kolmogorov_smirnov
 from goldwatch.core.judgement import Validity
+from goldwatch.worker.monitors.past import ReplayRecord
 
 
 @given(

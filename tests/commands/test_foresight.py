@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from goldwatch.cli.app import app
 from goldwatch.core.budget import Budget
 from goldwatch.golden.freeze import freeze
-from goldwatch.worker.monitors.share import Requests, failing
+from goldwatch.worker.monitors.failing import Failing
+from goldwatch.worker.monitors.share import Requests
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "examples/digits.yaml"
@@ -67,7 +68,7 @@ def test_the_table_says_what_the_monitors_do() -> None:
     alpha = Budget(1, dict.fromkeys(("worse", "failing", "slow"), 1)).alpha("failing", 300)
     assert all(notice["threshold"] == pytest.approx(-math.log10(alpha)) for notice in watch["notices"])
     (dead,) = (n for n in watch["notices"] if n["effect"] == "all requests fail")
-    monitor, replays, alerting = failing(0.001, alpha), 0, False
+    monitor, replays, alerting = Failing(0.001, alpha), 0, False
     state = monitor.fresh()
     while not alerting:
         state, verdict = monitor.update(Requests(600, 600), state, 0.0)

@@ -17,8 +17,9 @@ from goldwatch.worker.drift.clusters import Key
 from goldwatch.worker.drift.features import Features, Input, golden_rows, inputs_of
 from goldwatch.worker.drift.reference import compared
 from goldwatch.worker.drift.rows import read
-from goldwatch.worker.monitors.drift import Drift
-from goldwatch.worker.monitors.live import Live, LiveDrift
+from goldwatch.worker.monitors.bands import Drift
+from goldwatch.worker.monitors.drift import LiveDrift
+from goldwatch.worker.monitors.live import Live
 
 from .traffic import golden, requests, rows
 

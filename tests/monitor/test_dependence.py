@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.bands import Drift, Window
 from goldwatch.worker.monitors.columns import columns
 from goldwatch.worker.monitors.dependence import Dependence, log_products
-from goldwatch.worker.monitors.drift import Drift, Window
 
 ALPHA = 1 / (105_120 * 4)
 NAMES = np.array(["a", "b", "c", ""], dtype=object)

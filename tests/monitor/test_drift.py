@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldwatch.core.judgement import Severity, State
+from goldwatch.worker.monitors.bands import Drift, Window, scaled_tolerance
 from goldwatch.worker.monitors.columns import Categories, Numbers, columns
-from goldwatch.worker.monitors.drift import Drift, Window, scaled_tolerance
 from goldwatch.worker.monitors.places import place_bets
 
 ALPHA = 1 / (105_120 * 4)

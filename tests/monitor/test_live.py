@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from goldwatch.core.judgement import State
-from goldwatch.worker.monitors.live import Live, LiveDrift, LiveState
+from goldwatch.worker.monitors.drift import LiveDrift, LiveState
+from goldwatch.worker.monitors.live import Live
 
 ALPHA = 1e-3
 HOUR_S = 3600.0

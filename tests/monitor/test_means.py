@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from goldwatch.core.judgement import Severity, State
 from goldwatch.worker.monitors.bounds import lower_mean
-from goldwatch.worker.monitors.build import Reference
 from goldwatch.worker.monitors.contract import unknown
-from goldwatch.worker.monitors.means import Values, moved, worse_score
+from goldwatch.worker.monitors.means import Values
+from goldwatch.worker.monitors.moved import Moved
+from goldwatch.worker.monitors.reference import Reference
+from goldwatch.worker.monitors.scored import WorseScores
 from goldwatch.worker.monitors.worse import Answers, Worse
 
 ALPHA = 1 / (105_120 * 4)
@@ -56,7 +58,7 @@ def test_known_clusters_may_depend_in_any_way(clusters, tolerance, most):
     mean = float((sizes * chances * far).sum() / sizes.sum())
     if mean > tolerance:
         chances = chances * tolerance / mean
-    monitor = moved(len(codes), tolerance, ALPHA, None, most, codes)
+    monitor = Moved(len(codes), tolerance, ALPHA, None, most, codes)
     mean_e = expected(chances, lambda up: monitor.log_e(values((up * far)[codes])))
     assert np.all(mean_e <= 1 + 1e-9)
 
@@ -65,7 +67,7 @@ def test_known_clusters_may_depend_in_any_way(clusters, tolerance, most):
 def test_known_clusters_are_never_worth_less_than_the_root(distances, seed):
     codes = np.random.default_rng(seed).integers(0, 10, len(distances))
     most = int(np.bincount(codes).max())
-    known, root = (moved(len(codes), 0.02, ALPHA, None, most, of) for of in (codes, None))
+    known, root = (Moved(len(codes), 0.02, ALPHA, None, most, of) for of in (codes, None))
     seen = known.read(values(distances)), root.read(values(distances))
     assert np.all(seen[0].log_e >= seen[1].log_e - 1e-9)
     for back, other in zip(seen[0].log_back, seen[1].log_back, strict=True):
@@ -75,7 +77,7 @@ def test_known_clusters_are_never_worth_less_than_the_root(distances, seed):
 @given(CHANCES, st.floats(0.001, 0.09), st.floats(0.0, 1.0))
 def test_the_mean_is_at_most_one_whatever_the_means_of_the_examples(chances, tolerance, far):
     """Distances of 0 or `far` by chance, however unequal: their mean is within the null, and so is that of e."""
-    monitor = moved(len(chances), tolerance, ALPHA)
+    monitor = Moved(len(chances), tolerance, ALPHA)
     mean = far * float(np.mean(chances))
     chances = [p * min(1.0, tolerance / max(mean, 1e-300)) for p in chances]
     found = expected(chances, lambda up: monitor.log_e(values(np.where(up, far, 0.0))))
@@ -86,7 +88,7 @@ def test_the_mean_is_at_most_one_whatever_the_means_of_the_examples(chances, tol
 def test_the_mean_of_a_score_is_at_most_one_too(chances, tolerance, baseline):
     """Scores as far below the baseline as above it; some examples lose for good what others gain."""
     chances = [0.5 + (p - float(np.mean(chances))) / 2 for p in chances]
-    monitor = worse_score(np.full(len(chances), baseline), tolerance, ALPHA)
+    monitor = WorseScores(np.full(len(chances), baseline), tolerance, ALPHA)
     found = expected(chances, lambda up: monitor.log_e(values(np.where(up, baseline + 0.15, baseline - 0.15))))
     assert np.all(found <= 1 + 1e-9)
 
@@ -97,7 +99,7 @@ def test_the_large_scale_clips_nothing(chances, tolerance, baseline, low, high):
     low, high = min(low, high), max(low, high)
     means = [low + p * (high - low) for p in chances]
     baselines = np.full(len(chances), max(min(baseline, float(np.mean(means)) + tolerance), 0.0))
-    monitor = worse_score(baselines, tolerance, ALPHA)
+    monitor = WorseScores(baselines, tolerance, ALPHA)
     found = expected(chances, lambda up: monitor.log_e(values(np.where(up, high, low)))[-8:])
     assert np.all(found <= 1 + 1e-9)
 
@@ -106,7 +108,7 @@ def test_the_large_scale_clips_nothing(chances, tolerance, baseline, low, high):
 def test_half_of_the_answers_becoming_worthless_pages_whatever_the_tolerance(tolerance):
     """Clipped at 0.2 alone, this loss of 50 points was never seen with a tolerance of 10."""
     random, reference = np.random.default_rng(8), np.ones((5, N))
-    monitor = worse_score(reference[0], tolerance, ALPHA, reference)
+    monitor = WorseScores(reference[0], tolerance, ALPHA, reference)
     usual, worthless = (lambda: values(np.ones(N))), (lambda: values((random.random(N) >= 0.5).astype(float)))
     state, verdicts = run(monitor, [usual() for _ in range(50)])
     assert {verdict.state for verdict in verdicts} == {State.STEADY}
@@ -131,7 +133,7 @@ def test_both_scales_together_are_as_soon_as_the_better_one(tolerance, noise, lo
         return np.clip(found + random.normal(0, noise, N), 0, 1)
 
     reference = np.array([draw(0) for _ in range(40)])
-    monitor = worse_score(reference[:20].mean(axis=0), tolerance, ALPHA, reference[20:])
+    monitor = WorseScores(reference[:20].mean(axis=0), tolerance, ALPHA, reference[20:])
     state, verdicts = run(monitor, [values(draw(0)) for _ in range(200)])
     assert State.ALERTING not in {verdict.state for verdict in verdicts}
     _, verdicts = run(monitor, [values(draw(lost, worthless)) for _ in range(after)], state, 200)
@@ -141,7 +143,7 @@ def test_both_scales_together_are_as_soon_as_the_better_one(tolerance, noise, lo
 def test_outputs_that_are_always_far_from_the_reference_can_be_further():
     """Sampled texts are far from any one of them; a clip at 0.2 would see nothing beyond that."""
     random = np.random.default_rng(10)
-    monitor = moved(100, 0.05, ALPHA, np.clip(random.normal(0.6, 0.05, (5, 100)), 0, 1))
+    monitor = Moved(100, 0.05, ALPHA, np.clip(random.normal(0.6, 0.05, (5, 100)), 0, 1))
     state, verdicts = run(monitor, [values(np.clip(random.normal(0.6, 0.05, 100), 0, 1)) for _ in range(200)])
     assert {verdict.state for verdict in verdicts} == {State.STEADY}
     _, verdicts = run(monitor, [values(np.clip(random.normal(0.8, 0.05, 100), 0, 1)) for _ in range(3)], state, 200)
@@ -151,7 +153,7 @@ def test_outputs_that_are_always_far_from_the_reference_can_be_further():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.integers(2, 5), st.floats(0.001, 0.09))
 def test_clusters_may_depend_in_any_way_if_their_root_is_taken(chances, size, tolerance):
     """All examples of a cluster are one: the worst dependence there is."""
-    monitor = moved(len(chances) * size, tolerance, ALPHA, cluster=size)
+    monitor = Moved(len(chances) * size, tolerance, ALPHA, cluster=size)
     far = 0.2
     chances = [p * min(1.0, tolerance / max(far * float(np.mean(chances)), 1e-300)) for p in chances]
     found = expected(chances, lambda up: monitor.log_e(values(np.repeat(np.where(up, far, 0.0), size))))
@@ -160,7 +162,7 @@ def test_clusters_may_depend_in_any_way_if_their_root_is_taken(chances, size, to
 
 @given(st.floats(0.5, 1), st.integers(2, 5))
 def test_without_the_root_clusters_would_break_it(chance, size):
-    monitor = moved(size, 0.02, ALPHA)
+    monitor = Moved(size, 0.02, ALPHA)
     found = expected([0.1], lambda up: monitor.log_e(values(np.repeat(np.where(up, 0.2, 0.0), size))))
     assert found.max() > 1
 
@@ -168,19 +170,19 @@ def test_without_the_root_clusters_would_break_it(chance, size):
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(1, 39))
 def test_a_replay_is_the_product_of_its_parts(distances, cut):
     cut = min(cut, len(distances) - 1)
-    parts = [moved(len(part), 0.01, ALPHA).log_e(values(part)) for part in (distances[:cut], distances[cut:])]
-    assert moved(len(distances), 0.01, ALPHA).log_e(values(distances)) == pytest.approx(sum(parts), rel=1e-9, abs=1e-9)
+    parts = [Moved(len(part), 0.01, ALPHA).log_e(values(part)) for part in (distances[:cut], distances[cut:])]
+    assert Moved(len(distances), 0.01, ALPHA).log_e(values(distances)) == pytest.approx(sum(parts), rel=1e-9, abs=1e-9)
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=10), st.integers(0, 9))
 def test_the_order_of_examples_does_not_matter(distances, shift):
-    one, other = (moved(len(distances), 0.01, ALPHA).log_e(values(d)) for d in (distances, np.roll(distances, shift)))
+    one, other = (Moved(len(distances), 0.01, ALPHA).log_e(values(d)) for d in (distances, np.roll(distances, shift)))
     assert one == pytest.approx(other, rel=1e-9, abs=1e-9)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.002, 0.02, 0.2, 1.0]), min_size=1, max_size=12), st.integers(0, 11))
 def test_saving_and_restoring_changes_nothing(distances, cut):
-    monitor, cut = moved(50, 0.01, ALPHA), min(cut, len(distances) - 1)
+    monitor, cut = Moved(50, 0.01, ALPHA), min(cut, len(distances) - 1)
     replays = [values(np.full(50, d)) for d in distances]
     before, _ = run(monitor, replays[:cut])
     restored, refused = monitor.restore(json.loads(json.dumps(monitor.save(before), allow_nan=False)))
@@ -199,7 +201,7 @@ def test_a_loss_of_score_pages_says_since_when_and_recovers():
     random = np.random.default_rng(1)
     baseline, usual = scores(random)
     _, lower = scores(random, 0.05)
-    monitor = worse_score(baseline, 0.01, ALPHA)
+    monitor = WorseScores(baseline, 0.01, ALPHA)
     state, verdicts = run(monitor, [usual() for _ in range(300)])
     assert {verdict.state for verdict in verdicts} == {State.STEADY}
     state, verdicts = run(monitor, [lower() for _ in range(3)], state, 300)
@@ -217,14 +219,14 @@ def test_a_loss_of_score_pages_says_since_when_and_recovers():
 def test_a_loss_within_the_tolerance_never_pages():
     random = np.random.default_rng(2)
     baseline, lower = scores(random, 0.009)
-    _, verdicts = run(worse_score(baseline, 0.01, ALPHA), [lower() for _ in range(2000)])
+    _, verdicts = run(WorseScores(baseline, 0.01, ALPHA), [lower() for _ in range(2000)])
     assert State.ALERTING not in {verdict.state for verdict in verdicts}
 
 
 def test_a_reference_that_is_not_deterministic_gives_the_noise_floor():
     """Distances of replays of the validated model are allowed; twice as much is a change."""
     random = np.random.default_rng(3)
-    monitor = moved(N, 0.0, ALPHA, random.exponential(0.004, (5, N)))
+    monitor = Moved(N, 0.0, ALPHA, random.exponential(0.004, (5, N)))
     state, verdicts = run(monitor, [values(random.exponential(0.004, N)) for _ in range(500)])
     assert State.ALERTING not in {verdict.state for verdict in verdicts}
     state, verdicts = run(monitor, [values(random.exponential(0.012, N)) for _ in range(5)], state, 500)
@@ -239,7 +241,7 @@ def test_a_reference_that_is_not_deterministic_gives_the_noise_floor():
 def test_unanswered_examples_never_add_evidence(missing):
     random = np.random.default_rng(4)
     baseline, lower = scores(random, 0.1)
-    monitor, replay = worse_score(baseline, 0.01, ALPHA), lower()
+    monitor, replay = WorseScores(baseline, 0.01, ALPHA), lower()
     answered = np.arange(N) >= missing
     hidden = np.where(answered, replay.of, np.nan)
     assert np.all(monitor.log_e(values(hidden, answered)) <= monitor.log_e(replay) + 1e-9)
@@ -248,18 +250,18 @@ def test_unanswered_examples_never_add_evidence(missing):
 
 
 def test_an_alert_outlives_a_replay_that_says_nothing():
-    monitor = moved(50, 0.01, ALPHA)
+    monitor = Moved(50, 0.01, ALPHA)
     state, _ = run(monitor, [values(np.full(50, 0.2))] * 3)
     assert unknown(monitor, state, "late").state is State.ALERTING
     assert unknown(monitor, monitor.fresh(), "late").state is State.UNKNOWN
 
 
 def test_refuses_evidence_of_another_reference_and_damage():
-    monitor = moved(50, 0.01, ALPHA)
+    monitor = Moved(50, 0.01, ALPHA)
     saved: Any = monitor.save(run(monitor, [values(np.full(50, 0.2))] * 3)[0])
     other = "the saved evidence belongs to another reference, tolerance or objective"
-    assert moved(50, 0.02, ALPHA).restore(saved)[1] == other
-    assert moved(51, 0.01, ALPHA).restore(saved)[1] == other
+    assert Moved(50, 0.02, ALPHA).restore(saved)[1] == other
+    assert Moved(51, 0.01, ALPHA).restore(saved)[1] == other
     damaged: list[object] = [[], {"since": 1.0}, saved["episode"] | {"best": 99}, saved["episode"] | {"recovery": {}}]
     for episode in damaged:
         assert monitor.restore(saved | {"episode": episode})[1] == "the saved alert is damaged"
@@ -269,13 +271,13 @@ def test_refuses_evidence_of_another_reference_and_damage():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: moved(10, 0.0, ALPHA), "cannot be tested with a tolerance of 0"),
-        (lambda: moved(10, 0.2, ALPHA, np.full((2, 10), 0.9)), "cannot be tested with a tolerance of 0.2"),
-        (lambda: moved(0, 0.1, ALPHA), "at least one example"),
-        (lambda: moved(10, -0.1, ALPHA, np.zeros((1, 10))), "a tolerance must be between 0 and 1"),
-        (lambda: moved(10, 0.1, ALPHA, cluster=0), "a cluster has at least one example"),
-        (lambda: moved(10, 0.1, ALPHA, np.zeros((3, 9))), r"shape \(3, 9\), not \[replays, 10\]"),
-        (lambda: worse_score(np.array([0.5, 1.5]), 0.1, ALPHA), "one score between 0 and 1 for each example"),
+        (lambda: Moved(10, 0.0, ALPHA), "cannot be tested with a tolerance of 0"),
+        (lambda: Moved(10, 0.2, ALPHA, np.full((2, 10), 0.9)), "cannot be tested with a tolerance of 0.2"),
+        (lambda: Moved(0, 0.1, ALPHA), "at least one example"),
+        (lambda: Moved(10, -0.1, ALPHA, np.zeros((1, 10))), "a tolerance must be between 0 and 1"),
+        (lambda: Moved(10, 0.1, ALPHA, cluster=0), "a cluster has at least one example"),
+        (lambda: Moved(10, 0.1, ALPHA, np.zeros((3, 9))), r"shape \(3, 9\), not \[replays, 10\]"),
+        (lambda: WorseScores(np.array([0.5, 1.5]), 0.1, ALPHA), "one score between 0 and 1 for each example"),
     ],
 )
 def test_refuses_what_cannot_be_watched(make, message):
@@ -284,7 +286,7 @@ def test_refuses_what_cannot_be_watched(make, message):
 
 
 def test_refuses_values_that_do_not_fit():
-    monitor = moved(3, 0.01, ALPHA)
+    monitor = Moved(3, 0.01, ALPHA)
     with pytest.raises(ValueError, match="the reference of"):
         monitor.log_e(values([0.0]))
     with pytest.raises(ValueError, match="no finite value"):
@@ -332,7 +334,7 @@ def test_one_stake_that_suits_the_spread_gives_a_closer_bound_that_holds():
 
 
 def test_what_was_read_of_a_replay_says_the_same_again():
-    monitor = moved(200, 0.01, ALPHA)
+    monitor = Moved(200, 0.01, ALPHA)
     state, replay = monitor.fresh(), values(np.full(200, 0.05))
     said, again = monitor.read(replay), monitor.fresh()
     for at in range(40):
@@ -343,7 +345,7 @@ def test_what_was_read_of_a_replay_says_the_same_again():
 
 def test_evidence_of_right_and_wrong_is_none_of_scores_and_the_other_way_round():
     """Sets with labels used to be judged by scores: what was saved then begins fresh, alerts too."""
-    scores, answers = worse_score(np.ones(50), 0.05, ALPHA), Worse(np.full((2, 50), 5), (5, 5), 0.05, ALPHA)
+    scores, answers = WorseScores(np.ones(50), 0.05, ALPHA), Worse(np.full((2, 50), 5), (5, 5), 0.05, ALPHA)
     other = "the saved evidence belongs to another reference, tolerance or objective"
     wrong = Answers(np.zeros(50, dtype=bool), np.ones(50, dtype=bool))
     for monitor, replay, into in ((scores, values(np.zeros(50)), answers), (answers, wrong, scores)):

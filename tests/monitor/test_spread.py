@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from goldwatch.core.judgement import State
+from goldwatch.worker.monitors.bands import Drift
 from goldwatch.worker.monitors.columns import columns
 from goldwatch.worker.monitors.dependence import Dependence
-from goldwatch.worker.monitors.drift import Drift
-from goldwatch.worker.monitors.live import Live, LiveDrift, LiveState
+from goldwatch.worker.monitors.drift import LiveDrift, LiveState
+from goldwatch.worker.monitors.live import Live
 from goldwatch.worker.monitors.spread import FACTOR, WINDOWS, Spread
 
 HOUR_S = 3600.0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
 from goldwatch import scratch
-from goldwatch.worker.monitors.build import Reference
+from goldwatch.worker.monitors.reference import Reference
 from goldwatch.worker.monitors.strata import Strata
 from goldwatch.worker.monitors.worse import Answers, Worse
 

@@ -19,7 +19,8 @@ from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.worker.monitors.changed import Changed, Moves
 from goldwatch.worker.monitors.contract import Monitor
-from goldwatch.worker.monitors.share import Requests, failing
+from goldwatch.worker.monitors.failing import Failing
+from goldwatch.worker.monitors.share import Requests
 from goldwatch.worker.monitors.worse import Answers, Worse
 
 from .agent import DIGITS, GOLDEN, Agent, config, until
@@ -69,7 +70,7 @@ class Recomputed:
         self.monitors: list[tuple[Monitor[Any, Any], Any]] = [
             (worse, _answers(golden)),
             (Changed(golden.examples, loss), _moves(golden)),
-            (failing(watch.objectives.error_rate, alphas["failing"]), Requests(0, golden.examples)),
+            (Failing(watch.objectives.error_rate, alphas["failing"]), Requests(0, golden.examples)),
         ]
 
     def after(self, times: list[float]) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +24,10 @@ from goldwatch.errors import GoldwatchError
 from goldwatch.golden.error import quoted
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.worker.jobs.observed import Observed, bin_latency_s, bits
-from goldwatch.worker.monitors.build import Reference, Settings, build
-from goldwatch.worker.monitors.changed import Moves
-from goldwatch.worker.monitors.share import Requests
-from goldwatch.worker.monitors.slower import Latency
-from goldwatch.worker.monitors.worse import Answers
+from goldwatch.worker.monitors.build import build
+from goldwatch.worker.monitors.past import ReplayRecord
+from goldwatch.worker.monitors.reference import Reference
+from goldwatch.worker.monitors.settings import Settings
 
 COLUMNS = ("at", "right", "answered", "requests", "failed", "over", "latency_s", "energy_j", "cost")
 """Of a table: when; of the examples how many were right and answered; of the requests how many failed and how many took
@@ -37,22 +36,6 @@ are about, what one took. All but `at` may be left out, some in pairs."""
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayRecord:
-    """One replay of a history: when, whether it was valid, and what each kind of monitor sees in it.
-
-    `accuracy` and `latencies` (requests by seconds) are what common rules look at. A `confirming` one is shown to
-    *changed* alone.
-    """
-
-    at: float
-    validity: Validity
-    observations: Mapping[str, object]
-    accuracy: tuple[int, int] | None = None
-    latencies: Mapping[float, int] = field(default_factory=dict)
-    confirming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +66,13 @@ def play(assignment: Assignment, golden: GoldenSet, records: Sequence[ReplayReco
     """Play a history, oldest first, through the monitors. With `counts` it is unknown which examples were right."""
     settings, reference = Settings(**assignment.settings), Reference.of(golden)
     monitors = build(_pooled(reference) if counts else reference, settings)
-    found: dict[str, list[AlertEpisode] | None] = {}
+    episodes: dict[str, list[AlertEpisode] | None] = {}
     for name, monitor in monitors.items():
-        seen = [(r, r.observations[name]) for r in records if name in r.observations and _may_see(name, r)]
-        found[name] = list(_episodes(monitor, seen)) if seen else None
-    return Played(records, found)
-
-
-def _may_see(name: str, record: ReplayRecord) -> bool:
-    kind = kinds.of(name)
-    return kind.takes(record.validity) and (not record.confirming or kind is kinds.CHANGED)
+        kind = kinds.of(name)
+        shown = [record for record in records if kind.may_see(record.validity, confirming=record.confirming)]
+        seen = [(record, found) for record in shown if (found := monitor.recall(record)) is not None]
+        episodes[name] = list(_episodes(monitor, seen)) if seen else None
+    return Played(records, episodes)
 
 
 def _pooled(reference: Reference) -> Reference:
@@ -116,14 +96,13 @@ def _episodes(monitor: Any, seen: Sequence[tuple[ReplayRecord, object]]) -> Iter
 
 def from_ledger(history: History, assignment: Assignment) -> list[ReplayRecord]:
     """Read the replays of a watch and target, oldest first. Raises GoldwatchError if none is of this golden set."""
-    limit_s, most = assignment.settings.get("latency_limit_s"), assignment.ceilings
     found, others, confirming = [], 0, False
     for judgement, observed in history.replays(*assignment.key):
         if judgement.subject.golden_digest != assignment.golden.digest:
             others += 1
         else:
-            record = _record(judgement, None if observed is None else Observed(**observed), limit_s, confirming)
-            found.append(_with_figures(record, judgement, most))
+            record = _record(judgement, None if observed is None else Observed(**observed), assignment.ceilings)
+            found.append(replace(record, confirming=confirming))
         confirming = any(verdict.confirm for verdict in judgement.verdicts)
     if not found:
         why = f"all {others:,} replays are of another golden set" if others else "it holds no replay"
@@ -131,45 +110,37 @@ def from_ledger(history: History, assignment: Assignment) -> list[ReplayRecord]:
     return found
 
 
-def _record(judgement: Judgement, observed: Observed | None, limit_s: float | None, confirming: bool) -> ReplayRecord:
-    seen: dict[str, object] = {}
-    latencies: dict[float, int] = {}
-    accuracy = None
-    if observed is not None:
-        right, answered = (bits(text, observed.examples) for text in (observed.right, observed.answered))
-        latencies = {bin_latency_s(name): count for name, count in observed.latency.items()}
-        accuracy = int(np.count_nonzero(right)), int(np.count_nonzero(answered))
-        seen[kinds.WORSE.name] = Answers(right, answered)
-        seen |= _requests(judgement, observed.sent, latencies, limit_s)
-    if (found := judgement.findings.difference) is not None:
-        seen[kinds.CHANGED.name] = Moves(found.moved, found.compared, found.harmful, found.helpful)
-    return ReplayRecord(judgement.run.started_at, judgement.findings.validity, seen, accuracy, latencies, confirming)
-
-
-def _with_figures(record: ReplayRecord, judgement: Judgement, most: Sequence[Ceiling]) -> ReplayRecord:
-    """Add what *costly* sees, where something was measured after the replay, or should have been."""
-    if not most or (
-        judgement.extras.energy is None and judgement.findings.footprint is None and not judgement.extras.energy_missing
-    ):
+def _record(judgement: Judgement, observed: Observed | None, most: Sequence[Ceiling]) -> ReplayRecord:
+    record = ReplayRecord(
+        judgement.run.started_at,
+        judgement.findings.validity,
+        judgement.findings.outcomes,
+        difference=judgement.findings.difference,
+        figures=_figures(judgement, most),
+    )
+    if observed is None:
         return record
-    seen = figures(most, judgement.extras.energy, judgement.findings.footprint, judgement.extras.energy_missing)
-    return replace(record, observations={**record.observations, kinds.COSTLY.name: seen})
+    right, answered = (bits(text, observed.examples) for text in (observed.right, observed.answered))
+    latencies = {bin_latency_s(name): count for name, count in observed.latency.items()}
+    total = observed.sent or judgement.subject.examples  # a target that could not be used at all failed each of them
+    return replace(
+        record,
+        accuracy=(int(np.count_nonzero(right)), int(np.count_nonzero(answered))),
+        latencies=latencies,
+        right=right,
+        answered=answered,
+        requests=total,
+        sent=observed.sent,
+        failed=total - sum(latencies.values()),
+    )
 
 
-def _requests(
-    judgement: Judgement, sent: int, latencies: Mapping[float, int], limit_s: float | None
-) -> dict[str, object]:
-    """Return what the monitors of requests see; a target that could not be used at all failed each of them."""
-    total = sent or judgement.subject.examples
-    ok = sum(latencies.values())
-    seen: dict[str, object] = {kinds.FAILING.name: Requests(total - ok, total)}
-    if limit_s is not None and sent:
-        lost = sum(judgement.findings.outcomes.get(name, 0) for name in ("timeout", "crashed"))
-        over = sum(count for latency_s, count in latencies.items() if latency_s > limit_s)
-        seen[kinds.SLOW.name] = Requests(min(over + lost, sent), sent)
-    if ok:
-        seen[kinds.SLOWER.name] = Latency(sum(math.log(s) * count for s, count in latencies.items()) / ok)
-    return seen
+def _figures(judgement: Judgement, most: Sequence[Ceiling]) -> Figures | None:
+    """Return what one of something took, where something was measured after the replay, or should have been."""
+    extras, footprint = judgement.extras, judgement.findings.footprint
+    if not most or (extras.energy is None and footprint is None and not extras.energy_missing):
+        return None
+    return figures(most, extras.energy, footprint, extras.energy_missing)
 
 
 def from_table(path: Path, examples: int, most: Sequence[Ceiling] = ()) -> list[ReplayRecord]:
@@ -204,26 +175,21 @@ def _row(path: Path, line: int, row: Mapping[str, str], examples: int, most: Seq
     if "" in row:
         raise GoldwatchError(f"{where}: more values than columns; a number is written without commas inside")
     at = _number(where, "at", row["at"], _moment)
-    seen: dict[str, object] = {}
-    accuracy = None
+    record = ReplayRecord(at, Validity.VALID)
     if row.get("right"):
         right, answered = (_count(where, name, row, examples) for name in ("right", "answered"))
         if right > answered:
             raise GoldwatchError(f"{where}: {right:,} right of {answered:,} answered is impossible")
-        accuracy = right, answered
         order = np.arange(examples)
-        seen[kinds.WORSE.name] = Answers(order < right, order < answered)
-    for name, column in ((kinds.FAILING.name, "failed"), (kinds.SLOW.name, "over")):
-        if row.get(column):
-            total = _count(where, "requests", row, None)
-            seen[name] = Requests(_count(where, column, row, total), total)
-    latencies = {}
+        record = replace(record, accuracy=(right, answered), right=order < right, answered=order < answered)
+    if row.get("failed") or row.get("over"):
+        total = _count(where, "requests", row, None)
+        failed, over = (_count(where, name, row, total) if row.get(name) else None for name in ("failed", "over"))
+        record = replace(record, requests=total, failed=failed, over=over)
     if row.get("latency_s"):
-        latency_s = _number(where, "latency_s", row["latency_s"], _positive)
-        seen[kinds.SLOWER.name], latencies = Latency(math.log(latency_s)), {latency_s: 1}
-    if taken := dict(_taken(where, row, most)):
-        seen[kinds.COSTLY.name] = Figures(taken)
-    return ReplayRecord(at, Validity.VALID, seen, accuracy, latencies)
+        record = replace(record, latencies={_number(where, "latency_s", row["latency_s"], _positive): 1})
+    taken = dict(_taken(where, row, most))
+    return replace(record, figures=Figures(taken)) if taken else record
 
 
 def _taken(where: str, row: Mapping[str, str], most: Sequence[Ceiling]) -> Iterator[tuple[str, Figure]]:

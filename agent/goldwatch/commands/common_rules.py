@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.commands.backtest import ReplayRecord
 from goldwatch.core.judgement import Validity
+from goldwatch.worker.monitors.past import ReplayRecord
 
 _REFERENCE = 288
 """Replays, a day of one every five minutes, which a rule of distributions takes for its reference."""

@@ -17,7 +17,7 @@ _RISING = (Validity.INVALID, Validity.INSUFFICIENT, Validity.VALID)
 
 @dataclass(frozen=True, slots=True)
 class WatchTerms:
-    """What decides which monitors a watch has: its config, and whether its reference is deterministic.
+    """The terms of a watch, which decide on its monitors: its config, and whether its reference is deterministic.
 
     `every_s` is the mean time between its replays. `energy` is the section of the config, None without one.
     """

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.worker.monitors.bands import FACTORS, RARE, describe, scaled_tolerance
 from goldwatch.worker.monitors.columns import Column, IntArray
 from goldwatch.worker.monitors.detector import FloatArray
-from goldwatch.worker.monitors.drift import FACTORS, RARE, describe, scaled_tolerance
 from goldwatch.worker.monitors.places import PlaceBets, place_bets
 from goldwatch.worker.monitors.rates import log_ratios
 from goldwatch.worker.monitors.season import WEEK, Level, Usual

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from goldwatch.core.judgement import Severity, State, Verdict
+from goldwatch.core.kinds import CHANGED
+from goldwatch.worker.monitors.contract import WatchMonitor
+
+if TYPE_CHECKING:
+    from goldwatch.worker.jobs.case import Case
+    from goldwatch.worker.monitors.past import ReplayRecord
+    from goldwatch.worker.monitors.reference import Reference
+    from goldwatch.worker.monitors.settings import Settings
 
 _VERSION = 1
 _QUIET_REPLAYS = 2
@@ -48,19 +57,39 @@ class ChangedState:
     quiet: int = 0
 
 
-class Changed:
+class Changed(WatchMonitor[Moves, ChangedState]):
     """Outputs against those of a deterministic reference; a ticket, or a page where the loss exceeds the tolerance.
 
     `accuracy_loss` is the share of the golden set's `examples` that may be lost, net of those gained.
     """
 
-    name = "changed"
+    name = CHANGED.name
 
     def __init__(self, examples: int, accuracy_loss: float) -> None:
         if examples < 1 or not 0 <= accuracy_loss < 1:
             raise ValueError(f"{examples} examples of which {accuracy_loss} may be lost cannot be watched")
         self._examples = examples
         self._accuracy_loss = accuracy_loss
+
+    @classmethod
+    def build(cls, name: str, reference: Reference, settings: Settings) -> Changed:  # noqa: ARG003 - the only one
+        """Make it from the size of the set, and the accuracy that may be lost."""
+        return cls(reference.examples, settings.accuracy_loss)
+
+    def observe(self, replay: Case) -> Moves:
+        """Return how many answers moved, and how far."""
+        if (found := replay.difference) is None:
+            return Moves(0, 0, 0, 0)
+        tolerances = [s.tolerance for s in replay.golden.manifest.outputs.values() if not s.in_lines]
+        # Outputs with several tolerances have no common distance, and texts none at all.
+        sizes = (found.largest, tolerances[0]) if len(set(tolerances)) == 1 else (None, None)
+        return Moves(found.moved, found.compared, found.harmful, found.helpful, *sizes)
+
+    def recall(self, replay: ReplayRecord) -> Moves | None:
+        """Return how many answers moved."""
+        if (found := replay.difference) is None:
+            return None
+        return Moves(found.moved, found.compared, found.harmful, found.helpful)
 
     def fresh(self) -> ChangedState:
         """Return the state before the first replay."""
@@ -130,4 +159,4 @@ def _same_summary(before: ChangedState, summary: str) -> str:
 
 def _verdict(state: ChangedState, summary: str) -> Verdict:
     confirm = state.state is State.SUSPECT
-    return Verdict("changed", state.state, state.severity, None, None, state.since, confirm=confirm, summary=summary)
+    return Verdict(CHANGED.name, state.state, state.severity, None, None, state.since, confirm=confirm, summary=summary)

@@ -1,26 +1,40 @@
-"""The contract of monitors: a pure function from a state and an observation to a state and a verdict."""
+"""The contract of monitors.
+
+`Monitor` is the test itself: a pure function from a state and an observation to a state and a verdict. `WatchMonitor`
+is a monitor as a watch has it, one class in one file: it also knows how it is built, what it looks at in a replay or
+in a history, and what it would notice.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from goldwatch.core.judgement import State, Verdict
+from goldwatch.worker.monitors.effects import Basis, Effect, notice
+
+if TYPE_CHECKING:
+    from goldwatch.ipc.judging_jobs import Notice
+    from goldwatch.worker.jobs.case import Case
+    from goldwatch.worker.monitors.past import ReplayRecord
+    from goldwatch.worker.monitors.reference import Reference
+    from goldwatch.worker.monitors.settings import Settings
 
 Observation_contra = TypeVar("Observation_contra", contravariant=True)
+Observation = TypeVar("Observation")
 Memory = TypeVar("Memory")
 
 
 class Monitor(Protocol[Observation_contra, Memory]):
     """The sequential test of one quantity of one watch.
 
-    It is built once from the reference and the budget, and changes never; all that it learns is in the state that the
-    caller keeps. Only valid replays reach `update`.
+    It is built from the reference and the budget, and never changes; all that it learns is in the state that the
+    caller keeps. Only valid replays reach `update`. `name` is the one that the budget and the metrics use.
     """
 
-    @property
-    def name(self) -> str:
-        """The monitor's name, as the budget and the metrics know it."""
+    name: str
 
     def fresh(self) -> Memory:
         """Return the state before the first replay."""
@@ -36,6 +50,36 @@ class Monitor(Protocol[Observation_contra, Memory]):
 
     def restore(self, saved: object) -> tuple[Memory, str | None]:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
+
+
+class WatchMonitor(ABC, Monitor[Observation, Memory]):
+    """A monitor as a watch has it. Its other half, of the same file name, is in `goldwatch.core.monitors`."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, name: str, reference: Reference, settings: Settings) -> WatchMonitor[Any, Any]:
+        """Make the monitor of this name. Raises ValueError for what cannot be watched."""
+
+    @abstractmethod
+    def observe(self, replay: Case) -> Observation | None:
+        """Return what it looks at in a replay; None if there is nothing to be seen."""
+
+    def recall(self, replay: ReplayRecord) -> Observation | None:  # noqa: ARG002 - of those that a history can feed
+        """Return what it looks at in a replay of a history; None if the history lacks that, which is the default."""
+        return None
+
+    def effects(self, basis: Basis) -> Iterator[Effect]:  # noqa: ARG002 - of those that can be simulated
+        """Yield what it might notice; the effects that the objectives declare first."""
+        yield from ()
+
+    def notices(self, basis: Basis) -> Iterator[Notice]:
+        """Yield after how many replays it notices each of its effects: by simulation, unless it knows better."""
+        for effect in self.effects(basis):
+            if effect.declared or not basis.declared_only:
+                yield notice(self, effect, basis)
+
+    def explain(self, replay: Case, observation: Observation, before: Memory, after: Memory) -> None:
+        """Add to the findings of a replay what only this monitor knows, after an update. Most add nothing."""
 
 
 def unknown(monitor: Monitor[Observation_contra, Memory], state: Memory, reason: str) -> Verdict:

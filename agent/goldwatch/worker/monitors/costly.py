@@ -8,14 +8,24 @@ measurements that it was learned from leave possible. A ticket.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from goldwatch.core.budget import threshold_log10
-from goldwatch.core.figures import Ceiling, Figure, Figures
+from goldwatch.core.figures import Ceiling, Figure, Figures, figures
 from goldwatch.core.judgement import Severity, State, Verdict
+from goldwatch.core.kinds import COSTLY
 from goldwatch.worker.monitors.bounds import upper
+from goldwatch.worker.monitors.contract import WatchMonitor
+from goldwatch.worker.monitors.effects import Basis, Effect
 from goldwatch.worker.monitors.share import Requests, ShareMonitor, ShareState
+
+if TYPE_CHECKING:
+    from goldwatch.worker.jobs.case import Case
+    from goldwatch.worker.monitors.past import ReplayRecord
+    from goldwatch.worker.monitors.reference import Reference
+    from goldwatch.worker.monitors.settings import Settings
 
 ALLOWED = 0.05
 """The share of measurements that may be over a stated limit. Of a truth at the limit, an honest interval of 95 % lies
@@ -71,14 +81,14 @@ class CostlyState:
     watched: tuple[Watched, ...]
 
 
-class Costly:
+class Costly(WatchMonitor[Figures, CostlyState]):
     """The monitor. `every_s` is the mean time between two measurements; `alpha` the false tickets for each of them.
 
     `owner` has what else figures depend on, the load, the meters and the prices: a baseline of another is refused.
     The ceilings share alpha alike. Raises ValueError for no ceiling.
     """
 
-    name = "costly"
+    name = COSTLY.name
 
     def __init__(self, ceilings: Sequence[Ceiling], alpha: float, every_s: float, owner: str = "") -> None:
         if not ceilings:
@@ -87,6 +97,28 @@ class Costly:
         self._alpha = alpha / len(ceilings)
         self._every_s = every_s
         self._owner = owner
+
+    @classmethod
+    def build(cls, name: str, reference: Reference, settings: Settings) -> Costly:  # noqa: ARG003 - needs none
+        """Watch with baselines that are of this load, and of these meters and prices."""
+        owner = f"{settings.load} {settings.meters}"
+        return cls(settings.most, settings.alpha(name), settings.measured_every_s, owner)
+
+    def observe(self, replay: Case) -> Figures:
+        """Return what one of something took; nothing where nothing was to be measured after this replay."""
+        if (found := replay.facts.metered) is None:
+            return Figures()
+        return figures(self._ceilings, found.energy, replay.footprint, found.missing)
+
+    def recall(self, replay: ReplayRecord) -> Figures | None:
+        """Return what one of something took, if that was measured."""
+        return replay.figures
+
+    def effects(self, basis: Basis) -> Iterator[Effect]:  # noqa: ARG002 - whatever the reference
+        """Yield twice as much as each stated limit."""
+        for ceiling in self._ceilings:
+            if ceiling.limit is not None:
+                yield _too_much(ceiling, ceiling.limit)
 
     def fresh(self) -> CostlyState:
         """Return the state before the first replay."""
@@ -219,6 +251,13 @@ class Costly:
             since=min((v.since for v in telling if v.since is not None), default=None),
             summary="; ".join(dict.fromkeys(v.summary for v in telling)),
         )
+
+
+def _too_much(ceiling: Ceiling, limit: float) -> Effect:
+    taken = Figures({ceiling.name: Figure.exact(2 * limit, ceiling.unit)})
+    verb = "takes" if ceiling.quantity == "energy" else "costs"
+    words = f"{ceiling.one} {verb} over {limit:.4g} {ceiling.unit}"
+    return Effect(words, lambda _: taken, declared=True, fixed=True)
 
 
 def _limit(ceiling: Ceiling, usual: Usual | None) -> float:

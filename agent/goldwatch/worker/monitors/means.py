@@ -1,4 +1,4 @@
-"""Monitors of the mean of a quantity in [0, 1], example by example: *worse* for scores, and *moved* for outputs.
+"""Whether the mean of a quantity in [0, 1] stays within a limit, example by example: for scores, and for *moved*.
 
 Each example i of a replay gives a value y_i, high if all is well. If the mean of their expectations is at least a floor
 m, prod (1 + lambda (m - y_i)) has a mean of at most 1 for independent examples of unequal expectations, by the means'
@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.core.judgement import Severity, Verdict
-from goldwatch.scratch import blocks, zeros
+from goldwatch.core.judgement import Verdict
+from goldwatch.scratch import blocks, column, zeros
 from goldwatch.worker.monitors.bounds import lower_mean
 from goldwatch.worker.monitors.detector import Detector, FloatArray
+from goldwatch.worker.monitors.effects import Change, Effect
 from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
 
 BOUND_ERROR = 0.01
@@ -234,56 +236,33 @@ class Means:
         """Return a saved state, or a fresh one and the reason why the saved one was refused."""
         return self._episodes.restore(saved)
 
+    def effect(self, usual: FloatArray, change: Change, words: str, *, declared: bool = False) -> Effect:
+        """Return the effect that a replay is one of the `usual` ones [replays, n], changed.
+
+        The evidence of each is worked out once, however often it is drawn.
+        """
+        replays, n = usual.shape
+
+        @cache
+        def read(replay: int) -> Said:
+            of = column(n, np.float64, lambda rows: change(usual[replay, rows], rows))
+            return self.read(Values(of, np.broadcast_to(np.True_, n)))
+
+        def draw(rng: np.random.Generator) -> Said:
+            return read(int(rng.integers(replays)))
+
+        return Effect(words, draw, declared=declared, fixed=replays == 1)
+
     def _summary(self, observation: Values) -> str:
         if not observation.answered.any():
             return "no example was answered"
-        now, limit = observation.mean, self._bets[-1].limit(observation.answered)
-        if self.name == "moved":
-            return f"mean distance {now:.2g} from the reference, {limit:.2g} allowed"
+        return self._described(observation.mean, self._bets[-1].limit(observation.answered))
+
+    def _described(self, now: float, limit: float) -> str:
+        """Write the mean value, and the one that is expected or allowed."""
         what = self.name.partition(":")[2] or "score"
         now, limit = self._shown(now), self._shown(limit)
         return f"mean {what} {now:.4f}, at {'most' if self._low_is_good else 'least'} {limit:.4f} expected"
-
-
-def worse_score(
-    baseline: FloatArray,
-    tolerance: float,
-    alpha: float,
-    reference: FloatArray | None = None,
-    cluster: int = 1,
-    codes: IntArray | None = None,
-) -> Means:
-    """Watch scores in [0, 1] against each example's own `baseline` [n]; the mean may lose `tolerance`. Pages.
-
-    `reference` [replays, n] are scores of other replays of the validated model, see `Means`; `cluster` and `codes`
-    those of `Limits`. Raises ValueError.
-    """
-    if baseline.ndim != 1 or baseline.size == 0 or not 0 <= baseline.min() <= baseline.max() <= 1:
-        raise ValueError("a baseline is one score between 0 and 1 for each example, and there is at least one")
-    scales = [Scale(baseline, 2 * width, 0.5, best=1.0) for width in WIDTHS]
-    watching = Watching("worse", Severity.PAGE, "the model is worse")
-    return Means(watching, scales, reference, Limits(tolerance, MILDEST, cluster, codes), alpha)
-
-
-def moved(
-    examples: int,
-    tolerance: float,
-    alpha: float,
-    reference: FloatArray | None = None,
-    cluster: int = 1,
-    codes: IntArray | None = None,
-) -> Means:
-    """Watch the distances in [0, 1] of outputs to the examples' own reference outputs. A ticket.
-
-    Their mean may be `tolerance`, more than what it is in the `reference` [replays, n]. A tolerance of 0 with no
-    reference replays is the business of *changed*, and raises ValueError, as `Means` does. `cluster` and `codes` are
-    those of `Limits`.
-    """
-    if examples < 1:
-        raise ValueError("a mean needs at least one example")
-    scales = [Scale(np.broadcast_to(np.float64(0), examples), -width, 1.0, best=0.0) for width in WIDTHS]
-    watching = Watching("moved", Severity.TICKET, "outputs have moved from the reference")
-    return Means(watching, scales, reference, Limits(tolerance, max(tolerance, MILDEST), cluster, codes), alpha)
 
 
 def _lowest(scale: Scale, reference: FloatArray | None, cluster: int) -> float:

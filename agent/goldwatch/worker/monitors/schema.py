@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from goldwatch.core.judgement import Severity, State, Verdict
+from goldwatch.core.kinds import SCHEMA
 from goldwatch.core.monitors.drift import MAX_UNREADABLE
+from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.live import STALE, Live, Missing
+
+if TYPE_CHECKING:
+    from goldwatch.worker.jobs.case import Case
+    from goldwatch.worker.monitors.reference import Reference
+    from goldwatch.worker.monitors.settings import Settings
 
 CONFIRMED_BY = 2
 """So many windows in a row begin and end an alert."""
@@ -36,13 +44,24 @@ class SchemaState:
     alerting: bool = False
 
 
-class LiveSchema:
+class LiveSchema(WatchMonitor[Live, SchemaState]):
     """Unreadable rows of windows of live traffic. `longest_s` is how long a window takes at most."""
 
-    name = "schema"
+    name = SCHEMA.name
 
     def __init__(self, longest_s: float) -> None:
         self._missing = Missing(STALE * longest_s)
+
+    @classmethod
+    def build(cls, name: str, reference: Reference, settings: Settings) -> LiveSchema:  # noqa: ARG003 - the only one
+        """Make it for windows of live traffic."""
+        if settings.live is None:
+            raise ValueError("schema needs live rows")
+        return cls(settings.live["longest_s"])
+
+    def observe(self, replay: Case) -> Live | None:
+        """Return what came of live traffic; None where nothing taps it, as in a gate."""
+        return replay.live_rows()
 
     def fresh(self) -> SchemaState:
         """Return the state before the first window."""

@@ -1,4 +1,4 @@
-"""The monitors *failing* and *slow*: whether the share of requests that miss an objective is within the allowed share.
+"""Whether the share of requests that miss an objective is within the allowed share: for *failing* and *slow*.
 
 Requests of one replay fail together - a restart takes them all - so a product over requests would not be an e-value.
 There is one bet a replay, 1 + lambda (share - allowed), whose mean is at most 1 under any dependence within the replay:
@@ -8,7 +8,7 @@ its only assumption is that the share's mean, given the past, is within the obje
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from goldwatch.core.judgement import Severity, State, Verdict
 from goldwatch.worker.monitors.contract import grade
 from goldwatch.worker.monitors.detector import Detector, FloatArray, Sums
+from goldwatch.worker.monitors.effects import SHARES, Draw, Effect, percentage
 
 _FRACTIONS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 _BOLD = 0.99
@@ -133,6 +134,15 @@ class ShareMonitor:
         except (AttributeError, TypeError):
             return self.fresh(), "the saved alert is damaged"
 
+    def share_effects(self, requests: int, words: str) -> Iterator[Effect]:
+        """Yield shares of the `requests` of a replay that miss the objective: twice what is allowed, more, and all."""
+        declared = 2 * self._allowed
+        if declared < 1:
+            yield Effect(f"{percentage(declared)} of {words}", _missing(declared, requests), declared=True)
+        for share in [share for share in SHARES if share > declared][:1]:
+            yield Effect(f"{percentage(share)} of {words}", _missing(share, requests))
+        yield Effect(f"all {words}", _missing(1.0, requests), fixed=True)
+
     def _alerting(
         self, observation: Requests, forward: Sums, episode: Episode, summary: str
     ) -> tuple[ShareState, Verdict]:
@@ -163,12 +173,5 @@ class ShareMonitor:
         return Verdict(self.name, state, Severity.PAGE, shown, threshold, since, confirm=False, summary=summary)
 
 
-def failing(objective: float, alpha: float) -> ShareMonitor:
-    """Watch the share of failed requests; `objective` is the allowed share (0.001 for 0.1 %)."""
-    return ShareMonitor("failing", objective, alpha, "failed")
-
-
-def slow(quantile: float, limit_s: float, alpha: float) -> ShareMonitor:
-    """Watch the share of requests over `limit_s` seconds; 1 - `quantile` are allowed."""
-    # Without rounding, 1 - 0.99 is 0.010000000000000009, and 2 of 200 slow requests would be within it by luck.
-    return ShareMonitor("slow", round(1 - quantile, 12), alpha, f"took over {limit_s * 1000:g} ms", [limit_s])
+def _missing(share: float, requests: int) -> Draw:
+    return lambda rng: Requests(int(rng.binomial(requests, share)), requests)

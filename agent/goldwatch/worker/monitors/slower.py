@@ -12,15 +12,21 @@ from __future__ import annotations
 import base64
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from goldwatch.core.budget import threshold_log10
 from goldwatch.core.judgement import Severity, State, Verdict
+from goldwatch.core.kinds import SLOWER
+from goldwatch.core.monitors.slower import block_s
+from goldwatch.ipc.judging_jobs import Notice
+from goldwatch.scratch import blocks
+from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.detector import Detector, FloatArray
+from goldwatch.worker.monitors.effects import Basis, percentage
 from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.worker.monitors.forecast import (
     DAY_S,
@@ -35,6 +41,12 @@ from goldwatch.worker.monitors.forecast import (
     surprise,
     trend,
 )
+
+if TYPE_CHECKING:
+    from goldwatch.worker.jobs.case import Case
+    from goldwatch.worker.monitors.past import ReplayRecord
+    from goldwatch.worker.monitors.reference import Reference
+    from goldwatch.worker.monitors.settings import Settings
 
 SHIFTS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Bets are on surprises that are higher by this many standard deviations."""
@@ -112,14 +124,14 @@ class Learning:
             raise ValueError(f"a baseline needs some time, and at least {MIN_BLOCKS + 4} blocks")
 
 
-class Slower:
+class Slower(WatchMonitor[Latency, SlowerState]):
     """Log latency, in blocks of `block_s` seconds, against a forecast from a learned baseline.
 
     `tolerance` is the lasting slowdown that is allowed (0.05 for 5 %); `alpha` the false tickets per block that may be
     spent. Raises ValueError for a negative tolerance or a block of no length.
     """
 
-    name = "slower"
+    name = SLOWER.name
 
     def __init__(self, block_s: float, alpha: float, tolerance: float = 0.0, learning: Learning | None = None) -> None:
         if not (0 < block_s < math.inf and 0 <= tolerance < math.inf):
@@ -129,6 +141,35 @@ class Slower:
         self._alpha = alpha
         self._tolerance = math.log1p(tolerance)
         self._learning = Learning() if learning is None else learning
+
+    @classmethod
+    def build(cls, name: str, reference: Reference, settings: Settings) -> Slower:  # noqa: ARG003 - needs none
+        """Watch with a baseline that is of this load: of another one, another time is usual."""
+        if settings.slowdown is None:
+            raise ValueError("slower needs a slowdown")
+        learning = Learning(owner=settings.load)
+        return cls(block_s(settings.interval_s), settings.alpha(name), settings.slowdown, learning)
+
+    def observe(self, replay: Case) -> Latency | None:
+        """Return what a request usually took; None if none was answered."""
+        taken_s = replay.latencies_s
+        if not taken_s.size:
+            return None
+        return Latency(sum(float(np.log(taken_s[rows]).sum()) for rows in blocks(taken_s.size)) / taken_s.size)
+
+    def recall(self, replay: ReplayRecord) -> Latency | None:
+        """Return what a request usually took."""
+        answered = sum(replay.latencies.values())
+        if not answered:
+            return None
+        return Latency(sum(math.log(s) * count for s, count in replay.latencies.items()) / answered)
+
+    def notices(self, basis: Basis) -> Iterator[Notice]:
+        """Yield, without a baseline, the fewest blocks that can make it alert."""
+        if not basis.declared_only:
+            words = f"it takes lastingly far more than {percentage(basis.settings.slowdown or 0.0)} longer than usual"
+            threshold, fewest = threshold_log10(self._alpha), fewest_blocks(self._alpha)
+            yield Notice(self.name, words, declared=False, threshold=threshold, replays=fewest)
 
     def fresh(self) -> SlowerState:
         """Return the state before the first replay."""

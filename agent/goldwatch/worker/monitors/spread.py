@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.worker.monitors.bands import Window
 from goldwatch.worker.monitors.columns import Column
-from goldwatch.worker.monitors.drift import Window
 
 WINDOWS = 50
 FACTOR = 2.0

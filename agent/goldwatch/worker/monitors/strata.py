@@ -9,15 +9,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.scratch import blocks
-from goldwatch.worker.monitors.build import Reference
-from goldwatch.worker.monitors.worse import Counts, Worse
+
+if TYPE_CHECKING:
+    from goldwatch.worker.monitors.reference import Reference
+    from goldwatch.worker.monitors.worse import Worse
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """Outcomes of a replay: how many examples were `answered`, how many of them `right`, and of each group how many.
+
+    `wrong_of` and `right_of` are of shape [groups].
+    """
+
+    answered: int
+    right: int
+    wrong_of: FloatArray
+    right_of: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

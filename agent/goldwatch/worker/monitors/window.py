@@ -14,8 +14,8 @@ from goldwatch.golden.opened import GoldenSet
 from goldwatch.worker.drift.clusters import Key
 from goldwatch.worker.drift.reference import Compared
 from goldwatch.worker.drift.rows import Read
-from goldwatch.worker.monitors.build import compared_with
 from goldwatch.worker.monitors.live import Live, LiveHour, Table
+from goldwatch.worker.monitors.live_reference import compared_with
 
 
 def looked_at(

@@ -6,17 +6,30 @@ While it alerts, the same test runs with its null reversed, to distinguish a rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.core.judgement import Severity, Verdict
+from goldwatch.core.kinds import WORSE, watched_score
 from goldwatch.scratch import blocks
+from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.detector import Detector, FloatArray
+from goldwatch.worker.monitors.effects import Basis, Effect, losses
 from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
 from goldwatch.worker.monitors.rates import Group, groups, log_ratios
+from goldwatch.worker.monitors.scored import WorseScore, WorseScores
+from goldwatch.worker.monitors.strata import Counts, Strata
+
+if TYPE_CHECKING:
+    from goldwatch.worker.jobs.case import Case
+    from goldwatch.worker.monitors.past import ReplayRecord
+    from goldwatch.worker.monitors.reference import Reference
+    from goldwatch.worker.monitors.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,20 +40,7 @@ class Answers:
     answered: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Counts:
-    """The same, counted: how many examples were `answered`, how many of them `right`, and of each group how many.
-
-    `wrong_of` and `right_of` are of shape [groups].
-    """
-
-    answered: int
-    right: int
-    wrong_of: FloatArray
-    right_of: FloatArray
-
-
-class Worse:
+class Worse(WatchMonitor[Answers | Counts, Standing]):
     """Outcomes 0/1 against exact bounds from the reference; pages.
 
     `right` int [2, n] counts how often each example was right in either half of the reference, of `replays`.
@@ -49,7 +49,7 @@ class Worse:
     Raises ValueError for counts that do not fit, or a reference too poor to lose anything.
     """
 
-    name = "worse"
+    name = WORSE.name
 
     def __init__(
         self,
@@ -71,6 +71,43 @@ class Worse:
         watching = Watching(self.name, Severity.PAGE, "the model is worse")
         forward = Detector(weights, alpha, parameters)
         self._episodes = Episodes(watching, forward, lambda best: self._recovery(best).detector)
+
+    @classmethod
+    def build(cls, name: str, reference: Reference, settings: Settings) -> Worse | WorseScores | WorseScore:
+        """Bet on right and wrong, or, without labels, on scores if the reference keeps them.
+
+        A monitor of a score of the config is named after it.
+        """
+        if watched_score(name) is not None:
+            return WorseScore.build(name, reference, settings)
+        if reference.scores is not None:
+            return WorseScores.build(name, reference, settings)
+        alpha = settings.alpha(name)
+        return cls(reference.right, reference.replays, settings.accuracy_loss, alpha, reference.cluster)
+
+    def observe(self, replay: Case) -> Answers:
+        """Return which answers are right."""
+        return replay.answers
+
+    def recall(self, replay: ReplayRecord) -> Answers | None:
+        """Return which answers were right."""
+        if replay.right is None or replay.answered is None:
+            return None
+        return Answers(replay.right, replay.answered)
+
+    def effects(self, basis: Basis) -> Iterator[Effect]:
+        """Yield losses of accuracy, of the same examples in each replay and at random."""
+        reference = basis.reference
+        usual = Strata.of(reference, self)
+        declared, *others = losses(basis.settings.accuracy_loss)
+        for loss in (declared, *others):
+            if loss >= usual.accuracy:
+                return
+            points = f"{loss * 100:g} points of accuracy are lost"
+            if loss == declared:
+                same = Strata.without(reference, self, math.ceil(loss * reference.examples))
+                yield Effect(f"{points}, the same examples", same.draw, declared=True, fixed=same.fixed)
+            yield Effect(f"{points}, at random", usual.losing(loss).draw)
 
     def fresh(self) -> Standing:
         """Return the state before the first replay."""
