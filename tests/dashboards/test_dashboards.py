@@ -13,6 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.catalogue.controllers import CONTROLLERS
 from goldwatch.export.metric import Kind
 
 from dashboards.__main__ import JSON, documents
@@ -111,7 +112,9 @@ def test_points_are_placed_by_columns_that_are_there() -> None:
 
 
 def test_each_query_parses_and_asks_for_what_is_in_the_catalogue() -> None:
-    known = {m.name + ("_bucket" if m.kind is Kind.HISTOGRAM else "") for m in CATALOGUE} | OF_THE_PROCESS
+    known = {
+        m.name + ("_bucket" if m.kind is Kind.HISTOGRAM else "") for m in (*CATALOGUE, *CONTROLLERS)
+    } | OF_THE_PROCESS
     for where, expr in expressions(COMMITTED):
         promql_parser.parse(filled_in(expr))
         assert set(re.findall(r"\b(?:goldwatch|process)_\w+", expr)) <= known, where

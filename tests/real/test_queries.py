@@ -15,8 +15,13 @@ from tests.dashboards.expressions import expressions, filled_in
 
 pytestmark = pytest.mark.real
 
+NO_OPERATOR = "no operator and no webhook runs here"
 NO_NEWS = "nothing of the kind has happened to this agent"
 EMPTY: Mapping[str, str] = {
+    "goldwatch-agent / Watches / {{reason}}": NO_OPERATOR,
+    "goldwatch-agent / Pods without a sidecar / {{model_namespace}}": NO_OPERATOR,
+    "goldwatch-agent / Errors of the operator / {{reason}}": NO_OPERATOR,
+    "goldwatch-agent / Certificate / {{job}}": NO_OPERATOR,
     "goldwatch-agent / Failed pushes / {{instance}} {{signal}}": "no collector is configured",
     "goldwatch-agent / Late dispatch, p99 / {{target}} ({{watch}})": "no watch here sends at a rate",
     "goldwatch-agent / Lost records / {{instance}} {{signal}}": "no collector is configured",

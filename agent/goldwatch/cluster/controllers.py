@@ -1,4 +1,4 @@
-"""What the operator and the webhook export of themselves, for Prometheus to scrape: `/metrics` in either process.
+"""Metrics of the operator and the webhook themselves, which Prometheus scrapes at `/metrics` of either process.
 
 Each has its own exporter of the metrics in `catalogue.controllers`. A number that only the acting replica of an
 operator knows ends when that replica stands by, so that no old number is shown next to the new one.
@@ -44,7 +44,7 @@ class Failure(StrEnum):
 
 
 class Result(StrEnum):
-    """What the webhook made of a pod."""
+    """The result of a review of the webhook."""
 
     INJECTED = "injected"
     UNASKED = "unasked"
@@ -53,7 +53,7 @@ class Result(StrEnum):
 
 
 class _Exported:
-    """What operator and webhook have in common."""
+    """The common part of both processes: an exporter."""
 
     def __init__(self, component: str) -> None:
         self._exporter = PrometheusExporter(metrics=c.CONTROLLERS)
@@ -70,7 +70,7 @@ class OperatorMetrics(_Exported):
     """The numbers of one replica of the operator. `wall` gives Unix seconds."""
 
     def __init__(self, namespaces: Iterable[str], lease: str = "", wall: Callable[[], float] = time.time) -> None:
-        """Start with every counter at zero, so that its first increase is seen."""
+        """Start with every counter at zero, so that no increase is missed."""
         super().__init__("operator")
         self._wall = wall
         self._lease = lease
