@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_ch
 
 from goldwatch.errors import GoldwatchError
 from goldwatch.installation import install_command as install_command  # noqa: PLC0414 - for probes
+from goldwatch.redaction import remember as _remember
 
 if TYPE_CHECKING:  # the agent, which only hands descriptions on, stays without numpy
     from numpy.typing import NDArray
@@ -355,6 +356,11 @@ class TakesBatchAxes(Protocol):
     """
 
     takes_batch_axes: ClassVar[bool]
+
+
+def remember_secrets(secrets: Iterable[str]) -> None:
+    """Keep values that a probe came by, such as a token, out of all messages of this process."""
+    _remember(secrets)
 
 
 def is_concurrent(probe: Probe) -> bool:

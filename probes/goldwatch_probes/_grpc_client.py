@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, ProbeError, Rejected, Unreachable, install_command
 from goldwatch_probes import _remote
+from goldwatch_probes._credentials import Credentials
 from goldwatch_probes._proto import parsed
 from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
 
@@ -96,6 +97,9 @@ class GrpcClient:
         self._sampled = options.sampled
         self._time_limit_s, self._max_bytes = context.time_limit_s, context.max_response_bytes
         metadata = _metadata(options)
+        if options.aws_service:  # before any credentials are looked for
+            raise CannotLoad("`aws_service` signs requests over HTTP; leave it out with gRPC")
+        self._credentials = Credentials(options, context.time_limit_s)
         tls = _remote.tls_context(options)
         self._connection: OfThreads[_http2.Connection] = OfThreads(
             partial(
@@ -126,7 +130,9 @@ class GrpcClient:
             path = method if method.startswith("/") else f"/{self._service}/{method}"
             headers = self._encoded([*self._before, (":path", path), *self._after]) + self._metadata
             self._headers[method] = headers
-        trace = self._encoded([(_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))], indexed=False)
+        own = [(_remote.TRACE_HEADER, _remote.traceparent(sampled=self._sampled))]
+        own += [(name.lower(), value) for name, value in self._credentials.headers().items()]
+        trace = self._encoded(own, indexed=False)
         return Request(method, b"".join((b"\0", len(message).to_bytes(4), message)), headers + trace)
 
     def call(self, request: Request) -> Reply:
@@ -179,6 +185,8 @@ class GrpcClient:
         return self._connection().send(request.headers, request.framed, where)
 
     def _fail(self, code: str, details: str, method: str) -> NoReturn:
+        if code == "UNAUTHENTICATED":
+            self._credentials.refused()
         if code == "DEADLINE_EXCEEDED":
             raise TimeoutError(f"no whole answer from {self.url} {method} within {self._time_limit_s:g} s")
         if code in ("UNAVAILABLE", "CANCELLED"):
@@ -275,12 +283,10 @@ def _status(answer: _http2.Answer) -> tuple[str, str]:
     kind = answer.headers.get("content-type", "")
     if answer.status == 200:
         raise BadAnswer(f"the answer is not gRPC ({kind[:80]})" if kind else "the answer is not gRPC")
+    said = f"status {answer.status} of HTTP"
     if 300 <= answer.status < 400:
-        location = answer.headers.get("location", "nowhere")[:200]
-        raise BadAnswer(
-            f"status {answer.status} of HTTP, a redirect to {location}, is not followed; give the final `url`"
-        )
-    return _OF_HTTP.get(answer.status, "UNKNOWN"), f"status {answer.status} of HTTP"
+        said += f", a redirect to {answer.headers.get('location', 'nowhere')[:200]}; give the final `url`"
+    return _OF_HTTP.get(answer.status, "UNKNOWN"), said
 
 
 def _metadata(options: RemoteOptions) -> tuple[tuple[str, str], ...]:

@@ -17,6 +17,7 @@ from typing import Any
 from goldwatch.probe import BadAnswer, CannotLoad, Context, NotReady, Overloaded, Rejected, Unreachable
 from goldwatch_probes import _remote
 from goldwatch_probes._answers import parse_object
+from goldwatch_probes._credentials import Credentials
 from goldwatch_probes._http import Answer, Connection, Written
 from goldwatch_probes._remote import OfThreads, RemoteOptions, RemoteProbe
 
@@ -39,7 +40,9 @@ class Client:
         """Check the options; connect later. Raises CannotLoad."""
         self._sampled = options.sampled
         self._headers = _remote.headers(options)
-        self.url = options.url.partition("?")[0].rstrip("/")
+        self._credentials = Credentials(options, context.time_limit_s)
+        self.url, _, self._query = options.url.partition("?")
+        self.url = self.url.rstrip("/")
         self._connection = OfThreads(
             partial(
                 Connection,
@@ -55,13 +58,21 @@ class Client:
     ) -> Request:
         """Return a request with a trace context. The user's headers win over `content_type`. Raises CannotLoad."""
         headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled), **more}
-        if not any(name.lower() == "content-type" for name in self._headers):
+        given = [value for name, value in self._headers.items() if name.lower() == "content-type"]
+        if not given:
             headers["Content-Type"] = content_type
+        headers |= self._authorized(method, path, body, given[0] if given else content_type)
         return Request(self._connection().written(method, path, body, headers))
+
+    def _authorized(self, method: str, path: str, body: bytes = b"", content_type: str = "") -> Mapping[str, str]:
+        query = f"?{self._query}" if self._query else ""
+        return self._credentials.headers(method, f"{self.url}/{path}{query}", body, content_type)
 
     def send(self, request: Request) -> Answer:
         """Send it and read the whole answer. Raises TimeoutError, Unreachable, BadAnswer; Rejected unless it is 200."""
         answer = self._connection().send(request.written, streamed=request.streamed)
+        if answer.status == 401:
+            self._credentials.refused()
         if answer.status in _OVERLOADED:
             raise overloaded(answer)
         if answer.status != 200:
@@ -78,6 +89,7 @@ class Client:
         Raises CannotLoad, Unreachable or NotReady.
         """
         headers = {**self._headers, _remote.TRACE_HEADER: _remote.traceparent(sampled=self._sampled)}
+        headers |= self._authorized(method, path)
         where = f"{self.url}/{path}"
         try:
             connection = self._connection()
@@ -86,6 +98,8 @@ class Client:
             raise Unreachable(str(error)) from error
         except BadAnswer as error:
             raise CannotLoad(f"{where}: {error}") from error
+        if answer.status == 401:
+            self._credentials.refused()
         if answer.status == 200 or (answer.status in (404, 405) and missing_allowed):
             return answer
         for_good = 300 <= answer.status < 400 or answer.status in (401, 403)

@@ -10,9 +10,9 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from goldwatch.probe import (
@@ -44,12 +44,32 @@ class RemoteOptions:
         url=True,
     )
     token: str = option("Sent as bearer token", default="", secret=True)
+    oauth_url: str = option("Where a token is asked for, by OAuth 2.0 client credentials", default="", url=True)
+    oauth_client: str = option("Id of the client", default="")
+    oauth_secret: str = option("Secret of the client", default="", secret=True)
+    oauth_scope: str = option("Scopes to ask for, with blanks between", default="")
+    oauth_parameters: dict[str, str] = option("Further parameters, such as audience", default_factory=dict)
+    token_command: tuple[str, ...] = option("Program and arguments that print the token; run by the agent", default=())
+    aws_service: str = option(
+        "Sign requests by AWS Signature Version 4 for this service, such as sagemaker; only over HTTP", default=""
+    )
+    aws_region: str = option("Region of the signature; AWS_REGION if empty", default="")
     headers: dict[str, str] = option("Sent with every request; not for secrets", default_factory=dict)
     secret_headers: dict[str, str] = option("Sent with every request", default_factory=dict, secret=True)
     ca_file: Path | None = option("Certificate authority of an https server, PEM", default=None, path=True)
     client_cert: Path | None = option("Certificate to show to an https server, PEM", default=None, path=True)
     client_key: Path | None = option("Key of `client_cert`, PEM, if that does not hold it", default=None, path=True)
     sampled: bool = option("Ask tracing to keep the trace of every request", default=False)
+
+
+OptionsT = TypeVar("OptionsT", bound=RemoteOptions)
+
+
+def with_token(options: OptionsT, url: str, token: str) -> OptionsT:
+    """Return options for another address of the same server, with a token of its own in place of credentials."""
+    none: dict[str, Any] = dict.fromkeys(("oauth_url", "oauth_client", "oauth_secret", "oauth_scope"), "")
+    none |= {"oauth_parameters": {}, "token_command": (), "aws_service": "", "aws_region": ""}
+    return replace(options, url=url, token=token, **none)
 
 
 class Address(NamedTuple):

@@ -6,7 +6,7 @@ The model's handler defines the form of a request. https://pytorch.org/serve/inf
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -15,7 +15,7 @@ from goldwatch_probes._answers import newest, parse, text
 from goldwatch_probes._bodies import as_bytes, base64_text, class_scores
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, Client, HttpProbe, Request
-from goldwatch_probes._remote import RemoteOptions
+from goldwatch_probes._remote import RemoteOptions, with_token
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,8 +73,9 @@ class TorchServe(HttpProbe):
             raise CannotLoad("`model` is empty")
         self._connect().get("ping")
         if options.management_url:
-            managed = replace(options, url=options.management_url, token=options.management_token)
-            self._management = Client(managed, self._context)
+            self._management = Client(
+                with_token(options, options.management_url, options.management_token), self._context
+            )
         self.describe()
 
     def describe(self) -> Description:

@@ -121,3 +121,15 @@ def test_a_watch_resource_asks_no_socket_of_the_machine(load_text: Load) -> None
     assert load_text(text).targets["fraud"].options["model"] == "unix:/run/containerd.sock"
     with pytest.raises(ConfigError, match="a socket of this machine is not allowed by the section `policy`"):
         load_text(f"policy: {{}}\n{text}")
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("token_command: [sh]", "a program is not allowed by the section `policy`"),
+        ("aws_service: s3", "a signature with the credentials of the agent is not allowed"),
+    ],
+)
+def test_a_watch_resource_uses_nothing_of_the_agent(load_text: Load, written: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_text("policy: {}\n" + START.replace("    model: fraud", f"    model: fraud\n    {written}"))

@@ -91,7 +91,11 @@ STATUS_5 = [("grpc-status", "5"), ("grpc-message", "no%20model%0A%C3%A4")]
         (told(b"", ("grpc-status", "14"), ("grpc-message", "full")), Unreachable, r"http://127.0.0.1:\d+ Ask: full$"),
         (only(status="503"), Unreachable, r"Ask: status 503 of HTTP$"),
         (only(("content-type", "text/html"), status="404"), Rejected, "^answered UNIMPLEMENTED: status 404 of HTTP$"),
-        (only(("content-type", "text/html"), status="302"), Rejected, "^answered UNKNOWN: status 302 of HTTP$"),
+        (
+            only(("content-type", "text/html"), status="302"),
+            Rejected,
+            "^answered UNKNOWN: status 302 of HTTP, a redirect to nowhere; give the final `url`$",
+        ),
         (only(("content-type", "text/html")), BadAnswer, r"^the answer is not gRPC \(text/html\)$"),
         (told(MESSAGE, ("grpc-status", "9" * 5000)), BadAnswer, "^the answer is not gRPC"),
         (only(status="2" * 5000), BadAnswer, r"^the answer is not HTTP/2 \(it has no status\)$"),

@@ -28,6 +28,14 @@ SECTIONS = ("targets", "golden", "watches")
 _REFUSED = "is not allowed by the section `policy`"
 _SECRET = re.compile(r"file:/secrets/(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)/(?!\.\.)[-._a-zA-Z0-9]+")
 """A key of a Secret where the chart mounts it."""
+_ROLE = "a signature with the credentials of the agent"
+_OF_THE_AGENT = {
+    "python": "another interpreter",
+    "token_command": "a program",
+    "aws_service": _ROLE,
+    "aws_region": _ROLE,
+}
+"""Keys of a target that run a program in the agent's pod, or sign with its role."""
 _CLOSED = ("/secrets", "/run/secrets", "/var/run/secrets", "/proc", "/sys", "/dev")
 """Folders of an agent's pod in which no golden set and no log lies, but credentials and the state of processes do."""
 _FOLDER = "/etc/goldwatch"
@@ -102,8 +110,8 @@ def check_policy(document: Document, targets: dict[str, Target]) -> None:
     probes = _listed(policy, "probes")
     for name in document.section("targets"):
         written = document.section("targets", name)
-        if "python" in written:
-            document.add(("targets", name, "python"), f"another interpreter {_REFUSED}")
+        for key in (key for key in _OF_THE_AGENT if key in written):
+            document.add(("targets", name, key), f"{_OF_THE_AGENT[key]} {_REFUSED}")
         target = targets.get(name)
         if target is not None and not target.served and target.probe not in probes:
             message = f'the probe "{target.probe}" runs code in the agent and is not in `policy.probes`; '

@@ -21,6 +21,7 @@ from goldwatch.ipc.channel import Channel, Closed
 from goldwatch.ipc.codec import typed
 from goldwatch.ipc.fence import within_lease
 from goldwatch.ipc.jobs import ErrorCode, Handler, Progress, job_of
+from goldwatch.redaction import redact_known
 
 
 def main() -> None:
@@ -56,7 +57,8 @@ def _done(message: dict[str, Any], descriptors: list[int], emit: Any) -> Any:  #
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, GoldwatchError) else f"{type(error).__name__}: {error}"
+    # A worker knows tokens that the agent does not: those that it was given for the secrets of the config.
+    return redact_known(str(error) if isinstance(error, GoldwatchError) else f"{type(error).__name__}: {error}")
 
 
 def _end_with(lifeline_fd: int) -> None:

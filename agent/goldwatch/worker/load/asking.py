@@ -26,6 +26,7 @@ from goldwatch.probe import (
     Tensors,
     Unreachable,
 )
+from goldwatch.redaction import redact_known
 from goldwatch.worker.load.keeping import Keeper
 from goldwatch.worker.load.requests import Requests
 
@@ -254,7 +255,7 @@ class Asking:
         message = str(failure) or type(failure).__name__
         if not isinstance(failure, (ProbeError, TimeoutError)):
             message = f"{type(failure).__name__}: {message}"
-        message = message[:_MESSAGE_LENGTH]
+        message = redact_known(message)[:_MESSAGE_LENGTH]
         with self._lock:
             self._in_a_row = self._in_a_row + 1 if outcome in _NO_ANSWER else 0
             if message in self.errors or len(self.errors) < _MOST_MESSAGES:

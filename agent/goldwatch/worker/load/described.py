@@ -7,8 +7,10 @@ no bound.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from goldwatch.probe import CannotLoad, Description, Probe
+from goldwatch.redaction import redact_known
 
 MAX_TENSORS = 1000
 """Inputs and outputs together."""
@@ -35,4 +37,5 @@ def described(probe: Probe) -> Description:
             raise CannotLoad(
                 f"the target describes a tensor {name} with {len(tensor.shape)} axes; {MAX_AXES} are allowed"
             )
-    return replace(found, **{name: getattr(found, name)[:MAX_CHARACTERS] for name in _TEXTS})
+    texts: dict[str, Any] = {name: redact_known(getattr(found, name))[:MAX_CHARACTERS] for name in _TEXTS}
+    return replace(found, **texts)

@@ -11,10 +11,12 @@ import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from goldwatch.file_identity import identity
 from goldwatch.golden import lines
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout, Phase
@@ -103,7 +105,8 @@ def _open(request: ReplayRequest, columns: Columns, emit: Emit) -> tuple[Probe, 
     Emits what the target is.
     """
     axes = request.batch_axes
-    key = json.dumps([request.factory, request.options, request.time_limit_s, asdict(axes)], sort_keys=True)
+    what = [request.factory, request.options, request.time_limit_s, asdict(axes), _certificates(request.options)]
+    key = json.dumps(what, sort_keys=True)
     open_s = None
     probe = _held.take(key)
     try:
@@ -121,6 +124,12 @@ def _open(request: ReplayRequest, columns: Columns, emit: Emit) -> tuple[Probe, 
     _held.put(key, probe)
     emit(Progress(description, open_s))
     return probe, description.batch
+
+
+def _certificates(options: Mapping[str, Any]) -> list[str]:
+    """Return what tells the files of a connection from those that replace them, so that they are read again then."""
+    paths = [options.get(name) for name in ("ca_file", "client_cert", "client_key")]
+    return [str(identity(Path(path))) for path in paths if isinstance(path, str) and path]
 
 
 class _Held:
