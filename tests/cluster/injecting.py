@@ -7,6 +7,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chart.rendered import Manifest, of_kind
@@ -17,16 +18,21 @@ COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "webh
 CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 
 
+@dataclass(frozen=True)
+class Injecting:
+    process: subprocess.Popen[bytes]
+    metrics_port: int
+    certificate: Path
+
+
 @contextlib.contextmanager
-def injecting(
-    plane: ControlPlane, account: Path, manifests: list[Manifest], folder: Path
-) -> Iterator[subprocess.Popen[bytes]]:
+def injecting(plane: ControlPlane, account: Path, manifests: list[Manifest], folder: Path) -> Iterator[Injecting]:
     """Run the webhook with the sidecar of the chart's objects, and let the API server ask it."""
     (sidecar,) = (m for m in of_kind(manifests, "ConfigMap") if "sidecar.yaml" in m["data"])
     (folder / "sidecar.yaml").write_text(sidecar["data"]["sidecar.yaml"])
     made, key = certificate(folder)
     (configuration,) = of_kind(manifests, "MutatingWebhookConfiguration")
-    port = free_port()
+    port, metrics_port = free_port(), free_port()
     (hook,) = configuration["webhooks"]
     authority = base64.b64encode(made.read_bytes()).decode()
     hook["clientConfig"] = {"url": f"https://127.0.0.1:{port}/inject", "caBundle": authority}
@@ -34,6 +40,7 @@ def injecting(
     hook.pop("matchConditions", None)
     options = ["--sidecar", folder / "sidecar.yaml", "--certificate", made, "--key", key]
     command = [*COMMAND, *map(str, options), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--metrics-port", str(metrics_port)]
     environ = {
         "PATH": "/usr/bin",
         "KUBERNETES_SERVICE_HOST": "127.0.0.1",
@@ -45,7 +52,7 @@ def injecting(
         try:
             until(lambda: b"serving the webhook" in (folder / "log").read_bytes(), "it serves")
             plane.create(configuration)
-            yield process
+            yield Injecting(process, metrics_port, made)
         finally:
             process.kill()
             process.wait()

@@ -6,10 +6,13 @@ import contextlib
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
@@ -22,10 +25,23 @@ COMMAND = [sys.executable, "-c", "from goldwatch.cli import main; main()", "oper
 COMMAND += ["--lease", LEASE, "--selector", "hidden!=yes"]
 
 
+def value(port: int, name: str, labels: dict[str, str]) -> float | None:
+    """Scrape a process on loopback, and return the value of one series; None if there is none."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    samples = [sample for family in families for sample in family.samples]
+    return next((s.value for s in samples if (s.name, s.labels) == (name, labels)), None)
+
+
 @dataclass(frozen=True)
 class Running:
     process: subprocess.Popen[bytes]
     log: Path
+    port: int
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """Return the value of one series; None if there is none."""
+        return value(self.port, name, labels)
 
 
 @contextlib.contextmanager
@@ -60,13 +76,14 @@ def operating(cluster: Cluster, folder: Path, name: str) -> Iterator[Running]:
         "GOLDWATCH_SERVICE_ACCOUNT": str(cluster.operator),
         "POD_NAME": name,
     }
-    options = ["--defaults", str(folder / "defaults.yaml"), "--health-port", str(free_port())]
+    port = free_port()
+    options = ["--defaults", str(folder / "defaults.yaml"), "--health-port", str(port)]
     file = folder / f"{name}.log"
     with file.open("w+b") as log:
         process = subprocess.Popen([*COMMAND, *options], env=environ, stderr=log)
         try:
             until(lambda: b"operating" in file.read_bytes() or process.poll() is not None, f"{name} operates", 60)
-            yield Running(process, file)
+            yield Running(process, file, port)
             said = file.read_text()
             # kopf logs one of its own when the definition is removed under it.
             assert "Traceback" not in said or "no definition of Watch" in said, said

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from goldwatch.certificate import validity
+
 from tests.chart.rendered import BASE, of_kind, render
 from tests.cluster.conftest import Cluster
-from tests.cluster.injecting import injecting
+from tests.cluster.injecting import Injecting, injecting
+from tests.cluster.operating import value
 from tests.real.agent import until
 
 pytestmark = pytest.mark.cluster
@@ -30,10 +32,10 @@ def containers(created: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
+def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Injecting]:
     for kind in ("ClusterRole", "ClusterRoleBinding"):
         cluster.plane.create(of_kind(render(VALUES), kind)[0])
-    with injecting(cluster.plane, cluster.webhook, render(VALUES), tmp_path_factory.mktemp("webhook")) as process:
+    with injecting(cluster.plane, cluster.webhook, render(VALUES), tmp_path_factory.mktemp("webhook")) as injector:
         probe = iter(range(1000))
 
         def asked() -> bool:
@@ -42,7 +44,7 @@ def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
             return "goldwatch" in containers(created)
 
         until(asked, "the API server asks it")
-        yield process
+        yield injector
 
 
 def test_who_does_not_ask_passes_untouched(cluster: Cluster, webhook: object) -> None:
@@ -79,7 +81,22 @@ def test_a_broken_annotation_admits_the_pod_and_makes_an_event(cluster: Cluster,
     assert '"No Such Name" is not the name of a ConfigMap' in event["message"]
 
 
-def test_without_the_webhook_pods_start_all_the_same(cluster: Cluster, webhook: subprocess.Popen[bytes]) -> None:
-    webhook.kill()
-    webhook.wait()
+def test_reviews_are_counted_and_the_certificate_is_dated(cluster: Cluster, webhook: Injecting) -> None:
+    def reviews(result: str) -> float:
+        return value(webhook.metrics_port, "goldwatch_webhook_reviews_total", {"result": result}) or 0
+
+    before = {result: reviews(result) for result in ("injected", "unasked", "refused")}
+    for name, asks in (("a", {"config": "fraud"}), ("b", {}), ("c", {"config": "No Name"})):
+        cluster.plane.create(pod(f"counted-{name}", **asks))
+    assert {result: reviews(result) for result in before} == {result: count + 1 for result, count in before.items()}
+    times = [
+        value(webhook.metrics_port, f"goldwatch_webhook_certificate_not_{when}_timestamp_seconds", {})
+        for when in ("before", "after")
+    ]
+    assert tuple(times) == validity(webhook.certificate)
+
+
+def test_without_the_webhook_pods_start_all_the_same(cluster: Cluster, webhook: Injecting) -> None:
+    webhook.process.kill()
+    webhook.process.wait()
     assert containers(cluster.plane.create(pod("alone", config="fraud"))) == ["server"]
