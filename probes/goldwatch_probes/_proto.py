@@ -15,7 +15,8 @@ from goldwatch.probe import BadAnswer
 def classes(package: str, table: Mapping[str, str]) -> dict[str, Any]:
     """Return the class of each message of a table by its name. Raises ImportError without protobuf.
 
-    A message is "number name type, ...", where * is repeated and the name of a message of the table is that message.
+    A message is "number name type, ...", where * is repeated, ? is sent even if it is 0, and the name of a
+    message of the table is that message.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: PLC0415
 
@@ -48,7 +49,10 @@ def _add_field(message: Any, parts: list[str], package: str, table: Mapping[str,
     field = message.field.add(name=name, number=int(number), label=FieldDescriptorProto.LABEL_OPTIONAL)
     if kind.endswith("*"):
         field.label = FieldDescriptorProto.LABEL_REPEATED
-    kind = kind.removesuffix("*")
+    if kind.endswith("?"):
+        field.oneof_index, field.proto3_optional = len(message.oneof_decl), True
+        message.oneof_decl.add(name=f"_{name}")
+    kind = kind.rstrip("*?")
     if kind in table:
         field.type, field.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".{package}.{kind}"
     else:

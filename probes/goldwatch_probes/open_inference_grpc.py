@@ -44,6 +44,8 @@ class OpenInferenceGrpc(GrpcProbe):
             "ignore: do not hold inputs and outputs against the server's metadata, where these are wrong",
             default="check",
         )
+        outputs: tuple[str, ...] = option("Outputs to ask for; all if empty", default=())
+        parameters: dict[str, Any] = option("Parameters of each request, such as priority", default_factory=dict)
 
     takes_batch_axes: ClassVar[bool] = True
     _options: Options
@@ -94,6 +96,7 @@ class OpenInferenceGrpc(GrpcProbe):
 
     def _head_of(self, alike: Looks, inputs: Tensors) -> bytes:
         """Return a request without values, the same for all inputs that look like these. Raises CannotLoad."""
+        from goldwatch_probes import _v2_proto  # noqa: PLC0415
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
         if declared := self._described().inputs:
@@ -101,7 +104,9 @@ class OpenInferenceGrpc(GrpcProbe):
         request = self._messages["ModelInferRequest"](
             model_name=self._options.model,
             model_version=self._options.version,
+            parameters=_v2_proto.parameters(self._options.parameters),
             inputs=[tensors.head(name, array) for name, array in inputs.items()],
+            outputs=[{"name": name} for name in self._options.outputs],
         )
         if len(self._heads) >= _MOST_HEADS:
             self._heads.clear()
@@ -113,7 +118,8 @@ class OpenInferenceGrpc(GrpcProbe):
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
         from goldwatch_probes import _v2_answers  # noqa: PLC0415 - needs numpy; the agent stays without
 
-        specs = self._described().outputs
+        wanted = self._options.outputs
+        specs = [spec for spec in self._described().outputs if not wanted or spec.name in wanted]
         return _v2_answers.outputs(self._messages["ModelInferResponse"], response.message, specs)
 
     def _model(self) -> dict[str, str]:

@@ -192,6 +192,7 @@ class V2Grpc:
     def __init__(self, models: dict[str, OnnxModel], messages: dict[str, Any], *, raw: bool = True) -> None:
         self.models, self.messages, self.raw = models, messages, raw
         self.metadata: list[dict[str, str]] = []
+        self.asked: list[Any] = []
 
     def handlers(self, grpc: Any) -> Any:
         def method(name: str) -> Any:
@@ -237,7 +238,10 @@ class V2Grpc:
             outputs = model.run(inputs)
         except Exception as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        heads = [self._head(t) | {"shape": outputs[t.name].shape} for t in model.outputs]
+        self.asked.append(request)
+        if wanted := [output.name for output in request.outputs]:
+            outputs = {name: outputs[name] for name in wanted}
+        heads = [self._head(t) | {"shape": outputs[t.name].shape} for t in model.outputs if t.name in outputs]
         if self.raw:
             contents = [array.tobytes() for array in outputs.values()]
             return self.messages["ModelInferResponse"](outputs=heads, raw_output_contents=contents)

@@ -287,3 +287,29 @@ def test_a_restarted_server_is_found_at_once(service: V2Grpc) -> None:
     assert set(probe.decode(probe.predict(request))) == {"scores", "label"}
     probe.close()
     server.stop(0).wait(5)
+
+
+def test_outputs_and_parameters_of_requests(url: str, service: V2Grpc) -> None:
+    written = {"priority": 0, "sequence_start": False, "sequence_id": "a", "factor": 0.5}
+    probe = probe_of(url, outputs=("label",), parameters=written)
+    probe.open()
+    found = probe.decode(probe.predict(probe.encode(INPUTS)))
+    assert {name: array.tolist() for name, array in found.items()} == {"label": expected_outputs()["label"].tolist()}
+    received = {entry.key: entry.value for entry in service.asked[-1].parameters}
+    said = {name: [(field.name, value) for field, value in each.ListFields()] for name, each in received.items()}
+    assert said == {
+        "priority": [("int64_param", 0)],
+        "sequence_start": [("bool_param", False)],
+        "sequence_id": [("string_param", "a")],
+        "factor": [("double_param", 0.5)],
+    }
+    probe.close()
+
+
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}, 2**63])
+def test_a_parameter_that_has_no_place(url: str, value: Any) -> None:
+    probe = probe_of(url, parameters={"odd": value})
+    probe.open()
+    with pytest.raises(CannotLoad, match=r"`parameters`: odd is .*over gRPC it is a number, a text, true or false"):
+        probe.encode(INPUTS)
+    probe.close()
