@@ -38,8 +38,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def test_the_board_says_what_is_real_and_what_is_noise(config: str) -> None:
-    result = CliRunner().invoke(app, ["compare", config, "--rounds", "2", "--format", "json"])
+def test_the_board_says_what_is_real_and_what_is_noise(config: str, tmp_path: Path) -> None:
+    files = [part for name in ("page.html", "board.md") for part in ("--output", str(tmp_path / name))]
+    result = CliRunner().invoke(app, ["compare", config, "--rounds", "2", "--format", "json", *files])
     assert result.exit_code == 0, result.output
     (board,) = json.loads(result.stdout)
     assert board["first"] == "sound"
@@ -55,6 +56,19 @@ def test_the_board_says_what_is_real_and_what_is_noise(config: str) -> None:
     assert rows["gone"]["parity"] is None
     assert rows["gone"]["reasons"] == ["http://127.0.0.1:1/v2/health/ready: Connection refused"]
     assert [row["target"] for row in board["rows"]][-1] == "gone"
+    pairs = {(pair["first"], pair["other"]): pair for pair in board["pairs"]}
+    assert [*pairs] == [("sound", "twin"), ("sound", "quantised"), ("twin", "quantised")]
+    assert pairs["sound", "quantised"]["only_first"] == pairs["twin", "quantised"]["only_first"] == 109
+    assert [pair["differ"] for pair in pairs.values()] == [False, True, True]
+    page = (tmp_path / "page.html").read_text()
+    assert "<bdi>quantised</bdi> is less accurate than <bdi>sound</bdi>" in page
+    assert (
+        "no difference seen in accuracy between <bdi>sound, twin</bdi>; <bdi>gone</bdi> could not be measured" in page
+    )
+    assert page.count("109*") == 2
+    assert page.count('class="rad"') == 3
+    assert (len(page.encode()) < 400_000, "<script" in page) == (True, False)
+    assert r"| quantised | onnxruntime" in (tmp_path / "board.md").read_text()
 
 
 def test_the_table_is_sorted_best_first_and_names_what_could_not_be_measured(config: str) -> None:

@@ -194,18 +194,19 @@ def compare(
 ) -> None:
     """Measure one golden set across targets: a leaderboard that shows which differences are real."""
     from goldwatch.commands import compare as comparison  # noqa: PLC0415
-    from goldwatch.commands import compare_report  # noqa: PLC0415
+    from goldwatch.commands import compare_page, compare_report  # noqa: PLC0415
     from goldwatch.core.judgement import Validity  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
-    files = outputs.check(output, compare_report.FORMATS)
+    forms = {**compare_report.FORMATS, "html": compare_page.as_html}
+    files = outputs.check(output, forms)
     workers = Workers()
     try:
         boards = comparison.compare(in_force.prepare(config, workers), workers, rounds, bound)
     finally:
         workers.close()
     put(compare_report.FORMATS[style](boards, sort))
-    outputs.write(files, {name: partial(form, boards, sort) for name, form in compare_report.FORMATS.items()})
+    outputs.write(files, {name: partial(form, boards, sort) for name, form in forms.items()})
     if not any(row.judgement.findings.validity is Validity.VALID for board in boards for row in board.rows):
         raise typer.Exit(2)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
 from typing import Any
 
 from goldwatch.commands.gate import ERROR
@@ -101,11 +101,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The targets of one watch, as they were measured; the first one is what the others are compared with."""
+    """The targets of one watch, as they were measured; the first one is what the others are compared with.
+
+    `pairs` compares every two targets that answered, by their places in `rows`, the smaller first.
+    """
 
     watch: str
     golden: str
     rows: tuple[Row, ...]
+    pairs: Mapping[tuple[int, int], Parity] = field(default_factory=dict)
+
+    def differ(self, pair: Parity) -> bool:
+        """Return whether two of the targets differ in accuracy beyond chance: 1 % for all pairs (Bonferroni)."""
+        return pair.p_value <= ERROR / max(len(self.pairs), 1)
 
 
 def compare(wanted: InForce, workers: Workers, rounds: int, bound: float = 0.0) -> list[Board]:
@@ -113,7 +121,8 @@ def compare(wanted: InForce, workers: Workers, rounds: int, bound: float = 0.0) 
     boards = []
     for name in wanted.config.watches:
         assignments = [_warm(a) for a in wanted.assignments if a.watch.name == name]
-        boards.append(Board(name, str(assignments[0].golden), frontier(_rows(assignments, workers, rounds), bound)))
+        rows, pairs = _rows(assignments, workers, rounds)
+        boards.append(Board(name, str(assignments[0].golden), frontier(rows, bound), pairs))
     return boards
 
 
@@ -122,7 +131,10 @@ def _warm(assignment: Assignment) -> Assignment:
     return replace(assignment, target=assignment.target.model_copy(update={"warm": True}))
 
 
-def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> tuple[Row, ...]:
+Pairs = dict[tuple[int, int], Parity]
+
+
+def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> tuple[tuple[Row, ...], Pairs]:
     """Let the targets take turns; the outputs of the first round are kept for parity."""
     first_round: list[Replay] = []
     judged: list[list[Judgement]] = [[] for _ in assignments]
@@ -135,7 +147,9 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
                     first_round.append(result)
                 else:
                     result.columns.close()
-        pairs = [_parity(assignments[0], first_round[0], result, workers) for result in first_round[1:]]
+        each = combinations(range(len(assignments)), 2)
+        every = {(i, j): _parity(assignments[i], first_round[i], first_round[j], workers) for i, j in each}
+        pairs = [every[0, j] for j in range(1, len(assignments))]
     finally:
         for result in first_round:
             result.columns.close()
@@ -145,12 +159,13 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
         _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit)
         for i, (assignment, judgements) in enumerate(zip(assignments, judged, strict=True))
     ]
-    return tuple(
+    measured = tuple(
         replace(
             row, energy=found.extras.energy, energy_missing=found.extras.energy_missing, footprint=_comes_to(row, found)
         )
         for row, found in zip(rows, metered, strict=True)
     )
+    return measured, {places: pair for places, pair in every.items() if pair is not None}
 
 
 def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> Judgement:

@@ -167,10 +167,15 @@ def _speed(row: Row) -> str:
 
 
 def _plain(board: Board, column: str) -> dict[str, Any]:
+    names = [row.assignment.target.name for row in board.rows]
     return {
         "watch": board.watch,
         "golden": board.golden,
         "first": board.rows[0].assignment.target.name,
+        "pairs": [
+            {"first": names[i], "other": names[j], "differ": board.differ(pair), **asdict(pair)}
+            for (i, j), pair in board.pairs.items()
+        ],
         "rows": [_plain_row(row) for row in sorted(board.rows, key=sort_key(column))],
     }
 

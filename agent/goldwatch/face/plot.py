@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from goldwatch.face.html import Html, join, tag
+from goldwatch.face.html import Content, Html, join, tag
 
 WIDTH = 1000
 """Of the drawing, in its own units."""
+
+_LABEL_WIDTH, _LABEL_HEIGHT = 150, 14
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Plot:
     _back: list[str] = field(default_factory=list)
     _front: list[str] = field(default_factory=list)
     _texts: list[Html] = field(default_factory=list)
+    _labelled: list[tuple[float, float]] = field(default_factory=list)
 
     def x(self, value: float) -> float:
         """Return where a value is, in the drawing's units."""
@@ -91,8 +94,12 @@ class Plot:
         self._texts.append(tag("span", text, class_="mk", style=where))
 
     def label(self, x: float, y: float, text: str, css: str = "") -> None:
-        """Write beside a point; left of it in the right half."""
+        """Write beside a point; left of it near the right end, and below it where another label is."""
         side = "left" if self.x(x) > 0.6 * WIDTH else ""
+        at = self.x(x), self.y(y)
+        if any(abs(at[0] - a) < _LABEL_WIDTH and abs(at[1] - b) < _LABEL_HEIGHT for a, b in self._labelled):
+            side = f"{side} below".strip()
+        self._labelled.append(at)
         style = f"left:{self.x(x) / WIDTH:.2%};top:{self.y(y) / self.height:.2%}"
         self._texts.append(tag("span", tag("bdi", text), class_=f"pl {side} {css}".strip(), style=style))
 
@@ -123,6 +130,8 @@ def decades(low: float, high: float) -> list[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found = [m * 10.0**p for p in powers for m in (1, 2, 5)]
     inside = [value for value in found if low <= value <= high]
+    if len(inside) < 2:  # the axis is too short for them
+        return ticks(low, high, 4)
     return inside if len(inside) <= 12 else [value for value in inside if f"{value:e}".startswith("1")]
 
 
@@ -135,7 +144,7 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(i * step, 10) for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def heat(share: float, css: str, content: str, title: str = "") -> Html:
+def heat(share: float, css: str, content: Content, title: str = "") -> Html:
     """Return a cell of a heat map; `share` is how much of the colour, 0 to 1. The text is readable on all of them."""
     part = min(max(share, 0.0), 1.0)
     return tag("td", content, class_=f"h-{css}", style=f"--a:{part:.2f}", title=title or None)

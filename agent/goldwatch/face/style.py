@@ -17,7 +17,9 @@ CSS = (
     """*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}
 body{margin:0 auto;max-width:78rem;padding:1rem 1.5rem 3rem;background:var(--page);color:var(--text);
   font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;font-variant-numeric:tabular-nums;
-  overflow-wrap:anywhere}
+  overflow-wrap:break-word}
+bdi,tbody th,dd,pre,.hero,h1,.ex{overflow-wrap:anywhere}.cols{display:grid;gap:.5rem 1.75rem;
+  grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr))}.cols>*{min-width:0}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 h1{font-size:1.5rem;line-height:1.25;margin:0;letter-spacing:-.01em;text-wrap:balance}
 h2{font-size:1.0625rem;margin:2.25rem 0 .25rem}h3{font-size:.9375rem;margin:1rem 0 .25rem}
@@ -45,12 +47,13 @@ tbody th{color:var(--text);font-size:inherit;vertical-align:top;min-width:9rem;m
 .hero p{margin:.25rem 0 0;max-width:none}
 .hero.bad{border-color:var(--alert)}.hero.un{border-style:dashed;border-color:var(--hatch)}.big{font-size:1.25rem}
 figure{margin:.5rem 0}.narrow{max-width:40rem}figcaption{font-size:.8125rem;color:var(--quiet)}
-.chart{margin:1.8rem .5rem 0 3rem}.plot{position:relative;height:var(--h)}
+.chart{margin:2.4rem .5rem 0 3rem}.plot{position:relative;height:var(--h)}
 .plot>svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible;display:block}
 .yl,.xl,.mk,.pl{position:absolute;font-size:.75rem;white-space:nowrap;line-height:1}.yl,.xl{color:var(--quiet)}
 .yl{right:100%;margin-right:.5rem;transform:translateY(-50%)}.xl{top:100%;margin-top:.4rem;transform:translateX(-50%)}
 .mk{transform:translateX(-50%)}.pl{transform:translate(.6rem,-120%)}
 .pl.left{transform:translate(calc(-100% - .5rem),-120%)}
+.pl.below{transform:translate(.6rem,30%)}.pl.left.below{transform:translate(calc(-100% - .5rem),30%)}
 .pl.off{color:var(--quiet)}.has-x{margin-bottom:1.6rem}.plot path{vector-effect:non-scaling-stroke;fill:none}
 .plot .grid{stroke:var(--faint);stroke-width:1}.plot .bar{fill:var(--accent);fill-opacity:.5}
 .plot .bad{fill:var(--alert-soft)}
@@ -95,6 +98,7 @@ table[data-stack],[data-stack] tbody,[data-stack] tr,[data-stack] td,[data-stack
 [data-stack] thead{display:none}[data-stack] tr{border-bottom:1px solid var(--line);padding:.45rem 0}
 [data-stack] td,[data-stack] tbody th{border:0;padding:.08rem 0;text-align:right;white-space:normal;max-width:none}
 [data-stack] td{display:flex;justify-content:space-between;gap:1rem}
+[data-stack] .v{min-width:0;overflow-wrap:anywhere}
 [data-stack] td::before{content:attr(data-h);color:var(--quiet);font-size:.8125rem;text-align:left;flex:none}
 [data-stack] tbody th{text-align:left;font-weight:600}
 [data-stack] td[aria-hidden]{height:1.4rem;min-width:0;width:100%}
