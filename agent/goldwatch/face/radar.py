@@ -25,7 +25,7 @@ class Spoke:
 
 
 def radar(title: Content, says: str, spokes: Sequence[Spoke], first: Sequence[Spoke] = ()) -> Html:
-    """Return one chart; the shape of `first` is dashed behind it. What was not measured leaves a shape open, and a ?."""
+    """Return one chart, with that of `first` dashed behind it. What was not measured leaves a shape open, and a ?."""
     angles = [2 * math.pi * i / len(spokes) - math.pi / 2 for i in range(len(spokes))]
     parts = [f'<polygon class="ring" points="{_ring(angles, r)}"/>' for r in (0.5, 1.0)]
     parts += [f'<path class="first" d="{_outline(angles, first)}"/>'] if first else []
