@@ -14,6 +14,7 @@ MEASURED = {
     "busy": "A client that is short of a processor: what it says of a server that is not",
     "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "coverage": "How often the 95 % intervals of scores miss the truth, on simulated golden sets",
+    "dependence": "How often bounds on latency are wrong where requests queue, by simulation",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
     "language": "One request at a time to a language model's server: goldwatch, a floor, AIPerf and others, in turns",
     "loadgen": "One request at a time, model in process: goldwatch, a bare loop, and MLPerf's LoadGen, in turns",

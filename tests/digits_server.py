@@ -26,7 +26,8 @@ class Digits(ThreadingHTTPServer):
     """Answers one request after the other, each in `service_s`: that many a second at the very most.
 
     An image that is not of the set may be any digit. Every `wrong`th answer is of another class, every `failing`th is
-    an error. After `busy_after` answers its page of metrics shows ten pending requests, before that none.
+    an error. The answers in `stalls`, by their number, take so many seconds more. After `busy_after` answers its page
+    of metrics shows ten pending requests, before that none.
     """
 
     daemon_threads = True
@@ -39,6 +40,7 @@ class Digits(ThreadingHTTPServer):
         self.answered = 0
         self._counting = threading.Lock()
         self._connections = 0
+        self.stalls: dict[int, float] = {}
         self.service_s, self.wrong, self.failing, self.busy_after = 0.0, 0, 0, 1 << 60
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -74,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         server, image = self.server, np.array(body["x"], np.float32).reshape(8, 8)
         with server.turn:
-            time.sleep(server.service_s)
+            time.sleep(server.service_s + server.stalls.pop(server.answered + 1, 0.0))
             server.answered += 1
             number = server.answered
         answer = server.known.get(image.tobytes(), np.full(10, 0.1, np.float32))

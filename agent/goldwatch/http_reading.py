@@ -158,9 +158,15 @@ def prometheus_value(server: str, query: str, headers: Mapping[str, str]) -> flo
     return _finite(found[0][1], query)
 
 
-def prometheus_series(server: str, query: str, headers: Mapping[str, str]) -> list[tuple[Mapping[str, str], float]]:
-    """Return the labels and the value of each series of an instant query; a scalar has no labels. Raises Unreadable."""
-    url = f"{server.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+def prometheus_series(
+    server: str, query: str, headers: Mapping[str, str], at: float | None = None
+) -> list[tuple[Mapping[str, str], float]]:
+    """Return the labels and the value of each series of an instant query; a scalar has no labels. Raises Unreadable.
+
+    `at` is the moment that is asked for, in Unix time; without it the server takes its own now.
+    """
+    asked = {"query": query} | ({} if at is None else {"time": f"{at:.3f}"})
+    url = f"{server.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}"
     answer = fetch_json(url, headers)
     try:
         if answer["status"] != "success":

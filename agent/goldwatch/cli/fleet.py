@@ -16,7 +16,10 @@ def fleet(
         str,
         typer.Argument(metavar="URL", help="The Prometheus that scrapes the agents, such as http://prometheus:9090."),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print all monitors as JSON.")] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, help="The most monitors to show, those with most evidence first.")
+    ] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """Rank the monitors of all models by their evidence together: which of them are significant among all.
 
@@ -25,7 +28,7 @@ def fleet(
     from goldwatch.commands import fleet as whole  # noqa: PLC0415
 
     token = os.environ.get("PROMETHEUS_TOKEN")
-    found = whole.read(prometheus, {"Authorization": f"Bearer {token}"} if token else {})
-    if not found:
+    found = whole.read(prometheus, {"Authorization": f"Bearer {token}"} if token else {}, limit)
+    if not found.monitors:
         fail(f"{prometheus} knows no evidence of any monitor; does it scrape the agents?")
-    put((whole.as_json if as_json else whole.as_text)(whole.rank(found)))
+    put((whole.as_json if as_json else whole.as_text)(found))

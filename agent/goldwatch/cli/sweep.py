@@ -17,7 +17,10 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     watch: Annotated[str, typer.Option(help="The watch, if there are several.")] = "",
     target: Annotated[str, typer.Option(help="The target, if the watch has several.")] = "",
     within: Annotated[float, typer.Option(min=0.01, max=1, help="How near to find it, as a ratio.")] = 0.05,
-    step: Annotated[str, typer.Option(help="The shortest time at one rate.")] = "10s",
+    step: Annotated[str, typer.Option(help="The shortest replay at one rate.")] = "10s",
+    longest_step: Annotated[
+        str, typer.Option(help="The longest, where requests in a queue depend on each other and more are needed.")
+    ] = "2m",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Find the highest rate of arrivals that keeps the latency objective: exit code 0 found, 1 none, 2 not measured."""
@@ -30,9 +33,12 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     highest = parse_request_rate(max_rate)
     lowest = parse_request_rate(min_rate) if min_rate else highest / 16
     step_s = parse_duration(step, 0.1, 3600)
+    longest_s = parse_duration(longest_step, 0.1, 86_400)
+    if longest_s < step_s:
+        fail(f"--longest-step {longest_step} is less than --step {step}")
     if lowest > highest:
         fail(f"--min-rate {min_rate} is more than --max-rate {max_rate}")
-    wanted = sweeping.SweepOptions(lowest, highest, within, step_s)
+    wanted = sweeping.SweepOptions(lowest, highest, within, step_s, longest_s)
     workers = Workers()
     try:
         assignment = select(in_force.prepare(config, workers), watch, target)

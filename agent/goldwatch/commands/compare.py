@@ -17,6 +17,7 @@ from typing import Any
 from goldwatch.commands.gate import ERROR
 from goldwatch.core.judgement import Judgement, Quantile, Score, Validity
 from goldwatch.core.latency import quantiles
+from goldwatch.core.load_plan import OPEN
 from goldwatch.daemon.engine import Replay
 from goldwatch.daemon.in_force import Assignment, CannotStart, InForce
 from goldwatch.daemon.pipeline import judge, replay, run
@@ -240,7 +241,7 @@ def _row(
     return Row(
         assignment=assignment,
         judgement=judgements[0],
-        latency=quantiles(latencies_s),
+        latency=quantiles(latencies_s, queued=judgements[0].run.scenario in OPEN),
         throughput=statistics.median(throughputs) if throughputs else None,
         parity=pair,
         speed=_speed(firsts, judgements) if firsts is not None else None,

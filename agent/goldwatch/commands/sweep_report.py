@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from goldwatch.commands.gate import EXIT_CODES, Result
-from goldwatch.commands.sweep import LOOKS, SweepResult, SweepStep, SweepVerdict
+from goldwatch.commands.sweep import REPLAYS, SweepResult, SweepStep, SweepVerdict
 from goldwatch.config import format_latency, format_seconds
 from goldwatch.core.latency import certifiable
 from goldwatch.daemon.in_force import Assignment
@@ -29,13 +29,20 @@ def row(step: SweepStep) -> str:
     seen = step.seen
     quantiles = [_quantile(step, q) for q in (0.5, 0.99)]
     counts = [f"{n:,}" if seen.requests else "" for n in (seen.requests, seen.over, seen.failed, seen.harmful)]
-    cells = (f"{step.rate_per_s:,.4g}", *counts, *quantiles, str(step.in_flight), str(step.word))
+    cells = (f"{step.rate_per_s:,.4g}", *counts, *quantiles, str(step.in_flight), f"{step.word}{_how_often(step)}")
     return _cells(cells) + "".join(f"    {reason}\n" for reason in step.reasons)
 
 
 def _cells(cells: tuple[str, ...]) -> str:
     padded = (cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
     return ("  " + "  ".join(padded)).rstrip() + "\n"
+
+
+def _how_often(step: SweepStep) -> str:
+    """Write in how many replays a rate that was kept was not."""
+    if step.word is not SweepVerdict.MET or not step.exceeded:
+        return ""
+    return f" (not in {step.exceeded} of {len(step.words)} replays)"
 
 
 def _quantile(step: SweepStep, q: float) -> str:
@@ -48,22 +55,40 @@ def _quantile(step: SweepStep, q: float) -> str:
 def in_words(found: SweepResult) -> str:
     """Say in one sentence what was found, and what bounds it."""
     limit, bound = format_latency(found.objective), found.bound
+    warning = _warning(found)
     kept = f"{_rate(found.rate_per_s)} keeps {limit}" if found.rate_per_s is not None else ""
     if bound is None:
-        return f"{kept}: the highest rate that was tried; raise --max-rate to find where it ends"
+        return f"{kept}: the highest rate that was tried; raise --max-rate to find where it ends{warning}"
     at, told = _rate(bound.rate_per_s), "; ".join(bound.reasons[-1:])
     what = {
         SweepVerdict.MISSED: f"{at} does not"
         + ("" if kept else " keep it")
         + (f": {bound.spoilt}" if bound.spoilt else ""),
-        SweepVerdict.UNSURE: f"that {at} does could not be shown in {LOOKS} replays",
+        SweepVerdict.UNSURE: f"that {at} does could not be shown in {REPLAYS} replays{_unsure(bound)}",
         SweepVerdict.NO_ROOM: f"at {at} the target had no room: {told}",
         SweepVerdict.INVALID: f"at {at} goldwatch itself was the limit, not the target: {told}",
     }.get(bound.word, f"the sweep ended at {at}: {told}")
     if kept:
-        return f"{kept}; {what}"
+        return f"{kept}; {what}{warning}"
     further = "; lower --min-rate to look below" if bound.word in (SweepVerdict.MISSED, SweepVerdict.UNSURE) else ""
     return f"no rate was shown to keep {limit}: {what}{further}"
+
+
+def _unsure(step: SweepStep) -> str:
+    """Say why a step could not be certain, and what would help."""
+    if step.seen.effect < 2:
+        return ""
+    return (
+        f" (requests in its queue depend on each other: {step.seen.effect:,.0f} count as one; "
+        "a longer --longest-step shows more)"
+    )
+
+
+def _warning(found: SweepResult) -> str:
+    """Say which rates were not kept at once, but when they were repeated."""
+    repeated = [step for step in found.steps if _how_often(step)]
+    told = [f"{_rate(step.rate_per_s)} in {step.exceeded} of {len(step.words)} replays" for step in repeated]
+    return f"; warning: {', '.join(told)} did not keep it, and did when repeated" if told else ""
 
 
 def _rate(rate_per_s: float | None) -> str:
@@ -112,5 +137,8 @@ def _plain(step: SweepStep) -> dict[str, Any]:
         **{name: seen.latencies.quantile(q) for name, q in known.items()},
         "in_flight": step.in_flight,
         "replays": step.replays,
+        "replays_say": step.words,
+        "replays_not_kept": step.exceeded,
+        "requests_worth_one": round(seen.effect, 3),
         "reasons": step.reasons,
     }

@@ -134,7 +134,8 @@ class Verdict:
 class Quantile:
     """One quantile of latency in seconds; None where there were too few samples to certify it.
 
-    `at_most_s` is MLPerf's early-stopping estimate: with 99 % confidence the quantile is not above it.
+    `at_most_s` is MLPerf's early-stopping estimate: with 99 % confidence the quantile is not above it. For an open load
+    it allows for requests that wait for each other, and is None if there are too few for that.
     """
 
     q: float

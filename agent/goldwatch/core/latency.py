@@ -1,7 +1,8 @@
 """Quantiles of latency, defined in this one place, and what a number of samples can prove of them.
 
 The rule is that of MLPerf's early stopping with c = 0.99 and d = 0 (loadgen/early_stopping.cc): of n requests with t
-over a latency L, quantile q is below L with 99 % confidence if P(Binomial(n, 1 - q) <= t) <= 1 %.
+over a latency L, quantile q is below L with 99 % confidence if P(Binomial(n, 1 - q) <= t) <= 1 %. Requests in a queue
+are not independent: of an open load, n and t are divided by their design effect first (`core.dependence`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+from goldwatch.core.dependence import LEAST, effect_over, tail_share
 from goldwatch.core.judgement import Quantile
 from goldwatch.scratch import ascending
 
 REPORTED = (0.5, 0.9, 0.99)
 _CONFIDENCE = 0.99
+
+QUEUE_MARGIN = 1.35
+"""For what a design effect, an estimate, gets wrong: with it bounds hold in simulation (`benchmarks dependence`)."""
 
 
 def quantile(ordered: Sequence[float], q: float) -> float:
@@ -51,30 +56,49 @@ def certifiable(n: int, q: float) -> bool:
     return n >= 2 and _shown(n, 1, q)
 
 
-def at_most(ordered: Sequence[float], q: float) -> float | None:
+def at_most(ordered: Sequence[float], q: float, effect: float = 1.0) -> float | None:
     """Return MLPerf's early-stopping estimate of quantile `q`: with 99 % confidence it is not above that.
 
-    With t the most values that n can leave above, it is the t-th largest. None if not even one can be.
+    With t the most values that n can leave above, it is the t-th largest. None if not even one can be. `effect` is how
+    many requests are worth one independent request.
     """
-    n = len(ordered)
+    n = int(len(ordered) / effect)
     if not certifiable(n, q):
         return None
     low, high = 1, n
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _shown(n, middle, q) else (low, middle)
-    return ordered[n - low]
+    return ordered[len(ordered) - int(low * effect)]
 
 
-def quantiles(latencies_s: Sequence[float], wanted: Sequence[float] = REPORTED) -> tuple[Quantile, ...]:
-    """Return the wanted quantiles of latencies in seconds, each if it can be certified; none of no latencies."""
+def quantiles(
+    latencies_s: Sequence[float], wanted: Sequence[float] = REPORTED, *, queued: bool = False
+) -> tuple[Quantile, ...]:
+    """Return the wanted quantiles of latencies in seconds, each if it can be certified; none of no latencies.
+
+    `queued` is for an open load, whose requests may wait for each other: the latencies are in the order in which they
+    were due, and the bound allows for their dependence.
+    """
     ordered = ascending(latencies_s)
     if not len(ordered):
         return ()
-    return tuple(
-        Quantile(q, quantile(ordered, q), at_most(ordered, q)) if certifiable(len(ordered), q) else Quantile(q, None)
-        for q in sorted(set(wanted))
-    )
+    found = []
+    for q in sorted(set(wanted)):
+        if not certifiable(len(ordered), q):
+            found.append(Quantile(q, None))
+            continue
+        middle = quantile(ordered, q)
+        bound = _at_most_queued(latencies_s, ordered, q, middle) if queued else at_most(ordered, q)
+        found.append(Quantile(q, middle, bound))
+    return tuple(found)
+
+
+def _at_most_queued(latencies_s: Sequence[float], ordered: Sequence[float], q: float, middle: float) -> float | None:
+    if len(ordered) < LEAST:
+        return None
+    effect = effect_over(latencies_s, middle, quantile(ordered, tail_share(q)))
+    return at_most(ordered, q, QUEUE_MARGIN * effect)
 
 
 def _shown(n: int, over: int, q: float) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from goldwatch.core import kinds
 from goldwatch.core.judgement import Check, Findings, Verdict
 from goldwatch.core.latency import REPORTED, quantiles
+from goldwatch.core.load_plan import OPEN
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden.facts import GoldenFacts
 from goldwatch.golden.opened import GoldenSet
@@ -143,7 +144,9 @@ def findings(case: Case) -> Findings:
         outcomes=_outcomes(case),
         errors=case.errors,
         throughput=case.throughput,
-        quantiles=quantiles(case.latencies_s.data, (*REPORTED, settings.latency_quantile)),
+        quantiles=quantiles(
+            case.latencies_s.data, (*REPORTED, settings.latency_quantile), queued=case.facts.scenario in OPEN
+        ),
         scores=case.scores,
         difference=case.difference if valid else None,
         tokens=case.tokens,

@@ -23,10 +23,11 @@ _KNOWN: dict[tuple[bytes, float, tuple[float, ...]], float] = {}
 """Lower bounds on means, by the digest of the values, the error, the stakes and the size of clusters."""
 
 
-def lower(successes: int, trials: int, error: float) -> float:
+def lower(successes: float, trials: float, error: float) -> float:
     """Bound the success rate from below; it is above the true rate with probability at most `error`.
 
-    Solves P(Binomial(trials, bound) >= successes) = error. Raises ValueError for no trials or impossible counts.
+    Solves P(Binomial(trials, bound) >= successes) = error; numbers need not be whole.
+    Raises ValueError for no trials or impossible counts.
     """
     _check(successes, trials, error)
     if successes == 0:
@@ -34,7 +35,7 @@ def lower(successes: int, trials: int, error: float) -> float:
     return _beta_quantile(successes, trials - successes + 1, error)
 
 
-def upper(successes: int, trials: int, error: float) -> float:
+def upper(successes: float, trials: float, error: float) -> float:
     """Bound the success rate from above; it is below the true rate with probability at most `error`.
 
     Solves P(Binomial(trials, bound) <= successes) = error. Raises ValueError for no trials or impossible counts.
@@ -161,7 +162,7 @@ def _beta_quantile(a: float, b: float, probability: float) -> float:
     return float(betaincinv(a, b, probability))
 
 
-def _check(successes: int, trials: int, error: float) -> None:
+def _check(successes: float, trials: float, error: float) -> None:
     if trials < 1:
         raise ValueError("a bound on a rate needs at least one trial")
     if not 0 <= successes <= trials:
