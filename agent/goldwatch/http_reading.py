@@ -36,13 +36,21 @@ class Unreadable(GoldwatchError):
     """A source cannot be read; the text explains why, and names which permission, package or setting it needs."""
 
 
-def fetch(url: str, headers: Mapping[str, str], max_bytes: int = _MAX_BYTES, body: bytes | None = None) -> bytes:
+def fetch(
+    url: str,
+    headers: Mapping[str, str],
+    max_bytes: int = _MAX_BYTES,
+    body: bytes | None = None,
+    patience_s: float | None = None,
+) -> bytes:
     """Return the body of an answer, bounded in size and time; a `body` is sent by POST. Raises Unreadable.
 
-    Only http and https are followed. The text of an error shows neither the headers nor the query.
+    `patience_s` bounds the read where an answer takes long by itself. Only http and https are followed. The text of an
+    error shows neither the headers nor the query.
     """
     into = io.BytesIO()
-    download(url, headers, into, max_bytes, limit_s=_LIMIT_S, body=body)
+    silence_s, limit_s = (_SILENCE_S, _LIMIT_S) if patience_s is None else (patience_s, patience_s)
+    download(url, headers, into, max_bytes, silence_s=silence_s, limit_s=limit_s, body=body)
     return into.getvalue()
 
 
@@ -140,9 +148,9 @@ async def _write(answer: aiohttp.ClientResponse, into: BinaryIO, max_bytes: int)
         into.write(chunk)
 
 
-def fetch_json(url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - whatever the server says
+def fetch_json(url: str, headers: Mapping[str, str], patience_s: float | None = None) -> Any:  # noqa: ANN401 - whatever the server says
     """Return the JSON that a server answers with. Raises Unreadable."""
-    content = fetch(url, headers)
+    content = fetch(url, headers, patience_s=patience_s)
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
@@ -159,15 +167,16 @@ def prometheus_value(server: str, query: str, headers: Mapping[str, str]) -> flo
 
 
 def prometheus_series(
-    server: str, query: str, headers: Mapping[str, str], at: float | None = None
+    server: str, query: str, headers: Mapping[str, str], at: float | None = None, patience_s: float | None = None
 ) -> list[tuple[Mapping[str, str], float]]:
     """Return the labels and the value of each series of an instant query; a scalar has no labels. Raises Unreadable.
 
-    `at` is the moment that is asked for, in Unix time; without it the server takes its own now.
+    `at` is the moment that is asked for, in Unix time; without it the server takes its own now. `patience_s` is
+    for a query over very many series.
     """
     asked = {"query": query} | ({} if at is None else {"time": f"{at:.3f}"})
     url = f"{server.rstrip('/')}/api/v1/query?{urllib.parse.urlencode(asked)}"
-    answer = fetch_json(url, headers)
+    answer = fetch_json(url, headers, patience_s)
     try:
         if answer["status"] != "success":
             why = redact(str(answer.get("error", answer["status"])), header_secrets(headers))

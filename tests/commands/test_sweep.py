@@ -145,7 +145,8 @@ watches: {{digits: {{load: {{time_limit: 1m{load}}}, objectives: {{{objective}}}
 @pytest.mark.real
 @pytest.mark.usefixtures("unhurried")
 def test_the_capacity_of_a_real_server_is_found(tmp_path: Path, address: str) -> None:
-    options = ("--min-rate", "20/s", "--max-rate", "320/s", "--step", "4s", "--within", "0.5", "--json")
+    options = ("--min-rate", "20/s", "--max-rate", "320/s", "--step", "4s", "--longest-step", "4s")
+    options += ("--within", "50%", "--json")
     result = swept(tmp_path, address, "latency: 150ms at p50", *options)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -161,7 +162,7 @@ def test_the_capacity_of_a_real_server_is_found(tmp_path: Path, address: str) ->
 
 @pytest.mark.usefixtures("unhurried")
 def test_the_ends_are_told_as_they_are(tmp_path: Path, address: str) -> None:
-    options = ("--min-rate", "40/s", "--max-rate", "60/s", "--step", "500ms")
+    options = ("--min-rate", "40/s", "--max-rate", "60/s", "--step", "500ms", "--longest-step", "1s")
     result = swept(tmp_path, address, "latency: 1ms at p50", *options)
     assert result.exit_code == 1, result.output
     assert result.stdout.splitlines()[-1] == (
@@ -190,7 +191,7 @@ def test_what_goldwatch_could_not_send_in_time_says_nothing_of_the_server(
     assert "goldwatch itself was the limit, not the target: goldwatch sent" in found["summary"]
 
 
-FAST = ("--min-rate", "240/s", "--max-rate", "240/s", "--step", "500ms", "--json")
+FAST = ("--min-rate", "240/s", "--max-rate", "240/s", "--step", "500ms", "--longest-step", "1s", "--json")
 
 
 @pytest.mark.usefixtures("unhurried")
@@ -263,7 +264,8 @@ def test_four_fifths_of_a_core_are_where_a_client_is_its_own_limit(seconds: floa
 
 @pytest.mark.usefixtures("unhurried")
 def test_too_few_connections_are_not_the_servers_limit(tmp_path: Path, address: str) -> None:
-    options = ("--min-rate", "2000/s", "--max-rate", "2000/s", "--step", "500ms", "--within", "1", "--json")
+    options = ("--min-rate", "2000/s", "--max-rate", "2000/s", "--step", "500ms", "--longest-step", "500ms")
+    options += ("--within", "1", "--json")
     more = ", scenario: server, rate: 10/s, in_flight: 2"
     result = swept(tmp_path, address, "latency: 120ms at p50", *options, load=more)
     (step,) = json.loads(result.stdout)["steps"]
@@ -301,6 +303,8 @@ def test_a_target_that_says_it_is_busy_ends_the_rise(tmp_path: Path, address: st
         ("latency: 1s at p50", ("--max-rate", "9/s", "--min-rate", "10/s"), "", "--min-rate 10/s is more than"),
         ("latency: 1s at p50", ("--max-rate", "9/s", "--watch", "none"), "", 'no watch is named "none"'),
         ("latency: 1s at p50", (), "", "Missing option '--max-rate'"),
+        ("latency: 1s at p50", ("--max-rate", "9/s", "--within", "0.1%"), "", "0.1% is not between 1% and 100%"),
+        ("latency: 1s at p50", ("--max-rate", "9/s", "--longest-step", "1s"), "", "--longest-step 1s is less than"),
     ],
 )
 def test_what_may_not_be_swept_is_not(

@@ -25,6 +25,7 @@ from goldwatch.daemon.in_force import prepare
 from goldwatch.daemon.metering import Repeated, choose, work
 from goldwatch.daemon.pipeline import run
 from goldwatch.energy import attribution, rapl
+from goldwatch.energy.footprint import Footprint, Per
 from goldwatch.export.catalogue import energy as catalogue
 from goldwatch.export.measurement import of_judgement
 from goldwatch.export.metric import Metric
@@ -314,16 +315,35 @@ def test_the_meters_made_are_those_that_were_asked_for() -> None:
     assert section.every_s == 3600
 
 
+def priced(accuracy: float, *costs: float) -> Row:
+    found = judgement(scores=(Score("accuracy", accuracy, 0, 1, 600),))
+    inference = Footprint(Per(None, None, None, costs[0]), None, None, "USD")
+    return Row(
+        None,  # type: ignore[arg-type]
+        found,
+        (),
+        None,
+        None,
+        None,
+        accuracy_differs=False,
+        footprint=inference,
+        costs=costs,
+    )
+
+
 def test_the_frontier_has_who_is_not_beaten() -> None:
-    def row(accuracy: float, joules: float) -> Row:
-        found = judgement(scores=(Score("accuracy", accuracy, 0, 1, 600),))
-        made = Row(None, found, (), None, None, None, accuracy_differs=False)  # type: ignore[arg-type]
-        from dataclasses import replace
-
-        from goldwatch.energy.footprint import Footprint, Per
-
-        return replace(made, footprint=Footprint(Per(None, None, None, joules), None, None, "USD"))
-
-    rows = frontier((row(0.95, 3), row(0.95, 2), row(0.90, 1), row(0.80, 1.5)), bound=0.85)
+    rows = frontier(
+        (priced(0.95, 3, 3.1, 3), priced(0.95, 2, 2, 2.1), priced(0.90, 1, 1, 1), priced(0.80, 1.5, 1.6, 1.5)), 0.85
+    )
     assert [sorted(r.best_for) for r in rows] == [[], ["cost"], ["cost"], []]
     assert [r.reaches_bound for r in rows] == [True, True, True, False]
+
+
+def test_noise_takes_no_target_off_the_frontier() -> None:
+    """One file three times: which of them is cheapest in a round is chance."""
+    rows = frontier((priced(0.95, 3.0, 2.9, 3.1), priced(0.95, 3.1, 2.8, 3.0), priced(0.95, 2.9, 3.0, 2.9)))
+    assert [sorted(r.best_for) for r in rows] == [["cost"]] * 3
+
+
+def test_after_one_round_nobody_is_known_to_be_on_it() -> None:
+    assert [sorted(r.best_for) for r in frontier((priced(0.95, 3), priced(0.95, 2)))] == [[], []]

@@ -17,7 +17,7 @@ def queued_s(load: float, requests: int) -> list[float]:
     """Return the latencies of a queue, each request served in a second, after Lindley."""
     steps = 1 - np.random.default_rng(0).exponential(1 / load, requests)
     walk = np.cumsum(steps)
-    return (walk - np.minimum.accumulate(walk) + 1).tolist()
+    return [float(s) for s in walk - np.minimum.accumulate(walk) + 1]
 
 
 @given(counts)

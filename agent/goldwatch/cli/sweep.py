@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     min_rate: Annotated[str, typer.Option(help="The lowest; without it, a sixteenth of the highest.")] = "",
     watch: Annotated[str, typer.Option(help="The watch, if there are several.")] = "",
     target: Annotated[str, typer.Option(help="The target, if the watch has several.")] = "",
-    within: Annotated[float, typer.Option(min=0.01, max=1, help="How near to find it, as a ratio.")] = 0.05,
+    within: Annotated[str, typer.Option(help="How near to find it, such as 3% or 0.03; 1% at least.")] = "5%",
     step: Annotated[str, typer.Option(help="The shortest replay at one rate.")] = "10s",
     longest_step: Annotated[
         str, typer.Option(help="The longest, where requests in a queue depend on each other and more are needed.")
@@ -26,7 +27,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     """Find the highest rate of arrivals that keeps the latency objective: exit code 0 found, 1 none, 2 not measured."""
     from goldwatch.commands import sweep as sweeping  # noqa: PLC0415
     from goldwatch.commands import sweep_report  # noqa: PLC0415
-    from goldwatch.config import parse_duration, parse_request_rate  # noqa: PLC0415
+    from goldwatch.config import parse_duration, parse_percentage, parse_request_rate  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
@@ -38,7 +39,13 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
         fail(f"--longest-step {longest_step} is less than --step {step}")
     if lowest > highest:
         fail(f"--min-rate {min_rate} is more than --max-rate {max_rate}")
-    wanted = sweeping.SweepOptions(lowest, highest, within, step_s, longest_s)
+    try:
+        near = parse_percentage(within) if within.endswith("%") else float(within)
+    except ValueError:
+        near = math.nan
+    if not 0.01 <= near <= 1:
+        fail(f"--within {within} is not between 1% and 100%; write 5% or 0.05")
+    wanted = sweeping.SweepOptions(lowest, highest, near, step_s, longest_s)
     workers = Workers()
     try:
         assignment = select(in_force.prepare(config, workers), watch, target)

@@ -2,7 +2,8 @@
 
 The targets take turns, round by round, so that a machine that grows slower grows slower for all of them. Accuracy is
 compared example by example with that of the first target (McNemar's exact test); speed by the ratio of the medians in
-each round (a t-interval of its logarithm over the rounds).
+each round (a t-interval of its logarithm over the rounds), and costs in the same way. The cost of a target is that of
+the time in which its requests were in flight: what goldwatch itself takes between two requests is not the model's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from goldwatch.core.load_plan import OPEN
 from goldwatch.daemon.engine import Replay
 from goldwatch.daemon.in_force import Assignment, CannotStart, InForce
 from goldwatch.daemon.pipeline import judge, replay, run
-from goldwatch.energy.attribution import Energy
+from goldwatch.energy.attribution import Energy, Interval
 from goldwatch.energy.footprint import Footprint, Load, footprint
 from goldwatch.ipc.judging_jobs import PARITY, Parity, ParityRequest
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
@@ -56,7 +57,9 @@ class Row:
 
     `parity` and `speed` are None for the first target, and if one of the two did not answer. `reaches_bound` is
     whether the accuracy is good enough; `best_for` has the frontiers that the target is on, `joules` or `cost`: no
-    other target that is as accurate takes less.
+    other target that is as accurate takes less beyond noise. `throughputs` are those of the rounds, `rates` the
+    examples a second of the time with requests in flight, `costs` the money of an inference by these; None for a round
+    without.
     """
 
     assignment: Assignment
@@ -71,6 +74,19 @@ class Row:
     footprint: Footprint | None = None
     reaches_bound: bool = True
     best_for: frozenset[str] = frozenset()
+    throughputs: tuple[float | None, ...] = ()
+    rates: tuple[float | None, ...] = ()
+    costs: tuple[float | None, ...] = ()
+
+    @property
+    def throughput_interval(self) -> Interval | None:
+        """The throughput with a 99 % t-interval over the rounds; None for fewer than two."""
+        return _over_rounds(self.throughputs)
+
+    @property
+    def cost_interval(self) -> Interval | None:
+        """The cost of an inference with a 99 % t-interval over the rounds; None for fewer than two, or if unknown."""
+        return _over_rounds(self.costs)
 
     @property
     def joules(self) -> float | None:
@@ -160,13 +176,19 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
         _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit)
         for i, (assignment, judgements) in enumerate(zip(assignments, judged, strict=True))
     ]
-    measured = tuple(
-        replace(
-            row, energy=found.extras.energy, energy_missing=found.extras.energy_missing, footprint=_comes_to(row, found)
-        )
-        for row, found in zip(rows, metered, strict=True)
-    )
+    measured = tuple(_with_energy(row, found) for row, found in zip(rows, metered, strict=True))
     return measured, {places: pair for places, pair in every.items() if pair is not None}
+
+
+def _with_energy(row: Row, metered: Judgement) -> Row:
+    each = [None if rate is None else _comes_to(row, metered, rate) for rate in row.rates]
+    return replace(
+        row,
+        energy=metered.extras.energy,
+        energy_missing=metered.extras.energy_missing,
+        footprint=_comes_to(row, metered, _middle(row.rates)),
+        costs=tuple(found.inference.money if found else None for found in each),
+    )
 
 
 def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> Judgement:
@@ -176,15 +198,15 @@ def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> 
     return run(assignment, workers, {}, metered=True).judgement
 
 
-def _comes_to(row: Row, metered: Judgement) -> Footprint | None:
-    """Work out the figures for one unit; money by the throughput of all rounds, shown in the same row."""
+def _comes_to(row: Row, metered: Judgement, rate: float | None) -> Footprint | None:
+    """Work out the figures for one unit; money by a rate in examples a second."""
     section, found, tokens = row.assignment.energy, metered.findings.footprint, metered.findings.tokens
     if section is None or found is None:
         return None
     from goldwatch.daemon import metering  # noqa: PLC0415 - as in the pipeline
 
     load = Load(
-        row.throughput,
+        rate,
         next((score.value for score in row.judgement.findings.scores if score.name == "accuracy"), None),
         tokens.input_each if tokens is not None else None,
         tokens.output_each if tokens is not None else None,
@@ -193,28 +215,64 @@ def _comes_to(row: Row, metered: Judgement) -> Footprint | None:
 
 
 def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
-    """Mark who reaches the accuracy bound, and who is on the frontier of accuracy against joules and against cost."""
+    """Mark who reaches the accuracy bound, and who is on the frontier of accuracy against joules and against cost.
 
-    def beaten(row: Row, other: Row, value: Callable[[Row], float | None]) -> bool:
-        mine, theirs, accuracy, its = value(row), value(other), row.accuracy, other.accuracy
-        if mine is None or theirs is None or accuracy is None or its is None:
+    A target is on it unless another that is as accurate is shown to take less; where that cannot be known, it is not.
+    """
+
+    def on(row: Row, takes_less: Callable[[Row, Row], bool | None]) -> bool:
+        mine = row.accuracy
+        if mine is None:
             return False
-        at_least = its.value >= accuracy.value and theirs <= mine
-        return at_least and (its.value > accuracy.value or theirs < mine)
+        others = [other for other in rows if other is not row and other.accuracy and other.accuracy.value >= mine.value]
+        return all(takes_less(other, row) is False for other in others)
 
-    values: dict[str, Callable[[Row], float | None]] = {"joules": lambda r: r.joules, "cost": lambda r: r.cost}
+    def fewer_joules(one: Row, other: Row) -> bool | None:
+        if one.energy is None or other.energy is None:
+            return False
+        return one.energy.gross_per_inference_j.high < other.energy.gross_per_inference_j.low
+
+    def cheaper(one: Row, other: Row) -> bool | None:
+        if one.cost is None or other.cost is None:
+            return False
+        ratio = _ratio(other.costs, one.costs)
+        return None if ratio is None else ratio.low > 1
+
     return tuple(
         replace(
             row,
             reaches_bound=row.accuracy is not None and row.accuracy.value >= bound,
             best_for=frozenset(
                 name
-                for name, value in values.items()
-                if value(row) is not None and row.accuracy and not any(beaten(row, other, value) for other in rows)
+                for name, value, less in (("joules", row.joules, fewer_joules), ("cost", row.cost, cheaper))
+                if value is not None and on(row, less)
             ),
         )
         for row in rows
     )
+
+
+def _ratio(these: Sequence[float | None], those: Sequence[float | None]) -> Interval | None:
+    """Return the ratio of two values with a 99 % t-interval over the rounds; None for fewer than two rounds of both."""
+    pairs = zip(these, those, strict=True)
+    return _over_rounds([None if a is None or b is None else a / b for a, b in pairs])
+
+
+def _over_rounds(values: Sequence[float | None]) -> Interval | None:
+    """Return the geometric mean of positive values, with the 99 % t-interval of their logarithms' mean."""
+    logs = [math.log(value) for value in values if value]
+    if len(logs) < 2:
+        return None
+    from scipy.special import stdtrit  # noqa: PLC0415 - the agent never compares
+
+    half = float(stdtrit(len(logs) - 1, 0.995)) * statistics.stdev(logs) / math.sqrt(len(logs))
+    middle = statistics.fmean(logs)
+    return Interval(*(math.exp(each) for each in (middle, middle - half, middle + half)))
+
+
+def _middle(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _parity(assignment: Assignment, first: Replay, other: Replay, workers: Workers) -> Parity | None:
@@ -237,32 +295,45 @@ def _row(
     latencies_s = numbers(
         chain.from_iterable(j.run.latencies_s for j in valid), sum(len(j.run.latencies_s) for j in valid)
     )
-    throughputs = [j.findings.throughput for j in valid if j.findings.throughput is not None]
+    throughputs = tuple(j.findings.throughput if j.findings.validity is Validity.VALID else None for j in judgements)
+    rates = tuple(
+        None if each is None else _rate(assignment, j) or each for j, each in zip(judgements, throughputs, strict=True)
+    )
     return Row(
         assignment=assignment,
         judgement=judgements[0],
         latency=quantiles(latencies_s, queued=judgements[0].run.scenario in OPEN),
-        throughput=statistics.median(throughputs) if throughputs else None,
+        throughput=_middle(throughputs),
         parity=pair,
         speed=_speed(firsts, judgements) if firsts is not None else None,
         accuracy_differs=pair is not None and pair.p_value <= limit,
+        throughputs=throughputs,
+        rates=rates,
     )
+
+
+def _rate(assignment: Assignment, judgement: Judgement) -> float | None:
+    """Return the examples a second of the time with a request in flight; None where that is not known exactly.
+
+    It is known of a load with one request at a time whose requests were all answered, or have one example each.
+    """
+    load, latencies_s = assignment.watch.load, judgement.run.latencies_s
+    if judgement.run.scenario in OPEN or judgement.run.in_flight > 1 or not len(latencies_s):
+        return None
+    answered, examples = len(latencies_s) * load.samples, assignment.golden.examples
+    if load.samples > 1 and answered < examples:
+        return None
+    return min(answered, examples) / math.fsum(latencies_s)
 
 
 def _speed(firsts: Sequence[Judgement], others: Sequence[Judgement]) -> Speed | None:
     """Compare the medians round by round. Two rounds at least are needed for an interval."""
-    logs = [
-        math.log(_median(first.run.latencies_s) / _median(other.run.latencies_s))
-        for first, other in zip(firsts, others, strict=True)
-        if first.findings.validity is Validity.VALID and other.findings.validity is Validity.VALID
-    ]
-    if len(logs) < 2:
-        return None
-    from scipy.special import stdtrit  # noqa: PLC0415 - the agent never compares
+    found = _ratio([_median_of(judgement) for judgement in firsts], [_median_of(judgement) for judgement in others])
+    return None if found is None else Speed(found.value, found.low, found.high)
 
-    half = float(stdtrit(len(logs) - 1, 0.995)) * statistics.stdev(logs) / math.sqrt(len(logs))
-    middle = statistics.fmean(logs)
-    return Speed(math.exp(middle), math.exp(middle - half), math.exp(middle + half))
+
+def _median_of(judgement: Judgement) -> float | None:
+    return _median(judgement.run.latencies_s) if judgement.findings.validity is Validity.VALID else None
 
 
 def _median(values: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from goldwatch.commands.compare import Board, Row, sort_key
 from goldwatch.commands.text_table import in_cell, text_table
 from goldwatch.config import format_figure, format_seconds
 from goldwatch.core.judgement import Validity
+from goldwatch.energy.attribution import Interval
 from goldwatch.energy.footprint import DAWNBENCH_INFERENCES, Footprint
 
 _JOULES, _JOULES_RIGHT, _JOULES_TOKEN = "joules per inference", "per right answer", "per output token"
@@ -87,7 +88,7 @@ def notes(board: Board) -> list[str]:
     ]
     lines += [f"{row.assignment.target.name}: no energy: {row.energy_missing}" for row in known if row.energy_missing]
     if any(row.best_for for row in known):
-        lines.append("* on the frontier: no other target that is as accurate takes less")
+        lines.append("* on the frontier: no other target that is as accurate takes less, beyond noise")
     return lines
 
 
@@ -101,7 +102,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _latency(row, 0.5),
         _latency(row, 0.99),
         _speed(row),
-        f"{format_figure(row.throughput)} /s" if row.throughput else "",
+        f"{format_figure(row.throughput)} /s{_bounds(row.throughput_interval)}" if row.throughput else "",
     )
 
 
@@ -124,10 +125,15 @@ def _cost_cells(row: Row, cost: float, found: Footprint) -> dict[str, str]:
     if not row.reaches_bound:
         return {_COST: "below the accuracy bound"}
     mark = " *" if "cost" in row.best_for else ""
-    cells = {_COST: f"{format_figure(cost * DAWNBENCH_INFERENCES)} {found.currency}{mark}"}
+    bounds = _bounds(row.cost_interval, DAWNBENCH_INFERENCES)
+    cells = {_COST: f"{format_figure(cost * DAWNBENCH_INFERENCES)} {found.currency}{bounds}{mark}"}
     if found.token is not None and found.token.money is not None:
         cells[_COST_TOKENS] = f"{format_figure(found.token.money * 1e6)} {found.currency}"
     return cells
+
+
+def _bounds(found: Interval | None, scale: float = 1.0) -> str:
+    return f" [{format_figure(found.low * scale)}, {format_figure(found.high * scale)}]" if found else ""
 
 
 def _framework(row: Row) -> str:
@@ -191,6 +197,8 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "scores": [asdict(score) for score in judgement.findings.scores],
         "latency": [asdict(quantile) for quantile in row.latency],
         "throughput": row.throughput,
+        "throughput_interval": asdict(row.throughput_interval) if row.throughput_interval else None,
+        "cost_interval": asdict(row.cost_interval) if row.cost_interval else None,
         "parity": asdict(row.parity) if row.parity else None,
         "accuracy_differs": row.accuracy_differs,
         "energy": _energy(row),

@@ -21,6 +21,9 @@ from goldwatch.http_reading import Unreadable, prometheus_series
 
 _SUSPECT = 0.5
 _NAMES = ("namespace", "job", "watch", "target", "monitor")
+_PATIENCE_S = 120.0
+"""Prometheus's own default for the longest query."""
+
 _BY = ", ".join(_NAMES)
 
 
@@ -76,7 +79,7 @@ def read(server: str, headers: Mapping[str, str], limit: int) -> Ranked:
     at = now[0][1]
 
     def series(query: str) -> list[tuple[Mapping[str, str], float]]:
-        return prometheus_series(server, query, headers, at)
+        return prometheus_series(server, query, headers, at, _PATIENCE_S)
 
     def count(what: str) -> int:
         found = series(f"count({what})")

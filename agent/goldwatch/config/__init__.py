@@ -26,6 +26,7 @@ from goldwatch.config.quantities import (
     parse_host,
     parse_listen,
     parse_moment,
+    parse_percentage,
     parse_request_rate,
 )
 from goldwatch.config.schedule import Schedule, cron_lines, format_schedule, timezone
@@ -91,6 +92,7 @@ __all__ = [
     "parse_host",
     "parse_listen",
     "parse_moment",
+    "parse_percentage",
     "parse_request_rate",
     "timezone",
     "with_defaults",
