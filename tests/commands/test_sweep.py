@@ -145,9 +145,8 @@ watches: {{digits: {{load: {{time_limit: 1m{load}}}, objectives: {{{objective}}}
 @pytest.mark.real
 @pytest.mark.usefixtures("unhurried")
 def test_the_capacity_of_a_real_server_is_found(tmp_path: Path, address: str) -> None:
-    options = ("--min-rate", "20/s", "--max-rate", "320/s", "--step", "4s", "--longest-step", "4s")
-    options += ("--within", "50%", "--json")
-    result = swept(tmp_path, address, "latency: 150ms at p50", *options)
+    steps = ("--min-rate", "20/s", "--max-rate", "320/s", "--step", "4s", "--longest-step", "4s")
+    result = swept(tmp_path, address, "latency: 150ms at p50", *steps, "--within", "50%", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert 20 <= found["rate_per_s"] < 1 / SERVICE_S
@@ -264,8 +263,19 @@ def test_four_fifths_of_a_core_are_where_a_client_is_its_own_limit(seconds: floa
 
 @pytest.mark.usefixtures("unhurried")
 def test_too_few_connections_are_not_the_servers_limit(tmp_path: Path, address: str) -> None:
-    options = ("--min-rate", "2000/s", "--max-rate", "2000/s", "--step", "500ms", "--longest-step", "500ms")
-    options += ("--within", "1", "--json")
+    options = (
+        "--min-rate",
+        "2000/s",
+        "--max-rate",
+        "2000/s",
+        "--step",
+        "500ms",
+        "--longest-step",
+        "500ms",
+        "--within",
+        "1",
+        "--json",
+    )
     more = ", scenario: server, rate: 10/s, in_flight: 2"
     result = swept(tmp_path, address, "latency: 120ms at p50", *options, load=more)
     (step,) = json.loads(result.stdout)["steps"]
