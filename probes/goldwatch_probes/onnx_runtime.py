@@ -34,6 +34,7 @@ from goldwatch_probes._local import (
     readable,
     told,
 )
+from goldwatch_probes._onnx_files import with_external_data
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     import numpy as np
@@ -114,7 +115,7 @@ class OnnxRuntime(LocalProbe):
             framework="onnxruntime",
             framework_version=runtime.__version__,
             device=session.get_providers()[0].removesuffix("ExecutionProvider").lower(),
-            digest=digest(file),
+            digest=digest(*with_external_data(file)),
             inputs=tuple(_spec(tensor, "input", self._axes.inputs) for tensor in inputs),
             outputs=_outputs(session, self._axes.outputs),
             batch=fixed_batch(declared_sizes({tensor.name: tensor.shape for tensor in inputs}, self._axes.inputs)),

@@ -28,6 +28,7 @@ from goldwatch_probes._local import (
     readable,
     told,
 )
+from goldwatch_probes._onnx_files import with_external_data
 
 if TYPE_CHECKING:  # the agent reads a probe's options; numpy is for the worker
     from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class OpenVINO(LocalProbe):
             framework="openvino",
             framework_version=openvino.__version__.partition("-")[0],
             device=core.get_property(options.device, "FULL_DEVICE_NAME"),
-            digest=digest(file, weights) if file.suffix == ".xml" and weights.is_file() else digest(file),
+            digest=digest(file, weights) if file.suffix == ".xml" and weights.is_file() else _digest_of_onnx(file),
             inputs=(inputs := _specs(compiled.inputs, self._axes.inputs)),
             outputs=_specs(compiled.outputs, self._axes.outputs),
             batch=fixed_batch(_batches(inputs, compiled.inputs)),
@@ -87,6 +88,10 @@ class OpenVINO(LocalProbe):
     def decode(self, response: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Name the outputs."""
         return {spec.name: array for spec, array in zip(self.describe().outputs, response, strict=True)}
+
+
+def _digest_of_onnx(file: Path) -> str:
+    return digest(*with_external_data(file)) if file.suffix == ".onnx" else digest(file)
 
 
 def _settings(options: OpenVINO.Options) -> dict[str, Any]:
