@@ -18,6 +18,8 @@ LOCK = $(BIN)/uv pip compile -q --upgrade --generate-hashes --no-header --no-ann
     --python-version 3.11 --python-platform x86_64-manylinux_2_28
 TORCH ?= --torch-backend cpu# where its CPU build is found; or --find-links FOLDER
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start thousands of processes: without bytecode, each compiles all that it imports, which is most of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-servers test-cluster image-test chart chart-push lock lint check test-oldest bench bench-alerts format clean
 .DEFAULT_GOAL := help

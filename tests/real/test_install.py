@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The one folder of all environments, each in place of the last: so what they share is compiled once."""
+    folder = tmp_path_factory.mktemp("installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "compiled"))
+        yield folder / "venv"
+
+
 def install(wheel: Path, folder: Path, extra: str) -> Path:
     wanted = f"{wheel}[{extra}]" if extra else str(wheel)
-    run(sys.executable, "-m", "venv", *([] if extra == "torch" else ["--without-pip"]), folder)
+    run(sys.executable, "-m", "venv", "--clear", *([] if extra == "torch" else ["--without-pip"]), folder)
     python = folder / "bin/python"
     if extra == "torch":  # pip finds the build of PyTorch for CPUs where there is one; uv takes gigabytes for CUDA
         run(python, "-m", "pip", "install", "-q", "--no-compile", "torch==2.13.0")
@@ -73,8 +83,8 @@ BROUGHT = {
 
 
 @pytest.mark.parametrize("extra", ["", *PROJECT["optional-dependencies"]])
-def test_every_module_imports_after_a_plain_install(wheel: Path, tmp_path: Path, extra: str) -> None:
-    python = install(wheel, tmp_path / "venv", extra)
+def test_every_module_imports_after_a_plain_install(wheel: Path, place: Path, tmp_path: Path, extra: str) -> None:
+    python = install(wheel, place, extra)
     run(python, "-W", "error", "-c", IMPORT_ALL, cwd=tmp_path)
     run(python, "-c", f"import {BROUGHT[extra]}", cwd=tmp_path)
     goldwatch = python.with_name("goldwatch")
@@ -90,8 +100,8 @@ def test_the_base_install_has_eleven_direct_dependencies_and_no_framework() -> N
     assert not [n for n in ("pandas", "torch", "tensorflow", "onnxruntime", "scikit-learn") if n in names]
 
 
-def test_a_plain_install_names_the_extra_that_a_probe_needs(wheel: Path, tmp_path: Path) -> None:
-    python = install(wheel, tmp_path / "venv", "")
+def test_a_plain_install_names_the_extra_that_a_probe_needs(wheel: Path, place: Path, tmp_path: Path) -> None:
+    python = install(wheel, place, "")
     said = run(python.with_name("goldwatch"), "doctor", cwd=tmp_path)
     command = f"pip install 'goldwatch[onnx] @ {wheel.as_uri()}'"
     assert f"onnx-runtime             missing: onnxruntime is not installed: {command}" in said
