@@ -158,7 +158,7 @@ def test_a_score_that_falls_below_its_limit_pages_whatever_the_reference(checks:
     assert verdicts["worse"].state is State.STEADY  # the answers are as right as before
 
 
-def test_a_score_of_the_whole_replay_has_an_interval_a_reference_and_no_monitor(checks: Path, plain: GoldenSet) -> None:
+def test_a_score_of_the_whole_replay_has_an_interval_and_a_reference(checks: Path, plain: GoldenSet) -> None:
     whole = score(checks, "share", over="replay")
     found, _ = judged(plain, [KIND, RUDE] * (N // 2), [whole, score(checks)])
     share = found.findings.scores[-1]
@@ -172,10 +172,35 @@ def test_a_score_of_the_whole_replay_has_an_interval_a_reference_and_no_monitor(
         "accuracy_loss": 0.01,
         "error_rate": 0.01,
         "alphas": {"worse": 1e-6},
-        "scores": [whole | {"limit": 0.9}],
+        "scores": [whole | {"loss": 0.1}],
     }
     request = RehearseRequest(GoldenPlace(str(plain.path), plain.digest), settings)
-    assert "share: a score of the whole replay has an interval and no monitor" in rehearse(request, [], print).problem
+    assert "has no reference of this score; take one with" in rehearse(request, [], print).problem
+
+
+def test_a_score_of_the_whole_replay_is_kept_and_watched(checks: Path, plain: GoldenSet, tmp_path: Path) -> None:
+    entry = score(checks, "share", over="replay", loss=0.05)
+    replays = [[KIND] * (N - i % 3) + [RUDE] * (i % 3) for i in range(200)]
+    golden = calibrated(plain, tmp_path, replays, [entry])
+    kept = golden.manifest.reference.whole
+    assert kept is not None
+    assert kept["share"].values == pytest.approx([1 - (i % 3) / N for i in range(200)])
+    found, verdicts = judged(golden, [KIND] * N, [entry])
+    assert found.findings.scores[-1].reference == pytest.approx(np.mean(kept["share"].values))
+    assert verdicts["worse:share"].state is State.STEADY
+    states: dict[str, Any] = {}
+    seen = [judged(golden, [RUDE] * N, [entry], states)[1]["worse:share"].state for _ in range(60)]
+    assert State.ALERTING in seen
+    assert State.ALERTING not in seen[:20]  # one bet a replay
+    assert judged(golden, ["silence"] * N, [entry])[1]["worse:share"].state is State.UNKNOWN
+    other = entry | {"lower_is_better": True}
+    settings = {"accuracy_loss": 0.01, "error_rate": 0.01, "alphas": {"worse": 1e-6}, "scores": [other]}
+    request = RehearseRequest(GoldenPlace(str(golden.path), golden.digest), settings)
+    assert "was scored by another version" in rehearse(request, [], print).problem
+    settings |= {"alphas": {"worse:share": 1e-6}, "scores": [entry]}
+    sensitive = SensitivityRequest(GoldenPlace(str(golden.path), golden.digest), settings, N, 60, declared_only=False)
+    notices = [(n.effect, n.declared) for n in sensitivity(sensitive, [], lambda _: None).notices]
+    assert notices == [("share is 10 points worse", True), ("share is 20 points worse", False)]
 
 
 def test_low_values_may_be_the_good_ones(checks: Path, plain: GoldenSet) -> None:

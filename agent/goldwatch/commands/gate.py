@@ -149,7 +149,7 @@ def _scores(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveR
             short = sign * (spec.limit - score.value)
         elif spec.loss is not None and score.reference is not None:
             words, short = f"{score.reference:.4f} -> {words}", sign * (score.reference - score.value) - spec.loss
-        if round(short / spec.span, 9) <= 0:
+        if short <= 1e-9 * max(1.0, abs(score.value)):
             yield ObjectiveResult(name, Result.PASS, words)
         elif verdict.evidence is not None and verdict.evidence >= -math.log10(ERROR):
             yield ObjectiveResult(name, Result.REGRESSION, words)

@@ -223,13 +223,27 @@ class Clusters(_Part):
     by: str = Field(min_length=1, max_length=100)
 
 
+class WholeScore(_Part):
+    """A score of the whole replay: its `fingerprint`, and its value in each reference replay, on its own scale."""
+
+    fingerprint: str = Field(min_length=1)
+    values: tuple[float, ...]
+
+    @field_validator("values")
+    @classmethod
+    def _finite(cls, found: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(map(math.isfinite, found)):
+            raise ValueError("a value is no finite number")
+        return found
+
+
 class Reference(_Part):
     """How the reference outputs came about.
 
     `replays` counts the reference replays in the first and in the second half. `deterministic` is true if no output
     differed beyond its tolerance in any of them. `keeps` names what is kept of each of them, for models whose answers
     vary: `scores` and `distances` from the reference outputs. `scores` has the fingerprint of each score of the config
-    whose values are kept.
+    whose values are kept, and `whole` the scores of the whole replay.
     """
 
     replays: tuple[Size, Size]
@@ -237,6 +251,20 @@ class Reference(_Part):
     made_with: Named[str] = {}
     keeps: Annotated[Distinct, Field(min_length=1)] | None = None
     scores: Annotated[Named[str], Field(min_length=1)] | None = None
+    whole: Annotated[Named[WholeScore], Field(min_length=1)] | None = None
+
+    @field_validator("whole")
+    @classmethod
+    def _of_each_replay(
+        cls, found: Mapping[str, WholeScore] | None, info: ValidationInfo
+    ) -> Mapping[str, WholeScore] | None:
+        replays = sum(info.data.get("replays", ()))
+        for name, score in (found or {}).items():
+            if replays and len(score.values) != replays:
+                raise ValueError(
+                    f"{quoted(name)} has {len(score.values)} values; expected one for each of {replays} replays"
+                )
+        return found
 
     @field_validator("keeps")
     @classmethod
@@ -347,7 +375,7 @@ class Manifest(_Part):
     @property
     def oldest_format(self) -> int:
         """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
-        if self.reference.scores or self._has_any_form or self.batch_axes:
+        if self.reference.scores or self.reference.whole or self._has_any_form or self.batch_axes:
             return 6
         return 5 if self.labels is not None and self.labels.match is not None else self._oldest_format
 

@@ -49,7 +49,9 @@ class Scoring:
     def __init__(self, golden: GoldenSet, specs: Sequence[ScoreSpec]) -> None:
         self._golden = golden
         self.specs = specs
-        self._fingerprints = golden.manifest.reference.scores or {}
+        self._whole = golden.manifest.reference.whole or {}
+        whole = {name: kept.fingerprint for name, kept in self._whole.items()}
+        self._fingerprints = {**(golden.manifest.reference.scores or {}), **whole}
 
     def problem(self) -> str:
         """Return why a score cannot be used, or one of its references; empty if all can."""
@@ -58,11 +60,6 @@ class Scoring:
                 self._opened(spec)
             except BadScore as error:
                 return str(error)
-            if spec.has_objective and opened(spec).whole:
-                return (
-                    f"objectives.scores.{spec.name}: a score of the whole replay has an interval and no monitor; leave "
-                    "the objective out"
-                )
             if spec.loss is not None and spec.name not in self._fingerprints:
                 return (
                     f"objectives.scores.{spec.name}: {self._golden} has no reference of this score; take one with "
@@ -77,7 +74,8 @@ class Scoring:
     def whole(self, outputs: Mapping[str, Any], answered: BoolArray) -> tuple[tuple[Score, ...], tuple[Unscored, ...]]:
         """Compute each score of the whole replay, and return those that are known, and what the others lack.
 
-        The reference is that of the reference outputs where these never vary; else there is none.
+        The reference is the mean over the reference replays if the set keeps it, or that of the reference outputs where
+        these never vary; else there is none.
         """
         scores, unscored, n = [], [], int(np.count_nonzero(answered))
         for spec in filter(_is_whole, self.specs if n else ()):
@@ -104,7 +102,9 @@ class Scoring:
 
         low, high = interval(without, value, *groups_of(rows, clusters_of(self._golden)), evaluator.spec.scale)
         reference = None
-        if self._golden.manifest.reference.deterministic:
+        if (kept := self._whole.get(evaluator.spec.name)) is not None:
+            reference = sum(kept.values) / len(kept.values)
+        elif self._golden.manifest.reference.deterministic:
             reference = evaluator(_listed(examples.readers(takes, _Reference(self._golden)), takes, rows))
         return Score(evaluator.spec.name, value, low, high, len(rows), reference, scale=evaluator.spec.scale)
 
@@ -112,6 +112,11 @@ class Scoring:
     def kept(self) -> tuple[ScoreSpec, ...]:
         """The scores of one example, whose values a reference keeps."""
         return tuple(spec for spec in self.specs if not opened(spec).whole)
+
+    @property
+    def kept_whole(self) -> tuple[ScoreSpec, ...]:
+        """The scores of the whole replay, whose value in each replay a reference keeps."""
+        return tuple(spec for spec in self.specs if opened(spec).whole)
 
     def scores(self, columns: Mapping[str, Column], answered: BoolArray) -> tuple[Score, ...]:
         """Return the mean of each column that is known."""
@@ -144,9 +149,20 @@ class Scoring:
             )
         return evaluator, examples
 
-    def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of each score. Raises BadScore."""
-        return {spec.name: self._opened(spec, compare=False)[0].fingerprint for spec in self.kept}
+    def fingerprints(self, *, whole: bool = False) -> dict[str, str]:
+        """Return the fingerprint of each score of examples, or of the whole replay. Raises BadScore."""
+        specs = self.kept_whole if whole else self.kept
+        return {spec.name: self._opened(spec, compare=False)[0].fingerprint for spec in specs}
+
+    def reference_value(self, spec: ScoreSpec, outputs: Mapping[str, Any], answered: BoolArray) -> float:
+        """Compute a score of a whole reference replay, on its own scale. Raises BadScore where it has none."""
+        evaluator, examples = self._opened(spec, compare=False)
+        try:
+            return evaluator(
+                _listed(examples.readers(evaluator.takes, outputs), evaluator.takes, list(_answered(answered)))
+            )
+        except NoValue as error:
+            raise BadScore(f"scores.{spec.name}: a reference replay has no value: {error}") from None
 
     def reference_column(self, spec: ScoreSpec, outputs: Mapping[str, Any], answered: BoolArray) -> NDArray[np.float32]:
         """Compute a score [n] of a reference replay. Raises BadScore where too many examples have none."""

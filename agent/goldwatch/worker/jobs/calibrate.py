@@ -40,6 +40,9 @@ def keep(request: KeepRequest, descriptors: list[int], emit: Emit) -> None:  # n
             found["scores"] = _as_float32(scores)
         scoring = Scoring(golden, request.scores)
         found |= {f"scores.{s.name}": scoring.reference_column(s, outputs, answered) for s in scoring.kept}
+        found |= {
+            f"whole.{s.name}": np.asarray(scoring.reference_value(s, outputs, answered)) for s in scoring.kept_whole
+        }
         if request.outputs:
             found |= {f"outputs.{name}": _stored(values) for name, values in outputs.items()}
         tensors.write(Path(request.file), found)
@@ -83,6 +86,11 @@ def frozen(request: FreezeRequest, descriptors: list[int], emit: Emit) -> Calibr
         manifest["reference"]["scores"] = scoring.fingerprints()
         named = [f"scores.{spec.name}" for spec in scoring.kept]
         tensors |= {f"reference.{name}": _stacked([replay[name] for replay in replays]) for name in named}
+    if scoring.kept_whole:
+        manifest["reference"]["whole"] = {
+            name: {"fingerprint": mark, "values": [float(replay[f"whole.{name}"]) for replay in replays]}
+            for name, mark in scoring.fingerprints(whole=True).items()
+        }
     answers = arrays.read(Path(request.outputs)) if request.outputs else {}
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
     tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}

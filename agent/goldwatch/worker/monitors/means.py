@@ -182,7 +182,7 @@ class Means:
         self.name, self._shown = watching.monitor, shown
         self._examples = len(scales[0].centre)
         self._low_is_good = scales[0].span < 0
-        every = [_Bets(scale, _lowest(scale, reference, limits.cluster), limits) for scale in scales]
+        every = [_Bets(scale, _lowest(scale, reference, limits.cluster, len(scales)), limits) for scale in scales]
         self._bets = [bets for bets in every if bets.possible]
         if not self._bets:
             raise ValueError(
@@ -265,8 +265,8 @@ class Means:
         return f"mean {what} {now:.4f}, at {'most' if self._low_is_good else 'least'} {limit:.4f} expected"
 
 
-def _lowest(scale: Scale, reference: FloatArray | None, cluster: int) -> float:
-    """Return the lowest mean of y that `reference` [replays, n] leaves possible, at this scale's part of the error."""
+def _lowest(scale: Scale, reference: FloatArray | None, cluster: int, scales: int) -> float:
+    """Return the lowest mean of y that `reference` [replays, n] leaves possible, by its part of the error."""
     if reference is None or reference.size == 0:
         return scale.usual
     if reference.ndim != 2 or reference.shape[1] != len(scale.centre):
@@ -274,7 +274,7 @@ def _lowest(scale: Scale, reference: FloatArray | None, cluster: int) -> float:
     y = zeros(reference.shape, np.float64)
     for rows in blocks(reference.shape[1], len(reference)):
         y[:, rows] = scale.y(reference[:, rows], rows)
-    return lower_mean(y.ravel(), BOUND_ERROR / len(WIDTHS), cluster=cluster)
+    return lower_mean(y.ravel(), BOUND_ERROR / scales, cluster=cluster)
 
 
 def _mean(n: int, values: Callable[[slice], FloatArray]) -> float:

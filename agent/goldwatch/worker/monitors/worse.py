@@ -18,6 +18,7 @@ from goldwatch.core.judgement import Severity, Verdict
 from goldwatch.core.kinds import WORSE, watched_score
 from goldwatch.scratch import blocks
 from goldwatch.worker.monitors.contract import WatchMonitor
+from goldwatch.worker.monitors.corpus import WorseCorpus
 from goldwatch.worker.monitors.detector import Detector, FloatArray
 from goldwatch.worker.monitors.effects import Basis, Effect, losses
 from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
@@ -73,12 +74,17 @@ class Worse(WatchMonitor[Answers | Counts, Standing]):
         self._episodes = Episodes(watching, forward, lambda best: self._recovery(best).detector)
 
     @classmethod
-    def build(cls, name: str, reference: Reference, settings: Settings) -> Worse | WorseScores | WorseScore:
+    def build(
+        cls, name: str, reference: Reference, settings: Settings
+    ) -> Worse | WorseScores | WorseScore | WorseCorpus:
         """Bet on right and wrong, or, without labels, on scores if the reference keeps them.
 
         A monitor of a score of the config is named after it.
         """
-        if watched_score(name) is not None:
+        score = watched_score(name)
+        if any(spec.name == score and spec.over == "replay" for spec in settings.specs):
+            return WorseCorpus.build(name, reference, settings)
+        if score is not None:
             return WorseScore.build(name, reference, settings)
         if reference.scores is not None:
             return WorseScores.build(name, reference, settings)
