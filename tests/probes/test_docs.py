@@ -31,7 +31,8 @@ from goldwatch_probes.tensorflow_serving import TensorFlowServing
 from goldwatch_probes.tensorflow_serving_grpc import TensorFlowServingGrpc
 from goldwatch_probes.torchserve import TorchServe
 
-TEXT = (Path(__file__).parents[2] / "docs" / "probes.md").read_text()
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "probes.md").read_text()
 PROBES: dict[str, Any] = {
     "http": HttpTemplate,
     "mlflow": MlflowScoring,
@@ -111,3 +112,12 @@ def test_the_configs_name_options_that_exist() -> None:
     for target in configs:
         target.pop("python", None)  # the target's own key
         PROBES[target.pop("probe")].Options(**target)
+
+
+def test_the_table_of_what_was_proven() -> None:
+    lines = TEXT.split("## What was proven")[1].split("\n## ")[0].splitlines()
+    rows = {cells[1].strip(" `"): cells for line in lines if len(cells := line.split("|")) == 7 and "`" in cells[1]}
+    assert rows.keys() == PROBES.keys()
+    for name, (_, _, _, test, axes, _, _) in rows.items():
+        assert (ROOT / test.strip(" `")).is_file(), name
+        assert getattr(PROBES[name], "takes_batch_axes", False) == (axes.strip() != "no"), name
