@@ -20,8 +20,16 @@ from goldwatch.core.monitors.worse import WorseKind
 if TYPE_CHECKING:
     from goldwatch.config import Config
 
-FAILING, WORSE, SLOW, CHANGED, MOVED = FailingKind(), WorseKind(), SlowKind(), ChangedKind(), MovedKind()
-SLOWER, COSTLY, SCHEMA, DRIFT, SILENT = SlowerKind(), CostlyKind(), SchemaKind(), DriftKind(), SilentKind()
+FAILING = FailingKind()
+WORSE = WorseKind()
+SLOW = SlowKind()
+CHANGED = ChangedKind()
+MOVED = MovedKind()
+SLOWER = SlowerKind()
+COSTLY = CostlyKind()
+SCHEMA = SchemaKind()
+DRIFT = DriftKind()
+SILENT = SilentKind()
 
 KINDS: tuple[MonitorKind, ...] = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
