@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from typing import Any
 
 from goldwatch.commands.text_table import text_table
-from goldwatch.config import Config, format_duration, format_percentage
+from goldwatch.config import Config, format_duration, format_percentage, format_span
 from goldwatch.config.live import ClusterKey, Live
+from goldwatch.core import kinds
 from goldwatch.core.budget import replays_per_year, threshold_log10
-from goldwatch.core.kinds import CHANGED, COSTLY, DRIFT, SCHEMA, SILENT, SLOWER
-from goldwatch.core.monitors.drift import MAX_UNREADABLE
-from goldwatch.core.monitors.slower import block_s
+from goldwatch.core.monitors.kind import WatchTerms
 from goldwatch.daemon.in_force import Assignment
-from goldwatch.daemon.schedule import SILENT_AFTER, mean_interval_s
+from goldwatch.daemon.schedule import mean_interval_s
 from goldwatch.ipc.judging_jobs import SENSITIVITY, Notice, SeasonBasis, Sensitivity, SensitivityRequest
 from goldwatch.ipc.workers import JUDGES, Workers
 
@@ -30,7 +28,6 @@ _MOST_EXAMPLES = 1_000_000
 """A larger golden set than this is not advised, nor looked at."""
 _BLOCKS = {"hour": "hours", "6 hours": "blocks of 6 hours", "day": "days", "week": "whole weeks"}
 _COVERED = 3  # standard deviations of the reference's day means
-_LEARNING = "a week of learning what is usual, 100 measurements at least"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,10 @@ def warnings(found: Outlook) -> list[str]:
     watch, every_s = found.assignment.watch, mean_interval_s(found.assignment.watch.every)
     most = horizon(every_s)
     replays = f"{most:,} replays ({_span(most, every_s)})"
+    terms = found.assignment.terms
     return _of_live(found) + [
         f"watches.{watch.name}: {n.monitor} would not notice within "
-        f"{'a week' if n.monitor == DRIFT.name and found.season is not None else replays} that {n.effect}"
+        f"{kinds.of(n.monitor).looks(terms).at_most or replays} that {n.effect}"
         + "".join(f"; {text}" for text in found.helps)
         for n in found.missed
     ]
@@ -194,21 +192,11 @@ def _watch(found: Outlook) -> Iterator[str]:
         f"{format_duration(round(every_s, 3))} ({replays_per_year(every_s):,.0f} a year)"
     )
     rows = [("monitor", "threshold", "notices that", "after")]
-    settings = found.assignment.settings
-    rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _noticed(n, settings, every_s)) for n in found.notices]
-    alphas = settings["alphas"]
-    for most in found.assignment.ceilings:
-        if most.above_usual is not None:
-            words = f"{most.quantity} of {most.one} is over {format_percentage(most.above_usual)} above usual"
-            rows.append((COSTLY.name, f"{threshold_log10(alphas[COSTLY.name]):.2f}", words, _LEARNING))
-    if CHANGED.name in alphas:
-        words = "any output differs beyond the set's tolerance"
-        rows.append((CHANGED.name, "a fact", words, "1 replay, confirmed at once"))
-    if SCHEMA.name in alphas:
-        words = f"over {format_percentage(MAX_UNREADABLE)} of live rows cannot be read"
-        rows.append((SCHEMA.name, "a fact", words, "2 full windows"))
-    silent_s = SILENT_AFTER * every_s
-    rows.append((SILENT.name, "a fact", "there is no valid replay", f"{SILENT_AFTER} intervals ({_short(silent_s)})"))
+    terms, alphas = found.assignment.terms, found.assignment.settings["alphas"]
+    rows += [(n.monitor, f"{n.threshold:.2f}", n.effect, _noticed(n, terms)) for n in found.notices]
+    for kind in (*kinds.watching(terms), kinds.SILENT):
+        threshold = f"{threshold_log10(alphas[kind.name]):.2f}" if kind.spends else "a fact"
+        rows += [(kind.name, threshold, effect, after) for effect, after in kind.facts(terms)]
     yield from (f"  {line}" for line in text_table(rows))
     if watch.live is not None:
         yield f"  Live {_statement(watch.live)}."
@@ -262,20 +250,14 @@ def _ask(
     return workers.call(JUDGES, SENSITIVITY, request)
 
 
-def _noticed(notice: Notice, settings: Mapping[str, Any], every_s: float) -> str:
-    if notice.monitor == COSTLY.name:
-        return _after(notice.replays, settings["measured_every_s"], "measurement")
-    if notice.monitor == DRIFT.name and settings["live"]["season"] == "weekly":
-        return "not within a week" if notice.replays is None else _after(notice.replays, 3600.0, "hour")
-    if notice.monitor == DRIFT.name:
-        after = _after(notice.replays, every_s, "full window")
-        if notice.if_independent == 0:
-            return after
-        return f"{after}; {_after(notice.if_independent, every_s, 'full window')} if requests were independent"
-    if notice.monitor == SLOWER.name:
-        block = block_s(every_s)
-        return f"{_after(notice.replays, block, f'block of {_short(block)}')}, after two weeks of learning"
-    return _after(notice.replays, every_s)
+def _noticed(notice: Notice, terms: WatchTerms) -> str:
+    looks = kinds.of(notice.monitor).looks(terms)
+    if notice.replays is None and looks.at_most:
+        return f"not within {looks.at_most}"
+    after = _after(notice.replays, looks.every_s, looks.what)
+    if notice.if_independent != 0:
+        after += f"; {_after(notice.if_independent, looks.every_s, looks.what)} if requests were independent"
+    return f"{after}{looks.then}"
 
 
 def _after(replays: int | None, every_s: float, what: str = "replay") -> str:
@@ -288,10 +270,4 @@ def _after(replays: int | None, every_s: float, what: str = "replay") -> str:
 
 
 def _span(replays: int, every_s: float) -> str:
-    return _short(replays * every_s)
-
-
-def _short(seconds: float) -> str:
-    """Write a time without what does not matter at its size."""
-    unit = next((unit for unit in (86_400, 3_600, 60) if seconds >= 10 * unit), 1)
-    return format_duration(round(seconds / unit) * unit if unit > 1 else round(seconds, 3))
+    return format_span(replays * every_s)

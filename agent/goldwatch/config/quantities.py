@@ -132,6 +132,12 @@ def format_duration(seconds: float) -> str:
     return text or "0s"
 
 
+def format_span(seconds: float) -> str:
+    """Write a time without what does not matter at its size."""
+    unit = next((unit for unit in (86_400, 3_600, 60) if seconds >= 10 * unit), 1)
+    return format_duration(round(seconds / unit) * unit if unit > 1 else round(seconds, 3))
+
+
 def parse_size(value: object, low: int, high: int) -> int:
     """Return bytes, for `512MiB` or `2 GB`, within [low, high]."""
     text = _match(SIZE_PATTERN, value, "is not a size; write 512MiB or 2GiB")

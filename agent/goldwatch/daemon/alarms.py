@@ -23,12 +23,13 @@ from goldwatch.config import Config, Watch, format_duration
 from goldwatch.core.event import Event, RolloutOf, changes, circumstances
 from goldwatch.core.judgement import Findings, Judgement, Run, Severity, State, Validity, Verdict
 from goldwatch.core.kinds import FAILING, SILENT
+from goldwatch.core.monitors.silent import SILENT_AFTER
 from goldwatch.daemon.alert import Alert, advance, hushed, is_news
 from goldwatch.daemon.alert_explanation import Surroundings
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.ledger import Ledger
 from goldwatch.daemon.pipeline import Judged
-from goldwatch.daemon.schedule import SILENT_AFTER, due_after, mean_interval_s
+from goldwatch.daemon.schedule import due_after, mean_interval_s
 from goldwatch.daemon.silence import Silence, in_force, of_rollout, rollouts
 from goldwatch.daemon.surroundings import surroundings
 

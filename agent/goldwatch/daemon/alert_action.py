@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from goldwatch.core import kinds
 from goldwatch.core.event import Event
+from goldwatch.core.monitors.kind import FirstLook
 from goldwatch.daemon.words import clock, plain
 
 _RELEASE = ("version", "image", "digest", "model", "deployment revision")
@@ -19,6 +20,7 @@ _RELEASE = ("version", "image", "digest", "model", "deployment revision")
 _OWN = ("golden set", "config", "goldwatch")
 """What changes on goldwatch's own side."""
 
+_UNCHANGED = "nothing that goldwatch records has changed"
 _EXAMPLES = 12
 
 
@@ -62,11 +64,8 @@ def first_action(scene: Scene) -> Action:
     others = [e for e in scene.events if e not in released and e not in own]
     if scene.monitor == kinds.SILENT.name:
         found = _of_silence(scene)
-    elif scene.monitor == kinds.SCHEMA.name:
-        title = f"Check what sends the live requests of {scene.target}: many cannot be read."
-        found = Action(title, plain(scene.subject))
-    elif scene.monitor == kinds.DRIFT.name:
-        found = _of_drift(scene)
+    elif (look := _first_look(scene)) is not None and look.certain:
+        found = Action(look.title, look.why)
     elif released:
         found = _roll_back(scene, released, others + own)
     elif others:
@@ -118,28 +117,18 @@ def _put_back(scene: Scene, events: Sequence[Event], own: Sequence[Event]) -> Ac
 
 def _without_a_change(scene: Scene) -> Action:
     """Return what to do where nothing that is recorded has changed."""
-    unchanged = "nothing that goldwatch records has changed"
-    if scene.monitor == kinds.FAILING.name:
-        why = f"{plain(scene.subject)}; {unchanged}" if scene.subject else unchanged
-        return Action(f"Look at the server of {scene.target} and its log.", why, _logs(scene) or _check(scene))
-    if scene.monitor in (kinds.SLOW.name, kinds.SLOWER.name):
-        title = f"Look at the load of {scene.target} and of its node."
-        why = f"{unchanged}: look for throttling, a neighbour, a queue"
-        return Action(title, why, _kubectl(scene, "describe") or _check(scene))
-    if scene.monitor == kinds.COSTLY.name:
-        title = f"Compare throughput, power and length of the answers of {scene.target} with before."
-        return Action(title, f"{unchanged}: look for throttling, a shared machine, longer answers", _check(scene))
+    if (look := _first_look(scene)) is not None:
+        command = _kubectl(scene, look.verb) if look.verb else ""
+        return Action(look.title, look.why, command or _check(scene))
     if scene.examples:
         title = "Replay the examples below, then look at what the model reads from: features, caches."
-        return Action(title, unchanged, replay_command(scene))
-    return Action("Read the runbook.", unchanged, _check(scene))
+        return Action(title, _UNCHANGED, replay_command(scene))
+    return Action("Read the runbook.", _UNCHANGED, _check(scene))
 
 
-def _of_drift(scene: Scene) -> Action:
-    if not scene.subject:
-        return Action(f"Check what sends the live requests of {scene.target}.")
-    why = "a column that jumps has another unit, default, encoding or join upstream"
-    return Action(f"Check what fills the column {plain(scene.subject)}.", why)
+def _first_look(scene: Scene) -> FirstLook | None:
+    """Return what the monitor itself has to say."""
+    return kinds.of(scene.monitor).first_look(scene.target, plain(scene.subject), _UNCHANGED)
 
 
 _SILENCE = {
@@ -190,10 +179,6 @@ def _kubectl(scene: Scene, verb: str) -> str:
     where = f"-n {shlex.quote(namespace)} " if namespace else ""
     verb, _, options = verb.partition(" --")
     return f"kubectl {where}{verb} deployment/{shlex.quote(name)}" + (f" --{options}" if options else "")
-
-
-def _logs(scene: Scene) -> str:
-    return _kubectl(scene, "logs --tail=50")
 
 
 def _check(scene: Scene) -> str:

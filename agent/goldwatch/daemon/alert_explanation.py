@@ -19,7 +19,6 @@ from goldwatch.core.judgement import Difference, Flip, Judgement, LiveWindow, Sc
 from goldwatch.daemon.alert_action import Action, Scene, first_action, replay_command, silence_command
 from goldwatch.daemon.alert_size import Allowed, Size, not_known, sizes
 
-_OF_LIVE = {kinds.SCHEMA.name, kinds.DRIFT.name}
 _ERRORS_SHOWN = 3
 
 
@@ -168,7 +167,7 @@ def explain(severity: Severity, verdicts: Sequence[Verdict], judgement: Judgemen
         runbook=_runbook(around, verdicts[0].monitor),
         page=around.page,
         config=around.config,
-        live=judgement.findings.live if _OF_LIVE & set(monitors) else None,
+        live=judgement.findings.live if any(kinds.of(m).about_live for m in monitors) else None,
         sizes=found,
         action=first_action(scene),
         replay=replay_command(scene),

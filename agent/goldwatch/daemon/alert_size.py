@@ -16,7 +16,6 @@ from goldwatch.core.judgement import Judgement, State
 from goldwatch.core.outcome import UNSENT, Outcome
 from goldwatch.daemon.words import times
 
-_LATENCY_MONITORS = (kinds.SLOW.name, kinds.SLOWER.name)
 _TYPICAL, _TAILS = 0.5, (0.99, 0.9)
 _MUCH = 1.5
 """From this ratio on, up or down, the ratio of a latency is shown too."""
@@ -123,7 +122,7 @@ def _latencies(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) 
     tails = [q for q in (allowed.latency_quantile, *_TAILS) if q is not None]
     tail = next((q for q in tails if q in now and q in before), None)
     tail = next((q for q in tails if q in now or q in before), None) if tail is None else tail
-    about_latency = bool({*_LATENCY_MONITORS, kinds.SILENT.name} & set(monitors))
+    about_latency = kinds.SILENT.name in monitors or _about_latency(monitors)
     for q in dict.fromkeys([*([_TYPICAL] if about_latency or tail is None else []), tail]):
         if q is None:
             continue
@@ -136,8 +135,12 @@ def _latencies(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) 
 def _times(size: Size, judgement: Judgement) -> str:
     if size.ratio is not None and (size.ratio >= _MUCH or size.ratio <= 1 / _MUCH):
         return times(size.ratio)
-    watched = [v for v in judgement.verdicts if v.monitor in _LATENCY_MONITORS]
+    watched = [v for v in judgement.verdicts if kinds.of(v.monitor).about_latency]
     return "no change known" if watched and all(v.state is State.STEADY for v in watched) else ""
+
+
+def _about_latency(monitors: Iterable[str]) -> bool:
+    return any(kinds.of(monitor).about_latency for monitor in monitors)
 
 
 def _by_quantile(judgement: Judgement) -> dict[float, float]:
@@ -202,7 +205,7 @@ def _measured(judgement: Judgement, allowed: Allowed) -> dict[str, Figure]:
 
 def _tokens(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:
     """Yield the tokens of an answer where they may explain what the alert is about."""
-    if not {kinds.COSTLY.name, *_LATENCY_MONITORS} & set(monitors):
+    if kinds.COSTLY.name not in monitors and not _about_latency(monitors):
         return
     before = _median(j.findings.tokens.output_each for j in allowed.earlier if j.findings.tokens is not None)
     now = judgement.findings.tokens.output_each if judgement.findings.tokens is not None else None

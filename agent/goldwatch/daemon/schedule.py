@@ -14,9 +14,6 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from goldwatch.config import Schedule, cron_lines, timezone
 
-SILENT_AFTER = 3
-"""A watch of which nothing has been heard for so many of its intervals is silent."""
-
 _START, _YEAR = datetime(2027, 1, 1, tzinfo=UTC), timedelta(days=365)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.core.judgement import Judgement, Passed, State, Verdict
+from goldwatch.core.monitors.silent import SILENT_AFTER
 from goldwatch.daemon.alert import Alert
 from goldwatch.daemon.history import History, LedgerError
 from goldwatch.daemon.in_force import Assignment, InForce
-from goldwatch.daemon.schedule import SILENT_AFTER, mean_interval_s
+from goldwatch.daemon.schedule import mean_interval_s
 
 MOST = 1000
 """More watches or alerts than this are not told at once."""

@@ -21,3 +21,7 @@ class ChangedKind(MonitorKind):
         """Yield itself if the reference is deterministic."""
         if terms.deterministic:
             yield self
+
+    def facts(self, terms: WatchTerms) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - whatever the terms
+        """Yield any difference."""
+        yield "any output differs beyond the set's tolerance", "1 replay, confirmed at once"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.core.judgement import Validity
-from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+from goldwatch.core.monitors.kind import FirstLook, Looks, MonitorKind, WatchTerms
 
 if TYPE_CHECKING:
     from goldwatch.config import Watch
@@ -23,6 +23,7 @@ class DriftKind(MonitorKind):
     """A watch with live traffic has it. Live requests come whatever the replay."""
 
     name: str = "drift"
+    about_live: bool = True
     least: Validity = Validity.INVALID
     said: str = "drifting"
 
@@ -30,6 +31,20 @@ class DriftKind(MonitorKind):
         """Yield itself if the watch taps live traffic."""
         if terms.watch.live is not None:
             yield self
+
+    def looks(self, terms: WatchTerms) -> Looks:
+        """Return windows, or, of traffic with a season, hours."""
+        live = terms.watch.live
+        if live is not None and live.season == "weekly":
+            return Looks(3600.0, "hour", at_most="a week")
+        return Looks(terms.every_s, "full window")
+
+    def first_look(self, target: str, subject: str, unchanged: str) -> FirstLook:  # noqa: ARG002 - whatever changed
+        """Return what fills the column that moved most."""
+        if not subject:
+            return FirstLook(f"Check what sends the live requests of {target}.", certain=True)
+        why = "a column that jumps has another unit, default, encoding or join upstream"
+        return FirstLook(f"Check what fills the column {subject}.", why, certain=True)
 
     def settings(self, terms: WatchTerms) -> dict[str, Any]:
         """Return the settings of live traffic."""

@@ -49,13 +49,40 @@ def written_load(load: Load) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Looks:
+    """How often a monitor looks, in words: every `every_s` seconds at one `what`.
+
+    `then` follows the number of looks after which it notices something. `at_most` is how long one waits for that at
+    most, if it is not the horizon of replays.
+    """
+
+    every_s: float
+    what: str = "replay"
+    then: str = ""
+    at_most: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """What to do first about an alert if nothing has changed, and why.
+
+    `verb` is of kubectl, for the target's deployment. One that is `certain` is first whatever has changed.
+    """
+
+    title: str
+    why: str = ""
+    verb: str = ""
+    certain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MonitorKind:
     """A kind of monitor: its name, and what the agent must know of it.
 
     One that does not `spend` of the budget states facts. `least` is the least valid replay that it can use.
-    `misses_answers` means that a target that does not answer is enough to make it alert; `about_answers` that examples
-    explain its alert. `said` is the adjective for a target that it alerts about. Of replays that confirm a finding only
-    one that `confirms` is shown.
+    `misses_answers` means that a target that does not answer is enough to make it alert. Its alert is explained by
+    examples if it is `about_answers`, by times if `about_latency`, by live requests if `about_live`. `said` is the
+    adjective for a target that it alerts about. Of replays that confirm a finding only one that `confirms` is shown.
     """
 
     name: str
@@ -63,6 +90,8 @@ class MonitorKind:
     least: Validity = Validity.VALID
     misses_answers: bool = False
     about_answers: bool = False
+    about_latency: bool = False
+    about_live: bool = False
     said: str = ""
     confirms: bool = False
 
@@ -89,6 +118,21 @@ class MonitorKind:
     def interval_s(self, terms: WatchTerms) -> float:
         """Return the mean seconds between two looks of the monitor: what its share of the budget is divided by."""
         return terms.every_s
+
+    def looks(self, terms: WatchTerms) -> Looks:
+        """Return how its looks are counted in `goldwatch explain-budget`."""
+        return Looks(terms.every_s)
+
+    def facts(self, terms: WatchTerms) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - of those that need no simulation
+        """Yield what it notices for certain, and after what time, as text for `goldwatch explain-budget`."""
+        yield from ()
+
+    def first_look(self, target: str, subject: str, unchanged: str) -> FirstLook | None:  # noqa: ARG002 - by default
+        """Return what to do first about its alert; None for the examples, or the runbook.
+
+        `subject` is the most frequent error, or what moved; `unchanged` the words for no recorded change.
+        """
+        return None
 
     def settings(self, terms: WatchTerms) -> dict[str, Any]:  # noqa: ARG002 - one without an objective needs none
         """Return the fields of `Settings` (worker/monitors/settings.py) that it needs. They must be plain values."""

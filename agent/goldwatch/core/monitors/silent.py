@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from goldwatch.core.monitors.kind import MonitorKind
+from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+
+SILENT_AFTER = 3
+"""A watch without a valid replay for so many of its intervals is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +18,10 @@ class SilentKind(MonitorKind):
     name: str = "silent"
     spends: bool = False
     misses_answers: bool = True
+
+    def facts(self, terms: WatchTerms) -> Iterator[tuple[str, str]]:
+        """Yield silence."""
+        from goldwatch.config import format_span  # noqa: PLC0415 - only a command needs it, and it is slow to import
+
+        after = f"{SILENT_AFTER} intervals ({format_span(SILENT_AFTER * terms.every_s)})"
+        yield "there is no valid replay", after

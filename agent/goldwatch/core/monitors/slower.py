@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+from goldwatch.core.monitors.kind import FirstLook, Looks, MonitorKind, WatchTerms
+from goldwatch.core.monitors.slow import look_at_load
 
 if TYPE_CHECKING:
     from goldwatch.config import Watch
@@ -19,6 +20,7 @@ class SlowerKind(MonitorKind):
     """A watch with an objective of slowdown has it. It looks once a block of replays."""
 
     name: str = "slower"
+    about_latency: bool = True
     misses_answers: bool = True
 
     def watching(self, terms: WatchTerms) -> Iterator[MonitorKind]:
@@ -29,6 +31,17 @@ class SlowerKind(MonitorKind):
     def interval_s(self, terms: WatchTerms) -> float:
         """Return the duration of a block."""
         return block_s(terms.every_s)
+
+    def looks(self, terms: WatchTerms) -> Looks:
+        """Return blocks of replays."""
+        from goldwatch.config import format_span  # noqa: PLC0415 - only a command needs it, and it is slow to import
+
+        block = block_s(terms.every_s)
+        return Looks(block, f"block of {format_span(block)}", ", after two weeks of learning")
+
+    def first_look(self, target: str, subject: str, unchanged: str) -> FirstLook:  # noqa: ARG002 - no subject
+        """Return the load."""
+        return look_at_load(target, unchanged)
 
     def settings(self, terms: WatchTerms) -> dict[str, Any]:
         """Return the slowdown that is allowed, and what else the usual latency depends on."""
