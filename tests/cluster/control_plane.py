@@ -52,6 +52,9 @@ class ControlPlane:
 
     def __post_init__(self) -> None:
         self.admin = secrets.token_hex()
+        self._trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # once: a default one reads all authorities of the system
+        self._trust.check_hostname, self._trust.verify_mode = False, ssl.CERT_NONE
+        self._resources: dict[tuple[str, str], dict[str, Any]] = {}
         self._tokens = [f"{self.admin},admin,admin,system:masters"]
 
     def identity(self, namespace: str, name: str) -> Path:
@@ -136,14 +139,12 @@ class ControlPlane:
         return self._send("PATCH", path, manifest, self.admin, apply_kind, json_kind)
 
     def _send(self, method: str, path: str, body: Any, token: str, kind: str, accept: str) -> tuple[Any, list[str]]:
-        trust = ssl.create_default_context()
-        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
         headers = {"Authorization": f"Bearer {token}", "Content-Type": kind, "Accept": accept}
         data = None if body is None else json.dumps(body).encode()
         url = f"https://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=self._trust) as answer:
                 text, warnings = answer.read().decode(), answer.headers.get_all("Warning") or []
         except urllib.error.HTTPError as error:
             with error:
@@ -159,8 +160,11 @@ class ControlPlane:
     def _folder(self, manifest: dict[str, Any], namespace: str) -> str:
         version = manifest["apiVersion"]
         root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        resources = self.ask("GET", root)["resources"]
-        of_kind = next(r for r in resources if r["kind"] == manifest["kind"] and "/" not in r["name"])
+        asked = version, manifest["kind"]
+        if asked not in self._resources:
+            resources = self.ask("GET", root)["resources"]
+            self._resources[asked] = next(r for r in resources if r["kind"] == asked[1] and "/" not in r["name"])
+        of_kind = self._resources[asked]
         within = f"/namespaces/{manifest['metadata'].get('namespace', namespace)}" if of_kind["namespaced"] else ""
         return f"{root}{within}/{of_kind['name']}"
 

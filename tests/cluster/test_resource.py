@@ -38,7 +38,7 @@ def define(cluster: Cluster) -> None:
 
     def conditions() -> dict[str, str]:
         found = cluster.plane.ask("GET", f"{DEFINITIONS}/{name}")
-        return {c["type"]: c["status"] for c in found.get("status", {}).get("conditions", [])}
+        return {c["type"]: c["status"] for c in found.get("status", {}).get("conditions") or []}
 
     until(lambda: conditions().get("Established") == "True", "the definition is established")
 
