@@ -179,6 +179,7 @@ def _drive_probe(output: str) -> None:
     system.warm_up(Pace(LoadPlan()))
     sut = loadgen.ConstructSUT(system.issue, system.flush)
     _test(output, sut, loadgen.ConstructQSL(system.examples, system.examples, system.load, system.unload))
+    system.read_answers()
     if system.errors:
         raise SystemExit(f"requests failed: {system.errors}")
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
 from goldwatch.commands import mlperf
 from goldwatch.errors import GoldwatchError
+from goldwatch.ipc.jobs import LoadGenSettings
+from goldwatch.probe import Probe, Tensors, TensorSpec
 from goldwatch.worker.load import loadgen
 
 from tests.digits_server import digits, target
@@ -178,6 +184,67 @@ def test_a_target_that_only_fails_is_given_up(tmp_path: Path) -> None:
     assert code == 2
     assert "10 requests in a row failed, the last with: " in said
     assert "no weights" in said
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream", "Server", "Offline"])
+def test_an_answer_that_cannot_be_decoded_is_completed_once(scenario: str) -> None:
+    completed: list[int] = []
+    system = made_up(scenario, lambda n: 7 if n % 2 else 10)
+    samples = [SimpleNamespace(id=i, index=i % 3) for i in range(16)]
+    with pytest.MonkeyPatch.context() as patch:
+        fake = SimpleNamespace(
+            QuerySampleResponse=lambda *given: given,
+            QuerySamplesComplete=lambda responses: completed.extend(given[0] for given in responses),
+        )
+        patch.setattr(loadgen, "_loadgen", lambda: fake)
+        system.load([0, 1, 2])
+        for start in range(0, 16, 4):
+            system.issue(samples[start : start + 4])
+        assert not system.errors  # nothing was looked at while LoadGen's clock ran
+        system.read_answers()
+    assert completed == list(range(16))
+    assert (system.requests, sum(system.errors.values())) == (16, 8)
+
+
+def made_up(scenario: str, width: Callable[[int], int]) -> loadgen.System:
+    """Return a system over a model whose nth answer has so many numbers; ten are right."""
+    calls = iter(range(1000))
+
+    class Model:
+        def encode(self, inputs: Tensors) -> Tensors:
+            return inputs
+
+        def decode(self, response: Tensors) -> Tensors:
+            return response
+
+        def predict(self, request: Tensors) -> Tensors:
+            return {"p": np.zeros((len(request["x"]), width(next(calls))), np.float32)}
+
+    settings = LoadGenSettings(scenario, "performance", 0.0, 1)
+    return loadgen.System(cast("Probe", Model()), {"x": np.zeros((3, 2))}, TensorSpec("p", "float32", (10,)), settings)
+
+
+def test_an_audit_is_read_only_if_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = tmp_path / "audit.config"
+    audit.write_text("*.*.mode = 2\n*.*.accuracy_log_rng_seed = 720381539\n*.*.accuracy_log_sampling_target = 20\n")
+    monkeypatch.chdir(tmp_path)
+    _, said, logs = run(tmp_path, SOUND, "SingleStream", *SHORT)
+    assert "audit" not in [line.split()[0] for line in said.splitlines() if line.strip()]
+    assert json.loads((logs / mlperf.ACCURACY).read_text() or "[]") == []
+    _, said, logs = run(tmp_path, SOUND, "SingleStream", *SHORT, "--audit", str(audit))
+    assert f"{audit}: LoadGen's word is on the test of the audit, not on a submission" in said
+    entries = json.loads((logs / mlperf.ACCURACY).read_text())
+    assert entries
+    assert all(len(entry["data"]) == 2 * 4 * 10 for entry in entries)  # ten float32 in hexadecimal
+
+
+def test_loadgens_warnings_are_told(tmp_path: Path) -> None:
+    entry = (
+        '{"key": "warning_generic_message", "value": "too slow", "metadata": {"is_error": false, "is_warning": true}}'
+    )
+    line = f":::MLLOG {entry}"
+    (tmp_path / "detail.txt").write_text(f"{line}\n{line}\n:::MLLOG {{}}\n")
+    assert mlperf.warnings(tmp_path / "detail.txt") == ("warning_generic_message: too slow (2 times)",)
 
 
 def test_a_bad_duration_is_one_clear_message(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.commands.ray_shards import merged, run_shard, shared, split
+from goldwatch.commands.ray_shards import _without_gaps, filled, merged, run_shard, shared, split
 from goldwatch.config.busy import Busy
 from goldwatch.core.disturbances import Found
 from goldwatch.core.judgement import Validity
 from goldwatch.core.load_plan import LoadPlan
-from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.in_force import CannotStart, prepare
 from goldwatch.daemon.pipeline import judge, plan_of
 from goldwatch.daemon.plan import Plan
 from goldwatch.ipc.workers import Workers
@@ -94,6 +94,55 @@ def test_shards_are_judged_as_the_whole_is() -> None:
     assert [(v.monitor, v.evidence) for v in seven.verdicts if v.monitor != "slow"] == [
         (v.monitor, v.evidence) for v in one.verdicts if v.monitor != "slow"
     ]
+
+
+def test_the_time_between_shards_is_no_work() -> None:
+    workers = Workers()
+    try:
+        (assignment,) = prepare(EXAMPLE, workers).assignments
+        plan = dataclasses.replace(plan_of(assignment), options=dict(assignment.target.options))
+        parts = [run_shard(dataclasses.replace(plan, examples=part)) for part in split(600, 3)]
+        throughputs = []
+        for late_s in (0, 60):  # as if the cluster had room for the later ones only then
+            later = [part | {"clock_ns": part["clock_ns"] + i * late_s * 10**9} for i, part in enumerate(parts)]
+            result = merged(plan, later, 1.8e9, 1.0)
+            throughputs.append(judge(assignment, result, workers, {}).judgement.findings.throughput)
+            result.columns.close()
+    finally:
+        workers.close()
+    assert throughputs[0] == pytest.approx(throughputs[1])
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 100)), min_size=1, max_size=8))
+def test_moved_shards_leave_no_gap_and_keep_their_overlaps(found: list[tuple[int, int]]) -> None:
+    spans = [(start, start + length) for start, length in found]
+    shifts = _without_gaps(spans)
+    moved = sorted((a - shift, b - shift) for (a, b), shift in zip(spans, shifts, strict=True))
+    end = moved[0][1]
+    for a, b in moved:
+        assert a <= end
+        end = max(end, b)
+    busy = sum(any(a <= t < b for a, b in spans) for t in range(1200))
+    assert end - moved[0][0] == busy
+
+
+def test_a_lost_shard_costs_its_examples_only() -> None:
+    workers = Workers()
+    try:
+        (assignment,) = prepare(EXAMPLE, workers).assignments
+        plan = dataclasses.replace(plan_of(assignment), options=dict(assignment.target.options))
+        plans = shared(plan, 3)
+        parts = [run_shard(plans[0]), None, run_shard(plans[2])]
+        result = merged(plan, filled(plan, plans, parts, "the node is gone"), 1.8e9, 1.0)
+        assert result.outcomes() == {"ok": 400, "not_sent": 200}
+        assert result.given_up == "1 of 3 shards were lost, 3 times each: the node is gone"
+        judgement = judge(assignment, result, workers, {}).judgement
+        result.columns.close()
+    finally:
+        workers.close()
+    assert judgement.findings.validity is Validity.INSUFFICIENT
+    with pytest.raises(CannotStart, match="all shards were lost"):
+        filled(plan, plans, [None] * 3, "the node is gone")
 
 
 def test_failures_add_up_and_what_differs_between_shards_is_told() -> None:

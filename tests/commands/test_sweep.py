@@ -190,6 +190,9 @@ def test_what_goldwatch_could_not_send_in_time_says_nothing_of_the_server(
     assert "goldwatch itself was the limit, not the target: goldwatch sent" in found["summary"]
 
 
+FEW = ", scenario: server, rate: 10/s, in_flight: 8"
+"""So that not 256 connections are made, which a limit of 30 s would take."""
+
 FAST = ("--min-rate", "240/s", "--max-rate", "240/s", "--step", "500ms", "--longest-step", "1s", "--json")
 
 
@@ -197,7 +200,7 @@ FAST = ("--min-rate", "240/s", "--max-rate", "240/s", "--step", "500ms", "--long
 def test_a_rate_at_which_answers_turn_wrong_is_not_kept_however_fast_they_are(tmp_path: Path, server: Digits) -> None:
     server.wrong = 10
     found = json.loads(
-        swept(tmp_path, server.url, "latency: 30s at p50, accuracy: no worse than 1 point", *FAST).stdout
+        swept(tmp_path, server.url, "latency: 30s at p50, accuracy: no worse than 1 point", *FAST, load=FEW).stdout
     )
     (step,) = found["steps"]
     assert (found["exit_code"], step["word"], step["over"], step["failed"]) == (1, "missed", 0, 0)
@@ -208,7 +211,7 @@ def test_a_rate_at_which_answers_turn_wrong_is_not_kept_however_fast_they_are(tm
         r"240 per second does not keep it: \d+ of 120 answers are wrong where the reference is right", found["summary"]
     )
     found = json.loads(
-        swept(tmp_path, server.url, "latency: 30s at p50, accuracy: no worse than 20 points", *FAST).stdout
+        swept(tmp_path, server.url, "latency: 30s at p50, accuracy: no worse than 20 points", *FAST, load=FEW).stdout
     )
     assert (found["exit_code"], found["rate_per_s"]) == (0, 240)
 
@@ -216,19 +219,19 @@ def test_a_rate_at_which_answers_turn_wrong_is_not_kept_however_fast_they_are(tm
 @pytest.mark.usefixtures("unhurried")
 def test_a_rate_at_which_requests_fail_is_not_kept_however_fast_they_are(tmp_path: Path, server: Digits) -> None:
     server.failing = 5
-    found = json.loads(swept(tmp_path, server.url, "latency: 30s at p50, errors: 1%", *FAST).stdout)
+    found = json.loads(swept(tmp_path, server.url, "latency: 30s at p50, errors: 1%", *FAST, load=FEW).stdout)
     (step,) = found["steps"]
     assert (found["exit_code"], step["word"], step["turned_wrong"]) == (1, "missed", 0)
     assert step["failed"] == step["over"] == step["requests"] - step["compared"] > 0
     assert re.search(r"\d+ of 120 requests failed, 1% allowed; lower --min-rate to look below$", found["summary"])
-    found = json.loads(swept(tmp_path, server.url, "latency: 30s at p50, errors: 50%", *FAST).stdout)
+    found = json.loads(swept(tmp_path, server.url, "latency: 30s at p50, errors: 50%", *FAST, load=FEW).stdout)
     assert (found["exit_code"], found["rate_per_s"]) == (0, 240)
 
 
 @pytest.mark.usefixtures("unhurried")
 def test_a_stall_is_repeated_and_told(tmp_path: Path, server: Digits) -> None:
     server.service_s, server.stalls = 0.0, {60: 0.3}  # at 240 a second some 70 of 120 requests wait
-    found = json.loads(swept(tmp_path, server.url, "latency: 100ms at p90", *FAST).stdout)
+    found = json.loads(swept(tmp_path, server.url, "latency: 100ms at p90", *FAST, load=FEW).stdout)
     (step,) = found["steps"]
     assert (found["rate_per_s"], step["word"], step["replays_say"][-1]) == (240, "met", "met")
     assert step["replays_not_kept"] == 1
@@ -242,7 +245,7 @@ def test_a_client_without_a_core_to_spare_is_told_from_a_slow_server(
     tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def step(objective: str) -> dict[str, Any]:
-        (found,) = json.loads(swept(tmp_path, address, objective, *FAST).stdout)["steps"]
+        (found,) = json.loads(swept(tmp_path, address, objective, *FAST, load=FEW).stdout)["steps"]
         assert isinstance(found, dict)
         return found
 

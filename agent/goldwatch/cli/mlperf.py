@@ -39,6 +39,12 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
         float | None, typer.Option(min=0.001, help="Server: the rate (LoadGen's own: 1). Offline: the rate expected.")
     ] = None,
     target_latency: Annotated[str, typer.Option(help="Server: the limit for 99 % of the latencies.")] = "100ms",
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="The audit.config of a compliance test, which changes settings."
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Examples in one request, where a query has several.")] = 1,
 ) -> None:
     """Run MLPerf's LoadGen over every watch: exit code 0 VALID, 1 INVALID, 2 could not measure."""
@@ -51,7 +57,9 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
 
     duration_s = parse_duration(min_duration, 0.1, 86_400)
     latency_s = parse_duration(target_latency, 1e-6, 3600)
-    wanted = LoadGenSettings(scenario, mode, duration_s, min_queries, batch, target_qps, latency_s)
+    wanted = LoadGenSettings(
+        scenario, mode, duration_s, min_queries, batch, target_qps, latency_s, str(audit.absolute()) if audit else None
+    )
     workers, results = Workers(), []
     try:
         for assignment in in_force.prepare(config, workers).assignments:

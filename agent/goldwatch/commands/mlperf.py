@@ -6,10 +6,12 @@ LoadGen writes. Added to it is only what LoadGen cannot know: requests that fail
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goldwatch.commands.gate import Result
@@ -27,6 +29,7 @@ from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 from goldwatch.redaction import redact
 
 SUMMARY = "mlperf_log_summary.txt"
+DETAIL = "mlperf_log_detail.txt"
 ACCURACY = "mlperf_log_accuracy.json"
 LOADGENS_QPS = 1.0
 """LoadGen's own `server_target_qps`."""
@@ -37,6 +40,7 @@ NOTHING = "nothing"
 _LINE = re.compile(r"^([A-Za-z0-9][^:\n]*?)\s*:\s*(\S.*)$", re.MULTILINE)
 _REASON = re.compile(r"^  (.+?)\s*: NO$", re.MULTILINE)
 _ADVICE = re.compile(r"^ \* (.+(?:\n .+)*)", re.MULTILINE)
+_MOST_WARNINGS, _MOST_TOLD = 5, 300
 _LATE_S = 600.0
 """LoadGen ends by itself; a worker that has not, so long after ten times the shortest duration, hangs."""
 
@@ -52,6 +56,7 @@ class Tested:
     reasons: tuple[str, ...]
     logs: Path
     accuracy: Score | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def test(assignment: Assignment, workers: Workers, wanted: LoadGenSettings, output: Path) -> Tested:
@@ -63,16 +68,17 @@ def test(assignment: Assignment, workers: Workers, wanted: LoadGenSettings, outp
     try:
         done = _run(assignment, workers, wanted, logs)
         summary = (logs / SUMMARY).read_text()
+        told = warnings(logs / DETAIL)
         accuracy = _accuracy(assignment, workers, logs) if wanted.mode == "accuracy" else None
     except (JobFailed, WorkerDied, OSError) as error:
         return Tested(assignment, Result.UNMEASURED, NOTHING, {}, (str(error),), logs)
     failed = sum(done.errors.values())
     reasons = [f"{failed:,} of {done.requests:,} requests failed: {why}" for why in list(done.errors)[:1]]
     if wanted.mode == "accuracy":
-        return _of_accuracy(assignment, accuracy, reasons, logs)
+        return replace(_of_accuracy(assignment, accuracy, reasons, logs), warnings=told)
     said, figures, why = read(summary)
     result = Result.PASS if said == "VALID" and not failed else Result.REGRESSION
-    return Tested(assignment, result, said, figures, (*reasons, *why), logs)
+    return Tested(assignment, result, said, figures, (*reasons, *why), logs, warnings=told)
 
 
 def _over_budget(assignment: Assignment, wanted: LoadGenSettings) -> str | None:
@@ -140,6 +146,24 @@ def read(summary: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
     return said, figures, tuple([*unsatisfied, *advice] if said != "VALID" else [])
 
 
+def warnings(detail: Path) -> tuple[str, ...]:
+    """Return the warnings and errors of LoadGen's detailed log, each once, with how often it came. Raises OSError."""
+    found: Counter[str] = Counter()
+    with detail.open() as lines:
+        for line in lines:
+            if '"is_warning": true' not in line and '"is_error": true' not in line:
+                continue
+            try:
+                entry = json.loads(line[line.index("{") :])
+                text = f"{entry['key']}: {entry['value']}"
+            except (ValueError, KeyError, TypeError):
+                text = line.strip()
+            found[text[:_MOST_TOLD]] += 1
+    return tuple(
+        text + (f" ({times:,} times)" if times > 1 else "") for text, times in found.most_common(_MOST_WARNINGS)
+    )
+
+
 def _of_accuracy(assignment: Assignment, accuracy: Score | None, reasons: list[str], logs: Path) -> Tested:
     """Judge an accuracy test by the objective of the watch; LoadGen only keeps the answers."""
     if accuracy is None or accuracy.reference is None:
@@ -165,6 +189,9 @@ def as_text(tested: Tested, wanted: LoadGenSettings) -> str:
     if (score := tested.accuracy) is not None and score.reference is not None:
         rows.append((score.name, f"{score.value:.4f}, reference {score.reference:.4f}, {score.n:,} answers"))
     rows += [("because", reason) for reason in tested.reasons]
+    rows += [("LoadGen warns", warning) for warning in tested.warnings]
+    if wanted.audit is not None:
+        rows.append(("audit", f"{wanted.audit}: LoadGen's word is on the test of the audit, not on a submission"))
     rows += [("LoadGen says", tested.said)] if tested.said != NOTHING else []
     rows += [("verdict", tested.result), ("logs", str(tested.logs))]
     return "\n".join([lines[0], *(f"  {name:<32}{value}" for name, value in rows)]) + "\n"

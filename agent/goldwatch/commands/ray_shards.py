@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -24,6 +24,9 @@ from goldwatch.daemon.plan import Plan
 from goldwatch.installation import install_command
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
+
+_RETRIES = 2
+"""So often Ray runs a shard again that it lost: a node went, or the process was killed."""
 
 _OUR_OWN = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -47,19 +50,43 @@ def start() -> int:
 
 
 def replay(assignment: Assignment, shards: int) -> Replay:
-    """Replay once, in shards. The caller closes the columns. Raises CannotStart if the cluster loses a shard."""
+    """Replay once, in shards. The caller closes the columns.
+
+    A shard that the cluster loses is run again; if it is lost for good, its examples count as not sent, and the rest is
+    merged as it is. Raises CannotStart if all shards are lost.
+    """
     import ray  # noqa: PLC0415
 
     whole = plan_of(assignment)
     whole = replace(whole, options=dict(whole.options))
     plans = shared(whole, shards)
     began, at = time.monotonic(), time.time()
-    work = ray.remote(num_cpus=1, max_retries=0)(run_shard)
-    try:
-        parts: list[dict[str, Any]] = ray.get([work.remote(plan, assignment.target.busy) for plan in plans])
-    except ray.exceptions.RayError as error:
-        raise CannotStart(f"a shard was lost: {str(error).strip().splitlines()[-1]}") from None
-    return merged(whole, parts, at, time.monotonic() - began)
+    work = ray.remote(num_cpus=1, max_retries=_RETRIES)(run_shard)
+    pending = [work.remote(plan, assignment.target.busy) for plan in plans]
+    parts, why = list[dict[str, Any] | None](), ""
+    for reference in pending:
+        try:
+            parts.append(ray.get(reference))
+        except ray.exceptions.RayError as error:
+            parts.append(None)
+            why = str(error).strip().splitlines()[-1]
+    return merged(whole, filled(whole, plans, parts, why), at, time.monotonic() - began)
+
+
+def filled(
+    whole: Plan, plans: Sequence[Plan], parts: Sequence[dict[str, Any] | None], why: str
+) -> list[dict[str, Any]]:
+    """Put a shard without a request in the place of each that was lost. Raises CannotStart if all were."""
+    lost = sum(part is None for part in parts)
+    if lost == len(parts):
+        raise CannotStart(f"all shards were lost, {_RETRIES + 1} times each: {why}")
+    told = f"{lost} of {len(parts)} shards were lost, {_RETRIES + 1} times each: {why}"
+    return [_not_sent(whole, plan, told) if part is None else part for plan, part in zip(plans, parts, strict=True)]
+
+
+def _not_sent(whole: Plan, plan: Plan, why: str) -> dict[str, Any]:
+    columns = Columns.create(Layout(len(plan.examples), whole.outputs, whole.tokens), plan.examples)
+    return _plain(Replay(columns, 0.0, given_up=why), 0)
 
 
 def split(examples: int, shards: int, samples: int = 1) -> list[range]:
@@ -99,13 +126,16 @@ def run_shard(plan: Plan, busy: Busy | None = None) -> dict[str, Any]:
     """
     workers = Workers()
     try:
-        found = considerate(plan, busy, workers)
         # Each node has a monotonic clock of its own; what they share is the wall clock, as far as it is kept right.
-        clock_ns = time.time_ns() - time.monotonic_ns()
-        columns = {name: found.columns.array(name).tobytes() for name in found.columns.layout.columns()}
-        found.columns.close()
+        return _plain(considerate(plan, busy, workers), time.time_ns() - time.monotonic_ns())
     finally:
         workers.close()
+
+
+def _plain(found: Replay, clock_ns: int) -> dict[str, Any]:
+    """Return a replay as plain values, and close its columns."""
+    columns = {name: found.columns.array(name).tobytes() for name in found.columns.layout.columns()}
+    found.columns.close()
     kept = (
         *("description", "described_after", "disturbances", "open_s", "first_request_s"),
         *("failure", "given_up", "ended", "restarts", "resent"),
@@ -119,11 +149,13 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
     import numpy as np  # noqa: PLC0415 - the agent has no shards
 
     columns = Columns.create(Layout(len(plan.examples), plan.outputs, plan.tokens), plan.examples)
+    shifts_ns = _without_gaps([_span_ns(part) for part in parts])
     for name in columns.layout.columns():
         column = columns.array(name)
         rows = [np.frombuffer(part["columns"][name], column.dtype) for part in parts]
         if name == "sent_ns":
-            rows = [np.where(ns > 0, ns + part["clock_ns"], ns) for ns, part in zip(rows, parts, strict=True)]
+            clocks = [part["clock_ns"] - shift for part, shift in zip(parts, shifts_ns, strict=True)]
+            rows = [np.where(ns > 0, ns + clock, ns) for ns, clock in zip(rows, clocks, strict=True)]
         column[:] = np.concatenate(rows).reshape(column.shape)
     found = Replay(columns, started_at, duration_s=duration_s, samples=plan.load.samples, open_load=plan.load.is_open)
     described = [part["description"] for part in parts if part["description"] is not None]
@@ -144,6 +176,34 @@ def merged(plan: Plan, parts: list[dict[str, Any]], started_at: float, duration_
     if any(other != described[0] for other in described):
         found.ended = found.ended or "the shards met different models: the target reports a different identity to each"
     return found
+
+
+def _span_ns(part: dict[str, Any]) -> tuple[int, int] | None:
+    """Return when a shard sent its first request and when its last ended, by the wall clock; None without any."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    sent_ns, latency_ns = (np.frombuffer(part["columns"][name], np.int64) for name in ("sent_ns", "latency_ns"))
+    was_sent = sent_ns > 0
+    if not was_sent.any():
+        return None
+    ends_ns = sent_ns[was_sent] + latency_ns[was_sent]
+    return int(sent_ns[was_sent].min()) + part["clock_ns"], int(ends_ns.max()) + part["clock_ns"]
+
+
+def _without_gaps(spans_ns: Sequence[tuple[int, int] | None]) -> list[int]:
+    """Return by how much each shard is moved ahead, so that there is no time in which none was at work.
+
+    Shards start when the cluster has room for them: the time between them is no work, and no throughput is lost in it.
+    """
+    order = sorted((i for i, span in enumerate(spans_ns) if span is not None), key=lambda i: spans_ns[i] or (0, 0))
+    shifts, gaps, end = [0] * len(spans_ns), 0, None
+    for i in order:
+        first, last = spans_ns[i] or (0, 0)
+        if end is not None and first > end:
+            gaps += first - end
+        shifts[i] = gaps
+        end = last if end is None else max(end, last)
+    return shifts
 
 
 def _added(found: list[Found]) -> Found:

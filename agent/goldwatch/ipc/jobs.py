@@ -136,6 +136,7 @@ class LoadGenSettings:
     """LoadGen's settings, in its own terms. None leaves its default, or the value from warm-up.
 
     Times are seconds. `target_qps` is that of Server, and what is expected of Offline; `target_latency_s` is Server's.
+    `audit` is the absolute path of an audit.config of the compliance tests, which overrides settings.
     """
 
     scenario: str
@@ -145,6 +146,7 @@ class LoadGenSettings:
     batch: int = 1
     target_qps: float | None = None
     target_latency_s: float | None = None
+    audit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 LoadGen decides when each query is issued and how long the test lasts, by its own clock; this module is what it calls.
 Requests of one example are encoded while LoadGen loads samples, which it does not time; batches are made in its time.
-One thread asks the model, one request after the other: more than that is the deployed model's affair, not the client's.
+Answers are kept as they came and read when the test is over, unless LoadGen logs them. One request is asked after the
+other, in the call that issues a query: more than that is the deployed model's affair, not the client's.
 """
 
 from __future__ import annotations
 
 import gc
-import queue
-import threading
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -43,6 +43,14 @@ _SAMPLES = {"SingleStream": 1, "MultiStream": 8, "Server": 1}
 
 _MESSAGE_LENGTH = 200
 
+_COMPLETED_AT_ONCE = 1024
+"""So many samples of a query, or all if it has fewer, are completed in one call."""
+
+_UNREAD_BYTES = 64 << 20
+"""About so much room may the answers take that are not read yet; when it is full, they are read between two queries."""
+
+_OBJECT_BYTES = 512
+
 
 @handles(LOADGEN)
 def run(request: LoadGenRequest, descriptors: list[int], emit: Emit) -> LoadGenResponse:  # noqa: ARG001 - a Handler
@@ -64,6 +72,7 @@ def run(request: LoadGenRequest, descriptors: list[int], emit: Emit) -> LoadGenR
         gc.collect()
         gc.disable()
         _test(system, request, expected_s)
+        system.read_answers()
     finally:
         gc.enable()
         probe.close()
@@ -90,12 +99,12 @@ class System:
         in_query = settings.batch if offline else _SAMPLES[settings.scenario]
         self._load, self._in_query = LoadPlan(samples=min(settings.batch, in_query)), in_query
         self._output = (output.name, output.dtype, output.shape)
-        self._keeps = settings.mode == "accuracy"
+        self._keeps = settings.mode == "accuracy" or settings.audit is not None
         self._encoded: dict[int, Any] = {}
         self._in_a_row = 0
-        self._issued: queue.SimpleQueue[Sequence[Any] | None] = queue.SimpleQueue()
-        # Server and Offline are not to wait for answers in the call that issues queries.
-        self._asynchronous = settings.scenario in ("Server", "Offline")
+        self._unread: list[tuple[Any, int]] = []
+        width = math.prod(n for n in output.shape if n > 0) * np.dtype(output.dtype).itemsize
+        self._most_unread = max(_UNREAD_BYTES // (_OBJECT_BYTES + width * settings.batch), 1)
 
     def warm_up(self, pace: Pace) -> float:
         """Send batches of each size that the test sends, as far apart as `pace` requires.
@@ -126,47 +135,52 @@ class System:
             self._encoded.pop(index, None)
 
     def issue(self, samples: Sequence[Any]) -> None:
-        """Take the queries that LoadGen issues."""
-        if self._asynchronous:
-            self._issued.put(samples)
-        else:
-            self._answer(samples)
-
-    def serve(self) -> None:
-        """Answer what was issued, until `stop`."""
-        while (samples := self._issued.get()) is not None:
-            self._answer(samples)
-
-    def stop(self) -> None:
-        """Let `serve` end once it has answered everything."""
-        self._issued.put(None)
+        """Answer a query of LoadGen. Each sample is completed once, a failure too: LoadGen waits for all of them."""
+        batch, completed = self._settings.batch, list[tuple[Any, NDArray[Any] | None]]()
+        for start in range(0, len(samples), batch):
+            some = samples[start : start + batch]
+            kept = None if self.given_up is not None else self._ask(some)
+            completed += [(sample, None if kept is None else kept[i : i + 1]) for i, sample in enumerate(some)]
+            if len(completed) >= _COMPLETED_AT_ONCE:
+                _complete(completed)
+                completed = []
+        _complete(completed)
+        if len(self._unread) >= self._most_unread:
+            self.read_answers()
 
     def flush(self) -> None:
         """Do nothing: no query is held back."""
 
-    def _answer(self, samples: Sequence[Any]) -> None:
-        for start in range(0, len(samples), self._settings.batch):
-            self._ask(samples[start : start + self._settings.batch])
+    def read_answers(self) -> None:
+        """Decode and check the answers that were not read yet: outside of what is timed."""
+        unread, self._unread = self._unread, []
+        for response, examples in unread:
+            try:
+                self._read(response, examples)
+            except Exception as error:  # as below
+                self._failed(error)
 
-    def _ask(self, samples: Sequence[Any]) -> None:
-        """Ask for one batch. LoadGen waits for every sample, so that a failure is completed too, without data."""
-        if self.given_up is not None:
-            self._complete(samples, None)
-            return
+    def _ask(self, samples: Sequence[Any]) -> NDArray[Any] | None:
+        """Ask for one batch. Returns the outputs if LoadGen logs them; None where it does not, or for a failure."""
         self.requests += 1
-        kept = None
         try:
-            indices = [sample.index for sample in samples]
-            request = self._encoded[indices[0]] if self._settings.batch == 1 else self._batches.encode(indices)
+            if self._settings.batch == 1:
+                request = self._encoded[samples[0].index]
+            else:
+                request = self._batches.encode([sample.index for sample in samples])
             response = self._probe.predict(request)
-            if not self._keeps:
-                self._complete(samples, None)  # the clock stops here; looking at the answer is not timed
-            kept = single_output(self._batches.decode(response, len(samples)), *self._output, len(samples))
-            self._in_a_row = 0
+            if self._keeps:
+                return np.ascontiguousarray(self._read(response, len(samples)))
         except Exception as error:  # a failure is an observation, whatever its class
             self._failed(error)
-        if self._keeps or kept is None:
-            self._complete(samples, kept)
+        else:
+            self._unread.append((response, len(samples)))
+        return None
+
+    def _read(self, response: Any, examples: int) -> NDArray[Any]:  # noqa: ANN401 - the probe's own affair
+        found = single_output(self._batches.decode(response, examples), *self._output, examples)
+        self._in_a_row = 0
+        return found
 
     def _failed(self, error: Exception) -> None:
         message = (str(error) or type(error).__name__)[:_MESSAGE_LENGTH]
@@ -175,15 +189,17 @@ class System:
         if self._in_a_row == MOST_FAILURES_IN_A_ROW:
             self.given_up = f"{self._in_a_row} requests in a row failed, the last with: {message}"
 
-    def _complete(self, samples: Sequence[Any], kept: NDArray[Any] | None) -> None:
-        loadgen = _loadgen()
-        slices = [slice(i, i + 1) for i in range(len(samples))]
-        rows = [None if kept is None else np.ascontiguousarray(kept[row]) for row in slices]
-        responses = [
-            loadgen.QuerySampleResponse(sample.id, *((0, 0) if row is None else (row.ctypes.data, row.nbytes)))
-            for sample, row in zip(samples, rows, strict=True)
+
+def _complete(answers: Sequence[tuple[Any, NDArray[Any] | None]]) -> None:
+    """Tell LoadGen that samples are answered, with the row of outputs that it is to log, or none."""
+    loadgen = _loadgen()
+    made = loadgen.QuerySampleResponse
+    loadgen.QuerySamplesComplete(
+        [
+            made(sample.id, 0, 0) if row is None else made(sample.id, row.ctypes.data, row.nbytes)
+            for sample, row in answers
         ]
-        loadgen.QuerySamplesComplete(responses)
+    )
 
 
 @cache
@@ -202,13 +218,11 @@ def _test(system: System, request: LoadGenRequest, expected_s: float) -> None:
     log = loadgen.LogSettings()
     log.log_output.outdir = request.output
     log.enable_trace = False
-    server = threading.Thread(target=system.serve)
-    server.start()
+    # Without a name LoadGen takes an audit.config of the current folder, and says so nowhere.
+    audit = request.settings.audit or str(Path(request.output) / "no-audit.config")
     try:
-        loadgen.StartTestWithLogSettings(sut, library, _settings(loadgen, request.settings, expected_s), log)
+        loadgen.StartTestWithLogSettings(sut, library, _settings(loadgen, request.settings, expected_s), log, audit)
     finally:
-        system.stop()
-        server.join()
         loadgen.DestroyQSL(library)
         loadgen.DestroySUT(sut)
 
