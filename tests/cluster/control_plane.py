@@ -100,7 +100,7 @@ class ControlPlane:
         with contextlib.ExitStack() as ending:
             self._start(store, "etcd", ending)
             self._start([server, *(f"--{name}={value}" for name, value in flags.items())], "apiserver", ending)
-            until(self._is_ready, "the API server is ready", 60)
+            until(self._is_ready, "the API server is ready", 180)
             for account in self.folder.glob("account-*"):
                 shutil.copy(self.folder / "certs/apiserver.crt", account / "ca.crt")
             yield

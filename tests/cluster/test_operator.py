@@ -331,9 +331,9 @@ def define_inference_services(cluster: Cluster) -> None:
     until(served, "InferenceServices are served")
 
 
-def test_a_thousand_are_reconciled_in_few_writes(cluster: Cluster, operator: Running) -> None:
-    labels = {"goldwatch.dev/config": "many"}
-    for number in range(1000):
+def test_hundreds_are_reconciled_in_few_writes(cluster: Cluster, operator: Running) -> None:
+    labels, count = {"goldwatch.dev/config": "many"}, 300
+    for number in range(count):
         cluster.plane.ask("POST", WATCHES, watch(f"model-{number}", labels))
 
     def told() -> bool:
@@ -343,9 +343,9 @@ def test_a_thousand_are_reconciled_in_few_writes(cluster: Cluster, operator: Run
 
     until(told, "all have a status", 240)
     text = cluster.plane.ask("GET", f"{MAPS}/many")["data"]["goldwatch.yaml"]
-    assert sum(f"  model-{number}:\n" in text for number in range(1000)) == 1000
+    assert sum(f"  model-{number}:\n" in text for number in range(count)) == count
     writes = [line for line in operator.log.read_text().splitlines() if "config=many" in line]
-    assert len(writes) < 100, "a burst of changes is one write"
+    assert len(writes) < count / 10, "a burst of changes is one write"
 
 
 def holder(cluster: Cluster) -> str:
