@@ -90,8 +90,11 @@ def test_a_table_of_counts_is_played_beside_common_rules(tmp_path: Path) -> None
     rules = {rule["rule"]: rule for rule in found["common_rules"]}
     assert rules["accuracy: binomial test at 0.05"]["times"] > 5
     assert rules["accuracy: three sigma of the day before"]["looked"] == 556
-    dropped = backtest(config(tmp_path), "--history", table(tmp_path, month(drop=10)), "--json")
+    files = ("--output", tmp_path / "played.txt", "--output", tmp_path / "played.json")
+    dropped = backtest(config(tmp_path), "--history", table(tmp_path, month(drop=10)), "--json", *files)
     found = json.loads(dropped.stdout)
+    assert json.loads((tmp_path / "played.json").read_text()) == found
+    assert "worse" in (tmp_path / "played.txt").read_text()
     (worse,) = found["alerts"]["worse"]
     assert 288 <= (worse["opened"] - 1_790_000_000) / 300 <= 300
     assert 280 <= (worse["since"] - 1_790_000_000) / 300 <= 290

@@ -138,11 +138,14 @@ def test_a_distance_from_outputs_that_vary_by_nobody_knows_how_much_is_refused_b
 
 
 def test_a_set_is_shown_and_verified(tmp_path: Path) -> None:
-    shown = CliRunner().invoke(app, ["golden", "show", str(DIGITS / "golden")])
+    files = [part for name in ("set.txt", "set.json") for part in ("--output", str(tmp_path / name))]
+    shown = CliRunner().invoke(app, ["golden", "show", str(DIGITS / "golden"), *files])
+    assert (tmp_path / "set.txt").read_text() == shown.stdout
     assert "task        classification, 600 examples" in shown.stdout
     assert "reference   10 + 10 replays, the same in all of them" in shown.stdout
     manifest = json.loads(CliRunner().invoke(app, ["golden", "show", str(DIGITS / "golden"), "--json"]).stdout)
     assert manifest["digest"].startswith("sha256:5ce757")
+    assert json.loads((tmp_path / "set.json").read_text()) == manifest
     verified = CliRunner().invoke(app, ["golden", "verify", str(DIGITS / "golden"), "--digest", "5ce757"])
     assert (verified.exit_code, verified.stdout.split(":")[0]) == (0, "digits@5ce757358f39 is sound")
     other = CliRunner().invoke(app, ["golden", "verify", str(DIGITS / "golden"), "--digest", "sha256:abc"])

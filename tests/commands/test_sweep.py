@@ -329,7 +329,10 @@ def test_what_may_not_be_swept_is_not(
 
 
 def test_a_target_that_is_not_there_ends_the_sweep(tmp_path: Path) -> None:
-    result = swept(tmp_path, "http://127.0.0.1:1", "latency: 1s at p50", "--max-rate", "60/s", "--json")
+    files = [part for name in ("sweep.txt", "sweep.json") for part in ("--output", str(tmp_path / name))]
+    result = swept(tmp_path, "http://127.0.0.1:1", "latency: 1s at p50", "--max-rate", "60/s", "--json", *files)
     found: dict[str, Any] = json.loads(result.stdout)
+    assert json.loads((tmp_path / "sweep.json").read_text()) == found
+    assert found["summary"] in (tmp_path / "sweep.txt").read_text()
     assert (result.exit_code, found["bound_by"], len(found["steps"])) == (2, "stopped", 1)
     assert "Connection refused" in found["summary"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from goldwatch.cli import outputs
 from goldwatch.cli.base import TOOLS, WATCH, ConfigFile, app, put, select
 
 
@@ -56,6 +58,7 @@ def backtest(
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    output: outputs.Outputs = None,
 ) -> None:
     """Play recorded replays through the monitors: which would have alerted, and when, compared with common rules."""
     from goldwatch.commands import backtest as playing  # noqa: PLC0415 - it brings numpy
@@ -65,6 +68,7 @@ def backtest(
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
+    files = outputs.check(output, ("table", "json"))
     workers = Workers()
     try:
         wanted = in_force.prepare(config, workers)
@@ -82,4 +86,9 @@ def backtest(
     right, replays = golden.tensor("reference.right").sum(), sum(golden.manifest.reference.replays)
     rules = common_rules.fired(records, float(right) / (replays * golden.examples))
     title = " ".join(dict.fromkeys(assignment.key))
-    put((backtest_report.as_json if as_json else backtest_report.as_text)(title, played, rules))
+    forms = {
+        "table": partial(backtest_report.as_text, title, played, rules),
+        "json": partial(backtest_report.as_json, title, played, rules),
+    }
+    put(forms["json" if as_json else "table"]())
+    outputs.write(files, forms)

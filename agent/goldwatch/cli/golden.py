@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from goldwatch.cli import outputs
 from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, put, select
 from goldwatch.probe import BatchAxes
 
@@ -27,16 +29,20 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of th
 def show(
     folder: Folder,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest, with the digest, as JSON.")] = False,
+    output: outputs.Outputs = None,
 ) -> None:
     """Show what a golden set is: its examples, its reference, where it comes from, and its digest."""
     from goldwatch.golden.report import as_text  # noqa: PLC0415
 
+    files = outputs.check(output, ("table", "json"))
     found = _opened(folder)
-    if as_json:
-        whole = {"digest": found.digest} | found.manifest.model_dump(mode="json", exclude_none=True)
-        put(json.dumps(whole, indent=2))
-    else:
-        put(as_text(found))
+    whole = {"digest": found.digest} | found.manifest.model_dump(mode="json", exclude_none=True)
+    forms: dict[str, Callable[[], str]] = {
+        "table": partial(as_text, found),
+        "json": lambda: json.dumps(whole, indent=2) + "\n",
+    }
+    put(forms["json" if as_json else "table"]())
+    outputs.write(files, forms)
 
 
 @golden.command()

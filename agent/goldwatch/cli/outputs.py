@@ -1,9 +1,9 @@
-"""Files that a command writes beside what it prints, all of one measurement: `--output result.json`, any number."""
+"""Files that a command writes besides its output, all of one measurement: `--output result.json`, any number."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +25,7 @@ Outputs = Annotated[
 ]
 
 
-def check(paths: Sequence[Path] | None, formats: Mapping[str, object]) -> list[Path]:
+def check(paths: Sequence[Path] | None, formats: Collection[str]) -> list[Path]:
     """Return the files to write, having looked before the measurement whether they can be. Ends with exit code 3."""
     for path in paths or ():
         if SUFFIXES.get(path.suffix.lower()) not in formats:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from goldwatch.cli import outputs
 from goldwatch.cli.base import COMPARE, ConfigFile, app, fail, put, select
 
 
@@ -23,6 +25,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
         str, typer.Option(help="The longest, where requests in a queue depend on each other and more are needed.")
     ] = "2m",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    output: outputs.Outputs = None,
 ) -> None:
     """Find the highest rate of arrivals that keeps the latency objective: exit code 0 found, 1 none, 2 not measured."""
     from goldwatch.commands import sweep as sweeping  # noqa: PLC0415
@@ -46,6 +49,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     if not 0.01 <= near <= 1:
         fail(f"--within {within} is not between 1% and 100%; write 5% or 0.05")
     wanted = sweeping.SweepOptions(lowest, highest, near, step_s, longest_s)
+    files = outputs.check(output, ("table", "json"))
     workers = Workers()
     try:
         assignment = select(in_force.prepare(config, workers), watch, target)
@@ -56,4 +60,5 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     finally:
         workers.close()
     put(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")
+    outputs.write(files, {"table": partial(sweep_report.as_text, found), "json": partial(sweep_report.as_json, found)})
     raise typer.Exit(sweep_report.exit_code(found))

@@ -22,7 +22,7 @@ _TIMES = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What targets are compared by, besides accuracy: less is better, unless `more`."""
+    """A quantity that targets are compared by, besides accuracy: less is better, unless `more`."""
 
     name: str
     value: Callable[[Row], float | None]

@@ -1,4 +1,4 @@
-"""The leaderboards of `goldwatch compare` as a page for people: one file that stands alone."""
+"""The leaderboards of `goldwatch compare` as a page for people: one complete file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model file or a server is: which probe opens it, and with which options. For `goldwatch init`."""
+"""Finds the probe that opens a model file or a server, and its options. For `goldwatch init`."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _has_its_package(kind: object) -> bool:
 
 
 def describe(target: Target, workers: Workers) -> Description:
-    """Open a target in a worker, and return what it says of itself. Raises GoldwatchError."""
+    """Open a target in a worker, and return its own description. Raises GoldwatchError."""
     if target.python:
         raise GoldwatchError("init does not look into a model of another interpreter; write `python` there later")
     request = DescribeRequest(target.factory, dict(target.options), _TIME_LIMIT_S)

@@ -18,7 +18,7 @@ class Exhibits:
     """Those of each watch and target, in `of`; a replay that could not be judged has none."""
 
     def __init__(self, workers: Workers, pages: int) -> None:
-        """Take them for so many watches and targets."""
+        """Take them for a number of watches and targets."""
         self._workers, self._letters = workers, _MOST_LETTERS // max(pages, 1)
         self.of: dict[tuple[str, str], Exhibit] = {}
 

@@ -30,7 +30,7 @@ _COLUMN = 40
 class FirstConfig:
     """The parts of a first config: a target, a golden set and a watch of one `name`.
 
-    `described` is what the opened target says of itself, None before it was asked. `measured` is a replay of it.
+    `described` is the opened target's own description, None before it was asked. `measured` is a replay of it.
     `written` are options as the user writes them, with references; the `candidate`'s own are taken by the letter.
     """
 
@@ -128,7 +128,7 @@ def name_from(text: str) -> str:
 def look(
     found: Sequence[Candidate], source: str, written: Mapping[str, Any], path: Path, name: str, workers: Workers
 ) -> FirstConfig:
-    """Return the config of the first candidate that can be opened, with what the model says of itself.
+    """Return the config of the first candidate that can be opened, with the model's own description.
 
     `path` is where it will be written. Without a `name` it is that of the model. Raises GoldwatchError with the reason
     of each candidate that cannot be opened.

@@ -1,4 +1,4 @@
-"""The gate's report as a page for people: one file that stands alone, for a browser, a mail or paper."""
+"""The gate's report as a page for people: one complete file, for a browser, a mail or paper."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _CANNOT = (
 
 
 def _sentence(report: Report) -> Html:
-    """Say the answer, with its numbers."""
+    """Return the answer, with its numbers."""
     who, score = name(title_of(report)), report.judgement.headline
     change = ""
     if score is not None:
@@ -115,7 +115,7 @@ def _objectives(report: Report) -> Html:
 
 
 def _where(report: Report) -> Html:
-    """Say what ran, beside what the reference ran on."""
+    """Show what ran, next to what the reference ran on."""
     judgement, golden = report.judgement, report.assignment.golden
     made = dict(report.exhibit.made_with) if report.exhibit is not None else {}
     run, said = judgement.run, judgement.run.description

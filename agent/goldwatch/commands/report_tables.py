@@ -18,7 +18,7 @@ _ERROR = 0.025
 
 
 def scores_table(report: Report) -> Content:
-    """Return scores with intervals against the reference; a difference has a colour only if a test stands behind it."""
+    """Return scores with intervals against the reference; a difference has a colour only if a test supports it."""
     scores = report.judgement.findings.scores
     if not scores:
         return None

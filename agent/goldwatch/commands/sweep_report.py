@@ -103,6 +103,11 @@ def exit_code(found: SweepResult) -> int:
     return EXIT_CODES[Result.REGRESSION if missed else Result.UNMEASURED]
 
 
+def as_text(found: SweepResult) -> str:
+    """Write all steps, and the result."""
+    return "".join([head(found.assignment), *map(row, found.steps), f"  {in_words(found)}\n"])
+
+
 def as_json(found: SweepResult) -> str:
     """Write everything that was measured, times in seconds, and the exit code."""
     assignment, bound = found.assignment, found.bound

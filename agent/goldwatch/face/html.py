@@ -56,14 +56,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose rows a phone shows as cards: each cell says what it is."""
+    """A table whose rows a phone shows as cards: each cell has the name of its column."""
 
     caption: Content
     columns: Sequence[Column]
     rows: list[Sequence[Content]] = field(default_factory=list)
 
     def html(self) -> Html:
-        """Return it; the first cell of a row is its heading. Roles are said, since cards take the tables' away."""
+        """Return it; the first cell of a row is its heading. Roles are explicit, since cards remove those of tables."""
         heads = [tag("th", c.heading, scope="col", role="columnheader", class_=_class(c)) for c in self.columns]
         head = tag("thead", tag("tr", *heads, role="row"), role="rowgroup")
         body = tag("tbody", *(self._row(row) for row in self.rows), role="rowgroup")

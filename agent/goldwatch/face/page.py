@@ -1,4 +1,4 @@
-"""A whole page: one file that asks nobody for anything."""
+"""A whole page: one file that loads nothing."""
 
 from __future__ import annotations
 

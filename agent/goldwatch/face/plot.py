@@ -94,7 +94,7 @@ class Plot:
         self._texts.append(tag("span", text, class_="mk", style=where))
 
     def label(self, x: float, y: float, text: str, css: str = "") -> None:
-        """Write beside a point; left of it near the right end, and below it where another label is."""
+        """Write next to a point; left of it near the right end, and below it where another label is."""
         side = "left" if self.x(x) > 0.6 * WIDTH else ""
         at = self.x(x), self.y(y)
         if any(abs(at[0] - a) < _LABEL_WIDTH and abs(at[1] - b) < _LABEL_HEIGHT for a, b in self._labelled):

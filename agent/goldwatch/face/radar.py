@@ -14,7 +14,7 @@ _MIDDLE, _RADIUS = (160.0, 105.0), 68.0
 
 @dataclass(frozen=True, slots=True)
 class Spoke:
-    """One axis: its name, its value as text, and where it lies from the centre, 0, to the best, 1.
+    """One axis: its name, its value as text, and its place from the centre, 0, to the best, 1.
 
     `share` is None for what was not measured, which leaves the shape open.
     """
