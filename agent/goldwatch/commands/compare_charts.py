@@ -28,6 +28,8 @@ class Axis:
     value: Callable[[Row], float | None]
     text: Callable[[float], str]
     more: bool = False
+    tested: str = ""
+    """The frontier in `Row.best_for`, which only a difference beyond noise takes a target from."""
 
 
 def _latency(q: float) -> Callable[[Row], float | None]:
@@ -38,11 +40,12 @@ _AXES = (
     Axis("p50", _latency(0.5), format_seconds),
     Axis("p99", _latency(0.99), format_seconds),
     Axis("throughput", lambda row: row.throughput, lambda v: f"{format_figure(v)} /s", more=True),
-    Axis("joules", lambda row: row.joules, lambda v: f"{format_figure(v)} J"),
+    Axis("joules", lambda row: row.joules, lambda v: f"{format_figure(v)} J", tested="joules"),
     Axis(
         "cost of 10,000",
         lambda row: None if row.cost is None else row.cost * DAWNBENCH_INFERENCES,
         format_figure,
+        tested="cost",
     ),
 )
 
@@ -113,7 +116,7 @@ def frontiers(rows: Sequence[Row]) -> Iterator[Content]:
             )
         ]
         on = ", ".join(row.assignment.target.name for row, _, _ in best)
-        plot = Plot(x0, x1, low - margin, high + margin, f"Accuracy against {axis.name}; on the frontier: {on}", 220)
+        plot = Plot(x0, x1, low - margin, high + margin, f"Accuracy against {axis.name}; best by values: {on}", 220)
         plot.rows(ticks(low, high, 5), lambda v: f"{v:.3g}")
         plot.columns([(math.log10(v), axis.text(v)) for v in decades(10**x0, 10**x1)])
         steps: list[tuple[float, float]] = []
@@ -121,11 +124,13 @@ def frontiers(rows: Sequence[Row]) -> Iterator[Content]:
             steps += [(math.log10(value), steps[-1][1] if steps else low - margin), (math.log10(value), score.value)]
         plot.line([*steps, (x1, steps[-1][1])], "fr")
         for row, value, score in known:
-            off = "" if any(row is other for other, _, _ in best) else "off"
+            off = "off" if axis.tested and axis.tested not in row.best_for else ""
             plot.span(math.log10(value), score.low, score.high)
             plot.dots([(math.log10(value), score.value)], f"dot {off}".strip())
             plot.label(math.log10(value), score.value, row.assignment.target.name[:40], off)
-        words = f"Accuracy against {axis.name}, logarithmic. Blue: on the frontier. Bars: 95% intervals."
+        blue = " Grey: another target that is as accurate takes less beyond noise, or that is not known."
+        words = f"Accuracy against {axis.name}, logarithmic. Bars: 95% intervals. Dashed: the best by these values, "
+        words += f"which may be noise.{blue if axis.tested else ''}"
         yield tag("figure", tag("figcaption", words), plot.html(), class_="narrow")
 
 
