@@ -20,7 +20,7 @@ targets:
   capitals: {{probe: openai, url: '{model}', stream: false}}
   referee: {{probe: openai, url: '{judge}', model: {name}, stream: false}}
 golden: {{capitals: ./golden}}
-scores: {{grounded: {{judge: {{target: referee, prompt: relevance}}}}}}
+scores: {{grounded: {{judge: {{target: referee, prompt: relevance, controls: 20}}}}}}
 watches:
   capitals:
     target: capitals
@@ -61,6 +61,22 @@ def run(tmp_path: Path, servers: tuple[LanguageServer, JudgeServer]) -> Run:
     return run
 
 
+def test_a_judge_that_changes_is_not_a_model_that_is_worse(
+    run: Run, servers: tuple[LanguageServer, JudgeServer]
+) -> None:
+    model, judge = servers
+    model.answers = {prompt: f"{GOOD} {i}" for i, prompt in enumerate(PROMPTS)}  # as good, and not judged before
+    judge.says = lambda _: "Score: 2"
+    found = json.loads(run("check", options=("--format", "json")).stdout)["watches"][0]
+    finding = next(f for f in found["findings"] if f["objective"] == "grounded")
+    assert finding["result"] == "could not measure"
+    assert (
+        "its judge has changed: the judge gives its controls 2 on average, 5 when the set was frozen"
+        in finding["reason"]
+    )
+    assert "grounded" not in {score["name"] for score in found["scores"]}
+
+
 def test_a_judged_score_is_frozen_and_checked(
     run: Run, servers: tuple[LanguageServer, JudgeServer], tmp_path: Path
 ) -> None:
@@ -68,15 +84,17 @@ def test_a_judged_score_is_frozen_and_checked(
     golden = GoldenSet.open(tmp_path / "golden")
     assert golden.tensor("reference.scores.grounded").tolist() == [[1.0] * 40] * 4
     assert (golden.manifest.reference.scores or {})["grounded"].startswith(f"judge {MODEL} relevance ")
-    assert judge.calls == 40  # the same answers are not judged again
+    assert judge.calls == 40 + 25 * 20  # the same answers are not judged again, and each control 25 times
+    assert golden.tensor("reference.controls.grounded").shape == (25, 20)
 
     def check() -> tuple[str, str]:
         found = json.loads(run("check", options=("--format", "json")).stdout)["watches"][0]["findings"]
         finding = next(f for f in found if f["objective"] == "grounded")
         return finding["result"], finding["reason"]
 
+    before = judge.calls
     assert check()[0] == "pass"
-    assert judge.calls == 40
+    assert judge.calls == before + 20  # the controls alone
     model.answers = dict.fromkeys(PROMPTS, BAD)
     assert check() == ("regression", "5.0000 -> 1.0000, no worse than 0.2")
 

@@ -17,7 +17,7 @@ from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
 from goldwatch.core import kinds
 from goldwatch.core.judgement import Judgement, Validity
-from goldwatch.core.score_spec import judging_limit_s
+from goldwatch.core.score_spec import freezing_limit_s, judging_limit_s
 from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, judge
 from goldwatch.errors import GoldwatchError
@@ -114,7 +114,8 @@ def _calibrated(
         made_with=made_with,
         scores=assignment.scores,
     )
-    return workers.call(JUDGES, FREEZE, request)
+    limit_s = CALL_LIMIT_S + freezing_limit_s(assignment.scores)
+    return workers.call(JUDGES, FREEZE, request, limit_s=limit_s)
 
 
 def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> Assignment:
@@ -130,7 +131,11 @@ def _answering_as_now(assignment: Assignment, workers: Workers, kept: Path) -> A
 def _without_scores_watched(assignment: Assignment) -> Assignment:
     """Return the assignment without the monitors of scores, whose reference this command takes."""
     alphas = assignment.settings["alphas"]
-    kept = {name: alpha for name, alpha in alphas.items() if kinds.watched_score(name) is None}
+    kept = {
+        name: alpha
+        for name, alpha in alphas.items()
+        if kinds.watched_score(name) is None and kinds.judged_score(name) is None
+    }
     return replace(assignment, settings={**assignment.settings, "alphas": kept})
 
 

@@ -44,6 +44,10 @@ _Deadline = Annotated[
 ]
 
 
+LEAST_CONTROLS = 10
+"""Fewer controls could hardly show a change of the judge."""
+
+
 class Judge(Section):
     """A judge of a score: the target that grades, what it is asked, and how often it may be asked."""
 
@@ -57,6 +61,13 @@ class Judge(Section):
     )
     at_least: float | None = Field(
         default=None, description="The lowest grade that passes: the score is then the share of answers that pass."
+    )
+    controls: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="How many answers of the reference, half of them to another question, it grades in each replay, "
+        "so that a judge that changes is noticed; 0 for none.",
     )
     calls: int = Field(default=1000, ge=1, le=1_000_000, description="The most calls for one replay.")
     in_flight: int = Field(default=4, ge=1, le=64, description="The most calls at a time.")
@@ -118,6 +129,10 @@ class ScoreEntry(Section):
         for key in ("path", "options", "gives"):
             if getattr(self, key):
                 raise ValueError(f"`{key}` is of a function; a judge has none")
+        if 0 < self.judge.controls < LEAST_CONTROLS:
+            raise ValueError(f"`controls` are too few to tell anything; write {LEAST_CONTROLS} or more, or 0 for none")
+        if self.judge.controls > self.judge.calls:
+            raise ValueError("`controls` are calls too; write `calls` of at least as many")
         if self.judge.at_least is not None and self.better == "lower":
             raise ValueError("`at_least` is the lowest grade that passes; leave `better: lower` out")
         if self.over == "replay":

@@ -88,6 +88,11 @@ class Judging:
     input_tokens: int = 0
     output_tokens: int = 0
 
+    def and_(self, other: Judging) -> Judging:
+        """Return what this and another judging of the same score came to."""
+        numbers = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name != "score"}
+        return replace(self, **numbers)
+
 
 class State(StrEnum):
     """The states of a monitor. *Unknown* is no evidence either way, and is never shown as good."""

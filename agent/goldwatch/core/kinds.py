@@ -9,6 +9,7 @@ from goldwatch.core.monitors.changed import ChangedKind
 from goldwatch.core.monitors.costly import CostlyKind
 from goldwatch.core.monitors.drift import DriftKind
 from goldwatch.core.monitors.failing import FailingKind
+from goldwatch.core.monitors.judge import JudgeKind
 from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
 from goldwatch.core.monitors.moved import MovedKind
 from goldwatch.core.monitors.schema import SchemaKind
@@ -29,9 +30,10 @@ SLOWER = SlowerKind()
 COSTLY = CostlyKind()
 SCHEMA = SchemaKind()
 DRIFT = DriftKind()
+JUDGE = JudgeKind()
 SILENT = SilentKind()
 
-KINDS: tuple[MonitorKind, ...] = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, SILENT)
+KINDS: tuple[MonitorKind, ...] = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, JUDGE, SILENT)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
 that nothing is known is the least that can be said of a watch."""
 
@@ -43,6 +45,12 @@ def watched_score(name: str) -> str | None:
     """Return the score that a monitor watches by its name; None for another monitor."""
     kind, colon, score = name.partition(":")
     return score if colon and kind == WORSE.name else None
+
+
+def judged_score(name: str) -> str | None:
+    """Return the score whose judge a monitor watches by its name; None for another monitor."""
+    kind, colon, score = name.partition(":")
+    return score if colon and kind == JUDGE.name else None
 
 
 def runbook(name: str) -> str:

@@ -41,9 +41,10 @@ class JudgeSpec:
 
     `factory` and `options` are those of the target's probe. `identity` has the options that decide what the judge
     answers, such as `model`; with `messages` (role, template) and `parameters` of the request it is part of the score's
-    fingerprint. Grades are within `scale`; from `at_least` on an answer passes, None keeps the grade. `calls` is the
-    most calls of one replay, `deadline_s` the most seconds of all of them, `time_limit_s` that of one. `most_per_s` and
-    `tokens_per_s` are the budgets of the target. `store` is the file of grades, empty for none.
+    fingerprint. Grades are within `scale`; from `at_least` on an answer passes, None keeps the grade. `controls` is how
+    many answers of the reference it grades in each replay. `calls` is the most calls of one replay besides these,
+    `deadline_s` the most seconds of all of them, `time_limit_s` that of one. `most_per_s` and `tokens_per_s` are the
+    budgets of the target. `store` is the file of grades, empty for none.
     """
 
     target: str
@@ -55,6 +56,7 @@ class JudgeSpec:
     scale: tuple[float, float]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     at_least: float | None = None
+    controls: int = 0
     calls: int = 1000
     in_flight: int = 4
     time_limit_s: float = 30.0
@@ -77,6 +79,7 @@ class JudgeSpec:
             scale=named.scale,
             parameters=prompt.parameters,
             at_least=entry.at_least,
+            controls=entry.controls,
             calls=entry.calls,
             in_flight=entry.in_flight,
             time_limit_s=entry.time_limit_s,
@@ -175,6 +178,17 @@ def _judge_of(judge: Mapping[str, Any] | None) -> JudgeSpec | None:
     return JudgeSpec(**{**judge, "messages": messages, "scale": tuple(judge["scale"])})
 
 
+FROZEN_JUDGINGS = (5, 20)
+"""How often each control is judged when a set is frozen: for its usual grade, and for how much that varies."""
+
+
 def judging_limit_s(specs: Sequence[ScoreSpec]) -> float:
     """Return how many seconds the judges of some scores may take for one replay."""
-    return sum(spec.judge.deadline_s + spec.judge.time_limit_s for spec in specs if spec.judge is not None)
+    judges = [spec.judge for spec in specs if spec.judge is not None]
+    return sum((2 if judge.controls else 1) * (judge.deadline_s + judge.time_limit_s) for judge in judges)
+
+
+def freezing_limit_s(specs: Sequence[ScoreSpec]) -> float:
+    """Return how many seconds the judges of some scores may take for the controls of a set."""
+    judges = [spec.judge for spec in specs if spec.judge is not None and spec.judge.controls]
+    return sum(sum(FROZEN_JUDGINGS) * (judge.deadline_s + judge.time_limit_s) for judge in judges)

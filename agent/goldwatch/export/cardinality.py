@@ -104,11 +104,11 @@ def series(config: Config, slices: Mapping[str, int] = {}) -> int:
     for watch in config.watches.values():
         for metric in (metric for metric in CATALOGUE if "watch" in metric.labels):
             cut = slices.get(watch.golden, 0) if set(metric.labels) >= OF_THE_SET else 1
-            found += (
-                len(watch.targets)
-                * cut
-                * _series_of(metric, len(watch.judges if metric in _OF_JUDGES else watch.scores))
-            )
+            judges = len(watch.judges)
+            named = judges if metric in _OF_JUDGES else len(watch.scores)
+            if "monitor" in metric.labels:
+                named += judges  # each may have a monitor of its own
+            found += len(watch.targets) * cut * _series_of(metric, named)
     return found
 
 

@@ -237,13 +237,20 @@ class WholeScore(_Part):
         return found
 
 
+class Controls(_Part):
+    """Answers that a judge graded again and again when the set was frozen: how many, and how often each."""
+
+    answers: Size
+    judgings: Size
+
+
 class Reference(_Part):
     """How the reference outputs came about.
 
     `replays` counts the reference replays in the first and in the second half. `deterministic` is true if no output
     differed beyond its tolerance in any of them. `keeps` names what is kept of each of them, for models whose answers
     vary: `scores` and `distances` from the reference outputs. `scores` has the fingerprint of each score of the config
-    whose values are kept, and `whole` the scores of the whole replay.
+    whose values are kept, `whole` the scores of the whole replay, and `controls` what is kept of judges.
     """
 
     replays: tuple[Size, Size]
@@ -251,6 +258,7 @@ class Reference(_Part):
     made_with: Named[str] = {}
     keeps: Annotated[Distinct, Field(min_length=1)] | None = None
     scores: Annotated[Named[str], Field(min_length=1)] | None = None
+    controls: Annotated[Named[Controls], Field(min_length=1)] | None = None
     whole: Annotated[Named[WholeScore], Field(min_length=1)] | None = None
 
     @field_validator("whole")
@@ -415,6 +423,8 @@ class Manifest(_Part):
             expected[f"reference.{kept}"] = ("float32", (sum(self.reference.replays), n))
         for score in self.reference.scores or ():
             expected[f"reference.scores.{score}"] = ("float32", (sum(self.reference.replays), n))
+        for score, kept_of in (self.reference.controls or {}).items():
+            expected[f"reference.controls.{score}"] = ("float32", (kept_of.judgings, kept_of.answers))
         return expected
 
 

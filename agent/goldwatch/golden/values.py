@@ -40,8 +40,10 @@ def value_problems(manifest: Manifest, tensor: Tensor, lines: Lines | None) -> I
         yield from _out_of_range("reference.right", tensor("reference.right")[half], 0, replays, why)
     for kept in manifest.reference.keeps or ():
         yield from _outside_0_to_1(f"reference.{kept}", tensor(f"reference.{kept}"))
-    for score in manifest.reference.scores or ():
-        yield from _outside_0_to_1(f"reference.scores.{score}", tensor(f"reference.scores.{score}"), gaps=True)
+    of_scores = [f"reference.scores.{score}" for score in manifest.reference.scores or ()]
+    of_controls = [f"reference.controls.{score}" for score in manifest.reference.controls or ()]
+    for name in (*of_scores, *of_controls):
+        yield from _outside_0_to_1(name, tensor(name), gaps=True)
 
 
 def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -143,9 +143,14 @@ class Judge:
         """Return the score of a grade: itself, or whether it passes."""
         return grade if self._judge.at_least is None else float(grade >= self._judge.at_least)
 
-    def sitting(self) -> Sitting:
-        """Return a sitting: the judging of one replay, with its own calls and deadline."""
-        return Sitting(self._judge, self._scale, self._grades, self.request, self._key)
+    def share(self, grade: float) -> float:
+        """Return a grade as a share of the scale of the prompt."""
+        return (grade - self._scale[0]) / (self._scale[1] - self._scale[0])
+
+    def sitting(self, calls: int | None = None) -> Sitting:
+        """Return a sitting: the judging of one replay, with its own deadline and number of calls."""
+        judge = self._judge if calls is None else replace(self._judge, calls=calls)
+        return Sitting(judge, self._grades, self.request, self._key)
 
     def request(self, given: Mapping[str, Any]) -> str:
         """Return the request for an example as JSON, with the texts in the place of the placeholders."""
@@ -171,12 +176,11 @@ class Sitting:
     def __init__(
         self,
         judge: JudgeSpec,
-        scale: tuple[float, float],
         grades: Grades,
         request: Callable[[Mapping[str, Any]], str],
         key: Callable[[str], bytes],
     ) -> None:
-        self._judge, self._scale, self._grades = judge, scale, grades
+        self._judge, self._scale, self._grades = judge, judge.scale, grades
         self._request, self._key = request, key
         self._until_s = time.monotonic() + judge.deadline_s
         self._lock = threading.Lock()

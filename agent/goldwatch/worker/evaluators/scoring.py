@@ -42,6 +42,11 @@ class Column:
     first: str = ""
     judging: Judging | None = None
 
+    @classmethod
+    def empty(cls, n: int) -> Column:
+        """Return the column of `n` examples without a value."""
+        return cls(_empty(n))
+
 
 class Scoring:
     """The scores of a watch over one golden set."""
@@ -107,6 +112,27 @@ class Scoring:
         elif self._golden.manifest.reference.deterministic:
             reference = evaluator(_listed(examples.readers(takes, _Reference(self._golden)), takes, rows))
         return Score(evaluator.spec.name, value, low, high, len(rows), reference, scale=evaluator.spec.scale)
+
+    def controls(self, name: str, count: int) -> Column:
+        """Have the judge of a score grade its controls, as shares of its scale [count]."""
+        from goldwatch.worker.evaluators.controls import graded  # noqa: PLC0415 - it fills columns of this module
+
+        spec = next(spec for spec in self.specs if spec.name == name)
+        try:
+            return graded(self._opened(spec)[0], self._golden, count)
+        except BadScore as error:
+            return Column(_empty(count), Counter({UnscoredReason.UNUSABLE: count}), str(error))
+
+    def frozen_controls(self) -> dict[str, NDArray[np.float32]]:
+        """Have each judge that has controls grade them for a reference [judgings, controls]. Raises BadScore."""
+        from goldwatch.worker.evaluators.controls import freeze  # noqa: PLC0415 - as above
+
+        judges = [spec for spec in self.specs if spec.judge is not None and spec.judge.controls]
+        return {
+            spec.name: freeze(self._opened(spec, compare=False)[0], self._golden, spec.judge.controls)
+            for spec in judges
+            if spec.judge is not None
+        }
 
     @property
     def kept(self) -> tuple[ScoreSpec, ...]:
@@ -257,7 +283,7 @@ def _listed(readers: Mapping[str, Any], takes: Mapping[str, str], rows: Sequence
 
 
 def _computed(evaluator: Evaluator, examples: Examples, outputs: Mapping[str, Any], answered: BoolArray) -> Column:
-    found = Column(_empty(len(answered)))
+    found = Column.empty(len(answered))
     readers = examples.readers(evaluator.takes, outputs)
     given = ({parameter: read(i) for parameter, read in readers.items()} for i in _answered(answered))
     if evaluator.judge is None:

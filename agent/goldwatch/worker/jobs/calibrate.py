@@ -91,6 +91,11 @@ def frozen(request: FreezeRequest, descriptors: list[int], emit: Emit) -> Calibr
             name: {"fingerprint": mark, "values": [float(replay[f"whole.{name}"]) for replay in replays]}
             for name, mark in scoring.fingerprints(whole=True).items()
         }
+    if controls := scoring.frozen_controls():
+        manifest["reference"]["controls"] = {
+            name: {"answers": grades.shape[1], "judgings": len(grades)} for name, grades in controls.items()
+        }
+        tensors |= {f"reference.controls.{name}": grades for name, grades in controls.items()}
     answers = arrays.read(Path(request.outputs)) if request.outputs else {}
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
     tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.core.facts import Facts
-from goldwatch.core.judgement import Difference, Flip, LiveWindow, Score, Unscored, Validity
+from goldwatch.core.judgement import Difference, Flip, Judging, LiveWindow, Score, Unscored, Validity
 from goldwatch.core.load_plan import OPEN
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.token_use import TokenUse
@@ -73,6 +73,9 @@ class Case:
     live: LiveWindow | None = field(init=False, default=None)
     _read: Live | None = field(init=False, default=None)
     _distances: Values | None = field(init=False, default=None)
+    _scoring: Scoring = field(init=False)
+    _judgings: tuple[Judging, ...] = field(init=False)
+    _controls: dict[str, Column] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.outputs = {s.name: self.columns.array(f"output.{s.name}") for s in output_specs(self.golden)}
@@ -114,6 +117,24 @@ class Case:
         found = self.scored.get(score)
         return None if found is None or not known(found, self.answered) else found.values
 
+    def graded_controls(self, score: str, count: int) -> NDArray[np.floating]:
+        """Have the judge of a score grade its controls, and return the grades [count] as shares, NaN for none."""
+        found = self._scoring.controls(score, count)
+        self._controls[score] = found
+        return found.values
+
+    def distrust(self, score: str, why: str) -> None:
+        """Take the value of a score away, since its judge has changed."""
+        self.scored = {name: found for name, found in self.scored.items() if name != score}
+        self.scores = tuple(found for found in self.scores if found.name != score)
+        self.unscored = tuple(replace(u, first=why, unknown=True) if u.score == score else u for u in self.unscored)
+
+    @property
+    def judgings(self) -> tuple[Judging, ...]:
+        """What the judge of each score did, for the answers and for its controls."""
+        controls = {name: found.judging for name, found in self._controls.items() if found.judging is not None}
+        return tuple(each.and_(controls[each.score]) if each.score in controls else each for each in self._judgings)
+
     def live_rows(self) -> Live | None:
         """Return what came of live traffic; None where nothing taps it, as in a gate."""
         if self.facts.live is None or self.settings.live is None:
@@ -123,13 +144,14 @@ class Case:
         return self._read
 
     def _score(self) -> None:
-        scoring = Scoring(self.golden, self.settings.specs)
+        scoring = self._scoring = Scoring(self.golden, self.settings.specs)
         self.scored = scoring.columns(self.outputs, self.answered) if self.is_valid else {}
         self.scores = self.task.scores(self.outputs, self.answered) if self.is_valid else ()
         self.scores += scoring.scores(self.scored, self.answered)
         whole, lacking = scoring.whole(self.outputs, self.answered) if self.is_valid else ((), ())
         self.scores += whole
         self.unscored = (*scoring.unscored(self.scored, self.answered), *lacking)
+        self._judgings = tuple(found.judging for found in self.scored.values() if found.judging is not None)
 
     def _compared(self) -> Difference | None:
         """Compare the answers with the reference, and name the examples that are listed."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from goldwatch.core import kinds
-from goldwatch.core.judgement import Check, Findings, Verdict
+from goldwatch.core.judgement import Check, Findings, State, Verdict
 from goldwatch.core.latency import REPORTED, quantiles
 from goldwatch.core.load_plan import OPEN
 from goldwatch.core.outcome import Outcome
@@ -112,8 +112,9 @@ def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
     counts with.
     """
     found, confirming = Verdicts([], {}, {}), case.facts.confirming
-    unscored = {u.score: f"{u.score} has no value: {u.first}" for u in case.unscored if u.unknown}
-    for name, monitor in build(case.reference, case.settings).items():
+    monitors = build(case.reference, case.settings)
+    # judges first: while one alerts, its score is unknown
+    for name, monitor in sorted(monitors.items(), key=lambda item: kinds.judged_score(item[0]) is None):
         kind, observation = kinds.of(name), monitor.observe(case)
         state, refused = monitor.fresh(), None
         if name in states:
@@ -121,17 +122,24 @@ def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
         if refused is not None:
             found.refused[name] = refused
         if observation is None or not kind.takes(case.validity):
-            why = unscored.get(kinds.watched_score(name) or "", "nothing to observe")
-            verdict = unknown(monitor, state, case.reasons[0] if case.reasons else why)
+            verdict = unknown(monitor, state, case.reasons[0] if case.reasons else _why_unknown(case, name))
         elif not kind.may_see(case.validity, confirming=confirming):
             verdict = monitor.standing(state)
         else:
             before = state
             state, verdict = monitor.update(observation, state, case.facts.started_at)
             monitor.explain(case, observation, before, state)
+        if verdict.state is State.ALERTING and (judged := kinds.judged_score(name)) is not None:
+            case.distrust(judged, f"its judge has changed: {verdict.summary}")
         found.verdicts.append(verdict)
         found.states[name] = monitor.save(state)
     return found
+
+
+def _why_unknown(case: Case, monitor: str) -> str:
+    score = kinds.watched_score(monitor)
+    found = next((u for u in case.unscored if u.unknown and u.score == score), None)
+    return "nothing to observe" if found is None else f"{found.score} has no value: {found.first}"
 
 
 def findings(case: Case) -> Findings:
@@ -156,7 +164,7 @@ def findings(case: Case) -> Findings:
         footprint=case.footprint,
         live=case.live,
         unscored=case.unscored,
-        judgings=tuple(found.judging for found in case.scored.values() if found.judging is not None),
+        judgings=case.judgings,
     )
 
 

@@ -10,6 +10,7 @@ from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.costly import Costly
 from goldwatch.worker.monitors.drift import LiveDrift
 from goldwatch.worker.monitors.failing import Failing
+from goldwatch.worker.monitors.judge import JudgeMonitor
 from goldwatch.worker.monitors.moved import Moved
 from goldwatch.worker.monitors.reference import Reference
 from goldwatch.worker.monitors.schema import LiveSchema
@@ -28,6 +29,7 @@ MONITORS: dict[str, type[WatchMonitor[Any, Any]]] = {
     "costly": Costly,
     "schema": LiveSchema,
     "drift": LiveDrift,
+    "judge": JudgeMonitor,
 }
 """The class of each kind of monitors. Those of `NAME:MEMBER` are built by the class of NAME."""
 

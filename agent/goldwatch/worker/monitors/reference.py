@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ class Reference:
     `distances` from the reference outputs [replays, n] are between 0 and 1, None if not kept. `scores` are None too if
     the golden set has labels: right and wrong win over a softer score. Up to `cluster` examples depend on each other,
     and `codes` [n] number these clusters (see `Limits`). `golden` is the set that it belongs to, if there is
-    one. `scored` has the values [replays, n] of the scores that it keeps by name, NaN where there is none, and `whole`
-    those [replays] of scores of the whole replay.
+    one. `scored` has the values [replays, n] of the scores that it keeps by name, NaN where there is none, `whole` those
+    [replays] of scores of the whole replay, and `controls` those [judgings, controls] that judges gave their controls.
     """
 
     replays: tuple[int, int]
@@ -34,6 +34,7 @@ class Reference:
     codes: NDArray[np.int64] | None = None
     scored: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     whole: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    controls: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, golden: GoldenSet) -> Reference:
@@ -46,7 +47,10 @@ class Reference:
         replays, codes = golden.manifest.reference.replays, _codes(golden)
         scored = {name: golden.tensor(f"reference.scores.{name}") for name in golden.manifest.reference.scores or ()}
         whole = {name: found.values for name, found in (golden.manifest.reference.whole or {}).items()}
-        return cls(replays, right, cluster=largest, golden=golden, codes=codes, scored=scored, whole=whole, **kept)
+        judges = golden.manifest.reference.controls or ()
+        controls = {name: golden.tensor(f"reference.controls.{name}") for name in judges}
+        found = cls(replays, right, cluster=largest, golden=golden, codes=codes, **kept)
+        return replace(found, scored=scored, whole=whole, controls=controls)
 
     @property
     def examples(self) -> int:
@@ -69,7 +73,7 @@ class Reference:
             n = self.examples  # the codes of a copy are all above those of the copy before
             codes = _tiled(self.codes[np.newaxis], times)[0] + np.repeat(2 * n * np.arange(times), n)
         right, scored = _tiled(self.right, times), {name: _tiled(part, times) for name, part in self.scored.items()}
-        return Reference(self.replays, right, scores, distances, self.cluster, self.golden, codes, scored, self.whole)
+        return replace(self, right=right, scores=scores, distances=distances, codes=codes, scored=scored)
 
 
 def _as_float64(kept: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,0 +1,81 @@
+"""*Judge:NAME*: a judge that becomes harsher or kinder is noticed, and its noise is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from goldwatch.core import kinds
+from goldwatch.core.budget import Budget
+from goldwatch.core.judgement import Severity, State
+from goldwatch.core.score_spec import ScoreSpec
+from goldwatch.worker.evaluators.controls import control_examples
+from goldwatch.worker.monitors.judge import JudgeMonitor
+from goldwatch.worker.monitors.means import Values
+
+CONTROLS = 40
+ALPHA = Budget(1.0, dict.fromkeys("abcd", 1.0)).alpha("a", 300.0)
+TRUTH = np.where(np.arange(CONTROLS) % 2, 0.15, 0.8)
+ALL = np.ones(CONTROLS, np.bool_)
+
+
+def graded(random: np.random.Generator, shift: float = 0.0) -> NDArray[np.float64]:
+    return np.asarray(np.clip(TRUTH + shift + random.normal(0, 0.1, CONTROLS), 0, 1))
+
+
+def frozen(random: np.random.Generator) -> NDArray[np.float32]:
+    return np.stack([graded(random) for _ in range(25)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("shift", [-0.1, 0.1])
+def test_a_change_in_either_direction_opens_a_ticket(shift: float) -> None:
+    random = np.random.default_rng(1)
+    monitor = JudgeMonitor(ScoreSpec("grounded", "judge"), frozen(random), ALPHA)
+    state = monitor.fresh()
+    for at in range(300):
+        state, verdict = monitor.update(Values(graded(random), ALL), state, float(at))
+        assert verdict.state in (State.STEADY, State.SUSPECT)
+    for at in range(300, 330):
+        state, verdict = monitor.update(Values(graded(random, shift), ALL), state, float(at))
+        if verdict.state is State.ALERTING:
+            break
+    assert verdict.state is State.ALERTING
+    assert (verdict.monitor, verdict.severity) == ("judge:grounded", Severity.TICKET)
+    assert "when the set was frozen" in verdict.summary
+    assert kinds.of(verdict.monitor).spends
+    for back_at in range(330, 400):
+        state, verdict = monitor.update(Values(graded(random), ALL), state, float(back_at))
+        if verdict.state is State.RECOVERED:
+            return
+    pytest.fail("it never recovered")
+
+
+def test_a_judge_that_repeats_itself_is_steady() -> None:
+    kept = np.repeat(TRUTH[np.newaxis], 25, axis=0).astype(np.float32)
+    monitor = JudgeMonitor(ScoreSpec("grounded", "judge"), kept, ALPHA)
+    state = monitor.fresh()
+    for at in range(500):
+        state, verdict = monitor.update(Values(TRUTH.astype(np.float32).astype(np.float64), ALL), state, float(at))
+    assert verdict.state is State.STEADY
+
+
+def test_controls_without_a_grade_are_no_evidence() -> None:
+    random = np.random.default_rng(2)
+    kept = frozen(random)
+    kept[3, :10] = np.nan
+    monitor = JudgeMonitor(ScoreSpec("grounded", "judge"), kept, ALPHA)
+    state, answered = monitor.fresh(), np.arange(CONTROLS) >= 10
+    for at in range(200):
+        state, verdict = monitor.update(Values(np.where(answered, graded(random), 0.0), answered), state, float(at))
+    assert verdict.state in (State.STEADY, State.SUSPECT)
+
+
+def test_a_few_judgings_are_no_reference() -> None:
+    with pytest.raises(ValueError, match="were judged 24 times, 25 are needed"):
+        JudgeMonitor(ScoreSpec("grounded", "judge"), frozen(np.random.default_rng(3))[1:], ALPHA)
+
+
+def test_every_second_control_is_a_foil() -> None:
+    assert control_examples(4, 100) == [(0, 0), (25, 50), (50, 0), (75, 50)]
+    assert control_examples(3, 1) == [(0, 0), (0, 0), (0, 0)]
