@@ -49,8 +49,8 @@ class Reference:
         whole = {name: found.values for name, found in (golden.manifest.reference.whole or {}).items()}
         judges = golden.manifest.reference.controls or ()
         controls = {name: golden.tensor(f"reference.controls.{name}") for name in judges}
-        found = cls(replays, right, cluster=largest, golden=golden, codes=codes, **kept)
-        return replace(found, scored=scored, whole=whole, controls=controls)
+        scores, distances = kept.get("scores"), kept.get("distances")
+        return cls(replays, right, scores, distances, largest, golden, codes, scored, whole, controls)
 
     @property
     def examples(self) -> int:
