@@ -21,8 +21,8 @@ class Reference:
     `distances` from the reference outputs [replays, n] are between 0 and 1, None if not kept. `scores` are None too if
     the golden set has labels: right and wrong win over a softer score. Up to `cluster` examples depend on each other,
     and `codes` [n] number these clusters (see `Limits`). `golden` is the set that it belongs to, if there is
-    one. `scored` has the values [replays, n] of the scores that it keeps by name, NaN where there is none, `whole` those
-    [replays] of scores of the whole replay, and `controls` those [judgings, controls] that judges gave their controls.
+    one. `scored` has the values [replays, n] of the scores that it keeps by name, NaN where there is none,
+    `whole` those [replays] of scores of the whole replay, and `controls` those [judgings, controls] of judges.
     """
 
     replays: tuple[int, int]
