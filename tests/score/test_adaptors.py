@@ -10,7 +10,7 @@ import yaml
 
 from goldwatch.config.written import ConfigFile
 from goldwatch.core.score_spec import ScoreSpec
-from goldwatch.worker.evaluators.opened import Evaluator
+from goldwatch.worker.evaluators.opened import BadScore, Evaluator
 
 DOCS = (Path(__file__).parents[2] / "docs/scores.md").read_text()
 
@@ -69,3 +69,36 @@ def test_the_example_of_the_docs_is_a_complete_score(tmp_path: Path) -> None:
     config = ConfigFile.model_validate(rest | written)
     assert config.watches["support"].scores == ("polite",)
     assert config.watches["support"].objectives.scores["polite"].loss == 0.02
+
+
+FACTORIES = """
+def make(limit: int):
+    def short(output: str) -> bool:
+        return len(output) <= limit
+    return short
+
+class Metric:
+    def compute(self, predictions=None, references=None):
+        return {"same": float(predictions == references)}
+
+def load(path: str):
+    return Metric()
+
+def constant() -> float:
+    return 1.0
+"""
+
+
+def test_a_function_may_make_the_evaluator(tmp_path: Path) -> None:
+    (tmp_path / "factories.py").write_text(FACTORIES)
+    options: dict[str, Any] = {"path": str(tmp_path)}
+    try:
+        assert score("factories:make", {"output": "abc"}, options={"limit": 3}, **options) == 1
+        takes = {"predictions": "output", "references": "expected"}
+        given = {"output": "a", "expected": "a"}
+        assert score("factories:load", given, options={"path": "x"}, takes=takes, **options) == 1
+        with pytest.raises(BadScore, match="takes no argument by name"):
+            score("factories:constant", {}, **options)
+    finally:
+        sys.path.remove(str(tmp_path))
+        del sys.modules["factories"]

@@ -24,6 +24,7 @@ from goldwatch.core.score_spec import ScoreSpec, UnscoredReason
 from goldwatch.errors import GoldwatchError
 from goldwatch.evaluator import BUILT_IN, ROLE_OF, Scored, Unscored
 from goldwatch.installation import install_command
+from goldwatch.worker.evaluators.inspected import inspected
 
 if TYPE_CHECKING:
     from goldwatch.worker.evaluators.grading import Judge
@@ -132,6 +133,8 @@ def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str
         if not callable(found):
             raise BadScore(f"an object of {where} cannot be called")
         options = {}
+    elif (made := _made_by(found, options, spec.takes)) is not None:
+        found, options = made, {}
     parameters = [p for p in _parameters(found) if p.name not in options]
     takes = dict(spec.takes) or {p.name: _source(p.name) for p in parameters if _is_given(p)}
     if unknown := _unknown_arguments(found, {*options, *takes}):
@@ -139,6 +142,26 @@ def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str
     if not takes:
         raise BadScore(f"{where} takes no argument by name; say by `takes` what its parameters are given")
     return (partial(found, **options) if options else found), takes, _code(module, spec.path, packages)
+
+
+def _made_by(
+    found: Callable[..., Any], options: Mapping[str, Any], takes: Mapping[str, str]
+) -> Callable[..., Any] | None:
+    """Return the evaluator that a function makes of its options, such as `evaluate.load`; None for an evaluator itself.
+
+    Such a function has no parameter that an example could give.
+    """
+    rest = [p for p in _parameters(found) if p.name not in options]
+    if any(_is_given(p) or p.name in takes for p in rest):
+        return None
+    try:
+        made = found(**options)
+    except Exception:  # whatever a function without arguments does: it is no factory
+        return None
+    made = getattr(made, "compute", made)  # of a metric of Hugging Face `evaluate`
+    if not callable(made):
+        return None
+    return inspected(made) if {p.name for p in _parameters(made)} == {"state", "target"} else made
 
 
 def _found(where: str, path: str) -> tuple[Any, ModuleType]:
@@ -277,6 +300,17 @@ def _fingerprint(spec: ScoreSpec, code: str) -> str:
     return f"{spec.uses} {code} {digest[:12]}"
 
 
+def _distribution(package: str, module: ModuleType) -> str:
+    """Return the distribution of a module; of several that share its package, as `azure`, the one that has its file."""
+    names = metadata.packages_distributions().get(package, [])
+    file = Path(getattr(module, "__file__", None) or "")
+    for name in names if len(names) > 1 else ():
+        found = metadata.distribution(name)
+        if any(Path(str(found.locate_file(each))) == file for each in found.files or ()):
+            return name
+    return names[0] if names else ""
+
+
 def _code(module: ModuleType, path: str, packages: Sequence[str] = ()) -> str:
     """Return the version of a package; of modules in a folder the digest of all that were imported from there."""
     if module.__name__.partition(".")[0] == "goldwatch":
@@ -286,7 +320,7 @@ def _code(module: ModuleType, path: str, packages: Sequence[str] = ()) -> str:
         try:
             return f"{package} {metadata.version(package)}"
         except metadata.PackageNotFoundError:
-            for name in metadata.packages_distributions().get(package, ()):
+            if name := _distribution(package, module):
                 return f"{name} {metadata.version(name)}"
     root = Path(path or Path(getattr(module, "__file__", None) or ".").parent).resolve()
     files = sorted(
