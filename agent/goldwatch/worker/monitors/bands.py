@@ -19,7 +19,7 @@ from goldwatch.core.judgement import Severity, Verdict
 from goldwatch.worker.monitors.columns import Band, Column, IntArray, Numbers, Values
 from goldwatch.worker.monitors.dependence import Dependence, log_products
 from goldwatch.worker.monitors.detector import Detector, FloatArray
-from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
+from goldwatch.worker.monitors.episode import Episodes, Standing, TurnedRound, Watching, turned_round
 from goldwatch.worker.monitors.places import place_bets
 from goldwatch.worker.monitors.rates import log_ratios
 
@@ -113,7 +113,7 @@ class Drift:
         self.log_weights = detector.log_weights
         watching = Watching(self.name, Severity.TICKET, "live values have moved from the reference")
         backward = turned_round(2, [0.0, 1.0])
-        self._episodes = Episodes(watching, detector, lambda _: backward)
+        self._episodes = Episodes(watching, detector, TurnedRound(lambda _: backward))
 
     def count(self, table: Mapping[str, Values], clusters: IntArray | None = None) -> Window:
         """Count rows, arrays [rows] by column; `clusters` [rows] numbers the clusters that they are in, from 0 on.

@@ -19,7 +19,16 @@ from goldwatch.worker.monitors.blocks import Block, BlockBets, parameters
 from goldwatch.worker.monitors.columns import Column, IntArray, Values
 from goldwatch.worker.monitors.contract import grade
 from goldwatch.worker.monitors.detector import Detector, Sums
-from goldwatch.worker.monitors.episode import Episode, Episodes, Standing, Watching, turned_round
+from goldwatch.worker.monitors.episode import (
+    Back,
+    Episodes,
+    Progress,
+    Standing,
+    TurnedEpisode,
+    TurnedRound,
+    Watching,
+    turned_round,
+)
 from goldwatch.worker.monitors.hours import Tally, merged, pack_sums, restore_hours, rounded, save_hours, unpack_sums
 from goldwatch.worker.monitors.season import (
     HOUR_S,
@@ -47,7 +56,7 @@ class _Rung:
 
     bets: BlockBets
     detector: Detector
-    episodes: Episodes
+    episodes: Episodes[TurnedEpisode, Back]
     offset: int
 
 
@@ -67,7 +76,7 @@ class LadderState:
     judged: Mapping[str, int] = field(default_factory=dict)
     missed: Mapping[str, int] = field(default_factory=dict)
     owner: int | None = None
-    episode: Episode | None = None
+    episode: TurnedEpisode | None = None
 
 
 def alphas(levels: Sequence[Level], alpha_per_hour: float) -> dict[str, float]:
@@ -93,11 +102,12 @@ class Ladder:
         self._watching = Watching(self.name, Severity.TICKET, "live values have moved from the reference")
         numbers, spend = parameters(usual, self.levels, tolerance, cluster), alphas(self.levels, alpha_per_hour)
         backward = turned_round(2, [0.0, 1.0])
+        recovery = TurnedRound(lambda _: backward)
         rungs, offset = [], 0
         for level in self.levels:
             bets = BlockBets(level, len(self.levels), usual, tolerance, cluster)
             detector = Detector(bets.weights.tolist(), spend[level.name], [*numbers, float(level.hours)])
-            rungs.append(_Rung(bets, detector, Episodes(self._watching, detector, lambda _: backward), offset))
+            rungs.append(_Rung(bets, detector, Episodes(self._watching, detector, recovery), offset))
             offset += level.detectors
         self._rungs = tuple(rungs)
         self.threshold = min(rung.detector.threshold for rung in self._rungs)
@@ -154,8 +164,8 @@ class Ladder:
         """Say again what is known, without a new block."""
         for rung, index in self._detectors():
             if index == state.owner:
-                return self._shown(rung, rung.episodes.standing(Standing(state.sums[index], state.episode)))
-        verdicts = [self._shown(r, r.episodes.standing(Standing(state.sums[i], None))) for r, i in self._detectors()]
+                return self._shown(rung, rung.episodes.standing(Progress(state.sums[index], state.episode)))
+        verdicts = [self._shown(r, r.episodes.standing(Progress(state.sums[i], None))) for r, i in self._detectors()]
         highest = max(verdicts, key=lambda verdict: verdict.evidence or 0.0)
         if not self._known(state):
             finest = self.levels[0]
@@ -169,7 +179,7 @@ class Ladder:
         detectors = []
         for rung, index in self._detectors():
             episode = state.episode if index == state.owner else None
-            saved = rung.episodes.save(Standing(state.sums[index], episode))
+            saved = rung.episodes.save(Progress(state.sums[index], episode))
             detectors.append({**saved, "forward": pack_sums(rung.detector.save(state.sums[index]))})
         return {
             "version": _VERSION,
@@ -225,7 +235,7 @@ class Ladder:
         if (block := self._block(level, first, place, state)) is None:
             return replace(state, missed={**state.missed, level.name: state.missed.get(level.name, 0) + 1}), None
         log_e, stakes = rung.bets.log_e(block)
-        before = Standing(state.sums[index], state.episode)
+        before = Progress(state.sums[index], state.episode)
         run = np.maximum(before.forward.log_run, 0) + log_e
         best = int(np.argmax(run)) if state.episode is None else state.episode.best
         summary = f"{rung.bets.describe(block, best)}; {self._name(level, first)}"

@@ -25,7 +25,7 @@ from goldwatch.scratch import blocks, column, zeros
 from goldwatch.worker.monitors.bounds import lower_mean
 from goldwatch.worker.monitors.detector import Detector, FloatArray
 from goldwatch.worker.monitors.effects import Change, Effect
-from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
+from goldwatch.worker.monitors.episode import Episodes, Standing, TurnedRound, Watching, turned_round
 
 BOUND_ERROR = 0.01
 """The bounds from the reference replays, one a scale, hold together with at least 99 % probability over them."""
@@ -192,7 +192,7 @@ class Means:
         stakes = [stake for bets in self._bets for stake in (bets.floor, *bets.stakes)]
         forward = Detector([1] * len(_FRACTIONS) * len(self._bets), alpha, [self._examples, limits.cluster, *stakes])
         backward = [turned_round(len(_FRACTIONS), bets.back_stakes.tolist()) for bets in self._bets]
-        self._episodes = Episodes(watching, forward, lambda best: backward[best // len(_FRACTIONS)])
+        self._episodes = Episodes(watching, forward, TurnedRound(lambda best: backward[best // len(_FRACTIONS)]))
 
     def fresh(self) -> Standing:
         """Return the state before the first replay."""

@@ -27,7 +27,15 @@ from goldwatch.scratch import blocks
 from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.detector import Detector, FloatArray
 from goldwatch.worker.monitors.effects import Basis, percentage
-from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
+from goldwatch.worker.monitors.episode import (
+    Back,
+    Episodes,
+    Standing,
+    TurnedEpisode,
+    TurnedRound,
+    Watching,
+    turned_round,
+)
 from goldwatch.worker.monitors.forecast import (
     DAY_S,
     MIN_BLOCKS,
@@ -290,13 +298,13 @@ class Slower(WatchMonitor[Latency, SlowerState]):
         standing, verdict = episodes.update(watched.standing, log_e(missed)[0], lambda _: log_back, at, summary)
         return replace(watched, memory=memory, standing=standing), verdict
 
-    def _episodes(self, baseline: Baseline) -> Episodes:
+    def _episodes(self, baseline: Baseline) -> Episodes[TurnedEpisode, Back]:
         noise = baseline.noise
         numbers = [noise.memory.item(), noise.mean.item(), noise.spread.item(), noise.replays, self._tolerance]
         forward = Detector([1] * len(SHIFTS), self._alpha, [*SHIFTS, MAX_SURPRISE, *numbers])
         watching = Watching(self.name, Severity.TICKET, "replays take longer than usual")
         backward = turned_round(len(SHIFTS), [*SHIFTS, MAX_SURPRISE, *numbers])
-        return Episodes(watching, forward, lambda _: backward)
+        return Episodes(watching, forward, TurnedRound(lambda _: backward))
 
     def _progress(self, state: SlowerState) -> str:
         days = (state.seconds[-1] - state.seconds[0]) / DAY_S if state.seconds else 0.0

@@ -21,7 +21,7 @@ from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.corpus import WorseCorpus
 from goldwatch.worker.monitors.detector import Detector, FloatArray
 from goldwatch.worker.monitors.effects import Basis, Effect, losses
-from goldwatch.worker.monitors.episode import Episodes, Standing, Watching, turned_round
+from goldwatch.worker.monitors.episode import Episodes, Standing, TurnedRound, Watching, turned_round
 from goldwatch.worker.monitors.rates import Group, groups, log_ratios
 from goldwatch.worker.monitors.scored import WorseScore, WorseScores
 from goldwatch.worker.monitors.strata import Counts, Strata
@@ -71,7 +71,7 @@ class Worse(WatchMonitor[Answers | Counts, Standing]):
         self._recoveries = tuple(_Recovery(group) for group in self.groups)
         watching = Watching(self.name, Severity.PAGE, "the model is worse")
         forward = Detector(weights, alpha, parameters)
-        self._episodes = Episodes(watching, forward, lambda best: self._recovery(best).detector)
+        self._episodes = Episodes(watching, forward, TurnedRound(lambda best: self._recovery(best).detector))
 
     @classmethod
     def build(
