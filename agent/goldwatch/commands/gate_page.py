@@ -136,7 +136,7 @@ def _where(report: Report) -> Html:
         if value or before:
             rows.append((key.replace("_", " "), name(value) if value else "not told", told))
     columns = (Column("what"), Column("in this check"), Column("against the reference"))
-    return Table("What is not known to the model's server is left out.", columns, rows).html()
+    return Table("Rows that the target does not report are left out.", columns, rows).html()
 
 
 _SAYS = ("model", "version", "digest", "framework", "framework_version", "device")

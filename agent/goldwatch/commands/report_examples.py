@@ -29,9 +29,7 @@ def examples(report: Report) -> Iterator[Content]:
     yield tag("div", *(_example(each, texts=texts) for each in found.examples), class_="exs")
     numbers = ",".join(str(each.example) for each in found.examples)
     watch, target = report.assignment.key
-    yield tag(
-        "pre", f"goldwatch replay goldwatch.yaml --watch {watch} --target {target} --examples {numbers}", class_="cmd"
-    )
+    yield tag("pre", f"goldwatch replay CONFIG --watch {watch} --target {target} --examples {numbers}", class_="cmd")
 
 
 def _example(each: ShownExample, *, texts: bool) -> Html:
