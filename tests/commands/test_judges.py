@@ -86,6 +86,8 @@ def test_a_judged_score_is_frozen_and_checked(
     assert (golden.manifest.reference.scores or {})["grounded"].startswith(f"judge {MODEL} relevance ")
     assert judge.calls == 40 + 25 * 20  # the same answers are not judged again, and each control 25 times
     assert golden.tensor("reference.controls.grounded").shape == (25, 20)
+    shown = CliRunner().invoke(app, ["golden", "show", str(golden.path)]).stdout
+    assert "grounded: 20 controls, graded 25 times" in shown
 
     def check() -> tuple[str, str]:
         found = json.loads(run("check", options=("--format", "json")).stdout)["watches"][0]["findings"]

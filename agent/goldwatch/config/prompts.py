@@ -36,12 +36,12 @@ _SCALE_LENGTH = 2
 
 
 class BadPrompt(GoldwatchError):
-    """A prompt that cannot be used; the text says what is wrong with it."""
+    """A prompt cannot be used, for the reason in the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a judge is asked: `messages` of (role, template), members of the request, and the `scale` if it has one."""
+    """The question to a judge: `messages` of (role, template), members of the request, and the `scale` if any."""
 
     name: str
     messages: tuple[tuple[str, str], ...]

@@ -38,6 +38,8 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
     yield "reference", f"{first} + {second} replays, {repeats}"
     for name, fingerprint in (reference.scores or {}).items():
         yield "score", f"{name}: {fingerprint}"
+    for name, controls in (reference.controls or {}).items():
+        yield "judge", f"{name}: {controls.answers:,} controls, graded {controls.judgings:,} times"
     for name, whole in (reference.whole or {}).items():
         yield "score", f"{name}: {whole.fingerprint}, of the whole replay"
     for name, text in reference.made_with.items():

@@ -52,7 +52,7 @@ def control_examples(count: int, n: int) -> list[tuple[int, int]]:
 
 
 def graded(evaluator: Evaluator, golden: GoldenSet, count: int) -> Column:
-    """Have the judge grade the controls anew, and return the grades [count] as shares of its scale. Raises BadScore."""
+    """Have the judge grade the controls, and return the grades [count] as shares of its scale. Raises BadScore."""
     judge, found = _judge_of(evaluator), Column.empty(count)
     examples = Examples(golden)
     shifts = {shift: examples.readers(judge.takes, _Answers(golden, shift)) for shift in {0, golden.examples // 2}}

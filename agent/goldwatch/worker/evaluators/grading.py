@@ -1,7 +1,7 @@
 """Judges: a served language model grades each answer by a prompt, after the replay and never in its timed loop.
 
-A judge is asked through the probe of its target, within the target's budgets, a number of calls and a deadline. What it
-does not say plainly is no grade: the example is unscored. An answer that was judged before costs no call.
+A judge is asked through the probe of its target, within the target's budgets, a number of calls and a deadline. An
+unclear answer is no grade: the example is unscored. An answer that was judged before costs no call.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class NoGrade(NoValue):
 
 
 def read_grade(text: str, scale: tuple[float, float]) -> float:
-    """Return the grade in what a judge said. Raises NoGrade where it has none, several, or one beyond the scale.
+    """Return the grade in the answer of a judge. Raises NoGrade for none, for several, or for one beyond the scale.
 
     It is a number alone; `Score: 4`; `<score>4</score>` or Azure's `<S2>4</S2>`; or a JSON object with `score`. A
-    grade `4/5` must name the end of the scale. What a model thinks between `<think>` tags is left out.
+    grade `4/5` must name the end of the scale. Text between `<think>` tags is left out.
     """
     said = _THOUGHT.sub("", text).strip()
     found = _grades(said, scale[1])
@@ -110,7 +110,7 @@ def _shown(said: str) -> str:
 
 @dataclass(slots=True)
 class _Usage:
-    """What the calls of one sitting came to."""
+    """The calls of one sitting, and their tokens."""
 
     calls: int = 0
     reused: int = 0
@@ -191,7 +191,7 @@ class Sitting:
         self._pace: Pace | None = None
 
     def used(self, score: str) -> Judging:
-        """Return what the calls came to."""
+        """Return the counts of the calls."""
         return Judging(score, **asdict(self._used))
 
     def close(self) -> None:
@@ -203,7 +203,7 @@ class Sitting:
     def grades(self, given: Iterable[Mapping[str, Any]], *, anew: bool = False) -> Iterator[float | NoGrade]:
         """Yield the grade of each example on the scale of the prompt, or why it has none.
 
-        With `anew` the judge is asked even for what it has judged before, and its grades are not kept.
+        With `anew` the judge is asked again about answers that it has graded before, and its grades are not kept.
         """
         examples = iter(given)
         while some := list(islice(examples, _AT_ONCE)):
@@ -282,7 +282,7 @@ class Sitting:
         return ""
 
     def _answer(self, request: str) -> str:
-        """Return what the judge says. Raises what the probe raises."""
+        """Return the answer of the judge. Raises the errors of the probe."""
         probe = self._probe
         if probe is None or self._pace is None:
             raise ProbeError("the judge is not open")
