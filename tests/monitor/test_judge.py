@@ -79,3 +79,10 @@ def test_a_few_judgings_are_no_reference() -> None:
 def test_every_second_control_is_a_foil() -> None:
     assert control_examples(4, 100) == [(0, 0), (25, 50), (50, 0), (75, 50)]
     assert control_examples(3, 1) == [(0, 0), (0, 0), (0, 0)]
+
+
+def test_its_alert_is_about_the_judge_and_not_about_the_model() -> None:
+    look = kinds.of("judge:grounded").first_look("support", "", "nothing has changed")
+    assert look is not None
+    assert look.certain
+    assert look.title.startswith("Check the target that judges grounded")

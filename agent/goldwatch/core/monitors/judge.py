@@ -6,10 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
+from goldwatch.core.monitors.kind import FirstLook, MonitorKind, WatchTerms
 
 if TYPE_CHECKING:
     from goldwatch.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeOfScoreKind(MonitorKind):
+    """The monitor of the judge of one score. Its alert is not about the target that the judge grades."""
+
+    def first_look(self, target: str, subject: str, unchanged: str) -> FirstLook:  # noqa: ARG002 - whatever changed
+        """Return the judge."""
+        score = self.name.partition(":")[2]
+        title = f"Check the target that judges {score}: it grades its controls in another way than before."
+        return FirstLook(title, f"{target} may be as good as ever; until then {score} is not watched", certain=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +31,7 @@ class JudgeKind(MonitorKind):
 
     def member(self, of: str) -> MonitorKind:
         """Return the kind of the monitor of the judge of a score."""
-        return MonitorKind(f"{self.name}:{of}", said="graded by a judge that has changed")
+        return JudgeOfScoreKind(f"{self.name}:{of}", said="graded by a judge that has changed")
 
     def named_by(self, config: Config) -> Iterator[MonitorKind]:
         """Yield the monitor of each judge that has controls."""
