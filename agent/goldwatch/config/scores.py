@@ -116,7 +116,7 @@ class ScoreEntry(Section):
     @model_validator(mode="before")
     @classmethod
     def _as_built_in(cls, entry: Any) -> Any:  # noqa: ANN401 - whatever the file holds
-        """Take what the file does not say of a built-in score from its table."""
+        """Fill in the missing keys of a built-in score from the table."""
         known = BUILT_IN.get(str(entry.get("uses"))) if isinstance(entry, Mapping) else None
         return entry if known is None else {"scale": known.scale, "over": known.over, "better": known.better, **entry}
 

@@ -1,10 +1,10 @@
 """The conformance suite for authors of scores.
 
-Derive a class from `ScoreConformance`, name it `Test...`, say what the score is and what it gives for some examples;
-pytest does the rest. The score is called as goldwatch calls it, so the suite sees what a watch would.
+Derive a class from `ScoreConformance`, name it `Test...`, and return the score and its values for some examples; pytest
+does the rest. The score is called as goldwatch calls it, so the suite sees what a watch would.
 """
 
-# ruff: noqa: S101, D102 - a test says what it checks by its name and its asserts
+# ruff: noqa: S101, D102 - the name of a test is its description
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ODD_TEXTS = ("", " \n", "\0", "漢字 ß ﷽ 👩‍👩‍👧", "e\u0301 \u202
 
 @dataclass(frozen=True)
 class Case:
-    """What a score gives: its arguments by role (see `goldwatch.evaluator.ROLES`) or `fields.NAME`, and the `value`.
+    """The value of a score for arguments by role (see `goldwatch.evaluator.ROLES`) or `fields.NAME`.
 
     Arguments of a score of the whole replay are lists of all examples, but `classes`. Without a value, the score is
     Unscored for a reason that has the text `unscored`.
@@ -96,7 +96,7 @@ class ScoreConformance:
         assert values == sorted(values, reverse=not self.spec().lower_is_better), "is `better` right?"
 
     def test_any_text_is_an_answer(self) -> None:
-        """Empty, odd and broken answers have a score, or a reason given by Unscored: a crash says nothing."""
+        """Empty, odd and broken answers have a score, or a reason given by Unscored. A crash is neither."""
         evaluator, case = Evaluator(self.spec()), self.cases()[0]
         if not (self.takes_odd_texts and _is_text(case.given.get("output"))):
             pytest.skip("its answers are no text")

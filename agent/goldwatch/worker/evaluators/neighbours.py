@@ -16,8 +16,7 @@ _ROWS_AT_ONCE = 256
 def neighbour_overlap(output: Sequence[Sequence[float]], expected: Sequence[Sequence[float]], k: int = 10) -> float:
     """Return the share of each example's `k` nearest others, by cosine, that it has in both; the mean over examples.
 
-    The distance of a vector to others says nothing of a rotation; a search over them sees only neighbours. Of equally
-    near ones the first are taken.
+    A search returns neighbours, so a rotation of all vectors changes nothing. Of equally near ones the first count.
     """
     if k < 1:
         raise GoldwatchError(f"the option k is {k}; write 1 or more")
