@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.worker.monitors.bands import Drift
+from goldwatch.worker.monitors.baseline import learn
 from goldwatch.worker.monitors.columns import Column, Numbers, columns
 from goldwatch.worker.monitors.costly import Usual
 from goldwatch.worker.monitors.dependence import Dependence
@@ -19,7 +20,7 @@ from goldwatch.worker.monitors.forecast import MIN_REPLAYS, surprise
 from goldwatch.worker.monitors.means import Means, Values
 from goldwatch.worker.monitors.rates import log_ratios
 from goldwatch.worker.monitors.share import ShareMonitor
-from goldwatch.worker.monitors.slower import SHIFTS, learn, log_e
+from goldwatch.worker.monitors.slower import SHIFTS, log_e
 from goldwatch.worker.monitors.worse import Worse
 
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, alpha

@@ -9,9 +9,7 @@ calibrated, not guaranteed: it holds if surprises stay within the mean and sprea
 
 from __future__ import annotations
 
-import base64
 import math
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,16 @@ from goldwatch.core.kinds import SLOWER
 from goldwatch.core.monitors.slower import block_s
 from goldwatch.ipc.judging_jobs import Notice
 from goldwatch.scratch import blocks
+from goldwatch.worker.monitors.baseline import (
+    Baseline,
+    finite,
+    learn,
+    pack_steps,
+    plain_baseline,
+    saved_baseline,
+    trend_warning,
+    unpack_steps,
+)
 from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.detector import Detector, FloatArray
 from goldwatch.worker.monitors.effects import Basis, percentage
@@ -40,14 +48,8 @@ from goldwatch.worker.monitors.forecast import (
     DAY_S,
     MIN_BLOCKS,
     MIN_REPLAYS,
-    Course,
     Memory,
-    Noise,
-    fit_course,
-    fit_noise,
-    in_blocks,
     surprise,
-    trend,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +69,6 @@ LEARNED_BLOCKS = 100
 _VERSION = 2
 _TICKS = 10_000  # latencies are kept in steps of 0.01 %, so that saving loses nothing
 _SLOW = 2.0  # standard deviations of the level above the usual: until a block is below, nothing has recovered
-_MIN_TREND = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +76,6 @@ class Latency:
     """The mean of the natural logs of a replay's latencies in seconds."""
 
     log_s: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Baseline:
-    """The usual latency, learned from `replays` between two Unix times; it never changes.
-
-    `trend` is the rise of the log latency while it was learned, 0 if none was noticed.
-    """
-
-    course: Course
-    noise: Noise
-    replays: int
-    learned: tuple[float, float]
-    trend: float = 0.0
-
-    def __post_init__(self) -> None:
-        for array in (self.course.coefficients, self.noise.memory, self.noise.mean, self.noise.spread):
-            array.setflags(write=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,13 +186,13 @@ class Slower(WatchMonitor[Latency, SlowerState]):
         """Return the state as a value that JSON can hold without loss."""
         saved: dict[str, object] = {"version": _VERSION, "owner": self._learning.owner, "block_s": self._block_s}
         if (watched := state.watched) is None:
-            return saved | {"seconds": _packed(state.seconds), "ticks": _packed(state.ticks)}
+            return saved | {"seconds": pack_steps(state.seconds), "ticks": pack_steps(state.ticks)}
         return saved | {
-            "baseline": _plain(watched.baseline),
+            "baseline": plain_baseline(watched.baseline),
             "memory": [watched.memory.block, watched.memory.value.item()],
             "standing": self._episodes(watched.baseline).save(watched.standing),
             "block": watched.block,
-            "ticks": _packed(watched.ticks),
+            "ticks": pack_steps(watched.ticks),
         }
 
     def restore(self, saved: object) -> tuple[SlowerState, str | None]:
@@ -227,17 +210,17 @@ class Slower(WatchMonitor[Latency, SlowerState]):
             return self.fresh(), "the saved baseline is damaged; learning starts again"
 
     def _restored(self, saved: Mapping[str, Any]) -> tuple[SlowerState, str | None]:
-        ticks = _unpacked(saved["ticks"])
+        ticks = unpack_steps(saved["ticks"])
         if "baseline" not in saved:
-            seconds = _unpacked(saved["seconds"])
+            seconds = unpack_steps(saved["seconds"])
             if len(seconds) != len(ticks):
                 raise ValueError("times without latencies")
             return SlowerState(seconds, ticks), None
         if saved["block_s"] != self._block_s:
             return self.fresh(), "the saved baseline is of blocks of another length; learning starts again"
-        baseline = _baseline(saved["baseline"])
+        baseline = saved_baseline(saved["baseline"])
         block, value = saved["memory"]
-        memory = Memory(int(block), _numbers([value]))
+        memory = Memory(int(block), finite([value]))
         standing, refused = self._episodes(baseline).restore(saved["standing"])
         return SlowerState(watched=Watched(baseline, memory, standing, int(saved["block"]), ticks)), refused
 
@@ -254,7 +237,7 @@ class Slower(WatchMonitor[Latency, SlowerState]):
         watched = Watched(baseline, memory, self._episodes(baseline).fresh(), block)
         watched, _ = self._watch(observation, watched, at, block)
         summary = f"learned what is usual from {baseline.replays:,} replays; watching from now on"
-        return SlowerState(watched=watched), self._unknown(summary + _trend(baseline))
+        return SlowerState(watched=watched), self._unknown(summary + trend_warning(baseline))
 
     def _is_enough(self, state: SlowerState, at: float, block: int) -> bool:
         """Say whether a replay that begins a new block ends the learning."""
@@ -275,7 +258,7 @@ class Slower(WatchMonitor[Latency, SlowerState]):
         usual = before.baseline.course.at(np.array([at])).item()
         now, then = (math.exp(log_s) * 1000 for log_s in (observation.log_s, usual))
         summary = f"{now:.3g} ms a request (geometric mean), {then:.3g} ms is usual at this hour"
-        summary += _trend(before.baseline)
+        summary += trend_warning(before.baseline)
         watched, verdict = before, replace(self.standing(SlowerState(watched=before)), summary=summary)
         if block > before.block:
             if len(before.ticks) >= MIN_REPLAYS:
@@ -345,85 +328,3 @@ def fewest_blocks(alpha: float) -> int:
         step = detector.update(sums, best, 0.0)
         sums, paged, blocks = step.sums, step.paged, blocks + 1
     return blocks
-
-
-def learn(at: FloatArray, log_s: FloatArray, block_s: float) -> tuple[Baseline, Memory]:
-    """Learn the baseline of `log_s` [n, streams] at rising Unix times `at` [n], and the memory after its last block.
-
-    Each half is cut into blocks around the course of the other half; the surprises of these blocks bound the mean and
-    spread. The course of both halves is the one in use from then on. Raises ValueError for too few blocks.
-    """
-    if len(at) < 2 * MIN_REPLAYS:
-        raise ValueError(f"{len(at)} replays are too few to learn from")
-    middle = int(np.searchsorted(at, (at[0] + at[-1]) / 2))
-    parts = slice(None, middle), slice(middle, None)
-    courses = [fit_course(at[part], log_s[part]) for part in parts]
-    first, second = (
-        in_blocks(at[part], log_s[part] - course.at(at[part]), block_s)
-        for part, course in zip(parts, reversed(courses), strict=True)
-    )
-    noise, course = fit_noise((first, second)), fit_course(at, log_s)
-    blocks = in_blocks(at, log_s - course.at(at), block_s)
-    rise = trend(blocks)
-    baseline = Baseline(course, noise, len(at), (float(at[0]), float(at[-1])), float(rise[0]))
-    return baseline, Memory(int(blocks.numbers[-1]), blocks.medians[-1])
-
-
-def _trend(baseline: Baseline) -> str:
-    """Warn of a baseline that was learned while the latency rose or fell."""
-    if abs(baseline.trend) < _MIN_TREND:
-        return ""
-    change, days = math.expm1(baseline.trend), (baseline.learned[1] - baseline.learned[0]) / DAY_S
-    return (
-        f"; warning: latency {'rose' if change > 0 else 'fell'} by {abs(change):.0%} in the {days:.0f} days from which "
-        "the usual was learned; relearn once it is steady"
-    )
-
-
-def _plain(baseline: Baseline) -> dict[str, object]:
-    """Return a baseline as JSON can hold it without loss."""
-    noise = baseline.noise
-    return {
-        "periods_s": list(baseline.course.periods_s),
-        "coefficients": baseline.course.coefficients[0].tolist(),
-        "noise": [noise.memory.item(), noise.mean.item(), noise.spread.item()],
-        "block_replays": noise.replays,
-        "replays": baseline.replays,
-        "learned": list(baseline.learned),
-        "trend": baseline.trend,
-    }
-
-
-def _baseline(saved: Mapping[str, Any]) -> Baseline:
-    """Return the baseline that was saved. Raises KeyError, TypeError or ValueError for anything else."""
-    coefficients = _numbers([saved["coefficients"]])
-    periods = tuple(float(period) for period in saved["periods_s"])
-    if coefficients.shape != (1, 1 + 2 * len(periods)):
-        raise ValueError("the course does not fit its periods")
-    memory, mean, spread = (_numbers([number]) for number in saved["noise"])
-    replays, rise = _numbers([saved["block_replays"], saved["trend"]]).tolist()
-    if not (0 <= memory < 1 and spread > 0 and replays >= 1):
-        raise ValueError("this noise cannot be")
-    first, last = (float(when) for when in saved["learned"])
-    noise = Noise(memory, mean, spread, replays)
-    return Baseline(Course(periods, coefficients), noise, int(saved["replays"]), (first, last), rise)
-
-
-def _numbers(values: object) -> FloatArray:
-    numbers = np.array(values, dtype=np.float64)
-    if not np.all(np.isfinite(numbers)):
-        raise ValueError("a number is not finite")
-    return numbers
-
-
-def _packed(numbers: Sequence[int]) -> str:
-    steps = np.diff(np.array(numbers, dtype=np.int64), prepend=0)
-    return base64.b64encode(zlib.compress(steps.tobytes(), 9)).decode()
-
-
-def _unpacked(text: str) -> tuple[int, ...]:
-    try:
-        raw = zlib.decompress(base64.b64decode(text, validate=True))
-    except zlib.error as error:
-        raise ValueError("damaged") from error
-    return tuple(np.cumsum(np.frombuffer(raw, dtype=np.int64)).tolist())
