@@ -10,7 +10,7 @@ from goldwatch.commands.compare import Board, Row
 from goldwatch.config import format_figure, format_seconds
 from goldwatch.energy.footprint import DAWNBENCH_INFERENCES
 from goldwatch.face.html import Content, Html, name, tag
-from goldwatch.face.plot import Plot, decades, heat, ticks
+from goldwatch.face.plot import Plot, decades, heat, heat_map, ticks
 from goldwatch.face.radar import Spoke, radar
 
 _POINTS = 0.15
@@ -154,9 +154,8 @@ def flips(board: Board) -> Content:
         f"exact, 1% over all {len(board.pairs):,} pairs). Without it no difference was seen, which does not mean that "
         "there is none."
     )
-    head = tag("thead", tag("tr", tag("th", "right ↓ wrong →", scope="col"), *heads))
-    table = tag("table", tag("caption", tag("span", words, class_="cap")), head, tag("tbody", *lines), class_="heat")
-    return tag("div", table, class_="wide", tabindex="0", role="region", aria_label="Flips between every two targets")
+    head = tag("tr", tag("th", "right ↓ wrong →", scope="col"), *heads)
+    return heat_map(words, head, lines, "Flips between every two targets")
 
 
 def _flip(board: Board, i: int, j: int, most: int) -> Html:

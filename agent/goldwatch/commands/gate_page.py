@@ -38,7 +38,12 @@ def as_html(reports: Sequence[Report]) -> str:
         ". This file stands alone: no network, no script. It holds examples of the golden set.",
         class_="foot",
     )
-    return page(f"goldwatch check: {names[:200]}, {result}", top, *map(_report, reports), foot)
+    return page(f"goldwatch check: {names[:200]}, {result}", top, *map(_report, sorted(reports, key=_urgency)), foot)
+
+
+def _urgency(report: Report) -> int:
+    """Return the place of a report on the page: what failed is read first."""
+    return (Result.REGRESSION, Result.UNMEASURED, Result.PASS).index(report.result)
 
 
 def _moment(at: float) -> str:

@@ -10,7 +10,7 @@ from goldwatch.core.judgement import Judgement, Quantile
 from goldwatch.core.latency import quantiles
 from goldwatch.core.outcome import UNSENT
 from goldwatch.face.html import Column, Content, Html, Table, join, name, tag
-from goldwatch.face.plot import Plot, decades, heat
+from goldwatch.face.plot import Plot, decades, heat, heat_map
 from goldwatch.ipc.judging_jobs import Exhibit
 
 _BINS = 60
@@ -28,11 +28,10 @@ def confusion_matrix(exhibit: Exhibit | None) -> Iterator[Content]:
             continue
         cells = [_count(n, i == j, most) for j, n in enumerate(counts)]
         rows.append(tag("tr", tag("th", name(exhibit.classes[i]), scope="row"), *cells))
-    head = tag("thead", tag("tr", tag("th", "label ↓ answer →", scope="col"), *heads))
+    head = tag("tr", tag("th", "label ↓ answer →", scope="col"), *heads)
     wrong = sum(map(sum, exhibit.confusion)) - sum(row[i] for i, row in enumerate(exhibit.confusion))
     caption = f"{wrong:,} wrong of {sum(map(sum, exhibit.confusion)):,} answers. Colour: how frequent a mistake is."
-    table = tag("table", tag("caption", tag("span", caption, class_="cap")), head, tag("tbody", *rows), class_="heat")
-    yield tag("div", table, class_="wide", tabindex="0", role="region", aria_label="Confusion matrix")
+    yield heat_map(caption, head, rows, "Confusion matrix")
 
 
 def _count(n: int, right: bool, most: int) -> Html:

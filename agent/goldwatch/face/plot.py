@@ -144,6 +144,14 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(i * step, 10) for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
+def heat_map(caption: str, head: Html, rows: Iterable[Html], label: str) -> Html:
+    """Return a heat map of `rows` of cells; its caption is above, since that of a small table would be as narrow."""
+    table = tag("table", tag("thead", head), tag("tbody", *rows), class_="heat", aria_label=label)
+    # what may be scrolled must be reached by keys
+    scrolled = tag("div", table, class_="wide", tabindex="0", role="region", aria_label=label)
+    return join((tag("p", caption, class_="q s"), scrolled))
+
+
 def heat(share: float, css: str, content: Content, title: str = "") -> Html:
     """Return a cell of a heat map; `share` is how much of the colour, 0 to 1. The text is readable on all of them."""
     part = min(max(share, 0.0), 1.0)
