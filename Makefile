@@ -32,7 +32,7 @@ demo: $(READY) ## set up, then watch a real model while it is silently damaged
 
 test: $(FRAMEWORKS) ## set up, then run all tests but those of model servers and of Kubernetes
 	tests/system-packages $(QUICK_NEEDS) alertmanager chromium libatomic.so.1 libgomp.so.1 libquadmath.so.0 npm prometheus
-	tests/environments/make mxnet chart docs grafana kubectl schemathesis
+	tests/environments/make mxnet chart docs evaluators grafana kubectl schemathesis
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not servers and not cluster"  # of three, one often waits
 
 test-servers: $(READY) ## set up real model servers and Grafana's components, each in an environment of its own, and test against them

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from seqeval import metrics as seqeval
 from sklearn import metrics
 
 from goldwatch.core.score_spec import ScoreSpec
@@ -105,7 +106,6 @@ TAGS = st.lists(
 
 @given(TAGS, st.randoms(use_true_random=False))
 def test_entities_are_counted_as_by_conlleval(labels: list[list[str]], random: Any) -> None:
-    seqeval = pytest.importorskip("seqeval.metrics")
     said = [[tag if random.random() < 0.7 else "O" for tag in tags] for tags in labels]
     expected = seqeval.f1_score(labels, said, zero_division=0)
     assert score("entity-f1", expected=labels, output=said) == pytest.approx(expected, abs=1e-9)
