@@ -78,6 +78,6 @@ def test_no_output_of_a_command_shows_a_secret() -> None:
 
 def test_a_prometheus_that_sends_its_token_back_is_quoted_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"status": "error", "error": "bad token s3cret-token"}
-    monkeypatch.setattr("goldwatch.http_reading.fetch", lambda *_: json.dumps(said).encode())
+    monkeypatch.setattr("goldwatch.http_reading.fetch", lambda *_, **__: json.dumps(said).encode())
     with pytest.raises(Unreadable, match=r"refuses up: bad token \*\*\*$"):
         prometheus_series("http://127.0.0.1", "up", {"Authorization": "Bearer s3cret-token"})

@@ -81,7 +81,8 @@ def test_each_job_is_handled_by_the_function_that_it_names() -> None:
     for job in named:
         module, _, name = job.handler.partition(":")
         assert job_of(getattr(importlib.import_module(module), name)) is job
-    assert {job.handler for job in named if job.needs_lease} == {jobs.REPLAY.handler, jobs.LOADGEN.handler}
+    calling = {jobs.DESCRIBE.handler, jobs.REPLAY.handler, jobs.LOADGEN.handler}
+    assert {job.handler for job in named if job.needs_lease} == calling
 
 
 def test_a_worker_begun_before_its_job_takes_it_and_has_imported_what_it_was_told(workers: Workers) -> None:

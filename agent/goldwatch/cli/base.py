@@ -67,6 +67,16 @@ def fail(message: str, code: int = UNMEASURED) -> NoReturn:
     raise typer.Exit(code)
 
 
+def ask(question: str, flag: str) -> str:
+    """Ask at a terminal; elsewhere end with the flag that answers the question."""
+    from goldwatch.daemon.words import printable  # noqa: PLC0415 - `--help` stays quick
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        fail(f"{question}? Write {flag}")
+    answer: str = typer.prompt(printable(question))
+    return answer.strip()
+
+
 def pick(config: Config, watch: str) -> Watch:
     """Return the watch that a command is about: the named one, or the only one there is."""
     watches = list(config.watches)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from goldwatch.cli.base import GOLDEN, app, fail, put
+from goldwatch.cli.base import GOLDEN, app, ask, fail, put
 from goldwatch.cli.golden import (
     Classes,
     Decision,
@@ -27,7 +26,6 @@ from goldwatch.cli.golden import (
     split_names,
     tell,
 )
-from goldwatch.daemon.words import printable
 
 if TYPE_CHECKING:
     from goldwatch.commands.discovery import Candidate
@@ -81,8 +79,8 @@ def init(  # noqa: PLR0913 - options, each by its name
     else:
         found = _one_model(candidates(place, config.absolute().parent, model))
     if examples is not None:
-        licence = licence or _asked("The licence of the examples, such as CC-BY-4.0", "--licence")
-        source = source or _asked("Where the examples come from", "--source")
+        licence = licence or ask("The licence of the examples, such as CC-BY-4.0", "--licence")
+        source = source or ask("Where the examples come from", "--source")
     workers = Workers()
     try:
         first = look(found, place, written, config, name, workers)
@@ -144,18 +142,10 @@ def _one_model(found: list[Candidate]) -> list[Candidate]:
     if len(models) <= 1:
         return found
     listed = ", ".join(models[:_LISTED]) + (f" and {len(models) - _LISTED} more" if len(models) > _LISTED else "")
-    chosen = _asked(f"The server has the models {listed}. Which one", "--model")
+    chosen = ask(f"The server has the models {listed}. Which one", "--model")
     if chosen not in models:
         fail(f'the server has no model "{chosen}"; it has {listed}')
     return [candidate for candidate in found if candidate.options.get("model") == chosen]
-
-
-def _asked(question: str, flag: str) -> str:
-    """Ask at a terminal; elsewhere end with the flag that answers the question."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        fail(f"{question}? Write {flag}")
-    answer: str = typer.prompt(printable(question))
-    return answer.strip()
 
 
 def _option(text: str) -> tuple[str, Any]:
