@@ -132,7 +132,7 @@ def test_a_distance_from_outputs_that_vary_by_nobody_knows_how_much_is_refused_b
     file = small_set(tmp_path, 30)
     file.write_text(file.read_text().replace("every: 1h", "every: 1h, objectives: {outputs: 2%}"))
     result = CliRunner().invoke(app, ["check", str(file)])
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "watches.model: objectives.outputs: the outputs of the validated model vary" in result.stderr
     assert "goldwatch golden calibrate" in result.stderr
 

@@ -17,11 +17,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys, goldwatch, goldwatch_probes
-authors_need_pytest, operators_need_kopf = "goldwatch.testing.conformance", "goldwatch.cluster.operator"
+authors_need_pytest = ("goldwatch.testing.conformance", "goldwatch.testing.scores")
+operators_need_kopf = "goldwatch.cluster.operator"
 grpc_needs_h2 = "goldwatch_probes._http2"
 for package in (goldwatch, goldwatch_probes):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if module.name not in (authors_need_pytest, operators_need_kopf, grpc_needs_h2):
+        if module.name not in (*authors_need_pytest, operators_need_kopf, grpc_needs_h2):
             importlib.import_module(module.name)
 """
 

@@ -104,5 +104,5 @@ def test_a_probe_of_another_package_is_one_file_and_one_entry_point(tmp_path: Pa
     misspelt = CONFIG.replace("answers:", "answrs:")
     (tmp_path / "goldwatch.yaml").write_text(misspelt)
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
+    assert refused.returncode == 3
     assert 'targets.digits.answrs: unknown key "answrs" (did you mean "answers"?)' in refused.stderr

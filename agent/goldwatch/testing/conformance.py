@@ -228,8 +228,8 @@ class ProbeConformance:
                 tracemalloc.stop()
                 gc.enable()
         before, after = snapshots
-        # A server in this process may keep tuples of 48 bytes that were first allocated here.
-        grown = [line for line in after.compare_to(before, "lineno") if line.size_diff > 100 * requests]
+        # A server in this process may keep two or three tuples a request, of 64 bytes, that were first allocated here.
+        grown = [line for line in after.compare_to(before, "lineno") if line.size_diff > 200 * requests]
         assert not grown, f"memory is held after {requests} requests, allocated at {grown}"
 
     def test_importing_it_imports_no_framework(self) -> None:
