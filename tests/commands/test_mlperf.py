@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -188,26 +188,83 @@ def test_a_target_that_only_fails_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream", "Server", "Offline"])
 def test_an_answer_that_cannot_be_decoded_is_completed_once(scenario: str) -> None:
-    completed: list[int] = []
-    system = made_up(scenario, lambda n: 7 if n % 2 else 10)
-    samples = [SimpleNamespace(id=i, index=i % 3) for i in range(16)]
-    with pytest.MonkeyPatch.context() as patch:
-        fake = SimpleNamespace(
-            QuerySampleResponse=lambda *given: given,
-            QuerySamplesComplete=lambda responses: completed.extend(given[0] for given in responses),
-        )
-        patch.setattr(loadgen, "_loadgen", lambda: fake)
-        system.load([0, 1, 2])
-        for start in range(0, 16, 4):
-            system.issue(samples[start : start + 4])
-        assert not system.errors  # nothing was looked at while LoadGen's clock ran
-        system.read_answers()
+    system = made_up(scenario, lambda n: zeros(7 if n % 2 else 10))
+    completed = ask(system, 16, query=4)
+    assert not system.errors  # nothing was looked at while LoadGen's clock ran
+    system.read_answers()
     assert completed == list(range(16))
     assert (system.requests, sum(system.errors.values())) == (16, 8)
+    assert system.given_up is None
 
 
-def made_up(scenario: str, width: Callable[[int], int]) -> loadgen.System:
-    """Return a system over a model whose nth answer has so many numbers; ten are right."""
+@pytest.mark.parametrize("scenario", ["SingleStream", "Offline"])
+def test_failures_with_answers_between_them_are_not_in_a_row(scenario: str) -> None:
+    system = made_up(scenario, lambda n: zeros(10) if n % 2 else fail())
+    ask(system, 40)
+    system.read_answers()
+    assert (system.errors, system.given_up) == ({"no weights": 20}, None)
+
+
+@pytest.mark.parametrize(("right", "requests"), [(0, 10), (5, 15)])
+def test_a_system_that_only_fails_is_given_up_after_ten_requests(right: int, requests: int) -> None:
+    system = made_up("SingleStream", lambda n: zeros(10) if n < right else fail())
+    assert ask(system, 40) == list(range(40))
+    assert system.requests == requests
+    assert system.given_up == "10 requests in a row failed, the last with: no weights"
+
+
+def test_answers_that_can_none_be_decoded_are_failures_in_a_row_however_often_they_are_read() -> None:
+    system = made_up("SingleStream", lambda _: zeros(7))
+    for _ in range(5):
+        ask(system, 3)
+        system.read_answers()
+    assert system.given_up is not None
+    assert system.given_up.startswith("10 requests in a row failed, the last with: ")
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "Offline"])
+@pytest.mark.parametrize("wrap", [lambda a: {"other": a}, lambda a: [(a,)], lambda a: a.tobytes()])
+def test_all_that_an_unread_answer_holds_counts_for_the_room(
+    scenario: str, wrap: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision output is 40 bytes; beside it each answer holds 4,000, so that four of them are too many."""
+    monkeypatch.setattr(loadgen, "_UNREAD_BYTES", 16_000)
+    system = made_up(scenario, lambda _: zeros(10) | {"more": wrap(zeros(1000)["p"])})
+    most = 0
+    for _ in range(10):
+        ask(system, 1)
+        most = max(most, len(system._unread))
+    assert most == 3
+    ask(system, 20, query=20)
+    assert len(system._unread) <= (3 if scenario == "Offline" else 0)
+
+
+def zeros(width: int) -> dict[str, Any]:
+    return {"p": np.zeros((1, width), np.float32)}
+
+
+def fail() -> dict[str, Any]:
+    raise ValueError("no weights")
+
+
+def ask(system: loadgen.System, count: int, query: int = 1) -> list[int]:
+    """Issue so many samples as LoadGen does, in queries of some; return those that were completed, in their order."""
+    completed: list[int] = []
+    samples = [SimpleNamespace(id=i, index=i % 3) for i in range(count)]
+    fake = SimpleNamespace(
+        QuerySampleResponse=lambda *given: given,
+        QuerySamplesComplete=lambda responses: completed.extend(given[0] for given in responses),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loadgen, "_loadgen", lambda: fake)
+        system.load([0, 1, 2])
+        for start in range(0, count, query):
+            system.issue(samples[start : start + query])
+    return completed
+
+
+def made_up(scenario: str, answer: Callable[[int], dict[str, Any]]) -> loadgen.System:
+    """Return a system over a model with such an nth answer to one example; ten numbers are right."""
     calls = iter(range(1000))
 
     class Model:
@@ -215,10 +272,10 @@ def made_up(scenario: str, width: Callable[[int], int]) -> loadgen.System:
             return inputs
 
         def decode(self, response: Tensors) -> Tensors:
-            return response
+            return {"p": response["p"]}
 
-        def predict(self, request: Tensors) -> Tensors:
-            return {"p": np.zeros((len(request["x"]), width(next(calls))), np.float32)}
+        def predict(self, request: Tensors) -> dict[str, Any]:
+            return answer(next(calls))
 
     settings = LoadGenSettings(scenario, "performance", 0.0, 1)
     return loadgen.System(cast("Probe", Model()), {"x": np.zeros((3, 2))}, TensorSpec("p", "float32", (10,)), settings)

@@ -12,7 +12,8 @@ import gc
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ _COMPLETED_AT_ONCE = 1024
 """So many samples of a query, or all if it has fewer, are completed in one call."""
 
 _UNREAD_BYTES = 64 << 20
-"""About so much room may the answers take that are not read yet; when it is full, they are read between two queries."""
+"""When the answers that are not read yet take so much, they are read between two queries, in Offline two requests."""
 
 _OBJECT_BYTES = 512
 
@@ -97,14 +98,16 @@ class System:
         # Only LoadGen knows how many samples Offline has, and so how many the last batch lacks.
         self._batches = Requests(probe, inputs, max(fixed_batch, settings.batch if offline else 0))
         in_query = settings.batch if offline else _SAMPLES[settings.scenario]
+        self._has_one_query = offline
         self._load, self._in_query = LoadPlan(samples=min(settings.batch, in_query)), in_query
         self._output = (output.name, output.dtype, output.shape)
         self._keeps = settings.mode == "accuracy" or settings.audit is not None
         self._encoded: dict[int, Any] = {}
-        self._in_a_row = 0
+        self._failed_in_a_row = self._unreadable_in_a_row = 0
         self._unread: list[tuple[Any, int]] = []
+        self._unread_bytes = 0
         width = math.prod(n for n in output.shape if n > 0) * np.dtype(output.dtype).itemsize
-        self._most_unread = max(_UNREAD_BYTES // (_OBJECT_BYTES + width * settings.batch), 1)
+        self._least_bytes = width * settings.batch  # where an answer does not show what it holds
 
     def warm_up(self, pace: Pace) -> float:
         """Send batches of each size that the test sends, as far apart as `pace` requires.
@@ -144,21 +147,28 @@ class System:
             if len(completed) >= _COMPLETED_AT_ONCE:
                 _complete(completed)
                 completed = []
+            if self._has_one_query:
+                self._make_room()
         _complete(completed)
-        if len(self._unread) >= self._most_unread:
-            self.read_answers()
+        self._make_room()
 
     def flush(self) -> None:
         """Do nothing: no query is held back."""
 
     def read_answers(self) -> None:
         """Decode and check the answers that were not read yet: outside of what is timed."""
-        unread, self._unread = self._unread, []
+        unread, self._unread, self._unread_bytes = self._unread, [], 0
         for response, examples in unread:
             try:
                 self._read(response, examples)
             except Exception as error:  # as below
-                self._failed(error)
+                self._unreadable_in_a_row = self._failed(error, self._unreadable_in_a_row + 1)
+            else:
+                self._unreadable_in_a_row = 0
+
+    def _make_room(self) -> None:
+        if self._unread_bytes >= _UNREAD_BYTES:
+            self.read_answers()
 
     def _ask(self, samples: Sequence[Any]) -> NDArray[Any] | None:
         """Ask for one batch. Returns the outputs if LoadGen logs them; None where it does not, or for a failure."""
@@ -169,25 +179,39 @@ class System:
             else:
                 request = self._batches.encode([sample.index for sample in samples])
             response = self._probe.predict(request)
-            if self._keeps:
-                return np.ascontiguousarray(self._read(response, len(samples)))
+            found = np.ascontiguousarray(self._read(response, len(samples))) if self._keeps else None
         except Exception as error:  # a failure is an observation, whatever its class
-            self._failed(error)
-        else:
+            self._failed_in_a_row = self._failed(error, self._failed_in_a_row + 1)
+            return None
+        self._failed_in_a_row = 0
+        if found is None:
             self._unread.append((response, len(samples)))
-        return None
-
-    def _read(self, response: Any, examples: int) -> NDArray[Any]:  # noqa: ANN401 - the probe's own affair
-        found = single_output(self._batches.decode(response, examples), *self._output, examples)
-        self._in_a_row = 0
+            self._unread_bytes += _OBJECT_BYTES + max(_held_bytes(response), self._least_bytes)
         return found
 
-    def _failed(self, error: Exception) -> None:
+    def _read(self, response: Any, examples: int) -> NDArray[Any]:  # noqa: ANN401 - the probe's own affair
+        return single_output(self._batches.decode(response, examples), *self._output, examples)
+
+    def _failed(self, error: Exception, in_a_row: int) -> int:
+        """Count a failure, the last of `in_a_row`, which is returned."""
         message = (str(error) or type(error).__name__)[:_MESSAGE_LENGTH]
         self.errors[message] += 1
-        self._in_a_row += 1
-        if self._in_a_row == MOST_FAILURES_IN_A_ROW:
-            self.given_up = f"{self._in_a_row} requests in a row failed, the last with: {message}"
+        if in_a_row == MOST_FAILURES_IN_A_ROW:
+            self.given_up = f"{in_a_row} requests in a row failed, the last with: {message}"
+        return in_a_row
+
+
+def _held_bytes(held: Any) -> int:  # noqa: ANN401 - whatever a probe answers with
+    """Return about how many bytes the arrays and the texts of an answer take, wherever in it they are."""
+    if (size := getattr(held, "nbytes", None)) is not None:
+        return int(size)
+    if isinstance(held, str | bytes | bytearray):
+        return len(held)
+    if isinstance(held, Mapping):
+        return sum(map(_held_bytes, held.values()))
+    if isinstance(held, list | tuple):
+        return sum(map(_held_bytes, held))
+    return sum(_held_bytes(getattr(held, part.name)) for part in fields(held)) if is_dataclass(held) else 0
 
 
 def _complete(answers: Sequence[tuple[Any, NDArray[Any] | None]]) -> None:
