@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
-from goldwatch.commands.compare import Row, frontier
+from goldwatch.commands.compare import Row, _with_energy, frontier
 from goldwatch.config import load
 from goldwatch.config.energy import Energy as Section
 from goldwatch.config.energy import MeterEntry
@@ -21,7 +24,7 @@ from goldwatch.core.judgement import Judgement, Score
 from goldwatch.core.outcome import Outcome
 from goldwatch.daemon import metering
 from goldwatch.daemon.engine import Replay
-from goldwatch.daemon.in_force import prepare
+from goldwatch.daemon.in_force import Assignment, prepare
 from goldwatch.daemon.metering import Repeated, choose, work
 from goldwatch.daemon.pipeline import run
 from goldwatch.energy import attribution, rapl
@@ -315,7 +318,13 @@ def test_the_meters_made_are_those_that_were_asked_for() -> None:
     assert section.every_s == 3600
 
 
-def priced(accuracy: float, *costs: float) -> Row:
+FIVE = attribution.Interval(5, 4, 6)
+JOULES = attribution.Energy(
+    "rapl", "", False, "exclusive", "", 1.0, 1, 10, FIVE, FIVE, 1.0, FIVE, attribution.Components(0, 0, 0, 0)
+)
+
+
+def priced(accuracy: float, *costs: float | None) -> Row:
     found = judgement(scores=(Score("accuracy", accuracy, 0, 1, 600),))
     inference = Footprint(Per(None, None, None, costs[0]), None, None, "USD")
     return Row(
@@ -347,3 +356,35 @@ def test_noise_takes_no_target_off_the_frontier() -> None:
 
 def test_after_one_round_nobody_is_known_to_be_on_it() -> None:
     assert [sorted(r.best_for) for r in frontier((priced(0.95, 3), priced(0.95, 2)))] == [[], []]
+
+
+def test_a_rival_of_unknown_cost_or_energy_leaves_it_unknown_who_is_on_the_frontier() -> None:
+    known = replace(priced(0.95, 3, 3.1, 3), energy=JOULES)
+    unknown = priced(0.95, None, None, None)
+    assert [sorted(r.best_for) for r in frontier((known, unknown))] == [[], []]
+    assert [sorted(r.best_for) for r in frontier((known, priced(0.90, None, None, None)))] == [["cost", "joules"], []]
+
+
+def test_what_costs_nothing_is_not_divided_by() -> None:
+    assert [sorted(r.best_for) for r in frontier((priced(0.95, 0, 0, 0), priced(0.95, 0, 0, 0)))] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("prices", "costs"),
+    [
+        ({"machine": "3.60 USD per hour"}, (1e-5, 2e-5)),
+        ({"energy": "0.36 USD per kWh"}, ()),
+        ({"machine": "3.60 USD per hour", "energy": "0.36 USD per kWh"}, ()),
+    ],
+)
+def test_only_the_time_of_the_machine_has_a_cost_in_each_round(
+    prices: dict[str, str], costs: tuple[float, ...]
+) -> None:
+    """Energy is measured once: its cost does not vary over the rounds, which says nothing of how it might."""
+    assignment = SimpleNamespace(energy=Section.model_validate({"price": prices}))
+    metered = judgement(footprint=Footprint(Per(None, None, None, None), None, None), energy=JOULES)
+    row = replace(priced(0.95, None), assignment=cast("Assignment", assignment), rates=(100.0, 50.0))
+    found = _with_energy(row, metered)
+    assert found.cost is not None
+    assert found.costs == pytest.approx(costs)
+    assert (found.cost_interval is None) is (not costs)

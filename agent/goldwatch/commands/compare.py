@@ -59,7 +59,7 @@ class Row:
     whether the accuracy is good enough; `best_for` has the frontiers that the target is on, `joules` or `cost`: no
     other target that is as accurate takes less beyond noise. `throughputs` are those of the rounds, `rates` the
     examples a second of the time with requests in flight, `costs` the money of an inference by these; None for a round
-    without.
+    without. There are no `costs` where more than the machine's time has a price, for that is measured once.
     """
 
     assignment: Assignment
@@ -181,7 +181,8 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
 
 
 def _with_energy(row: Row, metered: Judgement) -> Row:
-    each = [None if rate is None else _comes_to(row, metered, rate) for rate in row.rates]
+    rates = row.rates if _is_of_time(row.assignment) else ()
+    each = [None if rate is None else _comes_to(row, metered, rate) for rate in rates]
     return replace(
         row,
         energy=metered.extras.energy,
@@ -189,6 +190,11 @@ def _with_energy(row: Row, metered: Judgement) -> Row:
         footprint=_comes_to(row, metered, _middle(row.rates)),
         costs=tuple(found.inference.money if found else None for found in each),
     )
+
+
+def _is_of_time(assignment: Assignment) -> bool:
+    """Say whether the machine's time is all that is paid: energy and tokens are measured once, not in each round."""
+    return assignment.energy is not None and assignment.energy.price.written == (assignment.energy.price.machine,)
 
 
 def _metered(assignment: Assignment, judgement: Judgement, workers: Workers) -> Judgement:
@@ -229,12 +235,10 @@ def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
 
     def fewer_joules(one: Row, other: Row) -> bool | None:
         if one.energy is None or other.energy is None:
-            return False
+            return None
         return one.energy.gross_per_inference_j.high < other.energy.gross_per_inference_j.low
 
     def cheaper(one: Row, other: Row) -> bool | None:
-        if one.cost is None or other.cost is None:
-            return False
         ratio = _ratio(other.costs, one.costs)
         return None if ratio is None else ratio.low > 1
 
@@ -255,7 +259,7 @@ def frontier(rows: Sequence[Row], bound: float = 0.0) -> tuple[Row, ...]:
 def _ratio(these: Sequence[float | None], those: Sequence[float | None]) -> Interval | None:
     """Return the ratio of two values with a 99 % t-interval over the rounds; None for fewer than two rounds of both."""
     pairs = zip(these, those, strict=True)
-    return _over_rounds([None if a is None or b is None else a / b for a, b in pairs])
+    return _over_rounds([a / b if a and b else None for a, b in pairs])
 
 
 def _over_rounds(values: Sequence[float | None]) -> Interval | None:
