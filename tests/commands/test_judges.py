@@ -1,14 +1,19 @@
 """A score with a judge, from the golden set to the report: a model whose answers lose their ground."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from goldwatch.cli.app import app
+from goldwatch.core.judgement import State, Verdict
+from goldwatch.daemon import pipeline
+from goldwatch.daemon.in_force import prepare
 from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.workers import Workers
 
 from tests.judge_server import MODEL, JudgeServer, judge_server
 from tests.language_server import LanguageServer, language_server
@@ -113,3 +118,25 @@ def test_a_judged_score_is_frozen_and_checked(
     refused = run("check")
     assert refused.exit_code == 3, refused.output
     assert "scores.grounded: the reference of capitals@" in refused.stderr
+
+
+def test_the_monitor_of_a_judge_says_what_it_knows(
+    run: Run, servers: tuple[LanguageServer, JudgeServer], tmp_path: Path, workers: Workers
+) -> None:
+    """After a replay that only confirms, that is what it knew before; where the judge is down, that, with the error."""
+    _, judge = servers
+    [assignment] = prepare(tmp_path / "goldwatch.yaml", workers).assignments
+
+    def said(states: Mapping[str, Any], *, confirming: bool = False) -> tuple[Verdict, Mapping[str, Any]]:
+        found = pipeline.run(assignment, workers, states, confirming=confirming)
+        return next(v for v in found.judgement.verdicts if v.monitor == "judge:grounded"), found.states
+
+    first, states = said({})
+    assert first.state is State.STEADY
+    calls = judge.calls
+    confirmed, same = said(states, confirming=True)
+    assert (confirmed.state, same, judge.calls) == (State.STEADY, states, calls)
+    judge.status = 400
+    down, _ = said(states)
+    assert down.state is State.UNKNOWN
+    assert "too few controls of grounded have a grade: control 0: the judge referee did not answer" in down.summary

@@ -123,6 +123,10 @@ class Case:
         self._controls[score] = found
         return found.values
 
+    def controls_problem(self, score: str) -> str:
+        """Return why the first ungraded control of a score has no grade; empty if all have one, or none was asked."""
+        return self._controls[score].first if score in self._controls else ""
+
     def distrust(self, score: str, why: str) -> None:
         """Take the value of a score away, since its judge has changed."""
         self.scored = {name: found for name, found in self.scored.items() if name != score}

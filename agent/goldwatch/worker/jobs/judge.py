@@ -115,16 +115,18 @@ def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
     monitors = build(case.reference, case.settings)
     # judges first: while one alerts, its score is unknown
     for name, monitor in sorted(monitors.items(), key=lambda item: kinds.judged_score(item[0]) is None):
-        kind, observation = kinds.of(name), monitor.observe(case)
+        kind = kinds.of(name)
+        hidden = kind.takes(case.validity) and not kind.may_see(case.validity, confirming=confirming)
+        observation = None if hidden else monitor.observe(case)
         state, refused = monitor.fresh(), None
         if name in states:
             state, refused = monitor.restore(states[name])
         if refused is not None:
             found.refused[name] = refused
-        if observation is None or not kind.takes(case.validity):
-            verdict = unknown(monitor, state, case.reasons[0] if case.reasons else _why_unknown(case, name))
-        elif not kind.may_see(case.validity, confirming=confirming):
+        if hidden:
             verdict = monitor.standing(state)
+        elif observation is None or not kind.takes(case.validity):
+            verdict = unknown(monitor, state, case.reasons[0] if case.reasons else _why_unknown(case, name))
         else:
             before = state
             state, verdict = monitor.update(observation, state, case.facts.started_at)
@@ -137,6 +139,9 @@ def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
 
 
 def _why_unknown(case: Case, monitor: str) -> str:
+    judged = kinds.judged_score(monitor)
+    if judged is not None and (problem := case.controls_problem(judged)):
+        return f"too few controls of {judged} have a grade: {problem}"
     score = kinds.watched_score(monitor)
     found = next((u for u in case.unscored if u.unknown and u.score == score), None)
     return "nothing to observe" if found is None else f"{found.score} has no value: {found.first}"

@@ -63,7 +63,7 @@ class JudgeMonitor(Means, WatchMonitor[Values | Said, Standing]):
 
     def observe(self, replay: Case) -> Values | None:
         """Have the judge grade the controls; None if the replay is not valid, or too few of them have a grade."""
-        if not replay.is_valid or replay.facts.confirming:
+        if not replay.is_valid:
             return None
         found = replay.graded_controls(self._of.name, len(self._watched))
         has = ~np.isnan(found) & self._watched
