@@ -123,7 +123,10 @@ def test_a_judged_score_is_frozen_and_checked(
 def test_the_monitor_of_a_judge_says_what_it_knows(
     run: Run, servers: tuple[LanguageServer, JudgeServer], tmp_path: Path, workers: Workers
 ) -> None:
-    """After a replay that only confirms, that is what it knew before; where the judge is down, that, with the error."""
+    """After a replay that only confirms, that is what it knew before; where the judge is down, that, with the error.
+
+    A backtest of a table has nothing for it.
+    """
     _, judge = servers
     [assignment] = prepare(tmp_path / "goldwatch.yaml", workers).assignments
 
@@ -140,3 +143,9 @@ def test_the_monitor_of_a_judge_says_what_it_knows(
     down, _ = said(states)
     assert down.state is State.UNKNOWN
     assert "too few controls of grounded have a grade: control 0: the judge referee did not answer" in down.summary
+
+    (tmp_path / "history.csv").write_text("at,right,answered\n1790000000,40,40\n")
+    played = run("backtest", options=("--history", str(tmp_path / "history.csv"), "--json"))
+    assert played.exit_code == 0, played.output
+    alerts = json.loads(played.stdout)["alerts"]  # a table of counts knows of no judge
+    assert (alerts["worse"], alerts["worse:grounded"], alerts["judge:grounded"]) == ([], None, None)

@@ -65,7 +65,10 @@ class Played:
 def play(assignment: Assignment, golden: GoldenSet, records: Sequence[ReplayRecord], *, counts: bool = False) -> Played:
     """Play a history, oldest first, through the monitors. With `counts` it is unknown which examples were right."""
     settings, reference = Settings(**assignment.settings), Reference.of(golden)
-    monitors = build(_pooled(reference) if counts else reference, settings)
+    monitors = build(reference, settings)
+    if counts:
+        worse = {name: alpha for name, alpha in settings.alphas.items() if name == kinds.WORSE.name}
+        monitors |= build(_pooled(reference), replace(settings, alphas=worse))
     episodes: dict[str, list[AlertEpisode] | None] = {}
     for name, monitor in monitors.items():
         kind = kinds.of(name)
@@ -78,7 +81,7 @@ def play(assignment: Assignment, golden: GoldenSet, records: Sequence[ReplayReco
 def _pooled(reference: Reference) -> Reference:
     """Return the reference as if it had but one half: without knowing which examples, none of them is stable."""
     together = np.stack([reference.right.sum(axis=0), np.zeros_like(reference.right[0])])
-    return Reference((sum(reference.replays), 0), together, golden=reference.golden)
+    return replace(reference, replays=(sum(reference.replays), 0), right=together, scores=None)
 
 
 def _episodes(monitor: Any, seen: Sequence[tuple[ReplayRecord, object]]) -> Iterator[AlertEpisode]:  # noqa: ANN401 - of any kind
