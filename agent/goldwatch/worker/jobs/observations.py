@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from goldwatch.core.outcome import Outcome
 from goldwatch.ipc.columns import Columns
@@ -54,13 +55,26 @@ class Observations:
             yield from (late_ns[rows][self.outcome[rows] != Outcome.NOT_SENT] / 1e9).tolist()
 
     def latencies_s(self) -> NDArray[np.float64]:
-        """Return the latency of each answered request in seconds: of an open load, from when it was due."""
-        names = ["latency_ns", *(["dispatch_delay_ns"] if self._is_open else [])]
-        parts = [self._columns.array(name)[:: self._samples] for name in names]
-        found, end = zeros(int(self.counts()[Outcome.OK]), np.float64), 0
+        """Return the latency of each answered request in seconds: of an open load, from when it was due, in that order.
+
+        The rows of one replay are in that order; those of shards, which were replayed side by side, are not.
+        """
+        latency_ns = self._columns.array("latency_ns")[:: self._samples]
+        if not self._is_open:
+            return self._of_answered(lambda rows: latency_ns[rows] / 1e9, np.float64)
+        sent_ns, delay_ns = (self._columns.array(name)[:: self._samples] for name in ("sent_ns", "dispatch_delay_ns"))
+        found = self._of_answered(lambda rows: (latency_ns[rows] + delay_ns[rows]) / 1e9, np.float64)
+        due_ns = self._of_answered(lambda rows: sent_ns[rows] - delay_ns[rows], np.int64)
+        before, after = due_ns[:-1], due_ns[1:]
+        if all(bool((before[rows] <= after[rows]).all()) for rows in blocks(len(after))):
+            return found
+        order = np.argsort(due_ns, kind="stable")
+        return column(len(found), np.float64, lambda rows: found[order[rows]])
+
+    def _of_answered(self, values: Callable[[slice], NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
+        found, end = zeros(int(self.counts()[Outcome.OK]), dtype), 0
         for rows in blocks(len(self.outcome)):
-            ok = self.outcome[rows] == Outcome.OK
-            some = sum(part[rows][ok] for part in parts) / 1e9
+            some = values(rows)[self.outcome[rows] == Outcome.OK]
             found[end : end + len(some)] = some
             end += len(some)
         return found
