@@ -135,13 +135,13 @@ def test_a_lost_shard_costs_its_examples_only() -> None:
         parts = [run_shard(plans[0]), None, run_shard(plans[2])]
         result = merged(plan, filled(plan, plans, parts, "the node is gone"), 1.8e9, 1.0)
         assert result.outcomes() == {"ok": 400, "not_sent": 200}
-        assert result.given_up == "1 of 3 shards were lost, 3 times each: the node is gone"
+        assert result.given_up == "1 of 3 shards were lost: the node is gone"
         judgement = judge(assignment, result, workers, {}).judgement
         result.columns.close()
     finally:
         workers.close()
     assert judgement.findings.validity is Validity.INSUFFICIENT
-    with pytest.raises(CannotStart, match="all shards were lost"):
+    with pytest.raises(CannotStart, match="all shards were lost: the node is gone"):
         filled(plan, plans, [None] * 3, "the node is gone")
 
 

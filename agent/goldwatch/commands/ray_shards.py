@@ -53,7 +53,7 @@ def replay(assignment: Assignment, shards: int) -> Replay:
     """Replay once, in shards. The caller closes the columns.
 
     A shard that the cluster loses is run again; if it is lost for good, its examples count as not sent, and the rest is
-    merged as it is. Raises CannotStart if all shards are lost.
+    merged into a replay that was given up. Raises CannotStart if all shards are lost.
     """
     import ray  # noqa: PLC0415
 
@@ -79,8 +79,8 @@ def filled(
     """Put a shard without a request in the place of each that was lost. Raises CannotStart if all were."""
     lost = sum(part is None for part in parts)
     if lost == len(parts):
-        raise CannotStart(f"all shards were lost, {_RETRIES + 1} times each: {why}")
-    told = f"{lost} of {len(parts)} shards were lost, {_RETRIES + 1} times each: {why}"
+        raise CannotStart(f"all shards were lost: {why}")
+    told = f"{lost} of {len(parts)} shards were lost: {why}"
     return [_not_sent(whole, plan, told) if part is None else part for plan, part in zip(plans, parts, strict=True)]
 
 
