@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.commands.sweep import MET_ERROR, MISSES, REPLAYS, RateTrial, SweepVerdict
+from goldwatch.commands.sweep import REPLAYS, RateTrial, SweepVerdict, decided, requests_wanted
 from goldwatch.core.dependence import BLOCKS, design_effect, tail_share
 from goldwatch.core.latency import QUEUE_MARGIN, at_most
 
@@ -28,7 +28,6 @@ FIRST, LONGEST = 1307, 8 * 1307
 LONG = 20 * 1307
 """Requests of the replays whose `at_most_s` is looked at: one of 1,307 mostly has none where the load is high."""
 
-_MARGIN = 1.5
 _CHUNK = 100
 _TRUTH = 1_500_000
 
@@ -84,7 +83,7 @@ def _steps(queue: str, load: float, limit: float, random: np.random.Generator) -
             some = np.flatnonzero(requests == size)
             for run, times in zip(some, latencies_s(queue, load, len(some), int(size), random), strict=True):
                 requests[run] = _looked(times, limit, words[run])
-    return [_decided(each) for each in words]
+    return [decided(each) for each in words]
 
 
 def _looked(times: Values, limit: float, words: list[SweepVerdict]) -> int:
@@ -94,19 +93,13 @@ def _looked(times: Values, limit: float, words: list[SweepVerdict]) -> int:
     memory = _effect(times, float(np.partition(times, rank)[rank]))
     trial = RateTrial(requests, int((times > limit).sum()), effect=max(memory, _effect(times, limit)), memory=memory)
     words.append(trial.word(Q))
-    if _decided(words) is not SweepVerdict.UNSURE or len(words) == REPLAYS:
+    if decided(words) is not SweepVerdict.UNSURE or len(words) == REPLAYS:
         return 0
     if words[-1] is SweepVerdict.MISSED:
         return requests
-    wanted = _MARGIN * memory * np.log(MET_ERROR) / np.log(Q)
+    wanted = requests_wanted(memory, Q)
     steps = 2 ** np.arange(1 + int(np.log2(LONGEST / FIRST)))  # few sizes, so that many runs are drawn at a time
-    return int(max(requests, FIRST * steps[min(np.searchsorted(steps, wanted / FIRST), len(steps) - 1)]))
-
-
-def _decided(words: list[SweepVerdict]) -> SweepVerdict:
-    if words[-1] is SweepVerdict.MET:
-        return SweepVerdict.MET
-    return SweepVerdict.MISSED if words.count(SweepVerdict.MISSED) >= MISSES else SweepVerdict.UNSURE
+    return int(max(requests, FIRST * steps[min(int(np.searchsorted(steps, wanted / FIRST)), len(steps) - 1)]))
 
 
 def _effect(times: Values, limit: float) -> float:

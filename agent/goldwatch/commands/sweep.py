@@ -138,6 +138,19 @@ class RateTrial:
         return SweepVerdict.MISSED if missed else SweepVerdict.UNSURE
 
 
+def decided(words: Sequence[SweepVerdict]) -> SweepVerdict:
+    """Return what the replays of a rate show together, UNSURE if it is not known yet."""
+    if words[-1] is SweepVerdict.MET:
+        return SweepVerdict.MET
+    return SweepVerdict.MISSED if words.count(SweepVerdict.MISSED) >= MISSES else SweepVerdict.UNSURE
+
+
+def requests_wanted(memory: float, q: float) -> int:
+    """Return how many requests the next replay needs, of a queue in which `memory` are worth an independent one."""
+    free = math.log(MET_ERROR) / math.log(q)  # independent requests, none over the limit
+    return math.ceil(_MARGIN * free * memory)
+
+
 @dataclass(frozen=True, slots=True)
 class SweepStep:
     """One rate, what was seen at it, what follows, and why that is not only a matter of latency."""
@@ -272,7 +285,7 @@ class _Sweeper:
                     spoilt = wrong
                 exceeded += bool(wrong) or found.over > (1 - q) * found.requests
                 words.append(SweepVerdict.MISSED if wrong else found.word(q))
-                word = self._decided(words)
+                word = decided(words)
                 if words[-1] is SweepVerdict.UNSURE:
                     requests = self._longer(rate, requests, found)
             self._stop.wait(self._wanted.rest_s)  # what is still queued at the target is not to meet the next replay
@@ -280,17 +293,9 @@ class _Sweeper:
         told = tuple(dict.fromkeys(filter(None, [*reasons, spoilt])))
         return SweepStep(rate, word, seen, flight, invalid + len(words), told, spoilt, tuple(words), exceeded)
 
-    @staticmethod
-    def _decided(words: Sequence[SweepVerdict]) -> SweepVerdict:
-        """Return what the replays of a rate show together, UNSURE if it is not known yet."""
-        if words[-1] is SweepVerdict.MET:
-            return SweepVerdict.MET
-        return SweepVerdict.MISSED if words.count(SweepVerdict.MISSED) >= MISSES else SweepVerdict.UNSURE
-
     def _longer(self, rate: float, requests: int, seen: RateTrial) -> int:
         """Return how many requests the next replay has: enough for how long the queue remembers, as far as may be."""
-        free = math.log(MET_ERROR) / math.log(self._objective.quantile)  # independent requests, none over the limit
-        wanted = math.ceil(_MARGIN * free * seen.memory)
+        wanted = requests_wanted(seen.memory, self._objective.quantile)
         return max(requests, min(wanted, math.ceil(rate * self._wanted.longest_s)))
 
     def _in_flight(self, rate: float) -> tuple[int, bool]:

@@ -64,7 +64,7 @@ def in_words(found: SweepResult) -> str:
         SweepVerdict.MISSED: f"{at} does not"
         + ("" if kept else " keep it")
         + (f": {bound.spoilt}" if bound.spoilt else ""),
-        SweepVerdict.UNSURE: f"that {at} does could not be shown in {REPLAYS} replays{_unsure(bound)}",
+        SweepVerdict.UNSURE: f"{REPLAYS} replays could not show whether {at} does{_unsure(bound)}",
         SweepVerdict.NO_ROOM: f"at {at} the target had no room: {told}",
         SweepVerdict.INVALID: f"at {at} goldwatch itself was the limit, not the target: {told}",
     }.get(bound.word, f"the sweep ended at {at}: {told}")

@@ -38,9 +38,8 @@ def counts_over(latencies_s: Sequence[float], limit_s: float) -> list[int]:
 def design_effect(counts: Sequence[int], size: int) -> float:
     """Return the design effect of `counts` in blocks of `size` requests each, in the order of time.
 
-       It is at least 1, and at most the number of requests.
-    Blocks that resemble their neighbours are too short, so the effect grows by (1 + r) / (1 - r), for the correlation r
-       of neighbours.
+    It is at least 1, and at most the number of requests. Blocks that resemble their neighbours are too short, so the
+    effect grows by (1 + r) / (1 - r), for the correlation r of neighbours.
     """
     share = sum(counts) / (size * len(counts))
     if not 0 < share < 1:
