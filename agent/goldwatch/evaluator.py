@@ -93,7 +93,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "precision": _replay("precision", "scikit-learn"),
     "recall": _replay("recall", "scikit-learn"),
     "f1": _replay("f1", "scikit-learn"),
-    "confusion": _replay("confusion", scale=(0.0, None), better="lower"),
+    "confusion": _replay("confusion", better="lower"),
     "balanced-accuracy": _replay("balanced_accuracy", "scikit-learn"),
     "mcc": _replay("mcc", "scikit-learn", scale=(-1.0, 1.0)),
     "kappa": _replay("kappa", "scikit-learn", scale=(-1.0, 1.0)),

@@ -82,7 +82,7 @@ KNOWN: Mapping[str, Known] = {
     "balanced-accuracy": labelled(1),
     "mcc": labelled(1),
     "kappa": labelled(1),
-    "confusion": Known([Case(HALF, 1)], [RIGHT, HALF, WRONG], {"label": "no", "said": "yes"}, odd=False),
+    "confusion": Known([Case(HALF, 0.25)], [RIGHT, HALF, WRONG], {"label": "no", "said": "yes"}, odd=False),
     "wer": Known([Case(of(["a x"], [["a b"]]), 0.5)], [SAME, OTHER]),
     "cer": Known([Case(of(["ab"], [["ac"]]), 0.5)], [SAME, of(["a b c d x"], [["a b c d e"]])]),
     "bleu": Known([Case(SAME, 100)], [SAME, OTHER]),

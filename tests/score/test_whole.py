@@ -133,6 +133,24 @@ def test_intervals_of_a_corpus_score_cover() -> None:
     assert misses / runs <= 0.09  # 5 % and the error of 300 runs
 
 
+def test_an_interval_of_a_confusion_is_that_of_a_share() -> None:
+    """As a count it fell with each group that was left out, whatever the model: 100 of 1,000 were from 50 to 150."""
+    expected, output = ["no"] * 1000, ["yes" if place % 10 == 0 else "no" for place in range(1000)]
+    evaluator = Evaluator(ScoreSpec.built_in("confusion", options={"label": "no", "said": "yes"}))
+
+    def some(places: Sequence[int]) -> float:
+        given = {"expected": [expected[p] for p in places], "output": [output[p] for p in places]}
+        return evaluator({**given, "classes": NAMES[:2]})
+
+    low, high = interval(some, some(range(1000)), *groups_of(range(1000), None), evaluator.spec.scale)
+    half = 1.96 * (0.1 * 0.9 / 1000) ** 0.5
+    assert (low, high) == pytest.approx((0.1 - half, 0.1 + half), abs=half / 2)
+    output = ["no"] * 1000
+    assert interval(some, 0.0, *groups_of(range(1000), None), evaluator.spec.scale) == pytest.approx(
+        (0, 1 - 0.025 ** (1 / 1000)), abs=1e-6
+    )  # Clopper and Pearson's of none among 1,000
+
+
 def test_groups_hold_whole_clusters_and_every_example_once() -> None:
     clusters = Clusters(np.array([0, 0, 0, 1, 1, -1, -1] * 10))
     groups, units = groups_of(range(70), clusters)
@@ -166,7 +184,8 @@ def test_losses_and_classes_are_those_of_scikit_learn(drawn: tuple[np.ndarray, n
             expected = reference(labels, said, labels=codes, average=None, zero_division=0)[code]
             assert score_with(uses, {"label": name}, **given) == pytest.approx(expected, abs=1e-9)
         for other, answer in enumerate(classes):
-            assert score_with("confusion", {"label": name, "said": answer}, **given) == counts[code, other]
+            found = score_with("confusion", {"label": name, "said": answer}, **given)
+            assert found == pytest.approx(counts[code, other] / len(labels), abs=1e-9)
     many: dict[str, Any] = {"labels": codes, "average": "macro"} if len(classes) == 3 else {}
     assert score("f1", **given) == pytest.approx(metrics.f1_score(labels, said, zero_division=0, **many), abs=1e-9)
 

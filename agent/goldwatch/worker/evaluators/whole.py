@@ -56,11 +56,11 @@ def f1(expected: Sequence[str], output: Sequence[str], classes: Sequence[str], l
     return float(f1_score(expected, output, **_averaged(classes, label)))
 
 
-def confusion(expected: Sequence[str], output: Sequence[str], classes: Sequence[str], label: str, said: str) -> int:
-    """Return how many examples of the class `label` were answered by the class `said`."""
+def confusion(expected: Sequence[str], output: Sequence[str], classes: Sequence[str], label: str, said: str) -> float:
+    """Return the share of all examples that are of the class `label` and were answered by the class `said`."""
     _check_class(label, classes)
     _check_class(said, classes)
-    return sum(pair == (label, said) for pair in zip(expected, output, strict=True))
+    return sum(pair == (label, said) for pair in zip(expected, output, strict=True)) / len(expected)
 
 
 def balanced_accuracy(expected: Sequence[str], output: Sequence[str]) -> float:
