@@ -28,6 +28,16 @@ class Same(evaluate.Metric):
         return {"same": sum(a == b for a, b in zip(predictions, references)) / len(references)}
 """
 
+SCORER = """
+from inspect_ai.scorer import Score, mean, scorer
+
+@scorer(metrics=[mean()])
+def gives(value):
+    async def score(state, target):
+        return Score(value=value)
+    return score
+"""
+
 
 @pytest.mark.real
 def test_evaluators_that_others_wrote_run_as_they_are(tmp_path: Path) -> None:
@@ -36,12 +46,15 @@ def test_evaluators_that_others_wrote_run_as_they_are(tmp_path: Path) -> None:
         pytest.skip("run tests/environments/make evaluators first")
     (tmp_path / "same").mkdir()
     (tmp_path / "same/same.py").write_text(METRIC)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/scorers.py").write_text(SCORER)
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "agent"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
-    program = [PYTHON, ROOT / "tests/environments/evaluators_run.py", tmp_path / "same"]
+    program = [PYTHON, ROOT / "tests/environments/evaluators_run.py", tmp_path / "same", tmp_path / "theirs"]
     ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout.splitlines()[-1])
-    assert {uses: (round(value, 9), package) for uses, (value, package) in found.items()} == {
+    named = {uses: found.pop(uses) for uses in list(found) if not uses.startswith("[")}
+    assert {uses: (round(value, 9), package) for uses, (value, package) in named.items()} == {
         "azure.ai.evaluation:F1ScoreEvaluator": (0.8, "azure-ai-evaluation"),
         "openevals.exact:exact_match": (0.0, "openevals"),
         "openevals.string.levenshtein:levenshtein_distance": (round(3 / 17, 9), "openevals"),
@@ -50,3 +63,9 @@ def test_evaluators_that_others_wrote_run_as_they_are(tmp_path: Path) -> None:
         "inspect_ai.scorer:f1": (0.5, "inspect_ai"),
         "evaluate:load": (0.5, "evaluate"),
     }
+    assert [(json.loads(written)[0], value) for written, value in found.items()] == [
+        *(("C", 1), ("I", 0), ("P", 0.5), ("N", 0), ("Yes", 1), ("false", 0), ("0.5", 0.5), (True, 1), (0.25, 0.25)),
+        *(("B", "no_number"), ("nan", "no_number"), ([1, 0], "no_number")),
+        ({"f1": 0.8, "exact": 0}, 0.8),
+        ({"f1": 0.8, "exact": 0}, "no_number"),
+    ]
