@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,15 +51,17 @@ def test_nothing_pages_while_nothing_changes() -> None:
     monitor, rng = WorseCorpus(BLEU, kept(30, 0.3), 100, ALPHA), np.random.default_rng(4)
     verdicts = looks(monitor, rng.normal(30, 0.3, 3000))
     assert all(v.state is State.STEADY for v in verdicts)
-    assert verdicts[-1].summary.startswith("mean bleu ")
-    assert float(verdicts[-1].summary.split()[2].rstrip(",")) == pytest.approx(30, abs=2)
+    assert verdicts[-1].summary.startswith("bleu ")
+    assert float(verdicts[-1].summary.split()[1].rstrip(",")) == pytest.approx(30, abs=2)
 
 
 @settings(max_examples=30)
-@given(st.floats(20, 40), st.floats(0, 2), st.integers(0, 1000), st.floats(0.1, 2))
-def test_no_bet_gains_at_the_edge_of_what_is_allowed(usual: float, sd: float, seed: int, tolerance: float) -> None:
+@given(st.sampled_from(["bleu", "wer"]), st.floats(20, 40), st.floats(0, 2), st.integers(0, 1000), st.floats(0.1, 2))
+def test_no_bet_gains_at_the_edge_of_what_is_allowed(
+    name: str, usual: float, sd: float, seed: int, tolerance: float
+) -> None:
     """The mean of each e-value is at most 1 for any distribution whose mean y is the floor, so for the edge too."""
-    spec = ScoreSpec.built_in("bleu", loss=tolerance)
+    spec = ScoreSpec.built_in(name, loss=tolerance * (usual if name == "wer" else 1))
     monitor = WorseCorpus(spec, np.clip(kept(usual, sd, seed=seed), 0, 100).tolist(), 100, ALPHA)
     for bets in monitor._bets:
         low, high = 0.0, 1.0  # two values of y with mean `floor`, as far apart as can be
@@ -101,5 +105,38 @@ def test_too_few_reference_replays_give_an_interval_only() -> None:
         ValueError, match=r"needs 100 \+ 100 reference replays; .* 10 \+ 10, so it has an interval only"
     ):
         WorseCorpus(BLEU, kept(30, 0.3, 20), 10, ALPHA)
-    with pytest.raises(ValueError, match="its scale has no end and it is 0 in the reference"):
-        WorseCorpus(WER, [0.0] * 200, 100, ALPHA)
+
+
+@pytest.mark.parametrize(("usual", "loss"), [(0.05, 0.02), (0.05, 0.2), (0.2, 0.3), (0.0, 0.01)])
+def test_a_scale_without_an_end_takes_a_loss_larger_than_what_is_usual(usual: float, loss: float) -> None:
+    """It was refused: the bets ended at twice the usual value, of which such a loss is no share."""
+    spec, sd = ScoreSpec.built_in("wer", loss=loss), usual / 10
+    monitor, rng = WorseCorpus(spec, kept(usual, sd), 100, ALPHA), np.random.default_rng(6)
+    assert all(
+        v.state is State.STEADY for v in looks(monitor, rng.normal(usual + loss, sd, 1000))
+    )  # all of it is allowed
+    after = alerts_after(looks(monitor, rng.normal(usual + 2 * loss, sd, 100)))
+    assert after is not None
+    assert after >= 20
+
+
+@pytest.mark.parametrize(
+    ("spec", "usual", "says"),
+    [
+        (ScoreSpec.built_in("auroc", loss=0.3), 0.95, "it is 0.95 in the reference, and a loss of 30 points is more"),
+        (
+            ScoreSpec.built_in("bleu", loss=25.0),
+            30,
+            "a loss of 25 is more .*an absolute objective such as `at least 5`",
+        ),
+        (ScoreSpec.built_in("brier", loss=0.5), 0.2, "an absolute objective such as `at most 0.7`"),
+    ],
+)
+def test_a_loss_too_large_for_its_scale_is_refused_by_what_can_be_written(
+    spec: ScoreSpec, usual: float, says: str
+) -> None:
+    values = [usual] * 200
+    with pytest.raises(ValueError, match=says) as caught:
+        WorseCorpus(spec, values, 100, ALPHA)
+    [(number, points)] = re.findall(r"no worse than ([\d.]+)( points)?", str(caught.value))
+    WorseCorpus(replace(spec, loss=float(number) / (100 if points else 1)), values, 100, ALPHA)

@@ -19,7 +19,7 @@ from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.effects import Basis, Effect, shift
 from goldwatch.worker.monitors.episode import Standing, Watching
-from goldwatch.worker.monitors.means import MILDEST, Limits, Means, Said, Scale, Values
+from goldwatch.worker.monitors.means import MILDEST, Limits, Means, Said, Scale, Values, lowest
 
 if TYPE_CHECKING:
     from goldwatch.worker.jobs.case import Case
@@ -30,13 +30,16 @@ MIN_REPLAYS = 100
 """The fewest reference replays, in either half, that an objective of the reference needs."""
 
 _WIDTHS = (0.02, 0.05, 0.2)
+_LOSSES = 10
 
 
 class WorseCorpus(Means, WatchMonitor[Values | Said, Standing]):
     """A score of the whole replay, against the `kept` values of reference replays, `first` of them in the first half.
 
-    Raises ValueError, also for too few of them where the objective is of the reference.
+    Raises ValueError, also for too few of them where the objective is of the reference, or a loss that is too large.
     """
+
+    _statistic = ""
 
     def __init__(self, spec: ScoreSpec, kept: Sequence[float], first: int, alpha: float) -> None:
         self._spec, self._kept = spec, kept
@@ -51,8 +54,12 @@ class WorseCorpus(Means, WatchMonitor[Values | Said, Standing]):
             if min(first, len(kept) - first) < MIN_REPLAYS:
                 raise ValueError(_too_few(spec, first, len(kept) - first))
             shares = np.array([[self._share(value)] for value in kept])
-            reference, bounds = shares[first:], Limits((spec.loss or 0.0) / self._unit, MILDEST)
+            reference, loss = shares[first:], spec.loss or 0.0
             scales = [Scale(shares[:first].mean(axis=0), sign * 2 * width, 0.5, best) for width in _WIDTHS]
+            most = self._unit * max(abs(scale.span) * lowest(scale, reference, 1, len(scales)) for scale in scales)
+            if loss >= most:
+                raise ValueError(_too_large(spec, loss, most, sum(kept) / len(kept)))
+            bounds = Limits(loss / self._unit, MILDEST)
         super().__init__(watching, scales, reference, bounds, alpha, lambda share: self._low + share * self._unit)
 
     @classmethod
@@ -84,9 +91,10 @@ class WorseCorpus(Means, WatchMonitor[Values | Said, Standing]):
 
 
 def _unit(spec: ScoreSpec, usual: Sequence[float]) -> float:
-    """Return how much of the score is 1 for the bets: its scale, or without an end twice what is usual or allowed.
+    """Return how much of the score is 1 for the bets: its scale, or without an end what is usual and allowed.
 
-    A larger value counts as that. Raises ValueError if the score is usually at the low end.
+    That is twice the absolute objective; or twice the usual value, and at least ten times the loss that is allowed, of
+    which twice must be told apart. A larger value counts as that.
     """
     low, high = spec.scale
     if high is not None:
@@ -94,12 +102,19 @@ def _unit(spec: ScoreSpec, usual: Sequence[float]) -> float:
     if spec.limit is not None:
         return 2 * (spec.limit - low)
     above = sum(usual) / max(len(usual), 1) - low
-    if usual and above <= 0:
-        raise ValueError(
-            f"objectives.scores.{spec.name}: its scale has no end and it is {low:g} in the reference, so no change is "
-            "large or small; write an objective such as `at most 0.1`, or a scale with an end"
-        )
-    return 2 * above if usual else 1.0
+    return max(2 * above, _LOSSES * (spec.loss or 0.0)) or 1.0
+
+
+def _too_large(spec: ScoreSpec, loss: float, most: float, usual: float) -> str:
+    form, limit = ("at most", usual + loss) if spec.lower_is_better else ("at least", usual - loss)
+    low, high = spec.scale
+    within = low < limit and (high is None or limit < high)
+    absolute = f", or an absolute objective such as `{form} {limit:.3g}`" if within else ""
+    testable = spec.difference(float(f"{0.95 * most:.2g}"))  # below `most` however it is rounded
+    return (
+        f"objectives.scores.{spec.name}: it is {usual:.3g} in the reference, and a loss of {spec.difference(loss)} is "
+        f"more than the monitor can tell apart; write `no worse than {testable}` or less{absolute}"
+    )
 
 
 def _too_few(spec: ScoreSpec, first: int, second: int) -> str:

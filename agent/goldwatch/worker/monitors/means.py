@@ -170,6 +170,9 @@ class Means:
     shape.
     """
 
+    _statistic = "mean "
+    """What precedes the name in the summary."""
+
     def __init__(
         self,
         watching: Watching,
@@ -182,7 +185,7 @@ class Means:
         self.name, self._shown = watching.monitor, shown
         self._examples = len(scales[0].centre)
         self._low_is_good = scales[0].span < 0
-        every = [_Bets(scale, _lowest(scale, reference, limits.cluster, len(scales)), limits) for scale in scales]
+        every = [_Bets(scale, lowest(scale, reference, limits.cluster, len(scales)), limits) for scale in scales]
         self._bets = [bets for bets in every if bets.possible]
         if not self._bets:
             raise ValueError(
@@ -259,13 +262,13 @@ class Means:
         return self._described(observation.mean, self._bets[-1].limit(observation.answered))
 
     def _described(self, now: float, limit: float) -> str:
-        """Write the mean value, and the one that is expected or allowed."""
+        """Write the value, and the one that is expected or allowed."""
         what = self.name.partition(":")[2] or "score"
         now, limit = self._shown(now), self._shown(limit)
-        return f"mean {what} {now:.4f}, at {'most' if self._low_is_good else 'least'} {limit:.4f} expected"
+        return f"{self._statistic}{what} {now:.4f}, at {'most' if self._low_is_good else 'least'} {limit:.4f} expected"
 
 
-def _lowest(scale: Scale, reference: FloatArray | None, cluster: int, scales: int) -> float:
+def lowest(scale: Scale, reference: FloatArray | None, cluster: int, scales: int) -> float:
     """Return the lowest mean of y that `reference` [replays, n] leaves possible, by its part of the error."""
     if reference is None or reference.size == 0:
         return scale.usual
