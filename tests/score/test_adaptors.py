@@ -82,7 +82,12 @@ class Metric:
         return {"same": float(predictions == references)}
 
 def load(path: str):
+    if path == "mistyped":
+        raise FileNotFoundError("no metric at mistyped")
     return Metric()
+
+def counted(**given) -> float:
+    return given["n"] / 10
 
 def constant() -> float:
     return 1.0
@@ -97,6 +102,9 @@ def test_a_function_may_make_the_evaluator(tmp_path: Path) -> None:
         takes = {"predictions": "output", "references": "expected"}
         given = {"output": "a", "expected": "a"}
         assert score("factories:load", given, options={"path": "x"}, takes=takes, **options) == 1
+        with pytest.raises(BadScore, match=r"factories:load, called .*: FileNotFoundError: no metric at mistyped"):
+            score("factories:load", given, options={"path": "mistyped"}, **options)
+        assert score("factories:counted", {"output": 5}, takes={"n": "output"}, **options) == 0.5
         with pytest.raises(BadScore, match="takes no argument by name"):
             score("factories:constant", {}, **options)
     finally:

@@ -133,7 +133,7 @@ def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str
         if not callable(found):
             raise BadScore(f"an object of {where} cannot be called")
         options = {}
-    elif (made := _made_by(found, options, spec.takes)) is not None:
+    elif (made := _made_by(where, found, options, spec.takes)) is not None:
         found, options = made, {}
     parameters = [p for p in _parameters(found) if p.name not in options]
     takes = dict(spec.takes) or {p.name: _source(p.name) for p in parameters if _is_given(p)}
@@ -145,19 +145,23 @@ def _opened(spec: ScoreSpec) -> tuple[Callable[..., Any], Mapping[str, str], str
 
 
 def _made_by(
-    found: Callable[..., Any], options: Mapping[str, Any], takes: Mapping[str, str]
+    where: str, found: Callable[..., Any], options: Mapping[str, Any], takes: Mapping[str, str]
 ) -> Callable[..., Any] | None:
     """Return the evaluator that a function makes of its options, such as `evaluate.load`; None for an evaluator itself.
 
-    Such a function has no parameter that an example could give.
+    Such a function has no parameter that an example could give. Raises BadScore if it raises, unless `takes` says that
+    an example could.
     """
     rest = [p for p in _parameters(found) if p.name not in options]
     if any(_is_given(p) or p.name in takes for p in rest):
         return None
     try:
         made = found(**options)
-    except Exception:  # whatever a function without arguments does: it is no factory
-        return None
+    except Exception as error:  # whatever a function without arguments does
+        if takes:  # such as of a function of **keywords: it is no factory
+            return None
+        said = f"{type(error).__name__}: {error}"
+        raise BadScore(f"{where}, called with its options, makes no score: {said}") from error
     made = getattr(made, "compute", made)  # of a metric of Hugging Face `evaluate`
     if not callable(made):
         return None
