@@ -141,6 +141,7 @@ def test_languages_are_told_apart() -> None:
         ("As an AI, I have no opinion.", True),
         ("Sorry, I must decline.", True),
         ("The capital is Paris.", False),
+        ("No, I would not mix them.", False),
         ("She said: " + "x " * 120 + "I cannot come.", False),
         ("You can't divide by zero.", False),
         ("", False),

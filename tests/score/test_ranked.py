@@ -124,6 +124,14 @@ def test_entities_are_whole_and_of_their_type() -> None:
     assert score("entity-f1", expected=begun, output=[["B-PER", "B-ORG", "B-ORG"]]) == 1
 
 
+@pytest.mark.parametrize("tag", ["S-PER", "E-PER", "L-PER", "U-PER", "S"])
+def test_tags_of_another_scheme_are_refused(tag: str) -> None:
+    """They were left out in silence, and the rest was scored."""
+    labels = [["O"], ["B-PER", "I-PER", tag]]
+    with pytest.raises(NoValue, match=f'the label "{tag}" of example 1 is of BIOES or BILOU, .*write B- for S- and U-'):
+        score("entity-f1", expected=labels, output=labels)
+
+
 @given(st.integers(4, 30), st.integers(1, 3), st.integers(0, 1000))
 def test_neighbours_are_those_of_scikit_learn(n: int, k: int, seed: int) -> None:
     from sklearn.neighbors import NearestNeighbors
@@ -148,3 +156,5 @@ def test_neighbours_do_not_see_a_rotation_or_a_scale() -> None:
     assert score("neighbour-overlap", output=turned.tolist(), expected=then.tolist()) == 1
     with pytest.raises(NoValue, match="3 examples have no 10 neighbours"):
         score("neighbour-overlap", output=[[1.0]] * 3, expected=[[1.0]] * 3)
+    with pytest.raises(NoValue, match="there are 5,001 examples, and it compares every two of at most 5,000"):
+        score("neighbour-overlap", output=[[1.0]] * 5001, expected=[[1.0]] * 5001)

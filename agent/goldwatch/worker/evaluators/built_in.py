@@ -112,5 +112,5 @@ _LATIN = re.compile("[a-z0-9]")
 _DECLINES = (
     r"\bI(?:'m| am) (?:sorry|afraid|unable|not able|not going)\b"
     r"|\bI (?:can(?:'t|not| not)|won't|will not|must decline)\b"
-    r"|\bI(?:'m| am) (?:just )?an AI\b|\bas an AI\b|\bI (?:do not|don't) feel comfortable\b|^\W*(?:sorry|no),? I\b"
+    r"|\bI(?:'m| am) (?:just )?an AI\b|\bas an AI\b|\bI (?:do not|don't) feel comfortable\b|^\W*sorry,? I\b"
 )

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from goldwatch.errors import GoldwatchError
 from goldwatch.evaluator import Unscored
 
+_MOST = 5_000
+"""The most examples: the time grows with their square, and an interval takes it 21 times."""
+
 _ROWS_AT_ONCE = 256
 
 
@@ -17,9 +20,12 @@ def neighbour_overlap(output: Sequence[Sequence[float]], expected: Sequence[Sequ
     """Return the share of each example's `k` nearest others, by cosine, that it has in both; the mean over examples.
 
     A search returns neighbours, so a rotation of all vectors changes nothing. Of equally near ones the first count.
+    Above 5,000 examples it is unscored.
     """
     if k < 1:
         raise GoldwatchError(f"the option k is {k}; write 1 or more")
+    if len(output) > _MOST:
+        raise Unscored(f"there are {len(output):,} examples, and it compares every two of at most {_MOST:,}")
     now, then = _unit(output), _unit(expected)
     if len(now) <= k:
         raise Unscored(f"{len(now)} examples have no {k} neighbours")
