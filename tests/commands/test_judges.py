@@ -81,6 +81,10 @@ def test_a_judge_that_changes_is_not_a_model_that_is_worse(
     )
     assert "grounded" not in {score["name"] for score in found["scores"]}
 
+    judge.says = lambda _: "Score: 5"  # rolled back: what it said meanwhile is forgotten
+    found = json.loads(run("check", options=("--format", "json")).stdout)["watches"][0]
+    assert {score["name"]: score["value"] for score in found["scores"]}["grounded"] == 5
+
 
 def test_a_judged_score_is_frozen_and_checked(
     run: Run, servers: tuple[LanguageServer, JudgeServer], tmp_path: Path
@@ -101,7 +105,9 @@ def test_a_judged_score_is_frozen_and_checked(
 
     before = judge.calls
     assert check()[0] == "pass"
-    assert judge.calls == before + 20  # the controls alone
+    assert judge.calls == before + 40 + 20  # the judge of a reference is asked anew, as is that of another set
+    assert check()[0] == "pass"
+    assert judge.calls == before + 40 + 20 + 20  # the controls alone
     model.answers = dict.fromkeys(PROMPTS, BAD)
     assert check() == ("regression", "5.0000 -> 1.0000, no worse than 0.2")
 
@@ -149,3 +155,18 @@ def test_the_monitor_of_a_judge_says_what_it_knows(
     assert played.exit_code == 0, played.output
     alerts = json.loads(played.stdout)["alerts"]  # a table of counts knows of no judge
     assert (alerts["worse"], alerts["worse:grounded"], alerts["judge:grounded"]) == ([], None, None)
+
+
+def test_a_new_reference_is_that_of_the_judge_of_today(
+    run: Run, servers: tuple[LanguageServer, JudgeServer], tmp_path: Path
+) -> None:
+    _, judge = servers
+    assert run("check").exit_code == 0
+    judge.says = lambda _: "Score: 3"
+    frozen = run("golden", "calibrate", options=("--to", str(tmp_path / "again"), "--replays", "2"))
+    assert frozen.exit_code == 0, frozen.output
+    assert GoldenSet.open(tmp_path / "again").tensor("reference.scores.grounded").tolist() == [[0.5] * 40] * 2
+    config = tmp_path / "goldwatch.yaml"
+    config.write_text(config.read_text().replace("./golden", "./again"))
+    found = json.loads(run("check", options=("--format", "json")).stdout)["watches"][0]
+    assert {score["name"]: score["value"] for score in found["scores"]}["grounded"] == 3

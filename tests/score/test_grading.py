@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,32 @@ def test_a_judge_is_asked_once_for_an_answer(server: JudgeServer, tmp_path: Path
     assert server.calls == 12
     _, used = grades(found, examples(2), anew=True)
     assert (used.calls, used.reused, server.calls) == (2, 0, 14)
+
+
+def test_grades_since_a_change_are_forgotten(server: JudgeServer, tmp_path: Path) -> None:
+    store = str(tmp_path / "grades.db")
+    found, other = judge(spec(server, store=store)), judge(spec(server, store=store, identity={"model": "x"}))
+    grades(found, examples(3))
+    changed_at = time.time()
+    server.says = lambda _: "Score: 1"
+    assert grades(found, examples(5))[0] == [5, 5, 5, 1, 1]
+    grades(other, examples(1))
+    found.forget(changed_at)
+    server.says = lambda _: "Score: 4"
+    assert grades(found, examples(5))[0] == [5, 5, 5, 4, 4]
+    assert grades(other, examples(1))[0] == [1]
+    unkept = judge(spec(server))
+    grades(unkept, examples(1))
+    unkept.forget(changed_at)
+    server.says = lambda _: "Score: 3"
+    assert grades(unkept, examples(1))[0] == [3]
+
+
+def test_a_grade_on_another_scale_is_another(server: JudgeServer, tmp_path: Path) -> None:
+    store = str(tmp_path / "grades.db")
+    grades(judge(spec(server, store=store)), examples(1))
+    server.says = lambda _: "Score: 9"
+    assert grades(judge(spec(server, store=store, scale=(0.0, 10.0))), examples(1))[0] == [9]
 
 
 def test_a_judge_sees_the_example_as_it_is(server: JudgeServer) -> None:

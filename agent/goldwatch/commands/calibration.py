@@ -71,6 +71,7 @@ def calibrate(
     _check_place(wanted)
     assignment = _without_scores_watched(assignment)
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as kept:
+        assignment = _judged_anew(assignment, Path(kept))
         if wanted.outputs:
             assignment = _answering_as_now(assignment, workers, Path(kept))
         return _calibrated(assignment, wanted, workers, Path(kept), told)
@@ -137,6 +138,15 @@ def _without_scores_watched(assignment: Assignment) -> Assignment:
         if kinds.watched_score(name) is None and kinds.judged_score(name) is None
     }
     return replace(assignment, settings={**assignment.settings, "alphas": kept})
+
+
+def _judged_anew(assignment: Assignment, kept: Path) -> Assignment:
+    """Return the assignment with a store of grades of its own: a reference has none of a judge of another day."""
+    scores = [
+        {**score, "judge": score["judge"] and {**score["judge"], "store": str(kept / "judgings.db")}}
+        for score in assignment.settings.get("scores", ())
+    ]
+    return replace(assignment, settings={**assignment.settings, "scores": scores}) if scores else assignment
 
 
 def _once(

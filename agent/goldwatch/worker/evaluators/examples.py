@@ -30,6 +30,11 @@ class Examples:
         self._classes = labels.classes if labels is not None else None
         self._decision = decision_of(self._manifest)
 
+    @property
+    def digest(self) -> str:
+        """The digest of the golden set."""
+        return self._golden.digest
+
     def check(self, sources: Iterable[str]) -> None:
         """Raise BadScore for the first source that the examples do not have."""
         for source in sources:

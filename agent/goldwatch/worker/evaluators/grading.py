@@ -129,7 +129,8 @@ class Judge:
             name: spec.takes.get(name, ROLE_OF.get(name, f"fields.{name}")) for name in names
         }
         self._grades = Grades(judge.store)
-        self._digest = hashlib.sha256(json.dumps([judge.identity, judge.parameters], sort_keys=True).encode()).digest()
+        decides = [judge.identity, judge.parameters, judge.scale]
+        self._digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).digest()
 
     @property
     def fingerprint(self) -> str:
@@ -147,10 +148,17 @@ class Judge:
         """Return a grade as a share of the scale of the prompt."""
         return (grade - self._scale[0]) / (self._scale[1] - self._scale[0])
 
-    def sitting(self, calls: int | None = None) -> Sitting:
-        """Return a sitting: the judging of one replay, with its own deadline and number of calls."""
+    def sitting(self, calls: int | None = None, *, golden: str = "") -> Sitting:
+        """Return a sitting: the judging of one replay, with its own deadline and number of calls.
+
+        Grades are kept for the golden set with the digest `golden`: its reference is of the judge at that time.
+        """
         judge = self._judge if calls is None else replace(self._judge, calls=calls)
-        return Sitting(judge, self._grades, self.request, self._key)
+        return Sitting(judge, self._grades, self.request, lambda request: self._key(golden, request))
+
+    def forget(self, since: float) -> None:
+        """Drop the stored grades that this judge has given at Unix time `since` or later."""
+        self._grades.forget(since, self._start)
 
     def request(self, given: Mapping[str, Any]) -> str:
         """Return the request for an example as JSON, with the texts in the place of the placeholders."""
@@ -162,12 +170,14 @@ class Judge:
         messages = [{"role": role, "content": PLACEHOLDER.sub(text, said)} for role, said in self._judge.messages]
         return json.dumps({"messages": messages, **self._judge.parameters}, ensure_ascii=False)
 
-    def _key(self, request: str) -> bytes:
-        return hashlib.sha256(self._digest + request.encode("utf-8", "surrogatepass")).digest()
+    def _key(self, golden: str, request: str) -> bytes:
+        """Return the key of a stored grade; those of one judge begin alike."""
+        judged = json.dumps([golden, request]).encode()
+        return self._start + hashlib.sha256(self._digest + judged).digest()
 
-
-def _source(name: str, takes: Mapping[str, str]) -> str:
-    return takes.get(name) or ROLE_OF.get(name, f"fields.{name}")
+    @property
+    def _start(self) -> bytes:
+        return self._digest[:8]
 
 
 class Sitting:

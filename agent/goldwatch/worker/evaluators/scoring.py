@@ -123,6 +123,12 @@ class Scoring:
         except BadScore as error:
             return Column(_empty(count), Counter({UnscoredReason.UNUSABLE: count}), str(error))
 
+    def forget(self, name: str, since: float) -> None:
+        """Drop the grades that the judge of a score has given from Unix time `since` on: it will be asked again."""
+        spec = next(spec for spec in self.specs if spec.name == name)
+        if (judge := opened(spec).judge) is not None:
+            judge.forget(since)
+
     def frozen_controls(self) -> dict[str, NDArray[np.float32]]:
         """Have each judge that has controls grade them for a reference [judgings, controls]. Raises BadScore."""
         from goldwatch.worker.evaluators.controls import freeze  # noqa: PLC0415 - as above
@@ -289,7 +295,7 @@ def _computed(evaluator: Evaluator, examples: Examples, outputs: Mapping[str, An
     if evaluator.judge is None:
         _fill(found, answered, (_value(evaluator, each) for each in given), evaluator.spec)
         return found
-    with contextlib.closing(evaluator.judge.sitting()) as sitting:
+    with contextlib.closing(evaluator.judge.sitting(golden=examples.digest)) as sitting:
         score = evaluator.judge.score
         values = (grade if isinstance(grade, NoValue) else score(grade) for grade in sitting.grades(given))
         _fill(found, answered, values, evaluator.spec)

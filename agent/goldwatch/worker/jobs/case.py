@@ -127,8 +127,9 @@ class Case:
         """Return why the first ungraded control of a score has no grade; empty if all have one, or none was asked."""
         return self._controls[score].first if score in self._controls else ""
 
-    def distrust(self, score: str, why: str) -> None:
-        """Take the value of a score away, since its judge has changed."""
+    def distrust(self, score: str, why: str, since: float) -> None:
+        """Take the value of a score away, since its judge has changed, and its grades from Unix time `since` on."""
+        self._scoring.forget(score, since)
         self.scored = {name: found for name, found in self.scored.items() if name != score}
         self.scores = tuple(found for found in self.scores if found.name != score)
         self.unscored = tuple(replace(u, first=why, unknown=True) if u.score == score else u for u in self.unscored)

@@ -132,7 +132,8 @@ def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
             state, verdict = monitor.update(observation, state, case.facts.started_at)
             monitor.explain(case, observation, before, state)
         if verdict.state is State.ALERTING and (judged := kinds.judged_score(name)) is not None:
-            case.distrust(judged, f"its judge has changed: {verdict.summary}")
+            since = verdict.since or case.facts.started_at
+            case.distrust(judged, f"its judge has changed: {verdict.summary}", since)
         found.verdicts.append(verdict)
         found.states[name] = monitor.save(state)
     return found
