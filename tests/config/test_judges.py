@@ -54,6 +54,13 @@ def test_a_score_has_a_judge(load_text: Load, tmp_path: Path) -> None:
     assert "sesame" not in config.model_dump_json()
 
 
+def test_controls_are_besides_the_calls(load_text: Load) -> None:
+    written = "{judge: {target: referee, prompt: fluency, calls: 20, controls: 40}}"
+    [spec] = specs_of(scores_of(load_text(START.format(score=written)).watches["fraud"])["scores"])
+    assert spec.judge is not None
+    assert (spec.judge.calls, spec.judge.controls) == (20, 40)
+
+
 def test_an_objective_is_on_the_scale_of_the_score(load_text: Load) -> None:
     graded = START.format(score="{judge: {target: referee, prompt: fluency}}")
     passing = START.format(score="{judge: {target: referee, prompt: fluency, at_least: 4}}")

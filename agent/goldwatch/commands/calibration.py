@@ -17,7 +17,7 @@ from goldwatch.commands.memory import compare, fresh, remembered
 from goldwatch.config import Golden
 from goldwatch.core import kinds
 from goldwatch.core.judgement import Judgement, Validity
-from goldwatch.core.score_spec import freezing_limit_s, judging_limit_s
+from goldwatch.core.score_spec import controls_problem, freezing_limit_s, judging_limit_s
 from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, judge
 from goldwatch.errors import GoldwatchError
@@ -68,6 +68,8 @@ def calibrate(
         raise GoldwatchError(f"{wanted.folder}: exists already; a golden set is never changed: name a new folder")
     if wanted.replays < LEAST_REPLAYS:
         raise GoldwatchError(f"{wanted.replays} replays cannot be halved; make it {LEAST_REPLAYS} or more")
+    if problem := controls_problem(assignment.scores, assignment.golden.examples):
+        raise GoldwatchError(problem)
     _check_place(wanted)
     assignment = _without_scores_watched(assignment)
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as kept:

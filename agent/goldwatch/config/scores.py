@@ -69,7 +69,12 @@ class Judge(Section):
         description="How many answers of the reference, half of them to another question, it grades in each replay, "
         "so that a judge that changes is noticed; 0 for none.",
     )
-    calls: int = Field(default=1000, ge=1, le=1_000_000, description="The most calls for one replay.")
+    calls: int = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description="The most calls for one replay, besides those for the controls.",
+    )
     in_flight: int = Field(default=4, ge=1, le=64, description="The most calls at a time.")
     time_limit_s: _TimeLimit = Field(default=30.0, alias="time_limit", description="A call is given up after this.")
     deadline_s: _Deadline = Field(default=120.0, alias="deadline", description="No call begins after this.")
@@ -95,7 +100,7 @@ class ScoreEntry(Section):
     takes: Mapping[str, str] = Field(
         default_factory=dict,
         description="What a parameter is given, where its name does not tell: input, output, expected, answers, "
-        "values, or fields.NAME; in brackets, as a list of one.",
+        "classes, values, or fields.NAME; in brackets, as a list of one.",
     )
     gives: str = Field(
         default="", description="The key of the result that is the score, where there are several; dots lead into it."
@@ -131,8 +136,6 @@ class ScoreEntry(Section):
                 raise ValueError(f"`{key}` is of a function; a judge has none")
         if 0 < self.judge.controls < LEAST_CONTROLS:
             raise ValueError(f"`controls` are too few to tell anything; write {LEAST_CONTROLS} or more, or 0 for none")
-        if self.judge.controls > self.judge.calls:
-            raise ValueError("`controls` are calls too; write `calls` of at least as many")
         if self.judge.at_least is not None and self.better == "lower":
             raise ValueError("`at_least` is the lowest grade that passes; leave `better: lower` out")
         if self.over == "replay":

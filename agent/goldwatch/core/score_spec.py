@@ -178,6 +178,20 @@ def _judge_of(judge: Mapping[str, Any] | None) -> JudgeSpec | None:
     return JudgeSpec(**{**judge, "messages": messages, "scale": tuple(judge["scale"])})
 
 
+def controls_problem(specs: Sequence[ScoreSpec], examples: int) -> str:
+    """Return why the controls of a judge cannot be had from so many examples; empty if they can.
+
+    An example makes two, its own answer and a foil.
+    """
+    for spec in specs:
+        if spec.judge is not None and spec.judge.controls > 2 * examples:
+            return (
+                f"scores.{spec.name}.judge.controls: found {spec.judge.controls:,}; expected {2 * examples:,} or "
+                f"fewer, two for each of the {examples:,} examples of the golden set"
+            )
+    return ""
+
+
 FROZEN_JUDGINGS = (5, 20)
 """How often each control is judged when a set is frozen: for its usual grade, and for how much that varies."""
 

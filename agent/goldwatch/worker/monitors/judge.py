@@ -59,6 +59,12 @@ class JudgeMonitor(Means, WatchMonitor[Values | Said, Standing]):
                 f"scores.{spec.name}.judge.controls: the golden set has none frozen; take a new reference with "
                 "`goldwatch golden calibrate`, or leave the key out"
             )
+        wanted, frozen = spec.judge.controls if spec.judge is not None else 0, kept.shape[1]
+        if wanted != frozen:
+            raise ValueError(
+                f"scores.{spec.name}.judge.controls: found {wanted:,}, and the golden set has {frozen:,} frozen; write "
+                f"{frozen}, or take a new reference with `goldwatch golden calibrate`"
+            )
         return cls(spec, kept, settings.alpha(name))
 
     def observe(self, replay: Case) -> Values | None:
