@@ -22,6 +22,8 @@ class JudgeServer:
         self.url = f"http://127.0.0.1:{port}/v1"
         self.says: Callable[[str], str] = lambda _: "Score: 5"
         self.status = 200
+        self.overloads = 0
+        """So many of the next calls are refused as too many."""
         self.takes_s = 0.0
         self.bodies: list[Mapping[str, Any]] = []
         self.lock = threading.Lock()
@@ -47,10 +49,12 @@ def judge_server() -> Iterator[JudgeServer]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with served.lock:
                 served.bodies.append(body)
+                overloaded = served.overloads > 0
+                served.overloads -= overloaded
             time.sleep(served.takes_s)
             said = {"message": {"content": served.says(body["messages"][-1]["content"])}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 50, "completion_tokens": 3}
-            self._answer({"choices": [said], "usage": usage}, served.status)
+            self._answer({"choices": [said], "usage": usage}, 429 if overloaded else served.status)
 
         def _answer(self, value: Mapping[str, Any], status: int = 200) -> None:
             content = json.dumps(value).encode()

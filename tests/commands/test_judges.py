@@ -108,6 +108,9 @@ def test_a_judged_score_is_frozen_and_checked(
     assert judge.calls == before + 40 + 20  # the judge of a reference is asked anew, as is that of another set
     assert check()[0] == "pass"
     assert judge.calls == before + 40 + 20 + 20  # the controls alone
+    before, judge.overloads = judge.calls, 3
+    assert check()[0] == "pass"
+    assert judge.calls == before + 20 + 3  # each control has a grade
     model.answers = dict.fromkeys(PROMPTS, BAD)
     assert check() == ("regression", "5.0000 -> 1.0000, no worse than 0.2")
 
@@ -120,6 +123,12 @@ def test_a_judged_score_is_frozen_and_checked(
     assert (result, "the judge referee did not answer" in reason) == ("could not measure", True), reason
 
     config = tmp_path / "goldwatch.yaml"
+    config.write_text(config.read_text().replace("controls: 20", "controls: 90"))
+    refused = run("check")
+    assert "judge.controls: found 90, and the golden set has 20 frozen; write 20, or take a new" in refused.stderr
+    refused = run("golden", "calibrate", options=("--to", str(tmp_path / "again")))
+    assert "judge.controls: found 90; expected 80 or fewer, two for each of the 40 examples" in refused.stderr
+
     config.write_text(config.read_text().replace("prompt: relevance", "prompt: fluency"))
     refused = run("check")
     assert refused.exit_code == 3, refused.output

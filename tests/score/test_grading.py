@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 
 from goldwatch.cli.app import app
 from goldwatch.config.prompts import PLACEHOLDER, SHIPPED, BadPrompt, read_prompt, shipped_prompts
-from goldwatch.core.score_spec import JudgeSpec, ScoreSpec, UnscoredReason
+from goldwatch.core.score_spec import JudgeSpec, ScoreSpec, UnscoredReason, controls_problem
+from goldwatch.redaction import remember
+from goldwatch.worker.evaluators.controls import control_examples
 from goldwatch.worker.evaluators.grades import Grades
 from goldwatch.worker.evaluators.grading import Judge, NoGrade, read_grade
 from goldwatch.worker.evaluators.opened import opened
@@ -69,6 +71,11 @@ def grades(found: Judge, given: list[dict[str, str]], *, anew: bool = False) -> 
         (" **4** ", 4),
         ("4/5", 4),
         ("4.5.", 4.5),
+        ("4 out of 5", 4),
+        ("Score: 4 out of 5, since one claim of 7 is wrong", 4),
+        ("Score: 4, 5 of 6 claims have support", 4),
+        ("Score: 4\n- 5 claims have support", 4),
+        ("Score: 4\nof 7 claims 6 have support", 4),
         ("Score: 4", 4),
         ("The answer is good.\n\n**Score:** 4", 4),
         ("score is 3 / 5 because one claim of 7 is wrong", 3),
@@ -92,6 +99,18 @@ def test_a_plain_grade_is_read(text: str, grade: float) -> None:
         ("Score: 2 or rather Score: 4", UnscoredReason.NO_NUMBER),
         ("4/10", UnscoredReason.NO_NUMBER),
         ("Score: 80%", UnscoredReason.NO_NUMBER),
+        ("Score: 4 %", UnscoredReason.NO_NUMBER),
+        ("Score: 4 percent", UnscoredReason.NO_NUMBER),
+        ("Score: 4 out of 10", UnscoredReason.NO_NUMBER),
+        ("Score: 4 of 10", UnscoredReason.NO_NUMBER),
+        ("Score: 4 out of ten", UnscoredReason.NO_NUMBER),
+        ("Score: 4-5", UnscoredReason.NO_NUMBER),
+        ("Score: 4.5 \u2013 5", UnscoredReason.NO_NUMBER),
+        ("Score: 4 to 5", UnscoredReason.NO_NUMBER),
+        ("Score: 4 or 5", UnscoredReason.NO_NUMBER),
+        ("Score: 4,5", UnscoredReason.NO_NUMBER),
+        (f'{{"score": 1{"0" * 310}}}', UnscoredReason.NO_NUMBER),
+        (f'{{"score": {"[" * 100_000}{"]" * 100_000}}}', UnscoredReason.NO_NUMBER),
         ("<think>Score: 4", UnscoredReason.NO_NUMBER),
         ('{"score": true}', UnscoredReason.NO_NUMBER),
         ('{"score": null}', UnscoredReason.NO_NUMBER),
@@ -192,6 +211,36 @@ def test_calls_and_time_are_bounded(server: JudgeServer) -> None:
     assert "3 calls of a replay were used" in str(next(each for each in found if isinstance(each, NoGrade)))
     late, used = grades(judge(spec(server, deadline_s=-1.0)), examples(2))
     assert (used.calls, "for judging had passed" in str(late[0])) == (0, True)
+
+
+def test_a_turn_after_the_deadline_is_not_waited_for(server: JudgeServer) -> None:
+    found, used = grades(judge(spec(server, most_per_s=1 / 600, deadline_s=120.0)), examples(5))
+    assert used.calls == server.calls == 1
+    late = [str(each) for each in found if isinstance(each, NoGrade)]
+    assert late == ["the 120 s for judging had passed; see `deadline`"] * 4
+
+
+def test_what_a_judge_says_has_no_secret(server: JudgeServer) -> None:
+    remember(["fetched-token-77"])
+    server.says = lambda _: "your token is fetched-token-77"
+    found, _ = grades(judge(spec(server)), examples(1))
+    assert "your token is ***" in str(found[0])
+    named = spec(server, options={"url": "http://127.0.0.1:9/fetched-token-77", "model": MODEL})
+    found, _ = grades(judge(named), examples(1))
+    assert "the judge referee cannot be used" in str(found[0])
+    assert "fetched-token-77" not in str(found[0])
+
+
+def test_an_example_makes_two_controls(server: JudgeServer) -> None:
+    def problem(controls: int) -> str:
+        return controls_problem([ScoreSpec("grounded", "judge", judge=spec(server, controls=controls))], 10)
+
+    assert problem(20) == ""
+    assert len(set(control_examples(20, 10))) == 20
+    assert problem(21) == (
+        "scores.grounded.judge.controls: found 21; expected 20 or fewer, two for each of the 10 "
+        "examples of the golden set"
+    )
 
 
 def test_the_fingerprint_is_that_of_model_prompt_and_settings(server: JudgeServer) -> None:

@@ -17,7 +17,7 @@ from goldwatch.core.score_spec import FROZEN_JUDGINGS, MAX_UNSCORED
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.scratch import zeros
 from goldwatch.worker.evaluators.examples import Examples
-from goldwatch.worker.evaluators.grading import Judge, NoGrade
+from goldwatch.worker.evaluators.grading import MOST_TRIES, Judge, NoGrade
 from goldwatch.worker.evaluators.opened import BadScore, Evaluator
 from goldwatch.worker.evaluators.scoring import Column
 
@@ -59,7 +59,7 @@ def graded(evaluator: Evaluator, golden: GoldenSet, count: int) -> Column:
     given = (
         {name: read(i) for name, read in shifts[shift].items()} for i, shift in control_examples(count, golden.examples)
     )
-    with contextlib.closing(judge.sitting(count)) as sitting:
+    with contextlib.closing(judge.sitting(count * MOST_TRIES)) as sitting:
         for place, grade in enumerate(sitting.grades(given, anew=True)):
             if isinstance(grade, NoGrade):
                 found.unscored[grade.reason] += 1

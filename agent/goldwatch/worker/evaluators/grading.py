@@ -26,23 +26,32 @@ from goldwatch.core.load_plan import LoadPlan
 from goldwatch.core.score_spec import JudgeSpec, ScoreSpec, UnscoredReason
 from goldwatch.evaluator import ROLE_OF
 from goldwatch.probe import Context, CountsTokens, Overloaded, Probe, ProbeError, is_concurrent
+from goldwatch.redaction import redact_known
 from goldwatch.worker.evaluators.grades import Grades
 from goldwatch.worker.evaluators.opened import NoValue
-from goldwatch.worker.load.pace import Pace
+from goldwatch.worker.load.asking import clock_ns
+from goldwatch.worker.load.pace import Pace, sleep_until
 from goldwatch.worker.load.timed import make_probe
 
 _AT_ONCE = 64
 _MAX_FAILURES_IN_A_ROW = 10
-_FIRST_BACK_OFF_S, _MAX_BACK_OFF_S, _MOST_TRIES = 0.5, 10.0, 4
+_FIRST_BACK_OFF_S, _MAX_BACK_OFF_S = 0.5, 10.0
+MOST_TRIES = 4
+"""So often an overloaded judge is asked for one grade."""
+
 _LONGEST = 160
 
 _NUMBER = r"[-+]?[0-9]+(?:\.[0-9]+)?"
 _TAGGED = re.compile(rf"<(S2|score|grade|rating)>\s*({_NUMBER})\s*</\1>", re.IGNORECASE)
-_NAMED = re.compile(
-    rf"\b(?:score|grade|rating)\b[\"'*_`\s]*(?:is|[:=])[\"'*_`\s]*({_NUMBER})(?![0-9.]*[0-9%])(?:\s*/\s*({_NUMBER}))?",
-    re.IGNORECASE,
+_END = rf"(?:[ \t]*(?:/|\bout[ \t]+of\b|\bof\b)[ \t]*({_NUMBER}))?"
+_NO_MORE = (
+    rf"(?![0-9.,]*[0-9%])(?![ \t]*(?:%|percent\b|(?:[-\u2013\u2014]|to|or)[ \t]*[0-9]|out[ \t]+of[ \t]+(?!{_NUMBER})))"
 )
-_ALONE = re.compile(rf"[\s*_`\"'(\[]*({_NUMBER})(?:\s*/\s*({_NUMBER}))?[\s*_`\"')\].]*")
+"""Not the first number of a range, no share, and of no scale that a word ends."""
+_NAMED = re.compile(
+    rf"\b(?:score|grade|rating)\b[\"'*_`\s]*(?:is|[:=])[\"'*_`\s]*({_NUMBER}){_NO_MORE}{_END}", re.IGNORECASE
+)
+_ALONE = re.compile(rf"[\s*_`\"'(\[]*({_NUMBER}){_END}[\s*_`\"')\].]*", re.IGNORECASE)
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 
@@ -59,7 +68,7 @@ def read_grade(text: str, scale: tuple[float, float]) -> float:
     """
     said = _THOUGHT.sub("", text).strip()
     found = _grades(said, scale[1])
-    if not found:
+    if not found or not all(map(math.isfinite, found)):
         raise NoGrade(UnscoredReason.NO_NUMBER, f"the judge gave no grade: {_shown(said)}")
     if len(found) > 1:
         several = ", ".join(f"{grade:g}" for grade in sorted(found))
@@ -93,18 +102,22 @@ def _in_json(said: str) -> float | None:
         return None
     try:
         value = json.loads(match[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     names = {str(name).lower(): grade for name, grade in value.items()} if isinstance(value, dict) else {}
     grade = next((names[name] for name in ("score", "grade", "rating") if name in names), None)
     if isinstance(grade, str) and re.fullmatch(_NUMBER, grade.strip()):
         grade = float(grade)
-    plain = isinstance(grade, int | float) and not isinstance(grade, bool) and math.isfinite(grade)
-    return float(grade) if plain and grade is not None else None
+    if not isinstance(grade, int | float) or isinstance(grade, bool):
+        return None
+    try:
+        return float(grade) if math.isfinite(grade) else None
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
 
 
 def _shown(said: str) -> str:
-    said = " ".join(said.split())
+    said = redact_known(" ".join(said.split()))
     return repr(said if len(said) <= _LONGEST else f"{said[:_LONGEST]}...")
 
 
@@ -192,7 +205,7 @@ class Sitting:
     ) -> None:
         self._judge, self._scale, self._grades = judge, judge.scale, grades
         self._request, self._key = request, key
-        self._until_s = time.monotonic() + judge.deadline_s
+        self._until_ns = clock_ns() + round(judge.deadline_s * 1e9)
         self._lock = threading.Lock()
         self._used = _Usage()
         self._in_a_row = 0
@@ -260,8 +273,8 @@ class Sitting:
 
     def _ask(self, request: str) -> float | NoGrade:
         """Ask for one grade, again if the judge is overloaded."""
-        for attempt in range(_MOST_TRIES):
-            if why := self._may_not_ask():
+        for attempt in range(MOST_TRIES):
+            if why := self._wait_for_turn():
                 return self._not_judged(why)
             try:
                 return self._read(self._answer(request))
@@ -269,27 +282,32 @@ class Sitting:
                 return error
             except Overloaded as error:
                 wait_s = _FIRST_BACK_OFF_S * 2**attempt if error.retry_after_s is None else error.retry_after_s
-                if wait_s > _MAX_BACK_OFF_S or attempt == _MOST_TRIES - 1:
+                if wait_s > _MAX_BACK_OFF_S or attempt == MOST_TRIES - 1:
                     return self._failed(str(error))
-                time.sleep(max(0.0, min(wait_s, self._until_s - time.monotonic())))
+                time.sleep(max(0.0, min(wait_s, (self._until_ns - clock_ns()) / 1e9)))
             except (ProbeError, TimeoutError, ValueError) as error:
                 return self._failed(str(error) or "no answer in time")
         raise AssertionError("the last attempt returns")
 
-    def _may_not_ask(self) -> str:
-        """Return why there is no further call; count the call if there is one."""
-        pace = self._pace
-        if pace is not None:
-            pace.wait()
+    def _wait_for_turn(self) -> str:
+        """Wait for the turn of a call and count the call. Return why there is none, without a wait that is in vain."""
+        late = f"the {self._judge.deadline_s:g} s for judging had passed; see `deadline`"
         with self._lock:
             if self._over:
                 return self._over
-            if time.monotonic() > self._until_s:
-                return f"the {self._judge.deadline_s:g} s for judging had passed; see `deadline`"
+            if clock_ns() > self._until_ns:
+                return late
             if self._used.calls >= self._judge.calls:
                 return f"the {self._judge.calls:,} calls of a replay were used; see `calls`"
+            turn_ns = clock_ns() if self._pace is None else self._pace.book()
+            if turn_ns > self._until_ns:
+                return late
             self._used.calls += 1
-        return ""
+        sleep_until(turn_ns)
+        with self._lock:
+            if self._over:  # it failed too often meanwhile
+                self._used.calls -= 1
+            return self._over
 
     def _answer(self, request: str) -> str:
         """Return the answer of the judge. Raises the errors of the probe."""
@@ -322,4 +340,4 @@ class Sitting:
         return self._not_judged(f"the judge {self._judge.target} did not answer: {why}")
 
     def _not_judged(self, why: str) -> NoGrade:
-        return NoGrade(UnscoredReason.NOT_JUDGED, why)
+        return NoGrade(UnscoredReason.NOT_JUDGED, redact_known(why))
