@@ -11,10 +11,10 @@ import binascii
 import contextlib
 import importlib
 import json
+import math
 import os
 import select
 import signal
-import ssl
 import subprocess
 import threading
 import time
@@ -25,13 +25,14 @@ from urllib.parse import quote, urlencode
 from goldwatch.probe import BadAnswer, CannotLoad, Unreachable, install_command, remember_secrets
 from goldwatch_probes._answers import parse_object
 from goldwatch_probes._http import Connection
-from goldwatch_probes._remote import RemoteOptions, split_url
+from goldwatch_probes._remote import RemoteOptions, split_target, split_url, trust
 
 _MAX_BYTES = 2**16
 _LIFETIME_S = 300.0
 """How long a token is kept that does not say how long it is good for."""
 _MARGIN_S = 30.0
-"""A token is renewed so long before it expires, or at half of its lifetime if that is later."""
+"""A token is renewed so long before it expires, or at half of its lifetime if that is later. And no token is thrown
+away for a 401 within that time of the one before: a server may refuse them all."""
 
 _now_s = time.monotonic
 
@@ -47,7 +48,7 @@ class Credentials:
         _check(options)
         self._fetch: Callable[[], tuple[str, float]] | None = None
         self._sign: Sign | None = None
-        self._token, self._until_s = "", 0.0
+        self._token, self._until_s, self._refused_s = "", 0.0, -math.inf
         self._lock = threading.Lock()
         if options.oauth_url:
             self._fetch = _oauth(options, time_limit_s)
@@ -57,7 +58,10 @@ class Credentials:
             self._sign = _aws_signer(options.aws_service, options.aws_region)
 
     def headers(self, method: str = "", url: str = "", body: bytes = b"", content_type: str = "") -> Mapping[str, str]:
-        """Return the headers that authorize a request. Raises CannotLoad, Unreachable or TimeoutError."""
+        """Return the headers that authorize a request.
+
+        Raises CannotLoad, also if the source of tokens cannot be reached: that says nothing of the model.
+        """
         if self._sign is not None:
             return self._sign(method, url, body, content_type)
         if self._fetch is None:
@@ -75,9 +79,10 @@ class Credentials:
             return {"Authorization": f"Bearer {self._token}"}
 
     def refused(self) -> None:
-        """Forget the token: the server answered 401."""
+        """Forget the token, unless one was refused a short while ago: the server answered 401."""
         with self._lock:
-            self._until_s = 0.0
+            if _now_s() - self._refused_s >= _MARGIN_S:
+                self._until_s, self._refused_s = 0.0, _now_s()
 
 
 def _check(options: RemoteOptions) -> None:
@@ -103,11 +108,9 @@ def _check(options: RemoteOptions) -> None:
 
 def _oauth(options: RemoteOptions, time_limit_s: float) -> Callable[[], tuple[str, float]]:
     """Return what asks for a token by client credentials (RFC 6749, 4.4), the client named by Basic (2.3.1)."""
-    url, tls = options.oauth_url, None
-    if split_url(url).secure:
-        tls = ssl.create_default_context()
-        if options.ca_file:
-            tls.load_verify_locations(options.ca_file)
+    server, target = split_target(options.oauth_url, "oauth_url")
+    where = options.oauth_url.partition("?")[0]
+    tls = trust(options, public=True) if split_url(server).secure else None
     pair = f"{quote(options.oauth_client, safe='')}:{quote(options.oauth_secret, safe='')}"
     secret = base64.b64encode(pair.encode()).decode()
     remember_secrets([options.oauth_secret, secret])
@@ -120,21 +123,19 @@ def _oauth(options: RemoteOptions, time_limit_s: float) -> Callable[[], tuple[st
     }
 
     def fetch() -> tuple[str, float]:
-        connection = Connection(url, time_limit_s=time_limit_s, max_bytes=_MAX_BYTES, tls=tls)
+        connection = Connection(server, time_limit_s=time_limit_s, max_bytes=_MAX_BYTES, tls=tls)
         try:
-            answer = connection.send(connection.written("POST", "", urlencode(form).encode(), sent))
+            answer = connection.send(connection.written("POST", target, urlencode(form).encode(), sent))
             found = parse_object(answer.body) if answer.status == 200 else {}
-        except TimeoutError as error:
-            raise Unreachable(f"`oauth_url`: {error}") from error
-        except (BadAnswer, Unreachable) as error:
-            kind = CannotLoad if isinstance(error, BadAnswer) else Unreachable
-            raise kind(f"`oauth_url`: {url}: {error}") from error
+        except (TimeoutError, Unreachable) as error:
+            raise CannotLoad(f"`oauth_url`: {error}") from error
+        except BadAnswer as error:
+            raise CannotLoad(f"`oauth_url`: {where}: {error}") from error
         finally:
             connection.close()
         token, lifetime_s = found.get("access_token"), found.get("expires_in")
         if not isinstance(token, str):
-            kind = Unreachable if answer.status >= 500 or answer.status == 429 else CannotLoad
-            raise kind(f"`oauth_url`: {url} gives no token: {_why(answer.status, answer.body)}")
+            raise CannotLoad(f"`oauth_url`: {where} gives no token: {_why(answer.status, answer.body)}")
         known = isinstance(lifetime_s, int | float) and lifetime_s > 0
         return token, float(lifetime_s or 0) if known else _LIFETIME_S
 
@@ -151,7 +152,7 @@ def _why(status: int, body: bytes) -> str:
 
 
 def _printed(command: Sequence[str], time_limit_s: float) -> tuple[str, float]:
-    """Return the token that a command prints, and for how many seconds it is good. Raises CannotLoad, Unreachable."""
+    """Return the token that a command prints, and for how many seconds it is good. Raises CannotLoad."""
     deadline_s = time.monotonic() + time_limit_s
     try:
         process = subprocess.Popen(
@@ -165,7 +166,7 @@ def _printed(command: Sequence[str], time_limit_s: float) -> tuple[str, float]:
         found = _output(process, deadline_s)
         code = process.wait(max(deadline_s - time.monotonic(), 0.01))
     except (TimeoutError, subprocess.TimeoutExpired) as error:
-        raise Unreachable(f"`token_command`: {command[0]} did not end within {time_limit_s:g} s") from error
+        raise CannotLoad(f"`token_command`: {command[0]} did not end within {time_limit_s:g} s") from error
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -230,7 +231,7 @@ def _aws_signer(service: str, region: str) -> Sign:
         try:
             frozen = found.get_frozen_credentials()  # new ones, if they are about to expire
         except Exception as error:  # of botocore, or of what it asks
-            raise Unreachable(f"`aws_service`: {type(error).__name__}: {str(error)[:200]}") from error
+            raise CannotLoad(f"`aws_service`: {type(error).__name__}: {str(error)[:200]}") from error
         remember_secrets([secret for secret in (frozen.secret_key, frozen.token) if secret])
         headers = {"Content-Type": content_type} if content_type else {}
         request = awsrequest.AWSRequest(method=method, url=url, data=body, headers=headers)

@@ -128,7 +128,7 @@ class Connection:
                 return self._exchange(line, request, reading)
         except BaseException as error:
             self.close()
-            where = f"{self.url}/{request.path}"
+            where = f"{self.url}/{request.path.partition('?')[0]}"
             if isinstance(error, OSError):
                 raise told(error, where, self._budget.time_limit_s) from error
             if isinstance(error, httptools.HttpParserError):

@@ -86,35 +86,61 @@ class Address(NamedTuple):
     socket: str = ""
 
 
-def split_url(url: str) -> Address:
-    """Take `url` apart. Raises CannotLoad, with no text that may hold a password.
+def split_url(url: str, option: str = "url") -> Address:
+    """Take a URL apart, the value of `option`. Raises CannotLoad, with no text that may hold a password.
 
     As nginx writes it, the path of a request follows that of a Unix socket after a colon: unix:/run/vllm.sock:/v1.
     """
     if url.startswith("unix:"):
-        return _split_unix(url)
+        return _split_unix(url, option)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise CannotLoad(f"`url` is not an address: {error}") from error
+        raise CannotLoad(f"`{option}` is not an address: {error}") from error
     if parts.username is not None:
-        raise CannotLoad("`url` holds a user or password; give a `token` instead")
+        instead = "a `token`" if option == "url" else "`oauth_client` and `oauth_secret`"
+        raise CannotLoad(f"`{option}` holds a user or password; give {instead} instead")
     printable = url.isascii() and url.isprintable() and " " not in url
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or not printable:
-        raise CannotLoad(f"`url` is {url!r}, expected http://HOST:PORT or https://HOST:PORT, with or without a path")
+        raise CannotLoad(
+            f"`{option}` is {_shown(url)!r}, expected http://HOST:PORT or https://HOST:PORT, with or without a path"
+        )
     secure, query = parts.scheme == "https", f"?{parts.query}" if parts.query else ""
     return Address(secure, parts.hostname, port or (443 if secure else 80), parts.path.rstrip("/"), query)
 
 
-def _split_unix(url: str) -> Address:
+def split_target(url: str, option: str) -> tuple[str, str]:
+    """Return the address of the server in a URL, and the path and query as they are written, but for the first slash.
+
+    Raises CannotLoad.
+    """
+    if split_url(url, option).socket:
+        server = url[: url.find(":", len("unix:")) + 1] or url
+    else:
+        parts = urlsplit(url)
+        server = f"{parts.scheme}://{parts.netloc}"
+    return server, url[len(server) :].removeprefix("/")
+
+
+def _shown(url: str) -> str:
+    """Return a URL as messages show it: a query may hold a secret."""
+    return url.partition("?")[0]
+
+
+def _split_unix(url: str, option: str) -> Address:
     socket, _, rest = url.removeprefix("unix:").partition(":")
     path, _, query = rest.partition("?")
     socket = f"/{socket.lstrip('/')}" if socket.startswith("/") else ""
-    if not socket or not url.isprintable() or (path and not path.startswith("/")) or not rest.isascii():
-        raise CannotLoad(f"`url` is {url!r}, expected unix:/SOCKET, or unix:/SOCKET:/PATH for a server with a path")
+    usable = url.isprintable() and rest.isascii() and " " not in rest
+    if not socket or not usable or (path and not path.startswith("/")):
+        raise CannotLoad(
+            f"`{option}` is {_shown(url)!r}, expected unix:/SOCKET, or unix:/SOCKET:/PATH for a server with a path"
+        )
     if len(os.fsencode(socket)) > _LONGEST_SOCKET:
-        raise CannotLoad(f"`url`: the path of a Unix socket has at most {_LONGEST_SOCKET} bytes; {socket!r} has more")
+        raise CannotLoad(
+            f"`{option}`: the path of a Unix socket has at most {_LONGEST_SOCKET} bytes; {socket!r} has more"
+        )
     return Address(False, "localhost", 80, path.rstrip("/"), f"?{query}" if query else "", socket)
 
 
@@ -163,13 +189,25 @@ def tls_context(options: RemoteOptions) -> ssl.SSLContext | None:
             if getattr(options, name):
                 raise CannotLoad(f"`{name}` is given, but `url` does not begin with https")
         return None
-    for name in ("ca_file", "client_cert", "client_key"):
+    for name in ("client_cert", "client_key"):
         pem(options, name)
+    context = trust(options)
+    _show_certificate(context, options)
+    return context
+
+
+def trust(options: RemoteOptions, *, public: bool = False) -> ssl.SSLContext:
+    """Return the trust in `ca_file`, or in public authorities if there is none; in both if `public`.
+
+    Raises CannotLoad.
+    """
+    pem(options, "ca_file")
     try:
-        context = ssl.create_default_context(cafile=options.ca_file)
+        context = ssl.create_default_context(cafile=None if public else options.ca_file)
+        if public and options.ca_file:
+            context.load_verify_locations(options.ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise CannotLoad(f"`ca_file` {options.ca_file}: {error.strerror or error}") from error
-    _show_certificate(context, options)
     return context
 
 
