@@ -19,8 +19,12 @@ from goldwatch.golden.tensors import TensorLocation
 from goldwatch.ipc.columns import Columns, Layout
 from goldwatch.ipc.workers import Workers
 from goldwatch.probe import BadAnswer, Context, Probe, TensorSpec
+from goldwatch.testing.clock import FakeClock
 from goldwatch.testing.probe import FakeProbe
+from goldwatch.worker.load import asking, stream
+from goldwatch.worker.load.asking import Asking
 from goldwatch.worker.load.keeping import Keeper
+from goldwatch.worker.load.pace import Pace
 from goldwatch.worker.load.requests import Requests
 
 N = 3000
@@ -170,3 +174,59 @@ def test_answers_kept_at_once_are_those_kept_one_by_one(kinds: list[str]) -> Non
     assert wrong_together == wrong_alone
     for name, values in alone.items():
         np.testing.assert_array_equal(together[name], values)
+
+
+class Dated(FakeProbe):
+    """A model whose requests hold when they were made, and which remembers how old they were when they came."""
+
+    def __init__(self, options: FakeProbe.Options, clock: FakeClock) -> None:
+        super().__init__(options, Context(60.0), sleep=clock.sleep)
+        self._clock, self._failed_at_s = clock, -1.0
+        self.made = 0
+        self.ages_s: list[float] = []
+        self.before_a_failure = 0
+
+    def encode(self, inputs: Any) -> Any:
+        self.made += 1
+        return self._clock.monotonic(), super().encode(inputs)
+
+    def predict(self, request: Any) -> Any:
+        made_at_s, values = request
+        self.ages_s.append(self._clock.monotonic() - made_at_s)
+        self.before_a_failure += made_at_s < self._failed_at_s
+        try:
+            return super().predict(values)
+        except Exception:
+            self._failed_at_s = self._clock.monotonic()
+            raise
+
+
+@pytest.mark.parametrize(
+    ("latencies_s", "failures"),
+    [
+        ((4.0,), {}),
+        ((1e-4,), {}),
+        ((1e-4,) * 200 + (4.0,) * 9 + (0.1,) * 50, {}),
+        ((1e-3,), {5: "rejected", 300: "rejected", 301: "rejected", 800: "rejected"}),
+        ((1e-3,), dict.fromkeys(range(1, 1000, 2), "rejected")),
+    ],
+    ids=["slow", "quick", "slower", "failures", "every other fails"],
+)
+def test_no_request_is_older_than_credentials_last(
+    monkeypatch: pytest.MonkeyPatch, latencies_s: tuple[float, ...], failures: Any
+) -> None:
+    clock = FakeClock()
+    for module in (stream, asking):
+        monkeypatch.setattr(module, "clock_ns", clock.monotonic_ns)
+    probe = Dated(FakeProbe.Options(latencies_s=latencies_s, failures=failures), clock)
+    probe.open()
+    columns = Columns.create(Layout(1000, SPECS[:1]), range(1000))
+    inputs = {"x": np.zeros((1000, 4), np.float32)}
+    asked = Asking(probe, inputs, columns, Pace(LoadPlan()), 1)
+    stream.Stream(asked, columns, lambda: None).run(asked.left())
+    assert max(probe.ages_s) <= 1.0
+    assert probe.before_a_failure == 0
+    assert probe.made <= 2 * 1000
+    right = [Outcome.REJECTED if row + 1 in failures else Outcome.OK for row in range(1000)]
+    assert [*columns.outcome] == right
+    columns.close()

@@ -56,7 +56,7 @@ class Dispatcher:
         if self._threads <= 1 and not self._load.is_open:
             self._start()
             if self._load.samples == 1 and not self._pace.limits:
-                Stream(self._asking, self._columns, self._wait_while_held).run(iter(self._left))
+                Stream(self._asking, self._columns, self._wait_while_held).run(self._left)
             else:
                 self._closed(0)
             return

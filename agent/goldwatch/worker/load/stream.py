@@ -6,14 +6,14 @@ A probe's `encode_each` adds a sixth of those requests, and changes no latency.
 
 Requests are made some ahead, and answers are looked at some at a time. An answer waits for that no longer than some
 milliseconds, and a request is made ahead only while that is quick: so both take little memory, and with a slow model or
-server each is made and looked at by itself. A worker that dies takes with it the few answers that still waited; they
-are asked for again.
+server each is made and looked at by itself. No request is sent that was made long before, since its credentials expire:
+those that are left then, or after a failure, are made anew. A worker that dies takes with it the few answers that still
+waited; they are asked for again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from goldwatch.ipc.columns import Columns
@@ -21,6 +21,9 @@ from goldwatch.worker.load.asking import Asking, clock_ns
 
 _AHEAD_NS = 5_000_000
 """A request is made ahead only while making those before took no longer."""
+
+_SENT_NS = 1_000_000_000
+"""Requests are made ahead for no longer than this: a token in them is renewed half a minute before it expires."""
 
 _WAITING_NS = 20_000_000
 """No answer waits longer than this, but for one request, before it is looked at."""
@@ -36,37 +39,44 @@ class Stream:
     def __init__(self, asking: Asking, columns: Columns, wait: Callable[[], None]) -> None:
         """Make ready. `wait` returns when the target has room for another query."""
         self._asking, self._columns, self._wait = asking, columns, wait
+        self._most_ahead = asking.most_ahead
         self._waiting: list[tuple[int, Any]] = []
         self._kept = 0
 
-    def run(self, rows: Iterator[int]) -> None:
+    def run(self, rows: Sequence[int]) -> None:
         """Send the queries of these rows, in order. Raises what the probe raises while it encodes."""
-        error: Exception | None = None
+        at, most = 0, 1
         try:
-            while error is None:
-                requests, error = self._ahead(rows)
-                if not requests or not self._sent(requests):
-                    break
+            while at < len(rows) and not self._asking.hopeless:
+                requests, error = self._ahead(rows[at : at + most])
+                began_ns = clock_ns()
+                sent = self._sent(requests, began_ns)
+                at += sent
+                if sent == len(requests):
+                    if error is not None:
+                        raise error
+                    # Doubled at most, so that few are made in vain where requests fail now and then.
+                    in_time = _SENT_NS * sent // max(clock_ns() - began_ns, 1)
+                    most = max(min(2 * most, in_time, self._most_ahead), 1)
+                else:
+                    most = 1
         finally:
             self._look()
-        if error is not None:
-            raise error
 
-    def _ahead(self, rows: Iterator[int]) -> tuple[list[tuple[int, Any]], Exception | None]:
-        """Make the next requests, each with its row.
+    def _ahead(self, rows: Sequence[int]) -> tuple[list[tuple[int, Any]], Exception | None]:
+        """Make the requests of rows, or of the first of them, each with its row.
 
         An exception of the probe while it encodes is returned with the requests before it: they are sent first.
         """
-        columns, asking, most = self._columns, self._asking, self._asking.most_ahead
+        columns, asking = self._columns, self._asking
         found: list[tuple[int, Any]] = []
         began_ns = now_ns = clock_ns()
         try:
             if asking.encodes_each:
-                chosen = list(islice(rows, most))
-                columns.begin(0, chosen[0] if chosen else 0, now_ns)
-                found = list(zip(chosen, asking.encode_each(chosen), strict=True))
+                columns.begin(0, rows[0], now_ns)
+                found = list(zip(rows, asking.encode_each(rows), strict=True))
             else:
-                for row in islice(rows, most):
+                for row in rows:
                     columns.begin(0, row, now_ns)
                     found.append((row, asking.encode(row)))
                     now_ns = clock_ns()
@@ -77,28 +87,30 @@ class Stream:
         columns.end(0)
         return found, None
 
-    def _sent(self, requests: list[tuple[int, Any]]) -> bool:
-        """Send requests. Returns whether all of them were sent."""
+    def _sent(self, requests: list[tuple[int, Any]], began_ns: int) -> int:
+        """Send requests, until one fails, or has to wait, or they are old. Returns how many were sent."""
         columns, waiting, ask = self._columns, self._waiting, self._asking.ask
-        look_ns = clock_ns() + _WAITING_NS
-        for row, request in requests:
+        look_ns, old_ns = began_ns + _WAITING_NS, began_ns + _SENT_NS
+        for sent, (row, request) in enumerate(requests, 1):
             if columns.held:
                 self._look()
                 self._wait()
+                return sent - 1
             ended_ns, response, failure = ask(0, row, request)
             if failure is not None:
                 self._look()
                 self._asking.keep(0, row, None, failure)
-                if self._asking.hopeless:
-                    return False
-                continue
+                return sent
             columns.end(0)
             waiting.append((row, response))
+            if ended_ns > old_ns:
+                self._look()
+                return sent
             if ended_ns > look_ns or len(waiting) * _SHARE_WAITING > self._kept or len(waiting) == _MOST_WAITING:
                 self._look()
                 look_ns = clock_ns() + _WAITING_NS
         self._look()
-        return True
+        return len(requests)
 
     def _look(self) -> None:
         """Look at the answers that wait, and keep them."""
