@@ -252,6 +252,17 @@ def test_a_served_target_elsewhere_has_no_meter_here(config: Path) -> None:
         choose(found.energy, found.targets["m"])
 
 
+@pytest.mark.usefixtures("no_meter")
+def test_a_unix_socket_is_of_this_machine(config: Path) -> None:
+    target = "{probe: open-inference, url: 'unix:/run/m.sock', model: m}"
+    config.write_text(f"targets: {{m: {target}}}\ngolden: {{m: {DIGITS}/golden}}\nwatches: {{m: {{}}}}\nenergy: {{}}\n")
+    found = load(config)
+    assert found.energy is not None
+    assert found.targets["m"].server == "localhost"  # targets of one server are not replayed at once
+    with pytest.raises(Exception, match="rapl: there is no "):
+        choose(found.energy, found.targets["m"])
+
+
 def test_each_target_has_its_own_meters(config: Path) -> None:
     text = CONFIG.replace("threads: 1", "threads: 1, meters: [one]")
     meters = "{one: {kind: estimate, power: 12 W, accuracy: 30%, exclusive: true}, two: {kind: rapl}}"

@@ -108,14 +108,18 @@ class Target(_Resolved):
 
     @property
     def server(self) -> str:
-        """The host that serves it, as it is written; the target's own name if there is no `url`, and "" in process."""
+        """The host that serves it, as it is written; the target's own name if there is no `url`, and "" in process.
+
+        A Unix socket is of this machine.
+        """
         if not self.served:
             return ""
-        return urlsplit(str(self.options.get("url", ""))).hostname or f"target {self.name}"
+        url = str(self.options.get("url", ""))
+        return "localhost" if url.startswith("unix:") else urlsplit(url).hostname or f"target {self.name}"
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """The host and port of what serves it, None in process or without a `url`."""
+        """The host and port of what serves it; None in process, without a `url` or with a Unix socket."""
         parts = urlsplit(str(self.options.get("url", "")))
         if not self.served or parts.hostname is None:
             return None

@@ -196,7 +196,7 @@ def prices(section: EnergySection) -> Prices | None:
 def _elsewhere(target: Target) -> str | None:
     """Return the host of a target that is served by another machine."""
     url = target.options.get("url") or target.options.get("address")
-    if not target.served or not isinstance(url, str):
+    if not target.served or not isinstance(url, str) or url.startswith("unix:"):
         return None
     host = urlsplit(url if "://" in url else f"//{url}").hostname
     return None if host in _LOOPBACK else host
