@@ -5,7 +5,7 @@ Requests are made into bytes, and answers are kept as bytes, outside of `predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -80,7 +80,7 @@ class OpenInferenceGrpc(GrpcProbe):
             version=self._options.version or newest(list(model.versions)),
             framework=text(server.name) or text(model.platform),
             framework_version=text(server.version),
-            **(_declared(model, self._axes) if self._options.metadata == "check" else {}),
+            **(_declared(model, self._options.outputs, self._axes) if self._options.metadata == "check" else {}),
         )
         return self._description
 
@@ -118,9 +118,7 @@ class OpenInferenceGrpc(GrpcProbe):
         """Return the outputs, checked against the metadata. Raises BadAnswer."""
         from goldwatch_probes import _v2_answers  # noqa: PLC0415 - needs numpy; the agent stays without
 
-        wanted = self._options.outputs
-        specs = [spec for spec in self._described().outputs if not wanted or spec.name in wanted]
-        return _v2_answers.outputs(self._messages["ModelInferResponse"], response.message, specs)
+        return _v2_answers.outputs(self._messages["ModelInferResponse"], response.message, self._described().outputs)
 
     def _model(self) -> dict[str, str]:
         return {"name": self._options.model, "version": self._options.version}
@@ -133,11 +131,13 @@ def _head(tensor: Any) -> dict[str, Any]:  # noqa: ANN401 - a message
     return {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
 
 
-def _declared(model: Any, axes: BatchAxes) -> dict[str, Any]:  # noqa: ANN401 - a message
+def _declared(model: Any, wanted: Sequence[str], axes: BatchAxes) -> dict[str, Any]:  # noqa: ANN401 - a message
+    """Return what the metadata of a model say of its tensors; of the outputs only those that are `wanted`, if any."""
     from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
+    specs = tensors.output_specs(map(_head, model.outputs), axes.outputs)
     return {
         "inputs": tuple(tensors.spec_of(_head(tensor), axes.inputs) for tensor in model.inputs),
-        "outputs": tensors.output_specs(map(_head, model.outputs), axes.outputs),
+        "outputs": tuple(spec for spec in specs if not wanted or spec.name in wanted),
         "batch": declared_batch(declared_sizes({t.name: list(t.shape) for t in model.inputs}, axes.inputs)),
     }

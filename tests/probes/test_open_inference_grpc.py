@@ -293,6 +293,7 @@ def test_outputs_and_parameters_of_requests(url: str, service: V2Grpc) -> None:
     written = {"priority": 0, "sequence_start": False, "sequence_id": "a", "factor": 0.5}
     probe = probe_of(url, outputs=("label",), parameters=written)
     probe.open()
+    assert [spec.name for spec in probe.describe().outputs] == ["label"]
     found = probe.decode(probe.predict(probe.encode(INPUTS)))
     assert {name: array.tolist() for name, array in found.items()} == {"label": expected_outputs()["label"].tolist()}
     received = {entry.key: entry.value for entry in service.asked[-1].parameters}
