@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from goldwatch import __version__
+from goldwatch.cluster.controllers import OperatorMetrics
 
 from tests.cluster.conftest import Cluster
 from tests.cluster.operating import LEASE, Running, installed, operating
@@ -67,10 +70,11 @@ def test_watches_are_counted_by_reason_and_pods_that_lack_a_sidecar(cluster: Clu
         return {reason: operator.metric("goldwatch_watches", **HERE, reason=reason) for reason in reasons}
 
     until(lambda: counted() == {"Accepted": 1, "Invalid": 1, "NotAllowed": 1}, f"they are counted: {counted()}")
-    assert operator.metric("goldwatch_pods_without_sidecar", **HERE) == 1
+    until(lambda: operator.metric("goldwatch_pods_without_sidecar", **HERE) == 1, "a pod without a sidecar is counted")
     assert operator.metric("goldwatch_leader", lease=LEASE) == 1
     assert operator.metric("goldwatch_reconcile_errors_total", **HERE, reason="forbidden") == 0
-    assert (operator.metric("goldwatch_reconcile_duration_seconds_count", **HERE) or 0) >= 1
+    duration = "goldwatch_reconcile_duration_seconds_count"
+    until(lambda: (operator.metric(duration, **HERE) or 0) >= 1, "a reconcile is measured")
     cluster.plane.ask("DELETE", f"{WATCHES}/wrong")
     until(lambda: counted()["Invalid"] is None, "a reason ends with its last Watch")
 
@@ -85,6 +89,22 @@ def test_a_standby_exports_no_number_that_only_the_acting_replica_knows(
         assert standby.metric("goldwatch_controller_info", component="operator", version=__version__) == 1
 
 
+def test_a_reconcile_that_ends_after_the_lease_was_lost_publishes_no_old_number() -> None:
+    metrics = OperatorMetrics(["models"], LEASE, wall=lambda: 1000.0)
+
+    def published() -> set[str]:
+        metrics.watches("models", ["Accepted"])
+        metrics.pods_without_sidecar("models", 1)
+        metrics.reconciled("models", 0.5, well=True)
+        body = asyncio.run(metrics.serve(make_mocked_request("GET", "/metrics"))).body
+        assert isinstance(body, bytes)
+        return {name for name in ("goldwatch_watches", *GAUGES) if f"\n{name}{{".encode() in body}
+
+    for leads in (True, False, True):
+        metrics.lead(leads=leads)
+        assert published() == ({"goldwatch_watches", *GAUGES} if leads else set())
+
+
 def test_config_maps_that_may_not_be_written_are_counted_as_forbidden(cluster: Cluster, operator: Running) -> None:
     role = cluster.plane.ask("GET", ROLE)
     rules = [{**rule, "verbs": ["list"]} if rule["resources"] == ["configmaps"] else rule for rule in role["rules"]]
@@ -97,3 +117,25 @@ def test_config_maps_that_may_not_be_written_are_counted_as_forbidden(cluster: C
     finally:
         cluster.plane.ask("PATCH", ROLE, {"rules": role["rules"]}, kind=merge)
     until(lambda: operator.metric("goldwatch_watches", **HERE, reason="NotWritten") is None, "it is written after all")
+
+
+def test_discovery_that_may_not_make_watches_is_counted_as_forbidden(cluster: Cluster, operator: Running) -> None:
+    def forbidden() -> float:
+        return operator.metric("goldwatch_reconcile_errors_total", **HERE, reason="forbidden") or 0
+
+    role, before = cluster.plane.ask("GET", ROLE), forbidden()
+    rules = [
+        {**rule, "verbs": [v for v in rule["verbs"] if v != "create"]} if rule["resources"] == ["watches"] else rule
+        for rule in role["rules"]
+    ]
+    assert rules != role["rules"]
+    merge = "application/merge-patch+json"
+    cluster.plane.ask("PATCH", ROLE, {"rules": rules}, kind=merge)
+    metadata = {"name": "found", "annotations": {"goldwatch.dev/golden": "/golden/fraud"}}
+    ports = [{"name": "http", "port": 80}]
+    cluster.plane.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}})
+    try:
+        until(lambda: forbidden() > before, "the refusal is counted")
+    finally:
+        cluster.plane.ask("PATCH", ROLE, {"rules": role["rules"]}, kind=merge)
+        cluster.plane.ask("DELETE", "/api/v1/namespaces/models/services/found")

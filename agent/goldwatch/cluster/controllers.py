@@ -74,14 +74,19 @@ class OperatorMetrics(_Exported):
         super().__init__("operator")
         self._wall = wall
         self._lease = lease
+        self._acts = True
         for namespace in namespaces:
             for reason in Failure:
                 self._count(namespace, reason, 0)
         self.lead(leads=False)
 
     def lead(self, *, leads: bool) -> None:
-        """Note whether this replica holds the lease, if there is one."""
+        """Note whether this replica holds the lease, if there is one.
+
+        What a reconcile that was running then still finds is left out: another replica may have newer numbers.
+        """
         if self._lease:
+            self._acts = leads
             self._exporter.publish(of_lease(self._lease, leads=leads))
             if not leads:
                 self._exporter.forget(_OF_THE_ACTING)
@@ -94,7 +99,7 @@ class OperatorMetrics(_Exported):
         """Note an attempt to reconcile a namespace, and whether it came to its end."""
         where = {"model_namespace": namespace}
         found = [Measurement(c.RECONCILE_DURATION, where, [duration_s])]
-        if well:
+        if well and self._acts:
             found.append(Measurement(c.RECONCILE_TIMESTAMP, where, self._wall()))
         self._exporter.publish(found)
 
@@ -104,6 +109,8 @@ class OperatorMetrics(_Exported):
 
     def watches(self, namespace: str, reasons: Iterable[str]) -> None:
         """Note the reasons of the conditions of all Watches of a namespace; without a Watch, that none is accepted."""
+        if not self._acts:
+            return
         counts = {"Accepted": 0} | Counter(reasons)
         self._exporter.publish(
             Measurement(c.WATCHES, {"model_namespace": namespace, "reason": reason}, count)
@@ -112,7 +119,8 @@ class OperatorMetrics(_Exported):
 
     def pods_without_sidecar(self, namespace: str, count: int) -> None:
         """Note how many pods ask for a sidecar and have none."""
-        self._exporter.publish([Measurement(c.PODS_WITHOUT_SIDECAR, {"model_namespace": namespace}, count)])
+        if self._acts:
+            self._exporter.publish([Measurement(c.PODS_WITHOUT_SIDECAR, {"model_namespace": namespace}, count)])
 
     def _count(self, namespace: str, reason: Failure, count: int) -> None:
         labels = {"model_namespace": namespace, "reason": reason}

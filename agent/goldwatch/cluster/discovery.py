@@ -7,11 +7,12 @@ annotations are few on purpose; users who want more write a Watch, and that is n
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from goldwatch.cluster.api import Api, ApiError, labels_of, name_of
+from goldwatch.cluster.controllers import Failure
 from goldwatch.cluster.events import reference, warn
 from goldwatch.cluster.resource import API_VERSION, PLURAL
 
@@ -55,11 +56,13 @@ class Discovered:
 class Discovery:
     """Keeps the Watches made from annotations in a namespace equal to the annotations.
 
-    `selector` chooses by their labels which objects may ask, as `kubectl get --selector` does; "" is all.
+    `selector` chooses by their labels which objects may ask, as `kubectl get --selector` does; "" is all. `failed` is
+    told of each write that the API server forbade or could not answer; one that it refused is for the owner to mend.
     """
 
-    def __init__(self, api: Api, namespace: str, selector: str = "") -> None:
+    def __init__(self, api: Api, namespace: str, selector: str, failed: Callable[[ApiError], None]) -> None:
         self._api = api
+        self._failed = failed
         self._selector = selector
         self._namespace = namespace
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
@@ -114,6 +117,8 @@ class Discovery:
         try:
             await change
         except ApiError as error:
+            if Failure.of(error) in (Failure.FORBIDDEN, Failure.UNREACHABLE):
+                self._failed(error)
             if self._told.get(name) != str(error):
                 log.warning("annotations make no Watch", extra={"name_of": name, "why": str(error)})
                 await warn(self._api, self._namespace, about, "NotWatched", f"the annotations make no Watch: {error}")

@@ -68,7 +68,7 @@ class Reconciler:
         discover: str | None = None,
     ) -> None:
         """Make one; with `discover` it makes Watches of annotations too, of objects with these labels."""
-        self._discovery = None if discover is None else Discovery(api, namespace, discover)
+        self._discovery = None if discover is None else Discovery(api, namespace, discover, self._failed)
         self._api = api
         self._session = session
         self._namespace = namespace
