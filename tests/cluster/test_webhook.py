@@ -88,6 +88,7 @@ def test_reviews_are_counted_and_the_certificate_is_dated(cluster: Cluster, webh
     before = {result: reviews(result) for result in ("injected", "unasked", "refused")}
     for name, asks in (("a", {"config": "fraud"}), ("b", {}), ("c", {"config": "No Name"})):
         cluster.plane.create(pod(f"counted-{name}", **asks))
+        cluster.plane.ask("POST", "/api/v1/namespaces/models/pods?dryRun=All", pod(f"dry-{name}", **asks))
     assert {result: reviews(result) for result in before} == {result: count + 1 for result, count in before.items()}
     times = [
         value(webhook.metrics_port, f"goldwatch_webhook_certificate_not_{when}_timestamp_seconds", {})

@@ -55,13 +55,13 @@ def agents(pods: Iterable[Mapping[str, Any]]) -> list[Agent]:
 
 
 async def pods_without_sidecar(api: Api, namespace: str) -> int:
-    """Count the running pods that ask for a sidecar and have none. Raises ApiError.
+    """Count the pods that have not ended, ask for a sidecar and have none. Raises ApiError.
 
     The webhook labels each pod to which it adds one, so metadata is enough.
     """
     path = f"/api/v1/namespaces/{namespace}/pods"
-    running = "status.phase!=Succeeded,status.phase!=Failed"
-    pods = await api.all_of(path, _LIST_LIMIT_S, f"!{AGENT}", fields=running, metadata_only=True)
+    not_ended = "status.phase!=Succeeded,status.phase!=Failed"
+    pods = await api.all_of(path, _LIST_LIMIT_S, f"!{AGENT}", fields=not_ended, metadata_only=True)
     return sum(ASKS in (pod["metadata"].get("annotations") or {}) for pod in pods)
 
 

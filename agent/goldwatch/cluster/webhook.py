@@ -51,13 +51,15 @@ class Webhook:
         except (ValueError, LookupError, TypeError, AttributeError):
             self._metrics.reviewed(Result.MALFORMED)
             return web.Response(status=400, text="not an AdmissionReview of admission.k8s.io/v1\n")
-        self._metrics.reviewed(
-            Result.REFUSED if problem is not None else Result.INJECTED if "patch" in answer else Result.UNASKED
-        )
+        dry_run = request.get("dryRun")  # of no pod that starts
+        if not dry_run:
+            self._metrics.reviewed(
+                Result.REFUSED if problem is not None else Result.INJECTED if "patch" in answer else Result.UNASKED
+            )
         if problem is not None:
             namespace = request.get("namespace") or "default"
             log.warning("not injected", extra={"namespace": namespace, "reason": problem})
-            if self._api is not None and not request.get("dryRun"):
+            if self._api is not None and not dry_run:
                 said = f"{problem}; the pod starts without goldwatch"
                 # the pod does not wait for that
                 task = asyncio.create_task(warn(self._api, namespace, about, "NotInjected", said))

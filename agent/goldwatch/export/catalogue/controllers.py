@@ -66,7 +66,8 @@ REVIEWS = Metric(
     Kind.COUNTER,
     "{review}",
     ("result",),
-    "Pods that the API server asked the webhook about, by result. A refused pod starts without the sidecar.",
+    "Pods that the API server asked the webhook about, by result. A refused pod starts without the sidecar. "
+    "Dry runs are not counted.",
 )
 CERTIFICATE_BEGINS = Metric(
     "goldwatch_webhook_certificate_not_before_timestamp_seconds",
