@@ -77,7 +77,7 @@ def operator(
     lease: Annotated[
         str, typer.Option(help="The Lease whose holder acts among several replicas; without it each does.")
     ] = "",
-    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks at the agents.")] = 15,
+    every: Annotated[float, typer.Option(min=1, max=300, help="Seconds between two looks at the agents.")] = 15,
     health_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of /healthz and /metrics.")] = 8080,
 ) -> None:
     """Turn Watches into the configs of agents, and write the agents' reports into their status."""
