@@ -104,12 +104,19 @@ OPERATOR, HOOK = controller("operator"), controller("webhook", "w")
 RUNS = f'goldwatch_controller_info{{component="operator", version="1", {OPERATOR}}}'
 HOOK_RUNS = f'goldwatch_controller_info{{component="webhook", version="1", {HOOK}}}'
 DONE = f'goldwatch_reconcile_success_timestamp_seconds{{model_namespace="ml", {OPERATOR}}}'
-WELL = {RUNS: phases("1", "1", "1"), DONE: (("0+60", LONG),), INTERVAL: (("300", LONG),)}
-"""An operator that does its work, next to an agent."""
 
 
 def errors(reason: str) -> str:
     return f'goldwatch_reconcile_errors_total{{model_namespace="ml", reason="{reason}", {OPERATOR}}}'
+
+
+WELL = {
+    RUNS: phases("1", "1", "1"),
+    DONE: (("0+60", LONG),),
+    errors("internal"): (("0", LONG),),
+    INTERVAL: (("300", LONG),),
+}
+"""An operator that does its work, next to an agent."""
 
 
 def watches(reason: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from goldwatch.export.catalogue import controllers as c
 from goldwatch.export.metric import Metric
 from goldwatch.rules.alerts import RUNBOOKS_ANYWHERE
-from goldwatch.rules.rule import JOB, AlertRule, select
+from goldwatch.rules.rule import AGENT, JOB, AlertRule, select
 
 _WHERE = JOB[1:-1]
 _KEPT = f"({_WHERE}, model_namespace)"
@@ -19,6 +19,8 @@ _LAST_PART = 0.2
 """A certificate is late if it is in the last fifth of its time: cert-manager renews in the last third."""
 _STUCK_S = 600
 _SEEN = "1d"
+_LISTED = "1w"
+"""How long a replica is remembered that does not answer, but is still discovered."""
 
 
 def alerts() -> list[AlertRule]:
@@ -46,11 +48,16 @@ def _worst(metric: Metric, by: str = _KEPT, **labels: str) -> str:
 
 
 def _gone() -> AlertRule:
-    """Return the alert for an operator or a webhook without a replica that answers, for a day at most."""
-    by, seen = f"({_WHERE}, component)", select(c.CONTROLLER_INFO, window=_SEEN)
+    """Return the alert for an operator or a webhook without a replica that answers.
+
+    It goes on for a day, or for a week if a pod that answered is still there.
+    """
+    by, info = f"({_WHERE}, component)", c.CONTROLLER_INFO
+    seen = f"last_over_time({select(info, window=_SEEN)})"
+    listed = f"last_over_time({select(info, window=_LISTED)}) and on {AGENT} up == 0"
     return _alert(
         name="GoldwatchControllerGone",
-        expr=f"max by {by} (last_over_time({seen})) unless on {by} {c.CONTROLLER_INFO.name}",
+        expr=f"max by {by} ({seen}\nor {listed})\nunless on {by} {info.name}",
         hold_s=600,
         runbook="controller-gone",
         summary="no {{ $labels.component }} of goldwatch answers ({{ $labels.job }})",
@@ -70,22 +77,22 @@ def _pods() -> AlertRule:
         labels=_OF_OWNERS,
         summary="pods in {{ $labels.model_namespace }} ask for a sidecar and have none",
         description=(
-            "{{ $value | humanize }} running pods have the annotation goldwatch.dev/config and no sidecar: their "
-            "models are not watched."
+            "{{ $value | humanize }} pods that have not ended have the annotation goldwatch.dev/config and no "
+            "sidecar: their models are not watched."
         ),
     )
 
 
 def _refused_pods() -> AlertRule:
     """Return the alert for annotations that the webhook could not follow, in whatever namespace."""
-    refused = select(c.REVIEWS, window="1h", result=("refused", "malformed"))
+    refused = select(c.REVIEWS, window="1h", result="refused")
     return _alert(
         name="GoldwatchInjectionRefused",
         expr=f"sum by {JOB} (increase({refused})) > 0",
         hold_s=0,
         runbook="pods-without-sidecar",
         summary="the webhook of goldwatch could not add the sidecar to pods that ask for it",
-        description="{{ $value | humanize }} in an hour. An Event NotInjected about each gives the reason.",
+        description="{{ $value | humanize }} within the last hour. An Event NotInjected about each gives the reason.",
     )
 
 
@@ -109,7 +116,7 @@ def _forbidden() -> AlertRule:
     return _alert(
         name="GoldwatchOperatorForbidden",
         expr=_IS_FORBIDDEN,
-        hold_s=300,
+        hold_s=900,
         runbook="operator-forbidden",
         summary="the operator of goldwatch lacks a permission ({{ $labels.job }})",
         description=(
@@ -122,12 +129,17 @@ def _forbidden() -> AlertRule:
 def _failing() -> AlertRule:
     """Return the alert for failures that no Watch and no permission explains, and for an operator that is stuck.
 
-    A conflict is that of a ConfigMap which is not the operator's: its Watches are refused, and have an alert.
+    A conflict is that of a ConfigMap which is not the operator's: its Watches are refused, and have an alert. An
+    operator that restarts before each success has no timestamp of its own; counters of errors say that it is there.
     """
-    stuck = f"time() - {_worst(c.RECONCILE_TIMESTAMP)} > {_STUCK_S}"
+    here = f"last_over_time({select(c.RECONCILE_ERRORS, window='10m')})"
+    done = f"last_over_time({select(c.RECONCILE_TIMESTAMP, window=_SEEN)})"
+    stuck = f"time() - max by {_KEPT} ({done}) > {_STUCK_S} and on {_KEPT} {here}"
+    never = f"sum by {_KEPT} ({here}) unless on {_KEPT} {done}"
+    fails = _errors(reason_not=("forbidden", "conflict"))
     return _alert(
         name="GoldwatchReconcilesFail",
-        expr=f"({_errors(reason_not=('forbidden', 'conflict'))}\nor {stuck})\nunless on {_KEPT} {_IS_FORBIDDEN}",
+        expr=f"({fails}\nor {stuck}\nor {never})\nunless on {_KEPT} {_IS_FORBIDDEN}",
         hold_s=900,
         runbook="reconciles-fail",
         summary="the operator of goldwatch cannot do its work ({{ $labels.job }})",
