@@ -147,11 +147,17 @@ def _controllers() -> list[AnyPanel]:
     text = "Watches by the reason of their condition. Only those that are Accepted are in force as they are written."
     about = About("Watches", text, "short", 6, missing=_NO_OPERATOR)
     found: list[AnyPanel] = [
-        series(about, Query(f"sum by (reason) (max by (model_namespace, reason) ({watches}))", "{{reason}}"), up_to=5)
+        series(
+            about,
+            Query(f"sum by (reason) (max by (cluster, model_namespace, reason) ({watches}))", "{{reason}}"),
+            up_to=5,
+        )
     ]
     text = "Pods that have the annotation goldwatch.dev/config, and no sidecar."
     about = About("Pods without a sidecar", text, "short", 6, _RED, missing=_NO_OPERATOR)
-    query = Query(f"max by (model_namespace) ({select(pods, _KEPT)})", "{{model_namespace}}")
+    query = Query(
+        f"sum by (model_namespace) (max by (cluster, model_namespace) ({select(pods, _KEPT)}))", "{{model_namespace}}"
+    )
     found.append(series(about, query))
     text = "Requests of the operator to the API server that failed in the last hour, by reason."
     about = About("Errors of the operator", text, "short", 6, _RED, missing=_NO_OPERATOR)
@@ -161,5 +167,5 @@ def _controllers() -> list[AnyPanel]:
     )
     about = About("Certificate", text, "s", 6, ((None, "red"), (7 * 86_400, "green")), missing="no webhook is scraped")
     ends = select(controllers.CERTIFICATE_ENDS, _KEPT[:1])
-    found.append(series(about, Query(f"min by (job) ({ends}) - time()", "{{job}}")))
+    found.append(series(about, Query(f"min by (cluster, namespace, job) ({ends}) - time()", "{{job}}")))
     return found
