@@ -34,14 +34,20 @@ def push(archive: Path, registry: str, *, plain_http: bool = False) -> str:
         name, version = chart.name, chart.version
     address = f"{registry.rstrip('/')}/{name}"
     with helm.RegistryClient(plain_http=plain_http) as client:
-        try:
-            versions = client.tags(address)
-        except helm.HelmError:  # so a registry answers before the first version; the push reports any other problem
-            versions = []
-        if version in versions:
+        if version in _versions(client, address):
             raise AlreadyThere(f"{address} has {version} already; raise `version` in helm/goldwatch/Chart.yaml")
         client.push(archive, registry, plain_http=plain_http)
         return f"{address}@{client.resolve(f'{address}:{version}')['digest']}"
+
+
+def _versions(client: helm.RegistryClient, address: str) -> list[str]:
+    """Return the versions of the chart that the registry has. Raises helm.HelmError if it does not say."""
+    try:
+        return client.tags(address)
+    except helm.HelmError as error:
+        if "status code 404" in str(error):  # so a registry answers before the first version
+            return []
+        raise helm.HelmError(f"the versions of {address} cannot be read, so nothing is pushed: {error}") from error
 
 
 def main() -> int:
