@@ -203,10 +203,11 @@ def test_replicas_may_use_their_own_lease_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
 def test_operator_and_webhook_are_scraped_where_they_export(kind: str) -> None:
-    """Not with the token and TLS of the agents: they have neither."""
+    """Not with the token, the TLS and the labels of the agents: they have none of them."""
     controllers: dict[str, Any] = {"operator": {"enabled": True}, "webhook": {"enabled": True}}
     section = kind[0].lower() + kind[1:]
-    manifests = render(BASE | controllers | {section: {"enabled": True, "scheme": "https"}})
+    of_agents = {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}, "jobLabel": "team"}
+    manifests = render(BASE | controllers | {section: {"enabled": True} | of_agents})
     (monitor,) = (m for m in of_kind(manifests, kind) if m["metadata"]["name"] == "release-goldwatch-controllers")
     selector = monitor["spec"]["selector"]
     (chosen,) = selector["matchExpressions"]
@@ -220,7 +221,8 @@ def test_operator_and_webhook_are_scraped_where_they_export(kind: str) -> None:
     assert {pod["spec"]["containers"][0]["name"] for pod in found} == {"operator", "webhook"}
     assert all("metrics" in [port["name"] for port in pod["spec"]["containers"][0]["ports"]] for pod in found)
     (endpoint,) = monitor["spec"]["podMetricsEndpoints" if kind == "PodMonitor" else "endpoints"]
-    assert (endpoint["port"], endpoint["scheme"]) == ("metrics", "https")
+    assert endpoint["port"] == "metrics"
+    assert not of_agents.keys() & (endpoint.keys() | monitor["spec"].keys())
     services = [m for m in of_kind(manifests, "Service") if is_chosen(m["metadata"]["labels"])]
     named = [s for s in services if "metrics" in [port["name"] for port in s["spec"]["ports"]]]
     assert len(named) == (1 if kind == "PodMonitor" else 2)
