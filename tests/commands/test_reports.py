@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +12,25 @@ import pytest
 
 from goldwatch.commands.compare import Speed
 from goldwatch.commands.compare_report import _speed
+from goldwatch.commands.exhibits import Exhibits
 from goldwatch.commands.gate import ObjectiveResult, Report, Result, _errors, accuracy
+from goldwatch.commands.gate_page import as_html
 from goldwatch.commands.gate_report import FORMATS
 from goldwatch.config import format_figure, format_seconds
-from goldwatch.core.judgement import Difference, Score
+from goldwatch.core.judgement import Difference, Score, SliceStanding
+from goldwatch.core.outcome import Outcome
+from goldwatch.core.score_spec import ScoreSpec
+from goldwatch.golden.facts import GoldenPlace
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.columns import Columns
+from goldwatch.ipc.judging_jobs import ExhibitRequest
+from goldwatch.ipc.workers import Workers
+from goldwatch.worker.jobs.exhibit import exhibit
+from goldwatch.worker.jobs.opening import layout
 
-from tests.builders import judgement
+from tests.builders import difference, judgement
+
+DIGITS = Path(__file__).parents[2] / "agent/goldwatch/demo/digits/golden"
 
 
 def assignment(**objectives: float) -> Any:
@@ -89,3 +105,57 @@ def test_what_a_server_says_is_no_markup_in_a_summary() -> None:
     finding = ObjectiveResult("errors", Result.UNMEASURED, "a | b\n<img src=x> [y](z) `k`")
     row = FORMATS["markdown"]([Report(assignment(), seen(0, 0), (finding,))]).splitlines()[4]
     assert row == r"| w | errors | could not measure | a \| b \<img src=x\> \[y\](z) \`k\` |"
+
+
+def page_of(score: Score, *specs: ScoreSpec, url: str = "http://h") -> str:
+    golden = SimpleNamespace(deterministic=True, examples=200)
+    watch = SimpleNamespace(load=SimpleNamespace(samples=1), objectives=SimpleNamespace(latency=None))
+    target = SimpleNamespace(name="t", probe="http", options={"url": url})
+    of: Any = SimpleNamespace(golden=golden, watch=watch, target=target, key=("w", "t"), scores=specs)
+    return as_html([Report(of, judgement(scores=(score,)), ())])
+
+
+@pytest.mark.parametrize(("lower_is_better", "colours"), [(False, ["loss", "gain"]), (True, ["gain", "loss"])])
+def test_the_colour_of_a_slice_follows_the_direction_of_its_score(lower_is_better: bool, colours: list[str]) -> None:
+    slices = (SliceStanding("s", "less", 50, 0.5, 0.75), SliceStanding("s", "more", 50, 0.9, 0.75))
+    page = page_of(
+        Score("mine", 0.7, 0.6, 0.8, 100, 0.75, slices), ScoreSpec("mine", "m:f", lower_is_better=lower_is_better)
+    )
+    assert re.findall(r'<td class="h-(loss|gain)"', page) == colours
+
+
+def test_a_report_holds_no_secret_of_an_address() -> None:
+    page = page_of(Score("accuracy", 0.7, 0.6, 0.8, 100, 0.75), url="https://h/api?code=hunter2")
+    assert "https://h/api" in page
+    assert "hunter2" not in page
+
+
+@pytest.mark.parametrize(("scale", "bins"), [(1.0, True), (9.0, False)])
+def test_there_is_a_calibration_only_of_probabilities(scale: float, bins: bool) -> None:
+    golden = GoldenSet.open(DIGITS)
+    columns = Columns.create(layout(golden), range(golden.examples))
+    try:
+        columns.array("outcome")[:] = Outcome.OK
+        columns.array("output.probabilities")[:] = scale * golden.tensor("outputs.probabilities")
+        request = ExhibitRequest(GoldenPlace(str(DIGITS), golden.digest), (), 0)
+        found = exhibit(request, [os.dup(columns.fd)], lambda _: None)
+    finally:
+        columns.close()
+    assert bool(found.calibration) == bins
+    assert sum(map(sum, found.confusion)) == golden.examples
+
+
+def test_what_a_report_cannot_show_costs_no_verdict(tmp_path: Path) -> None:
+    of: Any = SimpleNamespace(golden=SimpleNamespace(place=GoldenPlace(str(tmp_path / "gone"), "")), key=("w", "t"))
+    columns = Columns.create(layout(GoldenSet.open(DIGITS)), range(600))
+    replay: Any = SimpleNamespace(columns=columns)
+    judged: Any = judgement(difference=difference())
+    workers = Workers()
+    shown = Exhibits(workers, 1)
+    try:
+        shown.take(of, replay, judged)
+    finally:
+        workers.close()
+        columns.close()
+    assert shown.of == {}
+    assert "gone" in shown.missing["w", "t"]

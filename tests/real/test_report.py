@@ -46,7 +46,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     limit = SimpleNamespace(limit_s=0.05, quantile=0.99)
     watch = SimpleNamespace(load=SimpleNamespace(samples=1), objectives=SimpleNamespace(latency=limit))
     target = SimpleNamespace(name=LONG, probe="openai", options={"url": "http://h"})
-    assignment: Any = SimpleNamespace(golden=golden, watch=watch, target=target, key=(HEBREW, LONG))
+    assignment: Any = SimpleNamespace(golden=golden, watch=watch, target=target, key=(HEBREW, LONG), scores=())
     findings = tuple(ObjectiveResult(f"{HOSTILE}{r}", r, f"{LONG} {HOSTILE}") for r in Result)
     file = tmp_path_factory.mktemp("report") / "report.html"
     file.write_text(as_html([Report(assignment, seen, findings, exhibit)]))

@@ -132,6 +132,9 @@ def _check(config: Path, style: Format, engine: Engine, shards: int, output: Seq
         reports = [gate.examine(a, judged.judgement) for a, judged in measured]
         if shown is not None:
             reports = [replace(report, exhibit=shown.of.get(report.assignment.key)) for report in reports]
+            for key, why in shown.missing.items():
+                who = " ".join(dict.fromkeys(key))
+                put(f"{config}: warning: the report has no examples and charts of {who}: {why}", err=True)
         if engine is Engine.LOCAL:  # replays of a cluster do not show an agent's resource use
             asked = capacity.asked(measured)
             asking = capacity.add_up(asked, wanted.config.replays.concurrent)

@@ -6,7 +6,6 @@ from goldwatch.commands.report_examples import SHOWN
 from goldwatch.daemon.engine import Replay
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.daemon.pipeline import Judged
-from goldwatch.errors import GoldwatchError
 from goldwatch.ipc.judging_jobs import EXHIBIT, Exhibit, ExhibitRequest
 from goldwatch.ipc.workers import JUDGES, JobFailed, WorkerDied, Workers
 
@@ -15,15 +14,19 @@ _MOST_LETTERS = 180_000
 
 
 class Exhibits:
-    """Those of each watch and target, in `of`; a replay that could not be judged has none."""
+    """Those of each watch and target, in `of`; a replay that could not be judged has none.
+
+    `missing` has the reasons of those that could not be taken: the verdict does not need them.
+    """
 
     def __init__(self, workers: Workers, pages: int) -> None:
         """Take them for a number of watches and targets."""
         self._workers, self._letters = workers, _MOST_LETTERS // max(pages, 1)
         self.of: dict[tuple[str, str], Exhibit] = {}
+        self.missing: dict[tuple[str, str], str] = {}
 
     def take(self, assignment: Assignment, result: Replay, judged: Judged) -> None:
-        """Take what a replay shows. Raises GoldwatchError."""
+        """Take what a replay shows."""
         difference = judged.findings.difference
         if difference is None:
             return
@@ -32,4 +35,4 @@ class Exhibits:
         try:
             self.of[assignment.key] = self._workers.call(JUDGES, EXHIBIT, request, (result.columns.fd,))
         except (JobFailed, WorkerDied) as error:
-            raise GoldwatchError(f"the report cannot be made: {error}") from None
+            self.missing[assignment.key] = str(error)

@@ -58,7 +58,7 @@ def _report(report: Report) -> Html:
         hero(KINDS[report.result], str(report.result).upper(), _sentence(report), _rests_on(report)),
         section("Objectives", _objectives(report)),
         section("Scores", scores_table(report)),
-        section("Slices", slices_table(judgement)),
+        section("Slices", slices_table(report)),
         section("Labels and answers", *confusion_matrix(report.exhibit), *calibration(report.exhibit)),
         section("Latency", latency_chart(judgement, limit.limit_s if limit is not None else None)),
         section("Throughput, tokens, energy", pairs(details(report)) if details(report) else None),
@@ -127,7 +127,7 @@ def _where(report: Report) -> Html:
     target = report.assignment.target
     now = {
         "golden set": f"{golden}, {golden.examples:,} examples",
-        "target": " ".join(filter(None, (target.name, str(target.options.get("url", ""))))),
+        "target": " ".join(filter(None, (target.name, str(target.options.get("url", "")).partition("?")[0]))),
         "probe": target.probe,
         **({key: getattr(said, key) for key in _SAYS} if said is not None else {}),
         "load": f"{run.scenario}, {len(run.latencies_s):,} answers in {run.duration_s:.1f} s",
@@ -139,7 +139,7 @@ def _where(report: Report) -> Html:
         differs = bool(before) and before != value
         told = tag("span", "reference: ", name(before), class_="loss") if differs else ("same" if before else "")
         if value or before:
-            rows.append((key.replace("_", " "), name(value) if value else "not told", told))
+            rows.append((key.replace("_", " "), name(value) if value else "not reported", told))
     columns = (Column("what"), Column("in this check"), Column("against the reference"))
     return Table("Rows that the target does not report are left out.", columns, rows).html()
 

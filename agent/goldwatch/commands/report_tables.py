@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from goldwatch.commands.gate import Report, Result
 from goldwatch.core.judgement import Judgement, Score, SliceStanding
 from goldwatch.face.html import Column, Content, Html, Table, join, name, tag
-from goldwatch.face.plot import heat, interval
+from goldwatch.face.plot import heat, heat_map, interval
 from goldwatch.worker.monitors.bounds import lower, upper
 
 _MINUS = "\N{MINUS SIGN}"
@@ -65,15 +65,16 @@ def signed(difference: float, digits: int) -> str:
     return text if not float(text) else f"{_MINUS if difference < 0 else '+'}{text}"
 
 
-def slices_table(judgement: Judgement) -> Content:
+def slices_table(report: Report) -> Content:
     """Return the share of right answers by slice, the greatest loss first, and a heat map of scores with slices."""
+    judgement = report.judgement
     slices = judgement.findings.slices
     tables: list[Content] = []
     if slices:
         tables.append(_rights(judgement, slices))
     scored = [score for score in judgement.findings.scores if score.slices]
     if scored:
-        tables.append(_heat(scored))
+        tables.append(_heat(scored, {spec.name for spec in report.assignment.scores if spec.lower_is_better}))
     return join(tables) if tables else None
 
 
@@ -126,25 +127,27 @@ def _rights(judgement: Judgement, slices: Sequence[SliceStanding]) -> Html:
     return Table(caption, columns, rows).html()
 
 
-def _heat(scores: Sequence[Score]) -> Html:
-    """Return the change of each score in each slice, against the reference."""
+def _heat(scores: Sequence[Score], lower_is_better: Collection[str]) -> Html:
+    """Return the change of each score in each slice, against the reference; of some scores, named, lower is better."""
     cuts = list(dict.fromkeys((cut.slice, cut.value) for score in scores for cut in score.slices))[:_MOST_SLICES]
     head = tag("tr", tag("th", "slice", scope="col"), *(tag("th", name(score.name), scope="col") for score in scores))
     rows = []
     for key in cuts:
         cells = [
-            _heat_cell(score, next((c for c in score.slices if (c.slice, c.value) == key), None)) for score in scores
+            _heat_cell(
+                score,
+                next((c for c in score.slices if (c.slice, c.value) == key), None),
+                -1 if score.name in lower_is_better else 1,
+            )
+            for score in scores
         ]
         rows.append(tag("tr", tag("th", name("=".join(key)), scope="row"), *cells))
-    caption = tag(
-        "caption",
-        tag("span", "Scores by slice. Colour: worse (orange) or better (blue) than the reference.", class_="cap"),
-    )
-    table = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="heat")
-    return tag("div", table, class_="wide", tabindex="0", role="region", aria_label="Scores by slice")
+    caption = "Scores by slice. Colour: worse (orange) or better (blue) than the reference."
+    return heat_map(caption, head, rows, "Scores by slice")
 
 
-def _heat_cell(score: Score, cut: SliceStanding | None) -> Html:
+def _heat_cell(score: Score, cut: SliceStanding | None, better: int) -> Html:
+    """Return the score of a slice; `better` is 1 where higher is better, -1 where lower is."""
     if cut is None:
         return tag("td", "no score", class_="hx")
     if cut.examples < _FEW:
@@ -153,7 +156,7 @@ def _heat_cell(score: Score, cut: SliceStanding | None) -> Html:
         return tag("td", f"{cut.right:.3f}")
     low, high = score.scale
     width = (high - low) if low is not None and high is not None else max(abs(cut.reference), 1e-9)
-    change = cut.right - cut.reference
+    gained = better * (cut.right - cut.reference)
     return heat(
-        abs(change) / width / 0.25, "loss" if change < 0 else "gain", f"{cut.right:.3f}", f"{cut.examples:,} examples"
+        abs(gained) / width / 0.25, "loss" if gained < 0 else "gain", f"{cut.right:.3f}", f"{cut.examples:,} examples"
     )

@@ -29,6 +29,8 @@ MOST_CLASSES = 30
 _BINS = 10
 _ERROR = 0.025
 """Of each side of an interval."""
+_ROUNDING = 1e-3
+"""Probabilities are not further outside of [0, 1]."""
 
 
 @handles(EXHIBIT)
@@ -83,7 +85,11 @@ def _matrix(
 
 
 def _calibration(golden: GoldenSet, columns: Columns) -> tuple[Calibration, ...]:
-    """Return how often the likeliest class was right, by its probability, in bins of equal width (Guo et al. 2017)."""
+    """Return how often the likeliest class was right, by its probability, in bins of equal width (Guo et al. 2017).
+
+    There are none if the reference has no probabilities, or if the answers are none, as of a model that lost its
+    softmax.
+    """
     name = golden.manifest.decision
     if golden.manifest.outputs[name].in_lines or not golden.manifest.outputs[name].dtype.startswith("float"):
         return ()
@@ -95,6 +101,8 @@ def _calibration(golden: GoldenSet, columns: Columns) -> tuple[Calibration, ...]
     sums, counts, right = np.zeros(_BINS), np.zeros(_BINS, np.int64), np.zeros(_BINS, np.int64)
     for rows in blocks(len(labels), values.shape[1]):
         some: NDArray[Any] = np.asarray(values[rows])[answered[rows]]
+        if some.min(initial=0.0) < -_ROUNDING or some.max(initial=0.0) > 1 + _ROUNDING:
+            return ()
         best, said = some.max(axis=1), some.argmax(axis=1)
         at = np.clip((best * _BINS).astype(np.int64), 0, _BINS - 1)
         np.add.at(sums, at, best)
