@@ -71,6 +71,33 @@ def test_the_board_says_what_is_real_and_what_is_noise(config: str, tmp_path: Pa
     assert r"| quantised | onnxruntime" in (tmp_path / "board.md").read_text()
 
 
+LAME = """\
+import numpy as np
+
+
+def answer(request):
+    found = np.full((len(request["image"]), 10), 0.1, np.float32)
+    found[request["image"].sum(axis=(1, 2)) > 18] = np.nan
+    return {"probabilities": found}
+"""
+
+
+def test_nothing_is_claimed_of_a_target_that_answers_too_little(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(LAME)
+    lame = f"{{probe: python, path: {tmp_path}, callable: 'mine:answer', outputs: [probabilities]}}"
+    config = CONFIG.replace('{probe: open-inference, url: "http://127.0.0.1:1", model: digits}', lame)
+    (tmp_path / "goldwatch.yaml").write_text(config)
+    command = ["compare", str(tmp_path / "goldwatch.yaml"), "--rounds", "1", "--format", "json"]
+    result = CliRunner().invoke(app, [*command, "--output", str(tmp_path / "page.html")])
+    (board,) = json.loads(result.stdout)
+    row = next(row for row in board["rows"] if row["target"] == "gone")
+    assert (row["validity"], row["parity"], row["accuracy_differs"]) == ("insufficient", None, False)
+    assert len(board["pairs"]) == 3
+    page = (tmp_path / "page.html").read_text()
+    assert "<bdi>quantised</bdi> is less accurate than <bdi>sound</bdi>" in page
+    assert "<bdi>gone</bdi> could not be measured" in page
+
+
 def test_the_table_is_sorted_best_first_and_names_what_could_not_be_measured(config: str) -> None:
     result = CliRunner().invoke(app, ["compare", config, "--rounds", "1", "--sort", "accuracy"])
     lines = result.stdout.splitlines()

@@ -164,14 +164,15 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
                     first_round.append(result)
                 else:
                     result.columns.close()
-        each = combinations(range(len(assignments)), 2)
+        answered = [i for i, judgements in enumerate(judged) if judgements[0].headline is not None]
+        each = combinations(answered, 2)  # nothing is claimed about a target that could not be measured
         every = {(i, j): _parity(assignments[i], first_round[i], first_round[j], workers) for i, j in each}
-        pairs = [every[0, j] for j in range(1, len(assignments))]
+        pairs = [every.get((0, j)) for j in range(1, len(assignments))]
     finally:
         for result in first_round:
             result.columns.close()
     metered = [_metered(a, js[0], workers) for a, js in zip(assignments, judged, strict=True)]
-    limit = ERROR / max(len(pairs), 1)
+    limit = ERROR / max(sum(pair is not None for pair in pairs), 1)
     rows = [
         _row(assignment, judgements, None if i == 0 else pairs[i - 1], None if i == 0 else judged[0], limit)
         for i, (assignment, judgements) in enumerate(zip(assignments, judged, strict=True))

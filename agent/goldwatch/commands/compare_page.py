@@ -117,6 +117,6 @@ def _where(rows: Sequence[Row]) -> Content:
             framework = " ".join(filter(None, (said.framework, said.framework_version)))
             texts += [said.model, said.version, framework, said.device, said.digest[:19]]
         texts += [""] * (len(heads) - 1 - len(texts))
-        cells.append([name(row.assignment.target.name), *(name(text) if text else "not told" for text in texts)])
+        cells.append([name(row.assignment.target.name), *(name(text) if text else "not reported" for text in texts)])
     caption = "Targets on different machines compare the deployments, not the models alone."
     return Table(caption, [Column(head) for head in heads], cells).html() if cells else None
