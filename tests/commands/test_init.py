@@ -128,6 +128,7 @@ def test_a_language_model_gets_time_and_lines(tmp_path: Path) -> None:
         ("missing.onnx", "no such file"),
         ("notes.txt", "no file of a model that is known"),
         ("http://127.0.0.1:1", "Connection refused"),
+        ("unix:/run/m.sock", "name --probe"),
     ],
 )
 def test_what_cannot_be_found_is_told(tmp_path: Path, place: str, says: str) -> None:
@@ -137,6 +138,12 @@ def test_what_cannot_be_found_is_told(tmp_path: Path, place: str, says: str) -> 
     assert says in made.stderr
     assert "Traceback" not in made.output
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_named_probe_asks_the_server_on_a_socket(tmp_path: Path) -> None:
+    made = init(f"unix:{tmp_path}/m.sock", "--probe", "open-inference", "--model", "digits")
+    assert made.exit_code == 2
+    assert made.stderr.startswith(f"open-inference: unix:{tmp_path}/m.sock")
 
 
 def test_a_file_that_two_probes_open_goes_to_the_installed_one(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from goldwatch.ipc.workers import JobFailed, WorkerDied, Workers
 from goldwatch.probe import Description, HoldsFiles, NeedsPackage, Page, RecognisesServers
 
 _TIME_LIMIT_S = 10.0
+_SOCKET = "unix:/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Candidate:
 
 def is_server(place: str) -> bool:
     """Return whether MODEL|URL is an address, and not a file."""
-    return place.startswith(("http://", "https://"))
+    return place.startswith(("http://", "https://", _SOCKET))
 
 
 def candidates(place: str, folder: Path, model: str = "", probes: Probes = installed_probes) -> list[Candidate]:
@@ -40,6 +41,8 @@ def candidates(place: str, folder: Path, model: str = "", probes: Probes = insta
 
     Paths are written relative to `folder`, that of the config. Of a server with several models there are several.
     """
+    if place.startswith(_SOCKET):
+        raise GoldwatchError(f"{place}: init finds out nothing about a server on a Unix socket; name --probe")
     found = _of_server(place.rstrip("/"), model, probes()) if is_server(place) else _of_file(place, folder, probes())
     if not found:
         known = "; goldwatch doctor lists the probes. Name one by --probe, and its options by --option KEY=VALUE"
