@@ -167,6 +167,18 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(tmp_p
         assert says in result.stderr
 
 
+def test_a_file_that_cannot_be_written_at_the_end_costs_no_verdict_and_no_other_file(
+    tmp_path: Path, damaged: Path
+) -> None:
+    (tmp_path / "full.json").symlink_to("/dev/full")
+    full = ("--output", str(tmp_path / "full.json"))
+    result = check(tmp_path, *full, "--output", str(tmp_path / "junit.xml"), model=damaged)
+    assert result.exit_code == 1, result.output
+    assert f"--output {tmp_path}/full.json: No space left on device\n" in result.stderr
+    assert "accuracy" in (tmp_path / "junit.xml").read_text()
+    assert CliRunner().invoke(app, ["golden", "show", str(DIGITS / "golden"), *full]).exit_code == 2
+
+
 def test_a_broken_golden_set_measures_nothing(tmp_path: Path) -> None:
     golden = Path(shutil.copytree(DIGITS / "golden", tmp_path / "golden"))
     with (golden / "tensors.safetensors").open("r+b") as file:

@@ -24,7 +24,7 @@ UNMEASURED, UNUSABLE = 2, 3
 """The exit codes of what could not be measured, and of a config or golden set that cannot be used."""
 
 _WITH_A_VERDICT = frozenset({"check", "compare", "mlperf", "sweep"})
-"""Commands whose exit code says which of the two it was; others end with 2 for both."""
+"""Commands whose exit code says which of the two it was; others end with 2 for both, but for a wrong `--output`."""
 
 
 class _Commands(TyperGroup):

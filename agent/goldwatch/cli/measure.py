@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldwatch.cli import outputs
-from goldwatch.cli.base import COMPARE, GATE, UNUSABLE, WATCH, ConfigFile, app, fail, put
+from goldwatch.cli.base import COMPARE, GATE, UNMEASURED, UNUSABLE, WATCH, ConfigFile, app, fail, put
 from goldwatch.daemon import start
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def _check(config: Path, style: Format, engine: Engine, shards: int, output: Seq
     finally:
         workers.close()
     put(gate_report.FORMATS[style](reports))
-    outputs.write(files, {name: partial(form, reports) for name, form in forms.items()})
-    raise typer.Exit(gate.EXIT_CODES[gate_report.overall(reports)])
+    code = gate.EXIT_CODES[gate_report.overall(reports)]
+    outputs.write(files, {name: partial(form, reports) for name, form in forms.items()}, code)
 
 
 def _metered(workers: Workers, shown: Exhibits | None) -> Callable[[Assignment], Judged]:
@@ -210,6 +210,6 @@ def compare(
     finally:
         workers.close()
     put(compare_report.FORMATS[style](boards, sort))
-    outputs.write(files, {name: partial(form, boards, sort) for name, form in forms.items()})
-    if not any(row.judgement.findings.validity is Validity.VALID for board in boards for row in board.rows):
-        raise typer.Exit(2)
+    known = any(row.judgement.findings.validity is Validity.VALID for board in boards for row in board.rows)
+    code = 0 if known else UNMEASURED
+    outputs.write(files, {name: partial(form, boards, sort) for name, form in forms.items()}, code)

@@ -47,7 +47,7 @@ def mlperf(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Examples in one request, where a query has several.")] = 1,
 ) -> None:
-    """Run MLPerf's LoadGen over every watch: exit code 0 VALID, 1 INVALID, 2 could not measure."""
+    """Run MLPerf's LoadGen over every watch: exit code 0 VALID, 1 INVALID, 2 could not measure, 3 unusable config."""
     from goldwatch.commands import gate  # noqa: PLC0415
     from goldwatch.commands import mlperf as referee  # noqa: PLC0415
     from goldwatch.config import parse_duration  # noqa: PLC0415

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import UNUSABLE, fail
+from goldwatch.cli.base import UNMEASURED, UNUSABLE, fail, put
 
 SUFFIXES = {".html": "html", ".json": "json", ".xml": "junit", ".md": "markdown", ".txt": "table"}
 """The format of a file, by the end of its name."""
@@ -41,10 +41,14 @@ def wants(paths: Sequence[Path], name: str) -> bool:
     return any(SUFFIXES[path.suffix.lower()] == name for path in paths)
 
 
-def write(paths: Sequence[Path], formats: Mapping[str, Callable[[], str]]) -> None:
-    """Write each file in its format."""
+def write(paths: Sequence[Path], formats: Mapping[str, Callable[[], str]], code: int = 0) -> None:
+    """Write each file in its format, and end with the exit code of what was measured: 2, not 0, if one failed."""
+    failed = False
     for path in paths:
         try:
             path.write_text(formats[SUFFIXES[path.suffix.lower()]](), "utf-8")
         except OSError as error:
-            fail(f"--output {path}: {error.strerror}")
+            put(f"--output {path}: {error.strerror}", err=True)
+            failed = True
+    if failed or code:
+        raise typer.Exit(code or UNMEASURED)

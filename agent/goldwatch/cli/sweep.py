@@ -27,7 +27,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     output: outputs.Outputs = None,
 ) -> None:
-    """Find the highest rate of arrivals that keeps the latency objective: exit code 0 found, 1 none, 2 not measured."""
+    """Find the highest rate within the latency limit: exit code 0 found, 1 none, 2 not measured, 3 unusable config."""
     from goldwatch.commands import sweep as sweeping  # noqa: PLC0415
     from goldwatch.commands import sweep_report  # noqa: PLC0415
     from goldwatch.config import parse_duration, parse_percentage, parse_request_rate  # noqa: PLC0415
@@ -60,5 +60,5 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     finally:
         workers.close()
     put(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")
-    outputs.write(files, {"table": partial(sweep_report.as_text, found), "json": partial(sweep_report.as_json, found)})
-    raise typer.Exit(sweep_report.exit_code(found))
+    forms = {"table": partial(sweep_report.as_text, found), "json": partial(sweep_report.as_json, found)}
+    outputs.write(files, forms, sweep_report.exit_code(found))
