@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.commands.sweep import REPLAYS, RateTrial, SweepVerdict, decided, requests_wanted
-from goldwatch.core.dependence import BLOCKS, design_effect, tail_share
+from goldwatch.core.dependence import BLOCKS, design_effect, far_below, tail_share
 from goldwatch.core.latency import QUEUE_MARGIN, at_most
 
 from benchmarks.figures import Figure
@@ -90,7 +90,7 @@ def _looked(times: Values, limit: float, words: list[SweepVerdict]) -> int:
     """Judge one replay as the sweep does. Returns how many requests the next has, 0 for none."""
     requests = len(times)
     rank = int(np.ceil(tail_share(Q) * requests)) - 1
-    memory = _effect(times, float(np.partition(times, rank)[rank]))
+    memory = 1.0 if far_below(float(times.max()), limit) else _effect(times, float(np.partition(times, rank)[rank]))
     trial = RateTrial(requests, int((times > limit).sum()), effect=max(memory, _effect(times, limit)), memory=memory)
     words.append(trial.word(Q))
     if decided(words) is not SweepVerdict.UNSURE or len(words) == REPLAYS:

@@ -230,8 +230,8 @@ def test_a_rate_at_which_requests_fail_is_not_kept_however_fast_they_are(tmp_pat
 
 @pytest.mark.usefixtures("unhurried")
 def test_a_stall_is_repeated_and_told(tmp_path: Path, server: Digits) -> None:
-    server.service_s, server.stalls = 0.0, {60: 0.3}  # at 120 a second some 35 of 120 requests wait
-    found = json.loads(swept(tmp_path, server.url, "latency: 100ms at p90", *FAST, load=FEW).stdout)
+    server.service_s, server.stalls = 0.0, {60: 4.0}  # at 120 a second the second half of 120 requests waits
+    found = json.loads(swept(tmp_path, server.url, "latency: 2s at p90", *FAST, load=FEW).stdout)
     (step,) = found["steps"]
     assert (found["rate_per_s"], step["word"], step["replays_say"][-1]) == (120, "met", "met")
     assert step["replays_not_kept"] >= 1

@@ -21,7 +21,7 @@ from enum import StrEnum
 from goldwatch.commands.histogram import Histogram
 from goldwatch.config import LatencyObjective, format_points, format_request_rate
 from goldwatch.config.traffic import NO_BUDGET
-from goldwatch.core.dependence import LEAST, effect_over, tail_share
+from goldwatch.core.dependence import LEAST, effect_over, far_below, tail_share
 from goldwatch.core.disturbances import Found as Disturbances
 from goldwatch.core.latency import needed, quantile
 from goldwatch.core.load_plan import LoadPlan
@@ -401,7 +401,7 @@ def _counted(result: Replay, objective: LatencyObjective) -> tuple[RateTrial, Ra
     requests, answered_s = len(due_s), result.latencies_s()
     failed = requests - len(answered_s)
     tail_s = quantile(ascending(due_s), tail_share(objective.quantile))
-    memory = effect_over(due_s, tail_s)
+    memory = 1.0 if far_below(max(answered_s, default=0.0), limit_s) else effect_over(due_s, tail_s)
     seen = RateTrial(
         requests,
         sum(s > limit_s for s in due_s),

@@ -29,6 +29,14 @@ def tail_share(q: float) -> float:
     return 1 - min(0.5, 10 * (1 - q))
 
 
+def far_below(longest_s: float, limit_s: float) -> bool:
+    """Return whether the longest latency is so far below a limit that it shows no queue, only how the machine varies.
+
+    The simulation of `benchmarks/dependence.py` holds with a thirtieth, and fails with a tenth (bursts, load .95).
+    """
+    return longest_s < limit_s / 30
+
+
 def counts_over(latencies_s: Sequence[float], limit_s: float) -> list[int]:
     """Count the latencies over a limit in each of `BLOCKS` blocks; what is left over at the end is in none."""
     size = len(latencies_s) // BLOCKS
