@@ -21,7 +21,7 @@ def test_a_pipeline_calls_what_there_is(file: Path) -> None:
     (call,) = re.findall(r"goldwatch check (goldwatch\.yaml(?:\s+--\S+ \S+)+)", text)
     check = typer.main.get_command(app).commands["check"]  # type: ignore[attr-defined]
     context = check.make_context("check", call.split())
-    written = {path.name for path in context.params["output"]}
+    written = {Path(path).name for path in context.params["output"]}
     assert written == {"report.html", "junit.xml", "result.json", "summary.md"}
     rest = text.split(call)[1]
     assert [name for name in written if name not in rest] == []
