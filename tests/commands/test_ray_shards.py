@@ -126,7 +126,7 @@ def test_moved_shards_leave_no_gap_and_keep_their_overlaps(found: list[tuple[int
     assert end - moved[0][0] == busy
 
 
-def test_a_lost_shard_costs_its_examples_only() -> None:
+def test_a_replay_without_a_lost_shard_is_given_up() -> None:
     workers = Workers()
     try:
         (assignment,) = prepare(EXAMPLE, workers).assignments
