@@ -53,12 +53,13 @@ _ENERGY = {"Energy of an inference", "Energy of a right answer", "Carbon", "Cost
 _LIVE = {"Drift: live requests", "Drift: windows of live rows", "Age of the live window"}
 _DISTANCE = {"Drift: distance from the reference"}
 _MISTAKES = {"New mistakes"}
+_CONTROLLERS = {"Watches", "Pods without a sidecar", "Errors of the operator", "Certificate"}
 EMPTY: Mapping[str, set[str]] = {
     "model": _TOKENS,
     "model-language": _LIVE | _DISTANCE | _MISTAKES,
     "model-outage": _MISTAKES | _TOKENS | _ENERGY | _LIVE | _DISTANCE,
     "compare": {"Energy of an output token"},
-    "agent": {"Failed pushes", "Lost records", "Late dispatch, p99"},
+    "agent": {"Failed pushes", "Lost records", "Late dispatch, p99"} | _CONTROLLERS,
 }
 """The panels of a view for which the day has no data: each says what is missing."""
 
