@@ -62,6 +62,7 @@ def install(wheel: Path, folder: Path, extra: str) -> Path:
 
 BROUGHT = {
     "": "aiohttp",
+    "aws": "botocore",
     "light": "onnxruntime, h2, jmespath",
     "grpc": "goldwatch_probes._http2, google.protobuf",
     "energy": "pynvml",
@@ -75,7 +76,7 @@ BROUGHT = {
     "operator": "kopf, goldwatch.cluster.operator",
     "otlp": "opentelemetry.exporter.otlp.proto.http.metric_exporter, opentelemetry.exporter.otlp.proto.grpc",
     "ray": "ray",
-    "scores": "jiwer, jsonschema, sacrebleu",
+    "scores": "jiwer, jsonschema, py3langid, rouge_score, sacrebleu",
     "sklearn": "sklearn, skops.io",
     "tensorflow": "tensorflow, keras",
     "torch": "torch, safetensors.torch",
