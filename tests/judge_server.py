@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
-from tests.loopback import serving
+from tests.loopback import JsonHandler, serving
 
 MODEL = "referee-1"
 
@@ -38,15 +37,12 @@ class JudgeServer:
 def judge_server() -> Iterator[JudgeServer]:
     """Serve until the end of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
-            self._answer({"object": "list", "data": [{"id": MODEL, "owned_by": "test"}]})
+            self.answer({"object": "list", "data": [{"id": MODEL, "owned_by": "test"}]})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.received()
             with served.lock:
                 served.bodies.append(body)
                 overloaded = served.overloads > 0
@@ -54,17 +50,7 @@ def judge_server() -> Iterator[JudgeServer]:
             time.sleep(served.takes_s)
             said = {"message": {"content": served.says(body["messages"][-1]["content"])}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 50, "completion_tokens": 3}
-            self._answer({"choices": [said], "usage": usage}, 429 if overloaded else served.status)
-
-        def _answer(self, value: Mapping[str, Any], status: int = 200) -> None:
-            content = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None: ...
+            self.answer({"choices": [said], "usage": usage}, 429 if overloaded else served.status)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         served = JudgeServer(http.server_port)

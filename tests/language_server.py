@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 
-from tests.loopback import serving
+from tests.loopback import JsonHandler, serving
 
 CAPITALS = {"France": "Paris", "Peru": "Lima", "Japan": "Tokyo", "Kenya": "Nairobi"}
 INPUT_TOKENS, OUTPUT_TOKENS = 20, 4
@@ -43,15 +41,12 @@ class LanguageServer:
 def language_server() -> Iterator[LanguageServer]:
     """Serve until the end of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
-            self._answer({"object": "list", "data": [{"id": "atlas", "owned_by": "test"}]})
+            self.answer({"object": "list", "data": [{"id": "atlas", "owned_by": "test"}]})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.received()
             served.asked.append({name.lower(): value for name, value in self.headers.items()})
             prompt = body["messages"][-1]["content"]
             text = served.answers.get(prompt)
@@ -59,17 +54,7 @@ def language_server() -> Iterator[LanguageServer]:
                 text = f"It is {CAPITALS[prompt.removeprefix('Capital of ').removesuffix('?')]}."
             said = {"message": {"content": text}, "finish_reason": "stop"}
             usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS}
-            self._answer({"choices": [said]} | ({"usage": usage} if served.usage else {}), served.status)
-
-        def _answer(self, value: Mapping[str, Any], status: int = 200) -> None:
-            content = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None: ...
+            self.answer({"choices": [said]} | ({"usage": usage} if served.usage else {}), served.status)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         served = LanguageServer(http.server_port)

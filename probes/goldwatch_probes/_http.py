@@ -161,12 +161,7 @@ class Connection:
                 line.send(piece)
         except ConnectionError as broke:
             self._read_early(line, reading, broke)
-        while not reading.whole:
-            piece, arrived_ns = line.receive()
-            if piece:
-                reading.feed(piece, arrived_ns)
-            else:
-                reading.end()
+        _read(line, reading)
         if not reading.keeps_open:
             self.close()
         return reading.answer()
@@ -174,15 +169,20 @@ class Connection:
     def _read_early(self, line: Line, reading: _Reading, broke: ConnectionError) -> None:
         """Read the answer of a server that stopped reading the request, as one with 413. Raises `broke` if none is."""
         try:
-            while not reading.whole:
-                piece, arrived_ns = line.receive()
-                if piece:
-                    reading.feed(piece, arrived_ns)
-                else:
-                    reading.end()
+            _read(line, reading)
         except OSError:
             raise broke from None
         reading.keeps_open = False
+
+
+def _read(line: Line, reading: _Reading) -> None:
+    """Receive one answer, to its end."""
+    while not reading.whole:
+        piece, arrived_ns = line.receive()
+        if piece:
+            reading.feed(piece, arrived_ns)
+        else:
+            reading.end()
 
 
 class _Disconnected(ConnectionResetError):

@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from goldwatch.daemon.pipeline import run
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.workers import Workers
 
-from tests.loopback import serving
+from tests.loopback import JsonHandler, serving
 
 pytestmark = pytest.mark.slow
 
@@ -58,27 +58,14 @@ def model() -> Iterator[Sampler]:
 def sampling() -> Iterator[Sampler]:
     served = Sampler()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
-            self._send({"object": "list", "data": [{"id": "m", "owned_by": "test"}]})
+            self.answer({"object": "list", "data": [{"id": "m", "owned_by": "test"}]})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.received()
             text = served.answer(body["messages"][-1]["content"])
-            self._send({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
-
-        def _send(self, value: Mapping[str, Any]) -> None:
-            content = json.dumps(value).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None: ...
+            self.answer({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         served.url = f"http://127.0.0.1:{http.server_port}/v1"

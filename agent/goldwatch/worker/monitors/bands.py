@@ -19,7 +19,16 @@ from goldwatch.core.judgement import Severity, Verdict
 from goldwatch.worker.monitors.columns import Band, Column, IntArray, Numbers, Values
 from goldwatch.worker.monitors.dependence import Dependence, log_products
 from goldwatch.worker.monitors.detector import Detector, FloatArray
-from goldwatch.worker.monitors.episode import Episodes, Standing, TurnedRound, Watching, turned_round
+from goldwatch.worker.monitors.episode import (
+    Back,
+    Episodes,
+    Episodic,
+    Standing,
+    TurnedEpisode,
+    TurnedRound,
+    Watching,
+    turned_round,
+)
 from goldwatch.worker.monitors.places import place_bets
 from goldwatch.worker.monitors.rates import log_ratios
 
@@ -64,7 +73,7 @@ class _Bet:
     usual: float
 
 
-class Drift:
+class Drift(Episodic[TurnedEpisode, Back]):
     """Shares of cells against their bands plus the `tolerance` (0.02: two points of a share of one half).
 
     `alpha` is the false tickets per window that may be spent, `cluster` how many rows depend on each other at most, and
@@ -135,10 +144,6 @@ class Drift:
         }
         return Window(rows, {name: part.sum(axis=0) for name, part in parts.items()}, sizes, parts)
 
-    def fresh(self) -> Standing:
-        """Return the state before the first window."""
-        return self._episodes.fresh()
-
     def update(self, observation: Window, state: Standing, at: float) -> tuple[Standing, Verdict]:
         """Add one window that began at Unix time `at`. Raises ValueError for impossible counts."""
         counts, parts = self._counts(observation), self._parts(observation)
@@ -175,18 +180,6 @@ class Drift:
             counts[..., self._cell], np.asarray(rows, np.float64), self._null[shares], self._alternative[shares]
         )
         return np.concatenate([found, *(bets.log_e(rows, counts) for bets in self._places)], axis=-1) / self._cluster
-
-    def standing(self, state: Standing) -> Verdict:
-        """Say again what is known, without a new window."""
-        return self._episodes.standing(state)
-
-    def save(self, state: Standing) -> dict[str, object]:
-        """Return the state as a value that JSON can hold without loss."""
-        return self._episodes.save(state)
-
-    def restore(self, saved: object) -> tuple[Standing, str | None]:
-        """Return a saved state, or a fresh one and the reason why the saved one was refused."""
-        return self._episodes.restore(saved)
 
     def _counts(self, window: Window) -> FloatArray:
         for column in self.columns:

@@ -148,6 +148,28 @@ class Episodes(Generic[Course, Seen]):
         return Verdict(who.monitor, state, who.severity, shown, threshold, since, confirm=False, summary=summary)
 
 
+class Episodic(Generic[Course, Seen]):
+    """A monitor whose state is that of its episodes."""
+
+    _episodes: Episodes[Course, Seen]
+
+    def fresh(self) -> Progress[Course]:
+        """Return the state before the first replay or window."""
+        return self._episodes.fresh()
+
+    def standing(self, state: Progress[Course]) -> Verdict:
+        """Say again what is known, without a new replay or window."""
+        return self._episodes.standing(state)
+
+    def save(self, state: Progress[Course]) -> dict[str, object]:
+        """Return the state as a value that JSON can hold without loss."""
+        return self._episodes.save(state)
+
+    def restore(self, saved: object) -> tuple[Progress[Course], str | None]:
+        """Return a saved state, or a fresh one and the reason why the saved one was refused."""
+        return self._episodes.restore(saved)
+
+
 def _number(value: object) -> float:
     if not isinstance(value, int | float):
         raise TypeError(f"{value} is no number")

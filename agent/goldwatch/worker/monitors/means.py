@@ -25,7 +25,16 @@ from goldwatch.scratch import blocks, column, zeros
 from goldwatch.worker.monitors.bounds import lower_mean
 from goldwatch.worker.monitors.detector import Detector, FloatArray
 from goldwatch.worker.monitors.effects import Change, Effect
-from goldwatch.worker.monitors.episode import Episodes, Standing, TurnedRound, Watching, turned_round
+from goldwatch.worker.monitors.episode import (
+    Back,
+    Episodes,
+    Episodic,
+    Standing,
+    TurnedEpisode,
+    TurnedRound,
+    Watching,
+    turned_round,
+)
 
 BOUND_ERROR = 0.01
 """The bounds from the reference replays, one a scale, hold together with at least 99 % probability over them."""
@@ -161,7 +170,7 @@ class _Bets:
         return np.where(answered, self._scale.y(values, rows), unanswered)
 
 
-class Means:
+class Means(Episodic[TurnedEpisode, Back]):
     """Test that the mean of values stays within a limit at every scale, from exact bounds and a tolerance.
 
     `reference` [replays, n] are values of replays of the validated model other than the one that made the scales'
@@ -197,10 +206,6 @@ class Means:
         backward = [turned_round(len(_FRACTIONS), bets.back_stakes.tolist()) for bets in self._bets]
         self._episodes = Episodes(watching, forward, TurnedRound(lambda best: backward[best // len(_FRACTIONS)]))
 
-    def fresh(self) -> Standing:
-        """Return the state before the first replay."""
-        return self._episodes.fresh()
-
     def read(self, values: Values) -> Said:
         """Work out the evidence of a replay once, to `update` with it many times. Raises ValueError as `update`."""
         return Said(self.log_e(values), [bets.log_back(values) for bets in self._bets], self._summary(values))
@@ -226,18 +231,6 @@ class Means:
             shape = observation.of.shape
             raise ValueError(f"the replay has values of shape {shape}, the reference of {(self._examples,)}")
         return np.concatenate([bets.log_e(observation) for bets in self._bets])
-
-    def standing(self, state: Standing) -> Verdict:
-        """Say again what is known, without a new replay."""
-        return self._episodes.standing(state)
-
-    def save(self, state: Standing) -> dict[str, object]:
-        """Return the state as a value that JSON can hold without loss."""
-        return self._episodes.save(state)
-
-    def restore(self, saved: object) -> tuple[Standing, str | None]:
-        """Return a saved state, or a fresh one and the reason why the saved one was refused."""
-        return self._episodes.restore(saved)
 
     def effect(self, usual: FloatArray, change: Change, words: str, *, declared: bool = False) -> Effect:
         """Return the effect that a replay is one of the `usual` ones [replays, n], changed.

@@ -17,7 +17,7 @@ import numpy as np
 from goldwatch.core.judgement import Severity, Verdict
 from goldwatch.worker.monitors.detector import Detector, FloatArray, Step
 from goldwatch.worker.monitors.effects import SHARES, Draw, Effect, percentage
-from goldwatch.worker.monitors.episode import Episode, Episodes, Progress, Watching
+from goldwatch.worker.monitors.episode import Episode, Episodes, Episodic, Progress, Watching
 
 _FRACTIONS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
 _BOLD = 0.99
@@ -91,7 +91,7 @@ class QuietRun:
         return QuietEpisode(since, evidence, **numbers)
 
 
-class ShareMonitor:
+class ShareMonitor(Episodic[QuietEpisode, Requests]):
     """The share of requests that miss an objective, against the `allowed` share; pages.
 
     `missed` is the verb, as in "3 of 200 requests failed". `alpha` is the false pages per replay that may be spent;
@@ -113,10 +113,6 @@ class ShareMonitor:
         watching = Watching(name, Severity.PAGE, f"requests {missed}")
         self._episodes = Episodes(watching, self._detector, QuietRun(allowed))
 
-    def fresh(self) -> ShareState:
-        """Return the state before the first replay."""
-        return self._episodes.fresh()
-
     def update(self, observation: Requests, state: ShareState, at: float) -> tuple[ShareState, Verdict]:
         """Add one valid replay that started at Unix time `at`. Raises ValueError for impossible counts."""
         if not 0 <= observation.missed <= observation.total or observation.total == 0:
@@ -135,18 +131,10 @@ class ShareMonitor:
 
     def standing(self, state: ShareState) -> Verdict:
         """Say again what is known, without a new replay."""
-        verdict = self._episodes.standing(state)
+        verdict = super().standing(state)
         if state.episode is None:
             return verdict
         return replace(verdict, summary=f"{state.episode.share:.2%} of requests {self._missed} when it paged")
-
-    def save(self, state: ShareState) -> dict[str, object]:
-        """Return the state as a value that JSON can hold without loss."""
-        return self._episodes.save(state)
-
-    def restore(self, saved: object) -> tuple[ShareState, str | None]:
-        """Return a saved state, or a fresh one and the reason why the saved one was refused."""
-        return self._episodes.restore(saved)
 
     def share_effects(self, requests: int, words: str) -> Iterator[Effect]:
         """Yield shares of the `requests` of a replay that miss the objective: twice what is allowed, more, and all."""

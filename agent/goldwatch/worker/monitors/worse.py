@@ -21,7 +21,16 @@ from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.corpus import WorseCorpus
 from goldwatch.worker.monitors.detector import Detector, FloatArray
 from goldwatch.worker.monitors.effects import Basis, Effect, losses
-from goldwatch.worker.monitors.episode import Episodes, Standing, TurnedRound, Watching, turned_round
+from goldwatch.worker.monitors.episode import (
+    Back,
+    Episodes,
+    Episodic,
+    Standing,
+    TurnedEpisode,
+    TurnedRound,
+    Watching,
+    turned_round,
+)
 from goldwatch.worker.monitors.rates import Group, groups, log_ratios
 from goldwatch.worker.monitors.scored import WorseScore, WorseScores
 from goldwatch.worker.monitors.strata import Counts, Strata
@@ -41,7 +50,7 @@ class Answers:
     answered: NDArray[np.bool_]
 
 
-class Worse(WatchMonitor[Answers | Counts, Standing]):
+class Worse(Episodic[TurnedEpisode, Back], WatchMonitor[Answers | Counts, Standing]):
     """Outcomes 0/1 against exact bounds from the reference; pages.
 
     `right` int [2, n] counts how often each example was right in either half of the reference, of `replays`.
@@ -115,10 +124,6 @@ class Worse(WatchMonitor[Answers | Counts, Standing]):
                 yield Effect(f"{points}, the same examples", same.draw, declared=True, fixed=same.fixed)
             yield Effect(f"{points}, at random", usual.losing(loss).draw)
 
-    def fresh(self) -> Standing:
-        """Return the state before the first replay."""
-        return self._episodes.fresh()
-
     def count(self, answers: Answers) -> Counts:
         """Count a replay's outcomes. Raises ValueError for those of another length."""
         n = self.groups[0].members.shape
@@ -155,16 +160,12 @@ class Worse(WatchMonitor[Answers | Counts, Standing]):
         failed = self._counted(observation).wrong_of[self._group_of_bet]
         return log_ratios(failed, self._sizes[self._group_of_bet], self._null, self._alternative) / self._cluster
 
-    def standing(self, state: Standing) -> Verdict:
-        """Say again what is known, without a new replay."""
-        return self._episodes.standing(state)
-
     def save(self, state: Standing) -> dict[str, object]:
         """Return the state as a value that JSON can hold without loss.
 
         Of the bet that explained the page its group is kept: recovery is tested for all bets of a group alike.
         """
-        saved = self._episodes.save(state)
+        saved = super().save(state)
         if isinstance(episode := saved["episode"], dict):
             episode["group"] = int(self._group_of_bet[episode.pop("best")])
         return saved
@@ -174,7 +175,7 @@ class Worse(WatchMonitor[Answers | Counts, Standing]):
         if isinstance(saved, Mapping) and isinstance(episode := saved.get("episode"), Mapping):
             bets = np.flatnonzero(self._group_of_bet == episode.get("group"))
             saved = {**saved, "episode": {**episode, "best": int(bets[0]) if bets.size else None}}
-        return self._episodes.restore(saved)
+        return super().restore(saved)
 
     def _recovery(self, best: int) -> _Recovery:
         return self._recoveries[int(self._group_of_bet[best])]
