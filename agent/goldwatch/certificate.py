@@ -41,7 +41,7 @@ def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
     while at < len(der):
         tag, length = der[at], der[at + 1]
         at += 2
-        if length & 0x80:  # the length has so many bytes of its own
+        if length & 0x80:  # the length has this number of bytes of its own
             size = length & 0x7F
             at, length = at + size, int.from_bytes(der[at : at + size], "big")
         if at + length > len(der):

@@ -79,7 +79,7 @@ def measured(board: Board) -> list[Row]:
 
 
 def notes(board: Board) -> list[str]:
-    """Return what is said below the leaderboard: what could not be measured, and what marks mean."""
+    """Return the lines below the leaderboard: what could not be measured, and what marks mean."""
     known = measured(board)
     lines = [
         f"{row.assignment.target.name}: could not measure: {'; '.join(row.judgement.findings.reasons)}"

@@ -1,6 +1,6 @@
 """Grades that a judge has given, kept so that no answer is judged twice: a bounded table in a file, shared by workers.
 
-It has digests and numbers, no text. What cannot be kept in the file (a folder that is read-only, a full disk) is kept
+It has digests and numbers, no text. Grades that cannot be written (a folder that is read-only, a full disk) are kept
 for the life of the process.
 """
 

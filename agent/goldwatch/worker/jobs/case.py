@@ -1,4 +1,4 @@
-"""A replay with all that is needed to judge it: what monitors look at, and what the findings say. In a worker."""
+"""A replay with all that is needed to judge it: the input of monitors, and the findings. In a worker."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Case:
     are counted in `counts` [outcomes]; `sent` of them were sent, and `latencies_s` are those of the answered ones.
     `difference` is from the reference, None if nothing was answered. `scores` and the columns of the watch's own ones,
     `scored`, are there if the replay is valid. `footprint` is what one of something took, None if nothing was measured.
-    `live` is the window of live traffic, to which monitors add.
+    `live` is the window of live traffic; monitors add to it.
     """
 
     golden: GoldenSet

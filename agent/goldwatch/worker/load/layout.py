@@ -1,4 +1,4 @@
-"""Lays out tensors as a model has them: with the batch axis where the golden set says. Runs in the worker.
+"""Lays out tensors as a model has them, with the batch axis that the golden set states. Runs in the worker.
 
 A golden set, and the engine, have the examples first in every tensor. A recurrent state may have the batch at axis 1; a
 sample rate, or every tensor of a model that takes one example a request, may have no batch axis.
@@ -25,7 +25,7 @@ from goldwatch.probe import (
 
 
 def laid_out(probe_class: Any, axes: BatchAxes) -> Any:  # noqa: ANN401 - the class of a probe
-    """Return the class of a probe that is asked with the examples first, and asks its model as `axes` say.
+    """Return the class of a probe that is asked with the examples first, and asks its model by `axes`.
 
     Raises CannotLoad if the probe has no such ability (`goldwatch.probe.TakesBatchAxes`).
     """

@@ -1,4 +1,4 @@
-"""The rows with which *drift* compares live traffic, and which live rows depend on each other, by its settings."""
+"""The reference rows of *drift*, and which live rows depend on each other, by its settings."""
 
 from __future__ import annotations
 
