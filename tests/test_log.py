@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
@@ -24,12 +25,39 @@ def logging_as_it_was() -> Iterator[None]:
     root.handlers, root.level = handlers, level
 
 
+@pytest.fixture
+def attribute_of_every_record() -> Iterator[None]:
+    """A library that is imported gives every record of the process one more attribute, as Ray does."""
+    factory = logging.getLogRecordFactory()
+
+    def with_one_more(*args: Any, **named: Any) -> logging.LogRecord:
+        record = factory(*args, **named)
+        record.stamp_of_a_library = 17
+        return record
+
+    logging.setLogRecordFactory(with_one_more)
+    yield
+    logging.setLogRecordFactory(factory)
+
+
 def test_a_record_for_people_is_a_line_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("human", "info")
     log.info("replayed", extra={"watch": "digits", "accuracy": 0.785})
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info    replayed  watch=digits  accuracy=0\.785\n", err)
+
+
+@pytest.mark.usefixtures("attribute_of_every_record")
+@pytest.mark.parametrize("style", ["human", "json"])
+def test_an_attribute_that_a_library_gives_every_record_is_no_field(
+    capsys: pytest.CaptureFixture[str], style: Literal["human", "json"]
+) -> None:
+    set_up(style, "info")
+    log.info("replayed", extra={"watch": "digits"})
+    err = capsys.readouterr().err
+    assert "digits" in err
+    assert "stamp" not in err
 
 
 def test_a_field_for_people_is_on_the_line_of_its_record(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,8 +84,10 @@ def test_a_record_for_programs_is_one_object_with_its_fields(capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("style", ["human", "json"])
-def test_an_exception_is_told_with_its_record(capsys: pytest.CaptureFixture[str], style: str) -> None:
-    set_up(style, "info")  # type: ignore[arg-type]
+def test_an_exception_is_told_with_its_record(
+    capsys: pytest.CaptureFixture[str], style: Literal["human", "json"]
+) -> None:
+    set_up(style, "info")
     try:
         int("of all things")
     except ValueError:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from goldwatch.redaction import redact_all, redact_known
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_ADDED_BY_LOGGING = frozenset({"message", "asctime", "taskName"})
 
 
 def set_up(style: Literal["human", "json"], level: str) -> None:
@@ -59,4 +59,6 @@ def _shown(value: object) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    """Return what the caller gave as `extra`. Libraries may add attributes to every record, as Ray does."""
+    of_all = vars(logging.makeLogRecord({})).keys() | _ADDED_BY_LOGGING
+    return {key: value for key, value in vars(record).items() if key not in of_all}
