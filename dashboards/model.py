@@ -43,7 +43,7 @@ def build() -> dashboard.Dashboard:
     found.with_row(dashboard.Row("Answers"))
     found.with_panel(_score()).with_panel(_flips()).with_panel(_moved()).with_panel(_distance())
     found.with_row(dashboard.Row("Slices and mistakes"))
-    found.with_panel(_heat()).with_panel(_slices()).with_panel(_mistakes())
+    found.with_panel(_heat()).with_panel(_slices()).with_panel(_mistakes()).with_panel(_gap())
     found.with_row(dashboard.Row("Speed"))
     found.with_panel(_latency()).with_panel(_quantiles()).with_panel(_throughput()).with_panel(_outcomes())
     closed = {
@@ -136,6 +136,21 @@ def _mistakes() -> AnyPanel:
     about = About("New mistakes", text, "short", missing="no new mistake, or the model is no classifier")
     panel = matrix(about, Query(new, "examples"), "label", "answer", missing="")
     return panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.CONTINUOUS_BLUES)).min(0)
+
+
+def _gap() -> AnyPanel:
+    text = (
+        "The difference of a score between the values of a slice with the highest and the lowest mean, now and in the "
+        "reference. Only where the watch has an objective for it; its limit is drawn if it is `at most`."
+    )
+    by = "cluster, namespace, watch, target, score, slice"
+    queries = [
+        Query(fresh(worst(c.SLICE_GAP, by)), "{{score}} by {{slice}}"),
+        Query(fresh(worst(c.SLICE_GAP_REFERENCE, by)), "{{score}} by {{slice}}, reference"),
+        Query(worst(c.OBJECTIVE, objective="gap"), "objective"),
+    ]
+    about = About("Gap between values of a slice", text, "percentunit", 24, missing="the watch has no objective `gap`")
+    return series(about, *queries, up_to=0.1)
 
 
 def _moved() -> AnyPanel:

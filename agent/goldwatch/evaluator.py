@@ -70,6 +70,9 @@ def _replay(
     return BuiltIn(f"goldwatch.worker.evaluators.{module}:{function}", packages, "replay", scale, better)
 
 
+ACCURACY = "accuracy"
+"""The name of right and wrong answers where a score is named: no score of the config has it."""
+
 BUILT_IN: Mapping[str, BuiltIn] = {
     "exact": _example("exact"),
     "contains": _example("contains"),

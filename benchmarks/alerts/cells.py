@@ -15,6 +15,7 @@ from goldwatch.worker.monitors.costly import ALLOWED as ALLOWED_OVER
 from goldwatch.worker.monitors.dependence import Dependence
 from goldwatch.worker.monitors.detector import FloatArray
 from goldwatch.worker.monitors.failing import Failing
+from goldwatch.worker.monitors.gap import GapMonitor, GapObjective
 from goldwatch.worker.monitors.means import Means
 from goldwatch.worker.monitors.moved import Moved
 from goldwatch.worker.monitors.scored import WorseScores
@@ -25,10 +26,14 @@ from benchmarks.alerts.seasons import Season
 from benchmarks.alerts.sources import (
     BLOCK,
     EXAMPLES,
+    GROUPS,
     INDEPENDENT,
     LEARNED,
+    RIGHT,
+    SMALL,
     Costs,
     Extra,
+    Gaps,
     Outcomes,
     Pools,
     Random,
@@ -120,6 +125,37 @@ def distance(random: Random, noise: str = "normal") -> tuple[Means, Callable[[fl
 
     reference = np.array([draw(0, 0) for _ in range(10)])
     return Moved(EXAMPLES, 0.002, alpha(), reference), draw
+
+
+GROWTH = 0.02
+
+
+def growth(
+    random: Random, noise: str = "random", replays: int = 288
+) -> tuple[Means, Callable[[float, float], FloatArray]]:
+    """Return *gap* with `no worse than 2 points`, by so many replays in each half of the reference, and replays.
+
+    At `random` all examples are; else 4 % of them are coins and the rest is fixed, and a change turns right ones wrong
+    for good. Both a level and a change are losses of the smaller group.
+    """
+    small = GROUPS.codes == 0
+    fixed = np.concatenate([np.resize(np.repeat([1.0, 0.5, 0.0], of), sum(of)) for of in ((45, 2, 3), (135, 6, 9))])
+    usual = np.where(small, *RIGHT) if noise == "random" else fixed
+
+    def draw(level: float, change: float) -> FloatArray:
+        lost = GROWTH * level + change
+        now = np.where(small, usual - lost, usual) if noise == "random" else usual.copy()
+        if noise != "random":
+            now[: round(lost * SMALL)] = 0.0
+        return (random.random(EXAMPLES) < now).astype(np.float64)
+
+    first, second = (np.array([draw(0, 0) for _ in range(replays)]) for _ in range(2))
+    objective = GapObjective("accuracy", "group", growth=GROWTH)
+    return GapMonitor(objective, GROUPS, first.mean(axis=0), alpha(), second), draw
+
+
+def _gaps(streams: int, random: Random, wander: Wandering, *, together: bool = False) -> Source:
+    return Gaps(wander(streams, random), streams, random, together=together)
 
 
 def _pools(streams: int, random: Random, make: MakeMeans, wander: Wandering) -> Source:
@@ -334,5 +370,20 @@ CELLS: Sequence[Cell] = (
             ("as the second, the volume swings by 80 % in a day", Season(rows=10_000, timed=False, swings=True)),
             ("as the first, days wander by 0.05 sd, tolerance 0.05", Season(wander=0.05, tolerance=0.05)),
         )
+    ),
+    Cell(
+        "gap", "`at most`: independent, at the edge of the objective", partial(_gaps, wander=partial(steady, level=1.0))
+    ),
+    Cell("gap", "`at most`: autocorrelated within the objective", partial(_gaps, wander=wandering)),
+    Cell("gap", "`at most`: both groups wander by 40 points together", partial(_gaps, wander=wandering, together=True)),
+    Cell(
+        "gap",
+        "`no worse than`: independent, a loss of the whole tolerance",
+        partial(_pools, make=growth, wander=partial(steady, level=1.0)),
+    ),
+    Cell(
+        "gap",
+        "`no worse than`: flaky: 4 % of examples are coins",
+        partial(_pools, make=partial(growth, noise="flaky"), wander=steady),
     ),
 )

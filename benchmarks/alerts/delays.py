@@ -19,7 +19,7 @@ from goldwatch.worker.monitors.detector import FloatArray
 from goldwatch.worker.monitors.means import Means
 from goldwatch.worker.monitors.scored import WorseScores
 
-from benchmarks.alerts.cells import ALIKE, STATED
+from benchmarks.alerts.cells import ALIKE, STATED, growth
 from benchmarks.alerts.fleet import DAY, INTERVAL_S, QUARTER, Source, alpha, delays, pages
 from benchmarks.alerts.parallel import Jobs
 from benchmarks.alerts.seasons import Season, season_delays, season_pages
@@ -27,6 +27,7 @@ from benchmarks.alerts.sources import (
     BLOCK,
     EXAMPLES,
     INDEPENDENT,
+    Gaps,
     Outcomes,
     Pools,
     Random,
@@ -129,6 +130,7 @@ def _worthless_score(random: Random) -> tuple[Means, Callable[[float, float], Fl
 
 
 _LOSSES = (0.005, 0.01, 0.1)
+_BEHIND = (0.05, 0.1, 0.2)
 _WORTHLESS = (0.02, 0.05, 0.1)
 
 
@@ -136,10 +138,20 @@ def _scores(streams: int, random: Random) -> Source:
     return Pools(_paired_score, steady(streams, random), random, (20, 400), (0.0, *_LOSSES))
 
 
+def _growth(streams: int, random: Random, noise: str) -> Source:
+    make = partial(growth, noise=noise)
+    return Pools(make, steady(streams, random), random, (20, 400), (0.0, *_BEHIND))
+
+
+def _gaps(streams: int, random: Random) -> Source:
+    return Gaps(steady(streams, random), streams, random)
+
+
 def _worthless(streams: int, random: Random) -> Source:
     return Pools(_worthless_score, steady(streams, random), random, (20, 400), (0.0, *_WORTHLESS))
 
 
+BEHIND = tuple((f"{x * 100:g} points", x) for x in _BEHIND)
 ACCURACY = (("0.90", 0.02), ("0.85", 0.07), ("0.50", 0.42))
 SLOWER = (("+10 %", math.log(1.1)), ("+30 %", math.log(1.3)), ("x 2", math.log(2.0)))
 SHIFTS = ((".1 sd", 0.1), (".25 sd", 0.25), (".5 sd", 0.5))
@@ -207,6 +219,11 @@ STREAMS: Sequence[Stream] = (
         SHIFTS,
         (0.0, 139, 65, 37),
         season=replace(SEASON, rows=10_000, timed=False),
+    ),
+    Stream("gap of at most 5 points, a group of 50 loses", _gaps, 400, BEHIND, (None,) * 4),
+    *(
+        Stream(f"gap no worse than 2 points, {noise}", partial(_growth, noise=noise), 400, BEHIND, (0.0, *prototype))
+        for noise, prototype in (("random", (174, 19, 5)), ("flaky", (25, 9, 4)))
     ),
 )
 

@@ -48,6 +48,8 @@ daily sine of 10 %, an AR(1) level of .9 and sd .05; 14 days of baseline. *Featu
 rows; six normal columns, two log-normal, one uniform, one of two modes. *Bounded score*: 200 examples with means of Beta(8, 2),
 noise of sd .03, 288 reference replays, no tolerance; *worthless* answers score 0, with 40 reference replays and a tolerance of a
 point. *One p99 a replay*: the 198th of the 200 latencies in place of the mean of logs.
+*Gap*: groups of 50 and 150 examples that are right at 0.90 and 0.92, or, *flaky*, in 4 % of cases by a coin and else always or never; the smaller group
+loses. *No worse than* has 288 + 288 reference replays.
 *With a season*: hours, after two quiet weeks, from any hour of the week on; the other figures are those of a prototype too.
 *Incidents*: seven points of accuracy are lost in two replays, ten minutes, and the next two so many replays later; the delay counts
 all replays. What each loses is soon forgotten; what they lose on average is bet on too.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.worker.evaluators.slices import Slicing
 from goldwatch.worker.monitors.bands import Drift
 from goldwatch.worker.monitors.baseline import learn
 from goldwatch.worker.monitors.columns import Column, Numbers, columns
@@ -17,6 +18,7 @@ from goldwatch.worker.monitors.costly import Usual
 from goldwatch.worker.monitors.dependence import Dependence
 from goldwatch.worker.monitors.detector import FloatArray
 from goldwatch.worker.monitors.forecast import MIN_REPLAYS, surprise
+from goldwatch.worker.monitors.gap import GapMonitor, GapObjective
 from goldwatch.worker.monitors.means import Means, Values
 from goldwatch.worker.monitors.rates import log_ratios
 from goldwatch.worker.monitors.share import ShareMonitor
@@ -154,6 +156,44 @@ class Pools:
         streams = np.arange(len(level))
         drawn = self._random.integers(self._replays, size=len(level))
         return np.asarray(self._pools[streams % len(self._pools), which, drawn])
+
+
+SMALL = 50
+"""Examples of the smaller of two groups; the other has the rest."""
+GROUPS = Slicing(np.repeat([0, 1], [SMALL, EXAMPLES - SMALL]), ("small", "large"))
+RIGHT = (0.90, 0.92)
+"""How often either group is usually right."""
+AT_MOST = 0.05
+
+
+class Gaps:
+    """*Gap* with an objective `at most` 5 points: groups of 50 and 150 examples, usually right at 0.90 and 0.92.
+
+    `wander` is how much of what is allowed the smaller one is behind; or, if `together`, how much of 40 points both
+    lose. Replays are drawn afresh: the log e-values of each pair of counts of right answers are worked out beforehand.
+    """
+
+    def __init__(self, wander: Wander, streams: int, random: Random, *, together: bool = False) -> None:
+        usual, large = np.repeat(RIGHT, [SMALL, EXAMPLES - SMALL]), EXAMPLES - SMALL
+        monitor = GapMonitor(GapObjective("accuracy", "group", at_most=AT_MOST), GROUPS, usual, alpha())
+        answered = np.ones(EXAMPLES, dtype=np.bool_)
+        right = np.arange(SMALL)[np.newaxis] < np.arange(SMALL + 1)[:, np.newaxis]
+        others = np.arange(large)[np.newaxis] < np.arange(large + 1)[:, np.newaxis]
+        self._table = np.array(
+            [
+                [monitor.log_e(Values(np.concatenate([of, rest]).astype(np.float64), answered)) for rest in others]
+                for of in right
+            ]
+        )
+        self._wander, self._streams, self._random, self._together = wander, streams, random, together
+        self.log_weights: FloatArray = np.full(self._table.shape[-1], -math.log(self._table.shape[-1]))
+
+    def log_e(self, replay: int, change: float) -> FloatArray:
+        """Return those of one replay; `change` is what the smaller group loses."""
+        level = self._wander(replay)[:, 0]
+        both, one = (0.4 * level, 0.0) if self._together else (0.0, (AT_MOST - RIGHT[1] + RIGHT[0]) * level)
+        small = self._random.binomial(SMALL, RIGHT[0] - both - one - change, self._streams)
+        return np.asarray(self._table[small, self._random.binomial(EXAMPLES - SMALL, RIGHT[1] - both, self._streams)])
 
 
 BLOCK = 36

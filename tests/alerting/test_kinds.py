@@ -46,6 +46,8 @@ def answer(request):
         raise RuntimeError("out of memory")
     if damage in ("slow", "silent"):
         time.sleep(0.05)
+    if damage == "gap":
+        codes = np.where(request["x"][:, 1] < 3, 1 - codes, codes)
     if damage == "worse":
         codes = np.where(request["x"][:, 1] < 30, 1 - codes, codes)
     scores = np.eye(2, dtype=np.float32)[codes]
@@ -90,6 +92,15 @@ SCENES = [
             "examples 0 row-00.csv: sound -> flipped, right is sound",
             "and 25 more",
         ),
+    ),
+    Scene(
+        "gap",
+        (
+            "[PAGE] model is unequal: accuracy is 0.9000 for half=first and 1.0000 for second: 10 points apart",
+            "gap of accuracy 0.0000 -> 0.1000 half=first is below second, at most 5 points",
+            "where half=first 3 of the 3, 50% of the set",
+        ),
+        objectives=", gap: {slice: half, at most: 5 points}",
     ),
     Scene(
         "changed",

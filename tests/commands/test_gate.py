@@ -24,7 +24,7 @@ golden:
 watches:
   digits:
     every: 5m
-    objectives: {{accuracy: {accuracy}, errors: 0.1%, latency: {latency}}}
+    objectives: {{accuracy: {accuracy}, errors: 0.1%, latency: {latency}{gap}}}
 """
 
 
@@ -34,6 +34,7 @@ def check(folder: Path, *arguments: str, **values: object) -> Result:
         "golden": DIGITS / "golden",
         "accuracy": "no worse than 1 point",
         "latency": "1s at p99",
+        "gap": "",
     }
     config = folder / "goldwatch.yaml"
     config.write_text(CONFIG.format(**(defaults | values)))
@@ -96,7 +97,8 @@ def test_a_damaged_model_is_a_regression(tmp_path: Path, damaged: Path) -> None:
 
 
 def test_a_loss_within_the_tolerance_passes(tmp_path: Path, damaged: Path) -> None:
-    assert check(tmp_path, model=damaged, accuracy="no worse than 17 points").exit_code == 0
+    gap = ", gap: {slice: digit, no worse than: 95 points}"
+    assert check(tmp_path, model=damaged, accuracy="no worse than 17 points", gap=gap).exit_code == 0
 
 
 def test_a_model_that_is_too_slow_is_a_regression(tmp_path: Path) -> None:
@@ -114,11 +116,13 @@ def test_a_model_that_cannot_be_loaded_could_not_be_measured(tmp_path: Path, mod
 
 
 def test_junit_has_a_case_for_each_objective(tmp_path: Path, damaged: Path) -> None:
-    result = check(tmp_path, "--format", "junit", model=damaged)
+    gap = ", gap: {slice: digit, at most: 30 points}"
+    result = check(tmp_path, "--format", "junit", model=damaged, gap=gap)
     (suite,) = ET.fromstring(result.stdout)
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "2", "0")
     cases = {case.get("name"): [child.tag for child in case] for case in suite}
-    assert cases == {"accuracy": ["failure"], "errors": [], "latency": []}
+    assert cases == {"accuracy": ["failure"], "errors": [], "latency": [], "gap": ["failure"]}
+    assert "accuracy of digit=8 and 5 is" in result.stdout
 
 
 def test_files_of_one_measurement(tmp_path: Path, damaged: Path) -> None:

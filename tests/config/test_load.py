@@ -121,6 +121,7 @@ def test_the_effective_config_is_json_as_people_write_it(load_text: LoadText) ->
         "energy": None,
         "cost": None,
         "scores": {},
+        "gap": None,
     }
     assert written["objectives"] == objectives
 

@@ -62,6 +62,15 @@ def test_a_watch_names_scores_of_the_config_and_built_in_ones(load_text: Load, t
         ("scores: [wer], objectives: {scores: {wer: no worse than 11}}", "is more than the scale has; write more than"),
         ("scores: [polite], objectives: {scores: {polite: good}}", '"good" is not an objective of a score; write no'),
         ("scores: [polite], objectives: {scores: {polite: at least 100%}}", "is out of range; write more than 0%"),
+        ("objectives: {gap: {at most: 5 points}}", 'missing key "slice"'),
+        ("objectives: {gap: {slice: age}}", "write one of `at most` and `no worse than`"),
+        ("objectives: {gap: {slice: age, at most: 5%}}", '"5%" is not'),
+        ("objectives: {gap: {slice: age, at_most: 5 points}}", 'unknown key "at_most" (did you mean "at most"?)'),
+        ("objectives: {gap: {score: polit, slice: age, at most: 5 points}}", 'no score of this watch is named "polit"'),
+        (
+            "scores: [mcc], objectives: {gap: {score: mcc, slice: age, at most: 5 points}}",
+            '"mcc" is a score of the whole',
+        ),
     ],
 )
 def test_what_is_wrong_with_them_is_told(load_text: Load, watch: str, said: str) -> None:
@@ -85,6 +94,17 @@ def test_what_is_wrong_with_an_entry_is_told(load_text: Load, entry: str, said: 
     with pytest.raises(ConfigError) as caught:
         load_text(START.replace('polite: {uses: "mine.checks:polite", path: evaluators}', entry).replace(", WATCH", ""))
     assert said in str(caught.value)
+
+
+def test_a_gap_is_written_as_it_was_read(load_text: Load) -> None:
+    for limit in ("at most: 5 points", "no worse than: 2 points"):
+        found = load_text(START.replace("WATCH", f"objectives: {{gap: {{slice: age, {limit}}}}}"))
+        gap = found.watches["fraud"].objectives.gap
+        assert gap is not None
+        assert (gap.score, gap.slice) == ("accuracy", "age")
+        key, size = limit.split(": ")
+        assert gap.model_dump(mode="json", by_alias=True)[key] == size
+        assert str(gap) == limit.replace(":", "")
 
 
 def test_an_objective_is_written_as_it_was_read() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from goldwatch.core.gap import Gap
 from goldwatch.core.judgement import (
     Check,
     Difference,
@@ -69,6 +70,7 @@ FULL = Judgement(
         checks=(Check("repeats", Passed.NO, "a cache answers"), Check("lengths", Passed.YES, "as long as ever")),
         footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),
         slices=SLICES,
+        gap=Gap.between("accuracy", "country", SLICES),
         unscored=(Unscored("ece", {"raised": 2}, "example 0: no number", unknown=False),),
         judgings=(Judging("ece", calls=12, reused=30, failed=2, input_tokens=600, output_tokens=36),),
         output_distance=0.02,

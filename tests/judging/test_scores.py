@@ -46,6 +46,14 @@ LINES = [
     for i in range(N)
 ]
 
+TEXTS: dict[str, Any] = MANIFEST | {
+    "task": "generation",
+    "inputs": {"chat": {"dtype": "json", "shape": []}},
+    "labels": {"match": "contains"},
+    "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0, "max_bytes": 64}},
+    "slices": {"half": {"values": ["first", "second"]}},
+}
+
 Judge = Callable[..., tuple[Judgement, dict[str, Verdict]]]
 
 
@@ -60,15 +68,8 @@ def checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> GoldenSet:
-    manifest = MANIFEST | {
-        "task": "generation",
-        "inputs": {"chat": {"dtype": "json", "shape": []}},
-        "labels": {"match": "contains"},
-        "outputs": {"text": {"dtype": "text", "shape": [], "tolerance": 0, "max_bytes": 64}},
-        "slices": {"half": {"values": ["first", "second"]}},
-    }
     tensors = {"reference.right": np.full((2, N), 10), "slices.half": np.arange(N) * 2 // N}
-    return freeze(tmp_path_factory.mktemp("golden") / "capitals", manifest, tensors, LINES)
+    return freeze(tmp_path_factory.mktemp("golden") / "capitals", TEXTS, tensors, LINES)
 
 
 def score(checks: Path, name: str = "kind", **values: Any) -> dict[str, Any]:

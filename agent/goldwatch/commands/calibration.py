@@ -137,7 +137,7 @@ def _without_scores_watched(assignment: Assignment) -> Assignment:
     kept = {
         name: alpha
         for name, alpha in alphas.items()
-        if kinds.watched_score(name) is None and kinds.judged_score(name) is None
+        if kinds.watched_score(name) is None and kinds.judged_score(name) is None and name != kinds.GAP.name
     }
     return replace(assignment, settings={**assignment.settings, "alphas": kept})
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from goldwatch.config import format_duration, format_points
 from goldwatch.core.figures import figures
 from goldwatch.core.judgement import Judgement, Validity
-from goldwatch.core.kinds import MOVED, WORSE
+from goldwatch.core.kinds import GAP, MOVED, WORSE
 from goldwatch.core.outcome import UNSENT
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.ipc.judging_jobs import Exhibit
@@ -80,6 +80,7 @@ def examine(assignment: Assignment, judgement: Judgement) -> Report:
     if assignment.watch.objectives.latency is not None:
         findings.append(_latency(assignment, judgement))
     findings += _scores(assignment, judgement)
+    findings += _gap(assignment, judgement)
     findings += _outputs(assignment, judgement)
     findings += _costs(assignment, judgement)
     return Report(assignment, judgement, tuple(findings))
@@ -155,6 +156,29 @@ def _scores(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveR
             yield ObjectiveResult(name, Result.REGRESSION, words)
         else:
             yield ObjectiveResult(name, Result.UNMEASURED, f"{words}: not certain from {score.n:,} examples")
+
+
+def _gap(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:
+    """Hold the difference between values of a slice against its objective, by the e-value of its monitor as above."""
+    owed, found = assignment.watch.objectives.gap, judgement.findings.gap
+    if owed is None:
+        return
+    verdict = next((v for v in judgement.verdicts if v.monitor == GAP.name), None)
+    if found is None or verdict is None or (owed.growth is not None and found.growth is None):
+        yield ObjectiveResult("gap", Result.UNMEASURED, verdict.summary if verdict is not None else "not known")
+        return
+    span = next((spec.span for spec in assignment.scores if spec.name == owed.score), 1.0)
+    words = f"{owed.score} of {owed.slice}={found.lowest} and {found.highest} is {found.size:.4f} apart"
+    beyond, limit = found.size, (owed.at_most or owed.growth or 0.0) * span
+    if owed.growth is not None and found.growth is not None:
+        beyond, words = found.growth, f"{words}; two values are {found.growth:.4f} further apart than in the reference"
+    words = f"{words}, {owed}"
+    if beyond <= limit + 1e-9 * span:
+        yield ObjectiveResult("gap", Result.PASS, words)
+    elif verdict.evidence is not None and verdict.evidence >= -math.log10(ERROR):
+        yield ObjectiveResult("gap", Result.REGRESSION, words)
+    else:
+        yield ObjectiveResult("gap", Result.UNMEASURED, f"{words}: not certain from so few examples")
 
 
 def _outputs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:

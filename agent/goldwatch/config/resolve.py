@@ -17,12 +17,12 @@ from goldwatch.config.model import Config, Golden, NamedJudge, Target, Watch
 from goldwatch.config.problem import Route, did_you_mean
 from goldwatch.config.quantities import format_request_rate
 from goldwatch.config.schedule import Schedule
-from goldwatch.config.scores import TASK_SCORES, ScoreEntry, ScoreObjective
+from goldwatch.config.scores import TASK_SCORES, Gap, ScoreEntry, ScoreObjective
 from goldwatch.config.sections import Exporters, Prometheus
 from goldwatch.config.traffic import NO_BUDGET
 from goldwatch.config.written import ConfigFile, GoldenEntry, TargetEntry, WatchEntry
 from goldwatch.energy.carbon import ByHour
-from goldwatch.evaluator import BUILT_IN
+from goldwatch.evaluator import ACCURACY, BUILT_IN
 
 _DIGITS = 12
 """Of a digest in the name of a folder; all of it is verified."""
@@ -174,15 +174,31 @@ def check_scores(document: Document, written: ConfigFile) -> None:
                 document.add(route, f'no score is named "{name}"{hint}')
             elif name in entry.scores[:index]:
                 document.add(route, f'"{name}" is listed twice')
-        for name, objective in entry.objectives.scores.items():
-            route = ("watches", watch, "objectives", "scores", name)
-            if name not in entry.scores:
-                document.add(
-                    route, f'"{name}" is not one of the scores of this watch; add it to `watches.{watch}.scores`'
-                )
-                continue
-            if problem := _problem_of(name, objective, written.scores.get(name) or ScoreEntry(uses=name)):
-                document.add(route, problem)
+        _check_objectives(document, watch, written)
+
+
+def _check_objectives(document: Document, watch: str, written: ConfigFile) -> None:
+    entry = written.watches[watch]
+    for name, objective in entry.objectives.scores.items():
+        route: Route = ("watches", watch, "objectives", "scores", name)
+        if name not in entry.scores:
+            document.add(route, f'"{name}" is not one of the scores of this watch; add it to `watches.{watch}.scores`')
+            continue
+        if problem := _problem_of(name, objective, written.scores.get(name) or ScoreEntry(uses=name)):
+            document.add(route, problem)
+    if (gap := entry.objectives.gap) is not None:
+        _check_gap(document, watch, gap, written)
+
+
+def _check_gap(document: Document, watch: str, gap: Gap, written: ConfigFile) -> None:
+    """Add a problem for a score that no example of the watch has."""
+    route: Route = ("watches", watch, "objectives", "gap", "score")
+    named = written.watches[watch].scores
+    if gap.score != ACCURACY and gap.score not in named:
+        hint = did_you_mean(gap.score, [ACCURACY, *named], "there are")
+        document.add(route, f'no score of this watch is named "{gap.score}"{hint}')
+    elif gap.score != ACCURACY and (written.scores.get(gap.score) or ScoreEntry(uses=gap.score)).over == "replay":
+        document.add(route, f'"{gap.score}" is a score of the whole replay; write one of single examples')
 
 
 def _problem_of(name: str, objective: ScoreObjective, entry: ScoreEntry) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, Strict, field_validator, model_validator
 
 from goldwatch.config import quantities as q
 from goldwatch.config.base import Quantity, Section
-from goldwatch.evaluator import BUILT_IN
+from goldwatch.evaluator import ACCURACY, BUILT_IN
 
 TASK_SCORES = frozenset(
     {"accuracy", "agreement", "macro_f1", "top5_accuracy", "chrf", "token_f1", "closeness", "cosine_similarity"}
@@ -230,6 +230,46 @@ def parse_objective(value: object) -> ScoreObjective:
         return ScoreObjective(loss=q.parse_points(text) if percent else float(text.split()[-1]), percent=percent)
     limit = q.parse_percentage(number) if percent else float(number)
     return ScoreObjective(limit=limit, at_most=text.split()[1] == "most", percent=percent)
+
+
+def _format_size(share: float) -> str:
+    return q.format_points(share).removeprefix("no worse than ")
+
+
+_Size = Annotated[float | None, Quantity(q.parse_points, _format_size, q.POINTS_PATTERN, ("5 points",))]
+
+
+class Gap(Section):
+    """How far a score may differ between the values of one slice of the golden set: between groups of people, say."""
+
+    score: str = Field(
+        default=ACCURACY,
+        min_length=1,
+        description="The score that is compared: accuracy, which needs labels, or one of the scores of the watch.",
+    )
+    slice: str = Field(min_length=1, description="The slice of the golden set whose values are compared.")
+    at_most: _Size = Field(
+        default=None,
+        alias="at most",
+        description="The largest difference between two values of the slice, such as 5 points; a point is a hundredth "
+        "of the scale of the score.",
+    )
+    growth: _Size = Field(
+        default=None,
+        alias="no worse than",
+        description="In place of `at most`: by how much such a difference may exceed that of the validated model.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Gap:
+        if (self.at_most is None) == (self.growth is None):
+            raise ValueError("write one of `at most` and `no worse than`: how far the values of the slice may be apart")
+        return self
+
+    def __str__(self) -> str:
+        if self.at_most is not None:
+            return f"at most {_format_size(self.at_most)}"
+        return q.format_points(self.growth or 0.0)
 
 
 Objective = Annotated[

@@ -16,7 +16,7 @@ from goldwatch.config import costs
 from goldwatch.config import quantities as q
 from goldwatch.config.access import Authorization, TlsServer
 from goldwatch.config.base import Quantity, Section
-from goldwatch.config.scores import Objective
+from goldwatch.config.scores import Gap, Objective
 
 _EXAMPLES = ("30s", "5m", "2h")
 _duration = partial(Quantity, form=q.format_duration, pattern=q.DURATION_PATTERN, examples=_EXAMPLES)
@@ -133,6 +133,10 @@ class Objectives(Section):
         default_factory=dict,
         description="What the scores of the watch must keep to, each as no worse than 1 point or 0.05, at least 95%, "
         "or at most 0.2.",
+    )
+    gap: Gap | None = Field(
+        default=None,
+        description="How far a score may differ between the values of a slice; without it that is not watched.",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from goldwatch.core.gap import Gap
 from goldwatch.core.token_use import TOKEN_TIMES, TokenUse, keep_times
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint
@@ -344,10 +345,10 @@ class Findings:
 
     `reasons` are those why it is not valid. `outcomes` counts requests by outcome label, `errors` distinct messages of
     failed requests. `throughput` is answered examples per second. `scores`, `difference`, `checks` (of the referee),
-    `slices` and `output_distance` exist for valid replays only. `output_distance` is the mean distance of the answers
-    from the reference, if the watch has an objective for it. `footprint` exists if energy was measured after the
-    replay, `live` if a window of live rows was judged. `unscored` has an entry for each score that the watch names,
-    `judgings` for each that has a judge.
+    `slices`, `output_distance` and `gap` exist for valid replays only. `output_distance` is the mean distance of the
+    answers from the reference; it and `gap` are there if the watch has an objective for them. `footprint` exists if
+    energy was measured after the replay, `live` if a window of live rows was judged. `unscored` has an entry for each
+    score that the watch names, `judgings` for each that has a judge.
     """
 
     validity: Validity
@@ -362,6 +363,7 @@ class Findings:
     checks: tuple[Check, ...] = ()
     slices: tuple[SliceStanding, ...] = ()
     output_distance: float | None = None
+    gap: Gap | None = None
     footprint: Footprint | None = None
     live: LiveWindow | None = None
     unscored: tuple[Unscored, ...] = ()

@@ -9,6 +9,7 @@ from goldwatch.core.monitors.changed import ChangedKind
 from goldwatch.core.monitors.costly import CostlyKind
 from goldwatch.core.monitors.drift import DriftKind
 from goldwatch.core.monitors.failing import FailingKind
+from goldwatch.core.monitors.gap import GapKind
 from goldwatch.core.monitors.judge import JudgeKind
 from goldwatch.core.monitors.kind import MonitorKind, WatchTerms
 from goldwatch.core.monitors.moved import MovedKind
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FAILING = FailingKind()
 WORSE = WorseKind()
+GAP = GapKind()
 SLOW = SlowKind()
 CHANGED = ChangedKind()
 MOVED = MovedKind()
@@ -33,7 +35,20 @@ DRIFT = DriftKind()
 JUDGE = JudgeKind()
 SILENT = SilentKind()
 
-KINDS: tuple[MonitorKind, ...] = (FAILING, WORSE, SLOW, CHANGED, MOVED, SLOWER, COSTLY, SCHEMA, DRIFT, JUDGE, SILENT)
+KINDS: tuple[MonitorKind, ...] = (
+    FAILING,
+    WORSE,
+    GAP,
+    SLOW,
+    CHANGED,
+    MOVED,
+    SLOWER,
+    COSTLY,
+    SCHEMA,
+    DRIFT,
+    JUDGE,
+    SILENT,
+)
 """In the order in which they name an alert that several have joined: a dead server is failing, whatever else it is, and
 that nothing is known is the least that can be said of a watch."""
 

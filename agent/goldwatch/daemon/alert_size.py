@@ -52,6 +52,7 @@ class Allowed:
     latency_quantile: float | None = None
     error_rate: float | None = None
     output_distance: float | None = None
+    gap: str = ""
     ceilings: Sequence[Ceiling] = ()
     earlier: Sequence[Judgement] = field(default=())
 
@@ -62,6 +63,7 @@ def sizes(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> tu
         size
         for size in (
             *_scores(judgement, monitors, allowed),
+            *_gap(judgement, monitors, allowed),
             *_distance(judgement, monitors, allowed),
             *_latencies(judgement, monitors, allowed),
             *_errors(judgement, allowed),
@@ -105,6 +107,14 @@ def points(change: float, scale: tuple[float | None, float | None] = (0.0, 1.0))
     if scale == (0.0, 1.0):
         return f"{change * 100:+.1f} points" if abs(change) >= 0.0005 else "no change"
     return f"{change:+.3g}" if abs(change) >= 0.00005 else "no change"
+
+
+def _gap(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:
+    """Yield how far the values of a slice are apart."""
+    gap = judgement.findings.gap
+    if kinds.GAP.name in monitors and gap is not None:
+        note = _joined(f"{gap.slice}={gap.lowest} is below {gap.highest}", allowed.gap)
+        yield Size(f"gap of {gap.score}", "", gap.reference, gap.size, note)
 
 
 def _distance(judgement: Judgement, monitors: Sequence[str], allowed: Allowed) -> Iterator[Size]:

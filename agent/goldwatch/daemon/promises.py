@@ -22,6 +22,8 @@ def of_promises(watch: Watch, target: str) -> Iterator[Measurement]:
         yield Measurement(c.REQUESTS_LATE, where, 0)
     if owed.output_distance is not None:
         allowed["outputs"] = owed.output_distance
+    if (gap := owed.gap) is not None:
+        allowed["gap" if gap.at_most is not None else "gap_growth"] = gap.at_most or gap.growth or 0.0
     limit_s = owed.latency.limit_s if owed.latency is not None else None
     yield Measurement(c.REQUEST_LATENCY, where, (), bounds=c.latency_buckets(limit_s))
     if watch.load.scenario in OPEN:

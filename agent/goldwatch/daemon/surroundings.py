@@ -76,6 +76,7 @@ def surroundings(
             latency_quantile=settings.get("latency_quantile"),
             error_rate=settings.get("error_rate"),
             output_distance=settings.get("output_distance"),
+            gap=str(watch.objectives.gap or ""),
             ceilings=assignment.ceilings,
             earlier=earlier,
         ),

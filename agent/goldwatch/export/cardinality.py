@@ -36,10 +36,10 @@ MOST_VALUES: Mapping[str, int] = {
     "effect": 3,
     "label": 10,
     "answer": 1,  # ten pairs of label and answer
-    "monitor": 9,
+    "monitor": 10,
     "state": len(State),
     "severity": len(Severity),
-    "objective": 4,
+    "objective": 5,
     "signal": 3,
     "source": 1,
     "attribution": 1,
@@ -57,6 +57,9 @@ _OF_JUDGES = (c.JUDGE_CALLS, c.JUDGE_TOKENS)
 
 _OF_NAMED_SCORES = (c.SCORE_UNSCORED, c.SLICE_SCORE, c.SLICE_SCORE_REFERENCE, *_OF_JUDGES)
 """The metrics of the scores that a watch names, and of no others."""
+
+_OF_ONE_SCORE = (c.SLICE_GAP, c.SLICE_GAP_REFERENCE)
+"""The metrics of the one score of an objective."""
 
 OF_THE_SET = frozenset({"slice", "value"})
 """The labels that together take as many values as a golden set has of all its slices."""
@@ -117,7 +120,8 @@ def _series_of(metric: Metric, scores: int) -> int:
 
     Raises KeyError for a label without a bound.
     """
-    counted = [label for label in metric.labels if label not in {*WATCH, *FACTS, *OF_THE_SET}]
+    of_one = ("score",) if metric in _OF_ONE_SCORE else ()
+    counted = [label for label in metric.labels if label not in {*WATCH, *FACTS, *OF_THE_SET, *of_one}]
     sizes = math.prod(
         scores if metric in _OF_NAMED_SCORES and label == "score" else _most(label, scores) for label in counted
     )

@@ -146,6 +146,7 @@ def of_judgement(
         yield from _of_score(score, where | {"score": score.name})
     yield from _of_slices(j, where)
     yield from _of_scores_by_slice(j, where)
+    yield from _of_gap(j, where)
     for check in j.findings.checks:
         failed = None if check.passed is Passed.UNKNOWN else float(check.passed is Passed.NO)
         yield from _gauge(c.CHECK_FAILED, {**where, "check": check.name}, failed)
@@ -403,6 +404,13 @@ def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
         yield Measurement(c.SLICE_RIGHT, labels, cut.right)
         yield from _gauge(c.SLICE_REFERENCE, labels, cut.reference)
         yield Measurement(c.SLICE_EXAMPLES, labels, cut.examples)
+
+
+def _of_gap(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    if (gap := j.findings.gap) is not None:
+        labels = {**where, "score": gap.score, "slice": _fact(gap.slice)}
+        yield Measurement(c.SLICE_GAP, labels, gap.size)
+        yield from _gauge(c.SLICE_GAP_REFERENCE, labels, gap.reference)
 
 
 def _of_scores_by_slice(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:

@@ -19,7 +19,8 @@ OBJECTIVE = Metric(
     "1",
     (*WATCH, "objective"),
     "What is allowed: the share of requests that may fail, or be slower than the latency objective, the loss of "
-    "accuracy, and the mean distance of the outputs. Absent where nothing is stated.",
+    "accuracy, the mean distance of the outputs, and the difference between values of a slice (gap), or how much that "
+    "may grow (gap_growth), as a share of the scale. Absent where nothing is stated.",
     group=WATCH,
 )
 OBJECTIVE_LATENCY = Metric(

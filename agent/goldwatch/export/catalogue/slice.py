@@ -42,6 +42,25 @@ SLICE_SCORE_REFERENCE = Metric(
     "The mean of the same score over the same examples in the replays of the validated model.",
     group=WATCH,
 )
+SLICE_GAP = Metric(
+    "goldwatch_slice_gap",
+    "goldwatch.slice.gap",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "score", "slice"),
+    "The difference of a score between the values of a slice with the highest and the lowest mean, in the units of the "
+    "score, where the watch has an objective for it.",
+    group=WATCH,
+)
+SLICE_GAP_REFERENCE = Metric(
+    "goldwatch_slice_gap_reference",
+    "goldwatch.slice.gap_reference",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "score", "slice"),
+    "The same difference in the replays of the validated model.",
+    group=WATCH,
+)
 SLICE_EXAMPLES = Metric(
     "goldwatch_slice_examples",
     "goldwatch.slice.examples",

@@ -7,16 +7,18 @@ evidence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from goldwatch.core import kinds
-from goldwatch.core.judgement import Check, Findings, State, Verdict
+from goldwatch.core.gap import Gap
+from goldwatch.core.judgement import Check, Findings, SliceStanding, State, Verdict
 from goldwatch.core.latency import REPORTED, quantiles
 from goldwatch.core.load_plan import OPEN
 from goldwatch.core.outcome import Outcome
+from goldwatch.evaluator import ACCURACY
 from goldwatch.golden.facts import GoldenFacts
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.jobs import Emit, handles
@@ -143,7 +145,8 @@ def _why_unknown(case: Case, monitor: str) -> str:
     judged = kinds.judged_score(monitor)
     if judged is not None and (problem := case.controls_problem(judged)):
         return f"too few controls of {judged} have a grade: {problem}"
-    score = kinds.watched_score(monitor)
+    gap = case.settings.gap
+    score = gap["score"] if monitor == kinds.GAP.name and gap is not None else kinds.watched_score(monitor)
     found = next((u for u in case.unscored if u.unknown and u.score == score), None)
     return "nothing to observe" if found is None else f"{found.score} has no value: {found.first}"
 
@@ -152,6 +155,7 @@ def findings(case: Case) -> Findings:
     """Put together what is known of a replay, after the monitors have looked."""
     valid, settings = case.is_valid, case.settings
     right, usually = case.answers.right, case.reference.usually_right
+    cuts = standings(right, usually, case.answered, slices_of(case.golden)) if valid else ()
     return Findings(
         validity=case.validity,
         reasons=case.reasons,
@@ -165,13 +169,25 @@ def findings(case: Case) -> Findings:
         difference=case.difference if valid else None,
         tokens=case.tokens,
         checks=_checks(case) if valid else (),
-        slices=standings(right, usually, case.answered, slices_of(case.golden)) if valid else (),
+        slices=cuts,
         output_distance=case.distances().mean if valid and settings.output_distance is not None else None,
+        gap=_gap(case, cuts),
         footprint=case.footprint,
         live=case.live,
         unscored=case.unscored,
         judgings=case.judgings,
     )
+
+
+def _gap(case: Case, cuts: Sequence[SliceStanding]) -> Gap | None:
+    """Return how far the score of the objective differs between values of its slice; None if that is not known."""
+    written = case.settings.gap
+    if written is None:
+        return None
+    score = written["score"]
+    if score != ACCURACY:
+        cuts = next((found.slices for found in case.scores if found.name == score), ())
+    return Gap.between(score, written["slice"], cuts)
 
 
 def _outcomes(case: Case) -> dict[str, int]:

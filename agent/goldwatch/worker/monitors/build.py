@@ -10,6 +10,7 @@ from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.costly import Costly
 from goldwatch.worker.monitors.drift import LiveDrift
 from goldwatch.worker.monitors.failing import Failing
+from goldwatch.worker.monitors.gap import GapMonitor
 from goldwatch.worker.monitors.judge import JudgeMonitor
 from goldwatch.worker.monitors.moved import Moved
 from goldwatch.worker.monitors.reference import Reference
@@ -22,6 +23,7 @@ from goldwatch.worker.monitors.worse import Worse
 MONITORS: dict[str, type[WatchMonitor[Any, Any]]] = {
     "failing": Failing,
     "worse": Worse,
+    "gap": GapMonitor,
     "slow": Slow,
     "changed": Changed,
     "moved": Moved,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,10 +88,28 @@ class Scale:
     usual: float
     best: float
 
+    @property
+    def examples(self) -> int:
+        """How many examples a replay has."""
+        return len(self.centre)
+
+    @property
+    def at_rest(self) -> float:
+        """The mean of y of a model that repeats itself exactly."""
+        return self.usual
+
     def y(self, values: FloatArray | float, rows: slice = slice(None)) -> FloatArray:
         """Return y of values [..., m], which are those of some rows."""
         found = np.clip(self.usual + (values - self.centre[rows]) / self.span, 0, 1)
         return np.asarray(found, dtype=np.float64)
+
+    def extremes(self, rows: slice) -> tuple[FloatArray | float, FloatArray | float]:
+        """Return the least and the largest that y of some rows [m] may be taken for if it is not known."""
+        return 0.0, self.y(self.best, rows)
+
+    def own(self, columns: NDArray[Any]) -> NDArray[Any]:
+        """Return of columns [..., n] those of the examples that it is about: all of them."""
+        return columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +140,8 @@ class _Bets:
     """
 
     def __init__(self, scale: Scale, lowest_mean: float, limits: Limits) -> None:
-        self._scale, self._limits = scale, limits
+        self._scale = scale
+        self._cluster, self._codes = limits.cluster, None if limits.codes is None else scale.own(limits.codes)
         self.floor = lowest_mean - limits.tolerance / abs(scale.span)
         self.back_at = self.floor - min(limits.mildest / abs(scale.span), 1 - self.floor, self.floor / 2)
         self.possible = 0 < self.floor < 1
@@ -130,23 +150,25 @@ class _Bets:
 
     def log_e(self, observation: Values) -> FloatArray:
         """Return the log e-values [bets] of a replay; an unanswered example counts as the best that it can be."""
+        values, answered = self._own(observation)
 
         def gains(rows: slice) -> FloatArray:
-            return self.floor - self._y(observation, rows, self._scale.y(self._scale.best, rows))
+            return self.floor - self._y(values[rows], answered[rows], rows, self._scale.extremes(rows)[1])
 
-        return self._log_product(self.stakes, len(observation.of), gains)
+        return self._log_product(self.stakes, len(values), gains)
 
     def log_back(self, observation: Values) -> FloatArray:
         """Return those of the test turned round [bets]; an unanswered example counts as the worst."""
+        values, answered = self._own(observation)
 
         def gains(rows: slice) -> FloatArray:
-            return self._y(observation, rows, 0.0) - self.back_at
+            return self._y(values[rows], answered[rows], rows, self._scale.extremes(rows)[0]) - self.back_at
 
-        return self._log_product(self.back_stakes, len(observation.of), gains)
+        return self._log_product(self.back_stakes, len(values), gains)
 
     def _log_product(self, stakes: FloatArray, n: int, gains: Callable[[slice], FloatArray]) -> FloatArray:
         """Return the log e-values [bets] of `gains`, over clusters where they are known."""
-        cluster, codes = self._limits.cluster, self._limits.codes
+        cluster, codes = self._cluster, self._codes
         if codes is None:
             return _log_product(stakes, n, gains) / cluster
         sums = zeros(1 + max(int(codes[rows].max()) for rows in blocks(n)), np.float64)
@@ -161,10 +183,14 @@ class _Bets:
             self.floor - scale.usual
         )
 
-    def _y(self, observation: Values, rows: slice, unanswered: FloatArray | float) -> FloatArray:
+    def _own(self, observation: Values) -> tuple[FloatArray, NDArray[np.bool_]]:
+        return self._scale.own(observation.of), self._scale.own(observation.answered)
+
+    def _y(
+        self, of: FloatArray, answered: NDArray[np.bool_], rows: slice, unanswered: FloatArray | float
+    ) -> FloatArray:
         """Return y of some rows [m]."""
-        answered = observation.answered[rows]
-        values = np.where(answered, observation.of[rows], 0.0)
+        values = np.where(answered, of, 0.0)
         if not np.all(np.isfinite(values)):
             raise ValueError("an answered example has no finite value")
         return np.where(answered, self._scale.y(values, rows), unanswered)
@@ -176,7 +202,7 @@ class Means(Episodic[TurnedEpisode, Back]):
     `reference` [replays, n] are values of replays of the validated model other than the one that made the scales'
     centres. Without any, the model is taken to repeat itself exactly. A scale has no bets if a larger loss is allowed
     than it can show. `shown` makes of a value what people read. Raises ValueError if no scale has bets, or for another
-    shape.
+    shape. `identity` distinguishes bets that the stakes do not.
     """
 
     _statistic = "mean "
@@ -190,9 +216,10 @@ class Means(Episodic[TurnedEpisode, Back]):
         limits: Limits,
         alpha: float,
         shown: Callable[[float], float] = float,
+        identity: Sequence[float] = (),
     ) -> None:
         self.name, self._shown = watching.monitor, shown
-        self._examples = len(scales[0].centre)
+        self._examples = scales[0].examples
         self._low_is_good = scales[0].span < 0
         every = [_Bets(scale, lowest(scale, reference, limits.cluster, len(scales)), limits) for scale in scales]
         self._bets = [bets for bets in every if bets.possible]
@@ -202,7 +229,8 @@ class Means(Episodic[TurnedEpisode, Back]):
                 f"the least mean would be {every[-1].floor:.3g} on a scale from 0 to 1"
             )
         stakes = [stake for bets in self._bets for stake in (bets.floor, *bets.stakes)]
-        forward = Detector([1] * len(_FRACTIONS) * len(self._bets), alpha, [self._examples, limits.cluster, *stakes])
+        parameters = [self._examples, limits.cluster, *stakes, *identity]
+        forward = Detector([1] * len(_FRACTIONS) * len(self._bets), alpha, parameters)
         backward = [turned_round(len(_FRACTIONS), bets.back_stakes.tolist()) for bets in self._bets]
         self._episodes = Episodes(watching, forward, TurnedRound(lambda best: backward[best // len(_FRACTIONS)]))
 
@@ -264,9 +292,10 @@ class Means(Episodic[TurnedEpisode, Back]):
 def lowest(scale: Scale, reference: FloatArray | None, cluster: int, scales: int) -> float:
     """Return the lowest mean of y that `reference` [replays, n] leaves possible, by its part of the error."""
     if reference is None or reference.size == 0:
-        return scale.usual
-    if reference.ndim != 2 or reference.shape[1] != len(scale.centre):
-        raise ValueError(f"the reference has shape {reference.shape}, not [replays, {len(scale.centre)}]")
+        return scale.at_rest
+    if reference.ndim != 2 or reference.shape[1] != scale.examples:
+        raise ValueError(f"the reference has shape {reference.shape}, not [replays, {scale.examples}]")
+    reference = scale.own(reference)
     y = zeros(reference.shape, np.float64)
     for rows in blocks(reference.shape[1], len(reference)):
         y[:, rows] = scale.y(reference[:, rows], rows)

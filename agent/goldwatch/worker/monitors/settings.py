@@ -16,7 +16,8 @@ class Settings:
 
     `alphas` has the false pages per look that each may spend (see `MonitorKind.interval_s`), None for one of facts.
     `latency_limit_s` and `latency_quantile` are the objective of *slow*, `output_distance` is that of *moved* and
-    `slowdown` that of *slower*, `ceilings` (the fields of Ceiling) those of *costly*; none exists without it.
+    `slowdown` that of *slower*, `gap` (the fields of its section) that of *gap*, `ceilings` (the fields of Ceiling)
+    those of *costly*; none exists without it.
     `interval_s` is the mean time between replays, `measured_every_s` that between measurements of energy and cost;
     `load` names how replays are made, `meters` what else figures of energy and cost depend on. `live` has what
     *drift* needs: the fields `reference`, `inputs`, `tolerance`, `rows`, `requests`, `clusters`, `season`, `time` and
@@ -30,6 +31,7 @@ class Settings:
     latency_limit_s: float | None = None
     latency_quantile: float = 0.99
     output_distance: float | None = None
+    gap: Mapping[str, Any] | None = None
     slowdown: float | None = None
     interval_s: float = 0.0
     load: str = ""
