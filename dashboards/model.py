@@ -31,6 +31,7 @@ _NO_ENERGY = "the target is not metered: its section energy is empty"
 _NO_PRICES = "the config states no prices"
 _NO_LIVE = "no live traffic is tapped: the watch has no section live"
 _NO_TOKENS = "no tokens: this is no language model, or its server does not count them"
+_NO_JUDGE = "no score of the watch has a judge"
 _PLAIN: Limits = ((None, "text"),)
 _NO_SLICES = "the golden set names no slices"
 
@@ -49,6 +50,7 @@ def build() -> dashboard.Dashboard:
     closed = {
         "Energy and cost": (_joules(), _shares(), _carbon(), _cost(), _metered()),
         "Live traffic": (_live(), _windows(), _window_age()),
+        "Judges": (_judge_calls(), _judge_tokens(), _unscored()),
         "Tokens": (_tokens(), _finished(), _first_token(), _next_tokens(), _token_gaps()),
     }
     for title, panels in closed.items():
@@ -274,6 +276,29 @@ def _metered() -> AnyPanel:
     return number(
         About("Age of the measurement", text, "s", 8, _PLAIN), Query(f"time() - max({of(c.ENERGY_TIMESTAMP)})", "age")
     )
+
+
+def _judge_calls() -> AnyPanel:
+    text = "Answers an hour that the judge of each score was to grade: graded by a call, graded before, or failed."
+    calls = f"3600 * {rate(c.JUDGE_CALLS, 'score, call')}"
+    return series(
+        About("Judge: answers an hour", text, "short", 8, missing=_NO_JUDGE), Query(calls, "{{score}} {{call}}")
+    )
+
+
+def _judge_tokens() -> AnyPanel:
+    text = "Tokens an hour of the calls to the judge of each score, as its server counts them: what judging costs."
+    tokens = f"3600 * {rate(c.JUDGE_TOKENS, 'score, type')}"
+    return series(
+        About("Judge: tokens an hour", text, "short", 8, missing=_NO_JUDGE), Query(tokens, "{{score}} {{type}}")
+    )
+
+
+def _unscored() -> AnyPanel:
+    text = "Answers an hour without a value of a score, by reason. Above a tenth of a replay the score is unknown."
+    found = f"3600 * {rate(c.SCORE_UNSCORED, 'score, reason')}"
+    about = About("Unscored answers an hour", text, "short", 8, missing="the watch names no scores")
+    return series(about, Query(found, "{{score}} {{reason}}"))
 
 
 def _tokens() -> AnyPanel:

@@ -11,12 +11,16 @@ from goldwatch.core.budget import Budget
 from goldwatch.core.judgement import Severity, State
 from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.worker.evaluators.controls import control_examples
+from goldwatch.worker.monitors.effects import Basis
 from goldwatch.worker.monitors.judge import JudgeMonitor
 from goldwatch.worker.monitors.means import Values
+from goldwatch.worker.monitors.reference import Reference
+from goldwatch.worker.monitors.settings import Settings
 
 CONTROLS = 40
 ALPHA = Budget(1.0, dict.fromkeys("abcd", 1.0)).alpha("a", 300.0)
 TRUTH = np.where(np.arange(CONTROLS) % 2, 0.15, 0.8)
+WAYS = ("lower", "higher")
 ALL = np.ones(CONTROLS, np.bool_)
 
 
@@ -74,6 +78,19 @@ def test_controls_without_a_grade_are_no_evidence() -> None:
 def test_a_few_judgings_are_no_reference() -> None:
     with pytest.raises(ValueError, match="were judged 24 times, 25 are needed"):
         JudgeMonitor(ScoreSpec("grounded", "judge"), frozen(np.random.default_rng(3))[1:], ALPHA)
+
+
+def test_what_it_would_notice_is_foreseen() -> None:
+    spec = ScoreSpec("grounded", "judge")
+    monitor = JudgeMonitor(spec, frozen(np.random.default_rng(4)), ALPHA)
+    settings = Settings(0.01, 0.01, {"judge:grounded": ALPHA})
+    basis = Basis(Reference((1, 1), np.zeros((2, 1), np.int64)), settings, CONTROLS, 100)
+    found = {each.effect: each.replays for each in monitor.notices(basis)}
+    assert list(found)[:2] == [f"grades of the controls are {how} by 0.05 of its scale from 0 to 1" for how in WAYS]
+    lower, higher = (found[f"grades of the controls are {how} by 0.2 of its scale from 0 to 1"] for how in WAYS)
+    assert lower is not None
+    assert higher is not None
+    assert max(lower, higher) <= 5
 
 
 def test_every_second_control_is_a_foil() -> None:

@@ -8,6 +8,7 @@ judging alone, taken for the truth, would page for its own noise. It opens a tic
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from goldwatch.core.judgement import Severity
 from goldwatch.core.score_spec import FROZEN_JUDGINGS, MAX_UNSCORED, ScoreSpec
 from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.detector import FloatArray
+from goldwatch.worker.monitors.effects import Basis, Effect, shift
 from goldwatch.worker.monitors.episode import Standing, Watching
 from goldwatch.worker.monitors.means import MILDEST, WIDTHS, Limits, Means, Said, Scale, Values
 from goldwatch.worker.monitors.scored import usual_values, watched_examples
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from goldwatch.worker.jobs.case import Case
     from goldwatch.worker.monitors.reference import Reference
     from goldwatch.worker.monitors.settings import Settings
+
+
+CHANGES = (0.05, 0.1, 0.2)
+"""The changes of all grades, as shares of the scale, whose delays are simulated."""
 
 
 class JudgeMonitor(Means, WatchMonitor[Values | Said, Standing]):
@@ -42,7 +48,7 @@ class JudgeMonitor(Means, WatchMonitor[Values | Said, Standing]):
             )
         values, first = usual_values(kept), FROZEN_JUDGINGS[0]
         self._centre: FloatArray = values[:first].mean(axis=0)
-        self._of, self._watched = spec, watched_examples(kept)
+        self._of, self._watched, self._judged = spec, watched_examples(kept), values[first:]
         scales = [Scale(self._centre, side * 2 * w, 0.5, max(side, 0.0)) for side in (1.0, -1.0) for w in WIDTHS]
         name = kinds.JUDGE.member(spec.name).name
         watching = Watching(name, Severity.TICKET, f"the judge of {spec.name} has changed")
@@ -76,6 +82,14 @@ class JudgeMonitor(Means, WatchMonitor[Values | Said, Standing]):
         if np.count_nonzero(self._watched & ~has) > MAX_UNSCORED * np.count_nonzero(self._watched):
             return None
         return Values(np.nan_to_num(found).astype(np.float64), has)
+
+    def effects(self, basis: Basis) -> Iterator[Effect]:  # noqa: ARG002 - it has its own reference
+        """Yield a judge that grades its controls lower, and one that grades them higher."""
+        low, high = self._of.judge.scale if self._of.judge is not None else (0.0, 1.0)
+        for change in CHANGES:
+            for side, words in ((-1, "lower"), (1, "higher")):
+                size = f"{change * (high - low):g} of its scale from {low:g} to {high:g}"
+                yield self.effect(self._judged, shift(side * change), f"grades of the controls are {words} by {size}")
 
     def _summary(self, observation: Values) -> str:
         if not observation.answered.any():
