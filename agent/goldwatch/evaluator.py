@@ -86,6 +86,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "language": _example("language", "py3langid"),
     "refusal": _example("refusal", better="lower"),
     "top-k": _example("top_k", module="ranked"),
+    "acc-norm": _example("acc_norm", module="ranked"),
     "ndcg": _example("ndcg", module="ranked"),
     "reciprocal-rank": _example("reciprocal_rank", module="ranked"),
     "recall-at": _example("recall_at", module="ranked"),

@@ -1,4 +1,4 @@
-"""The probe for servers that speak OpenAI's API: chat, completions and embeddings.
+"""The probe for servers that speak OpenAI's API: chat, completions, multiple choice and embeddings.
 
 vLLM, SGLang, TGI, llama.cpp, Ollama, hosted ones. https://platform.openai.com/docs/api-reference
 """
@@ -8,29 +8,60 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from goldwatch.probe import BadAnswer, CannotLoad, Description, Page, Tensors, Tokens, batch_size, option
 from goldwatch_probes._answers import parse_object, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
 from goldwatch_probes._openai_answers import Completion, completion
+from goldwatch_probes._openai_choices import Choices
 from goldwatch_probes._remote import RemoteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PATHS = {"chat": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
+_STREAMED = ("chat", "completions")
 _MESSAGES, _REQUEST = "messages", "request"
 _MOST_OF_ID = 4096
 _MOST_TOKENS = 10**9
 """Of one answer. A budget of tokens would wait for what a server makes up."""
 
 
+class Form(Protocol):
+    """What an API asks for and answers that is no prompt and no text token by token."""
+
+    path: str
+    output: str
+    """The name of the output, unless the option `output` has another."""
+
+    def examples(self, inputs: Tensors) -> list[Any]:
+        """Return the examples of a batch. Raises CannotLoad for inputs of another form."""
+
+    def members(self, example: Any) -> dict[str, Any]:  # noqa: ANN401 - what `examples` made
+        """Return the members of a request of one example, besides `model`."""
+
+    def value(self, example: Any, answer: Answer) -> Any:  # noqa: ANN401 - as above
+        """Return the output of one example: a text, or a list of numbers. Raises BadAnswer."""
+
+
+_FORMS: Mapping[str, Form] = {"choices": Choices()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The request of one example, and what its form needs to read the answer."""
+
+    request: Request
+    example: Any = None
+
+
 @dataclass(slots=True)
 class _Answers:
     """The answers to the examples of one batch, which are asked for one after the other."""
 
+    asked: tuple[_Asked, ...]
     answers: tuple[Answer, ...]
     _read: tuple[Completion, ...] | None = None
 
@@ -49,7 +80,9 @@ class OpenAI(HttpProbe):
         """Options besides `probe: openai`. `url` is what comes before /chat/completions, such as .../v1."""
 
         model: str = option("Name of the model; may be left out if the server has one", default="")
-        api: Literal["chat", "completions", "embeddings"] = option("What is asked for", default="chat")
+        api: Literal["chat", "completions", "choices", "embeddings"] = option(
+            "What is asked for; choices: log-likelihoods", default="chat"
+        )
         stream: bool = option("Have the answer token by token, so that the first can be timed", default=True)
         max_tokens: int = option("The most tokens of an answer; 0 leaves it to the server", default=64)
         temperature: float = option("0 for the most likely answer", default=0.0)
@@ -101,8 +134,10 @@ class OpenAI(HttpProbe):
         )
         return self._description
 
-    def encode(self, inputs: Tensors) -> tuple[Request, ...]:
-        """Make a request for each example. Raises CannotLoad for inputs that are no prompts."""
+    def encode(self, inputs: Tensors) -> tuple[_Asked, ...]:
+        """Make a request for each example. Raises CannotLoad for inputs of another form."""
+        if (form := _FORMS.get(self._options.api)) is not None:
+            return tuple(_Asked(self._formed(form, each), each) for each in form.examples(inputs))
         if batch_size(inputs) and len(inputs) != 1:
             names = ", ".join(sorted(inputs))
             raise CannotLoad(
@@ -111,12 +146,12 @@ class OpenAI(HttpProbe):
         name, values = next(iter(inputs.items()))
         if values.ndim != 1 or values.dtype.kind not in "OUS":
             raise CannotLoad(f'input "{name}" is {values.dtype} {list(values.shape[1:])}; a prompt is text')
-        return tuple(self._request(name, value) for value in values.tolist())
+        return tuple(_Asked(self._request(name, value)) for value in values.tolist())
 
-    def predict(self, request: tuple[Request, ...]) -> _Answers:  # type: ignore[override] # one for each example
+    def predict(self, request: tuple[_Asked, ...]) -> _Answers:  # type: ignore[override] # one for each example
         """Send the requests one after another. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         client = self._opened()
-        return _Answers(tuple(client.send(each) for each in request))
+        return _Answers(request, tuple(client.send(each.request) for each in request))
 
     def times_ns(self, response: _Answers) -> tuple[int, int]:  # type: ignore[override]
         """Return when the first request was sent, and when the last byte of the last answer arrived."""
@@ -124,22 +159,20 @@ class OpenAI(HttpProbe):
 
     def decode(self, response: _Answers) -> dict[str, NDArray[Any]]:
         """Return the texts, or the vectors. Raises BadAnswer."""
-        import numpy as np  # noqa: PLC0415
-
+        form = _FORMS.get(self._options.api)
+        if form is not None:
+            pairs = zip(response.asked, response.answers, strict=True)
+            return {self._options.output or form.output: _array([form.value(a.example, b) for a, b in pairs])}
         if self._options.api == "embeddings":
-            vectors = [_vector(answer) for answer in response.answers]
-            if len({len(vector) for vector in vectors}) > 1:
-                raise BadAnswer("the vectors of one batch differ in length")
-            return {self._options.output or "embedding": np.array(vectors, dtype=np.float32)}
-        found: NDArray[Any] = np.empty(len(response.answers), dtype=object)
-        found[:] = [each.text for each in response.completions()]
-        return {self._options.output or "text": found}
+            return {self._options.output or "embedding": _array([_vector(answer) for answer in response.answers])}
+        return {self._options.output or "text": _array([each.text for each in response.completions()])}
 
     def tokens(self, response: _Answers) -> Tokens:
         """Return what the one answer was made of. Raises BadAnswer."""
-        if self._options.api == "embeddings":
+        if self._options.api not in _STREAMED:
             (answer,) = response.answers
-            return Tokens(input=_count(parse_object(answer.body).get("usage"), "prompt_tokens"))
+            usage = parse_object(answer.body).get("usage")
+            return Tokens(input=_count(usage, "prompt_tokens"), output=_count(usage, "completion_tokens"))
         (found,) = response.completions()
         return Tokens(
             input=_count(found.usage, "prompt_tokens"),
@@ -148,10 +181,14 @@ class OpenAI(HttpProbe):
             **found.times._asdict(),
         )
 
+    def _formed(self, form: Form, example: Any) -> Request:  # noqa: ANN401 - of the form
+        merged = {"model": self._described().model} | form.members(example) | self._options.more
+        return self._opened().request(form.path, _json(merged), JSON)
+
     def _request(self, name: str, value: object) -> Request:
         prompt = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
         members = _members(prompt) if name == _REQUEST else {}
-        streamed = self._options.stream and self._options.api != "embeddings"
+        streamed = self._options.stream and self._options.api in _STREAMED
         body: dict[str, Any] = {"model": self._described().model}
         body |= {} if name == _REQUEST else self._prompt(name, prompt)
         if self._options.api != "embeddings":
@@ -159,8 +196,7 @@ class OpenAI(HttpProbe):
             body |= {"max_tokens": self._options.max_tokens} if self._options.max_tokens else {}
             body |= {"stream_options": {"include_usage": True}} if streamed else {}
         merged = body | self._options.more | members
-        raw = json.dumps({key: member for key, member in merged.items() if member is not None}).encode()
-        request = self._opened().request(_PATHS[self._options.api], raw, JSON)
+        request = self._opened().request(_PATHS[self._options.api], _json(merged), JSON)
         return Request(request.written, streamed)
 
     def _prompt(self, name: str, prompt: str) -> dict[str, Any]:
@@ -198,6 +234,24 @@ def _members(value: str) -> dict[str, Any]:
     if fixed := sorted({"model", "stream", "stream_options"} & found.keys()):
         raise CannotLoad(f'input "{_REQUEST}" has {fixed[0]}, which the target sets; leave it out of the golden set')
     return found
+
+
+def _json(members: Mapping[str, Any]) -> bytes:
+    """Return the body of a request, without the members that are left out."""
+    return json.dumps({key: member for key, member in members.items() if member is not None}).encode()
+
+
+def _array(values: list[Any]) -> NDArray[Any]:
+    """Return texts [n], or vectors [n, size] as float32. Raises BadAnswer for vectors of different sizes."""
+    import numpy as np  # noqa: PLC0415 - the agent, which only reads the options, stays without
+
+    if values and isinstance(values[0], str):
+        found: NDArray[Any] = np.empty(len(values), dtype=object)
+        found[:] = values
+        return found
+    if len({len(vector) for vector in values}) > 1:
+        raise BadAnswer("the vectors of one batch differ in length")
+    return np.array(values, dtype=np.float32)
 
 
 def _vector(answer: Answer) -> list[float]:

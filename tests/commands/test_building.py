@@ -18,6 +18,7 @@ from goldwatch.ipc.judging_jobs import FreezeExamplesRequest
 from goldwatch.ipc.workers import Workers
 from goldwatch.worker.jobs.examples import frozen
 
+from tests.language_apis import language_apis
 from tests.language_server import CAPITALS, language_server
 
 pytestmark = pytest.mark.slow
@@ -219,7 +220,7 @@ SCORES = (("scores", "float32", (4,)),)
         ({"x": np.array([[1, np.inf], [0, 0], [0, 0]])}, 'examples.npz: cannot be frozen: tensor "inputs.x" holds NaN'),
         (
             {"x": np.array(["a", "b", "c"])},
-            "x is text, which arrays of a golden set do not hold; write lines (.jsonl) for a model",
+            "x is text, which arrays of a golden set do not hold; write lines (.jsonl)",
         ),
         ({"slice.kind": np.zeros(2)}, "slice.kind has 2 values, and x has 3 examples"),
     ],
@@ -292,7 +293,7 @@ def test_slices_and_clusters_of_lines_may_be_on_any_line(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"answer": ["yes"]}, 'key "answer" is not expected; a line has inputs, answers, slices, cluster, identity'),
+        ({"answer": ["yes"]}, 'key "answer" is not expected; a line has inputs, answers, label, slices,'),
         ({"inputs": {"question": "?"}}, 'inputs has "question", and that of line 1 has "prompt"'),
         ({"inputs": {"prompt": None}}, "inputs.prompt is null"),
         ({"inputs": {"prompt": 5}}, "inputs.prompt is no text, and that of line 1 is"),
@@ -301,6 +302,7 @@ def test_slices_and_clusters_of_lines_may_be_on_any_line(tmp_path: Path) -> None
         ({"slices": ["short"]}, "slices must be an object with a text for each name"),
         ({"slices": {"kind": ["short"]}}, "slices must be an object with a text for each name"),
         ({"cluster": "seven"}, "cluster must be an object with a text for each name"),
+        ({"label": True}, "either every line has a label or none; line 1 has none"),
         ({"identity": ["a"]}, "identity must be a text or a whole number, such as a file name or the key of a row"),
     ],
 )
@@ -310,11 +312,67 @@ def test_lines_that_are_no_examples_are_refused(tmp_path: Path, change: dict[str
     assert f"examples.jsonl:2: {problem}" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "problem"),
+    [
+        (1, True, "label must be the name of a class, its number, or a value"),
+        (1, "one", "label is text, unlike that of line 1"),
+        (1, None, "label must be the name of a class"),
+        ("no", 1, "label is a number, unlike that of line 1"),
+    ],
+)
+def test_labels_of_lines_are_of_one_kind(tmp_path: Path, first: object, second: object, problem: str) -> None:
+    file = tmp_path / "examples.jsonl"
+    file.write_text("".join(json.dumps({"inputs": {"prompt": "?"}, "label": v}) + "\n" for v in (first, second)))
+    with pytest.raises(GoldenError) as error:
+        asked(file, tmp_path / "set")
+    assert f"examples.jsonl:2: {problem}" in str(error.value)
+
+
+QUESTIONS = [
+    {
+        "inputs": {"prompt": f"The capital of {land} is", "choices": [" Paris", " Lima", " Tokyo", " Nairobi"]},
+        "label": i,
+    }
+    for i, land in enumerate(("France", "Peru", "Japan", "Kenya"))
+]
+
+
+def test_multiple_choice_is_built_and_checked_by_log_likelihood(tmp_path: Path) -> None:
+    with language_apis() as server:
+        file = config(tmp_path, f"{{probe: openai, url: '{server.url}/v1', api: choices}}")
+        file.write_text(file.read_text().replace("every: 5m", "every: 5m, scores: [acc-norm]"))
+        lines = tmp_path / "questions.jsonl"
+        wrong = {**QUESTIONS[3], "label": 0}
+        lines.write_text("".join(json.dumps(line) + "\n" for line in (*QUESTIONS, wrong)))
+        result = build(file, lines)
+        assert result.exit_code == 0, result.output
+        assert "1 inputs appear with several labels, such as those of examples" in result.stderr
+        golden = GoldenSet.open(tmp_path / "golden/digits")
+        assert golden.manifest.outputs["log_likelihoods"].shape == (4,)
+        assert golden.manifest.labels is not None
+        assert golden.manifest.labels.classes == ("0", "1", "2", "3")
+        checked = CliRunner().invoke(app, ["check", str(file)])
+    assert checked.exit_code == 0, checked.output
+    assert "accuracy" in checked.stdout
+    assert "0.8000" in checked.stdout
+    assert "acc-norm" in checked.stdout
+
+
+def test_texts_with_a_vector_for_their_output_are_an_embedding(tmp_path: Path) -> None:
+    file = tmp_path / "examples.jsonl"
+    file.write_text('{"inputs": {"prompt": "?"}}\n')
+    asked(file, tmp_path / "set", outputs=(("embedding", "float32", (3,)),))
+    manifest = GoldenSet.open(tmp_path / "set").manifest
+    assert (manifest.task, manifest.outputs["embedding"].shape) == ("embedding", (3,))
+
+
 def test_outputs_that_no_set_of_these_examples_has_are_refused(tmp_path: Path) -> None:
     lines = lines_of(tmp_path / "examples.jsonl", {})
-    for more in ({"outputs": SCORES}, {"classes": ("no", "yes")}):
-        with pytest.raises(GoldenError, match="lines have one output, text, and no classes; write lines"):
-            asked(lines, tmp_path / "set", **more)
+    with pytest.raises(GoldenError, match="lines without a label have one output, text, and no classes"):
+        asked(lines, tmp_path / "set", classes=("no", "yes"))
+    with pytest.raises(GoldenError, match="has answers, and the output is no text; give each line a label"):
+        asked(lines, tmp_path / "set", outputs=SCORES)
     np.savez(tmp_path / "examples.npz", x=np.zeros((3, 2)))
     with pytest.raises(GoldenError, match='an output of dtype "float99"; expected one of bool, float16'):
         asked(tmp_path / "examples.npz", tmp_path / "set", outputs=(("y", "float99", (1,)),))

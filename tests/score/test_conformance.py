@@ -65,6 +65,9 @@ KNOWN: Mapping[str, Known] = {
     "rouge": Known([Case(of("a b", ["a b"]), 1), Case(of("a", ["漢"]), unscored="no answer has one")]),
     "language": Known([Case(of("Das ist ein schöner Tag."), 1), Case(of(""), 0)], options={"code": "de"}),
     "refusal": Known([Case(of("Paris"), 0), Case(of("I'm sorry, no."), 1)], [of("Paris"), of("I can't do that")]),
+    "acc-norm": Known(
+        [Case({"expected": "b", "values": [-2.0, -3.0], "classes": list("ab"), "fields.choices": [" x", " xy"]}, 1)]
+    ),
     "top-k": Known([Case({"expected": "a", "values": [1, 2, 3], "classes": list("abc")}, 0)], options={"k": 2}),
     "ndcg": Known([Case(of('["a", "b"]', ["a"]), 1), Case(of("", ["a"]), 0)], [of("a\nb", ["a"]), of("b\na", ["a"])]),
     "reciprocal-rank": Known([Case(of("b\na", ["a"]), 0.5)], [of("a\nb", ["a"]), of("b\na", ["a"]), of("b", ["a"])]),

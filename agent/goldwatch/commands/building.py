@@ -21,6 +21,7 @@ from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
 from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec
 from goldwatch.golden.lines import TEXT
+from goldwatch.golden.manifest import Task
 from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.ipc.judging_jobs import (
     COMPARE_WITH_CHANCE,
@@ -104,8 +105,8 @@ def _outputs(
     assignment: Assignment, examples: Examples, workers: Workers, note: Callable[[str], None]
 ) -> tuple[Spec, ...]:
     """Read off the answers to the first examples what the outputs are; of those that `examples` names, if it does."""
-    if examples.file.suffix == ".jsonl":
-        return (TEXT_OUTPUT,)
+    if assignment.golden.task == Task.GENERATION and not examples.outputs:
+        return (TEXT_OUTPUT,)  # lines without labels
     few = range(min(_ASKED, assignment.golden.examples))
     result = considerate(
         replace(plan_of(assignment), examples=few, outputs=(), warmup=0, batch_axes=examples.batch_axes),

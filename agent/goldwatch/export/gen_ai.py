@@ -27,7 +27,12 @@ METRICS: Mapping[str, tuple[str, str]] = {
 }
 """Unit and description of each."""
 
-_OPERATIONS = {"chat": "chat", "completions": "text_completion", "embeddings": "embeddings"}
+_OPERATIONS = {
+    "chat": "chat",
+    "completions": "text_completion",
+    "choices": "text_completion",
+    "embeddings": "embeddings",
+}
 
 
 def is_generative(replayed: Replayed) -> bool:

@@ -21,8 +21,8 @@ class Examples:
 
     `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names), any number
     of `slice.NAME` [n], one `cluster.NAME` [n], which is equal for dependent examples, and `identity` [n], which names
-    them; or .jsonl: an object a line with `inputs` and, if there are any, `answers`, `slices`, `cluster`, of one name,
-    and `identity`.
+    them; or .jsonl: an object a line with `inputs` and, if there are any, `answers` or `label`, `slices`, `cluster`, of
+    one name, and `identity`.
     `classes` names the class numbers. `outputs` are those of the target, empty if they are read off its answers, and of
     an empty dtype if only named; `decision` is the one that is judged. `threshold` is that of a classifier with one
     score, `within` the largest error of a right value, both None if they are proposed. `match` decides whether a text

@@ -29,13 +29,14 @@ def freeze(
     tensors: Mapping[str, ArrayLike],
     examples: Iterable[Mapping[str, Any]] = (),
     identities: Iterable[str] = (),
+    files: Mapping[str, Path] = {},
 ) -> GoldenSet:
     """Write a new golden set and return it, opened and with its values checked.
 
     `manifest` is the future golden.json without `format` and `files`, as plain values; `tensors` are named as in
     `Manifest.tensors`; `examples` are the lines of a set that has text, in the form of `golden.lines`; `identities` are
-    the names of all examples, if they have names. The folder appears whole or not at all. Equal arguments give equal
-    digests.
+    the names of all examples, if they have names. `files` are those that structured inputs refer to, by their names in
+    the set. The folder appears whole or not at all. Equal arguments give equal digests.
 
     Raises GoldenError if the folder exists already or the set would not be valid.
     """
@@ -45,7 +46,7 @@ def freeze(
     try:
         unfinished.mkdir()
         arrays = {name: _array(folder, name, values) for name, values in tensors.items()}
-        _write(unfinished, manifest, arrays, {text.LINES: examples, IDENTITIES: as_lines(identities)})
+        _write(unfinished, manifest, arrays, {text.LINES: examples, IDENTITIES: as_lines(identities)}, files)
         GoldenSet.open(unfinished).check_values()
         unfinished.rename(folder)
         _synchronise(folder.parent)
@@ -70,6 +71,7 @@ def _write(
     manifest: Mapping[str, Any],
     tensors: Mapping[str, NDArray[Any]],
     lines: Mapping[str, Iterable[Mapping[str, Any]]],
+    attached: Mapping[str, Path],
 ) -> None:
     stored.write(folder / TENSORS, tensors)
     files = [folder / TENSORS]
@@ -78,12 +80,17 @@ def _write(
         if (first := next(rest, None)) is not None:
             text.write(folder / name, chain([first], rest))
             files.append(folder / name)
+    for name, file in attached.items():
+        if Path(name).name != name or (folder / name).exists():
+            raise GoldenError(folder, f"the file {quoted(name)} cannot have this name in a set")
+        shutil.copyfile(file, folder / name)
+        files.append(folder / name)
     whole = {"format": FORMAT, **manifest, "files": {file.name: _entry(file) for file in files}}
     try:
         raw = json.dumps(whole).encode()
     except (TypeError, ValueError) as error:
         raise GoldenError(folder, f"the manifest is not plain values: {error}") from error
-    (folder / MANIFEST).write_bytes(serialise(_oldest(parse(folder, raw))))
+    (folder / MANIFEST).write_bytes(serialise(_oldest(parse(folder, raw), attached)))
     for path in (*files, folder / MANIFEST, folder):
         _synchronise(path)
 
@@ -93,8 +100,9 @@ def _entry(file: Path) -> dict[str, str | int]:
         return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest(), "bytes": file.stat().st_size}
 
 
-def _oldest(manifest: Manifest) -> Manifest:
-    return manifest.model_copy(update={"format": manifest.oldest_format})
+def _oldest(manifest: Manifest, attached: Mapping[str, Path]) -> Manifest:
+    """Return it with the oldest format that is read as it is meant: up to 5, none sends files."""
+    return manifest.model_copy(update={"format": FORMAT if attached else manifest.oldest_format})
 
 
 def _synchronise(path: Path) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch import scratch
+from goldwatch.golden.attached import Attached, references
 from goldwatch.golden.error import GoldenError, quoted, reason
 
 if TYPE_CHECKING:
@@ -97,11 +98,12 @@ class Lines:
 class TextColumn:
     """One text of every example, as if it were an array [n] of `str`: what a tensor is for a tensor input.
 
-    A structured input is its JSON text. Slices and integers give numpy arrays of objects and `str`.
+    A structured input is its JSON text, with the contents of the files it refers to if `attached` has them. Slices and
+    integers give numpy arrays of objects and `str`.
     """
 
-    def __init__(self, lines: Lines, part: str, name: str, kind: str = TEXT) -> None:
-        self._lines, self._part, self._name, self._kind = lines, part, name, kind
+    def __init__(self, lines: Lines, part: str, name: str, kind: str = TEXT, attached: Attached | None = None) -> None:
+        self._lines, self._part, self._name, self._kind, self._attached = lines, part, name, kind, attached
         self.shape = (len(lines),)
 
     def __len__(self) -> int:
@@ -119,12 +121,14 @@ class TextColumn:
 
     def _value(self, index: int) -> str:
         value = self._lines[index][self._part][self._name]
-        return value if self._kind == TEXT else json.dumps(value, ensure_ascii=False)
+        if self._kind == TEXT:
+            return str(value)
+        return json.dumps(value if self._attached is None else self._attached.sent(value), ensure_ascii=False)
 
 
 def column(file: str, part: str, name: str, kind: str) -> TextColumn:
-    """Open one column by plain values, as a worker receives them. Raises GoldenError."""
-    return TextColumn(Lines(Path(file)), part, name, kind)
+    """Open one column by plain values, as a worker receives them, with the files it refers to. Raises GoldenError."""
+    return TextColumn(Lines(Path(file)), part, name, kind, Attached(Path(file).parent))
 
 
 def write(file: Path, examples: Iterable[Mapping[str, Any]]) -> None:
@@ -139,16 +143,22 @@ def write(file: Path, examples: Iterable[Mapping[str, Any]]) -> None:
 
 
 def line_problems(
-    lines: Lines, inputs: Mapping[str, str], outputs: Mapping[str, int], *, answers: bool
+    lines: Lines,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, int],
+    *,
+    answers: bool,
+    files: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield what is wrong with the first bad lines: at most ten messages.
 
-    `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name.
+    `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name, `files` are those of the set.
     """
     found = 0
     for index in range(len(lines)):
         try:
-            problem = _problem(lines[index], inputs, outputs, answers=answers)
+            line = lines[index]
+            problem = _problem(line, inputs, outputs, answers=answers) or _missing_file(line["inputs"], files)
         except GoldenError as error:
             yield error.problems[0]
             found += 1
@@ -181,6 +191,11 @@ def _problem(
     if answers and not (isinstance(accepted, list) and accepted and all(isinstance(a, str) for a in accepted)):
         return "answers must be a list of one text or more, since golden.json has labels.match"
     return ""
+
+
+def _missing_file(inputs: Mapping[str, Any], files: Collection[str]) -> str:
+    missing = [name for value in inputs.values() for name in references(value) if name not in files]
+    return f"it refers to the file {quoted(missing[0])}, which the set has not" if missing else ""
 
 
 def _text_problem(text: Any, most: int) -> str:  # noqa: ANN401 - whatever the line holds

@@ -37,7 +37,7 @@ FORMAT = 6
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
 clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`, 6
 the values of scores in each reference replay, regression, thresholds, predicted classes, judged outputs of any shape,
-text next to them, and batch axes other than the first."""
+text next to them, batch axes other than the first, and files that inputs refer to."""
 
 MATCHES = ("exact", "contains", "number", "choice", "json", "regex")
 _FIRST_MATCHES = ("exact", "contains")

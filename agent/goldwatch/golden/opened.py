@@ -107,6 +107,12 @@ class GoldenSet:
         return self._lines(LINES)
 
     @property
+    def attached(self) -> dict[str, Path]:
+        """The files that structured inputs refer to, by name."""
+        own = (TENSORS, LINES, names.IDENTITIES)
+        return {name: self.path / name for name in self.manifest.files if name not in own}
+
+    @property
     def has_identities(self) -> bool:
         """Whether the set has a file with the names of its examples."""
         return names.IDENTITIES in self.manifest.files

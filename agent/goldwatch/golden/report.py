@@ -26,6 +26,7 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
         judged = "   what is judged" if name == manifest.decision else ""
         tolerance = "" if output.in_lines else f", the same within {output.tolerance:g}"
         yield "output", f"{name}: {_spec(output)}{tolerance}{judged}"
+    yield from _files(golden)
     if manifest.labels is not None:
         yield "labels", _labels(manifest.labels)
     for name, cut in manifest.slices.items():
@@ -47,6 +48,12 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
     provenance = manifest.provenance.model_dump(exclude_defaults=True)
     yield from (("" if i else "source", text) for i, text in enumerate(provenance.values()))
     yield "licence", manifest.licence
+
+
+def _files(golden: GoldenSet) -> Iterator[tuple[str, str]]:
+    if attached := golden.attached:
+        total = sum(golden.manifest.files[name].bytes for name in attached)
+        yield "files", f"{len(attached):,} that inputs refer to, {total:,} bytes"
 
 
 def _labels(labels: Labels) -> str:

@@ -41,6 +41,20 @@ def top_k(expected: str, values: Sequence[float], classes: Sequence[str], k: int
     return sum(v > own or (v == own and place > label) for place, v in enumerate(values)) < _positive(k)
 
 
+def acc_norm(expected: str, values: Sequence[float], classes: Sequence[str], choices: Sequence[str | None]) -> bool:
+    """Whether the right choice has the largest log-likelihood a letter; of equal ones the first is chosen.
+
+    It is `acc_norm` of lm-eval: blanks before a choice are no letters of it. A choice that is None has none.
+    """
+    if len(choices) != len(values):
+        raise Unscored(f"the question has {len(choices)} choices, and {len(values)} log-likelihoods")
+    by_letter = [
+        -math.inf if choice is None else value / max(len(choice.lstrip()), 1)
+        for choice, value in zip(choices, values, strict=True)
+    ]
+    return by_letter.index(max(by_letter)) == classes.index(expected)
+
+
 def _relevant(answers: Sequence[Any]) -> set[str]:
     found = {str(each) for each in answers}
     if not found:

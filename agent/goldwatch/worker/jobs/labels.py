@@ -71,14 +71,14 @@ class LabelledAnswers:
         self._match = match
         self._distinct: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
-        self._answers = self._lines = self._missing = 0
+        self._answers = self.lines = self._missing = 0
         self._first_problem = ""
 
     def add(self, row: int, answers: Sequence[str]) -> None:
         """Take the answers of one line, counted from 0."""
         from goldwatch.worker.evaluators.matching import answer_problem, label  # noqa: PLC0415 - the agent does without
 
-        self._lines += 1
+        self.lines += 1
         for answer in answers:
             if not answer.strip():
                 continue
