@@ -167,6 +167,30 @@ def test_the_api_and_the_page_tell_what_the_ledger_holds(status: Status) -> None
     assert "50 of 600 golden examples now wrong" in ask("/alerts/1", status=status)[2]
 
 
+@pytest.mark.parametrize("path", ["/api/v1/watches", "/api/v1/alerts", "/api/v1/alerts/1"])
+def test_a_document_that_the_client_has_is_not_sent_again(status: Status, path: str) -> None:
+    clock = iter(range(1_800_000_060, 1_800_000_100, 2))
+    status._clock = lambda: float(next(clock))
+    endpoints = Endpoints(lambda _: (b"", TEXT), ready, lambda: status)
+
+    async def served() -> list[tuple[int, str, str]]:
+        port = await endpoints.start("127.0.0.1", 0)
+        found = []
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            async with session.get(path) as answer:
+                tag = answer.headers["ETag"]
+            for known in (tag, f'"other", {tag.removeprefix("W/")}', "*", '"other"', "nonsense"):
+                async with session.get(path, headers={"If-None-Match": known}) as answer:
+                    found.append((answer.status, answer.headers["ETag"], await answer.text()))
+                    assert answer.headers["ETag"] == tag, "only `at` differs"
+        await endpoints.stop()
+        return found
+
+    found = asyncio.run(served())
+    assert [code for code, _, _ in found] == [304, 304, 304, 200, 200]
+    assert [not text for _, _, text in found] == [True, True, True, False, False]
+
+
 def test_whatever_comes_from_outside_is_escaped(status: Status) -> None:
     for path in ("/", "/alerts/1"):
         page = ask(path, status=status)[2]

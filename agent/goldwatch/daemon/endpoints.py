@@ -8,11 +8,12 @@ its watch, which answers at once.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from aiohttp import web
@@ -208,14 +209,14 @@ class Endpoints:
 
     async def _watches(self, request: web.Request) -> web.Response:
         limit = _limit(request, MOST)
-        return _json(await self._read(lambda status: status.watches(limit)))
+        return _json(request, await self._read(lambda status: status.watches(limit)))
 
     async def _alerts(self, request: web.Request) -> web.Response:
         limit = _limit(request, 100)
-        return _json(await self._read(lambda status: status.alerts(limit)))
+        return _json(request, await self._read(lambda status: status.alerts(limit)))
 
     async def _alert(self, request: web.Request) -> web.Response:
-        return _json(await self._found(request))
+        return _json(request, await self._found(request))
 
     async def _found(self, request: web.Request) -> dict[str, Any]:
         number = int(request.match_info["number"])
@@ -243,9 +244,21 @@ def _limit(request: web.Request, default: int) -> int:
     return int(text)
 
 
-def _json(value: object) -> web.Response:
-    text = json.dumps(_finite(value), allow_nan=False) + "\n"
-    return web.Response(text=text, content_type="application/json", headers=_HEADERS)
+def _json(request: web.Request, value: Mapping[str, Any]) -> web.Response:
+    """Answer with a document, or with 304 if the client has it already.
+
+    The entity tag is weak: it leaves out `at`, when the document was made, and slots in use beyond whole percents.
+    """
+    found = _finite(value)
+    said = {key: each for key, each in found.items() if key != "at"}
+    if (in_use := said.get("slots_in_use")) is not None:
+        said["slots_in_use"] = round(in_use, 2)
+    tag = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    headers = _HEADERS | {"Cache-Control": "private, no-cache", "ETag": f'W/"{tag}"'}
+    if any(known.value in (tag, "*") for known in request.if_none_match or ()):
+        return web.Response(status=304, headers=headers)
+    text = json.dumps(found, allow_nan=False) + "\n"
+    return web.Response(text=text, content_type="application/json", headers=headers)
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
