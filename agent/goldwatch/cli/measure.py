@@ -17,7 +17,9 @@ from goldwatch.daemon import start
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from goldwatch.commands.certifying import Bounds
     from goldwatch.commands.exhibits import Exhibits
+    from goldwatch.commands.gate import Report
     from goldwatch.daemon.in_force import Assignment
     from goldwatch.daemon.pipeline import Judged
     from goldwatch.ipc.workers import Workers
@@ -86,12 +88,22 @@ def run(  # noqa: PLR0913, PLR0917 - an option each
 
 
 @app.command(rich_help_panel=GATE)
-def check(
+def check(  # noqa: PLR0913, PLR0917 - an option each
     config: ConfigFile,
     config_only: Annotated[bool, typer.Option("--config-only", help="Check the config and measure nothing.")] = False,
     style: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
     engine: Annotated[Engine, typer.Option(help="Replay here, or in shards over a Ray cluster.")] = Engine.LOCAL,
     shards: Annotated[int, typer.Option(min=0, max=10_000, help="Of Ray: how many; 0 is one a CPU.")] = 0,
+    until_certified: Annotated[
+        bool,
+        typer.Option("--until-certified", help="Replay until the latency objective can be certified or is broken."),
+    ] = False,
+    max_time: Annotated[
+        str, typer.Option(metavar="DURATION", help="Of --until-certified: the most time for each watch.")
+    ] = "10m",
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Of --until-certified: the most requests of each watch.")
+    ] = 100_000,
     output: outputs.Outputs = None,
 ) -> None:
     """Measure every watch once, as a gate: exit code 0 pass, 1 regression, 2 could not measure, 3 unusable config."""
@@ -110,10 +122,23 @@ def check(
         counts = ", ".join(f"{name}: {len(entries)}" for name, entries in counted.items())
         put(f"{config}: no problems; {counts}")
         return
-    _check(config, style, engine, shards, output)
+    bounds = _bounds(max_time, max_requests) if until_certified else None
+    _check(config, style, (engine, shards), bounds, output)
 
 
-def _check(config: Path, style: Format, engine: Engine, shards: int, output: Sequence[Path] | None) -> None:
+def _bounds(max_time: str, max_requests: int) -> Bounds:
+    from goldwatch.commands.certifying import Bounds  # noqa: PLC0415
+    from goldwatch.config.quantities import QuantityError, parse_duration  # noqa: PLC0415
+
+    try:
+        return Bounds(parse_duration(max_time, 1, 7 * 86_400), max_requests)
+    except QuantityError as error:
+        fail(f"--max-time: {error}", UNUSABLE)
+
+
+def _check(
+    config: Path, style: Format, engine: tuple[Engine, int], bounds: Bounds | None, output: Sequence[Path] | None
+) -> None:
     from goldwatch.commands import capacity, exhibits, foresight, gate, gate_page, gate_report  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.export import cardinality  # noqa: PLC0415
@@ -127,15 +152,17 @@ def _check(config: Path, style: Format, engine: Engine, shards: int, output: Seq
         for warning in cardinality.warnings(wanted.slices):
             put(f"{config}: warning: {warning}", err=True)
         shown = exhibits.Exhibits(workers, len(wanted.assignments)) if outputs.wants(files, "html") else None
-        once = _sharded(workers, shards, shown) if engine is Engine.RAY else _metered(workers, shown)
+        is_ray = engine[0] is Engine.RAY
+        once = _sharded(workers, engine[1], shown) if is_ray else _metered(workers, shown)
+        again = once if is_ray else partial(_unmetered, workers)
         measured = [(a, once(a)) for a in wanted.assignments]
-        reports = [gate.examine(a, judged.judgement) for a, judged in measured]
+        reports = [_report(a, judged, again, bounds) for a, judged in measured]
         if shown is not None:
             reports = [replace(report, exhibit=shown.of.get(report.assignment.key)) for report in reports]
             for key, why in shown.missing.items():
                 who = " ".join(dict.fromkeys(key))
                 put(f"{config}: warning: the report has no examples and charts of {who}: {why}", err=True)
-        if engine is Engine.LOCAL:  # replays of a cluster do not show an agent's resource use
+        if not is_ray:  # replays of a cluster do not show an agent's resource use
             asked = capacity.asked(measured)
             asking = capacity.add_up(asked, wanted.config.replays.concurrent)
             kind, text = capacity.summary(asking, unknown=len(measured) - len(asked))
@@ -150,6 +177,30 @@ def _check(config: Path, style: Format, engine: Engine, shards: int, output: Seq
     put(gate_report.FORMATS[style](reports))
     code = gate.EXIT_CODES[gate_report.overall(reports)]
     outputs.write(files, {name: partial(form, reports) for name, form in forms.items()}, code)
+
+
+def _report(
+    assignment: Assignment, judged: Judged, again: Callable[[Assignment], Judged], bounds: Bounds | None
+) -> Report:
+    """Judge what was measured; with bounds, after as many more replays as the latency objective takes."""
+    from goldwatch.commands import certifying, gate  # noqa: PLC0415
+
+    if bounds is None:
+        return gate.examine(assignment, judged.judgement)
+    found = certifying.certify(assignment, judged.judgement, lambda a: again(a).judgement, bounds)
+    if found.stopped:
+        put(
+            f"{' '.join(dict.fromkeys(assignment.key))}: stopped before latency was certified: {found.stopped}",
+            err=True,
+        )
+    return gate.examine(assignment, found.judgement, found.error)
+
+
+def _unmetered(workers: Workers, assignment: Assignment) -> Judged:
+    """Replay for latency only."""
+    from goldwatch.daemon import pipeline  # noqa: PLC0415
+
+    return pipeline.run(assignment, workers, {}, referee=False)
 
 
 def _metered(workers: Workers, shown: Exhibits | None) -> Callable[[Assignment], Judged]:

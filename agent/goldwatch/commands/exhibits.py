@@ -26,9 +26,9 @@ class Exhibits:
         self.missing: dict[tuple[str, str], str] = {}
 
     def take(self, assignment: Assignment, result: Replay, judged: Judged) -> None:
-        """Take what a replay shows."""
+        """Take what a replay shows; of several replays the first."""
         difference = judged.findings.difference
-        if difference is None:
+        if difference is None or assignment.key in self.of:
             return
         wanted = tuple(flip.example for flip in difference.flips[:SHOWN])
         request = ExhibitRequest(assignment.golden.place, wanted, self._letters)

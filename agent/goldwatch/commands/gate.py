@@ -16,6 +16,7 @@ from goldwatch.config import format_duration, format_points
 from goldwatch.core.figures import figures
 from goldwatch.core.judgement import Judgement, Validity
 from goldwatch.core.kinds import GAP, MOVED, WORSE
+from goldwatch.core.latency import needed
 from goldwatch.core.outcome import UNSENT
 from goldwatch.daemon.in_force import Assignment
 from goldwatch.ipc.judging_jobs import Exhibit
@@ -70,15 +71,15 @@ def worst(results: Iterable[Result]) -> Result:
     return Result.PASS
 
 
-def examine(assignment: Assignment, judgement: Judgement) -> Report:
-    """Judge one replay by the objectives of its watch."""
+def examine(assignment: Assignment, judgement: Judgement, error: float = ERROR) -> Report:
+    """Judge one replay by the objectives of its watch; `error` is that of the tests that count requests."""
     found = judgement.findings
     if found.validity is not Validity.VALID:
         reason = "; ".join(found.reasons)
         return Report(assignment, judgement, (ObjectiveResult("replay", Result.UNMEASURED, reason),))
-    findings = [accuracy(assignment, judgement), _errors(assignment, judgement)]
+    findings = [accuracy(assignment, judgement), _errors(assignment, judgement, error)]
     if assignment.watch.objectives.latency is not None:
-        findings.append(_latency(assignment, judgement))
+        findings.append(latency(assignment, judgement, error))
     findings += _scores(assignment, judgement)
     findings += _gap(assignment, judgement)
     findings += _outputs(assignment, judgement)
@@ -120,7 +121,7 @@ def accuracy(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     return ObjectiveResult("accuracy", Result.REGRESSION if scored or chance < error else Result.PASS, words)
 
 
-def _errors(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
+def _errors(assignment: Assignment, judgement: Judgement, error: float = ERROR) -> ObjectiveResult:
     allowed = assignment.watch.objectives.error_rate
     outcomes, errors = judgement.findings.outcomes, judgement.findings.errors
     sent = sum(n for outcome, n in outcomes.items() if outcome not in UNSENT)
@@ -128,7 +129,7 @@ def _errors(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     words = f"{failed:,} of {sent:,} requests failed, {100 * allowed:.4g}% allowed"
     if errors:
         words += f"; most often: {max(errors, key=lambda why: errors[why])}"
-    return ObjectiveResult("errors", Result.REGRESSION if lower(failed, sent, ERROR) > allowed else Result.PASS, words)
+    return ObjectiveResult("errors", Result.REGRESSION if lower(failed, sent, error) > allowed else Result.PASS, words)
 
 
 def _scores(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResult]:
@@ -217,7 +218,8 @@ def _costs(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveRe
             yield ObjectiveResult(ceiling.quantity, Result.PASS, f"{figure}, {words}")
 
 
-def _latency(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
+def latency(assignment: Assignment, judgement: Judgement, error: float = ERROR) -> ObjectiveResult:
+    """Hold the share of late requests against the latency objective, which the watch must have, at an error."""
     objective = assignment.watch.objectives.latency
     assert objective is not None  # noqa: S101 - the caller has looked
     outcomes = judgement.findings.outcomes
@@ -226,8 +228,16 @@ def _latency(assignment: Assignment, judgement: Judgement) -> ObjectiveResult:
     late += outcomes.get("timeout", 0) + outcomes.get("crashed", 0)  # over any limit
     allowed = 1 - objective.quantile
     words = f"{late:,} of {n:,} requests over {format_duration(objective.limit_s)}, {100 * allowed:.4g}% allowed"
-    if lower(late, n, ERROR) > allowed:
+    if lower(late, n, error) > allowed:
         return ObjectiveResult("latency", Result.REGRESSION, words)
-    if upper(late, n, ERROR) > allowed:
-        return ObjectiveResult("latency", Result.UNMEASURED, f"{words}: not certifiable from {n:,} requests")
+    if upper(late, n, error) > allowed:
+        return ObjectiveResult("latency", Result.UNMEASURED, f"{words}: {_more(late, n, objective.quantile, error)}")
     return ObjectiveResult("latency", Result.PASS, f"{words}: certified")
+
+
+def _more(late: int, n: int, quantile: float, error: float) -> str:
+    """Say how many requests it takes to certify a quantile, by the same test, and how many were sent."""
+    if late >= n * (1 - quantile):
+        return f"not certain either way from {n:,} requests"  # no number is known at which it would pass
+    condition = "if no other is over" if late else "with none over"
+    return f"p{100 * quantile:.6g} takes {needed(late, quantile, error):,} requests {condition}, {n:,} were sent"

@@ -16,7 +16,7 @@ from goldwatch.core.judgement import Quantile
 from goldwatch.scratch import ascending
 
 REPORTED = (0.5, 0.9, 0.99)
-_CONFIDENCE = 0.99
+_ERROR = 0.01
 
 QUEUE_MARGIN = 1.35
 """For what a design effect, an estimate, gets wrong: with it bounds hold in simulation (`benchmarks dependence`)."""
@@ -37,17 +37,18 @@ def rank(n: int, q: float) -> int:
 
 
 @lru_cache(maxsize=4096)
-def needed(over: int, q: float) -> int:
+def needed(over: int, q: float, error: float = _ERROR) -> int:
     """Return the least number of requests, with `over` of them over a limit, that show quantile `q` to be within it.
 
-    With one over the limit, the least that is asked for: 64 for p90, 130 for p95, 662 for p99, 6,636 for p99.9.
+    `error` is the largest probability that they do by chance. With one over the limit, the least that is asked for: 64
+    for p90, 130 for p95, 662 for p99, 6,636 for p99.9.
     """
     low, high = over, over + 1
-    while not _shown(high, over, q):
+    while not _shown(high, over, q, error):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _shown(middle, over, q) else (middle, high)
+        low, high = (low, middle) if _shown(middle, over, q, error) else (middle, high)
     return high
 
 
@@ -101,8 +102,8 @@ def _at_most_queued(latencies_s: Sequence[float], ordered: Sequence[float], q: f
     return at_most(ordered, q, QUEUE_MARGIN * effect)
 
 
-def _shown(n: int, over: int, q: float) -> bool:
-    """Say whether P(Binomial(n, 1 - q) <= over) <= 1 %."""
+def _shown(n: int, over: int, q: float, error: float = _ERROR) -> bool:
+    """Say whether P(Binomial(n, 1 - q) <= over) is at most the error."""
     if over >= n * (1 - q):
         return False  # the median is there or below: the probability is about a half, or more
     # Downwards from the largest term, each is the one before times a ratio below 1.
@@ -119,4 +120,4 @@ def _shown(n: int, over: int, q: float) -> bool:
         total += term
         if term < 1e-12 * total:
             break
-    return log_term + math.log(total) <= math.log(1 - _CONFIDENCE)
+    return log_term + math.log(total) <= math.log(error)
