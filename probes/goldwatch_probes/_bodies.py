@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.probe import BadAnswer, CannotLoad, Tensors, batch_size
@@ -18,7 +19,7 @@ def base64_text(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def as_bytes(inputs: Tensors, *, multipart: bool) -> tuple[bytes, str]:
+def as_bytes(inputs: Tensors, *, as_form: bool) -> tuple[bytes, str]:
     """Return the body of a request of one example, and its content type: raw bytes, or a form with a file an input.
 
     An array of uint8 is the bytes that it holds, as a file in a golden set is. Raises CannotLoad.
@@ -26,19 +27,33 @@ def as_bytes(inputs: Tensors, *, multipart: bool) -> tuple[bytes, str]:
     if batch_size(inputs) != 1:
         raise CannotLoad(f"bytes are sent one example a request, this one has {batch_size(inputs)}")
     files = {name: _of_one(name, array) for name, array in inputs.items()}
-    if not multipart:
+    if not as_form:
         if len(files) != 1:
             raise CannotLoad(f"one input can be sent as raw bytes; there are {', '.join(sorted(files))}")
         return next(iter(files.values())), "application/octet-stream"
+    return multipart({name: File(name, "application/octet-stream", value) for name, value in files.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a form."""
+
+    name: str
+    kind: str
+    content: bytes = field(repr=False)
+
+
+def multipart(members: Mapping[str, File | str]) -> tuple[bytes, str]:
+    """Return a form with a part a member, as RFC 7578 has it, and its content type."""
     boundary = secrets.token_hex(16)
-    parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
-        f"Content-Type: application/octet-stream\r\n\r\n".encode()
-        + value
-        + b"\r\n"
-        for name, value in files.items()
-    ]
-    return b"".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+    parts = []
+    for name, value in members.items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'
+        if isinstance(value, File):
+            head += f'; filename="{value.name}"\r\nContent-Type: {value.kind}'
+        parts.append(f"{head}\r\n\r\n".encode() + (value.content if isinstance(value, File) else value.encode()))
+    end = f"--{boundary}--\r\n".encode()
+    return b"".join(part + b"\r\n" for part in parts) + end, f"multipart/form-data; boundary={boundary}"
 
 
 def _of_one(name: str, array: Any) -> bytes:  # noqa: ANN401 - an array of one example

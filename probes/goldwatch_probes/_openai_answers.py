@@ -124,11 +124,11 @@ class _Joined:
 
     def text(self) -> str:
         """Return the text, or what stands for it: the refusal, or the calls of tools as JSON."""
-        return _paired("".join(self.parts) or "".join(self.refusals) or self._called())
+        return paired("".join(self.parts) or "".join(self.refusals) or self._called())
 
     def _called(self) -> str:
         """Return the calls as a list of `name` and `arguments`, which are JSON themselves if the model wrote JSON."""
-        calls = [{"name": name, "arguments": _as_json(arguments)} for name, arguments in self.calls.values()]
+        calls = [{"name": name, "arguments": as_json(arguments)} for name, arguments in self.calls.values()]
         return json.dumps(calls, ensure_ascii=False) if calls else ""
 
 
@@ -137,7 +137,7 @@ def completion(answer: Answer) -> Completion:
     joined = _Joined()
     if answer.body.removeprefix(BOM).lstrip()[:1] == b"{":  # a server that does not stream answers whole
         whole = parse_object(answer.body)
-        _check_error(whole, "")
+        check_error(whole, "")
         joined.take(whole)
         choices = whole.get("choices")
         if not choices or not {"message", "delta", "text"} & choices[0].keys():
@@ -158,8 +158,8 @@ def _read_stream(body: bytes, joined: _Joined) -> list[tuple[int, int]]:
         if event.data.strip() == _DONE:
             done = True
             break
-        if (part := _parsed(event)) is not None:
-            _check_error(part, event.kind)
+        if (part := parsed(event)) is not None:
+            check_error(part, event.kind)
             if joined.take(part):
                 carrying.append((event.end, event.upto))
     if not (done or joined.finish):
@@ -168,7 +168,7 @@ def _read_stream(body: bytes, joined: _Joined) -> list[tuple[int, int]]:
     return carrying
 
 
-def _parsed(event: Event) -> dict[str, Any] | None:
+def parsed(event: Event) -> dict[str, Any] | None:
     """Return the object of an event; None for a last event that was cut off. Raises BadAnswer."""
     try:
         value = json.loads(event.data)
@@ -185,7 +185,7 @@ def _parsed(event: Event) -> dict[str, Any] | None:
     raise BadAnswer(f"an event of the stream is a {type(value).__name__} and not an object")
 
 
-def _check_error(part: Mapping[str, Any], kind: str) -> None:
+def check_error(part: Mapping[str, Any], kind: str) -> None:
     """Raise BadAnswer for an object that reports an error, in any of the forms that servers use."""
     is_error = part.get("error") or kind == "error" or "error" in (part.get("object"), part.get("type"))
     if not is_error and "choices" not in part and "usage" not in part:
@@ -205,14 +205,14 @@ def _texts(content: object) -> tuple[str, bool]:
     return "".join(text for text in texts if isinstance(text, str)), reasoning
 
 
-def _as_json(text: str) -> Any:  # noqa: ANN401 - JSON is anything
+def as_json(text: str) -> Any:  # noqa: ANN401 - JSON is anything
     try:
         return json.loads(text) if text else {}
     except (ValueError, RecursionError):
         return text
 
 
-def _paired(text: str) -> str:
+def paired(text: str) -> str:
     """Join surrogate pairs that a stream split in two; a half without its other half becomes U+FFFD."""
     try:
         text.encode()

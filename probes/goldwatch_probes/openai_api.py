@@ -1,4 +1,4 @@
-"""The probe for servers that speak OpenAI's API: chat, completions, multiple choice and embeddings.
+"""The probe for servers that speak OpenAI's API, and rerankers: texts, multiple choice, embeddings, transcriptions.
 
 vLLM, SGLang, TGI, llama.cpp, Ollama, hosted ones. https://platform.openai.com/docs/api-reference
 """
@@ -6,23 +6,31 @@ vLLM, SGLang, TGI, llama.cpp, Ollama, hosted ones. https://platform.openai.com/d
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from goldwatch.probe import BadAnswer, CannotLoad, Description, Page, Tensors, Tokens, batch_size, option
-from goldwatch_probes._answers import parse_object, text
+from goldwatch_probes._answers import parse, parse_object, text
+from goldwatch_probes._bodies import File, multipart
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
 from goldwatch_probes._openai_answers import Completion, completion
 from goldwatch_probes._openai_choices import Choices
+from goldwatch_probes._openai_forms import Rerank, Transcriptions
+from goldwatch_probes._openai_responses import response as response_completion
 from goldwatch_probes._remote import RemoteOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_PATHS = {"chat": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
-_STREAMED = ("chat", "completions")
+_PATHS = {
+    "chat": "chat/completions",
+    "completions": "completions",
+    "responses": "responses",
+    "embeddings": "embeddings",
+}
+_STREAMED = ("chat", "completions", "responses")
 _MESSAGES, _REQUEST = "messages", "request"
 _MOST_OF_ID = 4096
 _MOST_TOKENS = 10**9
@@ -46,7 +54,12 @@ class Form(Protocol):
         """Return the output of one example: a text, or a list of numbers. Raises BadAnswer."""
 
 
-_FORMS: Mapping[str, Form] = {"choices": Choices()}
+_FORMS: Mapping[str, Form] = {
+    "choices": Choices(),
+    "rerank": Rerank("documents"),
+    "rerank-tei": Rerank("texts"),
+    "transcriptions": Transcriptions(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +76,13 @@ class _Answers:
 
     asked: tuple[_Asked, ...]
     answers: tuple[Answer, ...]
+    reads: Callable[[Answer], Completion]
     _read: tuple[Completion, ...] | None = None
 
     def completions(self) -> tuple[Completion, ...]:
         """Parse the answers, once: a stream is many lines of JSON. Raises BadAnswer."""
         if self._read is None:
-            self._read = tuple(map(completion, self.answers))
+            self._read = tuple(map(self.reads, self.answers))
         return self._read
 
 
@@ -80,14 +94,14 @@ class OpenAI(HttpProbe):
         """Options besides `probe: openai`. `url` is what comes before /chat/completions, such as .../v1."""
 
         model: str = option("Name of the model; may be left out if the server has one", default="")
-        api: Literal["chat", "completions", "choices", "embeddings"] = option(
-            "What is asked for; choices: log-likelihoods", default="chat"
-        )
+        api: Literal[
+            "chat", "completions", "responses", "choices", "embeddings", "rerank", "rerank-tei", "transcriptions"
+        ] = option("What is asked for; choices: log-likelihoods", default="chat")
         stream: bool = option("Have the answer token by token, so that the first can be timed", default=True)
         max_tokens: int = option("The most tokens of an answer; 0 leaves it to the server", default=64)
         temperature: float = option("0 for the most likely answer", default=0.0)
         seed: int = option("Of the server's sampling", default=0)
-        system: str = option("System message before each prompt; only for chat", default="")
+        system: str = option("System message before each prompt; only for chat and responses", default="")
         more: dict[str, Any] = option(
             "Further members of each request; null leaves one out, such as temperature", default_factory=dict
         )
@@ -151,7 +165,8 @@ class OpenAI(HttpProbe):
     def predict(self, request: tuple[_Asked, ...]) -> _Answers:  # type: ignore[override] # one for each example
         """Send the requests one after another. Raises TimeoutError, Unreachable, Rejected or BadAnswer."""
         client = self._opened()
-        return _Answers(request, tuple(client.send(each.request) for each in request))
+        reads = response_completion if self._options.api == "responses" else completion
+        return _Answers(request, tuple(client.send(each.request) for each in request), reads)
 
     def times_ns(self, response: _Answers) -> tuple[int, int]:  # type: ignore[override]
         """Return when the first request was sent, and when the last byte of the last answer arrived."""
@@ -171,18 +186,22 @@ class OpenAI(HttpProbe):
         """Return what the one answer was made of. Raises BadAnswer."""
         if self._options.api not in _STREAMED:
             (answer,) = response.answers
-            usage = parse_object(answer.body).get("usage")
+            found = parse(answer.body)
+            usage = found.get("usage") if isinstance(found, dict) else None
             return Tokens(input=_count(usage, "prompt_tokens"), output=_count(usage, "completion_tokens"))
-        (found,) = response.completions()
+        (read,) = response.completions()
         return Tokens(
-            input=_count(found.usage, "prompt_tokens"),
-            output=_count(found.usage, "completion_tokens"),
-            finish=found.finish,
-            **found.times._asdict(),
+            input=_count(read.usage, "prompt_tokens"),
+            output=_count(read.usage, "completion_tokens"),
+            finish=read.finish,
+            **read.times._asdict(),
         )
 
     def _formed(self, form: Form, example: Any) -> Request:  # noqa: ANN401 - of the form
         merged = {"model": self._described().model} | form.members(example) | self._options.more
+        if any(isinstance(member, File) for member in merged.values()):
+            fields = {name: _field(member) for name, member in merged.items() if member is not None}
+            return self._opened().request(form.path, *multipart(fields))
         return self._opened().request(form.path, _json(merged), JSON)
 
     def _request(self, name: str, value: object) -> Request:
@@ -192,18 +211,28 @@ class OpenAI(HttpProbe):
         body: dict[str, Any] = {"model": self._described().model}
         body |= {} if name == _REQUEST else self._prompt(name, prompt)
         if self._options.api != "embeddings":
-            body |= {"temperature": self._options.temperature, "seed": self._options.seed, "stream": streamed}
-            body |= {"max_tokens": self._options.max_tokens} if self._options.max_tokens else {}
-            body |= {"stream_options": {"include_usage": True}} if streamed else {}
+            body |= self._sampling(streamed=streamed)
         merged = body | self._options.more | members
         request = self._opened().request(_PATHS[self._options.api], _json(merged), JSON)
         return Request(request.written, streamed)
+
+    def _sampling(self, *, streamed: bool) -> dict[str, Any]:
+        """Return the members that say how to answer. The Responses API has no seed, and would keep answers."""
+        options = self._options
+        found: dict[str, Any] = {"temperature": options.temperature, "stream": streamed}
+        if options.api == "responses":
+            return found | {"store": False} | ({"max_output_tokens": options.max_tokens} if options.max_tokens else {})
+        found |= {"seed": options.seed} | ({"max_tokens": options.max_tokens} if options.max_tokens else {})
+        return found | ({"stream_options": {"include_usage": True}} if streamed else {})
 
     def _prompt(self, name: str, prompt: str) -> dict[str, Any]:
         if self._options.api == "embeddings":
             return {"input": prompt}
         if self._options.api == "completions":
             return {"prompt": prompt}
+        if self._options.api == "responses":
+            system = {"instructions": self._options.system} if self._options.system else {}
+            return {"input": _messages(prompt) if name == _MESSAGES else prompt} | system
         messages = _messages(prompt) if name == _MESSAGES else [{"role": "user", "content": prompt}]
         if self._options.system:
             messages = [{"role": "system", "content": self._options.system}, *messages]
@@ -234,6 +263,11 @@ def _members(value: str) -> dict[str, Any]:
     if fixed := sorted({"model", "stream", "stream_options"} & found.keys()):
         raise CannotLoad(f'input "{_REQUEST}" has {fixed[0]}, which the target sets; leave it out of the golden set')
     return found
+
+
+def _field(value: object) -> File | str:
+    """Return a member of a form."""
+    return value if isinstance(value, File) else value if isinstance(value, str) else json.dumps(value)
 
 
 def _json(members: Mapping[str, Any]) -> bytes:

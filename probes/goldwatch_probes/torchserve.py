@@ -97,7 +97,7 @@ class TorchServe(HttpProbe):
 
         path, how = f"predictions/{self._model_path}", self._options.body
         if how in ("raw", "multipart"):
-            return self._opened().request(path, *as_bytes(inputs, multipart=how == "multipart"))
+            return self._opened().request(path, *as_bytes(inputs, as_form=how == "multipart"))
         text = base64_text if how == "base64" else bytes.decode
         rows = tensors.rows(inputs, named=self._options.named or len(inputs) > 1, text=text)
         body = {self._options.examples: rows} if self._options.examples else rows

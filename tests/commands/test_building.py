@@ -359,6 +359,47 @@ def test_multiple_choice_is_built_and_checked_by_log_likelihood(tmp_path: Path) 
     assert "acc-norm" in checked.stdout
 
 
+RANKED: list[dict[str, Any]] = [
+    {
+        "inputs": {"query": f"capital of {land}", "documents": {"lima": "Peru has Lima", "paris": "France has Paris"}},
+        "answers": [city],
+    }
+    for land, city in (("Peru", "lima"), ("France", "paris"), ("France", "lima"))
+]
+HEARD: list[dict[str, Any]] = [
+    {"inputs": {"request": {"file": f"file:clips/{word}.wav"}}, "answers": [f"the word {word}"]}
+    for word in ("one", "two", "three")
+]
+
+
+@pytest.mark.parametrize(
+    ("api", "score", "lines", "said"),
+    [
+        ("rerank", "ndcg", RANKED, ("match: first, the inputs are a query and documents to rank", "0.8770")),
+        ("transcriptions", "wer", HEARD, ("replay 1", "0.1111")),
+    ],
+)
+def test_rankings_and_transcriptions_are_built_and_scored(
+    tmp_path: Path, api: str, score: str, lines: list[dict[str, Any]], said: tuple[str, str]
+) -> None:
+    (tmp_path / "clips").mkdir()
+    for word, heard in (("one", "one"), ("two", "two"), ("three", "tree")):
+        (tmp_path / f"clips/{word}.wav").write_bytes(f"RIFFthe word {heard}".encode())
+    with language_apis() as server:
+        file = config(tmp_path, f"{{probe: openai, url: '{server.url}/v1', api: {api}}}")
+        file.write_text(file.read_text().replace("every: 5m", f"every: 5m, scores: [{score}]"))
+        examples = tmp_path / "examples.jsonl"
+        examples.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        result = build(file, examples)
+        assert result.exit_code == 0, result.output
+        assert said[0] in result.stderr
+        checked = CliRunner().invoke(app, ["check", str(file)])
+    assert checked.exit_code == 0, checked.output
+    assert "0.6667" in checked.stdout  # two of three are right
+    assert said[1] in checked.stdout
+    assert len(GoldenSet.open(tmp_path / "golden/digits").attached) == (3 if api == "transcriptions" else 0)
+
+
 def test_texts_with_a_vector_for_their_output_are_an_embedding(tmp_path: Path) -> None:
     file = tmp_path / "examples.jsonl"
     file.write_text('{"inputs": {"prompt": "?"}}\n')

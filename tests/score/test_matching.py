@@ -161,7 +161,15 @@ def test_a_pattern_is_that_of_the_whole_text(monkeypatch: pytest.MonkeyPatch) ->
         pattern("a" * 60 + "b", ["(a+)+c"])
 
 
-@pytest.mark.parametrize("match", ["exact", "contains", "number", "choice", "json", "regex"])
+def test_the_first_of_a_ranking_is_one_of_the_answers() -> None:
+    first = matcher("first")
+    for ranking in ("b\na\n", '["b", "a"]'):
+        assert first(ranking, ["x", "b"])
+        assert not first(ranking, ["a"])
+    assert first("[3, 1]", ["3"])
+
+
+@pytest.mark.parametrize("match", ["exact", "contains", "number", "choice", "json", "regex", "first"])
 def test_the_empty_answer_matches_the_empty_text_alone(match: str) -> None:
     rule = matcher(match, ["A", "7"])
     assert rule(" \n", [""])

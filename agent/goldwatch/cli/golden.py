@@ -96,7 +96,7 @@ Threshold = Annotated[
 ]
 Within = Annotated[float | None, typer.Option(min=0, help="The labels are values; the largest error of a right one.")]
 Match = Annotated[
-    Literal["", "exact", "contains", "number", "choice", "json", "regex"],
+    Literal["", "exact", "contains", "number", "choice", "json", "regex", "first"],
     typer.Option(help="How a text is matched with its answers; without it, one is proposed from them."),
 ]
 

@@ -29,6 +29,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
 
 _OPERATIONS = {
     "chat": "chat",
+    "responses": "chat",
     "completions": "text_completion",
     "choices": "text_completion",
     "embeddings": "embeddings",

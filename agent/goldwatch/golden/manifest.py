@@ -37,9 +37,9 @@ FORMAT = 6
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
 clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`, 6
 the values of scores in each reference replay, regression, thresholds, predicted classes, judged outputs of any shape,
-text next to them, batch axes other than the first, and files that inputs refer to."""
+text next to them, batch axes other than the first, files that inputs refer to, and the match `first`."""
 
-MATCHES = ("exact", "contains", "number", "choice", "json", "regex")
+MATCHES = ("exact", "contains", "number", "choice", "json", "regex", "first")
 _FIRST_MATCHES = ("exact", "contains")
 """The matches of formats 2 to 4, which compared texts by the normalisation of SQuAD."""
 
@@ -197,7 +197,7 @@ class Labels(_Part):
     """
 
     classes: Annotated[Distinct, Field(min_length=2)] | None = None
-    match: Literal["exact", "contains", "number", "choice", "json", "regex"] | None = None
+    match: Literal["exact", "contains", "number", "choice", "json", "regex", "first"] | None = None
     threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
     within: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
@@ -383,9 +383,11 @@ class Manifest(_Part):
     @property
     def oldest_format(self) -> int:
         """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
-        if self.reference.scores or self.reference.whole or self._has_any_form or self.batch_axes:
+        match = None if self.labels is None else self.labels.match
+        is_new = match == "first" or self._has_any_form or self.batch_axes
+        if self.reference.scores or self.reference.whole or is_new:
             return 6
-        return 5 if self.labels is not None and self.labels.match is not None else self._oldest_format
+        return self._oldest_format if match is None else 5
 
     @property
     def _oldest_format(self) -> int:

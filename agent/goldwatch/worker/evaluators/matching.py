@@ -48,6 +48,7 @@ def matcher(match: str, options: Collection[str] = ()) -> Matcher:
         "choice": lambda text, answer: _chosen(text, known) == label(answer) or label(text) == label(answer),
         "json": _same_json,
         "regex": _has_pattern,
+        "first": lambda text, answer: [str(name) for name in ranking(text)[:1]] == [answer],
     }[match]
     return lambda text, answers: any(rule(text, a) if a.strip() else not text.strip() for a in answers)
 
@@ -70,6 +71,15 @@ def answer_problem(match: str, answer: str) -> str:  # noqa: PLR0911 - a return 
         except (re.error, RecursionError, OverflowError) as error:
             return f"is not a regular expression: {error}; correct it"
     return ""
+
+
+def ranking(text: str) -> list[Any]:
+    """Return the names that a text ranks, best first: the list that it is as JSON, or its lines."""
+    try:
+        value = json_value(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, list) else [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _same_number(text: str, answer: str) -> bool:

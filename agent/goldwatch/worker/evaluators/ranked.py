@@ -12,7 +12,7 @@ from typing import Any
 
 from goldwatch.errors import GoldwatchError
 from goldwatch.evaluator import Unscored
-from goldwatch.worker.evaluators.matching import json_value
+from goldwatch.worker.evaluators.matching import ranking
 
 
 def ndcg(output: Any, answers: Sequence[Any], k: int = 10) -> float:  # noqa: ANN401 - text or a list
@@ -74,10 +74,6 @@ def _positive(k: int) -> int:
 
 def listed(output: Any) -> list[Any]:  # noqa: ANN401 - as above
     """Return a list, that of a JSON text, or the lines of another text."""
-    if not isinstance(output, str):
-        return list(output) if isinstance(output, Sequence) else [output]
-    try:
-        value = json_value(output)
-    except ValueError:
-        value = None
-    return value if isinstance(value, list) else [line.strip() for line in output.splitlines() if line.strip()]
+    if isinstance(output, str):
+        return ranking(output)
+    return list(output) if isinstance(output, Sequence) else [output]

@@ -63,9 +63,12 @@ class _Read:
         self.labels: list[str | float] = []
         self.answers = LabelledAnswers(examples.match)
         self.keys, self.answer_keys = _missing(n), _missing(n)
+        self.ranks = False
+        """Whether the inputs are those of a reranker."""
 
     def add(self, row: int, line: Mapping[str, Any]) -> None:
         """Take one line."""
+        self.ranks = line["inputs"].keys() == {"query", "documents"}
         for cut, value in _named(line, "slices"):
             known, codes = self._cuts[cut] if cut in self._cuts else self._cuts.setdefault(cut, ({}, _missing(self._n)))
             codes[row] = known.setdefault(value, len(known))
@@ -98,6 +101,8 @@ def _generation(examples: Examples, read: _Read, notes: list[str]) -> dict[str, 
     if others or examples.classes:
         raise examples.error("lines without a label have one output, text, and no classes; give each line its label")
     match, why = read.answers.proposed() if read.answers.lines else ("", "")
+    if match and not examples.match and read.ranks:
+        match, why = "first", "the inputs are a query and documents to rank"
     if problem := read.answers.problem(match):
         raise examples.error(problem)
     if match:
