@@ -12,6 +12,7 @@ from goldwatch.cli.base import app
 # They register their commands in the order of `--help`.
 # isort: off
 from goldwatch.cli import measure
+from goldwatch.cli import top
 from goldwatch.cli import alerts
 from goldwatch.cli import explain
 from goldwatch.cli import fleet
@@ -38,6 +39,7 @@ __all__ = [
     "mlperf",
     "stack",
     "sweep",
+    "top",
 ]
 
 

@@ -8,24 +8,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from goldwatch.config import format_seconds
 from goldwatch.core.judgement import Flip, Judgement, State, Verdict
 from goldwatch.daemon.alert import Alert
+from goldwatch.face.terminal import alert_panel, evidence_bars, plain_table, state_text
 from goldwatch.golden.picture import half_blocks
 
 _ROWS = 8
-_BAR = 30
-_STYLES = {
-    State.STEADY: "green",
-    State.RECOVERED: "green",
-    State.SUSPECT: "yellow",
-    State.ALERTING: "bold red",
-    State.UNKNOWN: "dim",
-}
 
 
 def screen(
@@ -34,17 +26,16 @@ def screen(
     """Put the whole screen together."""
     parts: list[RenderableType] = [Text(title, "bold"), _replays(judgements[-_ROWS:])]
     if judgements:
-        parts.append(_evidence(judgements[-1].verdicts))
+        parts.append(evidence_bars(judgements[-1].verdicts))
     if alert is not None:
-        body = Text(alert.text + (f"\n\n{pictures}" if pictures else ""))
-        parts.append(Panel(body, title=f"alert {alert.number}", border_style="red", title_align="left"))
+        parts.append(alert_panel(alert.number, alert.text + (f"\n\n{pictures}" if pictures else "")))
     parts.append(Text(footer, "dim"))
     return Group(*parts)
 
 
 def line(judgement: Judgement) -> str:
     """Write a replay in one line, for output that is not a terminal."""
-    cells = " ".join(_cells(judgement)[:-1])
+    cells = " ".join(_cells(judgement))
     states = " ".join(f"{v.monitor}:{v.state}{_percent(v)}" for v in judgement.verdicts)
     return f"{cells}  {states}"
 
@@ -59,11 +50,9 @@ def digits(images: NDArray[Any], flips: Sequence[Flip], most: int = 7) -> str:
 
 
 def _replays(judgements: Sequence[Judgement]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("replay", "accuracy", "same as reference", "p50", "p90", "verdict"):
-        table.add_column(heading)
+    table = plain_table("replay", "accuracy", "same as reference", "p50", "p90", "verdict")
     for judgement in judgements:
-        table.add_row(*_cells(judgement))
+        table.add_row(*_cells(judgement), state_text(_worst(judgement.verdicts)))
     return table
 
 
@@ -73,31 +62,12 @@ def _cells(judgement: Judgement) -> list[str]:
     difference = judgement.findings.difference
     same = f"{difference.compared - difference.moved}/{judgement.subject.examples}" if difference else "-"
     latency = {q.q: format_seconds(q.latency_s) for q in judgement.findings.quantiles if q.latency_s is not None}
-    state = _worst(judgement.verdicts)
-    return [at, accuracy, same, latency.get(0.5, "-"), latency.get(0.9, "-"), f"[{_STYLES[state]}]{state}[/]"]
+    return [at, accuracy, same, latency.get(0.5, "-"), latency.get(0.9, "-")]
 
 
 def _worst(verdicts: Sequence[Verdict]) -> State:
     order = (State.ALERTING, State.SUSPECT, State.UNKNOWN, State.RECOVERED, State.STEADY)
     return min((v.state for v in verdicts), key=order.index, default=State.UNKNOWN)
-
-
-def _evidence(verdicts: Sequence[Verdict]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for verdict in verdicts:
-        style = _STYLES[verdict.state]
-        if verdict.evidence is None or verdict.threshold is None:
-            table.add_row(verdict.monitor, "", "a fact, not evidence", Text(verdict.state, style))
-            continue
-        full = round(min(verdict.evidence / verdict.threshold, 1.0) * _BAR)
-        bar = Text("█" * full, style) + Text("░" * (_BAR - full), "dim")
-        table.add_row(
-            verdict.monitor,
-            bar,
-            f"evidence {verdict.evidence:.1f} of {verdict.threshold:.1f}",
-            Text(verdict.state, style),
-        )
-    return table
 
 
 def _percent(verdict: Verdict) -> str:
