@@ -10,7 +10,7 @@ import json
 import math
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -75,6 +75,26 @@ def _spec_of(tensor: Any, axes: Axes) -> TensorSpec:  # noqa: ANN401 - from outs
     if not all(type(size) is int and size >= -1 for size in shape):
         raise CannotLoad(f'tensor "{name}" has shape {str(shape)[:100]} in the metadata')
     return tensor_spec(name, DTYPES[datatype], shape, axes)
+
+
+def split_parameters(inputs: Tensors, names: Sequence[str]) -> tuple[Tensors, dict[str, Any]]:
+    """Return the tensors of a request, and its parameters: the inputs of these names, which have one value an example.
+
+    Raises CannotLoad if there is no such input, if it has several values, or if the examples of a request differ in it.
+    """
+    found = {}
+    for name in names:
+        if name not in inputs:
+            raise CannotLoad(f"`parameter_inputs` names {name}, which is no input; the set has {', '.join(inputs)}")
+        values = np.atleast_1d(inputs[name])
+        if values.ndim != 1:
+            raise CannotLoad(f'input "{name}" has shape {list(values.shape[1:])}; a parameter is one value an example')
+        distinct = set(values.tolist())
+        if len(distinct) != 1:
+            raise CannotLoad(f'the {len(values)} examples of a request differ in the parameter "{name}": send one each')
+        value = distinct.pop()
+        found[name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return ({name: array for name, array in inputs.items() if name not in found} if found else inputs), found
 
 
 def encode_json(inputs: Tensors, more: Mapping[str, Any] = {}) -> bytes:

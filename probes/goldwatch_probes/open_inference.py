@@ -50,6 +50,9 @@ class OpenInference(HttpProbe):
         )
         outputs: tuple[str, ...] = option("Outputs to ask for; all if empty", default=())
         parameters: dict[str, Any] = option("Parameters of each request, such as priority", default_factory=dict)
+        parameter_inputs: tuple[str, ...] = option(
+            "Inputs of the golden set that are parameters of the request, such as sequence_id", default=()
+        )
 
     takes_batch_axes: ClassVar[bool] = True
     _options: Options
@@ -105,11 +108,12 @@ class OpenInference(HttpProbe):
         """
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
+        inputs, own = tensors.split_parameters(inputs, self._options.parameter_inputs)
         if declared := self._described().inputs:
             # The protocol does not declare which inputs are optional: the server rejects a request that lacks one.
             check_inputs(inputs, declared, partial=True)
         path = f"{self._model_path}/infer"
-        wanted, parameters = self._options.outputs, self._options.parameters
+        wanted, parameters = self._options.outputs, self._options.parameters | own
         more: dict[str, Any] = {"outputs": [{"name": name} for name in wanted]} if wanted else {}
         more |= {"parameters": parameters} if parameters else {}
         if not self._options.binary:

@@ -46,6 +46,9 @@ class OpenInferenceGrpc(GrpcProbe):
         )
         outputs: tuple[str, ...] = option("Outputs to ask for; all if empty", default=())
         parameters: dict[str, Any] = option("Parameters of each request, such as priority", default_factory=dict)
+        parameter_inputs: tuple[str, ...] = option(
+            "Inputs of the golden set that are parameters of the request, such as sequence_id", default=()
+        )
 
     takes_batch_axes: ClassVar[bool] = True
     _options: Options
@@ -86,12 +89,16 @@ class OpenInferenceGrpc(GrpcProbe):
 
     def encode(self, inputs: Tensors) -> Request:
         """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape."""
+        from goldwatch_probes import _v2_proto  # noqa: PLC0415
         from goldwatch_probes import _v2_tensors as tensors  # noqa: PLC0415
 
+        inputs, own = tensors.split_parameters(inputs, self._options.parameter_inputs)
         alike = looks(inputs)
         head = self._heads.get(alike) or self._head_of(alike, inputs)
         # Bytes of protobuf that follow one another are the two messages merged: only the values are made each time.
-        values = self._messages["ModelInferRequest"](raw_input_contents=[tensors.pack(a) for a in inputs.values()])
+        values = self._messages["ModelInferRequest"](
+            raw_input_contents=[tensors.pack(a) for a in inputs.values()], parameters=_v2_proto.parameters(own)
+        )
         return self._opened().request("ModelInfer", head + values.SerializeToString())
 
     def _head_of(self, alike: Looks, inputs: Tensors) -> bytes:

@@ -20,6 +20,7 @@ from goldwatch.probe import BadAnswer, CannotLoad, Context, Overloaded, TensorSp
 from goldwatch.worker.load.asking import MOST_FAILURES_IN_A_ROW, Asking
 from goldwatch.worker.load.dispatch import Dispatcher
 from goldwatch.worker.load.pace import Pace
+from goldwatch_probes._v2_tensors import split_parameters
 from goldwatch_probes.http_template import HttpTemplate
 from goldwatch_probes.mlflow_scoring import MlflowScoring
 from goldwatch_probes.open_inference import OpenInference
@@ -122,6 +123,39 @@ def test_outputs_and_parameters_are_asked_for(raw_server: Start) -> None:
         asked, _ = json.JSONDecoder().raw_decode(sent(server)[1].decode("latin-1"))
         assert asked["outputs"] == [{"name": "y"}]
         assert asked["parameters"]["priority"] == 2
+
+
+SEQUENCE = ("sequence_id", "sequence_start")
+
+
+def test_inputs_may_be_parameters_of_the_request(raw_server: Start) -> None:
+    server = raw_server({"infer": says({"outputs": [tensor("y", "FP32", [1, 2])]})})
+    inputs = X | {"sequence_id": np.array([7], np.uint64), "sequence_start": np.array([[True]])[:, 0]}
+    for binary in (False, True):
+        answered(v2(server, parameters={"priority": 2}, parameter_inputs=SEQUENCE, binary=binary), inputs)
+        asked, _ = json.JSONDecoder().raw_decode(sent(server)[1].decode("latin-1"))
+        assert [each["name"] for each in asked["inputs"]] == list(X)
+        found = {name: asked["parameters"][name] for name in (*SEQUENCE, "priority")}
+        assert found == {"sequence_id": 7, "sequence_start": True, "priority": 2}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "`parameter_inputs` names sequence_id, which is no input; the set has x"),
+        (np.ones((2, 2)), r'input "sequence_id" has shape \[2\]; a parameter is one value an example'),
+        (np.array([1, 2]), 'the 2 examples of a request differ in the parameter "sequence_id": send one each'),
+    ],
+)
+def test_a_parameter_is_one_value_of_a_request(given: np.ndarray | None, message: str) -> None:
+    inputs = {"x": np.ones((2, 3))} | ({} if given is None else {"sequence_id": given})
+    with pytest.raises(CannotLoad, match=message):
+        split_parameters(inputs, ["sequence_id"])
+
+
+@pytest.mark.parametrize("value", [np.array(["a", "a"], object), np.array([b"a", b"a"])])
+def test_a_parameter_may_be_text_that_is_alike_in_all_examples(value: np.ndarray) -> None:
+    assert split_parameters({"x": np.ones(2), "sequence_id": value}, ["sequence_id"])[1] == {"sequence_id": "a"}
 
 
 def torchserve(server: RawServer, **options: Any) -> Any:

@@ -307,6 +307,18 @@ def test_outputs_and_parameters_of_requests(url: str, service: V2Grpc) -> None:
     probe.close()
 
 
+def test_inputs_may_be_parameters_that_differ_from_request_to_request(url: str, service: V2Grpc) -> None:
+    probe = probe_of(url, parameters={"priority": 1}, parameter_inputs=("sequence_id",))
+    probe.open()
+    for sequence in (7, 8):
+        size = len(next(iter(INPUTS.values())))
+        found = probe.decode(probe.predict(probe.encode(INPUTS | {"sequence_id": np.full(size, sequence)})))
+        assert np.allclose(found["scores"], expected_outputs()["scores"])
+        received = {entry.key: entry.value.int64_param for entry in service.asked[-1].parameters}
+        assert received == {"priority": 1, "sequence_id": sequence}
+    probe.close()
+
+
 @pytest.mark.parametrize("value", [None, [1], {"a": 1}, 2**63])
 def test_a_parameter_that_has_no_place(url: str, value: Any) -> None:
     probe = probe_of(url, parameters={"odd": value})
