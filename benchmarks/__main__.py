@@ -15,6 +15,7 @@ MEASURED = {
     "client": "What goldwatch adds to a request, beside a bare client of the same library",
     "coverage": "How often the 95 % intervals of scores miss the truth, on simulated golden sets",
     "dependence": "How often bounds on latency are wrong where requests queue, by simulation",
+    "fleet": "Series of a watch, by the level of metrics",
     "http_clients": "Median round trip of one request at a time to one server on loopback, by client",
     "language": "One request at a time to a language model's server: goldwatch, a floor, AIPerf and others, in turns",
     "loadgen": "One request at a time, model in process: goldwatch, a bare loop, and MLPerf's LoadGen, in turns",

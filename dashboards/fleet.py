@@ -48,7 +48,8 @@ def build() -> dashboard.Dashboard:
 def _numbers() -> list[AnyPanel]:
     red, orange = ((None, "green"), (1, "red")), ((None, "green"), (1, "orange"))
     calm, unknown = ((None, "blue"),), ((None, "green"), (1, state.UNKNOWN))
-    silenced = f"sum(max by (cluster, namespace, watch, target, severity) ({of(c.ALERT_SILENCED)}))"
+    each = worst(c.ALERT_SILENCED, "cluster, namespace, watch, target, severity")
+    silenced = f"sum({each}) or 0 * count({_REPORTED})"
     return [
         number(About(title, text, unit, 3, limits, 4), Query(expr, title))
         for title, text, expr, limits, unit in (

@@ -264,7 +264,8 @@ def _one_row_each(  # as below
 
 def _dressed(panel: Any, about: About, queries: Sequence[Query], *, instant: bool = False) -> Any:  # noqa: ANN401
     """Set up what all kinds of panels share; the SDK's builders have no common type."""
-    panel.title(about.title).description(about.text).unit(about.unit).span(about.span).height(about.height)
+    text = about.text + _level(queries)
+    panel.title(about.title).description(text).unit(about.unit).span(about.span).height(about.height)
     panel.datasource(datasource()).no_value(about.missing)
     steps = [Threshold(value, colour) for value, colour in about.limits]
     panel.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
@@ -279,6 +280,12 @@ def _dressed(panel: Any, about: About, queries: Sequence[Query], *, instant: boo
             asked.format(PromQueryFormat.HEATMAP if query.heatmap else PromQueryFormat.TIME_SERIES)
         panel.with_target(asked)
     return panel
+
+
+def _level(queries: Sequence[Query]) -> str:
+    """Return a sentence for a panel that has no answer, or not all, where agents have `metrics: essential`."""
+    full = [query.needs_full() for query in queries]
+    return " Needs `metrics: full`." if all(full) else " Parts of it need `metrics: full`." if any(full) else ""
 
 
 def _letter(index: int) -> str:

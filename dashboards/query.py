@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from goldwatch.export import catalogue as c
+from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.metric import Metric
 from goldwatch.rules.rule import select
 
@@ -27,6 +29,12 @@ class Query:
     expr: str
     name: str
     heatmap: bool = False
+
+    def needs_full(self) -> bool:
+        """Say whether the query reads a metric that agents with `metrics: essential` do not export."""
+        return any(
+            metric.essential is None for metric in CATALOGUE if re.search(rf"\b{metric.name}(_bucket)?\b", self.expr)
+        )
 
 
 def of(metric: Metric, window: str = "", **labels: str | tuple[str, ...]) -> str:

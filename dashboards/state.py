@@ -36,8 +36,7 @@ GONE = len(RANKS)
 
 def ranked(by: str) -> str:
     """Return the rank of the worst state, by labels."""
-    worse = [state for state in RANKS if RANKS[state]]
-    each = " or ".join(f"{RANKS[state]} * {of(c.VERDICT, state=state)}" for state in reversed(worse))
+    each = " or ".join(f"{RANKS[state]} * {of(c.VERDICT, state=state)}" for state in reversed(RANKS))
     return f"max by ({by}) ({each})"
 
 

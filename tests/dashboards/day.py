@@ -300,10 +300,15 @@ def _standing(model: Model) -> Iterator[Measurement]:
 
 def _started(agent: Agent, at_s: float) -> PrometheusExporter:
     exporter = PrometheusExporter(lambda: at_s)
-    exporter.publish([*m.of_build("0.1.0"), *m.of_accepted_config(at_s), *m.of_slots(1, 0, 0)])
-    for model in agent.models:
-        exporter.publish(_standing(model))
+    exporter.publish(started(*agent.models, at_s=at_s))
     return exporter
+
+
+def started(*models: Model, at_s: float = START_S) -> Iterator[Measurement]:
+    """Yield what an agent knows as it starts, before the first replay."""
+    yield from (*m.of_build("0.1.0"), *m.of_accepted_config(at_s), *m.of_slots(1, 0, 0))
+    for model in models:
+        yield from _standing(model)
 
 
 def write(file: TextIO, fleet: Sequence[Agent] = FLEET) -> None:

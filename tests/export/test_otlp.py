@@ -18,7 +18,13 @@ from goldwatch.core.judgement import Judgement
 from goldwatch.energy.rapl import Rapl
 from goldwatch.export import measurement as m
 from goldwatch.export import otlp, push
-from goldwatch.export.catalogue import CATALOGUE, ENERGY_READINGS_DROPPED, OBJECTIVE_LATENCY, REQUEST_LATENCY
+from goldwatch.export.catalogue import (
+    CATALOGUE,
+    DISPATCH_LATENESS,
+    ENERGY_READINGS_DROPPED,
+    OBJECTIVE_LATENCY,
+    REQUEST_LATENCY,
+)
 from goldwatch.export.collector import Collector, Protocol
 from goldwatch.export.metric import Kind
 from goldwatch.export.otlp import OtlpExporter, Pushing, identity, kubernetes
@@ -230,6 +236,19 @@ def test_closing_hands_over_what_is_left(
     exporter.close()
     assert received.points("goldwatch.replays")["valid",].as_double == 1
     exporter.close()
+
+
+def test_only_what_is_essential_is_pushed_at_that_level(
+    received: Received, protocol: Protocol, judgement: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch)
+    exporter = OtlpExporter(Collector(received.url, protocol), Pushing(3600, level="essential"))
+    exporter.publish(m.of_judgement(judgement(outcomes={"ok": 5, "timeout": 2, "crashed": 1}, latencies_s=[0.1] * 5)))
+    exporter.publish([m.Measurement(DISPATCH_LATENESS, {"watch": "w", "target": "t"}, [0.1])])
+    exporter.close()
+    assert received.points("goldwatch.requests")["failed",].as_double == 3
+    assert "goldwatch.request.latency" in received.metrics
+    assert not {"goldwatch.dispatch.lateness", "goldwatch.replay.last_duration"} & received.metrics.keys()
 
 
 @pytest.fixture

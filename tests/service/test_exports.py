@@ -101,3 +101,15 @@ def test_what_pushes_keeps_its_counters_until_its_sections_change(tmp_path: Path
     page = exports.page.render()[0].decode()
     assert 'goldwatch_replays_skipped_total{watch="a",target="digits",reason="waiting"} 4' in page
     assert "goldwatch_build_info{" in page
+
+
+def test_a_reload_changes_the_level_and_loses_no_count(tmp_path: Path, exports: Exports) -> None:
+    file = configured(tmp_path, None)
+    full, essential = file.read_text(), file.read_text().replace("exporters: {", "exporters: {metrics: essential, ")
+    for text, reason in ((full, "busy"), (essential, "other"), (full, "busy")):
+        file.write_text(text)
+        exports.put_in_force(load(file))
+        exports.publish(measurement.of_skip("a", "digits", reason="busy"))
+        page = exports.page.render()[0].decode()
+        assert f'goldwatch_replays_skipped_total{{watch="a",target="digits",reason="{reason}"}}' in page
+    assert 'reason="busy"} 3' in page

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
@@ -241,9 +241,17 @@ class Otlp(Section):
     )
 
 
+MetricsLevel: TypeAlias = Literal["essential", "full"]
+"""How many series a watch has: those that the shipped rules read, or all."""
+
+
 class Exporters(Section):
     """The destinations of metrics."""
 
+    metrics: MetricsLevel = Field(
+        default="full",
+        description="How many series a watch has: `full`, or `essential`, about 45: those that the shipped rules read.",
+    )
     prometheus: Prometheus = Field(default_factory=Prometheus, description="Prometheus scrapes the agent.")
     otlp: Annotated[Otlp | None, BeforeValidator(empty_is_mapping)] = Field(
         default=None, description="The agent pushes to an OpenTelemetry collector; without this section it does not."

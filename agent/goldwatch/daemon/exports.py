@@ -82,6 +82,7 @@ class Exports:
         The pusher stays while its sections are unchanged: a new one loses its counters.
         """
         before = self._config
+        self.page.level = config.exporters.metrics
         if before is not None and _pushing(before) == _pushing(config):
             self.publish(measurement.of_external_url(config.exporters.prometheus.external_url))
             return False
@@ -115,7 +116,7 @@ class Exports:
 
         try:
             section, heard = config.exporters.otlp, (self._failed_push, self._lost_records, self._dropped_readings)
-            return pushers.otlp(section, config.ledger, config.energy, *heard)
+            return pushers.otlp(section, config.ledger, config.energy, *heard, config.exporters.metrics)
         except GoldwatchError as error:
             raise CannotStart(f"{config.source}: exporters.otlp: {error}") from None
 
@@ -135,5 +136,5 @@ class Exports:
 
 
 def _pushing(config: Config) -> tuple[object, ...]:
-    """Return the sections that determine the pusher, which also reads the counters of meters."""
-    return config.exporters.otlp, config.energy
+    """Return what of a config determines the pusher, which also reads the counters of meters."""
+    return config.exporters.otlp, config.energy, config.exporters.metrics

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from goldwatch.config.energy import Energy
-from goldwatch.config.sections import Otlp
+from goldwatch.config.sections import MetricsLevel, Otlp
 from goldwatch.energy.meter import Counting
 from goldwatch.export.collector import Collector
 from goldwatch.export.otlp import OtlpExporter, Pushing, identity, kubernetes
@@ -21,6 +21,7 @@ def otlp(
     failed: Callable[[str], None],
     lost: Callable[[str, int], None],
     dropped: Callable[[int], None],
+    level: MetricsLevel,
 ) -> OtlpExporter:
     """Make the exporter of a section, which also reads the counters of the meters in the section `energy`.
 
@@ -31,7 +32,7 @@ def otlp(
     collector = Collector(section.endpoint, section.protocol, headers, ca_file)
     traces = section.traces is not None
     resource = kubernetes(os.environ) | identity(os.environ, platform.node(), ledger)
-    pushing = Pushing(section.every_s, resource, traces, failed, lost, counting(energy), dropped)
+    pushing = Pushing(section.every_s, resource, traces, failed, lost, counting(energy), dropped, level)
     return OtlpExporter(collector, pushing)
 
 

@@ -102,10 +102,14 @@ def warnings(slices: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 
 
 def series(config: Config, slices: Mapping[str, int] = {}) -> int:
-    """Return the most series that the agent can expose under a config; `slices` as for `check`."""
-    found = sum(_series_of(metric, 0) for metric in CATALOGUE if "watch" not in metric.labels)
+    """Return the most series that the agent can expose under a config; `slices` as for `check`.
+
+    A metric of the level *essential* counts in full, since the agent keeps all of its series.
+    """
+    exported = [m for m in CATALOGUE if config.exporters.metrics == "full" or m.essential is not None]
+    found = sum(_series_of(metric, 0) for metric in exported if "watch" not in metric.labels)
     for watch in config.watches.values():
-        for metric in (metric for metric in CATALOGUE if "watch" in metric.labels):
+        for metric in (metric for metric in exported if "watch" in metric.labels):
             cut = slices.get(watch.golden, 0) if set(metric.labels) >= OF_THE_SET else 1
             judges = len(watch.judges)
             named = judges if metric in _OF_JUDGES else len(watch.scores)

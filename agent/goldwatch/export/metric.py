@@ -25,6 +25,44 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Essential:
+    """The part of a metric that is exported with `metrics: essential`; without arguments all of it.
+
+    Series are left out: those with another value of the label `only[0]` than `only[1:]`, and with `nonzero` those that
+    are 0. The values of the label `kept[0]` other than `kept[1:]` are added up as `rest`. A histogram has the buckets
+    of the `bounds` with these numbers, counted from 0; its other observations are in the next bucket above.
+    """
+
+    only: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    rest: str = ""
+    nonzero: bool = False
+    bounds: tuple[int, ...] = ()
+
+    def key(self, labels: tuple[str, ...], key: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return the label values under which a series is exported, None if it is left out."""
+        if self.only and key[labels.index(self.only[0])] not in self.only[1:]:
+            return None
+        return tuple(
+            self.rest if self.kept and label == self.kept[0] and value not in self.kept[1:] else value
+            for label, value in zip(labels, key, strict=True)
+        )
+
+    def __str__(self) -> str:
+        """Say in words what is exported."""
+        said = []
+        if self.only:
+            said.append(f"`{self.only[0]}` {', '.join(self.only[1:])}")
+        if self.kept:
+            said.append(f"`{self.kept[0]}` {', '.join(self.kept[1:])}, and the sum of the rest as {self.rest}")
+        if self.nonzero:
+            said.append("only series that are not 0")
+        if self.bounds:
+            said.append(f"{len(self.bounds)} of the bounds")
+        return "essential" + (f" ({'; '.join(said)})" if said else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One metric family.
 
@@ -33,6 +71,8 @@ class Metric:
 
     `group` names the labels that distinguish sets of series that are replaced whole: publishing any series of a set
     ends those of its others that are not published with it. None means that each series is independent.
+
+    `essential` is what the level *essential* has of the metric: None for nothing.
     """
 
     name: str
@@ -43,6 +83,7 @@ class Metric:
     help: str
     group: tuple[str, ...] | None = None
     buckets: tuple[float, ...] = ()
+    essential: Essential | None = None
 
     def matches(self, key: tuple[str, ...], watch: str, target: str) -> bool:
         """Say whether the series with the label values `key` belongs to this watch and target."""
@@ -71,9 +112,10 @@ LABELS = {
     "device": "one at a time: the old series ends when it changes",
     "result": "injected, unasked, refused, malformed",
     "validity": "valid, insufficient, invalid",
-    "outcome": "the eight ends of a request",
+    "outcome": "the eight ends of a request; with `metrics: essential` ok, not_sent, withheld, and failed for the rest",
     "reason": "the reasons to skip a replay, to refuse a config or a Watch, and those for a time that is not known; "
-    "how the API server failed the operator",
+    "how the API server failed the operator; with `metrics: essential` those to skip a replay are internal_error, "
+    "waiting and other",
     "time": "first, next",
     "step": "waited, held, skipped",
     "check": "repeats, lengths",
@@ -183,6 +225,16 @@ def _problems_of(metric: Metric) -> Iterator[str]:
     if not metric.help.endswith("."):
         yield "the help must be a sentence"
     yield from _problems_of_labels(metric)
+    yield from _problems_of_essential(metric, metric.essential or Essential())
+
+
+def _problems_of_essential(metric: Metric, part: Essential) -> Iterator[str]:
+    if not {*part.only[:1], *part.kept[:1]} <= set(metric.labels) or bool(part.kept) != bool(part.rest):
+        yield "what is essential must be chosen by labels of the metric, and the rest must have a name"
+    if part.kept and metric.kind is not Kind.COUNTER:
+        yield "only counters can be added up"
+    if not set(part.bounds) <= set(range(len(metric.buckets))) or list(part.bounds) != sorted(set(part.bounds)):
+        yield "the essential bounds must be those of the histogram, in rising order"
 
 
 def _problems_of_labels(metric: Metric) -> Iterator[str]:

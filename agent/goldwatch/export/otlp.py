@@ -29,10 +29,12 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from goldwatch import __version__
+from goldwatch.config import MetricsLevel
 from goldwatch.energy.meter import Counting
 from goldwatch.export import gen_ai
 from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.collector import Collector
+from goldwatch.export.essential import essential
 from goldwatch.export.exporter import Replayed
 from goldwatch.export.hardware import Hardware
 from goldwatch.export.measurement import Exemplar, Measurement
@@ -75,7 +77,7 @@ class Pushing:
     `failed` takes the signal of each push that fails, `lost` the signal and number of records that were given up or
     rejected.
     `meters` are read at each push, for what the components of this machine take. `dropped` takes the number of their
-    readings that were implausible.
+    readings that were implausible. Metrics that are not of the `level` are not pushed.
     """
 
     every_s: float
@@ -85,6 +87,7 @@ class Pushing:
     lost: Callable[[str, int], None] = lambda _, __: None
     meters: Sequence[Counting] = ()
     dropped: Callable[[int], None] = lambda _: None
+    level: MetricsLevel = "full"
 
 
 class OtlpExporter:
@@ -135,7 +138,7 @@ class OtlpExporter:
         self._restore({(m.labels["watch"], m.labels["target"]) for m in batch if "target" in m.labels})
         self._store.publish(m for m in batch if m.metric.kind is not Kind.HISTOGRAM)
         for m in batch:
-            if not isinstance(m.value, int | float):
+            if not isinstance(m.value, int | float) and self._pushes(m.metric):
                 histogram = self._histograms[m.metric.name]
                 labels = {attribute(label): text for label, text in m.labels.items()}
                 spans = {exemplar.value: exemplar for exemplar in m.exemplars} if self._pushing.traces else {}
@@ -201,9 +204,13 @@ class OtlpExporter:
                 meter.create_observable_gauge(m.otel_name, observe, m.unit, m.help)
         return histograms
 
+    def _pushes(self, metric: Metric) -> bool:
+        return self._pushing.level == "full" or metric.essential is not None
+
     def _observe(self, metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
         names = [attribute(label) for label in metric.labels]
-        for key, sample in self._store.series(metric).items():
+        series = self._store.series(metric)
+        for key, sample in (series if self._pushing.level == "full" else essential(metric, series)).items():
             if isinstance(sample, float) and math.isfinite(sample):  # the SDK warns of another at each push
                 yield Observation(sample, dict(zip(names, key, strict=True)))
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from goldwatch.config import MetricsLevel
 from goldwatch.export.catalogue import CATALOGUE
+from goldwatch.export.essential import essential
 from goldwatch.export.exposition import Exposition
 from goldwatch.export.measurement import Measurement
 from goldwatch.export.metric import Metric
@@ -16,10 +18,14 @@ from goldwatch.export.store import Store
 
 
 class PrometheusExporter:
-    """Stores published values and renders them, with `process_*` of this process."""
+    """Stores published values and renders them, with `process_*` of this process.
+
+    `level` may be changed at any time: what is stored is the same at each.
+    """
 
     def __init__(self, wall: Callable[[], float] = time.time, metrics: Sequence[Metric] = CATALOGUE) -> None:
         """Start without series; `wall` gives Unix seconds."""
+        self.level: MetricsLevel = "full"
         self._store = Store(wall, metrics)
         self._exposition = Exposition(_unit)
         self._registry = CollectorRegistry()
@@ -46,9 +52,10 @@ class PrometheusExporter:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # a version that is no number
             encode, content_type = choose_encoder("")
-        ours = self._exposition.render(
-            self._store.snapshot(), openmetrics=content_type.startswith("application/openmetrics-text")
-        )
+        found = self._store.snapshot()
+        if self.level == "essential":
+            found = [(metric, some) for metric, series in found if (some := essential(metric, series))]
+        ours = self._exposition.render(found, openmetrics=content_type.startswith("application/openmetrics-text"))
         return ours.encode("utf-8", "replace") + encode(self._registry), content_type
 
 

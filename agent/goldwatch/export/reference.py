@@ -29,6 +29,10 @@ What is not known is absent, never zero. After a replay that could not be judged
 stay, `goldwatch_replay_last_valid_timestamp_seconds` says how old they are, and `goldwatch_verdict` says `unknown`. A
 score or monitor that is no longer computed ends with the first replay that has others. All series of a watch and target
 end when they leave the config.
+
+With `exporters.metrics: essential` only the metrics of that level are exported, to Prometheus and to a collector: about
+45 series for a watch instead of 120 to 160 ([measured](performance.md#series)). All shipped rules work. Of the
+dashboards, panels that read metrics of the level full say so. What a level leaves out is absent, not zero.
 """
 
 _CONTROLLERS = """\
@@ -69,6 +73,8 @@ def _section(metric: Metric) -> str:
         f"- {metric.kind}, OpenTelemetry `{metric.otel_name}`" + (f" in `{metric.unit}`" if metric.unit else ""),
         f"- labels: {', '.join(f'`{label}`' for label in metric.labels) or 'none'}",
     ]
+    if metric not in CONTROLLERS or metric in CATALOGUE:
+        facts.append(f"- level: {'full' if metric.essential is None else metric.essential}")
     if metric.kind is Kind.HISTOGRAM:
         facts.append(f"- buckets up to: {', '.join(f'{bound:g}' for bound in metric.buckets)}")
     return "\n".join([f"## `{metric.name}`", "", metric.help, "", *facts, ""])

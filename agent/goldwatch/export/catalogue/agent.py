@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import Kind, Metric
+from goldwatch.export.metric import Essential, Kind, Metric
 
 BUILD_INFO = Metric(
     "goldwatch_build_info",
@@ -12,6 +12,7 @@ BUILD_INFO = Metric(
     ("version", "python"),
     "The goldwatch that runs, and on which Python.",
     group=(),
+    essential=Essential(),
 )
 EXTERNAL_URL = Metric(
     "goldwatch_external_url_info",
@@ -21,6 +22,7 @@ EXTERNAL_URL = Metric(
     ("address",),
     "The address of the agent's pages for people; empty if the config has none.",
     group=(),
+    essential=Essential(),
 )
 RELOAD_SUCCESSFUL = Metric(
     "goldwatch_config_last_reload_successful",
@@ -29,6 +31,7 @@ RELOAD_SUCCESSFUL = Metric(
     "",
     (),
     "Whether the last attempt to load the config succeeded (1). If not (0), the agent uses the one before, if any.",
+    essential=Essential(),
 )
 RELOAD_SUCCESS_TIMESTAMP = Metric(
     "goldwatch_config_last_reload_success_timestamp_seconds",
@@ -37,6 +40,7 @@ RELOAD_SUCCESS_TIMESTAMP = Metric(
     "s",
     (),
     "Unix time at which the current config was loaded.",
+    essential=Essential(),
 )
 REJECTED = Metric(
     "goldwatch_config_rejected",
@@ -45,6 +49,7 @@ REJECTED = Metric(
     "",
     ("reason",),
     "Whether the last attempt to load the config was refused (1), by reason. All are 0 if it was not.",
+    essential=Essential(),
 )
 REJECTED_TIMESTAMP = Metric(
     "goldwatch_config_rejected_timestamp_seconds",
@@ -53,6 +58,7 @@ REJECTED_TIMESTAMP = Metric(
     "s",
     (),
     "Unix time since which every attempt to load the config has been refused; 0 if the last one was not.",
+    essential=Essential(),
 )
 CLOCK = Metric(
     "goldwatch_clock_timestamp_seconds",
@@ -61,6 +67,7 @@ CLOCK = Metric(
     "s",
     (),
     "Unix time of the agent's own clock at the scrape. Compare timestamps with it, not with time(): clocks differ.",
+    essential=Essential(),
 )
 LEADER = Metric(
     "goldwatch_leader",
@@ -69,6 +76,7 @@ LEADER = Metric(
     "",
     ("lease",),
     "Whether this replica, of agents or operators, holds the lease and acts (1) or waits (0). Absent without a lease.",
+    essential=Essential(),
 )
 LEASE_ERRORS = Metric(
     "goldwatch_lease_errors_total",
@@ -77,6 +85,7 @@ LEASE_ERRORS = Metric(
     "{error}",
     ("lease",),
     "Attempts to take or renew the lease that failed at the API server. Absent without a lease.",
+    essential=Essential(),
 )
 PUSHES_FAILED = Metric(
     "goldwatch_pushes_failed_total",
@@ -85,6 +94,7 @@ PUSHES_FAILED = Metric(
     "{push}",
     ("signal",),
     "Pushes that an OpenTelemetry collector did not take. Absent without a collector.",
+    essential=Essential(),
 )
 RECORDS_LOST = Metric(
     "goldwatch_pushes_records_lost_total",
@@ -94,6 +104,7 @@ RECORDS_LOST = Metric(
     ("signal",),
     "Log records and spans that were given up, because their queue was full or their push failed; and log records, "
     "spans and data points of metrics that the collector rejected in a push that it took. Absent without a collector.",
+    essential=Essential(),
 )
 REPLAY_SLOTS = Metric(
     "goldwatch_replay_slots",
@@ -102,6 +113,7 @@ REPLAY_SLOTS = Metric(
     "{replay}",
     (),
     "How many replays may run at once: replays.concurrent of the config.",
+    essential=Essential(),
 )
 REPLAY_SLOTS_BUSY = Metric(
     "goldwatch_replay_slots_busy_seconds_total",
@@ -111,6 +123,7 @@ REPLAY_SLOTS_BUSY = Metric(
     (),
     "Seconds in which replays ran, summed over the slots; a replay that has the machine for itself takes all slots. "
     "Its rate, divided by goldwatch_replay_slots, is the share of the agent that is in use.",
+    essential=Essential(),
 )
 REPLAYS_WAITING = Metric(
     "goldwatch_replays_waiting",
@@ -119,4 +132,5 @@ REPLAYS_WAITING = Metric(
     "{replay}",
     (),
     "Replays that are due and wait for a slot, or for another replay on their server.",
+    essential=Essential(),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 EXAMPLES_COMPARED = Metric(
     "goldwatch_examples_compared",
@@ -28,6 +28,7 @@ EXAMPLES_FLIPPED = Metric(
     (*WATCH, "effect"),
     "Compared examples in another class than in the reference: harmful were right, helpful are right now, neutral are "
     "wrong in both.",
+    essential=Essential(nonzero=True),
 )
 EXAMPLES_CONFUSED = Metric(
     "goldwatch_examples_confused",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 _SOURCE = (*WATCH, "source", "attribution", "part")
 
@@ -30,6 +30,7 @@ ENERGY_INFERENCE = Metric(
     _SOURCE,
     "Energy of one inference in the last measurement: gross, and net of the idle power before it.",
     group=WATCH,
+    essential=Essential(only=("part", "gross")),
 )
 ENERGY_INFERENCE_LOW = Metric(
     "goldwatch_energy_inference_low_joules",
@@ -123,6 +124,7 @@ COST_INFERENCE = Metric(
     (*WATCH, "currency"),
     "Cost of one inference by the prices of the config.",
     group=WATCH,
+    essential=Essential(),
 )
 COST_RIGHT_ANSWER = Metric(
     "goldwatch_cost_right_answer",

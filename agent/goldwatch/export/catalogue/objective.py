@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 WATCH_INTERVAL = Metric(
     "goldwatch_watch_interval_seconds",
@@ -11,6 +11,7 @@ WATCH_INTERVAL = Metric(
     "s",
     WATCH,
     "The time between two replays; for a cron line the mean.",
+    essential=Essential(),
 )
 OBJECTIVE = Metric(
     "goldwatch_objective_ratio",
@@ -22,6 +23,7 @@ OBJECTIVE = Metric(
     "accuracy, the mean distance of the outputs, and the difference between values of a slice (gap), or how much that "
     "may grow (gap_growth), as a share of the scale. Absent where nothing is stated.",
     group=WATCH,
+    essential=Essential(only=("objective", "accuracy_loss", "latency", "outputs")),
 )
 OBJECTIVE_LATENCY = Metric(
     "goldwatch_objective_latency_seconds",
@@ -30,6 +32,7 @@ OBJECTIVE_LATENCY = Metric(
     "s",
     WATCH,
     "The latency that all but the allowed share of requests must keep; +Inf without such an objective.",
+    essential=Essential(),
 )
 OBJECTIVE_ENERGY = Metric(
     "goldwatch_objective_energy_joules",
@@ -39,6 +42,7 @@ OBJECTIVE_ENERGY = Metric(
     (*WATCH, "per"),
     "The most gross joules that an inference, a right answer or an output token may take. Absent where none is stated.",
     group=WATCH,
+    essential=Essential(),
 )
 OBJECTIVE_COST = Metric(
     "goldwatch_objective_cost",
@@ -48,4 +52,5 @@ OBJECTIVE_COST = Metric(
     (*WATCH, "per", "currency"),
     "The most that an inference, a right answer or an output token may cost. Absent where nothing is stated.",
     group=WATCH,
+    essential=Essential(),
 )

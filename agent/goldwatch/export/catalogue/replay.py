@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 REPLAYS = Metric(
     "goldwatch_replays_total",
@@ -11,6 +11,7 @@ REPLAYS = Metric(
     "{replay}",
     (*WATCH, "validity"),
     "Replays that ended. Only a valid one is judged whole.",
+    essential=Essential(),
 )
 REPLAYS_SKIPPED = Metric(
     "goldwatch_replays_skipped_total",
@@ -19,6 +20,7 @@ REPLAYS_SKIPPED = Metric(
     "{replay}",
     (*WATCH, "reason"),
     "Replays that were due and did not take place, or failed in goldwatch itself.",
+    essential=Essential(kept=("reason", "internal_error", "waiting"), rest="other"),
 )
 REPLAY_TIMESTAMP = Metric(
     "goldwatch_replay_last_timestamp_seconds",
@@ -35,6 +37,7 @@ REPLAY_VALID_TIMESTAMP = Metric(
     "s",
     WATCH,
     "Unix time at which the last valid replay started. Scores are as old as this.",
+    essential=Essential(),
 )
 REPLAY_DURATION = Metric(
     "goldwatch_replay_last_duration_seconds",
@@ -67,6 +70,7 @@ REPLAY_NEXT = Metric(
     "s",
     WATCH,
     "Unix time at which, after the last replay or the start, the next was due. In the past, it is overdue.",
+    essential=Essential(),
 )
 CHECK_FAILED = Metric(
     "goldwatch_referee_check_failed",

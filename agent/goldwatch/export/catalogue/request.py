@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 REQUESTS = Metric(
     "goldwatch_requests_total",
@@ -12,6 +12,7 @@ REQUESTS = Metric(
     (*WATCH, "outcome"),
     "Requests of replays by how they ended. not_sent: the target failed or was too slow, so the replay gave up. "
     "withheld: goldwatch ended the replay itself. If the target cannot be opened, all are unreachable.",
+    essential=Essential(kept=("outcome", "ok", "not_sent", "withheld"), rest="failed"),
 )
 REQUEST_LATENCY = Metric(
     "goldwatch_request_latency_seconds",
@@ -23,6 +24,7 @@ REQUEST_LATENCY = Metric(
     "loads. With a latency objective, that is a bound of a bucket, and so are fixed shares and multiples of it "
     "(1/64 to 16).",
     buckets=(1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+    essential=Essential(bounds=(3, 6, 8, 10, 12, 15)),
 )
 DISPATCH_LATENESS = Metric(
     "goldwatch_dispatch_lateness_seconds",
@@ -57,6 +59,7 @@ REQUESTS_LATE = Metric(
     WATCH,
     "Requests over the latency objective, with those that were given up or took their worker down, and without those "
     "of invalid replays; absent without one.",
+    essential=Essential(),
 )
 
 

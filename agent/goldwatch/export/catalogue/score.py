@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 SCORE = Metric(
     "goldwatch_score",
@@ -12,6 +12,7 @@ SCORE = Metric(
     (*WATCH, "score"),
     "The last known score of the target on its golden set, in the units of the score.",
     group=WATCH,
+    essential=Essential(),
 )
 SCORE_LOW = Metric(
     "goldwatch_score_low",
@@ -39,6 +40,7 @@ SCORE_REFERENCE = Metric(
     (*WATCH, "score"),
     "The mean of the same score over all replays of the reference, where the golden set keeps it.",
     group=WATCH,
+    essential=Essential(),
 )
 SCORE_UNSCORED = Metric(
     "goldwatch_score_unscored_total",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 TARGET_INFO = Metric(
     "goldwatch_target_info",
@@ -12,6 +12,7 @@ TARGET_INFO = Metric(
     (*WATCH, "probe", "model", "version", "framework", "framework_version", "device", "digest"),
     "The last reported identity of the target; a label is empty if it reports none.",
     group=WATCH,
+    essential=Essential(),
 )
 TARGET_OPEN = Metric(
     "goldwatch_target_open_seconds",
@@ -29,6 +30,7 @@ GOLDEN_INFO = Metric(
     (*WATCH, "golden", "task", "digest"),
     "The golden set that is replayed, and the beginning of its digest.",
     group=WATCH,
+    essential=Essential(),
 )
 GOLDEN_EXAMPLES = Metric(
     "goldwatch_golden_examples",

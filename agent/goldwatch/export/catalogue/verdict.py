@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goldwatch.export.metric import WATCH, Kind, Metric
+from goldwatch.export.metric import WATCH, Essential, Kind, Metric
 
 EVIDENCE = Metric(
     "goldwatch_evidence_log10",
@@ -12,6 +12,7 @@ EVIDENCE = Metric(
     (*WATCH, "monitor"),
     "Evidence for a change, as log10 of the monitor's e-value. Absent for a monitor that states facts.",
     group=WATCH,
+    essential=Essential(),
 )
 EVIDENCE_THRESHOLD = Metric(
     "goldwatch_evidence_threshold_log10",
@@ -21,6 +22,7 @@ EVIDENCE_THRESHOLD = Metric(
     (*WATCH, "monitor"),
     "The evidence at which the monitor alerts, which follows from the false-alarm budget.",
     group=WATCH,
+    essential=Essential(),
 )
 VERDICT = Metric(
     "goldwatch_verdict",
@@ -30,6 +32,7 @@ VERDICT = Metric(
     (*WATCH, "monitor", "state"),
     "The monitor's state after the last replay: 1 for its state, 0 for the others. Unknown is not good.",
     group=WATCH,
+    essential=Essential(nonzero=True),
 )
 ALERT_ACTIVE = Metric(
     "goldwatch_alert_active",
@@ -39,6 +42,7 @@ ALERT_ACTIVE = Metric(
     (*WATCH, "severity", "monitor"),
     "1 for each monitor of an open alert that calls people with this severity; 0, without a monitor, if there is none.",
     group=WATCH,
+    essential=Essential(),
 )
 ALERT_SILENCED = Metric(
     "goldwatch_alert_silenced",
@@ -47,6 +51,7 @@ ALERT_SILENCED = Metric(
     "",
     (*WATCH, "severity"),
     "Whether an alert of this severity is open and silenced: by a silence, a rollout, or one about the same cause.",
+    essential=Essential(nonzero=True),
 )
 ALERT_INFO = Metric(
     "goldwatch_alert_info",
@@ -56,6 +61,7 @@ ALERT_INFO = Metric(
     (*WATCH, "headline", "action", "command", "page", "runbook"),
     "The open alert: what has happened, the first thing to do with its command, and links. All empty if none is open.",
     group=WATCH,
+    essential=Essential(),
 )
 ALERT_NUMBER = Metric(
     "goldwatch_alert_number",
@@ -64,4 +70,5 @@ ALERT_NUMBER = Metric(
     "",
     WATCH,
     "The number of the open alert on its page and in the ledger; 0 while none is open.",
+    essential=Essential(nonzero=True),
 )
