@@ -15,7 +15,7 @@ from goldwatch.export.catalogue import CATALOGUE
 from goldwatch.export.essential import essential
 from goldwatch.export.metric import Essential, Kind, Metric
 from goldwatch.export.prometheus import PrometheusExporter
-from goldwatch.export.store import Distribution
+from goldwatch.export.store import Distribution, Key, Sample
 from goldwatch.rules import AlertRule, Scope, groups
 
 from tests.dashboards import day
@@ -76,7 +76,9 @@ def test_outcomes_are_added_up(counts: dict[str, int]) -> None:
 
 
 def test_a_monitor_has_its_own_state_alone() -> None:
-    series = {("w", "t", "worse", state): float(state == "steady") for state in ("steady", "alerting", "unknown")}
+    series: dict[Key, Sample] = {
+        ("w", "t", "worse", state): float(state == "steady") for state in ("steady", "alerting", "unknown")
+    }
     assert essential(c.VERDICT, series) == {("w", "t", "worse", "steady"): 1.0}
 
 
