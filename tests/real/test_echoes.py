@@ -99,7 +99,8 @@ def test_no_sink_has_a_secret_that_a_server_sends_back(tmp_path: Path, echo: str
             agent.until(lambda: all(len(agent.judgements(name)) >= 2 for name in ("plain", "busy")), "both replay")
             agent.until(agent.alerts, "an alert opens")
             agent.until(lambda: "invalid header" in agent.log, "the collector's reason is logged")
-            pages = ("/metrics", "/", "/api/v1/watches", "/api/v1/alerts", "/alerts/1", "/api/v1/alerts/1")
+            pages = ["/metrics", "/", "/api/v1/watches", "/api/v1/alerts", "/alerts/1", "/api/v1/alerts/1"]
+            pages += ["/watches/plain", "/api/v1/watches/plain/history"]
             sinks = {path: agent.get(path)[1] for path in pages}
             assert agent.end() == 0
             sinks["log"] = agent.log

@@ -23,6 +23,7 @@ from goldwatch.http_serving import Tls
 
 READING, POSTING = "reading-0123456789", "posting-0123456789"
 PROTECTED = ["/", "/alerts/1", "/api/v1/watches", "/api/v1/alerts", "/api/v1/alerts/1", "/metrics", "/runbooks/worse"]
+PROTECTED += ["/watches/digits", "/api/v1/watches/digits/history"]
 PROTECTED += ["/nothing", "/%6cive", "/healthz/", "/live/../metrics", "//healthz"]
 Ask = Callable[..., Awaitable[tuple[int, str, list[str]]]]
 

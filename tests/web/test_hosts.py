@@ -117,6 +117,8 @@ def test_every_path_is_refused_under_a_strangers_name_and_the_text_names_the_key
             "/",
             "/metrics",
             "/api/v1/watches",
+            "/api/v1/watches/digits/history",
+            "/watches/digits",
             "/alerts/1",
             "/readyz",
             "/healthz",

@@ -167,7 +167,9 @@ def test_the_api_and_the_page_tell_what_the_ledger_holds(status: Status) -> None
     assert "50 of 600 golden examples now wrong" in ask("/alerts/1", status=status)[2]
 
 
-@pytest.mark.parametrize("path", ["/api/v1/watches", "/api/v1/alerts", "/api/v1/alerts/1"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/watches", "/api/v1/watches/digits/history", "/api/v1/alerts", "/api/v1/alerts/1"]
+)
 def test_a_document_that_the_client_has_is_not_sent_again(status: Status, path: str) -> None:
     clock = iter(range(1_800_000_060, 1_800_000_100, 2))
     status._clock = lambda: float(next(clock))
@@ -192,7 +194,7 @@ def test_a_document_that_the_client_has_is_not_sent_again(status: Status, path: 
 
 
 def test_whatever_comes_from_outside_is_escaped(status: Status) -> None:
-    for path in ("/", "/alerts/1"):
+    for path in ("/", "/alerts/1", "/watches/digits"):
         page = ask(path, status=status)[2]
         assert "&lt;script&gt;" in page
         assert "<script" not in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
@@ -22,6 +23,7 @@ _HIDDEN |= {("golden", "name"), ("watches", "name")}
 _BUDGETS = {"most_per_s": "at_most", "most_tokens_per_s": "tokens_at_most", "most_cpu": "cpu_at_most"}
 _WRITTEN = {"memory_bytes": "memory", "jitter_s": "jitter", "deadline_s": "deadline", **_BUDGETS}
 _WIDEST = 56
+_ADDRESS = re.compile(r"(?<=://)[^/@\s]*@|(?<=\S)\?[^\s,\]}]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,23 @@ def as_yaml(settings: tuple[Setting, ...]) -> str:
         opened = parents
     width = max(len(text) for text, origin in lines if origin and len(text) <= _WIDEST)
     return "".join(f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines)
+
+
+def in_effect(config: Config, watch: str, target: str) -> tuple[tuple[str, str], ...]:
+    """Return the keys of a config in force that bear on one watch and target, with the values that they have.
+
+    Secrets are masked, and addresses lose user and query. Unset keys are left out.
+    """
+    values = config.model_dump(mode="json", by_alias=True, include={"watches", "targets", "golden", "alerts"})
+    golden = config.watches[watch].golden
+    parts = (("watches", watch), ("targets", target), ("golden", golden))
+    routes = [leaf for part in parts for leaf in _leaves(part, values[part[0]][part[1]])]
+    routes += _leaves(("alerts",), values["alerts"])
+    return tuple(
+        (".".join(map(str, _as_written(route))), _ADDRESS.sub("", _plain(value)))
+        for route, value in routes
+        if value not in (None, "", [], {}) and not (route[::2] in _HIDDEN and len(route) == 3)
+    )
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 - whatever the config holds

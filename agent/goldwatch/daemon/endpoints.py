@@ -25,6 +25,8 @@ from goldwatch.daemon.history import LedgerError
 from goldwatch.daemon.status import MOST, Status
 from goldwatch.daemon.status_page import status_page
 from goldwatch.daemon.tap import MOST_REQUEST_BYTES, Pace, Taps
+from goldwatch.daemon.trend import MOST_DAYS
+from goldwatch.daemon.watch_page import watch_page
 from goldwatch.errors import GoldwatchError
 from goldwatch.http_serving import Handler, HttpServer, Tls
 from goldwatch.shipped import shipped
@@ -33,6 +35,7 @@ Render: TypeAlias = Callable[[str], tuple[bytes, str]]
 """Takes the Accept header and returns the exposition and its content type."""
 
 _ON_PAGE = 200
+_DAYS = 30
 MOST_EVENTS_PER_S = 100.0
 """So many live requests a second are read, of all watches together; the others are counted."""
 _AT_ONCE = 2
@@ -125,7 +128,9 @@ class Endpoints:
         app = web.Application(client_max_size=MOST_REQUEST_BYTES, middlewares=[admit])
         app.router.add_get("/", self._page)
         app.router.add_get(r"/alerts/{number:\d{1,9}}", self._alert_page)
+        app.router.add_get("/watches/{watch}", self._watch_page)
         app.router.add_get("/api/v1/watches", self._watches)
+        app.router.add_get("/api/v1/watches/{watch}/history", self._history)
         app.router.add_get("/api/v1/alerts", self._alerts)
         app.router.add_get(r"/api/v1/alerts/{number:\d{1,9}}", self._alert)
         app.router.add_post(LIVE, self._live)
@@ -207,6 +212,19 @@ class Endpoints:
         alert = await self._found(request)
         return _html(alert_page(alert, time.time()))
 
+    async def _watch_page(self, request: web.Request) -> web.Response:
+        watch, target, days = request.match_info["watch"], request.query.get("target", ""), _days(request)
+
+        def page(status: Status) -> str | None:
+            found = status.view(watch, target, days)
+            return None if found is None else watch_page(found)
+
+        return _html(_existing(await self._read(page)))
+
+    async def _history(self, request: web.Request) -> web.Response:
+        watch, target, days = request.match_info["watch"], request.query.get("target", ""), _days(request)
+        return _json(request, _existing(await self._read(lambda status: status.history(watch, target, days))))
+
     async def _watches(self, request: web.Request) -> web.Response:
         limit = _limit(request, MOST)
         return _json(request, await self._read(lambda status: status.watches(limit)))
@@ -238,10 +256,24 @@ class Endpoints:
 
 
 def _limit(request: web.Request, default: int) -> int:
-    text = request.query.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > len(str(MOST)) or not 1 <= int(text) <= MOST:
-        raise web.HTTPBadRequest(text=f"limit is a number from 1 to {MOST}\n")
+    return _number(request, "limit", default, MOST)
+
+
+def _days(request: web.Request) -> int:
+    return _number(request, "days", _DAYS, MOST_DAYS)
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(most)) or not 1 <= int(text) <= most:
+        raise web.HTTPBadRequest(text=f"{name} is a number from 1 to {most}\n")
     return int(text)
+
+
+def _existing(found: T | None) -> T:
+    if found is None:
+        raise web.HTTPNotFound(text="no watch of this name has this target\n")
+    return found
 
 
 def _json(request: web.Request, value: Mapping[str, Any]) -> web.Response:

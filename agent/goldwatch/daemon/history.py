@@ -81,38 +81,50 @@ class History:
     def states(self, watch: str, target: str, golden_digest: str) -> dict[str, Any]:
         """Return the saved state of each monitor of a watch and target, as far as it is about this golden set."""
         sql = "SELECT monitor, state FROM monitors WHERE watch = ? AND target = ? AND golden_digest = ?"
-        rows = self._all(sql, watch, target, golden_digest)
+        rows = self.select(sql, watch, target, golden_digest)
         # A monitor whose state is damaged begins again, and its next state takes the place of the damaged one.
         return dict(self._parsed("monitors", rows, _state))
 
     def open_alert(self, watch: str, target: str) -> Alert | None:
         """Return the alert of a watch and target that has not closed."""
-        rows = self._all(
+        rows = self.select(
             "SELECT * FROM alerts WHERE watch = ? AND target = ? AND closed_at IS NULL ORDER BY number", watch, target
         )
         return _last(self._parsed("alerts", rows, _alert))
 
     def open_alerts(self) -> list[Alert]:
         """Return all alerts that have not closed, oldest first."""
-        rows = self._all("SELECT * FROM alerts WHERE closed_at IS NULL ORDER BY number")
+        rows = self.select("SELECT * FROM alerts WHERE closed_at IS NULL ORDER BY number")
         return list(self._parsed("alerts", rows, _alert))
 
     def alert(self, number: int) -> Alert | None:
         """Return one alert; None if there is none of that number."""
-        rows = self._all("SELECT * FROM alerts WHERE number = ?", number)
+        rows = self.select("SELECT * FROM alerts WHERE number = ?", number)
         return _last(self._parsed("alerts", rows, _alert))
 
     def alerts(self, limit: int = -1) -> list[Alert]:
         """Return the newest alerts, all of them without a limit; oldest first."""
-        rows = self._all("SELECT * FROM alerts ORDER BY number DESC LIMIT ?", limit)
+        rows = self.select("SELECT * FROM alerts ORDER BY number DESC LIMIT ?", limit)
+        return list(self._parsed("alerts", rows[::-1], _alert))
+
+    def alerts_of(self, watch: str, target: str, since: float, limit: int) -> list[Alert]:
+        """Return the newest alerts of a watch and target that were open at or after a Unix time, oldest first."""
+        rows = self.select(
+            "SELECT * FROM alerts WHERE watch = ? AND target = ? AND (closed_at IS NULL OR closed_at >= ?)"
+            " ORDER BY number DESC LIMIT ?",
+            watch,
+            target,
+            since,
+            limit,
+        )
         return list(self._parsed("alerts", rows[::-1], _alert))
 
     def next_alert_number(self) -> int:
         """Return the number that the next alert gets."""
-        return int(self._all("SELECT coalesce(max(number), 0) + 1 AS next FROM alerts")[0]["next"])
+        return int(self.select("SELECT coalesce(max(number), 0) + 1 AS next FROM alerts")[0]["next"])
 
-    def events(self, target: str, since: float) -> list[Event]:
-        """Return the events of a target at or after a Unix time, oldest first; the first ten of them.
+    def events(self, target: str, since: float, limit: int = _MOST_EVENTS) -> list[Event]:
+        """Return the events of a target at or after a Unix time, oldest first; the first ten of them, or `limit`.
 
         An event that several watches of the target saw is returned once.
         """
@@ -120,16 +132,16 @@ class History:
             "SELECT min(at) AS at, target, field, before, after FROM events WHERE target = ? AND at >= ?"
             " GROUP BY field, before, after ORDER BY at LIMIT ?"
         )
-        return [Event(**row) for row in self._all(sql, target, since, _MOST_EVENTS)]
+        return [Event(**row) for row in self.select(sql, target, since, limit)]
 
     def circumstances(self, watch: str, target: str) -> dict[str, str]:
         """Return what was last known of what might explain a change, by name."""
         sql = "SELECT field, value FROM circumstances WHERE watch = ? AND target = ?"
-        return {row["field"]: row["value"] for row in self._all(sql, watch, target)}
+        return {row["field"]: row["value"] for row in self.select(sql, watch, target)}
 
     def silences(self, after: float) -> list[Silence]:
         """Return the silences that were asked for by command and end after a Unix time."""
-        rows = self._all(
+        rows = self.select(
             "SELECT begins_at, ends_at, why, watch FROM silences WHERE ends_at > ? ORDER BY ends_at", after
         )
         return [Silence(**row) for row in rows]
@@ -139,7 +151,7 @@ class History:
 
         If `described`, return the newest with a description of the target.
         """
-        rows = self._all(
+        rows = self.select(
             "SELECT id, judgement FROM replays WHERE watch = ? AND target = ?"
             " AND (NOT ? OR (json_valid(judgement) AND json_extract(judgement, '$.description') IS NOT NULL))"
             " ORDER BY id DESC LIMIT ?",
@@ -156,12 +168,12 @@ class History:
             "SELECT id, judgement FROM replays WHERE watch = ? AND target = ? AND validity = 'valid' AND started_at < ?"
             " ORDER BY id DESC LIMIT ?"
         )
-        return list(self._parsed("replays", self._all(sql, watch, target, before, limit), _judgement))
+        return list(self._parsed("replays", self.select(sql, watch, target, before, limit), _judgement))
 
     def newest(self, watch: str, target: str, limit: int) -> list[Judgement]:
         """Return the newest replays, newest first, without their latencies."""
         sql = "SELECT id, judgement FROM replays WHERE watch = ? AND target = ? ORDER BY id DESC LIMIT ?"
-        return list(self._parsed("replays", self._all(sql, watch, target, limit), _judgement))
+        return list(self._parsed("replays", self.select(sql, watch, target, limit), _judgement))
 
     def last_started_at(self, watch: str, target: str, golden_digest: str) -> float | None:
         """Return when the newest replay of a watch and target started; None if it was of another golden set."""
@@ -169,12 +181,12 @@ class History:
             "SELECT started_at, json_extract(judgement, '$.golden_digest') AS digest FROM replays"
             " WHERE watch = ? AND target = ? AND json_valid(judgement) ORDER BY id DESC LIMIT 1"
         )
-        rows = self._all(sql, watch, target)
+        rows = self.select(sql, watch, target)
         return float(rows[0]["started_at"]) if rows and rows[0]["digest"] == golden_digest else None
 
     def last_valid_at(self, watch: str, target: str, before: float) -> float | None:
         """Return when the newest valid replay before a Unix time started."""
-        rows = self._all(
+        rows = self.select(
             "SELECT started_at FROM replays WHERE watch = ? AND target = ? AND validity = 'valid' AND started_at < ?"
             " ORDER BY id DESC LIMIT 1",
             watch,
@@ -200,13 +212,13 @@ class History:
             "SELECT max(started_at) AS at FROM (SELECT started_at, judgement AS j FROM replays"  # noqa: S608 - it is ours
             f" WHERE watch = ? AND target = ? AND started_at > ? AND json_valid(judgement)) WHERE {where}"
         )
-        (found,) = self._all(sql, watch, target, since)
+        (found,) = self.select(sql, watch, target, since)
         return None if found["at"] is None else float(found["at"])
 
     def replays(self, watch: str, target: str) -> Iterator[tuple[Judgement, dict[str, Any] | None]]:
         """Yield each replay that is kept, oldest first, with what was observed in it, where that was kept too."""
         sql = "SELECT id, judgement, observed FROM replays WHERE watch = ? AND target = ? ORDER BY id"
-        return self._parsed("replays", self._all(sql, watch, target), _observed)
+        return self._parsed("replays", self.select(sql, watch, target), _observed)
 
     def _parsed(self, table: str, rows: Iterable[_Row], parse: Callable[[_Row], _Parsed]) -> Iterator[_Parsed]:
         """Yield what rows hold. A row that cannot be parsed is left out, and logged once."""
@@ -221,7 +233,8 @@ class History:
                     why = f"{type(error).__name__}: {error}"[:200]
                     log.warning("a damaged row of the ledger is left out", extra={**where, "why": why})
 
-    def _all(self, sql: str, *values: object) -> list[dict[str, Any]]:
+    def select(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """Return the rows of a SELECT, each by the names of its columns."""
         with self._lock, closing(self._db.execute(sql, values)) as cursor:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]

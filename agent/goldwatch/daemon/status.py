@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from goldwatch.config.effective import in_effect
 from goldwatch.core.judgement import Judgement, Passed, State, Verdict
 from goldwatch.core.monitors.silent import SILENT_AFTER
 from goldwatch.daemon.alert import Alert
 from goldwatch.daemon.history import History, LedgerError
 from goldwatch.daemon.in_force import Assignment, InForce
 from goldwatch.daemon.schedule import mean_interval_s
+from goldwatch.daemon.trend import trend
+from goldwatch.daemon.watch_view import WatchView
 
 MOST = 1000
 """More watches or alerts than this are not told at once."""
@@ -82,6 +85,40 @@ class Status:
         told = None if found.explanation is None else found.explanation.to_json()
         return _alert(found) | {"explanation": told}
 
+    def view(self, watch: str, target: str, days: int) -> WatchView | None:
+        """Return what the page of a watch shows; of its first target, if `target` is empty. None if there is none.
+
+        Raises LedgerError. It has a connection of its own: the other questions do not wait for 90 days of replays.
+        """
+        wanted, now = self._in_force(), self._clock()
+        found = [a for a in wanted.assignments if a.watch.name == watch] if wanted is not None else []
+        assignment = next((a for a in found if target in ("", a.target.name)), None)
+        if wanted is None or assignment is None:
+            return None
+        key = assignment.key
+        with History.open(self._path) as history:
+            last = next(iter(history.valid_before(*key, now, 1)), None)
+            score = "" if last is None or last.headline is None else last.headline.name
+            return WatchView(
+                now,
+                days,
+                _of(history, assignment, now, history.open_alert(*key)),
+                tuple(a.target.name for a in found),
+                assignment,
+                wanted.config.alerts.false_alarms_per_year,
+                last,
+                trend(history, key, score, now, days, mean_interval_s(assignment.watch.every)),
+                in_effect(wanted.config, *key),
+            )
+
+    def history(self, watch: str, target: str, days: int) -> dict[str, Any] | None:
+        """Return the history of a watch for programs; see `view`."""
+        found = self.view(watch, target, days)
+        if found is None:
+            return None
+        name, of = found.assignment.key
+        return {"at": found.at, "watch": name, "target": of, **found.trend.to_json()}
+
     def _open(self) -> History:
         if self._history is None:
             self._history = History.open(self._path)
@@ -92,11 +129,12 @@ class Status:
             return []
         history = self._open()
         alerts = {(a.watch, a.target): a for a in history.open_alerts()}
-        told = [
-            _watch(a, history.last_judgement(*a.key), history.last_valid_at(*a.key, before=now), alerts.get(a.key), now)
-            for a in wanted.assignments
-        ]
+        told = [_of(history, a, now, alerts.get(a.key)) for a in wanted.assignments]
         return sorted(told, key=lambda w: (_WORST_FIRST.index(w["state"]), w["watch"], w["target"]))
+
+
+def _of(history: History, of: Assignment, now: float, alert: Alert | None) -> dict[str, Any]:
+    return _watch(of, history.last_judgement(*of.key), history.last_valid_at(*of.key, before=now), alert, now)
 
 
 def _watch(
@@ -125,6 +163,7 @@ def _watch(
             _plain(v, "monitor", "state", "severity", "evidence", "threshold", "since", "summary") for v in verdicts
         ],
         "alert": alert.number if alert is not None else None,
+        "severity": alert.severity if alert is not None else None,
         "silenced": alert.silenced_why if alert is not None else "",
     }
 

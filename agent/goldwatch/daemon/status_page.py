@@ -107,9 +107,10 @@ def _row(watch: Mapping[str, Any], at: float) -> str:
     if watch["alert"] is not None:
         state += f'<br><a href="alerts/{int(watch["alert"])}">alert {int(watch["alert"])}</a>'
     reasons = "".join(f'<br><span class="unknown">{escape(reason)}</span>' for reason in watch["reasons"][:2])
+    page = f"watches/{watch['watch']}?target={watch['target']}"
     cells = [
         state,
-        f'<b>{escape(name)}</b><br><span class="quiet">{escape(about)}</span>{reasons}',
+        f'<b><a href="{escape(page)}">{escape(name)}</a></b><br><span class="quiet">{escape(about)}</span>{reasons}',
         _score(watch["scores"]),
         "<br>".join(f"p{q['q'] * 100:g} {_milliseconds(q['latency_s'])}" for q in watch["latency"][:3]) or "-",
         _evidence(watch["verdicts"]),

@@ -32,14 +32,18 @@ def hero(kind: str, words: str, sentence: Content, more: Content) -> Html:
     )
 
 
-def page(title: str, top: Content, *body: Content) -> Html:
-    """Return the file. `title` is text; `top` is the line above all; the browser may load nothing."""
+def page(title: str, top: Content, *body: Content, style: str = "", refresh_s: int | None = None) -> Html:
+    """Return the file. `title` is text; `top` is the line above all; the browser may load nothing.
+
+    `style` follows that of reports. A page that is served live may ask to be loaded again after `refresh_s` seconds.
+    """
     head = join(
         (
             Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'),
             Html(f'<meta http-equiv="Content-Security-Policy" content="{_ALLOWED}">'),
             tag("title", title),
-            tag("style", Html(CSS)),
+            Html("" if refresh_s is None else f'<meta http-equiv="refresh" content="{refresh_s}">'),
+            tag("style", Html(CSS + style)),
         )
     )
     inside = join((tag("header", top, class_="top"), tag("main", *body)))

@@ -63,6 +63,13 @@ class Plot:
         """Draw an interval at a place."""
         self.path(css, f"M{self.x(x):g} {self.y(low):g}V{self.y(high):g}")
 
+    def band(self, points: Sequence[tuple[float, float, float]], css: str = "band") -> None:
+        """Fill what is between two lines; a point is its place, the lower and the upper value."""
+        if points:
+            there = [f"{self.x(x):g} {self.y(high):g}" for x, _, high in points]
+            back = [f"{self.x(x):g} {self.y(low):g}" for x, low, _ in reversed(points)]
+            self._back.append(f'<path class="{css}" d="M{"L".join(there + back)}Z"/>')
+
     def ground(self, x0: float, x1: float, css: str) -> None:
         """Tint the ground between two places."""
         a, b = f"{self.x(x0):g}", f"{self.x(x1):g}"
