@@ -32,6 +32,7 @@ _NO_PRICES = "the config states no prices"
 _NO_LIVE = "no live traffic is tapped: the watch has no section live"
 _NO_TOKENS = "no tokens: this is no language model, or its server does not count them"
 _NO_JUDGE = "no score of the watch has a judge"
+_BY_SCORE = "cluster, namespace, watch, target, score"
 _PLAIN: Limits = ((None, "text"),)
 _NO_SLICES = "the golden set names no slices"
 
@@ -50,7 +51,7 @@ def build() -> dashboard.Dashboard:
     closed = {
         "Energy and cost": (_joules(), _shares(), _carbon(), _cost(), _metered()),
         "Live traffic": (_live(), _windows(), _window_age()),
-        "Judges": (_judge_calls(), _judge_tokens(), _unscored()),
+        "Judges": (_judge_calls(), _judge_tokens(), _unscored(), _judge_people()),
         "Tokens": (_tokens(), _finished(), _first_token(), _next_tokens(), _token_gaps()),
     }
     for title, panels in closed.items():
@@ -292,6 +293,20 @@ def _judge_tokens() -> AnyPanel:
     return series(
         About("Judge: tokens an hour", text, "short", 8, missing=_NO_JUDGE), Query(tokens, "{{score}} {{type}}")
     )
+
+
+def _judge_people() -> AnyPanel:
+    text = (
+        "How the judge of each score compared with people on the same answers when the reference was taken: agreement, "
+        "kappa, and the shares of bad ones called good and of good ones called bad."
+    )
+    queries = [
+        Query(fresh(worst(c.JUDGE_AGREEMENT, _BY_SCORE)), "{{score}} agreement"),
+        Query(fresh(worst(c.JUDGE_KAPPA, _BY_SCORE)), "{{score}} kappa"),
+        Query(fresh(worst(c.JUDGE_FALSE, f"{_BY_SCORE}, called")), "{{score}} wrongly {{called}}"),
+    ]
+    about = About("Judge and people", text, "percentunit", 24, missing="people have graded no answer of the set")
+    return series(about, *queries)
 
 
 def _unscored() -> AnyPanel:

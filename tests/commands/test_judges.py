@@ -36,7 +36,7 @@ watches:
 """
 WHO = ("--name", "capitals", "--licence", "CC0-1.0", "--source", "made up", "--replays", "4", "--match", "contains")
 PROMPTS = [f"Where is museum {number}?" for number in range(40)]
-GOOD, BAD = "Paris, by the river.", "Paris? Bananas."
+GOOD, BAD, UNSURE = "Paris, by the river.", "Paris? Bananas.", "Paris, or Rome?"
 
 Run = Callable[..., Result]
 
@@ -53,7 +53,9 @@ def servers() -> Iterator[tuple[LanguageServer, JudgeServer]]:
 def run(tmp_path: Path, servers: tuple[LanguageServer, JudgeServer]) -> Run:
     """Run a command on the config of a golden set that is built from the good model."""
     model, judge = servers
-    lines = [{"inputs": {"prompt": prompt}, "answers": ["Paris"]} for prompt in PROMPTS]
+    lines: list[dict[str, Any]] = [{"inputs": {"prompt": prompt}, "answers": ["Paris"]} for prompt in PROMPTS]
+    for line, answer, grade in zip([0, 1, 1], [GOOD, BAD, UNSURE], [5, 4, 1], strict=True):
+        lines[line].setdefault("human", []).append({"answer": answer, "grades": {"grounded": grade}})
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     config = tmp_path / "goldwatch.yaml"
     config.write_text(CONFIG.format(model=model.url, judge=judge.url, name=MODEL))
@@ -93,10 +95,14 @@ def test_a_judged_score_is_frozen_and_checked(
     golden = GoldenSet.open(tmp_path / "golden")
     assert golden.tensor("reference.scores.grounded").tolist() == [[1.0] * 40] * 4
     assert (golden.manifest.reference.scores or {})["grounded"].startswith(f"judge {MODEL} relevance ")
-    assert judge.calls == 40 + 25 * 20  # the same answers are not judged again, and each control 25 times
+    # the same answers are not judged again, each control 25 times, and three answers that people have graded
+    assert judge.calls == 40 + 25 * 20 + 3
+    asked = [body["messages"][-1]["content"] for body in judge.bodies]
+    assert sum(UNSURE in text for text in asked) == 1 + 25 * 10  # as a foil
     assert golden.tensor("reference.controls.grounded").shape == (25, 20)
     shown = CliRunner().invoke(app, ["golden", "show", str(golden.path)]).stdout
     assert "grounded: 20 controls, graded 25 times" in shown
+    assert "grounded: agrees with people on 1 of 3 answers" in shown
 
     def check() -> tuple[str, str]:
         found = json.loads(run("check", options=("--format", "json")).stdout)["watches"][0]["findings"]
@@ -106,7 +112,8 @@ def test_a_judged_score_is_frozen_and_checked(
     before = judge.calls
     assert check()[0] == "pass"
     assert judge.calls == before + 40 + 20  # the judge of a reference is asked anew, as is that of another set
-    assert check()[0] == "pass"
+    people = "agrees with people on 1 of 3 answers (kappa -0.50), calls 1 of 1 bad ones good, 1 of 2 good ones bad"
+    assert people in run("check").stdout
     assert judge.calls == before + 40 + 20 + 20  # the controls alone
     before, judge.overloads = judge.calls, 3
     assert check()[0] == "pass"

@@ -29,6 +29,7 @@ from goldwatch.core.judgement import (
     Validity,
     Verdict,
 )
+from goldwatch.core.people import People
 from goldwatch.core.token_use import TokenUse
 from goldwatch.energy.footprint import Load, Prices, footprint
 from goldwatch.probe import Description
@@ -65,7 +66,10 @@ FULL = Judgement(
         errors={"no answer within 1 s": 1, 'no output "p"': 1},
         throughput=6.4,
         quantiles=(Quantile(0.5, 0.004), Quantile(0.99, None)),
-        scores=(Score("accuracy", 0.75, 0.4, 0.93, 8, 0.875), Score("ece", 0.1, 0.02, 0.3, 8, slices=SLICES)),
+        scores=(
+            Score("accuracy", 0.75, 0.4, 0.93, 8, 0.875),
+            Score("ece", 0.1, 0.02, 0.3, 8, slices=SLICES, people=People(20, 15, 3, 2)),
+        ),
         difference=Difference(8, 5, 2, 1, 1, 0.31, (), ()),
         checks=(Check("repeats", Passed.NO, "a cache answers"), Check("lengths", Passed.YES, "as long as ever")),
         footprint=footprint(ENERGY, Load(6.4, 0.75, 10, 5), Prices("USD", machine_per_hour=2.1), 350.0),

@@ -142,7 +142,11 @@ def details(report: Report) -> list[Line]:
 
 def _measured(judgement: Judgement) -> list[Line]:
     """Describe scores, what changed, and latency."""
-    lines = [(score.name, _score(score)) for score in judgement.findings.scores]
+    lines = []
+    for score in judgement.findings.scores:
+        lines.append((score.name, _score(score)))
+        if score.people is not None:
+            lines.append(("", str(score.people)))
     if (difference := judgement.findings.difference) is not None:
         texts = judgement.subject.task == "generation"  # texts are equal or not: there is no size of a difference
         same = f"{difference.compared - difference.moved:,} of {difference.compared:,}"

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from goldwatch.core.gap import Gap
+from goldwatch.core.people import People
 from goldwatch.core.token_use import TOKEN_TIMES, TokenUse, keep_times
 from goldwatch.energy.attribution import Energy
 from goldwatch.energy.footprint import Footprint
@@ -49,7 +50,7 @@ class Score:
     `reference` is the mean of the same score over all replays of the reference, on the same examples; None where the
     golden set does not keep it. `n` is the number of examples that the value rests on. `slices` has the same score of
     each slice, of scores that the config names. All values are on the `scale`, an end of which
-    is None if there is none.
+    is None if there is none. `people` is how its judge compared with people, if it has a judge and that is known.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Score:
     reference: float | None = None
     slices: tuple[SliceStanding, ...] = ()
     scale: tuple[float | None, float | None] = (0.0, 1.0)
+    people: People | None = None
 
 
 @dataclass(frozen=True, slots=True)

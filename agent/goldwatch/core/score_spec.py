@@ -203,6 +203,7 @@ def judging_limit_s(specs: Sequence[ScoreSpec]) -> float:
 
 
 def freezing_limit_s(specs: Sequence[ScoreSpec]) -> float:
-    """Return how many seconds the judges of some scores may take for the controls of a set."""
-    judges = [spec.judge for spec in specs if spec.judge is not None and spec.judge.controls]
-    return sum(sum(FROZEN_JUDGINGS) * (judge.deadline_s + judge.time_limit_s) for judge in judges)
+    """Return how many seconds the judges of some scores may take for controls and people's answers of a set."""
+    judges = [spec.judge for spec in specs if spec.judge is not None]
+    sittings = {True: sum(FROZEN_JUDGINGS) + 1, False: 1}  # one is for the answers that people have graded
+    return sum(sittings[judge.controls > 0] * (judge.deadline_s + judge.time_limit_s) for judge in judges)

@@ -33,6 +33,7 @@ MOST_VALUES: Mapping[str, int] = {
     "finish": 3,
     "score": 8,
     "call": len(JudgeCall),
+    "called": 2,
     "effect": 3,
     "label": 10,
     "answer": 1,  # ten pairs of label and answer
@@ -52,7 +53,7 @@ MOST_VALUES: Mapping[str, int] = {
 """How many values each label takes within one watch and target, or one agent; a fact has one at a time."""
 
 
-_OF_JUDGES = (c.JUDGE_CALLS, c.JUDGE_TOKENS)
+_OF_JUDGES = (c.JUDGE_CALLS, c.JUDGE_TOKENS, c.JUDGE_AGREEMENT, c.JUDGE_KAPPA, c.JUDGE_FALSE)
 """The metrics of the scores that have a judge."""
 
 _OF_NAMED_SCORES = (c.SCORE_UNSCORED, c.SLICE_SCORE, c.SLICE_SCORE_REFERENCE, *_OF_JUDGES)

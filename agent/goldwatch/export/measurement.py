@@ -486,6 +486,11 @@ def _of_score(score: Score, labels: Mapping[str, str]) -> Iterator[Measurement]:
     yield from _gauge(c.SCORE_HIGH, labels, score.high)
     yield from _gauge(c.SCORE_REFERENCE, labels, score.reference)
     yield from _gauge(c.SCORE_EXAMPLES, labels, score.n)
+    if (people := score.people) is not None:
+        yield from _gauge(c.JUDGE_AGREEMENT, labels, people.agreement)
+        yield from _gauge(c.JUDGE_KAPPA, labels, people.kappa)
+        yield from _gauge(c.JUDGE_FALSE, {**labels, "called": "good"}, people.false_good_rate)
+        yield from _gauge(c.JUDGE_FALSE, {**labels, "called": "bad"}, people.false_bad_rate)
 
 
 def _of_verdict(verdict: Verdict, labels: Mapping[str, str]) -> Iterator[Measurement]:

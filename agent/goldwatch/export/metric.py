@@ -123,6 +123,7 @@ LABELS = {
     "finish": "stop, length, other",
     "score": "the scores of the golden set's task",
     "call": "graded, reused, failed",
+    "called": "good, bad",
     "slice": "the slices of the golden set",
     "value": "the values of a slice; how many the golden set has counts into what the config may make",
     "effect": "harmful, helpful, neutral",

@@ -8,8 +8,9 @@ lines are held in memory. Workers read it too, some of them in old interpreters:
 from __future__ import annotations
 
 import json
+import math
 import mmap
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,16 +150,22 @@ def line_problems(
     *,
     answers: bool,
     files: Collection[str] = (),
+    human: Sequence[str] = (),
 ) -> Iterator[str]:
     """Yield what is wrong with the first bad lines: at most ten messages.
 
-    `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name, `files` are those of the set.
+    `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name, `files` are those of the set,
+    `human` the scores for which people have graded answers.
     """
     found = 0
     for index in range(len(lines)):
         try:
             line = lines[index]
-            problem = _problem(line, inputs, outputs, answers=answers) or _missing_file(line["inputs"], files)
+            problem = (
+                _problem(line, inputs, outputs, answers=answers)
+                or _missing_file(line["inputs"], files)
+                or _human_problem(line, human)
+            )
         except GoldenError as error:
             yield error.problems[0]
             found += 1
@@ -174,7 +181,7 @@ def _problem(
     example: Mapping[str, Any], inputs: Mapping[str, str], outputs: Mapping[str, int], *, answers: bool
 ) -> str:
     expected = {"inputs": set(inputs), "outputs": set(outputs)} | ({"answers": set()} if answers else {})
-    if unknown := sorted(example.keys() - expected.keys()):
+    if unknown := sorted(example.keys() - expected.keys() - {"human"}):
         return f"key {quoted(unknown[0])} is not expected; a line has {', '.join(expected)}"
     for part in ("inputs", "outputs"):
         given = example.get(part, {})
@@ -196,6 +203,37 @@ def _problem(
 def _missing_file(inputs: Mapping[str, Any], files: Collection[str]) -> str:
     missing = [name for value in inputs.values() for name in references(value) if name not in files]
     return f"it refers to the file {quoted(missing[0])}, which the set has not" if missing else ""
+
+
+def _human_problem(example: Mapping[str, Any], scores: Sequence[str]) -> str:
+    if problem := human_problem(example.get("human", [])):
+        return problem
+    for name in human_scores(example):
+        if name not in scores:
+            return f"human has a grade for {quoted(name)}, which golden.json does not name in human"
+    return ""
+
+
+def human_problem(found: Any) -> str:  # noqa: ANN401 - whatever a line holds
+    """Return what is wrong with the answers of a line that people have graded; empty if nothing is."""
+    form = 'human must be a list such as [{"answer": "...", "grades": {"SCORE": 4}}]'
+    if not isinstance(found, list):
+        return form
+    for each in found:
+        if not isinstance(each, dict) or each.keys() != {"answer", "grades"} or not isinstance(each["answer"], str):
+            return form
+        grades = each["grades"]
+        if not (isinstance(grades, dict) and grades):
+            return form
+        for name, grade in grades.items():
+            if isinstance(grade, bool) or not isinstance(grade, int | float) or not math.isfinite(grade):
+                return f"human has the grade {quoted(json.dumps(grade))} for {quoted(name)}; expected a number"
+    return ""
+
+
+def human_scores(example: Mapping[str, Any]) -> set[str]:
+    """Return the scores for which people have graded answers of a line without problems."""
+    return {name for each in example.get("human", ()) for name in each["grades"]}
 
 
 def _text_problem(text: Any, most: int) -> str:  # noqa: ANN401 - whatever the line holds

@@ -37,7 +37,8 @@ FORMAT = 6
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
 clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`, 6
 the values of scores in each reference replay, regression, thresholds, predicted classes, judged outputs of any shape,
-text next to them, batch axes other than the first, files that inputs refer to, and the match `first`."""
+text next to them, batch axes other than the first, files that inputs refer to, answers that people have graded, and the
+match `first`."""
 
 MATCHES = ("exact", "contains", "number", "choice", "json", "regex", "first")
 _FIRST_MATCHES = ("exact", "contains")
@@ -244,13 +245,24 @@ class Controls(_Part):
     judgings: Size
 
 
+class PeopleCounts(_Part):
+    """How the judge of a score, of this `fingerprint`, compared with people: see `People` in `goldwatch.core`."""
+
+    fingerprint: str = Field(min_length=1)
+    both_good: Annotated[int, Field(ge=0)]
+    both_bad: Annotated[int, Field(ge=0)]
+    false_good: Annotated[int, Field(ge=0)]
+    false_bad: Annotated[int, Field(ge=0)]
+
+
 class Reference(_Part):
     """How the reference outputs came about.
 
     `replays` counts the reference replays in the first and in the second half. `deterministic` is true if no output
     differed beyond its tolerance in any of them. `keeps` names what is kept of each of them, for models whose answers
     vary: `scores` and `distances` from the reference outputs. `scores` has the fingerprint of each score of the config
-    whose values are kept, `whole` the scores of the whole replay, and `controls` what is kept of judges.
+    whose values are kept, `whole` the scores of the whole replay, `controls` what is kept of judges, and `people` how
+    these compare with people.
     """
 
     replays: tuple[Size, Size]
@@ -260,6 +272,7 @@ class Reference(_Part):
     scores: Annotated[Named[str], Field(min_length=1)] | None = None
     controls: Annotated[Named[Controls], Field(min_length=1)] | None = None
     whole: Annotated[Named[WholeScore], Field(min_length=1)] | None = None
+    people: Annotated[Named[PeopleCounts], Field(min_length=1)] | None = None
 
     @field_validator("whole")
     @classmethod
@@ -299,7 +312,10 @@ class File(_Part):
 
 
 class Manifest(_Part):
-    """A set's whole description of itself; besides it the set has the tensors that `tensors` names."""
+    """A set's whole description of itself; besides it the set has the tensors that `tensors` names.
+
+    `human` names the scores for which people have graded answers, which are in the lines.
+    """
 
     format: Literal[1, 2, 3, 4, 5, 6]
     name: Plain
@@ -312,6 +328,7 @@ class Manifest(_Part):
     decision: str = Field(default="", validate_default=True)
     slices: Named[Slice] = {}
     clusters: Clusters | None = None
+    human: Distinct = ()
     reference: Reference
     provenance: Provenance
     licence: str = Field(min_length=1)
@@ -361,6 +378,8 @@ class Manifest(_Part):
     def _hangs_together(self) -> Manifest:
         if self.has_lines and LINES not in self.files:
             raise ValueError(f'files has no entry "{LINES}"; text and structured inputs are in this file')
+        if self.human and not self.outputs[self.decision].in_lines:
+            raise ValueError("human has the grades of answers in text, and the set has none")
         if self.task is Task.CLASSIFICATION and "scores" in (self.reference.keeps or ()):
             raise ValueError("reference.keeps has scores; an answer of a classifier is right or wrong")
         oldest = self.oldest_format
@@ -384,7 +403,7 @@ class Manifest(_Part):
     def oldest_format(self) -> int:
         """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
         match = None if self.labels is None else self.labels.match
-        is_new = match == "first" or self._has_any_form or self.batch_axes
+        is_new = match == "first" or self.human or self._has_any_form or self.batch_axes
         if self.reference.scores or self.reference.whole or is_new:
             return 6
         return self._oldest_format if match is None else 5
@@ -473,11 +492,15 @@ class _Objects:
         return unique_keys(pairs)
 
 
+def _written(manifest: Manifest) -> dict[str, Any]:
+    """Return a manifest without empty parts that older sets do not have, so that their digests stay."""
+    found = manifest.model_dump(mode="json", exclude_none=True)
+    return found if manifest.human else {key: value for key, value in found.items() if key != "human"}
+
+
 def serialise(manifest: Manifest) -> bytes:
     """Return the bytes of a manifest: equal manifests give equal bytes."""
-    return (
-        json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=2, ensure_ascii=False) + "\n"
-    ).encode()
+    return (json.dumps(_written(manifest), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _problems(error: ValidationError) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from goldwatch.golden.manifest import Input, Labels
+from goldwatch.golden.manifest import Input, Labels, Reference
 from goldwatch.golden.opened import GoldenSet
 
 _SHOWN = 8
@@ -37,12 +37,7 @@ def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
     first, second = reference.replays
     repeats = "the same in all of them" if reference.deterministic else "answers vary"
     yield "reference", f"{first} + {second} replays, {repeats}"
-    for name, fingerprint in (reference.scores or {}).items():
-        yield "score", f"{name}: {fingerprint}"
-    for name, controls in (reference.controls or {}).items():
-        yield "judge", f"{name}: {controls.answers:,} controls, graded {controls.judgings:,} times"
-    for name, whole in (reference.whole or {}).items():
-        yield "score", f"{name}: {whole.fingerprint}, of the whole replay"
+    yield from _of_scores(reference)
     for name, text in reference.made_with.items():
         yield "made with", f"{name} {text}"
     provenance = manifest.provenance.model_dump(exclude_defaults=True)
@@ -66,3 +61,17 @@ def _labels(labels: Labels) -> str:
 def _spec(part: Input) -> str:
     axis = "" if part.batch_axis is None else f", batch axis {part.batch_axis}"
     return part.dtype if part.in_lines else f"{part.dtype} {list(part.shape)}{axis}"
+
+
+def _of_scores(reference: Reference) -> Iterator[tuple[str, str]]:
+    """Yield what is kept of scores and judges."""
+    for name, fingerprint in (reference.scores or {}).items():
+        yield "score", f"{name}: {fingerprint}"
+    for name, controls in (reference.controls or {}).items():
+        yield "judge", f"{name}: {controls.answers:,} controls, graded {controls.judgings:,} times"
+    for name, people in (reference.people or {}).items():
+        agreed = people.both_good + people.both_bad
+        total = agreed + people.false_good + people.false_bad
+        yield "judge", f"{name}: agrees with people on {agreed:,} of {total:,} answers"
+    for name, whole in (reference.whole or {}).items():
+        yield "score", f"{name}: {whole.fingerprint}, of the whole replay"

@@ -67,6 +67,34 @@ JUDGE_CALLS = Metric(
     (*WATCH, "score", "call"),
     "Answers that the judge of a score was to grade: graded by a call, reused from an earlier one, or failed.",
 )
+JUDGE_AGREEMENT = Metric(
+    "goldwatch_judge_agreement_ratio",
+    "goldwatch.judge_agreement",
+    Kind.GAUGE,
+    "1",
+    (*WATCH, "score"),
+    "The share of the answers graded by people that the judge of a score calls good or bad as they do, when the "
+    "reference was taken.",
+    group=WATCH,
+)
+JUDGE_KAPPA = Metric(
+    "goldwatch_judge_kappa",
+    "goldwatch.judge_kappa",
+    Kind.GAUGE,
+    "",
+    (*WATCH, "score"),
+    "Cohen's kappa of the judge of a score and people, over the same answers.",
+    group=WATCH,
+)
+JUDGE_FALSE = Metric(
+    "goldwatch_judge_false_ratio",
+    "goldwatch.judge_false",
+    Kind.GAUGE,
+    "1",
+    (*WATCH, "score", "called"),
+    "The share of the answers that people call bad and the judge calls good, or that they call good and it calls bad.",
+    group=WATCH,
+)
 JUDGE_TOKENS = Metric(
     "goldwatch_judge_tokens_total",
     "goldwatch.judge_tokens",

@@ -1,7 +1,8 @@
 """Controls of a judge: answers of the reference that it grades again in each replay, so that its own change shows.
 
-Every second one is a foil: the reference answer to another question. They follow from the golden set, which freezes
-how its judge graded them. Grades are shares of the scale of the prompt, whatever passes.
+Every second one is a foil: an answer that people have graded as bad, where the set has some, or else the reference
+answer to another question. They follow from the golden set, which freezes how its judge graded them. Grades are shares
+of the scale of the prompt, whatever passes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from goldwatch.scratch import zeros
 from goldwatch.worker.evaluators.examples import Examples
 from goldwatch.worker.evaluators.grading import MOST_TRIES, Judge, NoGrade
 from goldwatch.worker.evaluators.opened import BadScore, Evaluator
+from goldwatch.worker.evaluators.people import asked, graded_by_people, is_good
 from goldwatch.worker.evaluators.scoring import Column
 
 
@@ -54,11 +56,7 @@ def control_examples(count: int, n: int) -> list[tuple[int, int]]:
 def graded(evaluator: Evaluator, golden: GoldenSet, count: int) -> Column:
     """Have the judge grade the controls, and return the grades [count] as shares of its scale. Raises BadScore."""
     judge, found = _judge_of(evaluator), Column.empty(count)
-    examples = Examples(golden)
-    shifts = {shift: examples.readers(judge.takes, _Answers(golden, shift)) for shift in {0, golden.examples // 2}}
-    given = (
-        {name: read(i) for name, read in shifts[shift].items()} for i, shift in control_examples(count, golden.examples)
-    )
+    given = _given(evaluator, judge, golden, count)
     with contextlib.closing(judge.sitting(count * MOST_TRIES)) as sitting:
         for place, grade in enumerate(sitting.grades(given, anew=True)):
             if isinstance(grade, NoGrade):
@@ -68,6 +66,20 @@ def graded(evaluator: Evaluator, golden: GoldenSet, count: int) -> Column:
                 found.values[place] = judge.share(grade)
         found.judging = sitting.used(evaluator.spec.name)
     return found
+
+
+def _given(evaluator: Evaluator, judge: Judge, golden: GoldenSet, count: int) -> Iterator[Mapping[str, Any]]:
+    """Yield what the judge is given for each control. Raises BadScore."""
+    examples, spec = Examples(golden), evaluator.spec
+    shifts = {shift: examples.readers(judge.takes, _Answers(golden, shift)) for shift in {0, golden.examples // 2}}
+    by_people = graded_by_people(golden, spec.name) if spec.judge is not None else []
+    bad = [each for each in by_people if spec.judge is not None and not is_good(each.grade, spec.judge, passes=False)]
+    foils = asked(judge, golden, [bad[k // 2 % len(bad)] for k in range(1, count, 2)]) if bad else None
+    for k, (i, shift) in enumerate(control_examples(count, golden.examples)):
+        if k % 2 and foils is not None:
+            yield next(foils)
+        else:
+            yield {name: read(i) for name, read in shifts[shift].items()}
 
 
 def freeze(evaluator: Evaluator, golden: GoldenSet, count: int) -> NDArray[np.float32]:

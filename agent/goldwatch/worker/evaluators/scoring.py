@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.core.judgement import Judging, Score, Unscored
+from goldwatch.core.people import People
 from goldwatch.core.score_spec import MAX_UNSCORED, ScoreSpec, UnscoredReason
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.scratch import blocks, column, zeros
@@ -140,6 +141,28 @@ class Scoring:
             if spec.judge is not None
         }
 
+    def people(self) -> dict[str, tuple[str, People]]:
+        """Compare each judge with the people who graded answers, for a reference: fingerprint and counts.
+
+        Raises BadScore.
+        """
+        from goldwatch.worker.evaluators.people import compared  # noqa: PLC0415 - as above
+
+        found = {}
+        for spec in self.specs:
+            if spec.judge is not None and spec.name in self._golden.manifest.human:
+                evaluator = self._opened(spec, compare=False)[0]
+                if (people := compared(evaluator, self._golden)) is not None:
+                    found[spec.name] = evaluator.fingerprint, people
+        return found
+
+    def _people(self, spec: ScoreSpec) -> People | None:
+        """Return how the judge of a score compared with people; None if that is not known of this judge."""
+        kept = (self._golden.manifest.reference.people or {}).get(spec.name)
+        if kept is None or kept.fingerprint != opened(spec).fingerprint:
+            return None
+        return People(**kept.model_dump(exclude={"fingerprint"}))
+
     @property
     def kept(self) -> tuple[ScoreSpec, ...]:
         """The scores of one example, whose values a reference keeps."""
@@ -224,11 +247,11 @@ class Scoring:
         found = mean(spec.name, now, None, scored, clusters_of(self._golden))
         if usual is None:
             slices = standings(now, None, scored, slices_of(self._golden))
-            return _on_scale(spec, replace(found, slices=slices))
+            return replace(_on_scale(spec, replace(found, slices=slices)), people=self._people(spec))
         both = column(n, np.bool_, lambda rows: scored[rows] & ~np.isnan(usual[rows]))
         then = float(usual[both].mean()) if both.any() else None
         slices = standings(now, np.nan_to_num(usual), both, slices_of(self._golden))
-        return _on_scale(spec, replace(found, reference=then, slices=slices))
+        return replace(_on_scale(spec, replace(found, reference=then, slices=slices)), people=self._people(spec))
 
     def _usual(self, name: str) -> FloatArray | None:
         """Return the mean of each example over the reference replays [n], NaN where none has a value."""

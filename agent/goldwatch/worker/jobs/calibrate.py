@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,10 @@ def frozen(request: FreezeRequest, descriptors: list[int], emit: Emit) -> Calibr
             name: {"answers": grades.shape[1], "judgings": len(grades)} for name, grades in controls.items()
         }
         tensors |= {f"reference.controls.{name}": grades for name, grades in controls.items()}
+    if people := scoring.people():
+        manifest["reference"]["people"] = {
+            name: {"fingerprint": fingerprint, **asdict(counts)} for name, (fingerprint, counts) in people.items()
+        }
     answers = arrays.read(Path(request.outputs)) if request.outputs else {}
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
     tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}

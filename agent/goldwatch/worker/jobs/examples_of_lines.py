@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from goldwatch.golden import identities
 from goldwatch.golden.error import quoted
 from goldwatch.golden.examples import TEXT_OUTPUT, Examples
-from goldwatch.golden.lines import TEXT, Lines
+from goldwatch.golden.lines import TEXT, Lines, human_problem, human_scores
 from goldwatch.scratch import column
 from goldwatch.worker.jobs.answered import LABELS, Parts, answered, nothing, one_name
 from goldwatch.worker.jobs.attaching import Attaching
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABEL = "label"
-_KEYS = ("inputs", "answers", LABEL, "slices", "cluster", identities.KEY)
+_KEYS = ("inputs", "answers", LABEL, "slices", "cluster", "human", identities.KEY)
 
 
 def of_lines(examples: Examples, lines: Lines, attaching: Attaching, notes: list[str]) -> Parts:
@@ -61,6 +61,7 @@ class _Read:
         self._cuts: dict[str, tuple[dict[str, int], NDArray[Any]]] = {}
         self._by, self._together = set[str](), _missing(n)
         self.labels: list[str | float] = []
+        self.human = set[str]()
         self.answers = LabelledAnswers(examples.match)
         self.keys, self.answer_keys = _missing(n), _missing(n)
         self.ranks = False
@@ -72,6 +73,7 @@ class _Read:
         for cut, value in _named(line, "slices"):
             known, codes = self._cuts[cut] if cut in self._cuts else self._cuts.setdefault(cut, ({}, _missing(self._n)))
             codes[row] = known.setdefault(value, len(known))
+        self.human |= human_scores(line)
         for cluster, value in _named(line, "cluster"):
             self._by.add(cluster)
             self._together[row] = cluster_key(value)
@@ -92,6 +94,8 @@ class _Read:
         if self._by:
             manifest["clusters"] = {"by": one_name(self._examples, self._by)}
             tensors["clusters"] = numbered(self._together)
+        if self.human:
+            manifest["human"] = sorted(self.human)
         return manifest, tensors
 
 
@@ -143,6 +147,7 @@ def _problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
     return (
         _inputs_problem(found["inputs"], first["inputs"])
         or _labels_problem(found, first)
+        or human_problem(found.get("human", []))
         or identities.line_problem(found)
     )
 
@@ -186,4 +191,4 @@ def unanswered(lines: Lines, attaching: Attaching, outputs: Iterable[str]) -> It
     """Yield what a golden set keeps in its lines, with an empty text for each of the outputs."""
     for line in lines:
         kept = {"inputs": attaching.renamed(line["inputs"]), "outputs": dict.fromkeys(outputs, "")}
-        yield kept | ({"answers": line["answers"]} if "answers" in line else {})
+        yield kept | {part: line[part] for part in ("answers", "human") if part in line}
