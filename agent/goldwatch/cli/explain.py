@@ -11,6 +11,7 @@ import typer
 
 from goldwatch.cli import outputs
 from goldwatch.cli.base import TOOLS, WATCH, ConfigFile, app, put, select
+from goldwatch.cli.progress import steps
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -75,14 +76,16 @@ def backtest(
         assignment = select(wanted, watch, target)
         golden, file = GoldenSet.open(Path(assignment.golden.path)), history or wanted.config.ledger
         is_table = file.suffix.lower() == ".csv"
-        if is_table:
-            records = playing.from_table(file, golden.examples, assignment.ceilings)
-        else:
-            with History.open(file) as ledger:
-                records = playing.from_ledger(ledger, assignment)
+        with steps(f"reading {file}"):
+            if is_table:
+                records = playing.from_table(file, golden.examples, assignment.ceilings)
+            else:
+                with History.open(file) as ledger:
+                    records = playing.from_ledger(ledger, assignment)
     finally:
         workers.close()
-    played = playing.play(assignment, golden, records, counts=is_table)
+    with steps(f"playing {len(records):,} replays") as progress:
+        played = playing.play(assignment, golden, records, counts=is_table, told=progress.say)
     right, replays = golden.tensor("reference.right").sum(), sum(golden.manifest.reference.replays)
     rules = common_rules.fired(records, float(right) / (replays * golden.examples))
     title = " ".join(dict.fromkeys(assignment.key))

@@ -22,9 +22,9 @@ from goldwatch.cli.golden import (
     Within,
     froze,
     note,
+    replaying,
     spec_of,
     split_names,
-    tell,
 )
 
 if TYPE_CHECKING:
@@ -104,15 +104,17 @@ def _freeze(first: FirstConfig, config: Path, examples: Examples, replays: int, 
 
     seen: list[Judgement] = []
 
-    def told(number: int, judgement: Judgement) -> None:
-        seen.append(judgement)
-        tell(number, judgement)
-
     try:
         found = load(config)
         folder = found.golden[first.name].path
         watch, target = found.watches[first.name], found.targets[first.name]
-        made = build(watch, target, examples, FreezeOptions(folder, "1", replays), workers, told, note)
+        with replaying(replays) as tell:
+
+            def told(number: int, judgement: Judgement) -> None:
+                seen.append(judgement)
+                tell(number, judgement)
+
+            made = build(watch, target, examples, FreezeOptions(folder, "1", replays), workers, told, note)
     except BaseException:
         config.unlink()  # the next call may write it again
         raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +13,7 @@ import typer
 
 from goldwatch.cli import outputs
 from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, put, select
+from goldwatch.cli.progress import steps
 from goldwatch.probe import BatchAxes
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ def calibrate(
     workers = Workers()
     try:
         assignment = select(prepare(config, workers, new_reference=True), watch, target)
-        found = calibrate(assignment, FreezeOptions(to, version, replays, outputs), workers, tell)
+        with replaying(replays) as told:
+            found = calibrate(assignment, FreezeOptions(to, version, replays, outputs), workers, told)
     finally:
         workers.close()
     froze(found, to, replays)
@@ -160,7 +163,8 @@ def build(  # noqa: PLR0913 - options, each by its name
             within,
             axes,
         )
-        made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, tell, note)
+        with replaying(replays) as told:
+            made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, told, note)
     finally:
         workers.close()
     froze(made, folder, replays)
@@ -222,11 +226,18 @@ def note(remark: str) -> None:
     put(remark, err=True)
 
 
-def tell(number: int, judgement: Judgement) -> None:
-    """Show a replay of the reference."""
-    score = judgement.headline
-    said = "" if score is None else f"  {score.name} {score.value:.4f}"
-    put(f"replay {number}  {judgement.run.duration_s:.1f} s{said}", err=True)
+@contextmanager
+def replaying(replays: int) -> Iterator[Callable[[int, Judgement], None]]:
+    """Yield what shows each replay of a reference, with the progress of all of them."""
+    with steps("replaying for the reference", replays) as shown:
+
+        def tell(number: int, judgement: Judgement) -> None:
+            score = judgement.headline
+            said = "" if score is None else f"  {score.name} {score.value:.4f}"
+            put(f"replay {number}  {judgement.run.duration_s:.1f} s{said}", err=True)
+            shown.step("looking for answers that depend on their order, and freezing" if number == replays else "")
+
+        yield tell
 
 
 def _opened(folder: Path) -> GoldenSet:

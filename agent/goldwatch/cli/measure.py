@@ -12,6 +12,7 @@ import typer
 
 from goldwatch.cli import outputs
 from goldwatch.cli.base import COMPARE, GATE, UNMEASURED, UNUSABLE, WATCH, ConfigFile, app, fail, put
+from goldwatch.cli.progress import Steps, steps
 from goldwatch.daemon import start
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from goldwatch.commands.certifying import Bounds
     from goldwatch.commands.exhibits import Exhibits
     from goldwatch.commands.gate import Report
+    from goldwatch.core.judgement import Judgement
     from goldwatch.daemon.in_force import Assignment
     from goldwatch.daemon.pipeline import Judged
     from goldwatch.ipc.workers import Workers
@@ -155,7 +157,8 @@ def _check(
         is_ray = engine[0] is Engine.RAY
         once = _sharded(workers, engine[1], shown) if is_ray else _metered(workers, shown)
         again = once if is_ray else partial(_unmetered, workers)
-        measured = [(a, once(a)) for a in wanted.assignments]
+        with steps("replaying", len(wanted.assignments)) as progress:
+            measured = [_measured(a, once, progress) for a in wanted.assignments]
         reports = [_report(a, judged, again, bounds) for a, judged in measured]
         if shown is not None:
             reports = [replace(report, exhibit=shown.of.get(report.assignment.key)) for report in reports]
@@ -179,6 +182,15 @@ def _check(
     outputs.write(files, {name: partial(form, reports) for name, form in forms.items()}, code)
 
 
+def _measured(
+    assignment: Assignment, once: Callable[[Assignment], Judged], progress: Steps
+) -> tuple[Assignment, Judged]:
+    progress.say(f"replaying {' '.join(dict.fromkeys(assignment.key))}: {assignment.golden.examples:,} examples")
+    judged = once(assignment)
+    progress.step()
+    return assignment, judged
+
+
 def _report(
     assignment: Assignment, judged: Judged, again: Callable[[Assignment], Judged], bounds: Bounds | None
 ) -> Report:
@@ -187,7 +199,15 @@ def _report(
 
     if bounds is None:
         return gate.examine(assignment, judged.judgement)
-    found = certifying.certify(assignment, judged.judgement, lambda a: again(a).judgement, bounds)
+    who = " ".join(dict.fromkeys(assignment.key))
+    with steps(f"replaying {who} until latency is certified") as progress:
+
+        def once_more(of: Assignment) -> Judgement:
+            found = again(of).judgement
+            progress.step()
+            return found
+
+        found = certifying.certify(assignment, judged.judgement, once_more, bounds)
     if found.stopped:
         put(
             f"{' '.join(dict.fromkeys(assignment.key))}: stopped before latency was certified: {found.stopped}",
@@ -257,7 +277,9 @@ def compare(
     files = outputs.check(output, forms)
     workers = Workers()
     try:
-        boards = comparison.compare(in_force.prepare(config, workers), workers, rounds, bound)
+        wanted = in_force.prepare(config, workers)
+        with steps(f"replaying in {rounds} rounds", rounds * len(wanted.assignments)) as shown:
+            boards = comparison.compare(wanted, workers, rounds, bound, lambda _: shown.step())
     finally:
         workers.close()
     put(compare_report.FORMATS[style](boards, sort))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goldwatch.cli import outputs
 from goldwatch.cli.base import COMPARE, ConfigFile, app, fail, put, select
+from goldwatch.cli.progress import steps
+
+if TYPE_CHECKING:
+    from goldwatch.commands.sweep import SweepStep
 
 
 @app.command(rich_help_panel=COMPARE)
@@ -55,8 +59,14 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
         assignment = select(in_force.prepare(config, workers), watch, target)
         if not as_json:
             put(sweep_report.head(assignment))
-        tell = (lambda _: None) if as_json else lambda step: put(sweep_report.row(step))
-        found = sweeping.sweep(assignment, workers, wanted, tell=tell)
+        with steps("replaying at rising rates") as progress:
+
+            def tell(step: SweepStep) -> None:
+                if not as_json:
+                    put(sweep_report.row(step))
+                progress.say(f"{step.rate_per_s:,.4g} per second: {step.word}; replaying at the next rate")
+
+            found = sweeping.sweep(assignment, workers, wanted, tell=tell)
     finally:
         workers.close()
     put(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")

@@ -62,15 +62,26 @@ class Played:
         return sum(record.validity is Validity.VALID for record in self.records)
 
 
-def play(assignment: Assignment, golden: GoldenSet, records: Sequence[ReplayRecord], *, counts: bool = False) -> Played:
-    """Play a history, oldest first, through the monitors. With `counts` it is unknown which examples were right."""
+def play(
+    assignment: Assignment,
+    golden: GoldenSet,
+    records: Sequence[ReplayRecord],
+    *,
+    counts: bool = False,
+    told: Callable[[str], None] = lambda _: None,
+) -> Played:
+    """Play a history, oldest first, through the monitors. With `counts` it is unknown which examples were right.
+
+    `told` hears of each monitor before its turn.
+    """
     settings, reference = Settings(**assignment.settings), Reference.of(golden)
     monitors = build(reference, settings)
     if counts:
         worse = {name: alpha for name, alpha in settings.alphas.items() if name == kinds.WORSE.name}
         monitors |= build(_pooled(reference), replace(settings, alphas=worse))
     episodes: dict[str, list[AlertEpisode] | None] = {}
-    for name, monitor in monitors.items():
+    for place, (name, monitor) in enumerate(monitors.items(), start=1):
+        told(f"playing {len(records):,} replays through {name}, {place} of {len(monitors)}")
         kind = kinds.of(name)
         shown = [record for record in records if kind.may_see(record.validity, confirming=record.confirming)]
         seen = [(record, found) for record in shown if (found := monitor.recall(record)) is not None]

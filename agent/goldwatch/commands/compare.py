@@ -133,12 +133,21 @@ class Board:
         return pair.p_value <= ERROR / max(len(self.pairs), 1)
 
 
-def compare(wanted: InForce, workers: Workers, rounds: int, bound: float = 0.0) -> list[Board]:
-    """Measure every watch of a config, each target in `rounds` rounds; `bound` is the least accuracy that counts."""
+def compare(
+    wanted: InForce,
+    workers: Workers,
+    rounds: int,
+    bound: float = 0.0,
+    told: Callable[[Assignment], None] = lambda _: None,
+) -> list[Board]:
+    """Measure every watch of a config, each target in `rounds` rounds; `bound` is the least accuracy that counts.
+
+    `told` hears of each replay as it ends.
+    """
     boards = []
     for name in wanted.config.watches:
         assignments = [_warm(a) for a in wanted.assignments if a.watch.name == name]
-        rows, pairs = _rows(assignments, workers, rounds)
+        rows, pairs = _rows(assignments, workers, rounds, told)
         boards.append(Board(name, str(assignments[0].golden), frontier(rows, bound), pairs))
     return boards
 
@@ -151,7 +160,9 @@ def _warm(assignment: Assignment) -> Assignment:
 Pairs = dict[tuple[int, int], Parity]
 
 
-def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> tuple[tuple[Row, ...], Pairs]:
+def _rows(
+    assignments: Sequence[Assignment], workers: Workers, rounds: int, told: Callable[[Assignment], None]
+) -> tuple[tuple[Row, ...], Pairs]:
     """Let the targets take turns; the outputs of the first round are kept for parity."""
     first_round: list[Replay] = []
     judged: list[list[Judgement]] = [[] for _ in assignments]
@@ -164,6 +175,7 @@ def _rows(assignments: Sequence[Assignment], workers: Workers, rounds: int) -> t
                     first_round.append(result)
                 else:
                     result.columns.close()
+                told(assignment)
         answered = [i for i, judgements in enumerate(judged) if judgements[0].headline is not None]
         each = combinations(answered, 2)  # nothing is claimed about a target that could not be measured
         every = {(i, j): _parity(assignments[i], first_round[i], first_round[j], workers) for i, j in each}
