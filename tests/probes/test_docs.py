@@ -30,6 +30,7 @@ from goldwatch_probes.tensorflow_saved import TensorFlow
 from goldwatch_probes.tensorflow_serving import TensorFlowServing
 from goldwatch_probes.tensorflow_serving_grpc import TensorFlowServingGrpc
 from goldwatch_probes.torchserve import TorchServe
+from goldwatch_probes.triton_generate import TritonGenerate
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "probes.md").read_text()
@@ -41,6 +42,7 @@ PROBES: dict[str, Any] = {
     "litert": LiteRT,
     "mxnet": MXNet,
     "openai": OpenAI,
+    "triton-generate": TritonGenerate,
     "openvino": OpenVINO,
     "python": PythonCallable,
     "pytorch": PyTorch,
