@@ -23,6 +23,7 @@ MEASURED = {
     "monitors": "An update of a monitor over 10,000 examples",
     "scale": "One agent with 10, 100 and 1,000 watches of a server, with the same replays a second",
     "scrape": "A scrape of /metrics with 10,000 series, beside prometheus-client alone",
+    "tables": "Parquet of 20 columns to a golden set, beside pandas reading the same file (needs pandas)",
     "tap": "Live traffic: a request on its way in, and a window of them",
     "timing": "How late requests are sent, beside asyncio.sleep and LoadGen, and the p99 of a server that stalls",
     "traces": "What traces cost a replay, in turns with replays without",

@@ -98,8 +98,8 @@ def _watched(*arguments: str | Path, may_end_with: tuple[int, ...] = (0,)) -> To
     process = psutil.Popen([Path(sys.executable).with_name("goldwatch"), *arguments], stdout=subprocess.DEVNULL)
     agent_mb = worker_mb = 0.0
     while process.poll() is None:
-        agent_mb = max(agent_mb, _own_mb(process.pid))
-        worker_mb = max([worker_mb, *(_own_mb(child.pid) for child in _children(process))])
+        agent_mb = max(agent_mb, own_mb(process.pid))
+        worker_mb = max([worker_mb, *(own_mb(child.pid) for child in _children(process))])
         time.sleep(_LOOK_EVERY_S)
     if process.returncode not in may_end_with:
         raise RuntimeError(f"goldwatch {arguments[0]} ended with exit code {process.returncode}")
@@ -114,7 +114,8 @@ def _children(process: psutil.Popen) -> list[psutil.Process]:
     return found
 
 
-def _own_mb(pid: int) -> float:
+def own_mb(pid: int) -> float:
+    """Return the memory of a process that no file backs, in MB; 0 if it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

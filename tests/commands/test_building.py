@@ -184,8 +184,8 @@ def test_examples_frozen_some_rows_at_a_time_are_the_same(
 
 def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
     file = config(tmp_path)
-    (tmp_path / "examples.csv").write_text("a,b\n")
-    assert "expected .npz, .safetensors or .jsonl" in build(file, tmp_path / "examples.csv").stderr
+    (tmp_path / "examples.txt").write_text("a,b\n")
+    assert "expected .npz, .safetensors, .jsonl, .csv" in build(file, tmp_path / "examples.txt").stderr
     assert "cannot be read" in build(file, tmp_path / "missing.npz").stderr
     short = arrays(tmp_path, labels=np.zeros(5, np.int64))
     assert "examples.npz: labels has 5 values, and image has 600 examples" in build(file, short).stderr
@@ -193,7 +193,7 @@ def test_what_is_wrong_with_the_examples_is_told(tmp_path: Path) -> None:
     square = arrays(tmp_path, labels=np.zeros((600, 2), np.int64))
     assert "labels has the shape [600, 2]; expected one value an example" in build(file, square).stderr
     lines = tmp_path / "examples.jsonl"
-    lines.write_text('{"prompt": "?"}\n')
+    lines.write_text('{"inputs": {}}\n')
     assert 'examples.jsonl:1: expected an object with "inputs" by name' in build(file, lines).stderr
     assert not (tmp_path / "golden/digits").exists()
 
@@ -303,6 +303,7 @@ def test_slices_and_clusters_of_lines_may_be_on_any_line(tmp_path: Path) -> None
         ({"slices": {"kind": ["short"]}}, "slices must be an object with a text for each name"),
         ({"cluster": "seven"}, "cluster must be an object with a text for each name"),
         ({"label": True}, "either every line has a label or none; line 1 has none"),
+        ({"fields": {"a": 1}}, "fields must be an object with the names that it has in line 1"),
         ({"identity": ["a"]}, "identity must be a text or a whole number, such as a file name or the key of a row"),
     ],
 )

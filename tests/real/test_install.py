@@ -75,6 +75,7 @@ BROUGHT = {
     "openvino": "openvino",
     "operator": "kopf, goldwatch.cluster.operator",
     "otlp": "opentelemetry.exporter.otlp.proto.http.metric_exporter, opentelemetry.exporter.otlp.proto.grpc",
+    "parquet": "pyarrow.parquet",
     "ray": "ray",
     "scores": "jiwer, jsonschema, py3langid, rouge_score, sacrebleu",
     "sklearn": "sklearn, skops.io",

@@ -14,6 +14,7 @@ from goldwatch.cli.base import GOLDEN, app, ask, fail, put
 from goldwatch.cli.golden import (
     Classes,
     Decision,
+    Map,
     Match,
     Outputs,
     Replays,
@@ -24,6 +25,7 @@ from goldwatch.cli.golden import (
     note,
     replaying,
     spec_of,
+    split_map,
     split_names,
 )
 
@@ -48,7 +50,8 @@ def init(  # noqa: PLR0913 - options, each by its name
     option: Annotated[list[str] | None, typer.Option(help="An option of the probe, KEY=VALUE, as in YAML.")] = None,
     name: Annotated[str, typer.Option(help="The name of target, set and watch; without it, the model's.")] = "",
     examples: Annotated[
-        Path | None, typer.Option(help="Freeze a first golden set of this file: .npz, .safetensors or .jsonl.")
+        Path | None,
+        typer.Option(help="Freeze a first golden set of this file: .npz, .safetensors, .jsonl, .csv or .parquet."),
     ] = None,
     licence: Annotated[str, typer.Option(help="The licence of the examples: an SPDX identifier, or words.")] = "",
     source: Annotated[str, typer.Option(help="Where the examples come from.")] = "",
@@ -60,6 +63,7 @@ def init(  # noqa: PLR0913 - options, each by its name
     threshold: Threshold = None,
     within: Within = None,
     match: Match = "",
+    map_: Map = None,
 ) -> None:
     """Write a first config for a model file or a server and, with examples, freeze a first golden set."""
     from goldwatch.commands.discovery import Candidate, candidates, is_server  # noqa: PLC0415
@@ -89,7 +93,9 @@ def init(  # noqa: PLR0913 - options, each by its name
         if examples is not None:
             names, specs = split_names(classes), tuple(map(spec_of, output or ()))
             who = (examples.absolute(), first.name, licence, source)
-            asked = Examples(*who, tolerance, names, specs, decision, match, threshold, within)
+            asked = Examples(
+                *who, tolerance, names, specs, decision, match, threshold, within, columns=split_map(map_ or ())
+            )
             _freeze(first, config, asked, replays, workers)
     finally:
         workers.close()

@@ -102,12 +102,20 @@ Match = Annotated[
     Literal["", "exact", "contains", "number", "choice", "json", "regex", "first"],
     typer.Option(help="How a text is matched with its answers; without it, one is proposed from them."),
 ]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", help="What columns are: input=query,expected=answer,label=y,slice.age=band,inputs.x=a+b,drop=note."
+    ),
+]
 
 
 @golden.command()
 def build(  # noqa: PLR0913 - options, each by its name
     config: ConfigFile,
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="A file .npz, .safetensors or .jsonl.")],
+    examples: Annotated[
+        Path, typer.Argument(metavar="EXAMPLES", help="A file: .npz, .safetensors, .jsonl, .csv or .parquet.")
+    ],
     *,
     name: Annotated[str, typer.Option(help="The name of the set.")],
     licence: Annotated[str, typer.Option(help="The licence of the examples: an SPDX identifier, or words.")],
@@ -128,6 +136,7 @@ def build(  # noqa: PLR0913 - options, each by its name
     ] = None,
     within: Within = None,
     match: Match = "",
+    map_: Map = None,
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
@@ -162,6 +171,7 @@ def build(  # noqa: PLR0913 - options, each by its name
             threshold,
             within,
             axes,
+            split_map(map_ or ()),
         )
         with replaying(replays) as told:
             made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, told, note)
@@ -183,6 +193,15 @@ def prompt(
     if name not in shipped_prompts():
         fail(f"no prompt {name} is shipped; there are {', '.join(shipped_prompts())}")
     put((SHIPPED / f"{name}.prompty").read_text().rstrip())
+
+
+def split_map(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return roles and columns of the values of --map: ROLE=COLUMN, with commas between them."""
+    parts = [part.partition("=") for text in texts for part in text.split(",")]
+    for role, equals, column in parts:
+        if not (role.strip() and column.strip()):
+            fail(f'--map: "{role}{equals}{column}" is not ROLE=COLUMN; write input=query,expected=ground_truth')
+    return tuple((role.strip(), column.strip()) for role, _, column in parts)
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from goldwatch.commands.calibration import FreezeOptions, calibrate
+from goldwatch.commands.discovery import describe
 from goldwatch.config import Golden, Target, Watch
 from goldwatch.core.judgement import Judgement
 from goldwatch.core.monitors.worse import scores_of
@@ -19,7 +20,7 @@ from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
-from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec
+from goldwatch.golden.examples import TABLES, TEXT_OUTPUT, Examples, Spec
 from goldwatch.golden.lines import TEXT
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.tensors import NUMPY_DTYPES
@@ -50,6 +51,7 @@ def build(
 
     `note` takes each remark on the labels: the match of texts and why, and what may be wrong.
     """
+    examples = replace(examples, takes=_takes(target, workers) if examples.file.suffix.lower() in TABLES else ())
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as folder:
         if not examples.outputs or any(not dtype for _, dtype, _ in examples.outputs):
             silent = replace(examples, outputs=())
@@ -63,6 +65,14 @@ def build(
             told(number, judgement)
 
         return calibrate(empty, replace(wanted, outputs=True), workers, checked)
+
+
+def _takes(target: Target, workers: Workers) -> tuple[TensorSpec, ...]:
+    """Return the inputs that a target describes; none if it describes none."""
+    try:
+        return describe(target, workers).inputs
+    except GoldwatchError:  # a model in another interpreter; one that cannot be opened fails in the first replay
+        return ()
 
 
 def _check_chance(assignment: Assignment, judgement: Judgement, workers: Workers, note: Callable[[str], None]) -> None:

@@ -31,7 +31,7 @@ def read(file: Path) -> dict[str, NDArray[Any]]:
             return {name: tensors.map_tensor(where) for name, where in tensors.read_header(file).items()}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise GoldenError(file, f"cannot be read: {error}") from None
-    raise GoldenError(file, "is no file of examples; expected .npz, .safetensors or .jsonl")
+    raise GoldenError(file, "is no file of examples; expected .npz, .safetensors, .jsonl, .csv, .tsv or .parquet")
 
 
 def _of_npz(file: Path) -> Iterator[tuple[str, NDArray[Any]]]:

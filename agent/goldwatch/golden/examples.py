@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from goldwatch.golden.error import GoldenError
-from goldwatch.probe import BatchAxes
+from goldwatch.probe import BatchAxes, TensorSpec
 
 Spec = tuple[str, str, tuple[int, ...]]
 """The name, dtype and shape of an output."""
 
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
+"""The suffixes of tables."""
 
 TEXT_OUTPUT = ("text", "text", ())
 
@@ -22,7 +24,8 @@ class Examples:
     `file` is .npz or .safetensors: an array [n, ...] for each input, `labels` [n] (class numbers or names), any number
     of `slice.NAME` [n], one `cluster.NAME` [n], which is equal for dependent examples, and `identity` [n], which names
     them; or .jsonl: an object a line with `inputs` and, if there are any, `answers` or `label`, `slices`, `cluster`, of
-    one name, and `identity`.
+    one name, `identity` and `fields`; or a table: CSV, Parquet or JSON Lines, whose `columns` are pairs of role and
+    column, as --map gives them, and else recognised by name. `takes` are the inputs that the model describes.
     `classes` names the class numbers. `outputs` are those of the target, empty if they are read off its answers, and of
     an empty dtype if only named; `decision` is the one that is judged. `threshold` is that of a classifier with one
     score, `within` the largest error of a right value, both None if they are proposed. `match` decides whether a text
@@ -41,6 +44,8 @@ class Examples:
     threshold: float | None = None
     within: float | None = None
     batch_axes: BatchAxes = field(default_factory=BatchAxes)
+    columns: tuple[tuple[str, str], ...] = ()
+    takes: tuple[TensorSpec, ...] = ()
 
     def error(self, problem: str) -> GoldenError:
         """Return the error of the file."""

@@ -1,7 +1,8 @@
 """Text and structured examples on disk: JSON Lines, one example a line, read in place.
 
 A line is an object: `inputs` by name (text, or any JSON value for a structured input), `outputs` by name (the text of
-the validated model) and, if the set is labelled, `answers`, the texts that count as right. Only the beginnings of the
+the validated model), `fields` that only scores read, if there are any, and, if the set is labelled, `answers`, the
+texts that count as right. Only the beginnings of the
 lines are held in memory. Workers read it too, some of them in old interpreters: standard library and numpy alone.
 """
 
@@ -149,20 +150,21 @@ def line_problems(
     outputs: Mapping[str, int],
     *,
     answers: bool,
+    fields: Collection[str] = (),
     files: Collection[str] = (),
     human: Sequence[str] = (),
 ) -> Iterator[str]:
     """Yield what is wrong with the first bad lines: at most ten messages.
 
-    `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name, `files` are those of the set,
-    `human` the scores for which people have graded answers.
+    `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name, `fields` are the names of
+    others, `files` those of the set, `human` the scores for which people have graded answers.
     """
     found = 0
     for index in range(len(lines)):
         try:
             line = lines[index]
             problem = (
-                _problem(line, inputs, outputs, answers=answers)
+                _problem(line, inputs, outputs, fields, answers=answers)
                 or _missing_file(line["inputs"], files)
                 or _human_problem(line, human)
             )
@@ -178,12 +180,18 @@ def line_problems(
 
 
 def _problem(
-    example: Mapping[str, Any], inputs: Mapping[str, str], outputs: Mapping[str, int], *, answers: bool
+    example: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, int],
+    fields: Collection[str],
+    *,
+    answers: bool,
 ) -> str:
     expected = {"inputs": set(inputs), "outputs": set(outputs)} | ({"answers": set()} if answers else {})
+    expected |= {"fields": set(fields)} if fields else {}
     if unknown := sorted(example.keys() - expected.keys() - {"human"}):
         return f"key {quoted(unknown[0])} is not expected; a line has {', '.join(expected)}"
-    for part in ("inputs", "outputs"):
+    for part in expected.keys() - {"answers"}:
         given = example.get(part, {})
         if not isinstance(given, dict) or given.keys() != expected[part]:
             names = ", ".join(map(quoted, sorted(expected[part]))) or "nothing"

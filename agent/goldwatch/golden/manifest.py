@@ -37,8 +37,8 @@ FORMAT = 6
 """The newest format that is read: 2 has text, structured inputs and more tasks, 3 what is kept of reference replays, 4
 clusters of examples, 5 more matches, and `exact` and `contains` by the words of `goldwatch.worker.evaluators.words`, 6
 the values of scores in each reference replay, regression, thresholds, predicted classes, judged outputs of any shape,
-text next to them, batch axes other than the first, files that inputs refer to, answers that people have graded, and the
-match `first`."""
+text next to them, batch axes other than the first, files that inputs refer to, answers that people have graded, the
+match `first`, and fields that only scores read."""
 
 MATCHES = ("exact", "contains", "number", "choice", "json", "regex", "first")
 _FIRST_MATCHES = ("exact", "contains")
@@ -314,7 +314,8 @@ class File(_Part):
 class Manifest(_Part):
     """A set's whole description of itself; besides it the set has the tensors that `tensors` names.
 
-    `human` names the scores for which people have graded answers, which are in the lines.
+    `human` names the scores for which people have graded answers, which are in the lines. `fields` are members of each
+    line that scores read, such as the context of a question. No model is sent them.
     """
 
     format: Literal[1, 2, 3, 4, 5, 6]
@@ -326,6 +327,7 @@ class Manifest(_Part):
     labels: Labels | None = Field(default=None, validate_default=True)
     outputs: Named[Output] = Field(min_length=1)
     decision: str = Field(default="", validate_default=True)
+    fields: Annotated[Distinct, Field(min_length=1)] | None = None
     slices: Named[Slice] = {}
     clusters: Clusters | None = None
     human: Distinct = ()
@@ -397,13 +399,14 @@ class Manifest(_Part):
     @property
     def has_lines(self) -> bool:
         """Whether a part of the examples is in the file of examples."""
-        return any(part.in_lines for part in (*self.inputs.values(), *self.outputs.values()))
+        parts = (*self.inputs.values(), *self.outputs.values())
+        return self.fields is not None or any(part.in_lines for part in parts)
 
     @property
     def oldest_format(self) -> int:
         """The oldest format of such a set, so that an older goldwatch reads what it judges alike."""
         match = None if self.labels is None else self.labels.match
-        is_new = match == "first" or self.human or self._has_any_form or self.batch_axes
+        is_new = match == "first" or self.human or self._has_any_form or self.batch_axes or self.fields
         if self.reference.scores or self.reference.whole or is_new:
             return 6
         return self._oldest_format if match is None else 5

@@ -55,7 +55,8 @@ def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:
     inputs = {name: spec.dtype for name, spec in manifest.inputs.items() if spec.in_lines}
     outputs = {name: spec.kept_bytes for name, spec in manifest.outputs.items() if spec.in_lines}
     labelled = manifest.labels is not None and manifest.labels.match is not None
-    yield from line_problems(lines, inputs, outputs, answers=labelled, files=manifest.files, human=manifest.human)
+    fields, files, human = manifest.fields or (), manifest.files, manifest.human
+    yield from line_problems(lines, inputs, outputs, answers=labelled, fields=fields, files=files, human=human)
 
 
 def _not_finite(name: str, values: NDArray[Any], *, masked: bool) -> Iterator[str]:

@@ -66,8 +66,8 @@ class Examples:
         name = source.removeprefix("fields.")
         if not source.startswith("fields.") or not self._has(name):
             raise BadScore(
-                f"takes `{name}`, which is no role, no input of {self._golden.name} and no key of a structured input "
-                "of its first example; give it by `options`, or say by `takes` what it is"
+                f"takes `{name}`, which is no role, no field or input of {self._golden.name} and no key of a "
+                "structured input of its first example; give it by `options`, or say by `takes` what it is"
             )
         return lambda i: self._field(i, name)
 
@@ -110,9 +110,12 @@ class Examples:
         return self._golden.tensor(f"inputs.{name}")[i].tolist()
 
     def _has(self, name: str) -> bool:
-        return name in self._manifest.inputs or self._structured(0, name) is not None
+        known = (*self._manifest.inputs, *(self._manifest.fields or ()))
+        return name in known or self._structured(0, name) is not None
 
     def _field(self, i: int, name: str) -> Any:  # noqa: ANN401 - as the input is
+        if self._lines is not None and name in (self._manifest.fields or ()):
+            return self._lines[i]["fields"][name]
         return self._one_input(i, name) if name in self._manifest.inputs else self._structured(i, name)
 
     def _structured(self, i: int, name: str) -> Any:  # noqa: ANN401 - as the input is

@@ -5,11 +5,13 @@ Runs in a worker, with numpy; the agent's side of `golden build` knows `Examples
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goldwatch.golden import identities
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.examples import Examples
 from goldwatch.golden.lines import LINES, TEXT, Lines
@@ -18,11 +20,13 @@ from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import FREEZE_EXAMPLES, ExampleNotes, FreezeExamplesRequest
 from goldwatch.worker.jobs.answered import LABELS, Parts, answered, axis_of, coded, nothing, one_name
 from goldwatch.worker.jobs.attaching import Attaching
-from goldwatch.worker.jobs.examples_of_lines import of_lines, unanswered
+from goldwatch.worker.jobs.examples_of_lines import fields_of, inputs_of, of_lines, unanswered
 from goldwatch.worker.jobs.labels import conflicts, input_keys, numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from goldwatch.worker.sources.found import Found
 
 SLICE, CLUSTER = "slice.", "cluster."
 
@@ -30,29 +34,39 @@ SLICE, CLUSTER = "slice.", "cluster."
 @handles(FREEZE_EXAMPLES)
 def frozen(request: FreezeExamplesRequest, descriptors: list[int], emit: Emit) -> ExampleNotes:  # noqa: ARG001 - a Handler
     """Freeze a provisional set. Raises GoldenError."""
-    from goldwatch.golden import arrays  # noqa: PLC0415 - it brings numpy
-    from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - as above
+    from goldwatch.golden.freeze import freeze  # noqa: PLC0415 - it brings numpy
+    from goldwatch.worker.sources.found import find  # noqa: PLC0415 - as above
 
     examples = request.examples
     notes: list[str] = []
     attaching = Attaching(examples.file.parent)
-    if examples.file.suffix == ".jsonl":
-        given = Lines(examples.file)
-        manifest, tensors = of_lines(examples, given, attaching, notes)
-        lines = unanswered(given, attaching, _texts_of(manifest))
-        names = identities.of_lines(given)
-    else:
-        found = arrays.read(examples.file)
-        names = identities.of_array(examples.file, found.pop(identities.KEY)) if identities.KEY in found else []
-        manifest, tensors = _of_arrays(examples, {name.removeprefix("inputs."): found[name] for name in found}, notes)
+    with tempfile.TemporaryDirectory(prefix="goldwatch-") as rewritten:
+        found = find(examples, Path(rewritten), notes)
+        if found.lines is not None and not found.arrays:
+            manifest, tensors = _as_of(found, examples, partial(of_lines, examples, found.lines, attaching, notes))
+        else:
+            manifest, tensors = _of_arrays(examples, found, attaching, notes)
         texts = _texts_of(manifest)
         line = {"inputs": {}, "outputs": dict.fromkeys(texts, "")}
         lines = iter([line] * manifest["examples"] if texts else ())
-    try:
-        freeze(Path(request.folder), _about(examples, manifest), tensors, lines, names, attaching.files)
-    except GoldenError as error:
-        raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
+        if found.lines is not None:
+            lines = unanswered(found.lines, attaching, texts)
+        try:
+            freeze(Path(request.folder), _about(examples, manifest), tensors, lines, found.identities, attaching.files)
+        except GoldenError as error:
+            raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
     return ExampleNotes(tuple(notes))
+
+
+def _as_of(found: Found, examples: Examples, read: Callable[[], Parts]) -> Parts:
+    """Read lines. The place in an error is that in the user's file, also if its rows were rewritten as lines."""
+    try:
+        return read()
+    except GoldenError as error:
+        own = re.match(rf"{LINES}:(\d+): (.*)", error.problems[0], re.DOTALL)
+        if own is None or found.lines is None or found.lines.file == examples.file:
+            raise
+        raise GoldenError(examples.file, f"{found.place(int(own[1]) - 1)}: {own[2]}") from None
 
 
 def _texts_of(manifest: Mapping[str, Any]) -> list[str]:
@@ -79,18 +93,24 @@ def _about(examples: Examples, manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: list[str]) -> Parts:
+def _of_arrays(examples: Examples, found: Found, attaching: Attaching, notes: list[str]) -> Parts:
     """Return manifest and tensors of arrays: a classifier's if there are labels, else vectors'. Adds `notes`."""
     import numpy as np  # noqa: PLC0415 - the agent's side of this module does without
 
+    arrays, lines = found.arrays, found.lines
     inputs = {n: a for n, a in arrays.items() if n != LABELS and not n.startswith((SLICE, CLUSTER))}
-    n = _length(examples, inputs, arrays)
+    n = _length(examples, inputs, arrays, lines)
+    texts = {} if lines is None else inputs_of(lines)
     tensors = {f"inputs.{name}": array for name, array in inputs.items()}
     manifest: dict[str, Any] = {"task": "embedding", "examples": n, "slices": {}}
     axes = examples.batch_axes
     if unknown := [name for name in axes.inputs if name not in inputs]:
         raise examples.error(f"--batch-axis: there is no input {quoted(unknown[0])}; it holds {', '.join(inputs)}")
-    manifest["inputs"] = {
+    manifest |= {} if lines is None else fields_of(lines)
+    for row, line in enumerate(lines or ()):
+        if problem := attaching.problem(line["inputs"]):
+            raise examples.error(f"{found.place(row)}: {problem}")
+    manifest["inputs"] = texts | {
         name: {"dtype": a.dtype.name, "shape": list(a.shape[1:])} | axis_of(name, axes.inputs)
         for name, a in inputs.items()
     }
@@ -98,7 +118,7 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     manifest |= about
     tensors |= more
     if manifest["task"] == "classification":
-        notes += filter(None, [conflicts(input_keys(inputs, n), tensors[LABELS])])
+        notes += filter(None, [conflicts(input_keys(inputs, n, lines if texts else None), tensors[LABELS])])
     for name in (name for name in arrays if name.startswith(SLICE)):
         codes, values = coded(arrays[name])
         tensors[f"slices.{name.removeprefix(SLICE)}"] = codes
@@ -111,11 +131,13 @@ def _of_arrays(examples: Examples, arrays: Mapping[str, NDArray[Any]], notes: li
     return manifest, tensors
 
 
-def _length(examples: Examples, inputs: Mapping[str, NDArray[Any]], arrays: Mapping[str, NDArray[Any]]) -> int:
+def _length(
+    examples: Examples, inputs: Mapping[str, NDArray[Any]], arrays: Mapping[str, NDArray[Any]], lines: Lines | None
+) -> int:
     """Return how many examples there are. Raises GoldenError for none, and for arrays that do not fit."""
-    if not inputs or any(not array.ndim for array in arrays.values()):
+    if not (inputs or lines) or any(not array.ndim for array in arrays.values()):
         raise examples.error("holds no array of inputs; write one [n, ...] for each input of the model")
-    first, n = next((name, len(array)) for name, array in inputs.items())
+    first, n = next(((name, len(array)) for name, array in inputs.items()), ("the file", len(lines or ())))
     if not n:
         raise examples.error("holds no example")
     for name, array in arrays.items():

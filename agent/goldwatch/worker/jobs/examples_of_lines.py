@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from goldwatch.golden import identities
 from goldwatch.golden.error import quoted
 from goldwatch.golden.examples import TEXT_OUTPUT, Examples
-from goldwatch.golden.lines import TEXT, Lines, human_problem, human_scores
+from goldwatch.golden.lines import JSON, TEXT, Lines, human_problem, human_scores
 from goldwatch.scratch import column
 from goldwatch.worker.jobs.answered import LABELS, Parts, answered, nothing, one_name
 from goldwatch.worker.jobs.attaching import Attaching
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABEL = "label"
-_KEYS = ("inputs", "answers", LABEL, "slices", "cluster", "human", identities.KEY)
+_KEYS = ("inputs", "answers", LABEL, "slices", "cluster", "human", identities.KEY, "fields")
 
 
 def of_lines(examples: Examples, lines: Lines, attaching: Attaching, notes: list[str]) -> Parts:
@@ -39,8 +39,7 @@ def of_lines(examples: Examples, lines: Lines, attaching: Attaching, notes: list
             raise lines.error(row, problem)
         read.add(row, line)
     manifest, tensors = read.cuts()
-    inputs = first["inputs"].items()
-    manifest["inputs"] = {k: {"dtype": "text" if isinstance(v, str) else "json", "shape": []} for k, v in inputs}
+    manifest |= {"inputs": inputs_of(lines), **fields_of(lines)}
     tensors["reference.right"] = nothing((2, n), np.int64)
     is_text = LABEL not in first and all(dtype == TEXT for _, dtype, _ in examples.outputs)
     if is_text:
@@ -51,6 +50,17 @@ def of_lines(examples: Examples, lines: Lines, attaching: Attaching, notes: list
     if about["task"] == "classification":
         notes += filter(None, [conflicts(read.keys, more[LABELS])])
     return manifest | about, tensors | more
+
+
+def inputs_of(lines: Lines) -> dict[str, Any]:
+    """Return what the manifest says of the inputs of lines, by the first one."""
+    inputs = lines[0]["inputs"].items()
+    return {name: {"dtype": TEXT if isinstance(value, str) else JSON, "shape": []} for name, value in inputs}
+
+
+def fields_of(lines: Lines) -> dict[str, Any]:
+    """Return what the manifest says of the fields of lines, by the first one: nothing if there are none."""
+    return {"fields": sorted(lines[0]["fields"])} if lines[0].get("fields") else {}
 
 
 class _Read:
@@ -148,8 +158,15 @@ def _problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
         _inputs_problem(found["inputs"], first["inputs"])
         or _labels_problem(found, first)
         or human_problem(found.get("human", []))
+        or _fields_problem(found.get("fields", {}), first.get("fields", {}))
         or identities.line_problem(found)
     )
+
+
+def _fields_problem(found: Any, first: Any) -> str:  # noqa: ANN401 - of JSON
+    if isinstance(found, dict) and isinstance(first, dict) and found.keys() == first.keys():
+        return ""
+    return "fields must be an object with the names that it has in line 1"
 
 
 def _inputs_problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
@@ -191,4 +208,5 @@ def unanswered(lines: Lines, attaching: Attaching, outputs: Iterable[str]) -> It
     """Yield what a golden set keeps in its lines, with an empty text for each of the outputs."""
     for line in lines:
         kept = {"inputs": attaching.renamed(line["inputs"]), "outputs": dict.fromkeys(outputs, "")}
-        yield kept | {part: line[part] for part in ("answers", "human") if part in line}
+        parts = ("answers", "human", *(["fields"] if line.get("fields") else []))
+        yield kept | {part: line[part] for part in parts if part in line}

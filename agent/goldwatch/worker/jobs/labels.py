@@ -5,6 +5,7 @@ Runs in a worker, next to `goldwatch.commands.examples`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from goldwatch.golden.error import quoted
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import COMPARE_WITH_CHANCE, ChanceRequest, ChanceResponse
-from goldwatch.scratch import column, distinct
+from goldwatch.scratch import blocks, column, distinct
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from goldwatch.golden.lines import Lines
 
 _MISSING = frozenset({"", "nan", "none", "null", "na", "n/a", "<na>", "nat"})
 _WHOLE = re.compile(r"(\d+)(?:\.0+)?")
@@ -140,20 +143,43 @@ class LabelledAnswers:
         return not re.match(r"[-+]?0\d", answer.strip()) and not answer_problem("number", answer)
 
 
-def input_keys(inputs: Mapping[str, NDArray[Any]], n: int) -> NDArray[Any]:
-    """Return numbers [n] that are equal for equal inputs, each an array [n, ...]."""
+def input_keys(inputs: Mapping[str, NDArray[Any]], n: int, lines: Lines | None = None) -> NDArray[Any]:
+    """Return numbers [n] that are equal for equal inputs: arrays [n, ...], and the inputs of lines."""
 
     def keys(rows: slice) -> list[int]:
-        parts = zip(*(array[rows] for array in inputs.values()), strict=True)
-        return [key(b"".join(value.tobytes() for value in example)) for example in parts]
+        some = range(*rows.indices(n))
+        texts = [b"" if lines is None else json.dumps(lines[i]["inputs"], sort_keys=True).encode() for i in some]
+        parts = zip(texts, *(array[rows] for array in inputs.values()), strict=True)
+        return [key(text + b"".join(value.tobytes() for value in example)) for text, *example in parts]
 
     return column(n, "int64", keys, sum(array[0].size for array in inputs.values()))
+
+
+def repeated(keys: NDArray[Any]) -> NDArray[Any]:
+    """Return the rows, in rising order, whose key [n] some other row has too."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    ordered = column(len(keys), keys.dtype, keys.__getitem__)
+    ordered.sort()
+    twice = [ordered[rows][1:][ordered[rows][1:] == ordered[rows][:-1]] for rows in _overlapping(len(ordered))]
+    several = np.unique(np.concatenate([keys[:0], *twice]))
+    found = [rows.start + np.flatnonzero(np.isin(keys[rows], several)) for rows in blocks(len(keys))]
+    return np.concatenate([np.zeros(0, np.int64), *(found if several.size else ())])
+
+
+def _overlapping(n: int) -> Iterator[slice]:
+    """Yield slices of n rows of which each begins with the last row of the one before."""
+    return (slice(max(rows.start - 1, 0), rows.stop) for rows in blocks(n))
 
 
 def conflicts(keys: NDArray[Any], labels: NDArray[Any]) -> str:
     """Note inputs that appear with several labels; empty if none does. Both are [n]; equal inputs have equal keys."""
     import numpy as np  # noqa: PLC0415 - as above
 
+    rows, n = repeated(keys), len(keys)
+    if not rows.size:
+        return ""
+    keys, labels = keys[rows], labels[rows]
     order = np.lexsort((labels, keys))
     keys, labels = keys[order], labels[order]
     firsts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
@@ -165,10 +191,10 @@ def conflicts(keys: NDArray[Any], labels: NDArray[Any]) -> str:
         return ""
     at = firsts[np.flatnonzero(several)[0]]
     other = at + np.flatnonzero(labels[at:] != labels[at])[0]
-    most = best.sum() / len(keys)
+    most = (n - len(rows) + best.sum()) / n
     return (
-        f"{int(several.sum()):,} inputs appear with several labels, such as those of examples {order[at]} and "
-        f"{order[other]}; a model that repeats itself is right on at most {most:.1%}"
+        f"{int(several.sum()):,} inputs appear with several labels, such as those of examples {rows[order[at]]} and "
+        f"{rows[order[other]]}; a model that repeats itself is right on at most {most:.1%}"
     )
 
 

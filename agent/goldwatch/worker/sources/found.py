@@ -1,0 +1,57 @@
+"""Opens the examples of `golden build`, whatever their file is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from goldwatch.golden import arrays, identities
+from goldwatch.golden.examples import TABLES, Examples
+from goldwatch.golden.lines import Lines
+from goldwatch.worker.sources.table import opened
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(slots=True)
+class Found:
+    """Examples as `golden build` freezes them: arrays [n, ...] by name, lines with what is text, or both.
+
+    `place` says where an example is in the file, for people.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    lines: Lines | None
+    place: Callable[[int], str]
+    identities: list[str] = field(default_factory=list)
+
+
+def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
+    """Open the examples; `folder` takes what must be rewritten, and may go afterwards. Raises GoldenError."""
+    from goldwatch.worker.sources.convert import converted  # noqa: PLC0415 - it imports this module
+
+    suffix = examples.file.suffix.lower()
+    if suffix == ".jsonl" and not examples.columns:
+        lines = Lines(examples.file)
+        if not len(lines):
+            raise examples.error("holds no example")
+        if isinstance(lines[0].get("inputs"), dict):
+            return Found({}, lines, _line, identities.of_lines(lines))
+    if suffix in TABLES:
+        return converted(opened(examples.file), examples, folder, notes)
+    if examples.columns:
+        raise examples.error(f"has no columns, which --map names; expected one of {', '.join(TABLES)}")
+    found = arrays.read(examples.file)
+    names = identities.of_array(examples.file, found.pop(identities.KEY)) if identities.KEY in found else []
+    return Found({name.removeprefix("inputs."): found[name] for name in found}, None, _example, names)
+
+
+def _line(row: int) -> str:
+    return f"line {row + 1}"
+
+
+def _example(row: int) -> str:
+    return f"example {row}"

@@ -1,0 +1,225 @@
+"""Tables of any column names as golden sets: CSV, JSON Lines and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldwatch.golden.error import GoldenError
+from goldwatch.golden.examples import Examples
+from goldwatch.golden.opened import GoldenSet
+from goldwatch.ipc.judging_jobs import FreezeExamplesRequest
+from goldwatch.probe import TensorSpec
+from goldwatch.worker.evaluators.examples import Examples as Read
+from goldwatch.worker.jobs.examples import frozen
+from goldwatch.worker.sources.table import opened
+
+ROWS = [
+    {"age": 31, "income": 1.5, "city": "Rome", "churn": "no"},
+    {"age": 47, "income": 2.0, "city": "Oslo", "churn": "yes"},
+    {"age": 19, "income": -3.25, "city": "Rome", "churn": "no"},
+]
+SCORES = (("scores", "float32", (2,)),)
+VECTOR = (TensorSpec("x", "float32", (2,)),)
+
+
+def write(file: Path, rows: list[dict[str, Any]]) -> Path:
+    """Write rows in the format of the suffix."""
+    if file.suffix == ".jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif file.suffix == ".parquet":
+        pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pa.Table.from_pylist(rows), file, row_group_size=2)
+    else:
+        with file.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, rows[0], delimiter="\t" if file.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return file
+
+
+def made(file: Path, to: Path, *mapped: tuple[str, str], **more: Any) -> tuple[GoldenSet, str]:
+    """Freeze a file without a model; return the set and what was noted."""
+    examples = Examples(file, "set", "CC0-1.0", "made up", columns=mapped, **more)
+    notes = frozen(FreezeExamplesRequest(examples, str(to)), [], lambda _: None).notes
+    return GoldenSet.open(to), "\n".join(notes)
+
+
+def refused(file: Path, *mapped: tuple[str, str], **more: Any) -> str:
+    with pytest.raises(GoldenError) as error:
+        made(file, file.with_name("refused"), *mapped, **more)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_table_of_features_is_frozen_whatever_its_format(tmp_path: Path, suffix: str) -> None:
+    file = write(tmp_path / f"rows.{suffix}", ROWS)
+    mapped = [("label", "churn"), ("slice.city", "city")]
+    golden, notes = made(file, tmp_path / "set", *mapped, takes=VECTOR, outputs=SCORES)
+    assert "input x = age, income; label = churn; slice city = city" in notes
+    assert golden.tensor("inputs.x").tolist() == [[31, 1.5], [47, 2], [19, -3.25]]
+    assert golden.tensor("inputs.x").dtype == np.float32
+    assert golden.manifest.labels is not None
+    assert golden.manifest.labels.classes == ("no", "yes")
+    assert golden.tensor("labels").tolist() == [0, 1, 0]
+    assert golden.tensor("slices.city").tolist() == [1, 0, 1]
+
+
+def test_columns_are_inputs_by_name_if_the_model_takes_them_so(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.csv", ROWS)
+    takes = (TensorSpec("income", "float64", (1,)), TensorSpec("age", "int64", (1,)), TensorSpec("city", "bytes", (1,)))
+    golden, _ = made(file, tmp_path / "set", ("label", "churn"), takes=takes, outputs=SCORES)
+    assert golden.tensor("inputs.age").tolist() == [[31], [47], [19]]
+    assert golden.tensor("inputs.income").dtype == np.float64
+    assert golden.text("inputs.city")[:].tolist() == ["Rome", "Oslo", "Rome"]
+    golden.check_values()
+
+
+def test_vectors_are_joined_in_the_order_that_is_named(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.csv", ROWS)
+    golden, _ = made(file, tmp_path / "set", ("inputs.x", "income+age"), ("drop", "city"), ("label", "churn"))
+    assert golden.tensor("inputs.x").tolist() == [[1.5, 31], [2, 47], [-3.25, 19]]
+    everything, _ = made(file, tmp_path / "all", ("inputs.x", "*"), ("label", "churn"))
+    assert everything.tensor("inputs.x").shape == (3, 2)
+    rows = [{"embedding": [1.0, 2.0], "y": 0.5}, {"embedding": [3.0, 4.0], "y": 0.25}]
+    for suffix in ("jsonl", "parquet"):
+        vectors = write(tmp_path / f"vectors.{suffix}", rows)
+        of_vectors, _ = made(vectors, tmp_path / suffix, outputs=(("value", "float32", (1,)),))
+        assert of_vectors.tensor("inputs.embedding").tolist() == [[1, 2], [3, 4]]
+        assert of_vectors.tensor("labels").tolist() == [[0.5], [0.25]]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_questions_of_the_usual_names_are_recognised(tmp_path: Path, suffix: str) -> None:
+    rows = [{"query": f"{i}?", "ground_truth": f"a{i}", "context": f"c{i}", "response": "old", "id": i} for i in (1, 2)]
+    golden, notes = made(write(tmp_path / f"rows.{suffix}", rows), tmp_path / "set")
+    assert "input prompt = query; expected = ground_truth; identity = id; field context = context" in notes
+    assert "left out: response" in notes
+    assert [line["answers"] for line in golden.lines()] == [["a1"], ["a2"]]
+    assert [line["inputs"] for line in golden.lines()] == [{"prompt": "1?"}, {"prompt": "2?"}]
+    assert [golden.identity(i) for i in (0, 1)] == ["1", "2"]
+    golden.check_values()
+    assert golden.manifest.fields == ("context",)
+    assert golden.manifest.format == 6
+    read = Read(golden).readers({"documents": "fields.context"}, {})["documents"]
+    assert (read(0), read(1)) == ("c1", "c2")
+
+
+def test_members_of_objects_and_lists_of_answers_can_be_mapped(tmp_path: Path) -> None:
+    rows = [{"data": {"q": f"{i}?"}, "answers": {"text": ["one", "1"], "start": [0, 5]}} for i in range(2)]
+    mapped = [("input", "data.q"), ("expected", "answers.text"), ("cluster.start", "answers.start")]
+    for suffix in ("jsonl", "parquet"):
+        golden, _ = made(write(tmp_path / f"rows.{suffix}", rows), tmp_path / suffix, *mapped)
+        assert [line["answers"] for line in golden.lines()] == [["one", "1"]] * 2
+        assert golden.clusters == (1, 2)
+
+
+def test_texts_with_a_label_are_for_a_classifier(tmp_path: Path) -> None:
+    rows = [{"text": "good", "label": "pos", "lang": "en"}, {"text": "bad", "label": "neg", "lang": "en"}]
+    mapped = [("slice.lang", "lang")]
+    golden, _ = made(write(tmp_path / "rows.csv", rows), tmp_path / "set", *mapped, outputs=SCORES)
+    golden.check_values()
+    assert golden.manifest.labels is not None
+    assert golden.manifest.labels.classes == ("neg", "pos")
+    assert golden.tensor("labels").tolist() == [1, 0]
+    assert golden.text("inputs.prompt")[:].tolist() == ["good", "bad"]
+    lines = [{"inputs": {"prompt": row["text"]}, "label": row["label"], "slices": {"lang": "en"}} for row in rows]
+    own, _ = made(write(tmp_path / "own.jsonl", lines), tmp_path / "own", outputs=SCORES)
+    assert own.digest == golden.digest
+    vectors = (("embedding", "float32", (3,)),)
+    unlabelled, _ = made(write(tmp_path / "plain.csv", [{"text": "a"}, {"text": "b"}]), tmp_path / "e", outputs=vectors)
+    assert str(unlabelled.task) == "embedding"
+
+
+@pytest.mark.parametrize(
+    ("row", "mapped", "problem"),
+    [
+        (
+            {"query": "?", "question": "?"},
+            [],
+            'columns "query" and "question" may each be the input; say which by --map',
+        ),
+        (
+            {"prompt": "?", "target": "a", "reference": "b"},
+            [],
+            "may each be the expected; say which by --map expected=",
+        ),
+        ({"question": "?", "answer": "a"}, [], 'column "answer" may be the right answer, or an answer that some model'),
+        ({"prompt": "?"}, [("input", "promt")], '--map input: there is no column "promt"; did you mean "prompt"?'),
+        ({"prompt": "?"}, [("output", "prompt")], '--map: "output" is no role; expected one of input, inputs.NAME'),
+        ({"a": {"b": 1}}, [], "has no column of inputs; name it by --map; it has a, a.b"),
+        ({"prompt": "?", "label": "x", "expected": "y"}, [], 'columns "label" and "expected" may each be the expected'),
+    ],
+)
+def test_what_may_mean_two_things_is_one_error(
+    tmp_path: Path, row: dict[str, Any], mapped: list[tuple[str, str]], problem: str
+) -> None:
+    assert problem in refused(write(tmp_path / "rows.jsonl", [row]), *mapped)
+
+
+def test_missing_values_are_refused_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text('age,note,label\n1,"two\nlines",a\n,x,b\n3,y,\nNA,z,a\n')
+    said = refused(file, ("drop", "note"), outputs=SCORES)
+    assert '2 of 4 rows have no "age" (lines 4, 6); fill it, or leave these rows out' in said
+    assert '1 of 4 rows have no "label" (line 5)' in said
+    rows = [{"query": f"{i}?", "expected": None if i % 2 else "a"} for i in range(20)]
+    said = refused(write(tmp_path / "rows.jsonl", rows))
+    assert '10 of 20 rows have no "expected" (lines 2, 4, 6, 8, 10 and 5 more)' in said
+    parquet = write(tmp_path / "rows.parquet", [{"a": 1, "y": 0}, {"a": None, "y": 1}])
+    assert '1 of 2 rows have no "a" (row 2)' in refused(parquet, outputs=SCORES)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"a,b\n1,2,3\n", "line 2: has 3 values, the header 2 names"),
+        (b'a,b\n1,2\n"3,4\n', "line 3: no CSV: unexpected end of data"),
+        (b"a,a\n1,2\n", 'has two columns named "a"'),
+        (b"a,b\n1,\xff\n", "line 2, byte 3: not UTF-8"),
+        (b"a,b\n", "holds no example"),
+        (b"\n", "line 1 has no names of columns"),
+    ],
+)
+def test_a_file_that_is_no_csv_is_refused_with_the_line(tmp_path: Path, raw: bytes, problem: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(raw)
+    assert problem in refused(tmp_path / "rows.csv")
+
+
+def test_a_value_that_the_input_of_the_model_cannot_hold_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.csv", [{"n": 1.0, "y": 0}, {"n": 2.5, "y": 1}])
+    said = refused(file, takes=(TensorSpec("n", "int64", ()),), outputs=SCORES)
+    assert 'line 3: "n" is 2.5, which int64 does not hold' in said
+    wide = write(tmp_path / "wide.csv", [{"a": 1, "b": 2, "c": 3, "y": 0}])
+    assert "the model takes x: float32 [2], and 3 columns are features: a, b, c" in refused(wide, takes=VECTOR)
+    (tmp_path / "no.parquet").write_bytes(b"PAR1 and nothing")
+    assert "no.parquet: cannot be read: " in refused(tmp_path / "no.parquet")
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(alphabet='a,;\t"\n|é ', min_size=1).filter(str.strip), st.integers(-(2**60), 2**60)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_a_csv_gives_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]]
+) -> None:
+    file = write(tmp_path_factory.mktemp("csv") / "rows.csv", [{"word": word, "n": n} for word, n in rows])
+    table = opened(file)
+    found = [
+        pair
+        for block in table.blocks(["word", "n"])
+        for pair in zip(block.values["word"], [int(n) for n in block.values["n"]], strict=True)
+    ]
+    assert found == rows
+    lines = [json.dumps(row).count("\\n") + 1 for row, _ in rows]
+    assert [table.place(i) for i in range(len(rows))] == [f"line {2 + sum(lines[:i])}" for i in range(len(rows))]
