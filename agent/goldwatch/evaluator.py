@@ -85,6 +85,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "rouge": _example("rouge", "rouge-score"),
     "language": _example("language", "py3langid"),
     "refusal": _example("refusal", better="lower"),
+    "instructions": _example("instructions", module="instructions"),
     "top-k": _example("top_k", module="ranked"),
     "acc-norm": _example("acc_norm", module="ranked"),
     "ndcg": _example("ndcg", module="ranked"),

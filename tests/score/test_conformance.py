@@ -65,6 +65,10 @@ KNOWN: Mapping[str, Known] = {
     "rouge": Known([Case(of("a b", ["a b"]), 1), Case(of("a", ["漢"]), unscored="no answer has one")]),
     "language": Known([Case(of("Das ist ein schöner Tag."), 1), Case(of(""), 0)], options={"code": "de"}),
     "refusal": Known([Case(of("Paris"), 0), Case(of("I'm sorry, no."), 1)], [of("Paris"), of("I can't do that")]),
+    "instructions": Known(
+        [Case(of("Yes, I do"), 0), Case(of("Yes"), 1)],
+        options={"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+    ),
     "acc-norm": Known(
         [Case({"expected": "b", "values": [-2.0, -3.0], "classes": list("ab"), "fields.choices": [" x", " xy"]}, 1)]
     ),
