@@ -19,6 +19,7 @@ from goldwatch.ipc.judging_jobs import FreezeExamplesRequest
 from goldwatch.probe import TensorSpec
 from goldwatch.worker.evaluators.examples import Examples as Read
 from goldwatch.worker.jobs.examples import frozen
+from goldwatch.worker.sources.checks import personal
 from goldwatch.worker.sources.table import opened
 
 ROWS = [
@@ -223,3 +224,43 @@ def test_a_csv_gives_back_what_was_written(
     assert found == rows
     lines = [json.dumps(row).count("\\n") + 1 for row, _ in rows]
     assert [table.place(i) for i in range(len(rows))] == [f"line {2 + sum(lines[:i])}" for i in range(len(rows))]
+
+
+def test_repeated_rows_and_a_label_among_the_features_are_refused(tmp_path: Path) -> None:
+    rows = [{"a": i % 3, "b": i % 2, "y": i % 2} for i in range(9)]
+    said = refused(write(tmp_path / "rows.csv", rows), outputs=SCORES)
+    assert (
+        'column "b" equals the label "y" in every row, so the model is told it; leave it out, by --map drop=b' in said
+    )
+    said = refused(write(tmp_path / "rows.csv", rows), ("drop", "b"), outputs=SCORES)
+    assert "3 of 9 rows repeat an earlier one (lines 8, 9, 10)" in said
+    questions = [{"query": "?", "expected": "a"}, {"query": "?", "expected": "b"}, {"query": "?", "expected": "a"}]
+    assert "1 of 3 rows repeat an earlier one (line 3)" in refused(write(tmp_path / "rows.jsonl", questions))
+    _, notes = made(write(tmp_path / "two.jsonl", questions[:2]), tmp_path / "set")
+    assert "1 inputs appear with several labels" in notes
+
+
+def test_texts_that_give_away_the_answer_or_a_person_are_warned_of(tmp_path: Path) -> None:
+    rows = [
+        {"query": "Paris is the capital of what? Not Paris.", "expected": "Paris"},
+        {"query": "Write to ann@example.org", "expected": "done"},
+        {"query": "2 + 2?", "expected": "4"},
+    ]
+    _, notes = made(write(tmp_path / "rows.jsonl", rows), tmp_path / "set")
+    assert "warning: 1 of 3 rows have the expected text within the input, where the model can copy it (line 1)" in notes
+    assert "warning: 1 of 3 rows seem to hold personal data, an e-mail address (line 2)" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("pay 4111 1111 1111 1111 now", ["a card number"]),
+        ("order 4111 1111 1111 1112", []),
+        ("to GB82 WEST 1234 5698 7654 32.", ["an IBAN"]),
+        ("to GB83 WEST 1234 5698 7654 32.", []),
+        ("call +49 30 901820", ["a telephone number"]),
+        ("2 + 2 = 4, 1+1, @home", []),
+    ],
+)
+def test_numbers_of_cards_and_accounts_are_known_by_their_check_digits(text: str, kinds: list[str]) -> None:
+    assert list(personal(text)) == kinds

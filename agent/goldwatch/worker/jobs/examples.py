@@ -118,7 +118,8 @@ def _of_arrays(examples: Examples, found: Found, attaching: Attaching, notes: li
     manifest |= about
     tensors |= more
     if manifest["task"] == "classification":
-        notes += filter(None, [conflicts(input_keys(inputs, n, lines if texts else None), tensors[LABELS])])
+        keys = input_keys(inputs, n, lines if texts else None) if found.keys is None else found.keys
+        notes += filter(None, [conflicts(keys, tensors[LABELS])])
     for name in (name for name in arrays if name.startswith(SLICE)):
         codes, values = coded(arrays[name])
         tensors[f"slices.{name.removeprefix(SLICE)}"] = codes

@@ -18,6 +18,7 @@ from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.probe import TensorSpec
 from goldwatch.scratch import zeros
 from goldwatch.worker.jobs.labels import cluster_key
+from goldwatch.worker.sources.checks import check
 from goldwatch.worker.sources.found import Found
 from goldwatch.worker.sources.names import MAX_NAMES, Names
 from goldwatch.worker.sources.roles import Roles, assign
@@ -59,8 +60,11 @@ def converted(table: Table, examples: Examples, folder: Path, notes: list[str]) 
         raise GoldenError(table.file, f"column {quoted(bad[0].path)} holds bytes; an input is numbers, text or JSON")
     if all(column.kind in ("text", "json") for column in of):
         lines = _written(table, roles, folder)
-        return Found({}, lines, table.place, identities.of_lines(lines))
-    return _of_features(table, roles, examples, folder)
+        found = Found({}, lines, table.place, identities.of_lines(lines))
+    else:
+        found = _of_features(table, roles, examples, folder)
+    check(table, roles, found, notes)
+    return found
 
 
 def _own_lines(table: Table, roles: Roles) -> Iterator[dict[str, Any]]:

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Found:
     """Examples as `golden build` freezes them: arrays [n, ...] by name, lines with what is text, or both.
 
-    `place` says where an example is in the file, for people.
+    `place` says where an example is in the file, for people. Equal inputs have equal `keys` [n], if they are known.
     """
 
     arrays: dict[str, NDArray[Any]]
     lines: Lines | None
     place: Callable[[int], str]
     identities: list[str] = field(default_factory=list)
+    keys: NDArray[Any] | None = None
 
 
 def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
