@@ -17,7 +17,7 @@ import yaml
 
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
-from goldwatch.probe import Context
+from goldwatch.probe import BadAnswer, Context, Tokens
 from goldwatch_probes.openai_api import OpenAI
 
 from .agent import ROOT, free_port, until
@@ -103,6 +103,29 @@ def test_answers_cut_short_do_not_pass(golden: GoldenSet, server: str, tmp_path:
     assert found["difference"]["harmful"] > 0
     assert found["difference"]["flips"][0]["now"]
     assert found["tokens"]["finish"] == {"length": found["examples"]}
+
+
+def asked(url: str, inputs: dict[str, str], **options: Any) -> tuple[dict[str, Any], Tokens]:
+    with closing(OpenAI(OpenAI.Options(url=url, **options), Context(time_limit_s=60))) as probe:
+        probe.open()
+        answer = probe.predict(probe.encode({name: np.array([text], dtype=object) for name, text in inputs.items()}))
+        return {name: found.tolist() for name, found in probe.decode(answer).items()}, probe.tokens(answer)
+
+
+def test_the_responses_api_says_what_chat_says(server: str) -> None:
+    question = {"prompt": "What is 2+2? Answer with a number."}
+    chat, _ = asked(server, question, max_tokens=16)
+    for stream in (True, False):
+        found, tokens = asked(server, question, api="responses", max_tokens=16, stream=stream)
+        assert found == chat
+        assert (tokens.finish, tokens.input is None, tokens.output is None) == ("stop", False, False)
+        assert tokens.first_unknown in (("", "together") if stream else ("whole",))
+
+
+def test_a_server_that_ignores_echo_is_told(server: str) -> None:
+    question = {"prompt": "The capital of France is", "choices": '[" Paris", " Lima"]'}
+    with pytest.raises(BadAnswer, match="the server does not echo the tokens of the prompt"):
+        asked(server, question, api="choices")
 
 
 def test_embeddings_agree_with_their_reference(tmp_path: Path) -> None:
