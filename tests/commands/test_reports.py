@@ -107,12 +107,12 @@ def test_what_a_server_says_is_no_markup_in_a_summary() -> None:
     assert row == r"| w | errors | could not measure | a \| b \<img src=x\> \[y\](z) \`k\` |"
 
 
-def page_of(score: Score, *specs: ScoreSpec, url: str = "http://h") -> str:
+def page_of(score: Score, *specs: ScoreSpec, url: str = "http://h", not_shown: str = "") -> str:
     golden = SimpleNamespace(deterministic=True, examples=200)
     watch = SimpleNamespace(load=SimpleNamespace(samples=1), objectives=SimpleNamespace(latency=None))
     target = SimpleNamespace(name="t", probe="http", options={"url": url})
     of: Any = SimpleNamespace(golden=golden, watch=watch, target=target, key=("w", "t"), scores=specs)
-    return as_html([Report(of, judgement(scores=(score,)), ())])
+    return as_html([Report(of, judgement(scores=(score,)), (), not_shown=not_shown)])
 
 
 @pytest.mark.parametrize(("lower_is_better", "colours"), [(False, ["loss", "gain"]), (True, ["gain", "loss"])])
@@ -122,6 +122,12 @@ def test_the_colour_of_a_slice_follows_the_direction_of_its_score(lower_is_bette
         Score("mine", 0.7, 0.6, 0.8, 100, 0.75, slices), ScoreSpec("mine", "m:f", lower_is_better=lower_is_better)
     )
     assert re.findall(r'<td class="h-(loss|gain)"', page) == colours
+
+
+def test_a_report_without_its_charts_says_so_and_why() -> None:
+    score = Score("accuracy", 0.7, 0.6, 0.8, 100, 0.75)
+    assert "could not be made: <bdi>the worker was killed</bdi>" in page_of(score, not_shown="the worker was killed")
+    assert "What this report lacks" not in page_of(score)
 
 
 def test_a_report_holds_no_secret_of_an_address() -> None:

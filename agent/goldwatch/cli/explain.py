@@ -63,13 +63,13 @@ def backtest(
 ) -> None:
     """Play recorded replays through the monitors: which would have alerted, and when, compared with common rules."""
     from goldwatch.commands import backtest as playing  # noqa: PLC0415 - it brings numpy
-    from goldwatch.commands import backtest_report, common_rules  # noqa: PLC0415
+    from goldwatch.commands import backtest_page, backtest_report, common_rules  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.daemon.history import History  # noqa: PLC0415
     from goldwatch.golden.opened import GoldenSet  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
-    files = outputs.check(output, ("table", "json"))
+    files = outputs.check(output, ("table", "json", "html"))
     workers = Workers()
     try:
         wanted = in_force.prepare(config, workers)
@@ -92,6 +92,7 @@ def backtest(
     forms = {
         "table": partial(backtest_report.as_text, title, played, rules),
         "json": partial(backtest_report.as_json, title, played, rules),
+        "html": partial(backtest_page.as_html, title, played, rules),
     }
     put(forms["json" if as_json else "table"]())
     outputs.write(files, forms)

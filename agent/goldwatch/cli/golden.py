@@ -36,12 +36,13 @@ def show(
     """Show what a golden set is: its examples, its reference, where it comes from, and its digest."""
     from goldwatch.golden.report import as_text  # noqa: PLC0415
 
-    files = outputs.check(output, ("table", "json"))
+    files = outputs.check(output, ("table", "json", "html"))
     found = _opened(folder)
     whole = {"digest": found.digest} | found.manifest.model_dump(mode="json", exclude_none=True)
     forms: dict[str, Callable[[], str]] = {
         "table": partial(as_text, found),
         "json": lambda: json.dumps(whole, indent=2) + "\n",
+        "html": partial(_page, found),
     }
     put(forms["json" if as_json else "table"]())
     outputs.write(files, forms)
@@ -257,6 +258,12 @@ def replaying(replays: int) -> Iterator[Callable[[int, Judgement], None]]:
             shown.step("looking for answers that depend on their order, and freezing" if number == replays else "")
 
         yield tell
+
+
+def _page(golden: GoldenSet) -> str:
+    from goldwatch.commands.golden_page import as_html  # noqa: PLC0415 - it brings numpy
+
+    return as_html(golden)
 
 
 def _opened(folder: Path) -> GoldenSet:

@@ -161,7 +161,11 @@ def _check(
             measured = [_measured(a, once, progress) for a in wanted.assignments]
         reports = [_report(a, judged, again, bounds) for a, judged in measured]
         if shown is not None:
-            reports = [replace(report, exhibit=shown.of.get(report.assignment.key)) for report in reports]
+            of, missing = shown.of, shown.missing
+            reports = [
+                replace(r, exhibit=of.get(r.assignment.key), not_shown=missing.get(r.assignment.key, ""))
+                for r in reports
+            ]
             for key, why in shown.missing.items():
                 who = " ".join(dict.fromkeys(key))
                 put(f"{config}: warning: the report has no examples and charts of {who}: {why}", err=True)

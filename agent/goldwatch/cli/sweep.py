@@ -33,7 +33,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Find the highest rate within the latency limit: exit code 0 found, 1 none, 2 not measured, 3 unusable config."""
     from goldwatch.commands import sweep as sweeping  # noqa: PLC0415
-    from goldwatch.commands import sweep_report  # noqa: PLC0415
+    from goldwatch.commands import sweep_page, sweep_report  # noqa: PLC0415
     from goldwatch.config import parse_duration, parse_percentage, parse_request_rate  # noqa: PLC0415
     from goldwatch.daemon import in_force  # noqa: PLC0415
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
@@ -53,7 +53,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     if not 0.01 <= near <= 1:
         fail(f"--within {within} is not between 1% and 100%; write 5% or 0.05")
     wanted = sweeping.SweepOptions(lowest, highest, near, step_s, longest_s)
-    files = outputs.check(output, ("table", "json"))
+    files = outputs.check(output, ("table", "json", "html"))
     workers = Workers()
     try:
         assignment = select(in_force.prepare(config, workers), watch, target)
@@ -70,5 +70,9 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     finally:
         workers.close()
     put(sweep_report.as_json(found) if as_json else f"  {sweep_report.in_words(found)}\n")
-    forms = {"table": partial(sweep_report.as_text, found), "json": partial(sweep_report.as_json, found)}
+    forms = {
+        "table": partial(sweep_report.as_text, found),
+        "json": partial(sweep_report.as_json, found),
+        "html": partial(sweep_page.as_html, found),
+    }
     outputs.write(files, forms, sweep_report.exit_code(found))

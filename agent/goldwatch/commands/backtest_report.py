@@ -47,18 +47,19 @@ def _lines(title: str, played: Played, rules: Sequence[Fired]) -> Iterator[str]:
         if episodes is None:
             rows.append((name, "the history does not say"))
             continue
-        rows.append((name, _times(len(episodes))))
+        rows.append((name, times(len(episodes))))
         rows += [("", f"  {_episode(episode)}") for episode in episodes[:_SHOWN]]
         if len(episodes) > _SHOWN:
             rows.append(("", f"  and {len(episodes) - _SHOWN:,} more"))
     yield from (f"  {line}" for line in text_table(rows))
     if rules:
         yield ""
-        rows = [("common rule", "would have called"), *((rule.rule, _calls(rule)) for rule in rules)]
+        rows = [("common rule", "would have called"), *((rule.rule, calls(rule)) for rule in rules)]
         yield from (f"  {line}" for line in text_table(rows))
 
 
-def _times(count: int) -> str:
+def times(count: int) -> str:
+    """Say how often."""
     return "never" if count == 0 else "once" if count == 1 else f"{count:,} times"
 
 
@@ -67,6 +68,7 @@ def _episode(episode: AlertEpisode) -> str:
     return f"{episode.severity} {format_moment(episode.opened)} {until}: {episode.summary}"
 
 
-def _calls(rule: Fired) -> str:
+def calls(rule: Fired) -> str:
+    """Say how often a rule would have called, in how many replays, and when first."""
     first = "" if rule.first is None else f", first {format_moment(rule.first)}"
-    return f"{_times(rule.times)} in {rule.looked:,} replays{first}"
+    return f"{times(rule.times)} in {rule.looked:,} replays{first}"

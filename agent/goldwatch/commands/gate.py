@@ -56,6 +56,9 @@ class Report:
     exhibit: Exhibit | None = None
     """What a page shows besides, if one is written."""
 
+    not_shown: str = ""
+    """Why a page that is written has no examples and charts; empty if it has them."""
+
     @property
     def result(self) -> Result:
         """A regression is one whatever else could not be measured."""

@@ -60,6 +60,7 @@ def _report(report: Report) -> Html:
         section("Scores", scores_table(report)),
         section("Slices", slices_table(report)),
         section("Labels and answers", *confusion_matrix(report.exhibit), *calibration(report.exhibit)),
+        section("What this report lacks", _lacks(report)),
         section("Latency", latency_chart(judgement, limit.limit_s if limit is not None else None)),
         section("Throughput, tokens, energy", pairs(details(report)) if details(report) else None),
         section("Examples whose answers changed", *examples(report)),
@@ -72,6 +73,12 @@ _CANNOT = (
     "It is one look at the golden set: a loss within the tolerance passes, and inputs that the set does not hold "
     "may fare worse. What could not be measured is unknown, not good."
 )
+
+
+def _lacks(report: Report) -> Html | None:
+    if not report.not_shown:
+        return None
+    return tag("p", "The charts of labels and answers, and the examples, could not be made: ", name(report.not_shown))
 
 
 def _sentence(report: Report) -> Html:

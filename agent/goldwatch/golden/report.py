@@ -12,10 +12,11 @@ _SHOWN = 8
 
 def as_text(golden: GoldenSet) -> str:
     """Write it as lines of a name and what it is."""
-    return "".join(f"{name:<12}{text}\n" for name, text in _lines(golden))
+    return "".join(f"{name:<12}{text}\n" for name, text in lines(golden))
 
 
-def _lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
+def lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
+    """Yield names, and what they are."""
     manifest, reference = golden.manifest, golden.manifest.reference
     yield "name", f"{manifest.name}, version {manifest.version}"
     yield "digest", golden.digest
