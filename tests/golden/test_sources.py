@@ -20,6 +20,8 @@ from goldwatch.probe import TensorSpec
 from goldwatch.worker.evaluators.examples import Examples as Read
 from goldwatch.worker.jobs.examples import frozen
 from goldwatch.worker.sources.checks import personal
+from goldwatch.worker.sources.roles import Roles
+from goldwatch.worker.sources.sampling import sample
 from goldwatch.worker.sources.table import opened
 
 ROWS = [
@@ -264,3 +266,36 @@ def test_texts_that_give_away_the_answer_or_a_person_are_warned_of(tmp_path: Pat
 )
 def test_numbers_of_cards_and_accounts_are_known_by_their_check_digits(text: str, kinds: list[str]) -> None:
     assert list(personal(text)) == kinds
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), min_size=2, max_size=60), st.data())
+def test_a_sample_keeps_the_share_of_each_stratum(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    size = data.draw(st.integers(1, len(rows)))
+    file = write(
+        tmp_path_factory.mktemp("rows") / "rows.csv", [{"n": i, "k": k, "s": s} for i, (k, s) in enumerate(rows)]
+    )
+    table, examples = opened(file), Examples(file, "set", "CC0-1.0", "made up", size=size)
+    roles = Roles(label="k", slices={"s": "s"})
+    found, said = sample(table, roles, examples)
+    assert f"{size} of {len(rows)} rows, stratified by k, s, seed 0" in said
+    drawn = [int(n) for block in found.blocks(["n"]) for n in block.values["n"]]
+    assert len(drawn) == len(set(drawn)) == size == found.rows
+    assert drawn == sorted(drawn)
+    assert [found.place(i) for i in range(size)] == [table.place(n) for n in drawn]
+    for stratum in set(rows):
+        exact = size * rows.count(stratum) / len(rows)
+        assert abs(sum(rows[n] == stratum for n in drawn) - exact) < 1
+    again, _ = sample(table, roles, examples)
+    assert [int(n) for block in again.blocks(["n"]) for n in block.values["n"]] == drawn
+
+
+def test_how_a_sample_was_drawn_is_in_the_manifest(tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.csv", [{"x": i, "y": i % 2} for i in range(40)])
+    golden, _ = made(file, tmp_path / "set", size=10, seed=3, outputs=SCORES)
+    assert golden.manifest.provenance.notes == "a random sample of 10 of 40 rows, stratified by y, seed 3"
+    assert np.bincount(golden.tensor("labels")).tolist() == [5, 5]
+    assert "--size is 41, and it has 40 rows" in refused(file, size=41)
+    own = write(tmp_path / "own.jsonl", [{"inputs": {"prompt": "?"}}])
+    assert "--size draws rows of a table, and line 1 is an example" in refused(own, size=1)

@@ -138,6 +138,8 @@ def build(  # noqa: PLR0913 - options, each by its name
     within: Within = None,
     match: Match = "",
     map_: Map = None,
+    size: Annotated[int, typer.Option(min=0, help="Draw so many rows of a table, stratified; 0 takes all.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other rows.")] = 0,
     watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
     target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
 ) -> None:
@@ -173,6 +175,8 @@ def build(  # noqa: PLR0913 - options, each by its name
             within,
             axes,
             split_map(map_ or ()),
+            size=size,
+            seed=seed,
         )
         with replaying(replays) as told:
             made = build(wanted, of, asked, FreezeOptions(folder, version, replays), workers, told, note)

@@ -26,6 +26,7 @@ class Examples:
     them; or .jsonl: an object a line with `inputs` and, if there are any, `answers` or `label`, `slices`, `cluster`, of
     one name, `identity` and `fields`; or a table: CSV, Parquet or JSON Lines, whose `columns` are pairs of role and
     column, as --map gives them, and else recognised by name. `takes` are the inputs that the model describes.
+    A `size` other than 0 draws so many rows of a table, by the `seed`.
     `classes` names the class numbers. `outputs` are those of the target, empty if they are read off its answers, and of
     an empty dtype if only named; `decision` is the one that is judged. `threshold` is that of a classifier with one
     score, `within` the largest error of a right value, both None if they are proposed. `match` decides whether a text
@@ -46,6 +47,8 @@ class Examples:
     batch_axes: BatchAxes = field(default_factory=BatchAxes)
     columns: tuple[tuple[str, str], ...] = ()
     takes: tuple[TensorSpec, ...] = ()
+    size: int = 0
+    seed: int = 0
 
     def error(self, problem: str) -> GoldenError:
         """Return the error of the file."""

@@ -52,7 +52,14 @@ def frozen(request: FreezeExamplesRequest, descriptors: list[int], emit: Emit) -
         if found.lines is not None:
             lines = unanswered(found.lines, attaching, texts)
         try:
-            freeze(Path(request.folder), _about(examples, manifest), tensors, lines, found.identities, attaching.files)
+            freeze(
+                Path(request.folder),
+                _about(examples, found.drawn, manifest),
+                tensors,
+                lines,
+                found.identities,
+                attaching.files,
+            )
         except GoldenError as error:
             raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
     return ExampleNotes(tuple(notes))
@@ -82,12 +89,12 @@ def _as_given(problem: str) -> str:
     return f"cannot be frozen: {problem}"
 
 
-def _about(examples: Examples, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _about(examples: Examples, drawn: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": examples.name,
         "version": "0",
         "reference": {"replays": [1, 1], "deterministic": False},
-        "provenance": {"source": examples.source},
+        "provenance": {"source": examples.source} | ({"notes": drawn} if drawn else {}),
         "licence": examples.licence,
         **manifest,
     }

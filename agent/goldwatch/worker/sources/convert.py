@@ -22,6 +22,7 @@ from goldwatch.worker.sources.checks import check
 from goldwatch.worker.sources.found import Found
 from goldwatch.worker.sources.names import MAX_NAMES, Names
 from goldwatch.worker.sources.roles import Roles, assign
+from goldwatch.worker.sources.sampling import sample
 from goldwatch.worker.sources.table import NUMBERS, Block, Column, Table, of_rows, wrong
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def converted(table: Table, examples: Examples, folder: Path, notes: list[str]) 
         raise examples.error("holds no example")
     roles = assign(table, examples)
     notes.append(roles.note(table))
+    drawn = ""
+    if examples.size:
+        table, drawn = sample(table, roles, examples)
+        notes.append(drawn)
     of = [table.columns[name] for names in roles.inputs.values() for name in names]
     if bad := [column for column in of if column.kind == "bytes"]:
         raise GoldenError(table.file, f"column {quoted(bad[0].path)} holds bytes; an input is numbers, text or JSON")
@@ -63,6 +68,7 @@ def converted(table: Table, examples: Examples, folder: Path, notes: list[str]) 
         found = Found({}, lines, table.place, identities.of_lines(lines))
     else:
         found = _of_features(table, roles, examples, folder)
+    found.drawn = drawn
     check(table, roles, found, notes)
     return found
 

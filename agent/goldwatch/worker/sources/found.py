@@ -21,6 +21,7 @@ class Found:
     """Examples as `golden build` freezes them: arrays [n, ...] by name, lines with what is text, or both.
 
     `place` says where an example is in the file, for people. Equal inputs have equal `keys` [n], if they are known.
+    `drawn` says how a sample was drawn.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -28,6 +29,7 @@ class Found:
     place: Callable[[int], str]
     identities: list[str] = field(default_factory=list)
     keys: NDArray[Any] | None = None
+    drawn: str = ""
 
 
 def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
@@ -35,11 +37,17 @@ def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
     from goldwatch.worker.sources.convert import converted  # noqa: PLC0415 - it imports this module
 
     suffix = examples.file.suffix.lower()
+    if examples.size and suffix not in TABLES:
+        raise examples.error(f"--size draws rows of a table; expected one of {', '.join(TABLES)}")
     if suffix == ".jsonl" and not examples.columns:
         lines = Lines(examples.file)
         if not len(lines):
             raise examples.error("holds no example")
         if isinstance(lines[0].get("inputs"), dict):
+            if examples.size:
+                raise examples.error(
+                    "--size draws rows of a table, and line 1 is an example; draw the lines beforehand"
+                )
             return Found({}, lines, _line, identities.of_lines(lines))
     if suffix in TABLES:
         return converted(opened(examples.file), examples, folder, notes)
