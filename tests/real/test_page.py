@@ -49,8 +49,8 @@ def test_a_person_can_read_the_verdicts_with_nothing_but_the_agent(
     page = seen.page
     page.goto(f"{home}/")
     rows = page.locator("tbody tr").filter(has_text="digits@")
-    states = {row.locator("b").inner_text(): row.locator(".state").inner_text() for row in rows.all()}
-    assert states == {"sound": "steady", "damaged": "alerting", "gone": "alerting"}
+    states = {row.locator("b").inner_text(): row.locator(".st").inner_text() for row in rows.all()}
+    assert states == {"sound": "steady", "damaged": "page", "gone": "page"}
     marks = page.evaluate("[...document.querySelectorAll('.bar')].map(e => getComputedStyle(e, '::before').content)")
     assert set(marks) == {"none"}, "a bar shows evidence and nothing else"
     assert rows.last.locator("b").inner_text() == "sound", "the worst first"

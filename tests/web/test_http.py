@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -163,7 +166,7 @@ def test_the_api_and_the_page_tell_what_the_ledger_holds(status: Status) -> None
     code, kind, page = ask("/", status=status)
     assert (code, kind) == (200, "text/html; charset=utf-8")
     assert "replay slots 93% in use" in page
-    assert page.index("alerting") < page.index("alert 1") < page.index("other")
+    assert page.index("PAGE") < page.index("alert 1") < page.index("other")
     assert "50 of 600 golden examples now wrong" in ask("/alerts/1", status=status)[2]
 
 
@@ -191,6 +194,30 @@ def test_a_document_that_the_client_has_is_not_sent_again(status: Status, path: 
     found = asyncio.run(served())
     assert [code for code, _, _ in found] == [304, 304, 304, 200, 200]
     assert [not text for _, _, text in found] == [True, True, True, False, False]
+
+
+def test_the_page_filters_and_orders_on_the_server(status: Status) -> None:
+    def rows(query: str) -> list[str]:
+        page = ask(f"/?{query}", status=status)[2]
+        return re.findall(r'<tr role="row"><th scope="row" role="rowheader"><b><a href="watches/(\w+)', page)
+
+    assert rows("") == ["digits", "other"]
+    assert rows("state=unknown") == rows("q=OTHER") == ["other"]
+    assert rows("state=page&q=open-inf&order=name") == ["digits"]
+    assert rows("order=replayed") == ["other", "digits"]
+    assert rows("q=nothing") == rows("page=2") == []
+
+
+@pytest.mark.parametrize("query", ["state=good", "order=up", "page=0", "page=x", f"q={'n' * 201}", "refresh=3"])
+def test_a_wrong_query_of_the_page_is_refused(status: Status, query: str) -> None:
+    assert ask(f"/?{query}", status=status)[0] == 400
+
+
+@pytest.mark.parametrize("text", ['"><script>alert(1)</script>', "' onfocus='x"])
+def test_what_is_looked_for_is_escaped(status: Status, text: str) -> None:
+    page = ask(f"/?{urlencode({'q': text})}", status=status)[2]
+    assert escape(text) in page
+    assert text not in page
 
 
 def test_whatever_comes_from_outside_is_escaped(status: Status) -> None:

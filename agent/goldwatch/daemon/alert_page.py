@@ -6,7 +6,6 @@ All that it shows comes from models, golden sets and servers, so all of it is es
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -15,10 +14,11 @@ from goldwatch.core import kinds
 from goldwatch.daemon import alert_rows
 from goldwatch.daemon.alert_explanation import Explanation
 from goldwatch.daemon.alert_style import STYLE
-from goldwatch.daemon.status_page import when, whole
+from goldwatch.daemon.page_parts import age, when
 from goldwatch.daemon.words import plain
 
 _EXAMPLES = 12
+_REFRESH_S = 15
 
 
 def alert_page(alert: Mapping[str, Any], at: float) -> str:
@@ -31,13 +31,23 @@ def alert_page(alert: Mapping[str, Any], at: float) -> str:
         parts = [_head(told, alert), _action(told), _figures(told), _changed(told), _live(told), _errors(told)]
         parts += [_slices(told), _mistakes(told), _examples(told), _links(told), _message(alert["text"])]
         body.append(f"<main>{''.join(parts)}</main>")
-    return whole(f"[{alert['severity']}] {alert['headline']}", body, STYLE)
+    return _whole(f"[{alert['severity']}] {alert['headline']}", body)
+
+
+def _whole(title: str, body: Sequence[str]) -> str:
+    """Put the page together; `title` is plain text, `body` HTML."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="refresh" content="{_REFRESH_S}"><title>{escape(title)}</title>'
+        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>"
+    )
 
 
 def _top(alert: Mapping[str, Any], at: float) -> str:
     closed = alert["closed_at"]
     opened = f"opened {when(alert['opened_at'])}"
-    state = f"{opened}, open {_age(at - alert['opened_at'])}" if closed is None else f"{opened}, closed {when(closed)}"
+    state = f"{opened}, open {age(at - alert['opened_at'])}" if closed is None else f"{opened}, closed {when(closed)}"
     return (
         f'<header><b><a href="../">goldwatch</a></b><span>alert <b>{int(alert["number"])}</b>: {state}</span>'
         f'<span class="quiet">as of {when(at)}</span></header>'
@@ -200,10 +210,3 @@ def _command(command: str) -> str:
 def _text(text: str, most: int = 160) -> str:
     """Return untrusted text as HTML, with arrows as people read them."""
     return f"<bdi>{escape(plain(text, most)).replace('-&gt;', '→')}</bdi>"
-
-
-def _age(seconds: float) -> str:
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{math.floor(seconds / size)} {unit}"
-    return f"{max(0, math.floor(seconds))} s"

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
@@ -23,7 +24,7 @@ from goldwatch.daemon.access import LIVE, Access
 from goldwatch.daemon.alert_page import alert_page
 from goldwatch.daemon.history import LedgerError
 from goldwatch.daemon.status import MOST, Status
-from goldwatch.daemon.status_page import status_page
+from goldwatch.daemon.status_page import Query, status_page
 from goldwatch.daemon.tap import MOST_REQUEST_BYTES, Pace, Taps
 from goldwatch.daemon.trend import MOST_DAYS
 from goldwatch.daemon.watch_page import watch_page
@@ -34,7 +35,6 @@ from goldwatch.shipped import shipped
 Render: TypeAlias = Callable[[str], tuple[bytes, str]]
 """Takes the Accept header and returns the exposition and its content type."""
 
-_ON_PAGE = 200
 _DAYS = 30
 MOST_EVENTS_PER_S = 100.0
 """So many live requests a second are read, of all watches together; the others are counted."""
@@ -43,9 +43,10 @@ _AT_ONCE = 2
 _RENDERED_AT_ONCE_S = 0.005
 """A page of metrics that took less CPU time the last time is rendered in the event loop."""
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": _POLICY + "form-action 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -202,11 +203,18 @@ class Endpoints:
             raise
         return web.Response(text="taken\n")
 
-    async def _page(self, _: web.Request) -> web.Response:
-        def page(status: Status) -> str:
-            return status_page(status.watches(_ON_PAGE), status.alerts()["alerts"])
+    async def _page(self, request: web.Request) -> web.Response:
+        try:
+            query = Query.of(request.query)
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
 
-        return _html(await self._read(page))
+        def page(status: Status) -> str:
+            return status_page(status.watches(sys.maxsize), status.alerts()["alerts"], query)
+
+        answer = _html(await self._read(page))
+        answer.headers["Content-Security-Policy"] = _POLICY + "form-action 'self'"
+        return answer
 
     async def _alert_page(self, request: web.Request) -> web.Response:
         alert = await self._found(request)

@@ -1,172 +1,287 @@
-"""The status page, the worst first. It is self-contained: no script, no font, no picture from elsewhere.
+"""The status page: what is open, what is not known to be good, and the watches, the worst first.
 
-All that it shows comes from models, golden sets and servers, so all of it is escaped.
+Filter, order and paging are query parameters, so that 1,000 watches need no script. All that it shows comes from
+models, golden sets and servers, so all of it is escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from html import escape
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from goldwatch.config import format_seconds
+from goldwatch.daemon import page_parts
+from goldwatch.daemon.page_parts import STATES, age, ago, badge, glyph, kind_of, link, state, text, when
+from goldwatch.face.html import Column, Content, Html, Table, join, section, tag
+from goldwatch.face.page import page
 
 REFRESH_S = 15
+_ROWS = 50
+_CARDS = 20
+_CLOSED = 10
 _FULL = 0.9
+_MOST_LETTERS = 200
+_MOST_PAGES = 99_999
+_ORDERS = {"worst": "worst first", "name": "by name", "replayed": "longest without a valid replay"}
 
 _STYLE = """
-:root { color-scheme: light dark; --page: #fbfbfa; --text: #1c1e21; --quiet: #667; --line: #dcdfe3; --card: #fff;
-  --alerting: #c0202f; --suspect: #a86400; --unknown: #5c6370; --steady: #1f7a44; --recovered: #1f7a44; }
-@media (prefers-color-scheme: dark) { :root { --page: #15171a; --text: #e6e8ea; --quiet: #99a1ab; --line: #30353b;
-  --card: #1d2024; --alerting: #ff7b86; --suspect: #e8b04a; --unknown: #a5adb8; --steady: #6fcf97;
-  --recovered: #6fcf97; } }
-* { box-sizing: border-box }
-body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; background: var(--page); color: var(--text);
-  font: 15px/1.5 system-ui, sans-serif }
-a { color: inherit } h1 { font-size: 1.25rem; margin: 0 } h2 { font-size: 1rem; margin: 2rem 0 .5rem }
-header { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: baseline; border-bottom: 1px solid var(--line);
-  padding-bottom: .75rem }
-.quiet, th { color: var(--quiet) } .number { text-align: right; font-variant-numeric: tabular-nums }
-table { border-collapse: collapse; width: 100% } th { font-weight: 500; text-align: left; font-size: .85rem }
-th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
-.wide { overflow-x: auto }
-.state { font-weight: 600; white-space: nowrap } .state::before { content: "\\25cf"; margin-right: .4em }
-.alerting { color: var(--alerting) } .suspect { color: var(--suspect) } .unknown { color: var(--unknown) }
-.steady { color: var(--steady) } .recovered { color: var(--recovered) }
-.state.unknown::before { content: "\\25cb" }
-.card { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--alerting);
-  border-radius: 6px; padding: .75rem 1rem; margin: .75rem 0 } .card.hushed { border-left-color: var(--unknown) }
-pre { margin: .25rem 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, monospace }
-.evidence { display: block; white-space: nowrap }
-.bar { display: inline-block; width: 6rem; height: .5rem; border-radius: .25rem; background: var(--line);
-  overflow: hidden }
-.bar i { display: block; height: 100%; background: currentColor }
+.card{background:var(--card);border:1px solid var(--line);border-left:8px solid var(--alert);border-radius:6px;
+  padding:.6rem 1rem;margin:.5rem 0}.card.ticket{border-left-style:double}
+.card.silenced{border-left:8px dotted var(--hatch)}
+.card h3{margin:.2rem 0}.card pre{margin:.35rem 0;overflow-wrap:anywhere}.card .badge{margin-right:.6rem}
+form{display:flex;flex-wrap:wrap;gap:.5rem 1rem;align-items:end;margin:.5rem 0}label{display:grid;font-size:.8125rem;
+  color:var(--quiet);min-width:0}label.find{flex:1 1 16rem}
+input,select,button{font:inherit;color:var(--text);background:var(--card);border:1px solid var(--quiet);
+  border-radius:4px;padding:.35rem .5rem;min-height:36px;min-width:0;max-width:100%}
+.ev{display:block;white-space:nowrap}.bar{display:inline-block;width:5rem;height:.5rem;background:var(--faint);
+  border:1px solid var(--line);margin-right:.4rem}.bar i{display:block;height:100%;background:var(--quiet)}
+.bar.alerting i{background:var(--alert)}.bar.suspect i{background:var(--suspect)}
+.all tbody th{max-width:24rem}.all th div{font-weight:400}
+.all .st{font-size:.9375rem}.pages{display:flex;gap:1rem;margin:.75rem 0}
+@media screen and (max-width:40rem){.all .v{text-align:right}
+.message{white-space:pre;overflow-x:auto;font-size:.6875rem}}
 """
 
 
-def status_page(watches: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]]) -> str:
-    """Write the page of all watches; the arguments are what `Status.watches` and `Status.alerts` return."""
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What of the watches is shown: those of a state, whose names or models contain `find`; and a page of these."""
+
+    state: str = ""
+    find: str = ""
+    order: str = "worst"
+    page: int = 1
+    refresh: bool = True
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Self:
+        """Read the parameters of an address. Raises ValueError that says what is wrong."""
+        shown, order, number = query.get("state", ""), query.get("order", "worst"), query.get("page", "1")
+        if shown not in ("", *STATES):
+            raise ValueError(f"state is one of {', '.join(STATES)}")
+        if order not in _ORDERS:
+            raise ValueError(f"order is one of {', '.join(_ORDERS)}")
+        if not (number.isascii() and number.isdigit() and len(number) <= 5 and 1 <= int(number) <= _MOST_PAGES):
+            raise ValueError(f"page is a number from 1 to {_MOST_PAGES}")
+        if len(find := query.get("q", "").strip()) > _MOST_LETTERS:
+            raise ValueError(f"q has at most {_MOST_LETTERS} letters")
+        if query.get("refresh", "on") not in ("on", "off"):
+            raise ValueError("refresh is on or off")
+        return cls(shown, find, order, int(number), query.get("refresh", "on") == "on")
+
+    def address(self) -> str:
+        """Return the relative address of the page that it asks for."""
+        values = {"state": self.state, "q": self.find, "order": self.order, "page": str(self.page)}
+        values |= {} if self.refresh else {"refresh": "off"}
+        usual = {"order": "worst", "page": "1"}
+        return "?" + urlencode({k: v for k, v in values.items() if v and usual.get(k) != v})
+
+    def takes(self, watch: Mapping[str, Any]) -> bool:
+        """Return whether a watch contains the text that is looked for, in upper or lower case."""
+        model = watch["model"] or {}
+        names = (watch["watch"], watch["target"], watch["probe"], watch["golden"], model.get("model", ""))
+        return self.find.casefold() in "\n".join(names).casefold()
+
+
+def status_page(watches: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]], query: Query) -> Html:
+    """Write the page; the first arguments are what `Status.watches`, of all watches, and `Status.alerts` return."""
+    at = watches["at"]
+    found = [(kind_of(watch), watch) for watch in watches["watches"]]
+    counts = {kind: sum(each == kind for each, _ in found) for kind in STATES}
     opened = [a for a in alerts if a["closed_at"] is None]
-    closed = [a for a in alerts if a["closed_at"] is not None][:10]
-    counts = " ".join(
-        f'<span class="state {escape(state)}">{count:,} {escape(state)}</span>'
-        for state, count in watches["states"].items()
-        if count
-    )
-    body = [_header("goldwatch", counts + _in_use(watches["slots_in_use"]), watches["at"])]
-    body += ["<h2>Open alerts</h2>", *[_card(a) for a in opened]] if opened else []
-    body += ["<h2>Watches</h2>", _watches(watches["watches"], watches["at"])]
-    if (left_out := watches["total"] - len(watches["watches"])) > 0:
-        body.append(f'<p class="quiet">and {left_out:,} more, none of them worse; /api/v1/watches has them</p>')
-    body += ["<h2>Closed alerts</h2>", _closed(closed)] if closed else []
-    return whole("goldwatch", body)
-
-
-def whole(title: str, body: Sequence[str], style: str = _STYLE) -> str:
-    """Put a page together; `title` is plain text, `body` HTML."""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="refresh" content="{REFRESH_S}"><title>{escape(title)}</title>'
-        f"<style>{style}</style></head><body>{''.join(body)}</body></html>"
+    opened.sort(key=lambda a: STATES.index(_kind(a)))
+    closed = [a for a in alerts if a["closed_at"] is not None][:_CLOSED]
+    return page(
+        "goldwatch",
+        _top(watches, query),
+        tag("h1", _sentence(counts, len(found))),
+        section("Open alerts", *_cards(opened, at)),
+        section("Watches", *_watches(found, counts, query, at)) or tag("p", "No watch is in force."),
+        section("Closed alerts", _closed(closed)) if closed else None,
+        style=page_parts.STYLE + _STYLE,
+        refresh_s=REFRESH_S if query.refresh else None,
     )
 
 
-def _header(title: str, about: str, at: float) -> str:
-    return f'<header><h1>{escape(title)}</h1><div>{about}</div><div class="quiet">{when(at)}</div></header>'
+def _top(watches: Mapping[str, Any], query: Query) -> Html:
+    other = replace(query, refresh=not query.refresh).address()
+    words = f"loads again every {REFRESH_S} s: stop" if query.refresh else f"load again every {REFRESH_S} s"
+    share = watches["slots_in_use"]
+    late = share is not None and share >= _FULL
+    # from `_FULL` on the agent is late, and skips what it cannot carry
+    in_use = (
+        None if share is None else tag("span", f"replay slots {share:.0%} in use", class_="st suspect" if late else "q")
+    )
+    return join(
+        (
+            tag("b", "goldwatch", class_="brand"),
+            tag("span", f"as of {when(watches['at'])}", class_="q"),
+            link(other, words),
+            in_use,
+            link("api/v1/watches", "for programs"),
+        )
+    )
 
 
-def _in_use(share: float | None) -> str:
-    """Say how much of the agent is in use; from `_FULL` on it is late, and skips what it cannot carry."""
-    if share is None:
-        return ""
-    css = "suspect" if share >= _FULL else "quiet"
-    return f' <span class="{css}">replay slots {share:.0%} in use</span>'
+def _sentence(counts: Mapping[str, int], total: int) -> str:
+    """Return the answer of the page."""
+    if not total:
+        return "Nothing is watched yet"
+    unknown = f"; {counts['unknown']:,} of {total:,} watches are not known to be good" if counts["unknown"] else ""
+    if urgent := [k for k in ("page", "ticket") if counts[k]]:
+        has = "watch has" if sum(counts[k] for k in urgent) == 1 else "watches have"
+        return f"{' and '.join(f'{counts[k]:,} {has} an open {k}' for k in urgent)}{unknown}"
+    others = ", ".join(f"{counts[kind]:,} {kind}" for kind in STATES[2:] if counts[kind])
+    return f"No alert is open{unknown}: {others}" if unknown else f"No alert is open: {others}"
 
 
-def _card(alert: Mapping[str, Any], *, link: bool = True) -> str:
-    hushed = ""
-    if alert["silenced_why"]:
+def _kind(alert: Mapping[str, Any]) -> str:
+    return "silenced" if alert["silenced_why"] else str(alert["severity"])
+
+
+def _cards(opened: Sequence[Mapping[str, Any]], at: float) -> Iterator[Content]:
+    for alert in opened[:_CARDS]:
+        kind, number = _kind(alert), int(alert["number"])
         until = f" until {when(alert['silenced_until'])}" if alert["silenced_until"] is not None else ""
-        hushed = f'<div class="unknown">silenced{until}: {escape(alert["silenced_why"])}</div>'
-    name = f'<a href="alerts/{int(alert["number"])}">alert {int(alert["number"])}</a>' if link else ""
-    quiet = " hushed" if hushed or alert["closed_at"] is not None else ""
-    return f'<article class="card{quiet}">{name}{hushed}<pre>{escape(alert["text"])}</pre></article>'
+        hushed = tag("p", f"silenced{until}: ", text(alert["silenced_why"])) if alert["silenced_why"] else None
+        headline = link(f"alerts/{number}", text(alert["headline"].partition("] ")[2] or alert["headline"], 300))
+        about = tag("span", f"alert {number}, open {age(at - alert['opened_at'])}", class_="q s")
+        whole = tag("pre", alert["text"], class_="message", tabindex="0")
+        more = whole if kind == "page" else tag("details", tag("summary", "the message"), whole)
+        yield tag("article", badge(kind), about, tag("h3", headline), hushed, more, class_=f"card {kind}")
+    if len(opened) > _CARDS:
+        yield tag("p", f"and {len(opened) - _CARDS:,} more in ", link("api/v1/alerts", "api/v1/alerts"))
 
 
-def _watches(watches: Sequence[Mapping[str, Any]], at: float) -> str:
-    rows = [_row(watch, at) for watch in watches]
-    head = "".join(f"<th>{name}</th>" for name in ("state", "watch", "score", "latency", "evidence", "replayed"))
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+def _watches(
+    found: Sequence[tuple[str, Mapping[str, Any]]], counts: Mapping[str, int], query: Query, at: float
+) -> Iterator[Content]:
+    if not found:
+        return
+    yield _chips(counts, len(found), query)
+    yield _form(query)
+    wanted = [(k, w) for k, w in found if query.state in ("", k) and query.takes(w)]
+    if query.order == "name":
+        wanted.sort(key=lambda each: (each[1]["watch"], each[1]["target"]))
+    elif query.order == "replayed":
+        wanted.sort(key=lambda each: each[1]["last_valid_replay_at"] or 0.0)
+    else:
+        wanted.sort(key=lambda each: STATES.index(each[0]))
+    first = (query.page - 1) * _ROWS
+    shown = wanted[first : first + _ROWS]
+    if not shown:
+        yield tag("p", "No watch matches. ", link(Query(refresh=query.refresh).address(), "Show all"))
+        return
+    columns = (
+        Column("watch"),
+        Column("state"),
+        Column("score"),
+        Column("latency"),
+        Column("evidence"),
+        Column("last valid replay"),
+    )
+    caption = f"{first + 1:,} to {first + len(shown):,} of {len(wanted):,}, {_ORDERS[query.order]}"
+    yield tag("div", Table(caption, columns, [_row(kind, watch, at) for kind, watch in shown]).html(), class_="all")
+    yield _pages(query, last=-(-len(wanted) // _ROWS))
 
 
-def _row(watch: Mapping[str, Any], at: float) -> str:
-    name = watch["watch"] if watch["watch"] == watch["target"] else f"{watch['watch']} · {watch['target']}"
+def _chips(counts: Mapping[str, int], total: int, query: Query) -> Html:
+    def chip(kind: str, count: int) -> Html:
+        here = "page" if query.state == kind else None
+        words = (glyph(kind), f"{count:,} {kind}") if kind else (f"{count:,} all",)
+        return tag("li", tag("a", *words, href=replace(query, state=kind, page=1).address(), aria_current=here))
+
+    chips = [chip("", total), *(chip(kind, count) for kind, count in counts.items() if count or query.state == kind)]
+    return tag("ul", *chips, class_="chips", aria_label="states")
+
+
+def _form(query: Query) -> Html:
+    options = [
+        tag("option", words, value=order, selected="" if order == query.order else None)
+        for order, words in _ORDERS.items()
+    ]
+    hidden = {"state": query.state, "refresh": "" if query.refresh else "off"}
+    find = tag("input", type="search", name="q", value=query.find, maxlength=str(_MOST_LETTERS))
+    return tag(
+        "form",
+        *(tag("input", type="hidden", name=key, value=value) for key, value in hidden.items() if value),
+        tag("label", "find a watch, target, model, probe or golden set", find, class_="find"),
+        tag("label", "order", tag("select", *options, name="order")),
+        tag("button", "Show"),
+        method="get",
+        role="search",
+    )
+
+
+def _pages(query: Query, last: int) -> Content:
+    if last < 2:
+        return None
+    before, after = (replace(query, page=number) for number in (query.page - 1, query.page + 1))
+    return tag(
+        "nav",
+        link(before.address(), "previous page") if query.page > 1 else None,
+        tag("span", f"page {query.page:,} of {last:,}", class_="q"),
+        link(after.address(), "next page") if query.page < last else None,
+        class_="pages",
+        aria_label="pages",
+    )
+
+
+def _row(kind: str, watch: Mapping[str, Any], at: float) -> Sequence[Content]:
+    names = watch["watch"] if watch["watch"] == watch["target"] else f"{watch['watch']} · {watch['target']}"
     model = watch["model"] or {}
     about = " ".join(filter(None, [model.get("model"), model.get("version"), watch["probe"], watch["golden"]]))
-    state = f'<span class="state {escape(watch["state"])}">{escape(watch["state"])}</span>'
-    if watch["alert"] is not None:
-        state += f'<br><a href="alerts/{int(watch["alert"])}">alert {int(watch["alert"])}</a>'
-    reasons = "".join(f'<br><span class="unknown">{escape(reason)}</span>' for reason in watch["reasons"][:2])
-    page = f"watches/{watch['watch']}?target={watch['target']}"
-    cells = [
-        state,
-        f'<b><a href="{escape(page)}">{escape(name)}</a></b><br><span class="quiet">{escape(about)}</span>{reasons}',
+    reasons = [tag("div", text(reason), class_="s") for reason in watch["reasons"][:2]]
+    address = f"watches/{watch['watch']}?{urlencode({'target': watch['target']})}"
+    alert = None if watch["alert"] is None else tag("div", link(f"alerts/{watch['alert']}", f"alert {watch['alert']}"))
+    quantiles = [tag("div", f"p{100 * q['q']:g} {_seconds(q['latency_s'])}") for q in watch["latency"][:3]]
+    return (
+        join((tag("b", link(address, text(names))), tag("div", text(about), class_="q s"), *reasons)),
+        join((state(kind), alert)),
         _score(watch["scores"]),
-        "<br>".join(f"p{q['q'] * 100:g} {_milliseconds(q['latency_s'])}" for q in watch["latency"][:3]) or "-",
-        _evidence(watch["verdicts"]),
-        _ago(watch["last_valid_replay_at"], at),
-    ]
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _score(scores: Sequence[Mapping[str, Any]]) -> str:
-    if not scores:
-        return "-"
-    first = scores[0]
-    reference = (
-        "" if first["reference"] is None else f"<br><span class='quiet'>reference {first['reference']:.4f}</span>"
+        join(quantiles) if quantiles else "not known",
+        join(_evidence(watch["verdicts"])) or "none yet",
+        ago(watch["last_valid_replay_at"], at),
     )
-    return f"{escape(first['name'])} {first['value']:.4f}{reference}"
 
 
-def _evidence(verdicts: Sequence[Mapping[str, Any]]) -> str:
+def _score(scores: Sequence[Mapping[str, Any]]) -> Content:
+    if not scores:
+        return "no score yet"
+    first = scores[0]
+    reference = None if first["reference"] is None else tag("div", f"reference {first['reference']:.4f}", class_="q s")
+    return join((tag("div", text(first["name"]), f" {first['value']:.4f}"), reference))
+
+
+def _evidence(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
     """Draw the monitors with evidence, and those that alert."""
-    lines = []
     for verdict in sorted(verdicts, key=lambda v: v["state"] != "alerting"):
         if verdict["evidence"] is None or not verdict["threshold"]:
             if verdict["state"] in ("alerting", "suspect"):
-                lines.append(f'<span class="{escape(verdict["state"])}">{escape(verdict["monitor"])}</span>')
+                yield tag("span", verdict["monitor"], " ", verdict["state"], class_="ev")
             continue
         full = max(0.0, min(1.0, verdict["evidence"] / verdict["threshold"]))
-        bar = f'<span class="bar {escape(verdict["state"])}"><i style="width:{full:.0%}"></i></span>'
+        bar = tag("span", tag("i", style=f"width:{full:.0%}"), class_=f"bar {verdict['state']}", aria_hidden="true")
         numbers = f"{verdict['evidence']:.1f} of {verdict['threshold']:.1f}"
-        lines.append(f'{bar} {escape(verdict["monitor"])} <span class="quiet">{numbers}</span>')
-    return "".join(f'<span class="evidence">{line}</span>' for line in lines) or "-"
+        yield tag("span", bar, verdict["monitor"], tag("span", f" {numbers}", class_="q s"), class_="ev")
 
 
-def _closed(alerts: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        f'<tr><td><a href="alerts/{int(a["number"])}">alert {int(a["number"])}</a></td><td>{when(a["opened_at"])} to '
-        f"{when(a['closed_at'])}</td><td>{escape(a['headline'])}</td></tr>"
+def _closed(alerts: Sequence[Mapping[str, Any]]) -> Content:
+    rows: list[Sequence[Content]] = [
+        (
+            link(f"alerts/{a['number']}", f"alert {a['number']}"),
+            when(a["opened_at"]),
+            when(a["closed_at"]),
+            text(a["headline"], 300),
+        )
         for a in alerts
     ]
-    return f'<div class="wide"><table><tbody>{"".join(rows)}</tbody></table></div>'
+    return Table(
+        "The newest first.", (Column("alert"), Column("opened"), Column("closed"), Column("what")), rows
+    ).html()
 
 
-def when(at: float) -> str:
-    """Write Unix seconds as a date and time in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _ago(at: float | None, now: float) -> str:
-    if at is None:
-        return '<span class="unknown">never</span>'
-    seconds = max(0, round(now - at))
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "not certifiable" if seconds is None else f"{seconds * 1000:.3g} ms"
+def _seconds(seconds: float | None) -> str:
+    return "not certifiable" if seconds is None else format_seconds(seconds)

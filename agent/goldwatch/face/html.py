@@ -13,7 +13,7 @@ class Html(str):
     __slots__ = ()
 
 
-_VOID = frozenset({"img", "br"})
+_VOID = frozenset({"img", "br", "input"})
 
 Content = str | Html | None
 """What an element holds: text, which is escaped, or HTML; None is nothing."""
@@ -24,7 +24,7 @@ def h(content: Content) -> Html:
     return content if isinstance(content, Html) else Html(escape(content or ""))
 
 
-def tag(name: str, *contents: Content, **attributes: str | None) -> Html:
+def tag(name: str, /, *contents: Content, **attributes: str | None) -> Html:
     """Return an element; `class_` is the attribute class, `_` in a name is a dash, None leaves an attribute out."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
