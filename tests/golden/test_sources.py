@@ -299,3 +299,44 @@ def test_how_a_sample_was_drawn_is_in_the_manifest(tmp_path: Path) -> None:
     assert "--size is 41, and it has 40 rows" in refused(file, size=41)
     own = write(tmp_path / "own.jsonl", [{"inputs": {"prompt": "?"}}])
     assert "--size draws rows of a table, and line 1 is an example" in refused(own, size=1)
+
+
+def hugging_face(folder: Path, rows: list[dict[str, Any]], names: list[str]) -> Path:
+    """Write a folder as `datasets.Dataset.save_to_disk` does: Arrow streams, with the features in the schema."""
+    pa = pytest.importorskip("pyarrow")
+    features = {"label": {"names": names, "_type": "ClassLabel"}, "text": {"dtype": "string", "_type": "Value"}}
+    folder.mkdir()
+    table = pa.Table.from_pylist(rows).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
+    files = []
+    for part in range(2):
+        files.append({"filename": f"data-0000{part}-of-00002.arrow"})
+        half = table.slice(part * 2, 2)
+        with pa.OSFile(str(folder / files[-1]["filename"]), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
+            out.write_table(half)
+    (folder / "state.json").write_text(json.dumps({"_data_files": files, "_split": "test"}))
+    return folder
+
+
+def test_a_folder_of_hugging_face_datasets_keeps_the_names_of_its_classes(tmp_path: Path) -> None:
+    rows = [{"text": f"t{i}", "label": i % 2} for i in range(4)]
+    folder = hugging_face(tmp_path / "test", rows, ["neg", "pos"])
+    golden, notes = made(folder, tmp_path / "set", outputs=SCORES)
+    assert "input prompt = text; label = label" in notes
+    assert golden.manifest.labels is not None
+    assert golden.manifest.labels.classes == ("neg", "pos")
+    assert golden.tensor("labels").tolist() == [0, 1, 0, 1]
+    answers, _ = made(folder, tmp_path / "answers", ("expected", "label"))
+    assert [line["answers"] for line in answers.lines()] == [["neg"], ["pos"]] * 2
+    assert "has test; name the folder or file of one of them" in refused(tmp_path)
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    for part in range(2):
+        write(hub / f"test-0000{part}-of-00002.parquet", rows[2 * part : 2 * part + 2])
+    shards, _ = made(hub, tmp_path / "shards", outputs=SCORES)
+    assert shards.text("inputs.prompt")[:].tolist() == ["t0", "t1", "t2", "t3"]
+    write(hub / "train-00000-of-00001.parquet", rows)
+    assert "has test, train; name the folder or file of one of them" in refused(hub)
+    (folder / "state.json").write_text("{}")
+    assert "is no dataset that save_to_disk wrote" in refused(folder)

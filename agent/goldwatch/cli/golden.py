@@ -115,7 +115,10 @@ Map = Annotated[
 def build(  # noqa: PLR0913 - options, each by its name
     config: ConfigFile,
     examples: Annotated[
-        Path, typer.Argument(metavar="EXAMPLES", help="A file: .npz, .safetensors, .jsonl, .csv or .parquet.")
+        Path,
+        typer.Argument(
+            metavar="EXAMPLES", help="A file: .npz, .safetensors, .jsonl, .csv, .parquet; or a dataset's folder."
+        ),
     ],
     *,
     name: Annotated[str, typer.Option(help="The name of the set.")],

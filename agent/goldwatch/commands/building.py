@@ -20,7 +20,7 @@ from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
-from goldwatch.golden.examples import TABLES, TEXT_OUTPUT, Examples, Spec
+from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec, is_table
 from goldwatch.golden.lines import TEXT
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.tensors import NUMPY_DTYPES
@@ -51,7 +51,7 @@ def build(
 
     `note` takes each remark on the labels: the match of texts and why, and what may be wrong.
     """
-    examples = replace(examples, takes=_takes(target, workers) if examples.file.suffix.lower() in TABLES else ())
+    examples = replace(examples, takes=_takes(target, workers) if is_table(examples.file) else ())
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as folder:
         if not examples.outputs or any(not dtype for _, dtype, _ in examples.outputs):
             silent = replace(examples, outputs=())

@@ -14,6 +14,12 @@ Spec = tuple[str, str, tuple[int, ...]]
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 """The suffixes of tables."""
 
+
+def is_table(file: Path) -> bool:
+    """Return whether a file is a table by its suffix, or a folder of some."""
+    return file.suffix.lower() in TABLES or file.is_dir()
+
+
 TEXT_OUTPUT = ("text", "text", ())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ def frozen(request: FreezeExamplesRequest, descriptors: list[int], emit: Emit) -
     attaching = Attaching(examples.file.parent)
     with tempfile.TemporaryDirectory(prefix="goldwatch-") as rewritten:
         found = find(examples, Path(rewritten), notes)
+        examples = replace(examples, classes=examples.classes or found.classes)
         if found.lines is not None and not found.arrays:
             manifest, tensors = _as_of(found, examples, partial(of_lines, examples, found.lines, attaching, notes))
         else:

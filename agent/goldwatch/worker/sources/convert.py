@@ -69,6 +69,7 @@ def converted(table: Table, examples: Examples, folder: Path, notes: list[str]) 
     else:
         found = _of_features(table, roles, examples, folder)
     found.drawn = drawn
+    found.classes = table.columns[roles.label].classes if roles.label else ()
     check(table, roles, found, notes)
     return found
 
@@ -94,7 +95,8 @@ def _own_line(row: Mapping[str, Any], roles: Roles, table: Table, number: int) -
         }
     }
     if roles.expected:
-        line["answers"] = _answers(row[roles.expected])
+        names, right = table.columns[roles.expected].classes, row[roles.expected]
+        line["answers"] = [names[right]] if names and right in range(len(names)) else _answers(right)
     if roles.label:
         label = row[roles.label]
         line["label"] = int(label) if isinstance(label, bool) else label

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden import arrays, identities
-from goldwatch.golden.examples import TABLES, Examples
+from goldwatch.golden.examples import TABLES, Examples, is_table
 from goldwatch.golden.lines import Lines
 from goldwatch.worker.sources.table import opened
 
@@ -21,7 +21,7 @@ class Found:
     """Examples as `golden build` freezes them: arrays [n, ...] by name, lines with what is text, or both.
 
     `place` says where an example is in the file, for people. Equal inputs have equal `keys` [n], if they are known.
-    `drawn` says how a sample was drawn.
+    `drawn` says how a sample was drawn, and `classes` names class numbers, if the file does.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -30,6 +30,7 @@ class Found:
     identities: list[str] = field(default_factory=list)
     keys: NDArray[Any] | None = None
     drawn: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
@@ -37,7 +38,7 @@ def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
     from goldwatch.worker.sources.convert import converted  # noqa: PLC0415 - it imports this module
 
     suffix = examples.file.suffix.lower()
-    if examples.size and suffix not in TABLES:
+    if examples.size and not is_table(examples.file):
         raise examples.error(f"--size draws rows of a table; expected one of {', '.join(TABLES)}")
     if suffix == ".jsonl" and not examples.columns:
         lines = Lines(examples.file)
@@ -49,7 +50,7 @@ def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
                     "--size draws rows of a table, and line 1 is an example; draw the lines beforehand"
                 )
             return Found({}, lines, _line, identities.of_lines(lines))
-    if suffix in TABLES:
+    if is_table(examples.file):
         return converted(opened(examples.file), examples, folder, notes)
     if examples.columns:
         raise examples.error(f"has no columns, which --map names; expected one of {', '.join(TABLES)}")

@@ -1,8 +1,10 @@
-"""Parquet, read by pyarrow (the extra `parquet`) some rows of a row group at a time."""
+"""Parquet and folders of Hugging Face `datasets`, read by pyarrow (the extra `parquet`) some rows at a time."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,20 +28,19 @@ def arrow(file: Path) -> Any:  # noqa: ANN401 - a module without types
     return pa
 
 
-class Parquet:
-    """A Parquet file; see `Table`."""
+class _Arrow:
+    """A table of Arrow batches; see `Table`. Class labels of Hugging Face datasets have their names."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._arrow = arrow(file)
-        try:
-            self._parquet = self._arrow.parquet.ParquetFile(file, memory_map=True, pre_buffer=False)
-        except (OSError, ValueError) as error:
-            raise GoldenError(file, f"cannot be read: {error}") from None
-        schema = self._parquet.schema_arrow
+    def __init__(self, file: Path, arrow: Any, schema: Any, rows: int) -> None:  # noqa: ANN401 - without types
+        self.file, self.rows = file, rows
+        self._arrow, self._names = arrow, frozenset(schema.names)
         unique(file, schema.names)
-        self.rows = self._parquet.metadata.num_rows
-        self.columns = {column.path: column for field in schema for column in columns_of(self._arrow, field)}
+        classes = _classes(schema)
+        self.columns = {
+            column.path: replace(column, classes=classes.get(column.path, ()))
+            for field in schema
+            for column in columns_of(arrow, field)
+        }
         for name in [name for name, column in self.columns.items() if column.kind == "vector"]:
             self.columns[name] = self._measured(name)
 
@@ -55,17 +56,15 @@ class Parquet:
             raise GoldenError(self.file, f"cannot be read after {self.place(start)}: {error}") from None
 
     def _batches(self, roots: Sequence[str]) -> Iterator[Any]:
-        """Yield the rows of one group after another; what a group took goes back to the system."""
-        for group in range(self._parquet.num_row_groups):
-            yield from self._parquet.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=roots, use_threads=False)
-            self._arrow.default_memory_pool().release_unused()
+        """Yield the rows of some columns as batches of pyarrow."""
+        raise NotImplementedError
 
     def place(self, row: int) -> str:
         """Return the number of a row, from 1."""
         return f"row {row + 1}"
 
     def _root(self, name: str) -> str:
-        return name if name in self._parquet.schema_arrow.names else name.split(".", maxsplit=1)[0]
+        return name if name in self._names else name.split(".", maxsplit=1)[0]
 
     def _measured(self, name: str) -> Column:
         """Return a column of lists of numbers: vectors if all have one length."""
@@ -74,6 +73,75 @@ class Parquet:
             widths |= {len(value) for value in block.values[name] if value is not None}
         width = widths.pop() if len(widths) == 1 else 0
         return Column(name, "vector" if width else "json", width)
+
+
+class Parquet(_Arrow):
+    """One Parquet file, or several that are the parts of one table, in their order."""
+
+    def __init__(self, file: Path, parts: Sequence[Path] = ()) -> None:
+        found = arrow(file)
+        try:
+            self._parts = [found.parquet.ParquetFile(p, memory_map=True, pre_buffer=False) for p in parts or (file,)]
+        except (OSError, ValueError) as error:
+            raise GoldenError(file, f"cannot be read: {error}") from None
+        first, *others = [part.schema_arrow for part in self._parts]
+        if any(not schema.equals(first) for schema in others):
+            raise GoldenError(file, "has Parquet files of different columns; name one of them")
+        super().__init__(file, found, first, sum(part.metadata.num_rows for part in self._parts))
+
+    def _batches(self, roots: Sequence[str]) -> Iterator[Any]:
+        """Yield the rows of one group after another; what a group took goes back to the system."""
+        for part in self._parts:
+            for group in range(part.num_row_groups):
+                yield from part.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=roots, use_threads=False)
+                self._arrow.default_memory_pool().release_unused()
+
+
+class Dataset(_Arrow):
+    """A folder that `save_to_disk` of Hugging Face `datasets` wrote: Arrow streams, named by `state.json`."""
+
+    def __init__(self, folder: Path) -> None:
+        found = arrow(folder)
+        try:
+            state = json.loads((folder / "state.json").read_text())
+            self._files = [folder / Path(str(each["filename"])).name for each in state["_data_files"]]
+            with found.memory_map(str(self._files[0])) as stream:
+                schema = found.ipc.open_stream(stream).schema
+            rows = sum(batch.num_rows for batch in self._all(found))
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise GoldenError(folder, f"is no dataset that save_to_disk wrote: {error}") from None
+        super().__init__(folder, found, schema, rows)
+
+    def _batches(self, roots: Sequence[str]) -> Iterator[Any]:
+        return (batch.select(roots) for batch in self._all(self._arrow))
+
+    def _all(self, arrow: Any) -> Iterator[Any]:  # noqa: ANN401 - a module without types
+        for file in self._files:
+            with arrow.memory_map(str(file)) as stream:
+                yield from arrow.ipc.open_stream(stream)
+
+
+def of_folder(folder: Path) -> _Arrow:
+    """Open a folder: of `save_to_disk`, or of the Parquet files of one split. Raises GoldenError."""
+    if (folder / "state.json").is_file():
+        return Dataset(folder)
+    splits = sorted(file.parent.name for file in folder.glob("*/state.json"))
+    parts = sorted(folder.glob("*.parquet"))
+    splits = splits or sorted({part.stem.partition("-")[0] for part in parts})
+    if len(splits) == 1 and parts:
+        return Parquet(folder, parts)
+    if splits:
+        raise GoldenError(folder, f"has {', '.join(splits)}; name the folder or file of one of them")
+    raise GoldenError(folder, "is no folder of save_to_disk (state.json), and has no .parquet files")
+
+
+def _classes(schema: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401 - a schema of pyarrow
+    """Return the names of the classes of columns, which `datasets` writes into the schema as JSON."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {name: tuple(map(str, each["names"])) for name, each in features.items() if "names" in each}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def columns_of(arrow: Any, field: Any) -> Iterator[Column]:  # noqa: ANN401 - a module without types

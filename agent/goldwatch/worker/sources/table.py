@@ -114,11 +114,13 @@ def unique(file: Path, names: Sequence[str]) -> None:
 
 
 def opened(file: Path) -> Table:
-    """Open a table by the suffix of its file. Raises GoldenError."""
+    """Open a folder, or a table by the suffix of its file. Raises GoldenError."""
     from goldwatch.worker.sources.delimited import Delimited  # noqa: PLC0415 - one of three is needed
     from goldwatch.worker.sources.json_lines import JsonLines  # noqa: PLC0415 - as above
-    from goldwatch.worker.sources.parquet import Parquet  # noqa: PLC0415 - as above
+    from goldwatch.worker.sources.parquet import Parquet, of_folder  # noqa: PLC0415 - as above
 
+    if file.is_dir():
+        return of_folder(file)
     kinds: Mapping[str, Callable[[Path], Table]] = {
         **dict.fromkeys((".csv", ".tsv"), Delimited),
         **dict.fromkeys((".jsonl", ".ndjson"), JsonLines),
