@@ -1,4 +1,4 @@
-"""The commands about golden sets: golden show, verify, build, calibrate."""
+"""The commands about golden sets: golden show, verify, build, calibrate, perturb."""
 
 from __future__ import annotations
 
@@ -59,6 +59,25 @@ def verify(
         fail(f"{folder}: the set has digest {found.digest}, and not {digest}")
     found.check_values()
     put(f"{found} is sound: {found.examples:,} examples, {found.digest}")
+
+
+@golden.command()
+def perturb(
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="The examples: .jsonl, .npz or .safetensors.")],
+    to: Annotated[Path, typer.Option(help="The new file: .jsonl for lines, .npz for arrays.")],
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="typos, case or whitespace of texts; noise, brightness, scale or missing of arrays. All."),
+    ] = None,
+    strength: Annotated[list[float] | None, typer.Option(help="How strong, up to 1; 0.05 and 0.2 by default.")] = None,
+) -> None:
+    """Add altered copies to examples, for a golden set that shows how robust a model is."""
+    from goldwatch.commands.perturb import STRENGTHS, perturb  # noqa: PLC0415
+
+    suffix = ".jsonl" if examples.suffix == ".jsonl" else ".npz"
+    if to.suffix != suffix:
+        fail(f"--to: found {to}; expected a file that ends with {suffix}")
+    put(f"wrote {perturb(examples, to, kind or (), strength or STRENGTHS):,} examples to {to}")
 
 
 @golden.command()
