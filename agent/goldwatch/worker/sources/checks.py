@@ -1,4 +1,4 @@
-"""What may be wrong with the examples of a table: repeated rows, labels among the inputs, personal data."""
+"""Checks the examples of a table: repeated rows, labels among the inputs, personal data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _refuse_repeated(table: Table, found: Found, keys: NDArray[Any]) -> None:
 
 
 def _right(found: Found, row: int) -> Any:  # noqa: ANN401 - a label or a text
-    """Return what is right of an example."""
+    """Return the label or the answers of an example."""
     if "labels" in found.arrays:
         return found.arrays["labels"][row].item()
     line = {} if found.lines is None else found.lines[row]

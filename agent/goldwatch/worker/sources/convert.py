@@ -51,7 +51,7 @@ class _Missing:
 
 
 def converted(table: Table, examples: Examples, folder: Path, notes: list[str]) -> Found:
-    """Read a table. What is text goes into a file in `folder`. Raises GoldenError with the line or row."""
+    """Read a table. Text goes into a file in `folder`. Raises GoldenError with the line or row."""
     if not table.rows:
         raise examples.error("holds no example")
     roles = assign(table, examples)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Found:
     """Examples as `golden build` freezes them: arrays [n, ...] by name, lines with what is text, or both.
 
-    `place` says where an example is in the file, for people. Equal inputs have equal `keys` [n], if they are known.
-    `drawn` says how a sample was drawn, and `classes` names class numbers, if the file does.
+    `place` gives the line or row of an example. Equal inputs have equal `keys` [n], if they are known.
+    `drawn` describes a sample, and `classes` names class numbers, if the file does.
     """
 
     arrays: dict[str, NDArray[Any]]

@@ -1,4 +1,4 @@
-"""What the columns of a table are: inputs, the right answer or label, slices, clusters, names.
+"""The roles of the columns of a table: inputs, the right answer or label, slices, clusters, names.
 
 `--map` decides; else the names decide that the field shares (`goldwatch.evaluator.ROLES`). What may mean two things is
 an error, never a guess.
@@ -23,7 +23,7 @@ CONTEXTS = ("context", "contexts", "documents", "retrieved_contexts")
 IDENTITIES = ("identity", "id")
 _OUTPUTS = (*(name for name in ROLES["output"] if name != "text"), *ROLES["values"])
 _INDEX = ("", "__index_level_0__", "unnamed:_0")
-"""What pandas calls the column of row numbers that it writes."""
+"""Names that pandas gives the column of row numbers."""
 
 _MANY = 12
 
@@ -51,7 +51,7 @@ class Roles:
         return list(dict.fromkeys(filter(None, (*of_inputs, *singles, *named))))
 
     def note(self, table: Table) -> str:
-        """Say what was read as what."""
+        """Describe the roles, for people."""
         parts = [f"input {name} = {listed(columns)}" for name, columns in self.inputs.items()][:_MANY]
         singles = {"expected": self.expected, "label": self.label, "identity": self.identity}
         parts += [f"{role} = {column}" for role, column in singles.items() if column]
@@ -160,7 +160,7 @@ def _one(table: Table, columns: Iterable[Column], names: Sequence[str], role: st
 
 
 def _input_name(column: Column, takes: Sequence[TensorSpec]) -> str:
-    """Return the name of the input that a text goes to: the model's own, if it says one, else that of a prompt."""
+    """Return the name of the input that a text goes to: the model's own, if it describes one, else that of a prompt."""
     if len(takes) == 1:
         return takes[0].name
     return "messages" if _normal(column.path) == "messages" and column.kind == "json" else "prompt"
