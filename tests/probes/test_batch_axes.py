@@ -248,6 +248,10 @@ def test_a_set_is_built_and_checked(tmp_path: Path) -> None:
     checked = CliRunner().invoke(app, ["check", str(config)])
     assert checked.exit_code == 0, checked.output
     assert "6 of 6 within tolerance" in checked.stdout
+    first = ["--config", str(tmp_path / "first.yaml"), "--examples", str(tmp_path / "e.npz")]
+    begun = CliRunner().invoke(app, ["init", str(tmp_path / "step.onnx"), *first, *WHO, "--decision", "y", *axes])
+    assert begun.exit_code == 0, begun.output
+    assert GoldenSet.open(tmp_path / "golden/g").manifest.batch_axes == AXES
 
 
 @pytest.mark.parametrize("text", ["state", "=1", "state=", "state=-1", "state=two", "state=100"])

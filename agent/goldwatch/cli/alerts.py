@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import WATCH, ConfigFile, app, fail, pick, pick_target, put, select
+from goldwatch.cli.base import (
+    WATCH,
+    ConfigFile,
+    TargetName,
+    WatchName,
+    app,
+    fail,
+    pick,
+    pick_target,
+    put,
+    select,
+    watch_names,
+)
 
 
 @app.command(rich_help_panel=WATCH)
@@ -39,8 +51,8 @@ def alert(
 def replay(
     config: ConfigFile,
     examples: Annotated[str, typer.Option(help="The examples to replay, such as 17,203,911.")],
-    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
-    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+    watch: WatchName = "",
+    target: TargetName = "",
 ) -> None:
     """Replay some examples now, and show each answer with its reference. Nothing is recorded."""
     from goldwatch.commands.alert_report import rerun_text  # noqa: PLC0415
@@ -64,7 +76,7 @@ def silence(
     config: ConfigFile,
     lasts: Annotated[str, typer.Option("--for", help="How long from now, such as 30m or 2h.")] = "",
     why: Annotated[str, typer.Option(help="The reason, which is shown with each alert that it silences.")] = "",
-    watch: Annotated[str, typer.Option(help="The watch to silence; without it, all.")] = "",
+    watch: Annotated[str, typer.Option(help="The watch to silence; without it, all.", autocompletion=watch_names)] = "",
     end: Annotated[bool, typer.Option("--end", help="End the silences that were begun by this command.")] = False,
 ) -> None:
     """Mute notifications for a while: alerts are gathered and shown, and raised afterwards if they still hold."""
@@ -93,8 +105,8 @@ def silence(
 @app.command(rich_help_panel=WATCH)
 def relearn(
     config: ConfigFile,
-    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
-    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+    watch: WatchName = "",
+    target: TargetName = "",
 ) -> None:
     """Forget what is usual, and learn it again. The agent may be running.
 

@@ -41,12 +41,41 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config file, goldwatch.yaml.")]
+
+
+def _names(ctx: typer.Context, section: str, incomplete: str) -> list[str]:
+    """Return names of a section of the config on the command line, for shells; none if it cannot be read."""
+    import yaml  # noqa: PLC0415 - `--help` stays quick
+
+    # While an option has no value yet, what comes before it may be left unparsed.
+    places = [ctx.params.get("config") or ctx.params.get("place"), *ctx.args, "goldwatch.yaml"]
+    try:
+        place = next(Path(str(place)) for place in places if place and Path(str(place)).is_file())
+        found = yaml.safe_load(place.read_text("utf-8"))
+        return [str(name) for name in found[section] if str(name).startswith(incomplete)]
+    except (StopIteration, OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return []  # a shell has no place for an error
+
+
+def watch_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the watches of the config that begin so."""
+    return _names(ctx, "watches", incomplete)
+
+
+def target_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the targets of the config that begin so."""
+    return _names(ctx, "targets", incomplete)
+
+
+WatchName = Annotated[str, typer.Option(help="The watch; without it, the only one.", autocompletion=watch_names)]
+TargetName = Annotated[
+    str, typer.Option(help="The target; without it, the first of the watch.", autocompletion=target_names)
+]
 
 
 def put(text: str, *, err: bool = False) -> None:

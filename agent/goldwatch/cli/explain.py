@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from goldwatch.cli import outputs
-from goldwatch.cli.base import TOOLS, WATCH, ConfigFile, app, put, select
+from goldwatch.cli.base import TOOLS, WATCH, ConfigFile, TargetName, WatchName, app, put, select
 from goldwatch.cli.progress import steps
 
 
@@ -56,8 +56,8 @@ def backtest(
     history: Annotated[
         Path | None, typer.Option(help="A ledger, or a table in CSV; without it, the ledger of the config.")
     ] = None,
-    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
-    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+    watch: WatchName = "",
+    target: TargetName = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     output: outputs.Outputs = None,
 ) -> None:

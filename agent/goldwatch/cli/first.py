@@ -12,6 +12,7 @@ import yaml
 
 from goldwatch.cli.base import GOLDEN, app, ask, fail, put
 from goldwatch.cli.golden import (
+    BatchAxis,
     Classes,
     Decision,
     Map,
@@ -21,6 +22,7 @@ from goldwatch.cli.golden import (
     Threshold,
     Tolerance,
     Within,
+    axes_of,
     froze,
     note,
     replaying,
@@ -61,6 +63,7 @@ def init(  # noqa: PLR0913 - options, each by its name
     output: Outputs = None,
     decision: Decision = "",
     threshold: Threshold = None,
+    batch_axis: BatchAxis = None,
     within: Within = None,
     match: Match = "",
     map_: Map = None,
@@ -77,6 +80,7 @@ def init(  # noqa: PLR0913 - options, each by its name
     if name:
         parse_name(name)
     written = dict(map(_option, option or ()))
+    axes = axes_of(batch_axis or ())
     if probe:
         where = {"url": place} if is_server(place) else {"file": os.path.relpath(place, config.absolute().parent)}
         found = [Candidate(probe, where | ({"model": model} if model else {}))]
@@ -94,7 +98,7 @@ def init(  # noqa: PLR0913 - options, each by its name
             names, specs = split_names(classes), tuple(map(spec_of, output or ()))
             who = (examples.absolute(), first.name, licence, source)
             asked = Examples(
-                *who, tolerance, names, specs, decision, match, threshold, within, columns=split_map(map_ or ())
+                *who, tolerance, names, specs, decision, match, threshold, within, axes, split_map(map_ or ())
             )
             _freeze(first, config, asked, replays, workers)
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from goldwatch.cli import outputs
-from goldwatch.cli.base import GOLDEN, ConfigFile, app, fail, pick, pick_target, put, select
+from goldwatch.cli.base import GOLDEN, ConfigFile, TargetName, WatchName, app, fail, pick, pick_target, put, select
 from goldwatch.cli.progress import steps
 from goldwatch.probe import BatchAxes
 
@@ -89,8 +89,8 @@ def calibrate(
     outputs: Annotated[
         bool, typer.Option("--outputs", help="Take the model's answers for the new reference outputs.")
     ] = False,
-    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
-    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+    watch: WatchName = "",
+    target: TargetName = "",
 ) -> None:
     """Freeze a golden set again, with its reference taken from replays of the validated model as it is deployed."""
     from goldwatch.commands.calibration import FreezeOptions, calibrate  # noqa: PLC0415
@@ -116,6 +116,10 @@ Outputs = Annotated[
 Decision = Annotated[str, typer.Option(help="The output that is judged, if there are several.")]
 Threshold = Annotated[
     float | None, typer.Option(help="Of a classifier with one score: above it, the answer is the second class.")
+]
+BatchAxis = Annotated[
+    list[str] | None,
+    typer.Option(help="The batch axis of a model's tensor, if not 0: state=1, sr=none, outputs.state=1."),
 ]
 Within = Annotated[float | None, typer.Option(min=0, help="The labels are values; the largest error of a right one.")]
 Match = Annotated[
@@ -153,17 +157,14 @@ def build(  # noqa: PLR0913 - options, each by its name
     output: Outputs = None,
     decision: Decision = "",
     threshold: Threshold = None,
-    batch_axis: Annotated[
-        list[str] | None,
-        typer.Option(help="The batch axis of a model's tensor, if not 0: state=1, sr=none, outputs.state=1."),
-    ] = None,
+    batch_axis: BatchAxis = None,
     within: Within = None,
     match: Match = "",
     map_: Map = None,
     size: Annotated[int, typer.Option(min=0, help="Draw so many rows of a table, stratified; 0 takes all.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws other rows.")] = 0,
-    watch: Annotated[str, typer.Option(help="The watch; without it, the only one.")] = "",
-    target: Annotated[str, typer.Option(help="The target; without it, the first of the watch.")] = "",
+    watch: WatchName = "",
+    target: TargetName = "",
 ) -> None:
     """Freeze a first golden set: your examples, with the answers of the validated model as it is deployed."""
     from goldwatch.commands.building import build  # noqa: PLC0415
@@ -173,7 +174,7 @@ def build(  # noqa: PLR0913 - options, each by its name
     from goldwatch.ipc.workers import Workers  # noqa: PLC0415
 
     names, specs = split_names(classes), tuple(map(spec_of, output or ()))
-    axes = _axes(batch_axis or ())
+    axes = axes_of(batch_axis or ())
     workers = Workers()
     try:
         found = load(config)
@@ -246,7 +247,7 @@ def spec_of(text: str) -> tuple[str, str, tuple[int, ...]]:
     return name, dtype, tuple(int(size) for size in sizes)
 
 
-def _axes(texts: Sequence[str]) -> BatchAxes:
+def axes_of(texts: Sequence[str]) -> BatchAxes:
     """Read NAME=AXIS or NAME=none; a name that begins with "outputs." is an output's."""
     inputs: dict[str, int | None] = {}
     outputs: dict[str, int | None] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldwatch.cli import outputs
-from goldwatch.cli.base import COMPARE, ConfigFile, app, fail, put, select
+from goldwatch.cli.base import COMPARE, ConfigFile, TargetName, WatchName, app, fail, put, select
 from goldwatch.cli.progress import steps
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def sweep(  # noqa: PLR0913, PLR0917 - the options of a command
     config: ConfigFile,
     max_rate: Annotated[str, typer.Option(help="The highest rate that may be tried, such as '500 per second'.")],
     min_rate: Annotated[str, typer.Option(help="The lowest; without it, a sixteenth of the highest.")] = "",
-    watch: Annotated[str, typer.Option(help="The watch, if there are several.")] = "",
-    target: Annotated[str, typer.Option(help="The target, if the watch has several.")] = "",
+    watch: WatchName = "",
+    target: TargetName = "",
     within: Annotated[str, typer.Option(help="How near to find it, such as 3% or 0.03; 1% at least.")] = "5%",
     step: Annotated[str, typer.Option(help="The shortest replay at one rate.")] = "10s",
     longest_step: Annotated[

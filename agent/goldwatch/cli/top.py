@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from goldwatch.cli.base import WATCH, app
+from goldwatch.cli.base import WATCH, app, watch_names
 
 
 @app.command(rich_help_panel=WATCH)
@@ -16,7 +16,12 @@ def top(
     place: Annotated[
         str, typer.Argument(metavar="CONFIG|URL", help="The config of an agent on this machine, or an agent's address.")
     ] = "goldwatch.yaml",
-    watch: Annotated[str, typer.Option(help="The watch to show in detail; without it, the one in most trouble.")] = "",
+    watch: Annotated[
+        str,
+        typer.Option(
+            help="The watch to show in detail; without it, the one in most trouble.", autocompletion=watch_names
+        ),
+    ] = "",
     every: Annotated[float, typer.Option(min=0.5, max=3600, help="Seconds between two frames.")] = 2,
     once: Annotated[bool, typer.Option("--once", help="Print one frame and end, as into a pipe.")] = False,
 ) -> None:
