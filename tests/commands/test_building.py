@@ -461,3 +461,21 @@ def test_prompts_are_frozen_with_what_the_language_model_says(tmp_path: Path) ->
     assert built.tensor("slices.half").tolist() == [0, 1, 0, 1]
     assert built.clusters == (3, 2)
     assert built.tensor("clusters").tolist() == [1, -1, 1, -1]
+
+
+def test_a_table_is_frozen_by_its_columns_and_sampled(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n\n\ndef answer(request):\n    s = request['x'].sum(axis=1)\n"
+        "    return np.stack([-s, s], axis=1).astype('float32')\n"
+    )
+    rows = [f"{i},{-3 if i % 2 else 2000},{int(i % 2 == 0 or i > 3)}" for i in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *rows]) + "\n")
+    file = config(tmp_path, f"{{probe: python, path: {tmp_path}, callable: 'mine:answer', outputs: [scores]}}")
+    result = build(file, tmp_path / "rows.csv", "--map", "inputs.x=a+b,label=label", "--size", "20", "--seed", "1")
+    assert result.exit_code == 0, result.output
+    assert "columns: input x = a, b; label = label" in result.stderr
+    golden = GoldenSet.open(tmp_path / "golden/digits")
+    assert golden.manifest.provenance.notes == "a random sample of 20 of 40 rows, stratified by label, seed 1"
+    assert golden.tensor("inputs.x").shape == (20, 2)
+    wrong = build(file, tmp_path / "rows.csv", "--map", "input")
+    assert '--map: "input" is not ROLE=COLUMN; write input=query,expected=ground_truth' in wrong.stderr
