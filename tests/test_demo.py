@@ -13,6 +13,8 @@ from rich.console import Console
 from goldwatch.core.judgement import Flip, Judgement, Quantile, Severity, State
 from goldwatch.daemon.alert import Alert
 from goldwatch.demo import screen
+from goldwatch.demo.handbook import PASSAGES, SYSTEM
+from goldwatch.demo.language import TEMPLATES, Answerer
 
 from tests.builders import difference, judgement, verdict
 
@@ -43,6 +45,27 @@ def test_flipped_digits_are_drawn_side_by_side_above_what_they_were_and_are_now(
 def test_no_more_digits_are_drawn_than_fit() -> None:
     flips = [Flip(0, "7", "7", "1")] * 20
     assert screen.digits(PAINTED, flips, most=3).splitlines()[-1].count("7 -> 1") == 3
+
+
+def test_flipped_texts_are_shown_below_their_questions() -> None:
+    flips = [Flip(1, "noon", "at noon", "at night"), Flip(0, "two", "two", "three")]
+    assert screen.texts(["How many?", "When?"], flips).splitlines() == [
+        *("When?", "- at noon", "+ at night"),
+        *("How many?", "- two", "+ three"),
+    ]
+    assert screen.texts(["How many?", "When?"], flips, most=1).count("?") == 1
+
+
+def test_the_language_server_answers_by_its_template() -> None:
+    answerer = Answerer([passage for _, passage, _ in PASSAGES])
+
+    def right(template: str) -> int:
+        prompts = [TEMPLATES[template].format(system=SYSTEM, user=question) for question, _, _ in PASSAGES]
+        given = zip(map(answerer.answer, prompts), PASSAGES, strict=True)
+        return sum(answer == passage and label in answer for answer, (_, passage, label) in given)
+
+    assert right("chat") == len(PASSAGES)
+    assert right("instruct") < len(PASSAGES) / 4
 
 
 def test_without_flips_there_is_nothing_to_draw() -> None:
@@ -90,12 +113,13 @@ def test_an_alert_is_shown_with_its_pictures() -> None:
 
 
 @pytest.mark.real
-def test_the_demo_ends_with_one_alert_after_the_damage() -> None:
-    command = [sys.executable, "-c", "from goldwatch.cli import main; main()", "demo", "--seconds", "60"]
+@pytest.mark.parametrize("option", [[], ["--language-model"]], ids=["digits", "language model"])
+def test_the_demo_ends_with_one_alert_after_the_damage(option: list[str]) -> None:
+    command = [sys.executable, "-c", "from goldwatch.cli import main; main()", "demo", "--seconds", "60", *option]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    damage = next(i for i, line in enumerate(lines) if line.startswith("the server now serves a copy"))
+    damage = next(i for i, line in enumerate(lines) if line.startswith("the server now "))
     replays = [(i, "alerting" in line) for i, line in enumerate(lines) if line[2:3] == ":" and "worse:" in line]
     alerting = [i for i, alert in replays if alert]
     assert alerting[0] > damage

@@ -34,8 +34,11 @@ def doctor(
 @app.command(rich_help_panel=TOOLS)
 def demo(
     seconds: Annotated[float, typer.Option(min=10, help="End after this many seconds; 0 for never.")] = 0,
+    language_model: Annotated[
+        bool, typer.Option("--language-model", help="A language server that gets a wrong chat template.")
+    ] = False,
 ) -> None:
     """Watch a real model while it is silently damaged, and see the one alert that follows."""
     from goldwatch.demo import show  # noqa: PLC0415
 
-    raise typer.Exit(show.run(seconds))
+    raise typer.Exit(show.run(seconds, language_model=language_model))

@@ -49,6 +49,11 @@ def digits(images: NDArray[Any], flips: Sequence[Flip], most: int = 7) -> str:
     return "\n".join([*rows, captions]) if shown else ""
 
 
+def texts(questions: Sequence[str], flips: Sequence[Flip], most: int = 3) -> str:
+    """Write the answers that flipped below their `questions`, with what they were and are now."""
+    return "\n".join(f"{questions[flip.example]}\n- {flip.reference}\n+ {flip.now}" for flip in flips[:most])
+
+
 def _replays(judgements: Sequence[Judgement]) -> Table:
     table = plain_table("replay", "accuracy", "same as reference", "p50", "p90", "verdict")
     for judgement in judgements:
