@@ -21,6 +21,7 @@ MEASURED = {
     "loadgen": "One request at a time, model in process: goldwatch, a bare loop, and MLPerf's LoadGen, in turns",
     "million": "A golden set of a million examples beside one of 10,000: built, checked, compared (minutes)",
     "monitors": "An update of a monitor over 10,000 examples",
+    "pages": "The page of a watch over 90 days of replays, and the status page of 1,000 watches",
     "scale": "One agent with 10, 100 and 1,000 watches of a server, with the same replays a second",
     "scrape": "A scrape of /metrics with 10,000 series, beside prometheus-client alone",
     "tables": "Parquet of 20 columns to a golden set, beside pandas reading the same file (needs pandas)",

@@ -57,6 +57,22 @@ def test_a_person_can_read_the_verdicts_with_nothing_but_the_agent(
     assert not seen.is_wider_than_its_window()
     assert {text: ratio for text, ratio in seen.contrasts().items() if ratio < READABLE} == {}
 
+    page.get_by_role("link", name="damaged", exact=True).click()
+    page.wait_for_url("**/watches/damaged?target=damaged")
+    assert page.locator(".badge").first.inner_text() == "PAGE"
+    assert page.locator(".lane a.page").count() == 1
+    assert page.locator(".plot svg").count() == 3, "score, latency and evidence"
+    assert not seen.is_wider_than_its_window()
+    assert {text: ratio for text, ratio in seen.contrasts().items() if ratio < READABLE} == {}
+    page.get_by_role("link", name="7 days").click()
+    page.wait_for_url("**/watches/damaged?target=damaged&days=7")
+    page.get_by_role("link", name="goldwatch", exact=True).click()
+    page.wait_for_url(f"{home}/")
+    page.get_by_role("searchbox").fill("DAMAGED")
+    page.get_by_role("button", name="Show").click()
+    page.wait_for_url("**/?q=DAMAGED&order=worst")
+    assert page.locator(".all tbody tr").count() == 1
+
     page.get_by_role("row").filter(has_text="damaged").get_by_role("link", name="alert").click()
     page.wait_for_url("**/alerts/*")
     assert "golden examples now wrong that were right" in page.locator("h1").inner_text()
