@@ -1,4 +1,4 @@
-"""One request at a time to an ONNX model in process: goldwatch, a bare loop, and MLPerf's LoadGen with that model.
+"""An ONNX model in process, one request at a time: goldwatch, a bare loop, and MLPerf's LoadGen in its four scenarios.
 
 They take turns, each in a fresh process, for as many requests. LoadGen drives the same call of the same library, with
 nothing of goldwatch between the two: `session.run`, then its own completion of the query. Neither it nor the bare loop
@@ -39,6 +39,16 @@ REQUESTS = 6000
 AIM_US = 20.0
 OPTIONS = {"file": str(digits.MODEL), "threads": 1}
 CPU = "cpu_s"
+SERVER_RATE = 2000
+"""Queries a second in the scenario Server: low enough that few wait."""
+_SAMPLES = {"SingleStream": 1, "MultiStream": 8, "Server": 1, "Offline": 1}
+_PER_S = {
+    "SingleStream": "QPS w/ loadgen overhead",
+    "MultiStream": "",
+    "Server": "Completed samples per second",
+    "Offline": "Samples per second",
+}
+"""The line of LoadGen's summary with the samples a second; of MultiStream they follow from the median query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ def measure() -> list[Figure]:
                 [o.per_core / t.per_core for o, t in pairs],
             ),
         ]
-    return found
+    return [*found, *scenarios()]
 
 
 def _differences(these: list[_Taken], those: list[_Taken]) -> list[float]:
@@ -103,16 +113,37 @@ def _of(facts: Mapping[str, Any]) -> _Taken:
     return _Taken(statistics.median(ordered) / 1e3, p99 / 1e3, per_s, count / facts["cpu_s"])
 
 
-def _loadgen(what: str) -> _Taken:
+def _loadgen(what: str, scenario: str = "SingleStream") -> _Taken:
     with tempfile.TemporaryDirectory(prefix="goldwatch-bench-") as folder:
         subprocess.run(
-            [sys.executable, "-m", "benchmarks.loadgen", what, folder], check=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "benchmarks.loadgen", what, folder, scenario], check=True, stdout=subprocess.DEVNULL
         )
         summary = (Path(folder) / "mlperf_log_summary.txt").read_text()
         cpu_s = float((Path(folder) / CPU).read_text())
     figures = {name.strip(): value for name, value in re.findall(r"^(.+?) *: ([0-9.]+)$", summary, re.MULTILINE)}
     p50, p99 = (float(figures[f"{q}.00 percentile latency (ns)"]) for q in (50, 99))
-    return _Taken(p50 / 1e3, p99 / 1e3, float(figures["QPS w/ loadgen overhead"]), REQUESTS / cpu_s)
+    per_s = 1e9 * _SAMPLES[scenario] / p50 if scenario == "MultiStream" else float(figures[_PER_S[scenario]])
+    return _Taken(p50 / 1e3, p99 / 1e3, per_s, REQUESTS / cpu_s)
+
+
+def scenarios(rounds: int = ROUNDS) -> list[Figure]:
+    """Drive the model by LoadGen directly and over goldwatch's probe, in turns, in each scenario."""
+    found = []
+    for scenario in _PER_S:
+        taken: dict[str, list[_Taken]] = {"library": [], "probe": []}
+        for turn in range(rounds):
+            for what in list(taken)[:: 1 if turn % 2 else -1]:
+                taken[what].append(_loadgen(what, scenario))
+        pairs = list(zip(taken["probe"], taken["library"], strict=True))
+        if scenario != "Server":  # there LoadGen sets the rate
+            name = f"{scenario}: samples a second over the probe, by those of LoadGen directly"
+            found.append(_median(name, [ours.per_s / direct.per_s for ours, direct in pairs]))
+        if scenario != "Offline":  # a latency there is the time since the start
+            name = f"{scenario}: p50 of a query over the probe, by that of LoadGen directly"
+            found.append(_median(name, [ours.p50_us / direct.p50_us for ours, direct in pairs]))
+            name = f"{scenario}: added to p50"
+            found.append(_median(name, [ours.p50_us - direct.p50_us for ours, direct in pairs], "µs"))
+    return found
 
 
 def lateness(rate: int, requests: int) -> list[float]:
@@ -144,7 +175,7 @@ def _issue_at(output: str, rate: int, requests: int) -> None:
     loadgen.StartTestWithLogSettings(sut, library, settings, log)
 
 
-def _drive(output: str) -> None:
+def _drive(output: str, scenario: str) -> None:
     """Run the official LoadGen over the model, as its own documentation shows it."""
     import mlperf_loadgen as loadgen  # noqa: PLC0415
 
@@ -159,10 +190,10 @@ def _drive(output: str) -> None:
 
     sut = loadgen.ConstructSUT(issue, lambda: None)
     library = loadgen.ConstructQSL(len(requests), len(requests), lambda _: None, lambda _: None)
-    _test(output, sut, library)
+    _test(output, sut, library, scenario)
 
 
-def _drive_probe(output: str) -> None:
+def _drive_probe(output: str, scenario: str) -> None:
     """Run it over goldwatch's probe: the system under test of `goldwatch mlperf`."""
     import mlperf_loadgen as loadgen  # noqa: PLC0415
 
@@ -174,22 +205,27 @@ def _drive_probe(output: str) -> None:
     spec = golden.manifest.outputs["probabilities"]
     probe = make_probe(ONNX, OPTIONS, Context(2.0))
     probe.open()
-    settings = LoadGenSettings("SingleStream", "performance", 0.0, REQUESTS)
+    settings = LoadGenSettings(scenario, "performance", 0.0, REQUESTS)
     system = System(probe, inputs, TensorSpec("probabilities", spec.dtype, spec.shape), settings)
     system.warm_up(Pace(LoadPlan()))
     sut = loadgen.ConstructSUT(system.issue, system.flush)
-    _test(output, sut, loadgen.ConstructQSL(system.examples, system.examples, system.load, system.unload))
+    _test(output, sut, loadgen.ConstructQSL(system.examples, system.examples, system.load, system.unload), scenario)
     system.read_answers()
     if system.errors:
         raise SystemExit(f"requests failed: {system.errors}")
 
 
-def _test(output: str, sut: Any, library: Any) -> None:  # noqa: ANN401 - it ships no types
+def _test(output: str, sut: Any, library: Any, scenario: str) -> None:  # noqa: ANN401 - it ships no types
     import mlperf_loadgen as loadgen  # noqa: PLC0415
 
     settings, log = loadgen.TestSettings(), loadgen.LogSettings()
-    settings.scenario, settings.mode = loadgen.TestScenario.SingleStream, loadgen.TestMode.PerformanceOnly
-    settings.min_duration_ms, settings.min_query_count, settings.max_query_count = 0, REQUESTS, REQUESTS
+    settings.scenario, settings.mode = getattr(loadgen.TestScenario, scenario), loadgen.TestMode.PerformanceOnly
+    queries = 1 if scenario == "Offline" else REQUESTS // _SAMPLES[scenario]
+    settings.min_duration_ms, settings.min_query_count, settings.max_query_count = 0, queries, queries
+    settings.server_target_qps, settings.server_target_latency_ns = SERVER_RATE, 10**9
+    if scenario == "Offline":  # LoadGen makes the one query of so many samples
+        settings.min_duration_ms, settings.max_query_count = 1000, 0
+        settings.offline_expected_qps = REQUESTS / 1.1
     log.log_output.outdir, log.enable_trace = output, False
     gc.disable()
     cpu_ns = time.process_time_ns()
@@ -202,4 +238,4 @@ if __name__ == "__main__":
     if what == "lateness":
         _issue_at(folder, int(rest[0]), int(rest[1]))
     else:
-        {"library": _drive, "probe": _drive_probe}[what](folder)
+        {"library": _drive, "probe": _drive_probe}[what](folder, *rest)

@@ -50,6 +50,9 @@ _COMPLETED_AT_ONCE = 1024
 _UNREAD_BYTES = 64 << 20
 """When the answers that are not read yet take so much, they are read between two queries, in Offline two requests."""
 
+_MEASURED_EACH = 16
+"""Of so many answers, fewer if they are large, the size of the last stands for all: to measure each takes 1 µs."""
+
 _OBJECT_BYTES = 512
 
 
@@ -105,7 +108,9 @@ class System:
         self._encoded: dict[int, Any] = {}
         self._failed_in_a_row = self._unreadable_in_a_row = 0
         self._unread: list[tuple[Any, int]] = []
-        self._unread_bytes = 0
+        self._unread_bytes = self._unmeasured = 0
+        self._due = 1
+        """After so many answers more the size of one is looked at."""
         width = math.prod(n for n in output.shape if n > 0) * np.dtype(output.dtype).itemsize
         self._least_bytes = width * settings.batch  # where an answer does not show what it holds
 
@@ -139,7 +144,15 @@ class System:
 
     def issue(self, samples: Sequence[Any]) -> None:
         """Answer a query of LoadGen. Each sample is completed once, a failure too: LoadGen waits for all of them."""
-        batch, completed = self._settings.batch, list[tuple[Any, NDArray[Any] | None]]()
+        if self._settings.batch == 1 and not self._keeps:
+            start = 0
+            while start < len(samples):
+                end = start + (self._due if self._has_one_query else len(samples))
+                self._issue_plain(samples[start:end])
+                start = end
+            return
+        batch = self._settings.batch
+        completed: list[tuple[Any, NDArray[Any] | None]] = []
         for start in range(0, len(samples), batch):
             some = samples[start : start + batch]
             kept = None if self.given_up is not None else self._ask(some)
@@ -151,6 +164,32 @@ class System:
                 self._make_room()
         _complete(completed)
         self._make_room()
+
+    def _issue_plain(self, samples: Sequence[Any]) -> None:
+        """Ask for one sample after the other, complete all, and only then count and keep what came.
+
+        LoadGen's time of a query ends with its completion, so nothing else comes before it.
+        """
+        predict, encoded, answers = self._probe.predict, self._encoded, self._unread
+        for sample in samples:
+            if self.given_up is None:
+                self.requests += 1
+                try:
+                    answers.append((predict(encoded[sample.index]), 1))
+                except Exception as error:  # a failure is an observation, whatever its class
+                    self._failed_in_a_row = self._failed(error, self._failed_in_a_row + 1)
+                else:
+                    self._failed_in_a_row = 0
+        loadgen = _loadgen()
+        made = loadgen.QuerySampleResponse
+        loadgen.QuerySamplesComplete([made(sample.id, 0, 0) for sample in samples])
+        self._unmeasured += len(samples)
+        if self._unmeasured >= self._due and answers:
+            size = _OBJECT_BYTES + max(_held_bytes(answers[-1][0]), self._least_bytes)
+            self._unread_bytes += self._unmeasured * size
+            self._unmeasured = 0
+            self._make_room()
+            self._due = max(1, min((_UNREAD_BYTES - self._unread_bytes) // size, _MEASURED_EACH))
 
     def flush(self) -> None:
         """Do nothing: no query is held back."""
