@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from goldwatch.commands.gate import ObjectiveResult, Report, Result, _errors, ac
 from goldwatch.commands.gate_page import as_html
 from goldwatch.commands.gate_report import FORMATS
 from goldwatch.config import format_figure, format_seconds
-from goldwatch.core.judgement import Difference, Score, SliceStanding
+from goldwatch.core.judgement import Difference, OutputDifference, Score, SliceStanding
 from goldwatch.core.outcome import Outcome
 from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.golden.facts import GoldenPlace
@@ -62,6 +64,20 @@ def test_a_loss_that_compare_takes_for_noise_is_no_regression(harmful: int, help
     found = accuracy(assignment(), seen(harmful, helpful))
     assert found.result is result
     assert "p = " in found.reason
+
+
+def test_each_of_several_outputs_has_a_line() -> None:
+    outputs = (OutputDifference("box", 3, 1.25, 0.5), OutputDifference("why", 1, None, 0))
+    found = seen(0, 0)
+    apart = replace(
+        found, findings=replace(found.findings, difference=Difference(9, 4, 0, 0, 0, 2, (), (), (), outputs))
+    )
+    report = Report(assignment(), apart, (_errors(assignment(), apart),))
+    lines = [line.split() for line in FORMATS["table"]([report]).splitlines()]
+    assert ["box", "6", "of", "9", "within", "0.5", "largest", "difference", "1.2"] in lines
+    assert ["why", "8", "of", "9", "the", "same"] in lines
+    (listed,) = json.loads(FORMATS["json"]([report]))["watches"]
+    assert [each["moved"] for each in listed["difference"]["outputs"]] == [3, 1]
 
 
 def test_failed_requests_within_the_budget_are_in_the_table() -> None:

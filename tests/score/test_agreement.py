@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from goldwatch.core.judgement import Flip, SliceShare, SliceStanding
-from goldwatch.worker.evaluators.agreement import Expected, difference, standings
+from goldwatch.core.judgement import Flip, OutputDifference, SliceShare, SliceStanding
+from goldwatch.worker.evaluators.agreement import Expected, difference, each_output, standings
 from goldwatch.worker.evaluators.slices import Slicing, tail
 
 NAMES = ("cat", "dog", "owl")
@@ -32,6 +32,23 @@ def test_every_kind_of_flip():
     assert found.largest == 1.0
     assert found.flips == (Flip(1, "cat", "cat", "dog"), Flip(2, "cat", "dog", "cat"), Flip(3, "owl", "dog", "cat"))
     assert compare(outputs([0, 1, 0, 0, 2]), golden, listed=1).flips == found.flips[:1]
+
+
+def test_each_output_is_compared_by_its_own_tolerance():
+    golden = Expected(
+        {"logits": np.eye(3), "box": np.zeros((3, 4)), "why": np.array(["a", "b", "c"], dtype=object)},
+        tolerances={"logits": 0.1, "box": 2},
+        decision="logits",
+        labels=np.arange(3),
+    )
+    now = {"logits": np.eye(3) + 0.5, "box": np.full((3, 4), 1.5), "why": np.array([b"a", b"x", b"y"])}
+    now["box"][2] = 9
+    found = tuple(each_output(now, np.array([True, False, True]), golden))
+    assert found == (
+        OutputDifference("logits", 2, 0.5, 0.1),
+        OutputDifference("box", 1, 9.0, 2),
+        OutputDifference("why", 1, None, 0.0),
+    )
 
 
 def test_an_unanswered_example_is_neither_compared_nor_flipped():

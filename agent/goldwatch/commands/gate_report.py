@@ -154,6 +154,10 @@ def _measured(judgement: Judgement) -> list[Line]:
         parts.append(f"{difference.harmful:,} turned wrong, {difference.helpful:,} right")
         parts += [] if texts else [f"largest difference {difference.largest:.2g}"]
         lines.append(("outputs", "   ".join(parts)))
+        for each in difference.outputs:
+            same = f"{difference.compared - each.moved:,} of {difference.compared:,}"
+            size = f" within {each.tolerance:g}   largest difference {each.largest or 0:.2g}"
+            lines.append((f"  {each.name}", f"{same}{' the same' if each.largest is None else size}"))
     if judgement.findings.quantiles:
         lines.append(("latency", "   ".join(_quantile(q) for q in judgement.findings.quantiles) + _requests(judgement)))
     return lines

@@ -206,13 +206,27 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputDifference:
+    """One output against its reference: how many examples differ beyond its `tolerance`, and the `largest` difference.
+
+    Texts have no largest difference.
+    """
+
+    name: str
+    moved: int
+    largest: float | None
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """A replay against the reference outputs, example by example.
 
     `harmful` are right in the reference and wrong now, `helpful` the other way, `neutral` wrong in both but
     differently; `compared` examples were answered, `moved` of them differ in an output beyond the set's tolerance.
     `flips` lists the first of the flips, harmful ones before the others; `where` the worst slices, those beyond chance
-    first; `confusions` the mistakes of a classifier that have become more frequent, in the same order.
+    first; `confusions` the mistakes of a classifier that have become more frequent, in the same order. `outputs` has
+    each output by itself, if there are several.
     """
 
     compared: int
@@ -224,6 +238,7 @@ class Difference:
     flips: tuple[Flip, ...]
     where: tuple[SliceShare, ...]
     confusions: tuple[Confusion, ...] = ()
+    outputs: tuple[OutputDifference, ...] = ()
 
 
 _TIMES = ("latencies_s", "late_s")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goldwatch.core.judgement import Difference, Flip, SliceStanding
+from goldwatch.core.judgement import Difference, Flip, OutputDifference, SliceStanding
 from goldwatch.probe import usable
 from goldwatch.scratch import blocks, column
 from goldwatch.worker.evaluators.confusions import Confusions, class_name
@@ -161,6 +161,15 @@ def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[fl
 
     found = column(len(answered), np.bool_, moved, expected.width)
     return largest, found
+
+
+def each_output(now: Outputs, answered: BoolArray, expected: Expected) -> Iterator[OutputDifference]:
+    """Yield how each output of the answered examples differs from its reference."""
+    for name, reference in expected.outputs.items():
+        alone = replace(expected, outputs={name: reference})
+        size, moved = distances(now, answered, alone)
+        largest = None if now[name].dtype.kind == "S" else size
+        yield OutputDifference(name, int(np.count_nonzero(moved)), largest, expected.tolerances.get(name, 0.0))
 
 
 def _check(now: Outputs, expected: Expected) -> None:

@@ -18,7 +18,8 @@ from goldwatch.core.validity import disturbed
 from goldwatch.energy.footprint import Footprint, Load, footprint
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns
-from goldwatch.worker.evaluators.agreement import without_value
+from goldwatch.worker.evaluators.agreement import each_output, without_value
+from goldwatch.worker.evaluators.parts import expected_of
 from goldwatch.worker.evaluators.scoring import Column, Scoring, known
 from goldwatch.worker.evaluators.tasks import Judged, judged
 from goldwatch.worker.evaluators.tokens import NAMES, token_use
@@ -163,7 +164,10 @@ class Case:
         if not self.answered.any():
             return None
         found = self.task.difference(self.outputs, self.answered)
-        return replace(found, flips=tuple(self._named(flip) for flip in found.flips))
+        flips = tuple(self._named(flip) for flip in found.flips)
+        several = len(self.golden.manifest.outputs) > 1
+        outputs = tuple(each_output(self.outputs, self.answered, expected_of(self.golden))) if several else ()
+        return replace(found, flips=flips, outputs=outputs)
 
     def _named(self, flip: Flip) -> Flip:
         identity = self.golden.identity(flip.example)
