@@ -8,6 +8,7 @@ a framework that is pinned to old versions of everything else.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -62,7 +63,8 @@ class TensorSpec:
     """The type and shape of one input or output of a model.
 
     `shape` leaves out the batch axis; -1 means a length that varies. `dtype` is numpy's name for it, or "bytes"
-    for text. Of text that a replay keeps, `dtype` is "S" and the most bytes, as numpy writes it. `batch_axis` is the
+    for text. Of text that a replay keeps, `dtype` is "S" and the most bytes, as numpy writes it; of JSON "J" and the
+    most bytes. `batch_axis` is the
     place of the batch axis in the model's tensor, None if it has none.
     """
 
@@ -477,13 +479,16 @@ def _names(names: Iterable[str]) -> str:
 def single_output(outputs: Tensors, name: str, dtype: str, shape: tuple[int, ...], batch: int) -> NDArray[Any]:
     """Return output `name`, checked to be numeric of `shape` (-1 for any length) for `batch` examples, as `dtype`.
 
-    A `dtype` of "S" and a number is text of at most that number of bytes. Raises BadAnswer with what was found and
-    expected; also if a floating value is NaN or +inf, or all values of an example are -inf (`usable`).
+    A `dtype` of "S" and a number is text of at most that number of bytes, "J" and a number JSON of any value. Raises
+    BadAnswer with what was found and expected; also if a floating value is NaN or +inf, or all values of an example
+    are -inf (`usable`).
     """
     import numpy as np  # noqa: PLC0415 - only where there are tensors
 
     if name not in outputs:
         raise BadAnswer(f'no output "{name}"; the answer has {", ".join(sorted(outputs)) or "none"}')
+    if dtype.startswith("J"):
+        return _structured(name, outputs[name], int(dtype[1:]), batch)
     array = np.asarray(outputs[name])
     expected = (batch, *shape)
     if not has_shape(array.shape, expected) and not (dtype.startswith("S") and array.shape == (batch, 1)):
@@ -524,6 +529,33 @@ def _can_become(dtype: Any, wanted: str) -> bool:  # noqa: ANN401
     import numpy as np  # noqa: PLC0415
 
     return bool(np.can_cast(dtype, wanted, casting="same_kind"))
+
+
+def _structured(name: str, values: Any, most: int, batch: int) -> NDArray[Any]:  # noqa: ANN401 - of any shape
+    """Return the value of each example as JSON [batch]. Raises BadAnswer."""
+    import numpy as np  # noqa: PLC0415
+
+    if np.ndim(values[:1]) == 0 or len(values) != batch:
+        raise BadAnswer(f'output "{name}" has {len(values)} values, expected one for each of {batch} examples')
+    return np.array([_text(name, _as_json(name, value), most) for value in values], dtype=f"S{most}")
+
+
+def _as_json(name: str, value: object) -> str:
+    """Return a value as JSON, floats as short as their type allows. A text is taken for JSON already."""
+
+    def plain(found: Any) -> Any:  # noqa: ANN401 - whatever an array holds
+        if isinstance(found, bytes):
+            return found.decode("utf-8", "replace")
+        if not hasattr(found, "dtype"):
+            raise BadAnswer(f'output "{name}" holds {type(found).__name__}, which is no JSON')
+        return found.astype(str).astype(float).tolist() if found.dtype.kind == "f" else found.tolist()
+
+    if isinstance(value, (str, bytes)):
+        return str(plain(value)) if isinstance(value, bytes) else value
+    try:
+        return json.dumps(plain(value) if hasattr(value, "dtype") else value, default=plain, allow_nan=False)
+    except ValueError as error:
+        raise BadAnswer(f'output "{name}" contains NaN or infinity') from error
 
 
 def _text(name: str, value: object, most: int) -> bytes:

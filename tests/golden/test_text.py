@@ -107,7 +107,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
     "golden.json: inputs.prompt.shape: [3] is not a shape of text; expected []": {
         "inputs": {"prompt": {"dtype": "text", "shape": [3]}}
     },
-    'golden.json: decision: output "text" is text []; the task embedding judges numbers': {
+    'golden.json: decision: output "text" is text []; the task embedding judges numbers or JSON': {
         "task": "embedding",
         "labels": None,
     },

@@ -20,8 +20,8 @@ from goldwatch.daemon.in_force import Assignment, inspect
 from goldwatch.daemon.pipeline import considerate, plan_of
 from goldwatch.errors import GoldwatchError
 from goldwatch.export import cardinality
-from goldwatch.golden.examples import TEXT_OUTPUT, Examples, Spec, is_table
-from goldwatch.golden.lines import TEXT
+from goldwatch.golden.examples import NO_BATCH, TEXT_OUTPUT, Examples, Spec, is_table
+from goldwatch.golden.lines import JSON, TEXT
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.ipc.judging_jobs import (
@@ -146,10 +146,11 @@ def _chosen(examples: Examples, answered: Mapping[str, TensorSpec], target: str)
 
 def _usable(answered: Mapping[str, TensorSpec], target: str, note: Callable[[str], None]) -> Iterator[Spec]:
     """Yield the outputs that a golden set can hold, and note the others. Raises GoldwatchError if there is none."""
-    others = [spec for spec in answered.values() if spec.dtype not in NUMPY_DTYPES | {TEXT}]
+    others = [spec for spec in answered.values() if spec.dtype not in NUMPY_DTYPES | {TEXT, JSON}]
     if len(others) == len(answered):
         said = ", ".join(f"{spec.name} ({spec.dtype} {list(spec.shape)})" for spec in others)
         raise GoldwatchError(f"{target} has no output that a golden set can hold: {said}")
     for spec in others:
-        note(f"left out: output {spec.name}, {spec.dtype} {list(spec.shape)}")
+        how = f"; if that is one example's, --batch-axis outputs.{spec.name}=none" if spec.dtype == NO_BATCH else ""
+        note(f"left out: output {spec.name}, {spec.dtype} {list(spec.shape)}{how}")
     yield from ((spec.name, spec.dtype, tuple(spec.shape)) for spec in answered.values() if spec not in others)

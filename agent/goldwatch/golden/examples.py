@@ -22,6 +22,9 @@ def is_table(file: Path) -> bool:
 
 TEXT_OUTPUT = ("text", "text", ())
 
+NO_BATCH = "no batch axis"
+"""The dtype of an output that was answered without one row for each example."""
+
 
 @dataclass(frozen=True, slots=True)
 class Examples:

@@ -151,18 +151,12 @@ class Input(_Part):
 class Output(Input):
     """One output; `tolerance` is the largest absolute difference that counts as the same.
 
-    Text is the same only if it is equal; `max_bytes` of it, as UTF-8, are kept of an answer.
+    Text is the same only if it is equal, JSON if it is equal but for numbers that differ by at most the tolerance;
+    `max_bytes` of it, as UTF-8, are kept of an answer.
     """
 
     tolerance: float = Field(ge=0, allow_inf_nan=False)
     max_bytes: Annotated[int, Field(ge=1, le=65_536)] | None = None
-
-    @field_validator("dtype")
-    @classmethod
-    def _no_structure(cls, found: str) -> str:
-        if found == JSON:
-            raise ValueError("an output is a tensor or text; write text, and keep the answer as the server gave it")
-        return found
 
     @field_validator("tolerance")
     @classmethod
@@ -174,14 +168,14 @@ class Output(Input):
     @field_validator("max_bytes")
     @classmethod
     def _only_of_text(cls, found: int | None, info: ValidationInfo) -> int | None:
-        if found is not None and info.data.get("dtype") != TEXT:
-            raise ValueError("only an output of dtype text has max_bytes")
+        if found is not None and info.data.get("dtype") not in (TEXT, JSON):
+            raise ValueError("only an output of dtype text or json has max_bytes")
         return found
 
     @property
     def kept_dtype(self) -> str:
-        """The dtype of an output in the columns of a replay; for texts it gives the maximum number of bytes."""
-        return f"S{self.kept_bytes}" if self.in_lines else self.dtype
+        """The dtype of an output in a replay; for texts and JSON it gives the maximum number of bytes."""
+        return f"{'J' if self.dtype == JSON else 'S'}{self.kept_bytes}" if self.in_lines else self.dtype
 
     @property
     def kept_bytes(self) -> int:
@@ -423,6 +417,8 @@ class Manifest(_Part):
     def _has_any_form(self) -> bool:
         """Whether the set has what formats up to 5 refuse: see `FORMAT`."""
         judged, others = self.outputs[self.decision], [o for n, o in self.outputs.items() if n != self.decision]
+        if any(output.dtype == JSON for output in self.outputs.values()):
+            return True
         if self.task is Task.CLASSIFICATION:
             return judged.in_lines or judged.is_single or any(output.in_lines for output in others)
         if self.task is Task.EMBEDDING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from goldwatch.golden import identities as names
 from goldwatch.golden import tensors
 from goldwatch.golden.error import GoldenError, quoted, reason
-from goldwatch.golden.lines import LINES, Lines, TextColumn
+from goldwatch.golden.lines import LINES, TEXT, Lines, TextColumn
 from goldwatch.golden.manifest import MANIFEST, TENSORS, File, Manifest, Task, parse
 from goldwatch.golden.tensors import TensorLocation
 from goldwatch.scratch import blocks, zeros
@@ -95,7 +95,7 @@ class GoldenSet:
         """Return `inputs.NAME` or `outputs.NAME`, text or structured, as a column. Raises KeyError, GoldenError."""
         part, _, own = name.partition(".")
         spec = (self.manifest.inputs if part == "inputs" else self.manifest.outputs)[own]
-        return TextColumn(self.lines(), part, own, spec.dtype)
+        return TextColumn(self.lines(), part, own, spec.dtype if part == "inputs" else TEXT)
 
     def reference_output(self, name: str) -> TextColumn | NDArray[Any]:
         """Return an output of the reference, text as a column. Raises KeyError, GoldenError."""

@@ -90,7 +90,9 @@ class Layout:
         gaps: dict[str, tuple[str, tuple[int, ...]]] = (
             {"gaps_s": ("float64", (self.rows, MAX_GAPS))} if self.tokens else {}
         )
-        outputs = {f"output.{spec.name}": (spec.dtype, (self.rows, *spec.shape)) for spec in self.outputs}
+        outputs = {
+            f"output.{spec.name}": (spec.dtype.replace("J", "S"), (self.rows, *spec.shape)) for spec in self.outputs
+        }
         return fixed | gaps | outputs
 
 

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from goldwatch.core.judgement import Difference, Flip, OutputDifference, SliceStanding
 from goldwatch.probe import usable
 from goldwatch.scratch import blocks, column
+from goldwatch.worker.evaluators import structures
 from goldwatch.worker.evaluators.confusions import Confusions, class_name
 from goldwatch.worker.evaluators.slices import Slicing, Tally, where
 
 Outputs = Mapping[str, NDArray[np.generic]]
+_OTHER = float(np.finfo(np.float64).max)
+"""How far JSON of another structure is, which has no largest difference."""
+
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
@@ -41,6 +45,8 @@ class Expected:
     class_names: Sequence[str] = ()
     slices: Mapping[str, Slicing] | None = None
     clusters: IntArray | None = None
+    structured: frozenset[str] = frozenset()
+    """The outputs that are JSON."""
     scores: Callable[[Any], Any] = _as_is
     """Makes scores [n, classes] of the output that is judged."""
 
@@ -184,14 +190,24 @@ def _distances(now: Outputs, answered: BoolArray, expected: Expected, rows: slic
     if not answered.any():
         return largest, moved
     for name, reference in expected.outputs.items():
-        far = apart_in(now[name][rows], reference[rows], answered)
-        largest = max(largest, float(far.max()))
+        far = apart_in(now[name][rows], reference[rows], answered, structured=name in expected.structured)
+        known = far[far < _OTHER] if name in expected.structured else far
+        largest = max(largest, float(known.max(initial=0.0)))
         moved[answered] |= far > expected.tolerances.get(name, 0.0)
     return largest, moved
 
 
-def apart_in(now: NDArray[Any], reference: NDArray[Any], answered: BoolArray) -> NDArray[np.float64]:
-    """Return how far an output of the answered examples is from its reference [k]; of texts 0 if equal, else 1."""
+def apart_in(
+    now: NDArray[Any], reference: NDArray[Any], answered: BoolArray, *, structured: bool = False
+) -> NDArray[np.float64]:
+    """Return how far an output of the answered examples is from its reference [k]; of texts 0 if equal, else 1.
+
+    JSON of another structure is as far as a float can be.
+    """
+    if structured:
+        read = (map(structures.read, values[answered].tolist()) for values in (now, reference))
+        far = [structures.largest_difference(a, b) for a, b in zip(*read, strict=True)]
+        return np.array([_OTHER if each is None else each for each in far])
     if now.dtype.kind != "S":
         return furthest(now[answered], reference[answered])
     pairs = zip(now[answered].tolist(), reference[answered].tolist(), strict=True)

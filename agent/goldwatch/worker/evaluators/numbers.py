@@ -10,14 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldwatch.core.judgement import Difference, Flip, Score
+from goldwatch.golden.lines import JSON
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.scratch import blocks, column
-from goldwatch.worker.evaluators.agreement import Cuts, Marks, Outputs, distances, furthest, summary
+from goldwatch.worker.evaluators import structures
+from goldwatch.worker.evaluators.agreement import Cuts, Marks, Outputs, apart_in, distances, furthest, summary
 from goldwatch.worker.evaluators.errors import error_scores
 from goldwatch.worker.evaluators.means import Share, mean
 from goldwatch.worker.evaluators.parts import clusters_of, each, expected_of, slices_of
 from goldwatch.worker.evaluators.usual import Usual
 from goldwatch.worker.evaluators.vectors import apart, cosines
+
+_SHOWN = 80
+_TEXT_WIDTH = 64
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -31,6 +36,7 @@ class Numbers:
         self._decision = manifest.decision
         self._width = math.prod(manifest.outputs[self._decision].shape)
         self._examples = golden.examples
+        self._structured = manifest.outputs[self._decision].dtype == JSON
         self._expected = expected_of(golden)
         own = {self._decision: self._expected.outputs[self._decision]}
         self._judged = replace(self._expected, outputs=own)
@@ -46,7 +52,7 @@ class Numbers:
         if not answered.any():
             return ()
         agreement = self._share("agreement", self._near(outputs, answered), answered)
-        name = "closeness" if self._alone else "cosine_similarity"
+        name = "closeness" if self._alone or self._structured else "cosine_similarity"
         usual = 1.0 if self._usual.repeats else self._usual.score()
         likeness = mean(name, self._likeness(outputs, answered), usual, answered, self._clusters)
         return (agreement, likeness)
@@ -68,6 +74,9 @@ class Numbers:
         now, its, allowed = outputs[self._decision], others[self._decision], self._expected.tolerances[self._decision]
 
         def near(rows: slice) -> BoolArray:
+            if self._structured:
+                every = np.ones(rows.stop - rows.start, np.bool_)
+                return np.asarray(apart_in(now[rows], its[rows], every, structured=True) <= allowed)
             return np.asarray(furthest(now[rows], its[rows]) <= allowed)
 
         return column(self._examples, np.bool_, near, self._width)
@@ -79,6 +88,8 @@ class Numbers:
     def distance(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         """Return how far each answer is from its reference [n], from 0 to 1."""
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        if self._structured:
+            return self._structures_apart(now, then, answered)
         if self._alone:
             return each(answered, lambda rows: self._apart(now[rows], then[rows]), 1)
         return each(answered, lambda rows: (1 - cosines(_flat(now[rows]), _flat(then[rows]))) / 2, self._width)
@@ -88,6 +99,8 @@ class Numbers:
 
     def _likeness(self, outputs: Outputs, answered: BoolArray) -> FloatArray:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        if self._structured:
+            return np.asarray(np.where(answered, 1 - self._structures_apart(now, then, answered), 0.0))
         if self._alone:
             return each(answered, lambda rows: 1 - self._apart(now[rows], then[rows]), 1)
         return each(answered, lambda rows: np.clip(cosines(_flat(now[rows]), _flat(then[rows])), 0, 1), self._width)
@@ -98,6 +111,8 @@ class Numbers:
 
     def _flip(self, i: int, outputs: Outputs) -> Flip:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
+        if self._structured:
+            return Flip(i, "", then[i][:_SHOWN], now[i].decode("utf-8", "replace")[:_SHOWN])
         if self._alone:
             return Flip(i, "", *(f"{float(values[i].reshape(())):.6g}" for values in (then, now)))
         return Flip(i, "", "", f"cosine {cosines(_flat(now[i : i + 1]), _flat(then[i : i + 1]))[0]:.4f}")
@@ -113,6 +128,16 @@ class Numbers:
     def _alone(self) -> bool:
         """Whether the answer is a single number, as of a regression: a cosine sees only its sign."""
         return self._width == 1
+
+    def _structures_apart(self, now: NDArray[Any], then: Any, answered: BoolArray) -> FloatArray:  # noqa: ANN401 - texts
+        allowed = self._expected.tolerances[self._decision]
+
+        def some(rows: slice) -> FloatArray:
+            read = (map(structures.read, values[rows].tolist()) for values in (now, then))
+            pairs = zip(*read, answered[rows], strict=True)
+            return np.array([structures.distance(a, b, allowed) if is_so else 0.0 for a, b, is_so in pairs])
+
+        return column(self._examples, np.float64, some, _TEXT_WIDTH)
 
     def _apart(self, now: NDArray[Any], then: NDArray[Any]) -> FloatArray:
         return apart(_flat(now)[:, 0], _flat(then)[:, 0], self._expected.tolerances[self._decision])

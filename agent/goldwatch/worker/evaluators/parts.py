@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.golden.lines import JSON
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.scratch import column
 from goldwatch.worker.evaluators.agreement import Expected
@@ -47,6 +48,7 @@ def expected_of(
         class_names=class_names,
         slices=slices_of(golden),
         clusters=golden.tensor("clusters") if manifest.clusters is not None else None,
+        structured=frozenset(name for name, spec in manifest.outputs.items() if spec.dtype == JSON),
         **reading,
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden.error import quoted
 from goldwatch.golden.examples import Examples
-from goldwatch.golden.lines import TEXT
+from goldwatch.golden.lines import JSON, TEXT
 from goldwatch.golden.tensors import NUMPY_DTYPES
 from goldwatch.probe import Axes
 from goldwatch.scratch import blocks, column, distinct
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 LABELS = "labels"
+
+_JSON_BYTES = 16_384
+"""Kept of a JSON output: 200 boxes of six numbers."""
 
 Parts = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
 """A part of a manifest, and the tensors that it tells of."""
@@ -34,10 +37,9 @@ def answered(examples: Examples, n: int, labels: NDArray[Any] | None, notes: lis
     """
     if not examples.outputs and labels is not None and not is_regression(examples, labels):
         _labelled(examples, labels, None)  # what is wrong with them is wrong with any output
-    if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES | {TEXT}]:
-        raise examples.error(
-            f"an output of dtype {quoted(unknown[0])}; expected one of {', '.join(sorted(NUMPY_DTYPES))}, {TEXT}"
-        )
+    if unknown := [dtype for _, dtype, _ in examples.outputs if dtype not in NUMPY_DTYPES | {TEXT, JSON}]:
+        expected = ", ".join([*sorted(NUMPY_DTYPES), TEXT, JSON])
+        raise examples.error(f"an output of dtype {quoted(unknown[0])}; expected one of {expected}")
     manifest: dict[str, Any] = {"task": "embedding"}
     tensors: dict[str, NDArray[Any]] = {}
     if examples.outputs:
@@ -48,9 +50,11 @@ def answered(examples: Examples, n: int, labels: NDArray[Any] | None, notes: lis
     manifest["outputs"] = {
         name: {"dtype": dtype, "shape": list(shape), "tolerance": 0 if dtype == TEXT else examples.tolerance}
         | axis_of(name, examples.batch_axes.outputs)
+        | ({"max_bytes": _JSON_BYTES} if dtype == JSON else {})
         for name, dtype, shape in outputs
     }
-    tensors |= {f"outputs.{name}": nothing((n, *shape), dtype) for name, dtype, shape in outputs if dtype != TEXT}
+    numbers = [output for output in outputs if output[1] in NUMPY_DTYPES]
+    tensors |= {f"outputs.{name}": nothing((n, *shape), dtype) for name, dtype, shape in numbers}
     return manifest, tensors
 
 

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden import picture
+from goldwatch.golden.lines import JSON
 from goldwatch.golden.manifest import Task
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.columns import Columns
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import ANSWERS, AnswersRequest, RerunAnswer, RerunAnswers
-from goldwatch.worker.evaluators.agreement import furthest
+from goldwatch.worker.evaluators.agreement import apart_in, furthest
 from goldwatch.worker.evaluators.confusions import class_name
 from goldwatch.worker.evaluators.decisions import decision_of
 from goldwatch.worker.jobs.opening import replayed
@@ -54,6 +55,8 @@ def words(golden: GoldenSet, columns: Columns, row: int, example: int) -> tuple[
     if golden.task is Task.GENERATION:
         answers = golden.lines()[example].get("answers", [""])
         return answers[0], then[0], now[0].decode("utf-8", "replace")
+    if manifest.outputs[decision].dtype == JSON:
+        return "", then[0], now[0].decode("utf-8", "replace")
     if manifest.labels is None or manifest.labels.classes is None:
         label = "" if manifest.labels is None else _vector(golden.tensor("labels")[example])
         return label, _vector(then), _vector(now)
@@ -74,6 +77,10 @@ def _same(golden: GoldenSet, columns: Columns, row: int, example: int) -> bool:
         _, then, now = words(golden, columns, row, example)
         return then == now
     name = golden.manifest.decision
+    if (spec := golden.manifest.outputs[name]).dtype == JSON:
+        kept, every = columns.array(f"output.{name}")[row : row + 1], np.ones(1, np.bool_)
+        known = golden.reference_output(name)[example : example + 1]
+        return bool(apart_in(kept, known, every, structured=True)[0] <= spec.tolerance)
     now, then = columns.array(f"output.{name}")[row], golden.tensor(f"outputs.{name}")[example]
     return bool(furthest(now[np.newaxis], then[np.newaxis])[0] <= golden.manifest.outputs[name].tolerance)
 

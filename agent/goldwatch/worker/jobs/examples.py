@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.examples import Examples
-from goldwatch.golden.lines import LINES, TEXT, Lines
+from goldwatch.golden.lines import JSON, LINES, TEXT, Lines
 from goldwatch.golden.manifest import MANIFEST, TENSORS
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import FREEZE_EXAMPLES, ExampleNotes, FreezeExamplesRequest
@@ -79,8 +79,8 @@ def _as_of(found: Found, examples: Examples, read: Callable[[], Parts]) -> Parts
 
 
 def _texts_of(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the names of the outputs that are text."""
-    return [name for name, output in manifest["outputs"].items() if output["dtype"] == TEXT]
+    """Return the names of the outputs that are text or JSON."""
+    return [name for name, output in manifest["outputs"].items() if output["dtype"] in (TEXT, JSON)]
 
 
 def _as_given(problem: str) -> str:

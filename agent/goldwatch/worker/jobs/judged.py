@@ -49,7 +49,7 @@ def judged(examples: Examples, labels: NDArray[Any] | None) -> Judged:
     """Choose, and note each choice. Raises GoldenError with the options of `golden build` that decide."""
     if labels is None:
         return Judged(
-            _one(examples, [o for o in examples.outputs if o[1] in NUMPY_DTYPES], "are numbers"), Task.EMBEDDING
+            _one(examples, [o for o in examples.outputs if o[1] != TEXT], "are numbers or JSON"), Task.EMBEDDING
         )
     numbers = labels.dtype.kind in "iufb"
     values = len(distinct(labels)) if labels.ndim == 1 else 0

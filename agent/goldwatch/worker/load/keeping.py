@@ -76,8 +76,10 @@ def _output(outputs: object, name: str) -> object:
 
 def _joined(arrays: Sequence[Any], spec: TensorSpec) -> NDArray[Any] | None:
     """Return an output of several examples as one array; None if one of them is not as the golden set has it."""
+    if spec.dtype[0] in "SJ":
+        return None
     dtype, shape = np.dtype(spec.dtype), (1, *spec.shape)
-    if dtype.kind == "S" or set(map(type, arrays)) != {np.ndarray}:
+    if set(map(type, arrays)) != {np.ndarray}:
         return None
     if any(array.dtype != dtype or array.shape != shape for array in arrays):
         return None

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from goldwatch.golden.examples import NO_BATCH
 from goldwatch.golden.lines import JSON, TEXT
 from goldwatch.probe import Tensors, TensorSpec, dtype_name
 from goldwatch.worker.load.described import MAX_CHARACTERS, MAX_TENSORS
-
-NO_BATCH = "no batch axis"
-"""The dtype of an output that has not one row for each example."""
 
 
 class Seen:

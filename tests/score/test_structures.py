@@ -1,0 +1,70 @@
+"""Distances of JSON answers: laws, and values by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldwatch.probe import BadAnswer, single_output
+from goldwatch.worker.evaluators.structures import distance, largest_difference, read
+
+LEAVES = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=3)
+VALUES: Any = st.recursive(
+    LEAVES, lambda each: st.lists(each, max_size=4) | st.dictionaries(st.sampled_from("abc"), each, max_size=3)
+)
+
+
+@given(VALUES, VALUES, st.sampled_from([0.0, 0.5]))
+def test_a_distance_is_one(a: Any, b: Any, tolerance: float) -> None:
+    assert distance(a, a, tolerance) == 0
+    assert 0 <= distance(a, b, tolerance) <= 1
+    assert distance(a, b, tolerance) == pytest.approx(distance(b, a, tolerance))
+    largest = largest_difference(a, b)
+    assert (distance(a, b, tolerance) == 0) == (largest is not None and largest <= tolerance)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ([[1.0, 2.0]], [[1.0, 2.0], [3.0, 4.0]], 1 / 2),
+        ([[3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]], 1 / 2),  # aligned, not by place
+        ([7, 8, 9], [7, 9], 1 / 3),
+        ([10_001], [10_002], 1),  # tokens
+        ([1.0], [3.0], 0.5),
+        ({"label": "cat", "box": [1.0]}, {"label": "dog", "box": [1.0]}, 1 / 2),
+        ({"a": 1}, {}, 1),
+        ([0] * 100, [0] * 99 + [1], 1 / 100),
+        ([], [], 0),
+        ("a", "b", 1),
+        (True, 1, 1),
+    ],
+)
+def test_distances_by_hand(a: Any, b: Any, expected: float) -> None:
+    assert distance(a, b, 0) == pytest.approx(expected)
+
+
+def test_answers_are_kept_as_json() -> None:
+    boxes = [np.array([[0.1, 2]], np.float32), np.zeros((0, 4)), [{"box": np.arange(2)}], "[1]", b"cat"]
+    ragged = np.empty(5, object)
+    ragged[:] = boxes
+    kept = single_output({"boxes": ragged}, "boxes", "J40", (), 5)
+    assert kept.tolist() == [b"[[0.1, 2.0]]", b"[]", b'[{"box": [0, 1]}]', b"[1]", b"cat"]
+    assert list(map(read, kept.tolist())) == [[[0.1, 2.0]], [], [{"box": [0, 1]}], [1], "cat"]
+    array = single_output({"boxes": np.ones((1, 2, 3), np.float32)}, "boxes", "J40", (), 1)
+    assert read(array[0]) == np.ones((2, 3)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (np.full((1, 1), np.nan), "contains NaN or infinity"),
+        (np.ones((2, 1)), "has 2 values, expected one for each of 1 examples"),
+        (np.ones((1, 99)), "has more than the 40 bytes"),
+        ([{1, 2}], "holds set, which is no JSON"),
+    ],
+)
+def test_values_that_are_no_json(values: Any, problem: str) -> None:
+    with pytest.raises(BadAnswer, match=problem):
+        single_output({"boxes": values}, "boxes", "J40", (), 1)
