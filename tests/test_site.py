@@ -23,10 +23,13 @@ def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere(tmp_path: Pat
         assert not os.environ.get("CI"), "tests/environments/make docs has not run"
         pytest.skip("run tests/environments/make docs first")
     build = [str(MKDOCS), "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(build, cwd=ROOT, check=False, capture_output=True, text=True)
+    one = os.environ | {"GOLDWATCH_EXAMPLES": "regression"}  # tests/commands/test_examples.py runs all of them
+    done = subprocess.run(build, cwd=ROOT, env=one, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) > len(list((ROOT / "docs").glob("*.md")))
+    assert "reports/regression.html" in (tmp_path / "site/examples/index.html").read_text()
+    assert (tmp_path / "site/reports/regression.html").exists()
     assert not [(page.name, found) for page in pages for found in LOADED.findall(page.read_text())]
 
 
