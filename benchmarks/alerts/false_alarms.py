@@ -13,7 +13,7 @@ from benchmarks.alerts.fleet import INTERVAL_S, MONTH, SHARE, YEAR, alpha, pages
 from benchmarks.alerts.parallel import Jobs
 from benchmarks.alerts.seasons import season_pages
 
-_CHUNK = 250  # streams of a job
+_CHUNK = 50  # streams of a job: few enough that all cores work to the end of a cell
 
 
 @dataclass(frozen=True, slots=True)

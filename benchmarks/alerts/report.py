@@ -19,10 +19,6 @@ minutes, but for *slower*, which looks at a block of three hours, *drift*, which
 an hour, and a reference of four weeks, 40,000 rows with times unless the line names another. A page of any level counts.
 
 In lines of *drift* with sessions a row is that of its session with a probability of 0.7, so two rows of a session are the same in half of the cases.
-
-**Stale lines.** *Drift* was measured before it watched atoms, tails and constant columns: its lines without a season or sessions, and those of "a pod's first
-month", are not of today's monitors. The lines of *slower* with missing replays, bursts and heavy tails were measured just before its forecasts were kept at 0 or
-above, which can only lower its rates.
 """
 
 _FALSE = """\
