@@ -123,12 +123,12 @@ def test_what_a_server_says_is_no_markup_in_a_summary() -> None:
     assert row == r"| w | errors | could not measure | a \| b \<img src=x\> \[y\](z) \`k\` |"
 
 
-def page_of(score: Score, *specs: ScoreSpec, url: str = "http://h", not_shown: str = "") -> str:
+def page_of(score: Score, *specs: ScoreSpec, url: str = "http://h", **values: Any) -> str:
     golden = SimpleNamespace(deterministic=True, examples=200)
     watch = SimpleNamespace(load=SimpleNamespace(samples=1), objectives=SimpleNamespace(latency=None))
     target = SimpleNamespace(name="t", probe="http", options={"url": url})
     of: Any = SimpleNamespace(golden=golden, watch=watch, target=target, key=("w", "t"), scores=specs)
-    return as_html([Report(of, judgement(scores=(score,)), (), not_shown=not_shown)])
+    return as_html([Report(of, judgement(scores=(score,)), (), **values)])
 
 
 @pytest.mark.parametrize(("lower_is_better", "colours"), [(False, ["loss", "gain"]), (True, ["gain", "loss"])])
@@ -144,6 +144,18 @@ def test_a_report_without_its_charts_says_so_and_why() -> None:
     score = Score("accuracy", 0.7, 0.6, 0.8, 100, 0.75)
     assert "could not be made: <bdi>the worker was killed</bdi>" in page_of(score, not_shown="the worker was killed")
     assert "What this report lacks" not in page_of(score)
+
+
+def test_a_report_says_how_many_replays_it_is_of_and_why_no_more_followed() -> None:
+    score = Score("accuracy", 0.7, 0.6, 0.8, 100, 0.75)
+    whole = page_of(score, replays=3, stopped="600 requests do not fit into 5s")
+    assert "up to 3 replays each" in whole
+    assert "latency and failed requests of all, the rest of the first; 600 requests do not fit into 5s" in whole
+    assert "as far as 3 replays can show" in whole
+    assert "one replay each" in page_of(score)
+    report = Report(assignment(), seen(0, 0), (), replays=3, stopped="why")
+    (told,) = json.loads(FORMATS["json"]([report]))["watches"]
+    assert (told["replays"], told["stopped"]) == (3, "why")
 
 
 def test_a_report_holds_no_secret_of_an_address() -> None:

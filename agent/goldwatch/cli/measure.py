@@ -217,7 +217,11 @@ def _report(
             f"{' '.join(dict.fromkeys(assignment.key))}: stopped before latency was certified: {found.stopped}",
             err=True,
         )
-    return gate.examine(assignment, found.judgement, found.error)
+    report = gate.examine(assignment, found.judgement, found.error)
+    findings = report.findings
+    if found.lost:
+        findings += (gate.ObjectiveResult("replay", gate.Result.UNMEASURED, f"a later one: {found.lost}"),)
+    return replace(report, findings=findings, replays=found.replays, stopped=found.stopped)
 
 
 def _unmetered(workers: Workers, assignment: Assignment) -> Judged:

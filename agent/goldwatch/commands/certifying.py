@@ -1,9 +1,10 @@
 """Replays until the gate can decide on latency: `goldwatch check --until-certified`.
 
-Looking again and again at a fixed error would certify a slow model sooner or later. So the numbers of requests after
-which the gate looks are fixed by the first replay alone, each about twice the one before, and each look has half the
-error that is left: together they have the error of the one look of a plain check (a union bound, whatever the
-dependence between replays).
+Looking again and again at a fixed error would certify a slow model sooner or later. So the gate looks after the first
+replay and then after numbers of requests that are fixed by the size of that alone, each at least twice the one before,
+and each look has half the error that is left: together they have the error of the one look of a plain check (a union
+bound, whatever the dependence between looks, and wherever a bound on time ends them). Within a look requests count as
+independent, or, of an open load, as many as their design effect leaves.
 """
 
 from __future__ import annotations
@@ -34,12 +35,15 @@ class Bounds:
 class Certified:
     """The replays as one: all requests, and the scores of the first. `error` is that of the look that decided.
 
-    `stopped` says why no more replays followed although the gate could not decide; empty otherwise.
+    `replays` says how many they are, `stopped` why no more followed although the gate could not decide, `lost` why the
+    next was not valid; both are empty otherwise.
     """
 
     judgement: Judgement
     error: float = ERROR
+    replays: int = 1
     stopped: str = ""
+    lost: str = ""
 
 
 def certify(
@@ -52,17 +56,19 @@ def certify(
     """Replay until a look decides on the latency objective, or a bound is reached.
 
     Without a latency objective, or if the first replay is not valid, there is nothing to go on for. A later replay that
-    is not valid ends it, and is what is returned: the target has changed meanwhile.
+    is not valid ends it, in `lost`: what the replays before have shown stays, but it is no pass.
     """
     objective = assignment.watch.objectives.latency
     if objective is None or first.findings.validity is not Validity.VALID:
         return Certified(first)
     began_s, each = clock() - first.run.duration_s, _sent(first)
-    error = ERROR / 2
-    target = max(each, needed(0, objective.quantile, error))
-    taken, looked = [first], Certified(first)
+    taken, error = [first], ERROR / 2
     while True:
-        replays = math.ceil(target / each)
+        looked = Certified(_pooled(taken), error, len(taken))
+        if latency(assignment, looked.judgement, error).result is not Result.UNMEASURED:
+            return looked
+        error /= 2
+        replays = math.ceil(max(2 * len(taken) * each, needed(0, objective.quantile, error)) / each)
         if replays * each > bounds.requests:
             return replace(looked, stopped=f"the next look takes {replays * each:,} requests, of {bounds.requests:,}")
         while len(taken) < replays:
@@ -72,12 +78,8 @@ def certify(
                 return replace(looked, stopped=why)
             found = again(assignment)
             if found.findings.validity is not Validity.VALID:
-                return Certified(found)
+                return replace(looked, lost="; ".join(found.findings.reasons))
             taken.append(found)
-        looked = Certified(_pooled(taken), error)
-        if latency(assignment, looked.judgement, error).result is not Result.UNMEASURED:
-            return looked
-        target, error = 2 * replays * each, error / 2
 
 
 def _sent(judgement: Judgement) -> int:

@@ -22,13 +22,15 @@ def as_html(reports: Sequence[Report]) -> str:
     """Write the page."""
     result = worst(report.result for report in reports)
     names = ", ".join(dict.fromkeys(title_of(report) for report in reports))
+    most = max(report.replays for report in reports)
+    each = "one replay each" if most == 1 else f"up to {most:,} replays each"
     began = min(report.judgement.run.started_at for report in reports)
     top = join(
         (
             tag("b", "goldwatch check", class_="brand"),
             tag("span", f"{len(reports):,} watch{'' if len(reports) == 1 else 'es'}: ", name(names)),
             tag("span", "exit code ", tag("b", str(EXIT_CODES[result]))),
-            tag("span", f"{_moment(began)} · goldwatch {__version__} · one replay each", class_="q"),
+            tag("span", f"{_moment(began)} · goldwatch {__version__} · {each}", class_="q"),
         )
     )
     foot = tag(
@@ -98,7 +100,8 @@ def _sentence(report: Report) -> Html:
         return join((who, " could not be measured"))
     if unknown:
         return join((who, f": {' and '.join(unknown)} could not be certified{change}"))
-    return join((who, f" keeps its objectives, as far as one replay can show{change}"))
+    looked = "one replay" if report.replays == 1 else f"{report.replays:,} replays"
+    return join((who, f" keeps its objectives, as far as {looked} can show{change}"))
 
 
 def _rests_on(report: Report) -> str:
@@ -138,6 +141,7 @@ def _where(report: Report) -> Html:
         "probe": target.probe,
         **({key: getattr(said, key) for key in _SAYS} if said is not None else {}),
         "load": f"{run.scenario}, {len(run.latencies_s):,} answers in {run.duration_s:.1f} s",
+        "replays": _replays(report),
         "goldwatch": __version__,
     }
     rows: list[Sequence[Content]] = []
@@ -149,6 +153,12 @@ def _where(report: Report) -> Html:
             rows.append((key.replace("_", " "), name(value) if value else "not reported", told))
     columns = (Column("what"), Column("in this check"), Column("against the reference"))
     return Table("Rows that the target does not report are left out.", columns, rows).html()
+
+
+def _replays(report: Report) -> str:
+    """Say how many replays there were, what is of which, and why no more followed."""
+    taken = f"{report.replays:,}: latency and failed requests of all, the rest of the first"
+    return "; ".join(filter(None, ("1" if report.replays == 1 else taken, report.stopped)))
 
 
 _SAYS = ("model", "version", "digest", "framework", "framework_version", "device")

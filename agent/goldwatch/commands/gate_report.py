@@ -274,4 +274,5 @@ def _plain(report: Report) -> dict[str, Any]:
     for left_out in ("latencies_s", "verdicts", "lateness_s"):
         del values[left_out]
     findings = [{"objective": f.objective, "result": f.result, "reason": f.reason} for f in report.findings]
-    return {"result": report.result, "findings": findings} | values
+    taken = {"replays": report.replays, "stopped": report.stopped}
+    return {"result": report.result, "findings": findings} | taken | values
