@@ -25,6 +25,7 @@ from goldwatch.daemon.endpoints import Endpoints
 from goldwatch.daemon.in_force import InForce, assignments
 from goldwatch.daemon.ledger import Ledger
 from goldwatch.daemon.status import Status
+from goldwatch.daemon.status_page import Query, status_page
 from goldwatch.golden.facts import GoldenFacts
 from goldwatch.http_serving import everywhere
 
@@ -194,6 +195,16 @@ def test_a_document_that_the_client_has_is_not_sent_again(status: Status, path: 
     found = asyncio.run(served())
     assert [code for code, _, _ in found] == [304, 304, 304, 200, 200]
     assert [not text for _, _, text in found] == [True, True, True, False, False]
+
+
+def test_the_page_counts_all_open_alerts_and_says_where_none_calls(status: Status) -> None:
+    told, alerts = status.watches(), status.alerts()["alerts"]
+    many = told | {"watches": [dict(told["watches"][0], watch=f"w{n}", alert=n) for n in range(150)]}
+    page = status_page(many, [dict(alerts[0], number=n) for n in range(100)], Query())
+    assert "and 130 more, at their watches below" in page
+    silenced = [dict(each, silenced="at night") for each in told["watches"] if each["alert"] is not None]
+    page = status_page(told | {"watches": silenced}, [dict(alerts[0], silenced_why="at night")], Query())
+    assert "No alert calls anyone: 1 silenced" in page
 
 
 def test_the_page_filters_and_orders_on_the_server(status: Status) -> None:

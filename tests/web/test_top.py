@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -107,7 +109,50 @@ def test_the_address_and_the_token_are_those_of_the_config(
     assert address_of(load(config)) == address
 
 
-def test_a_screen_whose_agent_has_gone_says_that_it_is_old(status: Status) -> None:
+def test_a_watch_that_is_not_among_those_told_is_said_to_be_so(status: Status, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def watches(limit: int) -> dict[str, Any]:
+        asked.append(str(limit))
+        return told | {"total": 1001}
+
+    told = status.watches()
+    monkeypatch.setattr(status, "watches", watches)
+
+    def use(url: str) -> None:
+        missing = top(url, "--once", "--watch", "fraud")
+        assert missing.stderr == f'{url}: "fraud" is not among the 2 worst of 1,001 watches\n'
+        assert top(url, "--once").exit_code == 0
+
+    served(status, use)
+    assert asked == ["1000", "200"]
+
+
+def test_what_the_referee_found_in_a_valid_replay_is_not_called_unknown(status: Status) -> None:
+    def use(url: str) -> None:
+        frame = Agent(url).frame()
+        said = []
+        for validity in ("valid", "invalid"):
+            detail = {**frame.watches[0], "validity": validity, "reasons": ["it varies"]}
+            console = Console(width=150, no_color=True)
+            with console.capture() as capture:
+                console.print(draw(url, replace(frame, detail=detail), 10))
+            said.append(capture.get())
+        assert "The referee found: it varies" in said[0]
+        assert "not known: it varies" in said[1]
+
+    served(status, use)
+
+
+def test_into_a_pipe_it_prints_one_frame_even_if_colour_is_forced(status: Status) -> None:
+    def use(url: str) -> None:
+        assert top(url, FORCE_COLOR="1", TERM="xterm").exit_code == 0
+
+    served(status, use)
+
+
+def test_a_screen_whose_agent_has_gone_says_that_it_is_old(status: Status, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     console, frames = Console(width=150, height=40, force_terminal=True), itertools.count()
     seen: list[str] = []
 

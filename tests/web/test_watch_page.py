@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from goldwatch.config import load
 from goldwatch.core.event import Event
-from goldwatch.core.judgement import Quantile, Score, State, Validity
+from goldwatch.core.judgement import Check, Passed, Quantile, Score, Severity, State, Validity
 from goldwatch.daemon.alert import advance
 from goldwatch.daemon.alert_explanation import Surroundings
 from goldwatch.daemon.history import History
@@ -131,10 +133,11 @@ def test_what_was_never_replayed_is_not_shown_as_good(status: Status) -> None:
     assert 'class="badge steady"' not in page
 
 
-def test_pages_and_tickets_look_different(tmp_path: Path, status: Status) -> None:
+@pytest.mark.parametrize(("severity", "other"), [(Severity.PAGE, "ticket"), (Severity.TICKET, "page")])
+def test_pages_and_tickets_look_different(tmp_path: Path, status: Status, severity: Severity, other: str) -> None:
     told = judgement(
         started_at=NOW - 60,
-        verdicts=(verdict(state=State.ALERTING, evidence=7.9, since=NOW - 60),),
+        verdicts=(verdict(state=State.ALERTING, evidence=7.9, since=NOW - 60, severity=severity),),
         difference=difference(),
         description=description(model="m" * 200),
     )
@@ -144,9 +147,83 @@ def test_pages_and_tickets_look_different(tmp_path: Path, status: Status) -> Non
     found = status.view("digits", "served", 1)
     assert found is not None
     page = watch_page(found)
-    assert '<a href="../alerts/1" class="page"' in page
-    assert 'class="badge page"' in page
+    assert f'<a href="../alerts/1" class="{severity}"' in page
+    assert f'class="badge {severity}"' in page
+    assert f'class="badge {other}"' not in page
     assert "m" * 161 not in page, "a name is cut in its middle"
+
+
+def test_a_page_says_what_of_a_valid_replay_is_not_known(tmp_path: Path, status: Status) -> None:
+    learns = verdict("slower", State.UNKNOWN, evidence=None, threshold=None, summary="learns what is usual")
+    checks = (Check("repeats", Passed.NO, "2 answers differ when asked twice"),)
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        ledger.record(judgement(started_at=NOW - 60, verdicts=(verdict(), learns), checks=checks), {})
+    found = status.view("digits", "served", 1)
+    assert found is not None
+    page = watch_page(found)
+    assert "not known to be good: slower: learns what is usual" in page
+    assert re.search("The referee found: .{0,20}2 answers differ when asked twice", page)
+    assert "not valid" not in page
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        bad = judgement(started_at=NOW - 30, validity=Validity.INVALID, reasons=("the server is gone",), verdicts=())
+        ledger.record(bad, {})
+    found = status.view("digits", "served", 7)
+    assert found is not None
+    page = watch_page(found)
+    assert "not known to be good: the server is gone" in page
+    assert "The newest replay is not valid: " in page
+
+
+def test_invalid_replays_have_no_latency_in_the_trend(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        for place, validity in enumerate(Validity):
+            quantiles = (Quantile(0.5, 1.0 + place),)
+            ledger.record(judgement(started_at=NOW - HOUR, validity=validity, scores=(), quantiles=quantiles), {})
+    with History.open(tmp_path / "goldwatch.db") as history:
+        (found,) = trend(history, ("digits", "served"), "accuracy", NOW, 1, HOUR).latency
+    known = [1.0 + place for place, validity in enumerate(Validity) if validity is not Validity.INVALID]
+    assert (found.least_s, found.greatest_s) == (min(known), max(known))
+
+
+def test_events_that_change_back_and_forth_are_each_in_the_trend_and_the_newest_are_kept(tmp_path: Path) -> None:
+    versions = [str(n % 2) for n in range(403)]
+    changes = [Event(NOW - 500 + n, "served", "version", a, b) for n, (a, b) in enumerate(pairwise(versions))]
+    again = [replace(each, at=each.at + 0.5) for each in changes]  # as another watch of the target saw it
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        ledger.record(judgement(started_at=NOW - 500), {}, events=[*changes, *again])
+    with History.open(tmp_path / "goldwatch.db") as history:
+        found = trend(history, ("digits", "served"), "accuracy", NOW, 1, HOUR)
+        assert list(found.events) == changes[-200:]
+
+
+def test_more_gaps_than_are_marked_are_told(tmp_path: Path, status: Status) -> None:
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        for place in range(8, 210):
+            ledger.record(judgement(started_at=NOW - place * 4 * HOUR), {})
+    found = status.view("digits", "served", 90)
+    assert found is not None
+    assert found.trend.older_gaps
+    assert "only the newest 200 of these times are marked" in watch_page(found)
+    month = status.view("digits", "served", 7)
+    assert month is not None
+    assert not month.trend.older_gaps
+
+
+def test_a_page_is_read_once_a_minute_unless_something_changes(tmp_path: Path, status: Status) -> None:
+    moments = iter([NOW, NOW + 59, NOW + 60, NOW + 61])
+    status._clock = lambda: next(moments)
+    views = [status.view("digits", "served", 1) for _ in range(3)]
+    assert views[0] is views[1] is not views[2]
+    told = judgement(started_at=NOW, verdicts=(verdict(state=State.ALERTING, evidence=7.9, since=NOW),))
+    with Ledger(tmp_path / "goldwatch.db") as ledger:
+        ledger.record(told, {})
+    found = status.view("digits", "served", 1)
+    assert found is not None
+    assert found.row["state"] is State.ALERTING
+    status._clock = lambda: NOW
+    for days in range(1, 20):
+        status.view("digits", "served", days)
+    assert len(status._views) == 8
 
 
 def test_there_is_no_page_of_another_watch_or_target(status: Status) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,8 @@ def top(
     is_address = place.startswith(("http://", "https://"))
     url, token = (place, os.environ.get("GOLDWATCH_TOKEN", "")) if is_address else screen.address_of(load(Path(place)))
     console = Console()
+    once = once or not sys.stdout.isatty() or console.is_dumb_terminal  # colour may be forced into a pipe
     try:
-        screen.show(screen.Agent(url, token), console, watch, every, once=once or not console.is_terminal)
+        screen.show(screen.Agent(url, token), console, watch, every, once=once)
     except KeyboardInterrupt:
         raise typer.Exit from None

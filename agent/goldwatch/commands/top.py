@@ -14,7 +14,7 @@ from rich.text import Text
 
 from goldwatch.config import Config, format_seconds
 from goldwatch.config.quantities import format_span
-from goldwatch.core.judgement import Severity, State, Verdict
+from goldwatch.core.judgement import Severity, State, Validity, Verdict
 from goldwatch.daemon.words import printable
 from goldwatch.errors import GoldwatchError
 from goldwatch.face.terminal import alert_panel, bar, evidence_bars, plain_table, state_text
@@ -23,6 +23,8 @@ from goldwatch.http_reading import Unreadable, fetch
 _MAX_BYTES = 2**24
 _WATCHES = 200
 """Asked for at once: more than fit on a screen."""
+_MOST_WATCHES = 1000
+"""The most that an agent tells at once: where one is looked for by its name."""
 _BAR = 12
 _MIN_ROWS = 3
 
@@ -60,11 +62,15 @@ class Agent:
 
     def frame(self, watch: str = "") -> Frame:
         """Ask for the watches, and all of one: the first of a name, or without one the worst. Raises GoldwatchError."""
-        told = self._read(f"/api/v1/watches?limit={_WATCHES}")
+        told = self._read(f"/api/v1/watches?limit={_MOST_WATCHES if watch else _WATCHES}")
         try:
             watches = told["watches"]
             named = [each for each in watches if watch in ("", each["watch"])]
             if watch and not named:
+                if told["total"] > len(watches):
+                    raise GoldwatchError(
+                        f'{self.url}: "{watch}" is not among the {len(watches):,} worst of {told["total"]:,} watches'
+                    )
                 names = ", ".join(dict.fromkeys(each["watch"] for each in watches[:10]))
                 raise GoldwatchError(f'{self.url}: no watch is named "{watch}"; there are {names or "none"}')
             detail = named[0] if named else None
@@ -157,7 +163,8 @@ def _detail(frame: Frame) -> list[RenderableType]:
         Text(f"{s['name']} {_score(s['value'])} [{_score(s['low'])}, {_score(s['high'])}]" + _reference(s))
         for s in watch["scores"][:3]
     ]
-    parts += [Text(f"not known: {reason}") for reason in watch["reasons"][:3]]
+    about = "The referee found" if watch["validity"] == Validity.VALID else "not known"
+    parts += [Text(f"{about}: {reason}") for reason in watch["reasons"][:3]]
     if watch["silenced"]:
         parts.append(Text(f"silenced: {watch['silenced']}"))
     parts.append(evidence_bars(_verdicts(watch), summaries=True))

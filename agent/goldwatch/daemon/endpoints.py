@@ -1,8 +1,8 @@
 """The agent's own HTTP endpoints: /metrics for Prometheus, /healthz and /readyz for Kubernetes, an API and a page.
 
-They change nothing, take nothing but a number, and show nothing that is secret; `access` decides who may ask. The
-ledger is read in a thread, by a connection of its own. An event that is posted to /live goes into the tap of
-its watch, which answers at once.
+They change nothing and show nothing that is secret; `access` decides who may ask. Of an address they take names of
+watches and targets, numbers, and the filters of the status page, each checked. The ledger is read in a thread, by
+connections of its own. An event that is posted to /live goes into the tap of its watch, which answers at once.
 """
 
 from __future__ import annotations

@@ -123,8 +123,8 @@ class History:
         """Return the number that the next alert gets."""
         return int(self.select("SELECT coalesce(max(number), 0) + 1 AS next FROM alerts")[0]["next"])
 
-    def events(self, target: str, since: float, limit: int = _MOST_EVENTS) -> list[Event]:
-        """Return the events of a target at or after a Unix time, oldest first; the first ten of them, or `limit`.
+    def events(self, target: str, since: float) -> list[Event]:
+        """Return the events of a target at or after a Unix time, oldest first; the first ten of them.
 
         An event that several watches of the target saw is returned once.
         """
@@ -132,7 +132,19 @@ class History:
             "SELECT min(at) AS at, target, field, before, after FROM events WHERE target = ? AND at >= ?"
             " GROUP BY field, before, after ORDER BY at LIMIT ?"
         )
-        return [Event(**row) for row in self.select(sql, target, since, limit)]
+        return [Event(**row) for row in self.select(sql, target, since, _MOST_EVENTS)]
+
+    def changes(self, target: str, since: float, until: float, limit: int) -> list[Event]:
+        """Return the newest events of a target between two Unix times, oldest first.
+
+        Other watches of the target see an event again; what has changed back and forth is there each time.
+        """
+        sql = (
+            "SELECT at, target, field, before, after FROM"
+            " (SELECT *, lag(after) OVER (PARTITION BY field ORDER BY at) AS prior FROM events"
+            " WHERE target = ? AND at BETWEEN ? AND ?) WHERE prior IS NOT after ORDER BY at DESC LIMIT ?"
+        )
+        return [Event(**row) for row in self.select(sql, target, since, until, limit)[::-1]]
 
     def circumstances(self, watch: str, target: str) -> dict[str, str]:
         """Return what was last known of what might explain a change, by name."""

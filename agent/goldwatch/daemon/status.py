@@ -26,6 +26,10 @@ MOST = 1000
 
 _WORST_FIRST = (State.ALERTING, State.UNKNOWN, State.SUSPECT, State.RECOVERED, State.STEADY)
 _REUSED_FOR_S = 1.0
+_VIEW_REUSED_FOR_S = 60.0
+"""A page of a watch reads up to 90 days of replays; until an alert or a state changes, it is read once in this time."""
+_VIEWS = 8
+_CHANGES = ("state", "alert", "severity", "silenced")
 
 
 class Status:
@@ -49,6 +53,7 @@ class Status:
         self._lock = threading.Lock()
         self._history: History | None = None
         self._watches: tuple[float, InForce | None, list[dict[str, Any]]] = (-1.0, None, [])
+        self._views: dict[tuple[str, str, int], tuple[InForce, WatchView]] = {}
 
     def close(self) -> None:
         """Let go of the ledger."""
@@ -88,7 +93,8 @@ class Status:
     def view(self, watch: str, target: str, days: int) -> WatchView | None:
         """Return what the page of a watch shows; of its first target, if `target` is empty. None if there is none.
 
-        Raises LedgerError. It has a connection of its own: the other questions do not wait for 90 days of replays.
+        It is as of its `at`, up to a minute ago. Raises LedgerError. It has a connection of its own: the other
+        questions do not wait for 90 days of replays.
         """
         wanted, now = self._in_force(), self._clock()
         found = [a for a in wanted.assignments if a.watch.name == watch] if wanted is not None else []
@@ -97,12 +103,15 @@ class Status:
             return None
         key = assignment.key
         with History.open(self._path) as history:
+            row = _of(history, assignment, now, history.open_alert(*key))
+            if (kept := self._kept_view((*key, days), wanted, row, now)) is not None:
+                return kept
             last = next(iter(history.valid_before(*key, now, 1)), None)
             score = "" if last is None or last.headline is None else last.headline.name
-            return WatchView(
+            view = WatchView(
                 now,
                 days,
-                _of(history, assignment, now, history.open_alert(*key)),
+                row,
                 tuple(a.target.name for a in found),
                 assignment,
                 wanted.config.alerts.false_alarms_per_year,
@@ -110,6 +119,21 @@ class Status:
                 trend(history, key, score, now, days, mean_interval_s(assignment.watch.every)),
                 in_effect(wanted.config, *key),
             )
+        with self._lock:
+            self._views.pop((*key, days), None)
+            self._views[*key, days] = (wanted, view)
+            while len(self._views) > _VIEWS:
+                del self._views[next(iter(self._views))]
+        return view
+
+    def _kept_view(
+        self, key: tuple[str, str, int], wanted: InForce, row: Mapping[str, Any], now: float
+    ) -> WatchView | None:
+        with self._lock:
+            of, view = self._views.get(key, (None, None))
+        if view is None or of is not wanted or not 0 <= now - view.at < _VIEW_REUSED_FOR_S:
+            return None
+        return view if all(view.row[name] == row[name] for name in _CHANGES) else None
 
     def history(self, watch: str, target: str, days: int) -> dict[str, Any] | None:
         """Return the history of a watch for programs; see `view`."""

@@ -93,11 +93,12 @@ def status_page(watches: Mapping[str, Any], alerts: Sequence[Mapping[str, Any]],
     opened = [a for a in alerts if a["closed_at"] is None]
     opened.sort(key=lambda a: STATES.index(_kind(a)))
     closed = [a for a in alerts if a["closed_at"] is not None][:_CLOSED]
+    open_alerts = max(sum(watch["alert"] is not None for _, watch in found), len(opened))
     return page(
         "goldwatch",
         _top(watches, query),
         tag("h1", _sentence(counts, len(found))),
-        section("Open alerts", *_cards(opened, at)),
+        section("Open alerts", *_cards(opened, open_alerts, at)),
         section("Watches", *_watches(found, counts, query, at)) or tag("p", "No watch is in force."),
         section("Closed alerts", _closed(closed)) if closed else None,
         style=page_parts.STYLE + _STYLE,
@@ -134,14 +135,16 @@ def _sentence(counts: Mapping[str, int], total: int) -> str:
         has = "watch has" if sum(counts[k] for k in urgent) == 1 else "watches have"
         return f"{' and '.join(f'{counts[k]:,} {has} an open {k}' for k in urgent)}{unknown}"
     others = ", ".join(f"{counts[kind]:,} {kind}" for kind in STATES[2:] if counts[kind])
-    return f"No alert is open{unknown}: {others}" if unknown else f"No alert is open: {others}"
+    none = "No alert calls anyone" if counts["silenced"] else "No alert is open"
+    return f"{none}{unknown}: {others}"
 
 
 def _kind(alert: Mapping[str, Any]) -> str:
     return "silenced" if alert["silenced_why"] else str(alert["severity"])
 
 
-def _cards(opened: Sequence[Mapping[str, Any]], at: float) -> Iterator[Content]:
+def _cards(opened: Sequence[Mapping[str, Any]], total: int, at: float) -> Iterator[Content]:
+    """Yield the first of the `total` open alerts; `opened` are those among the newest alerts."""
     for alert in opened[:_CARDS]:
         kind, number = _kind(alert), int(alert["number"])
         until = f" until {when(alert['silenced_until'])}" if alert["silenced_until"] is not None else ""
@@ -151,8 +154,8 @@ def _cards(opened: Sequence[Mapping[str, Any]], at: float) -> Iterator[Content]:
         whole = tag("pre", alert["text"], class_="message", tabindex="0")
         more = whole if kind == "page" else tag("details", tag("summary", "the message"), whole)
         yield tag("article", badge(kind), about, tag("h3", headline), hushed, more, class_=f"card {kind}")
-    if len(opened) > _CARDS:
-        yield tag("p", f"and {len(opened) - _CARDS:,} more in ", link("api/v1/alerts", "api/v1/alerts"))
+    if (left_out := total - min(len(opened), _CARDS)) > 0:
+        yield tag("p", f"and {left_out:,} more, at their watches below")
 
 
 def _watches(

@@ -62,8 +62,8 @@ class EvidenceBin:
 class Trend:
     """What the ledger holds of a watch and target between two Unix times. `score` is empty if there was none yet.
 
-    `latency` is of one of every `latency_every` replays. `gaps` are the times without a valid replay that are longer
-    than the watch may be silent.
+    `latency` is of one of every `latency_every` replays, without those that are invalid. `gaps` are the times without a
+    valid replay that are longer than the watch may be silent; if `older_gaps`, there are more before these.
     """
 
     since: float
@@ -75,6 +75,7 @@ class Trend:
     latency: tuple[LatencyBin, ...] = ()
     evidence: tuple[EvidenceBin, ...] = ()
     gaps: tuple[tuple[float, float], ...] = ()
+    older_gaps: bool = False
     events: tuple[Event, ...] = ()
     alerts: tuple[Alert, ...] = ()
 
@@ -88,6 +89,7 @@ class Trend:
             "score": self.score or None,
             "latency_every": self.latency_every,
             "gaps": [list(gap) for gap in self.gaps],
+            "older_gaps": self.older_gaps,
             **{name: [asdict(each) for each in getattr(self, name)] for name in names},
             "alerts": [
                 {
@@ -115,6 +117,7 @@ def trend(history: History, key: tuple[str, str], score: str, now: float, days: 
     within, bins = (*key, since, until), (since, bin_s)
     count = history.select(_COUNT, *within)[0]["count"]
     every = -(-count // _MOST_PARSED) or 1
+    gaps, older_gaps = _gaps(history, key, (since, until), now, SILENT_AFTER * every_s)
     return Trend(
         since,
         until,
@@ -124,27 +127,31 @@ def trend(history: History, key: tuple[str, str], score: str, now: float, days: 
         scores=tuple(ScoreBin(**row) for row in history.select(_SCORES, score, *within, *bins)),
         latency=tuple(LatencyBin(**row) for row in history.select(_LATENCY, *within, every, *bins)),
         evidence=tuple(EvidenceBin(**row) for row in history.select(_EVIDENCE, *within, *bins)),
-        gaps=_gaps(history, key, (since, until), now, SILENT_AFTER * every_s),
-        events=tuple(e for e in history.events(key[1], since, _MOST_MARKS) if e.at <= until),
+        gaps=gaps,
+        older_gaps=older_gaps,
+        events=tuple(history.changes(key[1], since, until, _MOST_MARKS)),
         alerts=tuple(history.alerts_of(*key, since, _MOST_MARKS)),
     )
 
 
 def _gaps(
     history: History, key: tuple[str, str], within: tuple[float, float], now: float, longest_s: float
-) -> tuple[tuple[float, float], ...]:
-    """Return the times without a valid replay that last longer than `longest_s`, up to both ends."""
+) -> tuple[tuple[tuple[float, float], ...], bool]:
+    """Return the newest times without a valid replay that last longer than `longest_s`, up to both ends.
+
+    And say whether there are older ones.
+    """
     since, until = within
-    rows = history.select(_PAUSES, *key, since, until, longest_s, _MOST_MARKS)
+    rows = history.select(_PAUSES, *key, since, until, longest_s, _MOST_MARKS + 1)
     first, last = history.select(_ENDS, *key, since, until)[0].values()
     if first is None:
-        return ((since, until),)
-    gaps = [(row["ended"], row["began"]) for row in reversed(rows)]
-    if first - since > longest_s:
+        return ((since, until),), False
+    gaps, older = [(row["ended"], row["began"]) for row in reversed(rows[:_MOST_MARKS])], len(rows) > _MOST_MARKS
+    if first - since > longest_s and not older:
         gaps.insert(0, (since, first))
     if now - last > longest_s:
         gaps.append((last, until))
-    return tuple(gaps)
+    return tuple(gaps), older
 
 
 _WITHIN = "WHERE r.watch = ? AND r.target = ? AND r.started_at BETWEEN ? AND ?"
@@ -162,7 +169,8 @@ GROUP BY v.monitor, {_BIN} ORDER BY v.monitor, at
 _LATENCY = f"""
 SELECT avg(r.started_at) AS at, json_extract(j.value, '$.q') AS q, min(json_extract(j.value, '$.latency_s')) AS least_s,
     max(json_extract(j.value, '$.latency_s')) AS greatest_s
-FROM (SELECT r.id, row_number() OVER (ORDER BY r.started_at DESC) - 1 AS place FROM replays r {_WITHIN}) n
+FROM (SELECT r.id, row_number() OVER (ORDER BY r.started_at DESC) - 1 AS place FROM replays r {_WITHIN}
+        AND r.validity != 'invalid') n
     JOIN replays r ON r.id = n.id,
     json_each(iif(json_valid(r.judgement), r.judgement, '{{}}'), '$.quantiles') j
 WHERE n.place % ? = 0 AND json_extract(j.value, '$.latency_s') IS NOT NULL

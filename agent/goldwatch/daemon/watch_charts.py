@@ -48,7 +48,7 @@ def charts(view: WatchView) -> Iterator[Content]:
     if not (found.scores or found.evidence or found.latency):
         yield tag("p", "Nothing valid was measured in this time.")
     else:
-        yield _legend()
+        yield _legend(found)
         yield _score(found, view)
         yield _latency(found, limit)
         yield _evidence(found)
@@ -56,10 +56,11 @@ def charts(view: WatchView) -> Iterator[Content]:
     yield _marks(found)
 
 
-def _legend() -> Html:
+def _legend(found: Trend) -> Html:
+    rest = f"; only the newest {len(found.gaps):,} of these times are marked" if found.older_gaps else ""
     rows = (
         ("band", "95% interval over examples like these"),
-        ("gap", "nothing valid was measured"),
+        ("gap", f"nothing valid was measured{rest}"),
         ("open", "a page was open"),
     )
     return tag("ul", *(tag("li", tag("i", class_=css), words) for css, words in rows), class_="keys")

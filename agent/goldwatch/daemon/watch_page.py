@@ -5,12 +5,13 @@ Made on the server, without script. All that it shows comes from models, golden 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from goldwatch.config import format_duration, format_rate
 from goldwatch.core import kinds
 from goldwatch.core.budget import replays_per_year, threshold_log10
-from goldwatch.core.judgement import Difference, Score, SliceStanding
+from goldwatch.core.judgement import Difference, Score, SliceStanding, State, Validity
 from goldwatch.daemon import page_parts
 from goldwatch.daemon.page_parts import ago, badge, kind_of, link, state, text, when
 from goldwatch.daemon.schedule import mean_interval_s
@@ -55,9 +56,8 @@ def _hero(view: WatchView, kind: str, title: str) -> Html:
     if first is not None and first["reference"] is not None:
         score += f", reference {first['reference']:.4f}"
     told = next((v["summary"] for v in row["verdicts"] if v["state"] in ("alerting", "suspect")), "")
-    why = "; ".join(row["reasons"][:2]) or "no valid replay for too long"
     sentence: Content = {
-        "unknown": f"{title} is not known to be good: {why}",
+        "unknown": f"{title} is not known to be good: {_not_known(row)}",
         "suspect": f"{title} is suspect: {told}",
         "recovered": f"{title} has recovered: {score}",
         "steady": f"{title} is steady: {score or 'no score'}",
@@ -78,6 +78,14 @@ def _hero(view: WatchView, kind: str, title: str) -> Html:
     )
     hushed = tag("p", "Silenced: ", text(row["silenced"])) if kind == "silenced" else None
     return tag("div", tag("div", badge(kind)), tag("div", tag("h1", sentence), hushed, about), class_=f"hero {kind}")
+
+
+def _not_known(row: Mapping[str, Any]) -> str:
+    """Say why a watch is unknown: its newest replay is not valid, or monitors do not know, or its news is old."""
+    if row["validity"] != Validity.VALID and row["reasons"]:
+        return "; ".join(row["reasons"][:2])
+    unknown = [f"{v['monitor']}: {v['summary']}" for v in row["verdicts"] if v["state"] == State.UNKNOWN]
+    return "; ".join(unknown[:2]) or "no valid replay for too long"
 
 
 def _targets(view: WatchView) -> Content:
@@ -134,7 +142,9 @@ def _last(view: WatchView) -> Iterator[Content]:
         return
     run, findings = view.last.run, view.last.findings
     if view.row["reasons"]:
-        yield tag("p", "The newest replay is not valid: ", text("; ".join(view.row["reasons"]), 300))
+        valid = view.row["validity"] == Validity.VALID
+        about = "The referee found: " if valid else "The newest replay is not valid: "
+        yield tag("p", about, text("; ".join(view.row["reasons"]), 300))
     columns = (
         Column("score"),
         Column("now", numbers=True),
