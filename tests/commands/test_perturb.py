@@ -95,3 +95,34 @@ def test_what_cannot_be_altered_is_told(texts: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["golden", "perturb", str(texts), "--to", str(tmp_path / "x.npz")])
     assert result.exit_code != 0
     assert "expected a file that ends with .jsonl" in result.output
+
+
+def test_an_example_in_no_cluster_gets_one_of_its_own_with_its_copies(tmp_path: Path) -> None:
+    file = tmp_path / "examples.jsonl"
+    clusters: list[object] = [{"chat": None}, {"chat": "-1"}, {"chat": ""}, None, {"chat": "7"}]
+    file.write_text("".join(json.dumps({**LINE, "cluster": cluster}) + "\n" for cluster in clusters))
+    perturb(file, tmp_path / "lines.jsonl", ["case"], [0.1])
+    found = [line["cluster"] for line in lines(tmp_path / "lines.jsonl")]
+    assert found[:5] == [*({"chat": f"original {i}"} for i in range(4)), {"chat": "7"}]
+    assert found[5:] == found[:5]
+    for codes, together in (
+        (np.array([3, -1, 3, -1]), [0, 2]),
+        (np.array([0.5, np.nan, 0.5, -1]), [0, 2]),
+        (np.array(["a", "", "a", "-1"]), [0, 2]),
+    ):
+        given, to = tmp_path / f"{codes.dtype.kind}.npz", tmp_path / f"{codes.dtype.kind}-more.npz"
+        np.savez(given, **{"x": np.linspace(0, 1, 4), "cluster.patient": codes})
+        perturb(given, to, ["scale"], [0.1])
+        written = np.load(to)["cluster.patient"]
+        assert np.array_equal(written[:4], written[4:])
+        assert len(set(written.tolist())) == 3
+        assert written[together[0]] == written[together[1]]
+
+
+def test_what_is_no_line_of_examples_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "examples.jsonl"
+    file.write_text(json.dumps({**LINE, "slices": ["a"]}) + "\n")
+    with pytest.raises(GoldenError, match=r"examples\.jsonl:1: slices must be an object"):
+        perturb(file, tmp_path / "more.jsonl", (), [0.1])
+    with pytest.raises(GoldenError, match=r'found ".csv"; expected a file of .jsonl, .npz or .safetensors'):
+        perturb(tmp_path / "rows.csv", tmp_path / "more.npz", (), [0.1])

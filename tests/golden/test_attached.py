@@ -170,3 +170,41 @@ def test_what_is_sent_of_one_example_is_bounded(given: Path, monkeypatch: pytest
     monkeypatch.setattr(attached, "MAX_BYTES", 2 * len(SOUND) - 1)
     with pytest.raises(GoldenError, match="the files of an example have more than 21 bytes"):
         sent(golden)
+
+
+def test_json_that_is_nested_too_deep_is_refused_by_the_line(given: Path) -> None:
+    def deep(levels: int) -> dict[str, Any]:
+        value: Any = "end"
+        for _ in range(levels):
+            value = [value]
+        return {"inputs": {"messages": value}}
+
+    wide = {"inputs": {"messages": [[0]] * 1000}}
+    golden = frozen_of(given, wide, deep(198))
+    assert golden.examples == 2
+    golden.path.rename(given.parent / "first")
+    for levels in (199, 900):
+        with pytest.raises(GoldenError, match=r"examples.jsonl:2: (nested more than 200 deep|not JSON)"):
+            frozen_of(given, message(), deep(levels))
+    golden = GoldenSet.open(given.parent / "first")
+    manifest = golden.manifest.model_dump(mode="json", exclude_none=True, exclude={"format", "files"})
+    tensors = {name: golden.tensor(name) for name in golden.manifest.tensors()}
+    lines = [{**line, **deep(900)} for line in golden.lines()]
+    with pytest.raises(GoldenError, match=r"examples.jsonl:1: (nested more than 200 deep|not plain values)"):
+        freeze(given / "other", manifest, tensors, lines)
+
+
+def test_in_formats_without_files_a_reference_is_text(given: Path) -> None:
+    golden = frozen_of(given, message({"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}))
+    manifest = golden.manifest.model_dump(mode="json", exclude_none=True, exclude={"format", "files"})
+    tensors = {name: golden.tensor(name) for name in golden.manifest.tensors()}
+    lines = [{**line, **message(image("x.png"))} for line in golden.lines()]
+    older = freeze(given / "older", manifest, tensors, lines, files=None)
+    assert older.manifest.format == 2
+    older.check_values()
+    assert sent(older)[1] == image("x.png")
+
+
+def test_an_input_may_have_the_name_of_a_key_of_files(given: Path) -> None:
+    golden = frozen_of(given, {"inputs": {"data": "file:x.png"}})
+    assert next(iter(golden.lines()))["inputs"] == {"data": "file:x.png"}

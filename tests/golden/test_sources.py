@@ -202,6 +202,12 @@ def test_a_value_that_the_input_of_the_model_cannot_hold_is_refused(tmp_path: Pa
     assert 'line 3: "n" is 2.5, which int64 does not hold' in said
     wide = write(tmp_path / "wide.csv", [{"a": 1, "b": 2, "c": 3, "y": 0}])
     assert "the model takes x: float32 [2], and 3 columns are features: a, b, c" in refused(wide, takes=VECTOR)
+    image = (TensorSpec("n", "float32", (3,)),)
+    said = refused(file, ("inputs.n", "n"), takes=image, outputs=SCORES)
+    assert 'the model takes n: float32 [3], and "n" has one number a row' in said
+    codes = write(tmp_path / "codes.csv", [{"n": "007", "y": 0}])
+    assert 'the model takes n: float32, and column "n" is text' in refused(codes, ("inputs.n", "n"), takes=image)
+    pytest.importorskip("pyarrow")
     (tmp_path / "no.parquet").write_bytes(b"PAR1 and nothing")
     assert "no.parquet: cannot be read: " in refused(tmp_path / "no.parquet")
 
@@ -340,3 +346,134 @@ def test_a_folder_of_hugging_face_datasets_keeps_the_names_of_its_classes(tmp_pa
     assert "has test, train; name the folder or file of one of them" in refused(hub)
     (folder / "state.json").write_text("{}")
     assert "is no dataset that save_to_disk wrote" in refused(folder)
+
+
+@pytest.mark.parametrize("rare", ["no", "yes"])
+def test_a_sample_keeps_each_class_however_many_strata_are_smaller_than_a_row_of_it(tmp_path: Path, rare: str) -> None:
+    other = {"no": "yes", "yes": "no"}[rare]
+    rows = [{"n": i, "k": rare if i % 10 < 4 else other, "region": f"r{i // 10}"} for i in range(200)]
+    file = write(tmp_path / "rows.csv", rows)
+    table, roles = opened(file), Roles(label="k", slices={"region": "region"})
+    regions = np.zeros(20)
+    for seed in range(100):
+        found, _ = sample(table, roles, Examples(file, "set", "CC0-1.0", "made up", size=20, seed=seed))
+        drawn = [rows[int(n)] for block in found.blocks(["n"]) for n in block.values["n"]]
+        assert sum(row["k"] == rare for row in drawn) == 8
+        regions += np.bincount([int(str(row["region"])[1:]) for row in drawn], minlength=20)
+    assert np.abs(regions / 100 - 1).max() < 0.3  # one row a region on average, with a deviation of at most 0.07
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_names_are_kept_as_they_are_written(tmp_path: Path, suffix: str) -> None:
+    big = 2**62 + 1
+    rows = [
+        {"query": f"{i}?", "expected": 7 + i, "id": big + i if i else None, "patient": big + i // 2 or None, "site": i}
+        for i in range(3)
+    ]
+    mapped = [("cluster.patient", "patient"), ("slice.site", "site")]
+    golden, _ = made(write(tmp_path / f"rows.{suffix}", rows), tmp_path / "set", *mapped)
+    assert [line["answers"] for line in golden.lines()] == [["7"], ["8"], ["9"]]
+    assert [golden.identity(i) for i in range(3)] == ["", str(big + 1), str(big + 2)]
+    assert golden.manifest.slices["site"].values == ("0", "1", "2")
+    assert golden.tensor("clusters").tolist()[0] == golden.tensor("clusters").tolist()[1]
+    assert golden.tensor("clusters").tolist()[1] != golden.tensor("clusters").tolist()[2]
+
+
+def test_numbers_of_a_csv_that_are_names_keep_every_character(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("query,expected,version, when\na,3.10,3.10,2023_01\nb,-007,3.1,2023_02\nc,1e3,NA,202303\n")
+    golden, _ = made(file, tmp_path / "set", ("slice.version", "version"), ("slice.when", "when"))
+    assert [line["answers"] for line in golden.lines()] == [["3.10"], ["-007"], ["1e3"]]
+    assert golden.manifest.slices["version"].values == ("3.1", "3.10")
+    assert golden.tensor("slices.version").tolist() == [1, 0, -1]
+    assert golden.manifest.slices["when"].values == ("202303", "2023_01", "2023_02")
+    codes = " -07", "1_0", "\u0661", "1" * 65
+    for code in codes:
+        file.write_text(f"code\n{code}\n")
+        assert opened(file).columns["code"].kind == "text"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_labels_of_true_and_false_are_classes(tmp_path: Path, suffix: str) -> None:
+    rows = [{"x": 1.5, "label": "true"}, {"x": 2.5, "label": "false"}]
+    if suffix != "csv":
+        rows = [{**row, "label": row["label"] == "true"} for row in rows]
+    golden, _ = made(write(tmp_path / f"rows.{suffix}", rows), tmp_path / "set", outputs=SCORES)
+    assert golden.manifest.labels is not None
+    assert golden.manifest.labels.classes == ("false", "true")
+    assert golden.tensor("labels").tolist() == [1, 0]
+
+
+def test_a_vector_is_of_numbers_alone(tmp_path: Path) -> None:
+    rows = [{"age": i, "city": f"c{i}", "job": f"j{i}", "y": i % 2} for i in range(4)]
+    file = write(tmp_path / "rows.csv", rows)
+    for joined in ("city+age", "age+city", "city+job"):
+        said = refused(file, ("inputs.x", joined), ("label", "y"), outputs=SCORES)
+        assert '--map inputs.x: a vector is of numbers alone, and column "city" is none' in said
+    said = refused(file, ("inputs.x", "*"), ("inputs.c", "city"), ("drop", "age"), outputs=SCORES)
+    assert "--map inputs.x: a vector is of numbers alone, and no column is left that has some" in said
+    mapped = [("inputs.a", "age"), ("inputs.c", "city"), ("inputs.j", "job")]
+    golden, _ = made(file, tmp_path / "set", *mapped, outputs=SCORES)
+    assert golden.tensor("inputs.a").tolist() == [0, 1, 2, 3]
+    assert golden.text("inputs.c")[:].tolist() == ["c0", "c1", "c2", "c3"]
+    assert golden.text("inputs.j")[:].tolist() == ["j0", "j1", "j2", "j3"]
+
+
+def test_joined_numbers_are_not_rounded(tmp_path: Path) -> None:
+    rows = [{"key": 2**40 + i, "part": 0.1, "y": i % 2} for i in range(4)]
+    golden, _ = made(write(tmp_path / "rows.csv", rows), tmp_path / "set", ("inputs.x", "key+part"), outputs=SCORES)
+    assert golden.tensor("inputs.x").tolist() == [[2**40 + i, 0.1] for i in range(4)]
+
+
+def test_a_right_answer_is_neither_an_empty_list_nor_an_object(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"query": f"{i}?", "expected": each} for i, each in enumerate(([], ["a", None], "b"))]
+    assert '2 of 3 rows have no "expected" (lines 1, 2)' in refused(write(tmp_path / "rows.jsonl", rows))
+    squad = [{"question": f"{i}?", "answers": {"text": ["a"], "answer_start": [1]}} for i in range(2)]
+    said = refused(write(tmp_path / "squad.jsonl", squad))
+    assert 'column "answers" holds objects; name the right text by --map expected=answers.text' in said
+
+
+@pytest.mark.parametrize(
+    ("mapped", "problem"),
+    [
+        ([("label", "a"), ("label", "y")], '--map: "label" is given twice'),
+        ([("inputs.x", "a"), ("inputs.x", "y")], '--map: "inputs.x" is given twice'),
+        ([("inputs.labels", "a"), ("label", "y")], 'an input cannot be called "labels"'),
+        ([("label", "y")], 'column "target" may be the right answer too, and would be an input of the model; write'),
+        ([("label", "y"), ("inputs.x", "*")], "write --map drop=target, or name the inputs"),
+    ],
+)
+def test_roles_that_would_hide_or_leak_a_column_are_refused(
+    tmp_path: Path, mapped: list[tuple[str, str]], problem: str
+) -> None:
+    file = write(tmp_path / "rows.csv", [{"a": i, "y": i % 2, "target": i % 3} for i in range(4)])
+    assert problem in refused(file, *mapped, outputs=SCORES)
+
+
+def test_a_label_of_decimals_among_the_features_is_found_in_their_type(tmp_path: Path) -> None:
+    rows = [{"a": i / 10, "b": i / 7, "y": i / 10} for i in range(9)]
+    value = (("value", "float32", (1,)),)
+    said = refused(write(tmp_path / "rows.csv", rows), takes=VECTOR, outputs=value)
+    assert 'column "a" equals the label "y" in every row' in said
+
+
+def test_names_of_classes_and_slices_are_bounded(tmp_path: Path) -> None:
+    rows = [{"x": i, "label": "n" * 201} for i in range(2)]
+    said = refused(write(tmp_path / "rows.csv", rows), outputs=SCORES)
+    assert 'line 2: "label" has 201 characters, expected the name of a class or slice, up to 200' in said
+    lines = [{"inputs": {"prompt": "?"}, "label": "n" * 201}]
+    assert "label has 201 characters" in refused(write(tmp_path / "own.jsonl", lines), outputs=SCORES)
+    lines = [{"inputs": {"prompt": "?"}, "slices": {"note": "n" * 201}}]
+    assert "slices.note has 201 characters" in refused(write(tmp_path / "own.jsonl", lines))
+
+
+def test_own_lines_may_be_called_ndjson(tmp_path: Path) -> None:
+    file = tmp_path / "rows.ndjson"
+    file.write_text('{"inputs": {"prompt": "?"}, "answers": ["a"]}\n')
+    golden, _ = made(file, tmp_path / "set")
+    assert next(iter(golden.lines()))["answers"] == ["a"]
+
+
+def test_a_long_text_without_an_address_is_searched_in_linear_time() -> None:
+    assert list(personal("a" * 300_000 + "@")) == []
+    assert list(personal("." * 70 + " ann.lee+x@mail.example.org")) == ["an e-mail address"]

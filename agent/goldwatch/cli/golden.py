@@ -72,9 +72,9 @@ def perturb(
     strength: Annotated[list[float] | None, typer.Option(help="How strong, up to 1; 0.05 and 0.2 by default.")] = None,
 ) -> None:
     """Add altered copies to examples, for a golden set that shows how robust a model is."""
-    from goldwatch.commands.perturb import STRENGTHS, perturb  # noqa: PLC0415
+    from goldwatch.commands.perturb import STRENGTHS, perturb, written_as  # noqa: PLC0415
 
-    suffix = ".jsonl" if examples.suffix == ".jsonl" else ".npz"
+    suffix = written_as(examples)
     if to.suffix != suffix:
         fail(f"--to: found {to}; expected a file that ends with {suffix}")
     put(f"wrote {perturb(examples, to, kind or (), strength or STRENGTHS):,} examples to {to}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden import arrays
 from goldwatch.golden.error import GoldenError, quoted, reason
+from goldwatch.golden.examples import ALONE
 from goldwatch.golden.identities import KEY
 from goldwatch.golden.lines import Lines, write
 
@@ -55,13 +56,22 @@ ARRAYS = ("noise", "brightness", "scale", "missing")
 STRENGTHS = (0.05, 0.2)
 
 
+def written_as(examples: Path) -> str:
+    """Return the suffix of the file of copies. Raises GoldenError for examples that are neither lines nor arrays."""
+    known = {".jsonl": ".jsonl", ".ndjson": ".jsonl", ".npz": ".npz", ".safetensors": ".npz"}
+    if (suffix := examples.suffix.lower()) not in known:
+        raise GoldenError(examples, f"found {quoted(suffix)}; expected a file of .jsonl, .npz or .safetensors")
+    return known[suffix]
+
+
 def perturb(examples: Path, to: Path, kinds: Sequence[str], strengths: Sequence[float]) -> int:
     """Write the examples and their copies, and return how many there are. Raises GoldenError.
 
     `kinds` are of TEXTS for lines, of ARRAYS for arrays; without any, all of them. Each of the `strengths` is more than
     0 and at most 1.
     """
-    known = tuple(TEXTS) if examples.suffix == ".jsonl" else ARRAYS
+    is_lines = written_as(examples) == ".jsonl"
+    known = tuple(TEXTS) if is_lines else ARRAYS
     if unknown := [kind for kind in kinds if kind not in known]:
         why = f"no perturbation {quoted(unknown[0])} of such examples; expected {', '.join(known)}"
         raise GoldenError(examples, why)
@@ -70,7 +80,7 @@ def perturb(examples: Path, to: Path, kinds: Sequence[str], strengths: Sequence[
     if to.exists():
         raise GoldenError(to, "exists already; name a new file")
     chosen = [(kind, strength) for kind in kinds or known for strength in strengths]
-    if examples.suffix == ".jsonl":
+    if is_lines:
         lines = [line for kind, strength in [(NONE, 0.0), *chosen] for line in _copied(examples, kind, strength)]
         with _writing(to):
             write(to, lines)
@@ -92,6 +102,12 @@ def _writing(to: Path) -> Iterator[None]:
 def _copied(examples: Path, kind: str, strength: float) -> Iterator[dict[str, Any]]:
     """Yield the lines of a file, altered; `none` leaves them as they are."""
     lines = Lines(examples)
+    for place, line in enumerate(lines):
+        for part in ("slices", "cluster"):
+            if not isinstance(line.get(part) or {}, dict):
+                raise lines.error(
+                    place, f'{part} must be an object with a text for each name, such as {{"kind": "short"}}'
+                )
     by = next((name for line in lines for name in line.get("cluster") or ()), _ORIGINAL)
     for place, line in enumerate(lines):
         inputs = line["inputs"] if isinstance(line.get("inputs"), dict) else {}
@@ -99,7 +115,9 @@ def _copied(examples: Path, kind: str, strength: float) -> Iterator[dict[str, An
         if not texts:
             raise lines.error(place, "has no input of text; write those of the model by name, as `inputs`")
         copy = {**line, "slices": {**(line.get("slices") or {}), **_named(kind, strength)}}
-        copy["cluster"] = line.get("cluster") or {by: f"{_ORIGINAL} {place}"}
+        clusters = (line.get("cluster") or {}).values()
+        if all(value is None or str(value) in ALONE for value in clusters):
+            copy["cluster"] = {by: f"{_ORIGINAL} {place}"}
         if kind != NONE:
             chance = random.Random(f"{kind} {strength} {place}")  # noqa: S311 - of no secret
             copy["inputs"] = inputs | {name: TEXTS[kind](inputs[name], strength, chance) for name in texts}
@@ -130,12 +148,25 @@ def _arrays(examples: Path, chosen: Sequence[tuple[str, float]]) -> tuple[dict[s
     for slot, text in ((_KIND, 0), (_STRENGTH, 1)):
         values = [list(_named(kind, strength).values())[text] for kind, strength in every]
         written[f"slice.{slot}"] = np.repeat(np.array(values), n)
-    if not any(name.startswith("cluster.") for name in found):
-        written[f"cluster.{_ORIGINAL}"] = np.tile(np.arange(n), len(every))
+    clusters = [name for name in found if name.startswith("cluster.")]
+    for name in clusters or [f"cluster.{_ORIGINAL}"]:
+        written[name] = np.tile(_clusters(found[name]) if clusters else np.arange(n), len(every))
     if KEY in found:
         marks = np.repeat(np.array(["" if kind == NONE else f" {kind} {s:g}" for kind, s in every]), n)
         written[KEY] = np.char.add(np.tile(found[KEY].astype(str), len(every)), marks)
     return written, n * len(every)
+
+
+def _clusters(values: NDArray[Any]) -> NDArray[Any]:
+    """Return clusters [n]; an example in none gets one of its own, which its copies share."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    is_number = values.dtype.kind in "iuf"
+    alone = (values == -1) | np.isnan(values) if is_number else np.isin(values.astype(str), ALONE)
+    if not alone.any():
+        return values
+    names, numbers = np.unique(values, return_inverse=True)
+    return np.where(alone, len(names) + np.arange(len(values)), numbers)
 
 
 def _write_arrays(to: Path, written: Mapping[str, NDArray[Any]]) -> None:

@@ -18,6 +18,9 @@ from goldwatch.golden.error import GoldenError, quoted, reason
 KEYS = ("url", "image_url", "file_data", "file", "data")
 """Where APIs have a file: `image_url.url`, `image_url`, `file_data`, `file` of a transcription, `input_audio.data`."""
 
+FILES_SINCE = 6
+"""The first format of golden sets that has files; in older ones, what looks like a reference is text."""
+
 _PLAIN = "data"
 _REFERENCE = "file:"
 
@@ -77,7 +80,7 @@ class Attached:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._expected: dict[str, Any] | None = None
+        self._manifest: dict[str, Any] | None = None
 
     def sent(self, value: Any) -> Any:  # noqa: ANN401 - JSON is anything
         """Return a JSON value with the contents of the files it refers to. Raises GoldenError."""
@@ -85,6 +88,8 @@ class Attached:
 
         def content(key: str, name: str) -> str:
             nonlocal total
+            if self._opened()["format"] < FILES_SINCE:
+                return reference(name)
             raw = self._read(name, MAX_BYTES - total)
             total += len(raw)
             text = base64.b64encode(raw).decode()
@@ -92,12 +97,19 @@ class Attached:
 
         return with_files(value, content)
 
+    def _opened(self) -> dict[str, Any]:
+        """Return the manifest. Raises GoldenError."""
+        try:
+            if self._manifest is None:
+                self._manifest = json.loads((self._folder / "golden.json").read_bytes())
+        except OSError as error:
+            raise GoldenError(self._folder, f"golden.json cannot be read: {reason(error)}") from error
+        return self._manifest
+
     def _read(self, name: str, most: int) -> bytes:
         """Return the content of a file that is as the manifest says. Raises GoldenError."""
         try:
-            if self._expected is None:
-                self._expected = json.loads((self._folder / "golden.json").read_bytes())["files"]
-            expected = self._expected.get(name)
+            expected = self._opened()["files"].get(name)
             if expected is None or Path(name).suffix.lower() not in MEDIA_TYPES:
                 raise GoldenError(self._folder, f"an input refers to {quoted(name)}, which is no such file of the set")
             if expected["bytes"] > most:

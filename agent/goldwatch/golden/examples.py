@@ -20,6 +20,9 @@ def is_table(file: Path) -> bool:
     return file.suffix.lower() in TABLES or file.is_dir()
 
 
+ALONE = ("", "-1")
+"""The clusters of examples that are in none."""
+
 TEXT_OUTPUT = ("text", "text", ())
 
 NO_BATCH = "no batch axis"

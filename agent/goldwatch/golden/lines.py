@@ -26,6 +26,8 @@ LINES = "examples.jsonl"
 TEXT = "text"
 JSON = "json"
 MOST_LINE_BYTES = 2**20
+MOST_DEPTH = 200
+"""Of JSON within JSON: more is no example, and takes more calls within calls than an interpreter has."""
 _BYTES_AT_ONCE = 2**20
 
 
@@ -58,6 +60,8 @@ class Lines:
             raise self.error(index, f"not JSON: {error}") from error
         if not isinstance(found, dict):
             raise self.error(index, f"{type(found).__name__}, expected an object with inputs and outputs")
+        if raw.count(b"[") + raw.count(b"{") > MOST_DEPTH and _is_deeper(found, MOST_DEPTH):
+            raise self.error(index, f"nested more than {MOST_DEPTH} deep; leave this example out")
         return found
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -95,6 +99,17 @@ class Lines:
         for start in range(0, len(self._memory), _BYTES_AT_ONCE):
             some = np.frombuffer(self._memory[start : start + _BYTES_AT_ONCE], np.uint8)
             yield start + 1 + np.flatnonzero(some == ord("\n"))
+
+
+def _is_deeper(value: object, most: int) -> bool:
+    """Return whether lists and objects are nested more than `most` deep."""
+    level: list[Any] = [value]
+    for _ in range(most + 1):
+        parts = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, (dict, list))]
+        if not parts:
+            return False
+        level = [each for part in parts for each in part]
+    return any(isinstance(each, (dict, list)) for each in level)
 
 
 class TextColumn:
@@ -140,7 +155,11 @@ def write(file: Path, examples: Iterable[Mapping[str, Any]]) -> None:
             try:
                 text = json.dumps(example, ensure_ascii=False, sort_keys=True, allow_nan=False)
                 stream.write(text + "\n")
-            except (TypeError, ValueError) as error:  # UnicodeEncodeError, for half a surrogate pair, is one
+            except (
+                TypeError,
+                ValueError,
+                RecursionError,
+            ) as error:  # UnicodeEncodeError, for half a surrogate pair, is one
                 raise GoldenError(file.parent, f"{file.name}:{index + 1}: not plain values: {error}") from error
 
 
@@ -151,13 +170,14 @@ def line_problems(
     *,
     answers: bool,
     fields: Collection[str] = (),
-    files: Collection[str] = (),
+    files: Collection[str] | None = (),
     human: Sequence[str] = (),
 ) -> Iterator[str]:
     """Yield what is wrong with the first bad lines: at most ten messages.
 
     `inputs` is the kind (text or json) by name, `outputs` the most bytes of each by name, `fields` are the names of
-    others, `files` those of the set, `human` the scores for which people have graded answers.
+    others, `files` those of the set, None if it is of a format that has none, `human`
+    the scores for which people have graded answers.
     """
     found = 0
     for index in range(len(lines)):
@@ -208,7 +228,9 @@ def _problem(
     return ""
 
 
-def _missing_file(inputs: Mapping[str, Any], files: Collection[str]) -> str:
+def _missing_file(inputs: Mapping[str, Any], files: Collection[str] | None) -> str:
+    if files is None:
+        return ""
     missing = [name for value in inputs.values() for name in references(value) if name not in files]
     return f"it refers to the file {quoted(missing[0])}, which the set has not" if missing else ""
 

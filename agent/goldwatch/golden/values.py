@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from goldwatch.golden.attached import FILES_SINCE
 from goldwatch.golden.error import quoted
 from goldwatch.golden.lines import LINES, Lines, line_problems
 from goldwatch.golden.manifest import TENSORS, Manifest, Task
@@ -55,7 +56,8 @@ def _line_problems(manifest: Manifest, lines: Lines) -> Iterator[str]:
     inputs = {name: spec.dtype for name, spec in manifest.inputs.items() if spec.in_lines}
     outputs = {name: spec.kept_bytes for name, spec in manifest.outputs.items() if spec.in_lines}
     labelled = manifest.labels is not None and manifest.labels.match is not None
-    fields, files, human = manifest.fields or (), manifest.files, manifest.human
+    fields, human = manifest.fields or (), manifest.human
+    files = manifest.files if manifest.format >= FILES_SINCE else None
     yield from line_problems(lines, inputs, outputs, answers=labelled, fields=fields, files=files, human=human)
 
 

@@ -39,8 +39,7 @@ class Attaching:
 
     def renamed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return inputs that refer to the files by their names in the set."""
-        found: dict[str, Any] = with_files(dict(inputs), lambda _, path: reference(self._names[path][0]))
-        return found
+        return {n: with_files(value, lambda _, path: reference(self._names[path][0])) for n, value in inputs.items()}
 
     def _take(self, path: str) -> str:
         suffix = Path(path).suffix.lower()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden import arrays, tensors
+from goldwatch.golden.attached import FILES_SINCE
 from goldwatch.golden.error import GoldenError
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.manifest import KEPT
@@ -105,7 +106,8 @@ def frozen(request: FreezeRequest, descriptors: list[int], emit: Emit) -> Calibr
     texts = {name for name, spec in golden.manifest.outputs.items() if spec.in_lines}
     tensors |= {f"outputs.{n}": answers[f"outputs.{n}"] for n in golden.manifest.outputs if answers and n not in texts}
     lines = _lines(golden, {n: answers[f"outputs.{n}"] for n in texts if answers}) if golden.manifest.has_lines else ()
-    found = freeze(Path(request.folder), manifest, tensors, lines, golden.identities(), golden.attached)
+    files = golden.attached if golden.manifest.format >= FILES_SINCE else None
+    found = freeze(Path(request.folder), manifest, tensors, lines, golden.identities(), files)
     accuracy = float(right.sum()) / (len(replays) * golden.examples)
     score = "agreement" if golden.manifest.labels is None else "accuracy"
     return Calibrated(str(found), found.digest, moved == 0, accuracy, moved, score)

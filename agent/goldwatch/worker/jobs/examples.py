@@ -63,7 +63,7 @@ def frozen(request: FreezeExamplesRequest, descriptors: list[int], emit: Emit) -
                 attaching.files,
             )
         except GoldenError as error:
-            raise GoldenError(examples.file, *map(_as_given, error.problems)) from None
+            raise GoldenError(examples.file, *(_as_given(each, found) for each in error.problems)) from None
     return ExampleNotes(tuple(notes))
 
 
@@ -83,11 +83,13 @@ def _texts_of(manifest: Mapping[str, Any]) -> list[str]:
     return [name for name, output in manifest["outputs"].items() if output["dtype"] in (TEXT, JSON)]
 
 
-def _as_given(problem: str) -> str:
+def _as_given(problem: str, found: Found) -> str:
     """Reword a problem of the provisional set, whose files users do not know, as one of the file that was given."""
-    for own, theirs in ((f"{TENSORS}: ", ""), (f"{MANIFEST}: ", ""), (f"{LINES}:", "line ")):
+    if line := re.match(rf"{LINES}:(\d+)(.*)", problem, re.DOTALL):
+        return f"cannot be frozen: {found.place(int(line[1]) - 1)}{line[2]}"
+    for own in (f"{TENSORS}: ", f"{MANIFEST}: "):
         if problem.startswith(own):
-            return f"cannot be frozen: {theirs}{problem.removeprefix(own)}"
+            return f"cannot be frozen: {problem.removeprefix(own)}"
     return f"cannot be frozen: {problem}"
 
 

@@ -190,10 +190,20 @@ def _labels_problem(found: Mapping[str, Any], first: Mapping[str, Any]) -> str:
         return f"has a {LABEL} and answers; write the {LABEL} for a class or a value, answers for a text"
     if LABEL in found and isinstance(label, str) != isinstance(first[LABEL], str):
         return f"{LABEL} is {'text' if isinstance(label, str) else 'a number'}, unlike that of line 1"
+    return _names_problem(found)
+
+
+def _names_problem(found: Mapping[str, Any]) -> str:
+    label = found.get(LABEL, "")
+    if isinstance(label, str) and len(label) > identities.MAX_LETTERS:
+        return f"{LABEL} has {len(label):,} characters, expected the name of a class, up to {identities.MAX_LETTERS}"
     for part in ("slices", "cluster"):
         named = found.get(part) or {}
         if not isinstance(named, dict) or any(isinstance(value, (list, dict)) for value in named.values()):
             return f'{part} must be an object with a text for each name, such as {{"kind": "short"}}'
+    for name, value in (found.get("slices") or {}).items():
+        if isinstance(value, str) and len(value) > identities.MAX_LETTERS:
+            return f"slices.{name} has {len(value):,} characters, expected up to {identities.MAX_LETTERS}"
     return ""
 
 

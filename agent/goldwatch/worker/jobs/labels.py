@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.golden.error import quoted
+from goldwatch.golden.examples import ALONE
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import COMPARE_WITH_CHANCE, ChanceRequest, ChanceResponse
 from goldwatch.scratch import blocks, column, distinct
@@ -28,9 +29,6 @@ _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _MAX_CHOICES = 10
 _MAX_OPTIONS = 100
 _SHOWN = 4
-
-_ALONE = ("", "-1")
-"""The clusters of examples that are in none."""
 
 
 def is_missing(name: str) -> bool:
@@ -211,7 +209,7 @@ def numbered(values: NDArray[Any]) -> NDArray[Any]:
 
     def numbers(rows: slice) -> NDArray[Any]:
         some = values[rows]
-        alone = (some == -1) | np.isnan(some) if some.dtype.kind in "iuf" else np.isin(some.astype(str), _ALONE)
+        alone = (some == -1) | np.isnan(some) if some.dtype.kind in "iuf" else np.isin(some.astype(str), ALONE)
         return np.where(alone, -1, np.searchsorted(found, some))
 
     return column(len(values), np.int64, numbers)
@@ -219,7 +217,7 @@ def numbered(values: NDArray[Any]) -> NDArray[Any]:
 
 def cluster_key(name: str) -> int:
     """Return a number for the name of a cluster: names may be as many as examples, too many to be kept."""
-    if name in _ALONE:
+    if name in ALONE:
         return -1
     return key(name.encode("utf-8", "surrogatepass"))
 

@@ -16,7 +16,7 @@ from goldwatch.worker.sources.table import Table, of_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(?<![\w+])\+\d(?:[ ()/.-]?\d){7,14}(?!\d)")
 _CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.])")
 _IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?!\w)")
@@ -59,8 +59,11 @@ def _refuse_label_among(table: Table, roles: Roles, inputs: Mapping[str, NDArray
         return
     for name, array in inputs.items():
         flat = array.reshape(table.rows, -1)
+        right = (
+            flat.dtype if flat.dtype.kind == "f" else labels.dtype
+        )  # 0.1 of float32 is another number than of float64
         for at in range(flat.shape[1]):
-            if all((flat[rows, at] == labels[rows]).all() for rows in blocks(table.rows)):
+            if all((flat[rows, at] == labels[rows].astype(right)).all() for rows in blocks(table.rows)):
                 columns = roles.inputs[name]
                 what = columns[at] if len(columns) == flat.shape[1] else f"{name}[{at}]"
                 how = f"equals the label {quoted(roles.label)} in every row, so the model is told it; leave it out"

@@ -6,21 +6,29 @@ The delimiter is a tab in `.tsv`, else the one of comma, semicolon, tab and bar 
 from __future__ import annotations
 
 import csv
+import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from goldwatch.golden.error import GoldenError, quoted, reason
+from goldwatch.golden.lines import MOST_LINE_BYTES
 from goldwatch.worker.jobs.labels import is_missing
-from goldwatch.worker.sources.table import ROWS_AT_ONCE, Block, Column, Kind, Values, unique
+from goldwatch.worker.sources.table import NUMBERS, ROWS_AT_ONCE, Block, Column, Kind, Values, unique
 
 _DELIMITERS = ",;\t|"
 _TRUTH = {"true": True, "false": False}
 _KINDS: tuple[Kind, ...] = ("bool", "int", "float", "text")
 """From the narrowest to the widest: a column has the first that all of its values fit."""
+_MOST_DIGITS = 64
+_CODE = re.compile(r"\s*[-+]?0\d")
+"""A number that begins so is a code, such as that of a post office."""
+
+csv.field_size_limit(MOST_LINE_BYTES)
 
 
 class Delimited:
@@ -36,19 +44,30 @@ class Delimited:
         except (OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from None
         self._delimiter = "\t" if file.suffix.lower() == ".tsv" else max(_DELIMITERS, key=header.count)
-        self._names = next(self._records(), (1, []))[1]
+        self._names = [name.strip() for name in next(self._records(), (1, []))[1]]
         if not any(self._names):
             raise GoldenError(file, "line 1 has no names of columns; write a header")
         unique(file, self._names)
         self.columns = self._kinds()
+        self._kept = set[str]()
+
+    def keep_text(self, names: Iterable[str]) -> None:
+        """Read numbers of some columns as the text that is written; words for missing ones stay missing."""
+        self._kept |= {name for name in names if self.columns[name].kind in NUMBERS}
+        self.columns |= {name: replace(self.columns[name], kind="text") for name in self._kept}
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """Yield the values of some columns."""
         start = 0
         for records in self._some():
             texts = dict(zip(self._names, zip(*(record for _, record in records), strict=True), strict=True))
-            yield Block(start, {name: _values(texts[name], self.columns[name].kind) for name in names})
+            yield Block(start, {name: self._values(name, texts[name]) for name in names})
             start += len(records)
+
+    def _values(self, name: str, texts: Sequence[str]) -> Values:
+        if name in self._kept:
+            return [None if is_missing(text) else text.strip() for text in texts]
+        return _values(texts, self.columns[name].kind)
 
     def place(self, row: int) -> str:
         """Return the line where a row begins."""
@@ -119,8 +138,8 @@ def _fits(texts: Sequence[str], kind: Kind) -> bool:
         return True
     if kind == "bool":
         return all(text.strip().lower() in _TRUTH for text in texts)
-    if any(text[:1] == "0" and text[1:2].isdigit() for text in texts):
-        return False  # such as a postcode
+    if any(len(text) > _MOST_DIGITS or "_" in text or not text.isascii() or _CODE.match(text) for text in texts):
+        return False
     try:
         np.array(texts).astype(np.int64 if kind == "int" else np.float64)
     except (ValueError, OverflowError):

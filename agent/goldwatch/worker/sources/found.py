@@ -40,7 +40,7 @@ def find(examples: Examples, folder: Path, notes: list[str]) -> Found:
     suffix = examples.file.suffix.lower()
     if examples.size and not is_table(examples.file):
         raise examples.error(f"--size draws rows of a table; expected one of {', '.join(TABLES)}")
-    if suffix == ".jsonl" and not examples.columns:
+    if suffix in (".jsonl", ".ndjson") and not examples.columns:
         lines = Lines(examples.file)
         if not len(lines):
             raise examples.error("holds no example")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from goldwatch.golden.lines import Lines
-from goldwatch.worker.sources.table import ROWS_AT_ONCE, Block, Column, Kind, as_values
+from goldwatch.worker.sources.table import NUMBERS, ROWS_AT_ONCE, Block, Column, Kind, Values, as_texts, as_values
 
 _WIDER: Mapping[frozenset[str], Kind] = {frozenset(("int", "float")): "float"}
 
@@ -24,12 +25,21 @@ class JsonLines:
             for name, value in _members(line):
                 if value is not None:
                     self._add(name, value)
+        self._kept = set[str]()
+
+    def keep_text(self, names: Iterable[str]) -> None:
+        """Read the numbers of some columns as text."""
+        self._kept |= {name for name in names if self.columns[name].kind in NUMBERS}
+        self.columns |= {name: replace(self.columns[name], kind="text") for name in self._kept}
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """Yield the values of some columns."""
         for start in range(0, self.rows, ROWS_AT_ONCE):
             lines = [dict(_members(self._lines[row])) for row in range(start, min(start + ROWS_AT_ONCE, self.rows))]
-            yield Block(start, {n: as_values([line.get(n) for line in lines], self.columns[n].kind) for n in names})
+            yield Block(start, {name: self._values(name, [line.get(name) for line in lines]) for name in names})
+
+    def _values(self, name: str, given: list[Any]) -> Values:
+        return as_texts(given) if name in self._kept else as_values(given, self.columns[name].kind)
 
     def place(self, row: int) -> str:
         """Return the line of a row."""

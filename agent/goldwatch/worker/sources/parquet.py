@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,17 @@ import numpy as np
 
 from goldwatch.golden.error import GoldenError
 from goldwatch.installation import install_command
-from goldwatch.worker.sources.table import NUMBERS, ROWS_AT_ONCE, Block, Column, Kind, Values, as_values, unique
+from goldwatch.worker.sources.table import (
+    NUMBERS,
+    ROWS_AT_ONCE,
+    Block,
+    Column,
+    Kind,
+    Values,
+    as_texts,
+    as_values,
+    unique,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +45,7 @@ class _Arrow:
         self.file, self.rows = file, rows
         self._arrow, self._names = arrow, frozenset(schema.names)
         unique(file, schema.names)
+        self._kept = set[str]()
         classes = _classes(schema)
         self.columns = {
             column.path: replace(column, classes=classes.get(column.path, ()))
@@ -44,16 +55,28 @@ class _Arrow:
         for name in [name for name, column in self.columns.items() if column.kind == "vector"]:
             self.columns[name] = self._measured(name)
 
+    def keep_text(self, names: Iterable[str]) -> None:
+        """Read the numbers of some columns as text."""
+        self._kept |= {name for name in names if self.columns[name].kind in NUMBERS}
+        self.columns |= {name: replace(self.columns[name], kind="text") for name in self._kept}
+
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """Yield the values of some columns."""
         start, roots = 0, list(dict.fromkeys(self._root(name) for name in names))
         try:
             for batch in self._batches(roots):
-                values = {name: values_of(batch, self._root(name), self.columns[name]) for name in names}
-                yield Block(start, values)
-                start += batch.num_rows
-        except (OSError, ValueError) as error:
+                for first in range(0, batch.num_rows, ROWS_AT_ONCE):
+                    some = batch.slice(first, ROWS_AT_ONCE)
+                    yield Block(start, {name: self._values(name, some) for name in names})
+                    start += some.num_rows
+        except (OSError, ValueError, self._arrow.ArrowNotImplementedError) as error:
             raise GoldenError(self.file, f"cannot be read after {self.place(start)}: {error}") from None
+
+    def _values(self, name: str, batch: Any) -> Values:  # noqa: ANN401 - a batch of pyarrow
+        column = self.columns[name]
+        if name in self._kept:
+            return as_texts(values_of(batch, self._root(name), replace(column, kind="json")))
+        return values_of(batch, self._root(name), column)
 
     def _batches(self, roots: Sequence[str]) -> Iterator[Any]:
         """Yield the rows of some columns as batches of pyarrow."""
@@ -82,7 +105,7 @@ class Parquet(_Arrow):
         found = arrow(file)
         try:
             self._parts = [found.parquet.ParquetFile(p, memory_map=True, pre_buffer=False) for p in parts or (file,)]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, found.ArrowNotImplementedError) as error:
             raise GoldenError(file, f"cannot be read: {error}") from None
         first, *others = [part.schema_arrow for part in self._parts]
         if any(not schema.equals(first) for schema in others):
@@ -108,7 +131,7 @@ class Dataset(_Arrow):
             with found.memory_map(str(self._files[0])) as stream:
                 schema = found.ipc.open_stream(stream).schema
             rows = sum(batch.num_rows for batch in self._all(found))
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (OSError, ValueError, KeyError, IndexError, TypeError, found.ArrowNotImplementedError) as error:
             raise GoldenError(folder, f"is no dataset that save_to_disk wrote: {error}") from None
         super().__init__(folder, found, schema, rows)
 
@@ -127,12 +150,17 @@ def of_folder(folder: Path) -> _Arrow:
         return Dataset(folder)
     splits = sorted(file.parent.name for file in folder.glob("*/state.json"))
     parts = sorted(folder.glob("*.parquet"))
-    splits = splits or sorted({part.stem.partition("-")[0] for part in parts})
+    splits = splits or sorted({_split(part.stem) for part in parts})
     if len(splits) == 1 and parts:
         return Parquet(folder, parts)
     if splits:
         raise GoldenError(folder, f"has {', '.join(splits)}; name the folder or file of one of them")
     raise GoldenError(folder, "is no folder of save_to_disk (state.json), and has no .parquet files")
+
+
+def _split(stem: str) -> str:
+    """Return the split that a part is of, by its name: the hub has `test-00000-of-00002` and, converted, `0000`."""
+    return "parts" if stem.isdecimal() else stem.partition("-")[0]
 
 
 def _classes(schema: Any) -> dict[str, tuple[str, ...]]:  # noqa: ANN401 - a schema of pyarrow

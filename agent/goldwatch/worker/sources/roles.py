@@ -6,7 +6,7 @@ an error, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -72,7 +72,10 @@ def assign(table: Table, examples: Examples) -> Roles:
     """Return the roles of the columns. Raises GoldenError."""
     found = Roles()
     for role, text in examples.columns:
+        if role != "drop" and [each for each, _ in examples.columns].count(role) > 1:
+            raise GoldenError(table.file, f"--map: {quoted(role)} is given twice; a role has one column")
         _take(table, found, role, text)
+    mapped = set(found.used)
     free = [c for c in _free(table, found) if _normal(c.path) not in _INDEX]
     for column in free:
         for prefix, named in (("slice.", found.slices), ("cluster.", found.clusters)):
@@ -88,19 +91,57 @@ def assign(table: Table, examples: Examples) -> Roles:
         _assign_texts(table, found, [c for c in free if c.path not in found.used])
     else:
         _assign_features(table, found, [c for c in free if c.path not in found.used], examples.takes)
+    _check_inputs(table, found, mapped, examples.takes)
+    _check_right(table, found, mapped)
+    return found
+
+
+def _check_right(table: Table, found: Roles, mapped: Collection[str]) -> None:
+    """Raise GoldenError for an object that nobody named as the right text, and for two right answers."""
+    if found.expected and table.columns[found.expected].kind == "json" and found.expected not in mapped:
+        inner = [name for name in table.columns if name.startswith(f"{found.expected}.")]
+        if inner:
+            right = next((name for name in inner if name.endswith(".text")), inner[0])
+            raise GoldenError(
+                table.file,
+                f"column {quoted(found.expected)} holds objects; name the right text by --map expected={right}",
+            )
     if found.expected and found.label:
         raise GoldenError(
             table.file,
             f"column {quoted(found.expected)} is the expected text, and {quoted(found.label)} the label; an example "
             "has one right answer: leave one out, by --map drop=COLUMN",
         )
-    return found
+
+
+def _check_inputs(table: Table, found: Roles, mapped: Collection[str], takes: Sequence[TensorSpec]) -> None:
+    """Raise GoldenError for inputs that a set cannot have, and for one that may tell the model its label."""
+    in_arrays = any(table.columns[c].kind not in ("text", "json") for cs in found.inputs.values() for c in cs)
+    for name, columns in found.inputs.items():
+        if in_arrays and (name in ("labels", IDENTITIES[0]) or name.startswith(("slice.", "cluster."))):
+            raise GoldenError(
+                table.file, f"an input cannot be called {quoted(name)}, which golden sets have for something else"
+            )
+        wordy = [c for c in columns if table.columns[c].kind not in (*NUMBERS, "vector")]
+        if name in found.vectors and (wordy or not columns):
+            what = f"column {quoted(wordy[0])} is none" if wordy else "no column is left that has some"
+            raise GoldenError(table.file, f"--map inputs.{name}: a vector is of numbers alone, and {what}")
+    own = {_normal(spec.name) for spec in takes}
+    for column in (c for columns in found.inputs.values() for c in columns):
+        if _normal(column) in (*LABELS, *EXPECTED) and column not in mapped and _normal(column) not in own:
+            raise GoldenError(
+                table.file,
+                f"column {quoted(column)} may be the right answer too, and would be an input of the model; write "
+                f"--map drop={column}, or name the inputs by --map inputs.NAME=COLUMN",
+            )
 
 
 def _take(table: Table, found: Roles, role: str, text: str) -> None:
     """Give a role to what one part of --map names. Raises GoldenError for an unknown role or column."""
     part, _, name = role.partition(".")
     if part == "inputs" and name:
+        if name in found.inputs:
+            raise GoldenError(table.file, f"--map: the input {quoted(name)} is given twice; an input has one role")
         columns = (text,) if text in table.columns or text == "*" else tuple(each.strip() for each in text.split("+"))
         found.inputs[name] = columns if text == "*" else tuple(_known(table, role, each) for each in columns)
         if len(columns) > 1 or text == "*":
@@ -110,7 +151,10 @@ def _take(table: Table, found: Roles, role: str, text: str) -> None:
     if part in ("expected", "label", "identity") and not name:
         setattr(found, part, column)
     elif role == "input":
-        found.inputs["messages" if _normal(column) == "messages" else "prompt"] = (column,)
+        name = "messages" if _normal(column) == "messages" else "prompt"
+        if name in found.inputs:
+            raise GoldenError(table.file, f"--map: the input {quoted(name)} is given twice; an input has one role")
+        found.inputs[name] = (column,)
     elif role == "context":
         found.fields[role] = column
     elif role == "drop":

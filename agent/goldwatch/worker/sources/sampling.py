@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,10 @@ class Sample:
                 rows = self._chosen[first:end] - block.start
                 yield Block(first, {name: _some(values, rows) for name, values in block.values.items()})
 
+    def keep_text(self, names: Iterable[str]) -> None:
+        """Read the numbers of some columns as text."""
+        self._table.keep_text(names)
+
     def place(self, row: int) -> str:
         """Return where a row of the sample is in the file."""
         return self._table.place(int(self._chosen[row]))
@@ -55,25 +59,26 @@ def _some(values: Values, rows: NDArray[Any]) -> Values:
 def sample(table: Table, roles: Roles, examples: Examples) -> tuple[Table, str]:
     """Return a sample of `examples.size` rows, and a sentence about it. Raises GoldenError if there are fewer rows.
 
-    Strata are the classes and slices, and all their combinations. Each has its share of the sample, by the largest
-    remainder; rows within it are drawn without replacement. Equal files, sizes and seeds give equal samples.
+    Strata are the combinations of class and slices, those of one class side by side. Cumulated sizes are rounded from a
+    random start (Madow, Annals of Mathematical Statistics 20, 1949), so each class and each stratum has its share to
+    within one row, and each slice on average; without classes, the first slice has the place of the class. Rows within
+    a stratum are drawn without replacement. Equal files, sizes and seeds give equal samples.
     """
     if examples.size > table.rows:
         raise examples.error(f"--size is {examples.size:,}, and it has {table.rows:,} rows")
     rng = np.random.default_rng(examples.seed)
     by = [c for c in (roles.label, *roles.slices.values()) if c and table.columns[c].kind in ("bool", "int", "text")]
-    strata = zeros(table.rows, np.int64)
+    classes, strata = zeros(table.rows, np.int64), zeros(table.rows, np.int64)
     for block in table.blocks(by) if by else ():
         for row, values in enumerate(zip(*(block.values[name] for name in by), strict=True), block.start):
+            classes[row] = key(str(values[0]).encode("utf-8", "replace"))
             strata[row] = key(repr([str(value) for value in values]).encode("utf-8", "replace"))
-    _, numbers, counts = np.unique(strata, return_inverse=True, return_counts=True)
-    exact = counts * (examples.size / table.rows)
-    shares = np.floor(exact).astype(np.int64)
-    missing = examples.size - int(shares.sum())
-    order = np.lexsort((rng.random(len(counts)), shares - exact))
-    shares[order[:missing]] += 1
-    ranked = np.lexsort((rng.random(table.rows), numbers))
-    starts = np.r_[0, np.cumsum(counts)[:-1]]
+    ranked = np.lexsort((rng.random(table.rows), strata, classes))
+    ordered = strata[ranked]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    ends = np.r_[starts, table.rows]
+    shares = np.diff((ends * examples.size + rng.integers(table.rows)) // table.rows)
+    counts = np.diff(ends)
     within = np.arange(table.rows) - np.repeat(starts, counts)
     chosen = np.sort(ranked[within < np.repeat(shares, counts)])
     strata_of = f"stratified by {', '.join(by)}" if by else "not stratified, without classes or slices"

@@ -6,7 +6,8 @@ memory is bounded by a block of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS_AT_ONCE = 8192
+SHOWN_ROWS = 5
+"""Of the rows of an error, how many it names."""
 
 Kind = Literal["bool", "int", "float", "text", "vector", "json", "bytes"]
 """The values of a column: `vector` is numbers [width], `json` any other structure, `bytes` what no table here reads."""
@@ -74,6 +77,10 @@ class Table(Protocol):
         """Yield the values of some columns, in the order of the file."""
         ...
 
+    def keep_text(self, names: Iterable[str]) -> None:
+        """Read the numbers of some columns as text from now on: as they are written, where the format has it."""
+        ...
+
     def place(self, row: int) -> str:
         """Return where a row is, for people: "line 7"."""
         ...
@@ -90,13 +97,34 @@ def as_values(given: Sequence[Any], kind: Kind) -> Values:
     return np.array(given, {"bool": np.bool_, "int": np.int64}.get(kind, np.float64))
 
 
-def of_rows(table: Table, rows: Sequence[int]) -> str:
-    """Name the places of some rows, the first few of them."""
-    shown = [table.place(row) for row in rows[:5]]
+def as_text(value: Any) -> str:  # noqa: ANN401 - of any table
+    """Return a value as people write it: text, JSON, a whole number without a fraction. Raises TypeError for bytes."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_json = value is None or isinstance(value, bool | int | float | list | dict)
+    return json.dumps(value, ensure_ascii=False, default=plain) if is_json else plain(value)
+
+
+def plain(value: Any) -> str:  # noqa: ANN401 - of any table
+    """Return what JSON has no type for, such as a date, as text. Raises TypeError for bytes, which are none."""
+    if isinstance(value, bytes):
+        raise TypeError("holds bytes; an example is numbers, text or JSON")
+    return str(value)
+
+
+def as_texts(given: Values) -> list[str | None]:
+    """Return numbers as text; None and NaN as None."""
+    return [None if value is None or value != value else as_text(value) for value in given]  # noqa: PLR0124 - NaN
+
+
+def of_rows(table: Table, rows: Sequence[int], count: int = 0) -> str:
+    """Name the places of some rows, the first few of them, of `count` or else all of them."""
+    count = count or len(rows)
+    shown = [table.place(row) for row in rows[:SHOWN_ROWS]]
     word = shown[0].split()[0] if shown else ""
     numbers = [place.removeprefix(f"{word} ") for place in shown]
-    more = f" and {len(rows) - 5:,} more" if len(rows) > 5 else ""
-    return f"{word}{'s' if len(rows) > 1 else ''} {', '.join(numbers)}{more}"
+    more = f" and {count - SHOWN_ROWS:,} more" if count > SHOWN_ROWS else ""
+    return f"{word}{'s' if count > 1 else ''} {', '.join(numbers)}{more}"
 
 
 def wrong(table: Table, row: int, problem: str) -> GoldenError:
