@@ -428,9 +428,11 @@ def test_joined_numbers_are_not_rounded(tmp_path: Path) -> None:
 def test_a_right_answer_is_neither_an_empty_list_nor_an_object(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"query": f"{i}?", "expected": each} for i, each in enumerate(([], ["a", None], "b"))]
     assert '2 of 3 rows have no "expected" (lines 1, 2)' in refused(write(tmp_path / "rows.jsonl", rows))
+    features = [{"x": i, "label": []} for i in range(2)]
+    assert '2 of 2 rows have no "label" (lines 1, 2)' in refused(write(tmp_path / "rows.jsonl", features))
     squad = [{"question": f"{i}?", "answers": {"text": ["a"], "answer_start": [1]}} for i in range(2)]
     said = refused(write(tmp_path / "squad.jsonl", squad))
-    assert 'column "answers" holds objects; name the right text by --map expected=answers.text' in said
+    assert 'column "answers" holds objects; name the right member by --map expected=answers.text' in said
 
 
 @pytest.mark.parametrize(
@@ -477,3 +479,52 @@ def test_own_lines_may_be_called_ndjson(tmp_path: Path) -> None:
 def test_a_long_text_without_an_address_is_searched_in_linear_time() -> None:
     assert list(personal("a" * 300_000 + "@")) == []
     assert list(personal("." * 70 + " ann.lee+x@mail.example.org")) == ["an e-mail address"]
+
+
+def test_a_class_number_that_the_file_does_not_name_is_no_class(tmp_path: Path) -> None:
+    for at, (number, problem) in enumerate(
+        [
+            (-1, '1 of 4 rows have no "label" (row 4)'),
+            (None, '1 of 4 rows have no "label" (row 4)'),
+            (2, 'row 4: "label" is 2, and the file names 2 classes, from 0'),
+        ]
+    ):
+        rows = [{"text": f"t{i}", "size": i, "label": i % 2 if i < 3 else number} for i in range(4)]
+        folder = hugging_face(tmp_path / str(at), rows, ["neg", "pos"])
+        assert problem in refused(folder, outputs=SCORES)
+        assert problem in refused(folder, ("expected", "label"))
+        assert problem in refused(folder, ("inputs.size", "size"), ("label", "label"), outputs=SCORES)
+
+
+def test_parts_whose_names_are_numbers_are_one_split_and_bytes_are_refused_by_the_row(tmp_path: Path) -> None:
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    for part in range(2):
+        write(hub / f"000{part}.parquet", [{"text": f"t{part}", "image": {"bytes": b"x"}}])
+    golden, _ = made(hub, tmp_path / "set")
+    assert golden.text("inputs.prompt")[:].tolist() == ["t0", "t1"]
+    assert "row 1: holds bytes; an example is numbers, text or JSON" in refused(hub, ("inputs.image", "image"))
+
+
+def test_batches_of_arrow_are_read_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goldwatch.worker.sources.parquet.ROWS_AT_ONCE", 1)
+    table = opened(hugging_face(tmp_path / "test", [{"text": f"t{i}", "label": 0} for i in range(4)], ["neg"]))
+    found = [(block.start, *block.values["text"]) for block in table.blocks(["text"])]
+    assert found == [(0, "t0"), (1, "t1"), (2, "t2"), (3, "t3")]
+
+
+def test_what_cannot_be_frozen_is_told_by_the_line_of_the_file(tmp_path: Path) -> None:
+    rows = [{"query": f"{i}?", "expected": "Rome" if i < 9 else "\ud800"} for i in range(10)]
+    file = write(tmp_path / "rows.jsonl", rows)
+    seed = next(
+        seed
+        for seed in range(100)
+        if sample(opened(file), Roles(), Examples(file, "s", "CC0", "x", size=2, seed=seed))[0].place(1) == "line 10"
+    )
+    assert "cannot be frozen: line 10: " in refused(file, size=2, seed=seed)
+
+
+def test_a_long_value_of_a_csv_is_read(tmp_path: Path) -> None:
+    golden, _ = made(write(tmp_path / "rows.csv", [{" query ": "q" * 200_000, "expected": "a"}]), tmp_path / "set")
+    assert len(golden.text("inputs.prompt")[0]) == 200_000
+    assert "no CSV: field larger than field limit" in refused(write(tmp_path / "rows.csv", [{"query": "q" * 2**21}]))

@@ -104,7 +104,7 @@ class Lines:
 def _is_deeper(value: object, most: int) -> bool:
     """Return whether lists and objects are nested more than `most` deep."""
     level: list[Any] = [value]
-    for _ in range(most + 1):
+    for _ in range(most):
         parts = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, (dict, list))]
         if not parts:
             return False

@@ -278,7 +278,7 @@ class _Coded:
                     _class(self._table, block.start + int(wild), self._column, int(rows[wild]))
             return
         for row, value in enumerate(values, block.start):
-            name = "" if _is_gap(value) else as_text(value)
+            name = "" if _no_right(value) else as_text(value)
             if len(name) > identities.MAX_LETTERS:
                 problem = f"{quoted(self._column)} has {len(name):,} characters, expected the name of a class or slice"
                 raise wrong(self._table, row, f"{problem}, up to {identities.MAX_LETTERS}; map another column")

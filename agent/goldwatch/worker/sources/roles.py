@@ -98,13 +98,12 @@ def assign(table: Table, examples: Examples) -> Roles:
 
 def _check_right(table: Table, found: Roles, mapped: Collection[str]) -> None:
     """Raise GoldenError for an object that nobody named as the right text, and for two right answers."""
-    if found.expected and table.columns[found.expected].kind == "json" and found.expected not in mapped:
-        inner = [name for name in table.columns if name.startswith(f"{found.expected}.")]
-        if inner:
+    for role, column in (("expected", found.expected), ("label", found.label)):
+        inner = [name for name in table.columns if name.startswith(f"{column}.")]
+        if column and column not in mapped and inner and table.columns[column].kind == "json":
             right = next((name for name in inner if name.endswith(".text")), inner[0])
             raise GoldenError(
-                table.file,
-                f"column {quoted(found.expected)} holds objects; name the right text by --map expected={right}",
+                table.file, f"column {quoted(column)} holds objects; name the right member by --map {role}={right}"
             )
     if found.expected and found.label:
         raise GoldenError(
