@@ -111,7 +111,7 @@ def test_an_example_in_no_cluster_gets_one_of_its_own_with_its_copies(tmp_path: 
         (np.array(["a", "", "a", "-1"]), [0, 2]),
     ):
         given, to = tmp_path / f"{codes.dtype.kind}.npz", tmp_path / f"{codes.dtype.kind}-more.npz"
-        np.savez(given, **{"x": np.linspace(0, 1, 4), "cluster.patient": codes})
+        np.savez(given, **{"x": np.linspace(0, 1, 4), "cluster.patient": codes})  # type: ignore[arg-type]
         perturb(given, to, ["scale"], [0.1])
         written = np.load(to)["cluster.patient"]
         assert np.array_equal(written[:4], written[4:])
