@@ -1,6 +1,6 @@
 """A server on loopback of the language APIs besides chat, over a small model: word trigrams of a few sentences.
 
-Its forms are those of the documentation of vLLM, OpenAI, Jina, Cohere, Text Embeddings Inference and Triton.
+Its forms are those of the documentation of vLLM, OpenAI, Jina, Cohere and Text Embeddings Inference.
 """
 
 from __future__ import annotations

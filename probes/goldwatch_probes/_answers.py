@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadAnswer(f"the answer is JSON, but a {type(value).__name__} and not an object")
     return value
+
+
+def is_finite(value: object) -> bool:
+    """Say whether a value of JSON is a number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def is_number(value: object) -> bool:
+    """Say whether numpy takes a value of JSON as a float, which may be NaN."""
+    return type(value) is float or is_finite(value)
 
 
 CAN_IGNORE = "; if the metadata is wrong, set `metadata: ignore`"

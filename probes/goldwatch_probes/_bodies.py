@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.probe import BadAnswer, CannotLoad, Tensors, batch_size
+from goldwatch_probes._answers import is_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,29 +32,37 @@ def as_bytes(inputs: Tensors, *, as_form: bool) -> tuple[bytes, str]:
         if len(files) != 1:
             raise CannotLoad(f"one input can be sent as raw bytes; there are {', '.join(sorted(files))}")
         return next(iter(files.values())), "application/octet-stream"
-    return multipart({name: File(name, "application/octet-stream", value) for name, value in files.items()})
+    return multipart([(name, File(name, "application/octet-stream", value)) for name, value in files.items()])
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a form."""
+    """A file of a form. `kind` is its media type, without line breaks."""
 
     name: str
     kind: str
     content: bytes = field(repr=False)
 
 
-def multipart(members: Mapping[str, File | str]) -> tuple[bytes, str]:
-    """Return a form with a part a member, as RFC 7578 has it, and its content type."""
+def multipart(members: Iterable[tuple[str, File | str]]) -> tuple[bytes, str]:
+    """Return a form with a part a member, as RFC 7578 has it, and its content type. A name may have several parts.
+
+    Names are escaped as browsers do: https://html.spec.whatwg.org/multipage/form-control-infrastructure.html
+    """
     boundary = secrets.token_hex(16)
     parts = []
-    for name, value in members.items():
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'
+    for name, value in members:
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_escaped(name)}"'
         if isinstance(value, File):
-            head += f'; filename="{value.name}"\r\nContent-Type: {value.kind}'
-        parts.append(f"{head}\r\n\r\n".encode() + (value.content if isinstance(value, File) else value.encode()))
+            head += f'; filename="{_escaped(value.name)}"\r\nContent-Type: {value.kind}'
+        content = value.content if isinstance(value, File) else value.encode(errors="replace")
+        parts.append(f"{head}\r\n\r\n".encode(errors="replace") + content)
     end = f"--{boundary}--\r\n".encode()
     return b"".join(part + b"\r\n" for part in parts) + end, f"multipart/form-data; boundary={boundary}"
+
+
+def _escaped(name: str) -> str:
+    return name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
 
 
 def _of_one(name: str, array: Any) -> bytes:  # noqa: ANN401 - an array of one example
@@ -72,7 +81,7 @@ def class_scores(answer: Any, classes: Sequence[str]) -> NDArray[Any]:  # noqa: 
     rows = answer if isinstance(answer, list) else [answer]
     found = np.zeros((len(rows), len(classes)), dtype=np.float32)
     for row, scores in enumerate(rows):
-        if not isinstance(scores, dict) or not all(type(score) in (int, float) for score in scores.values()):
+        if not isinstance(scores, dict) or not all(map(is_number, scores.values())):
             raise BadAnswer("the answer is no object of a score by class")
         if unknown := [name for name in scores if name not in classes]:
             raise BadAnswer(f"the answer has the class {str(unknown[0])[:60]!r}, which `classes` does not name")

@@ -1,7 +1,7 @@
 """Multiple choice by log-likelihood over the completions API, as lm-eval's `local-completions` does it.
 
 One request has the prompt alone and the prompt with each choice; the server echoes their tokens with log-probabilities.
-The tokens of a choice are those after as many as the prompt alone has. https://github.com/EleutherAI/lm-evaluation-harness
+The tokens of a choice are those after as many as the prompt alone has, if these are the same for all choices. https://github.com/EleutherAI/lm-evaluation-harness
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from goldwatch.probe import BadAnswer, CannotLoad, Tensors
-from goldwatch_probes._answers import parse_object
+from goldwatch_probes._answers import is_finite, parse_object
 from goldwatch_probes._http import Answer
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ NO_ECHO = (
     "the server does not echo the tokens of the prompt with their log-probabilities, which multiple choice needs: vLLM "
     "and SGLang do, llama.cpp and chat APIs do not"
 )
+SPANS = "a token spans the end of the prompt and a choice; begin choices with a blank, or change the prompt"
 
 Question = tuple[str, tuple[str | None, ...]]
 """A prompt, and its choices in the order of the classes; None where a question has fewer than others."""
@@ -33,6 +35,8 @@ class Choices:
 
     path = "completions"
     output = "log_likelihoods"
+    defaults: Mapping[str, Any] = MappingProxyType({"max_tokens": 1, "temperature": 0})
+    """One token is generated, since servers refuse fewer, and ignored."""
 
     def examples(self, inputs: Tensors) -> list[Question]:
         """Return the question of each example. Raises CannotLoad for inputs that are none."""
@@ -45,18 +49,17 @@ class Choices:
         return [(_prompt(prompt), _choices(choices)) for prompt, choices in pairs]
 
     def members(self, example: Question) -> dict[str, Any]:
-        """Return what a request asks for. One token is generated, since servers refuse fewer, and ignored."""
-        return {
-            "prompt": _texts(example), "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0, "stream": False
-        }  # fmt: skip
+        """Return what a request asks for."""
+        return {"prompt": _texts(example), "echo": True, "logprobs": 1, "stream": False}
 
     def value(self, example: Question, answer: Answer) -> list[float]:
         """Return the log-likelihood of each choice, in nats; -inf where the question has none. Raises BadAnswer."""
         context, *rest = _echoed(parse_object(answer.body), _texts(example))
-        values = iter(rest)
-        return [
-            -math.inf if choice is None else _of_choice(choice, len(context), next(values)) for choice in example[1]
-        ]
+        each = iter(rest)
+        found = [-math.inf if choice is None else _of_choice(choice, len(context), next(each)) for choice in example[1]]
+        if len({tuple(token for token, _ in text[: len(context)]) for text in rest}) > 1:
+            raise BadAnswer(SPANS)
+        return found
 
 
 def _texts(question: Question) -> list[str]:
@@ -83,12 +86,12 @@ def _choices(value: object) -> tuple[str | None, ...]:
     return tuple(found)
 
 
-def _echoed(body: Mapping[str, Any], texts: Sequence[str]) -> list[list[Any]]:
-    """Return the log-probabilities of the tokens of each text. Raises BadAnswer."""
+def _echoed(body: Mapping[str, Any], texts: Sequence[str]) -> list[list[tuple[str, Any]]]:
+    """Return the tokens of each text, with their log-probabilities. Raises BadAnswer."""
     entries = body.get("choices")
     if not isinstance(entries, list) or len(entries) != len(texts) or not all(isinstance(e, dict) for e in entries):
         raise BadAnswer(f"the answer has not {len(texts)} `choices`, one for each text that was sent")
-    by_index = {entry.get("index"): entry for entry in entries}
+    by_index = {entry["index"]: entry for entry in entries if type(entry.get("index")) is int}
     if by_index.keys() != set(range(len(texts))):
         raise BadAnswer("the answer has `choices` without their `index`")
     found = []
@@ -98,9 +101,12 @@ def _echoed(body: Mapping[str, Any], texts: Sequence[str]) -> list[list[Any]]:
         values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
         if not str(entry.get("text", "")).startswith(text) or not isinstance(values, list):
             raise BadAnswer(NO_ECHO)
-        found.append(values)
+        tokens = logprobs.get("tokens")
+        if not isinstance(tokens, list) or len(tokens) != len(values) or not all(isinstance(t, str) for t in tokens):
+            raise BadAnswer("`logprobs` of the answer has no `tokens`, a text for each of `token_logprobs`")
+        found.append(list(zip(tokens, values, strict=True)))
     generated = _generated(body.get("usage"), sum(map(len, found)), len(texts))
-    return [values[:-1] if generated else values for values in found]
+    return [pairs[:-1] if generated else pairs for pairs in found]
 
 
 def _generated(usage: object, tokens: int, texts: int) -> bool:
@@ -114,12 +120,12 @@ def _generated(usage: object, tokens: int, texts: int) -> bool:
     return generated > 0
 
 
-def _of_choice(choice: str, context: int, values: Sequence[Any]) -> float:
-    own = values[context:]
+def _of_choice(choice: str, context: int, pairs: Sequence[tuple[str, Any]]) -> float:
+    own = [value for _, value in pairs[context:]]
     if not own:
         raise BadAnswer(
             f"the choice {choice[:60]!r} has no token of its own; begin it with a blank, or change the prompt"
         )
-    if not all(type(value) in (int, float) and math.isfinite(value) and value <= 1e-6 for value in own):
+    if not all(is_finite(value) and value <= 1e-6 for value in own):
         raise BadAnswer(f"the choice {choice[:60]!r} has a token without a log-probability")
     return math.fsum(own)

@@ -9,17 +9,20 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from goldwatch.probe import BadAnswer, CannotLoad, Tensors
-from goldwatch_probes._answers import parse, parse_object
+from goldwatch_probes._answers import is_finite, parse, parse_object
 from goldwatch_probes._bodies import File
 from goldwatch_probes._http import Answer
 
 QUERY, DOCUMENTS, REQUEST = "query", "documents", "request"
 _DATA = "data:"
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,21 @@ class Query:
 
 
 class Rerank:
-    """The form of rerankers. `texts` is the name of the documents in a request."""
+    """The form of rerankers. `texts` is the name of the documents in a request, `most` its `top_n`, None for all."""
 
     path = "rerank"
     output = "text"
 
-    def __init__(self, texts: str) -> None:
+    def __init__(self, texts: str, most: object = None) -> None:
         self._texts = texts
+        self._most = most
+        # a server of Text Embeddings Inference has one model
+        self.defaults: Mapping[str, Any] = {"model": None} if texts == "texts" else {}
 
     def examples(self, inputs: Tensors) -> list[Query]:
         """Return the query of each example. Raises CannotLoad for inputs that are none."""
+        if self._most is not None and (type(self._most) is not int or self._most < 1):
+            raise CannotLoad(f"`top_n` in `more` is {str(self._most)[:20]}; expected a whole number from 1")
         if inputs.keys() != {QUERY, DOCUMENTS} or any(array.ndim != 1 for array in inputs.values()):
             found = ", ".join(sorted(inputs))
             raise CannotLoad(
@@ -51,8 +59,7 @@ class Rerank:
 
     def members(self, example: Query) -> dict[str, Any]:
         """Return what a request asks for."""
-        own = {"model": None} if self._texts == "texts" else {}  # a server of Text Embeddings Inference has one model
-        return {"query": example.text, self._texts: list(example.documents.values())} | own
+        return {"query": example.text, self._texts: list(example.documents.values())}
 
     def value(self, example: Query, answer: Answer) -> str:
         """Return the names of the documents, one a line, best first; of equal ones the first. Raises BadAnswer."""
@@ -62,8 +69,11 @@ class Rerank:
             raise BadAnswer("the answer is no list of results, and has no `results`")
         names = list(example.documents)
         ranked = {_index(result, len(names)): _score(result) for result in results}
-        if len(ranked) < len(results) or not results:
+        expected = min(self._most, len(names)) if isinstance(self._most, int) else len(names)
+        if len(ranked) < len(results):
             raise BadAnswer(f"the answer has {len(results)} results for {len(ranked)} documents")
+        if len(results) != expected:
+            raise BadAnswer(f"the answer has {len(results)} results; expected {expected} of {len(names)} documents")
         best = sorted(ranked, key=lambda index: (-ranked[index], index))
         return "\n".join(names[index] for index in best)
 
@@ -73,6 +83,7 @@ class Transcriptions:
 
     path = "audio/transcriptions"
     output = "text"
+    defaults: Mapping[str, Any] = MappingProxyType({"response_format": "json", "temperature": 0})
 
     def examples(self, inputs: Tensors) -> list[dict[str, Any]]:
         """Return the members of each example. Raises CannotLoad for inputs that are none."""
@@ -83,7 +94,7 @@ class Transcriptions:
 
     def members(self, example: dict[str, Any]) -> dict[str, Any]:
         """Return what a request asks for."""
-        return {"response_format": "json", "temperature": 0} | example
+        return example
 
     def value(self, example: dict[str, Any], answer: Answer) -> str:  # noqa: ARG002 - a form has it
         """Return the text. Raises BadAnswer."""
@@ -100,7 +111,7 @@ def _text(value: object) -> str:
 def _json(value: object) -> Any:  # noqa: ANN401 - JSON is anything
     try:
         return json.loads(value) if isinstance(value, str | bytes) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -125,7 +136,7 @@ def _index(result: dict[str, Any], documents: int) -> int:
 
 def _score(result: dict[str, Any]) -> float:
     score: Any = result.get("relevance_score", result.get("score"))
-    if type(score) not in (int, float) or not math.isfinite(score):
+    if not is_finite(score):
         raise BadAnswer("a result has no finite `relevance_score` or `score`")
     return float(score)
 
@@ -139,6 +150,8 @@ def _request(value: object) -> dict[str, Any]:
     if fixed := sorted({"model", "stream"} & found.keys()):
         raise CannotLoad(f"`{REQUEST}` has {fixed[0]}, which the target sets; leave it out of the golden set")
     kind = head.removeprefix(_DATA).removesuffix(";base64")
+    if not _MEDIA_TYPE.fullmatch(kind):
+        raise CannotLoad(f"`file` has the media type {kind[:60]!r}; expected one such as audio/wav")
     try:
         raw = base64.b64decode(content, validate=True)
     except binascii.Error as error:

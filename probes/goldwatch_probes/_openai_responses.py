@@ -1,6 +1,7 @@
 """Reads answers of OpenAI's Responses API, whole or as a stream of server-sent events.
 
 A stream ends with an event that has the whole answer, which is what is judged; the events before it give the times.
+Servers and gateways may send that event without text, or with a part of it: then the answer is bad.
 https://developers.openai.com/api/reference/resources/responses
 """
 
@@ -19,6 +20,7 @@ from goldwatch_probes._token_times import TokenTimes, token_times
 
 _DONE = "[DONE]"
 _LAST = ("response.completed", "response.incomplete", "response.failed")
+_TEXT = "response.output_text.delta"
 _FINISH = {"completed": "stop", "max_output_tokens": "length"}
 """The words of the chat API for the same reasons."""
 
@@ -31,6 +33,7 @@ def response(answer: Answer) -> Completion:
         return _completion(whole, TokenTimes.unknown("whole"))
     carrying: list[tuple[int, int]] = []
     kinds: set[str] = set()
+    said: list[str] = []
     for event in events(answer.body):
         if not event.data.strip() and event.kind != "error":
             continue  # a heartbeat
@@ -41,11 +44,14 @@ def response(answer: Answer) -> Completion:
             last = part.get("response")
             if not isinstance(last, dict):
                 raise BadAnswer(f"the event {kind} has no `response`")
-            return _completion(last, token_times(answer.arrivals, carrying, _streamed(last, kinds), several=False))
+            found = _completion(last, token_times(answer.arrivals, carrying, _streamed(last, kinds), several=False))
+            _check_whole(kind, last["output"], said)
+            return found
         if kind.endswith(".delta"):
-            if part.get("delta"):
+            if delta := part.get("delta"):
                 kinds.add(kind)
                 carrying.append((event.end, event.upto))
+                said += [delta] if kind == _TEXT and isinstance(delta, str) else []
         elif not kind.startswith("response."):
             check_error(part, event.kind)
     raise BadAnswer(f"the stream ended before the model finished: no event {', '.join(_LAST[:2])}")
@@ -65,6 +71,13 @@ def _completion(whole: Mapping[str, Any], times: TokenTimes) -> Completion:
     return Completion(paired(text or _calls(output)), finish, _usage(whole), times)
 
 
+def _check_whole(kind: str, output: list[dict[str, Any]], said: list[str]) -> None:
+    """Compare the text of the last event with the texts that were streamed. Raises BadAnswer if it is cut."""
+    whole = paired("".join(_texts(output, "output_text", "text")))
+    if len(whole.strip()) < len(paired("".join(said)).strip()):
+        raise BadAnswer(f"the event {kind} lacks text that was streamed before it; set `stream: false`")
+
+
 def _texts(output: list[dict[str, Any]], kind: str, name: str) -> Iterator[str]:
     """Yield the parts of all messages that are of one kind. Raises BadAnswer."""
     for item in output:
@@ -78,9 +91,9 @@ def _calls(output: list[dict[str, Any]]) -> str:
     """Return the calls of tools as JSON, as those of the chat API are; empty if there are none."""
     arguments = {"function_call": "arguments", "custom_tool_call": "input"}
     calls = [
-        {"name": str(item.get("name") or ""), "arguments": as_json(str(item.get(arguments[item["type"]]) or ""))}
+        {"name": str(item.get("name") or ""), "arguments": as_json(str(item.get(member) or ""))}
         for item in output
-        if item.get("type") in arguments
+        if (member := arguments.get(str(item.get("type"))))
     ]
     return json.dumps(calls, ensure_ascii=False) if calls else ""
 

@@ -6,12 +6,12 @@ vLLM, SGLang, TGI, llama.cpp, Ollama, hosted ones. https://platform.openai.com/d
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from goldwatch.probe import BadAnswer, CannotLoad, Description, Page, Tensors, Tokens, batch_size, option
-from goldwatch_probes._answers import parse, parse_object, text
+from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Page, Tensors, Tokens, batch_size, option
+from goldwatch_probes._answers import is_number, parse, parse_object, text
 from goldwatch_probes._bodies import File, multipart
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
@@ -44,22 +44,27 @@ class Form(Protocol):
     output: str
     """The name of the output, unless the option `output` has another."""
 
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Members of each request, unless `more` or an example has others."""
+
     def examples(self, inputs: Tensors) -> list[Any]:
         """Return the examples of a batch. Raises CannotLoad for inputs of another form."""
 
     def members(self, example: Any) -> dict[str, Any]:  # noqa: ANN401 - what `examples` made
-        """Return the members of a request of one example, besides `model`."""
+        """Return the members of a request that are those of one example, which `more` does not change."""
 
     def value(self, example: Any, answer: Answer) -> Any:  # noqa: ANN401 - as above
         """Return the output of one example: a text, or a list of numbers. Raises BadAnswer."""
 
 
-_FORMS: Mapping[str, Form] = {
-    "choices": Choices(),
-    "rerank": Rerank("documents"),
-    "rerank-tei": Rerank("texts"),
-    "transcriptions": Transcriptions(),
+_FORMS: Mapping[str, Callable[[Mapping[str, Any]], Form]] = {
+    "choices": lambda _: Choices(),
+    "rerank": lambda more: Rerank("documents", more.get("top_n")),
+    "rerank-tei": lambda _: Rerank("texts"),
+    "transcriptions": lambda _: Transcriptions(),
 }
+"""How to make each, from the option `more`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,10 @@ class OpenAI(HttpProbe):
 
     _options: Options
 
+    def __init__(self, options: Options, context: Context) -> None:
+        super().__init__(options, context)
+        self._form = _FORMS[options.api](options.more) if options.api in _FORMS else None
+
     @staticmethod
     def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:
         """Return the options of the named model, or of each that the server lists, here or under /v1."""
@@ -150,7 +159,7 @@ class OpenAI(HttpProbe):
 
     def encode(self, inputs: Tensors) -> tuple[_Asked, ...]:
         """Make a request for each example. Raises CannotLoad for inputs of another form."""
-        if (form := _FORMS.get(self._options.api)) is not None:
+        if (form := self._form) is not None:
             return tuple(_Asked(self._formed(form, each), each) for each in form.examples(inputs))
         if batch_size(inputs) and len(inputs) != 1:
             names = ", ".join(sorted(inputs))
@@ -174,8 +183,7 @@ class OpenAI(HttpProbe):
 
     def decode(self, response: _Answers) -> dict[str, NDArray[Any]]:
         """Return the texts, or the vectors. Raises BadAnswer."""
-        form = _FORMS.get(self._options.api)
-        if form is not None:
+        if (form := self._form) is not None:
             pairs = zip(response.asked, response.answers, strict=True)
             return {self._options.output or form.output: _array([form.value(a.example, b) for a, b in pairs])}
         if self._options.api == "embeddings":
@@ -188,7 +196,8 @@ class OpenAI(HttpProbe):
             (answer,) = response.answers
             found = parse(answer.body)
             usage = found.get("usage") if isinstance(found, dict) else None
-            return Tokens(input=_count(usage, "prompt_tokens"), output=_count(usage, "completion_tokens"))
+            sent = ("prompt_tokens", "input_tokens", *(["total_tokens"] if isinstance(self._form, Rerank) else []))
+            return Tokens(input=_count(usage, *sent), output=_count(usage, "completion_tokens", "output_tokens"))
         (read,) = response.completions()
         return Tokens(
             input=_count(read.usage, "prompt_tokens"),
@@ -198,15 +207,14 @@ class OpenAI(HttpProbe):
         )
 
     def _formed(self, form: Form, example: Any) -> Request:  # noqa: ANN401 - of the form
-        merged = {"model": self._described().model} | form.members(example) | self._options.more
+        merged = {"model": self._described().model, **form.defaults} | self._options.more | form.members(example)
         if any(isinstance(member, File) for member in merged.values()):
-            fields = {name: _field(member) for name, member in merged.items() if member is not None}
-            return self._opened().request(form.path, *multipart(fields))
+            return self._opened().request(form.path, *multipart(_fields(merged)))
         return self._opened().request(form.path, _json(merged), JSON)
 
     def _request(self, name: str, value: object) -> Request:
         prompt = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-        members = _members(prompt) if name == _REQUEST else {}
+        members = _members(prompt, self._options.api) if name == _REQUEST else {}
         streamed = self._options.stream and self._options.api in _STREAMED
         body: dict[str, Any] = {"model": self._described().model}
         body |= {} if name == _REQUEST else self._prompt(name, prompt)
@@ -250,7 +258,7 @@ def _messages(value: str) -> list[Any]:
     return found
 
 
-def _members(value: str) -> dict[str, Any]:
+def _members(value: str, api: str) -> dict[str, Any]:
     """Return the members of a request that a golden set has frozen, which come as JSON. Raises CannotLoad."""
     try:
         found = json.loads(value)
@@ -260,14 +268,18 @@ def _members(value: str) -> dict[str, Any]:
         raise CannotLoad(
             f'input "{_REQUEST}" is {value[:60]!r}; expected an object with messages, prompt or input, of dtype json'
         )
-    if fixed := sorted({"model", "stream", "stream_options"} & found.keys()):
+    own = {"model", "stream", "stream_options"} | ({"store", "background"} if api == "responses" else set())
+    if fixed := sorted(own & found.keys()):
         raise CannotLoad(f'input "{_REQUEST}" has {fixed[0]}, which the target sets; leave it out of the golden set')
     return found
 
 
-def _field(value: object) -> File | str:
-    """Return a member of a form."""
-    return value if isinstance(value, File) else value if isinstance(value, str) else json.dumps(value)
+def _fields(members: Mapping[str, Any]) -> Iterator[tuple[str, File | str]]:
+    """Yield the parts of a form: one for each value of a list, and none for a member that is left out."""
+    for name, member in members.items():
+        for value in member if isinstance(member, list) else [member]:
+            if value is not None:
+                yield name, value if isinstance(value, File | str) else json.dumps(value)
 
 
 def _json(members: Mapping[str, Any]) -> bytes:
@@ -291,7 +303,7 @@ def _array(values: list[Any]) -> NDArray[Any]:
 def _vector(answer: Answer) -> list[float]:
     data = parse_object(answer.body).get("data")
     vector = data[0].get("embedding") if isinstance(data, list) and data and isinstance(data[0], dict) else None
-    if not isinstance(vector, list) or not vector or not all(type(x) in (int, float) for x in vector):
+    if not isinstance(vector, list) or not vector or not all(map(is_number, vector)):
         raise BadAnswer("the answer has no list of numbers at data[0].embedding")
     return vector
 
@@ -301,9 +313,14 @@ def _id(value: object) -> str:
     return value[:_MOST_OF_ID] if isinstance(value, str) else ""
 
 
-def _count(usage: object, name: str) -> int | None:
-    """Return a number of tokens, None if the answer has none. Raises BadAnswer for an impossible number."""
-    found = usage.get(name) if isinstance(usage, Mapping) else None
-    if type(found) is int and found > _MOST_TOKENS:
-        raise BadAnswer(f"the answer says that it took more than {_MOST_TOKENS:,} {name}")
-    return found if type(found) is int and found >= 0 else None
+def _count(usage: object, *names: str) -> int | None:
+    """Return a number of tokens, by the first name that has one. Raises BadAnswer for an impossible number."""
+    if not isinstance(usage, Mapping):
+        return None
+    for name in names:
+        found = usage.get(name)
+        if type(found) is int and found > _MOST_TOKENS:
+            raise BadAnswer(f"the answer says that it took more than {_MOST_TOKENS:,} {name}")
+        if type(found) is int and found >= 0:
+            return found
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors
 from goldwatch_probes._answers import newest, parse_object, text
 from goldwatch_probes._http import Answer
 from goldwatch_probes._http_client import JSON, HttpProbe, Request
-from goldwatch_probes._openai_answers import check_error, paired, parsed
+from goldwatch_probes._openai_answers import paired, parsed
 from goldwatch_probes._remote import RemoteOptions
 from goldwatch_probes._sse import BOM, events
 from goldwatch_probes._token_times import TokenTimes, token_times
@@ -111,7 +112,7 @@ class TritonGenerate(HttpProbe):
         return {"text": found}
 
     def tokens(self, response: _Answers) -> Tokens:
-        """Return when the first text of the one answer came; the server counts no tokens. Raises BadAnswer."""
+        """Return when the first text of the one answer came; counts of tokens are not read. Raises BadAnswer."""
         [(_, times)] = response.read()
         return Tokens(**times._asdict())
 
@@ -144,17 +145,26 @@ def generated(answer: Answer, output: str) -> tuple[str, TokenTimes]:
             continue  # a heartbeat
         if (found := parsed(event)) is None:
             raise BadAnswer("the stream ended within a response")
-        check_error(found, event.kind)
         parts.append(_part(found, output))
         if parts[-1]:
             carrying.append((event.end, event.upto))
     if not parts:
         raise BadAnswer(f"the stream has no response, and begins with {answer.body[:60]!r}")
+    if _repeats(parts):
+        raise BadAnswer("each response repeats the one before; turn off `accumulate_tokens`")
     return paired("".join(parts)), token_times(answer.arrivals, carrying, None, several=False)
 
 
+def _repeats(parts: list[str]) -> bool:
+    """Say whether each of at least three texts begins with the one before; a text may come twice in a row."""
+    said = [part for part, _ in groupby(filter(None, parts))]
+    return len(said) > 2 and all(later.startswith(part) for part, later in pairwise(said))
+
+
 def _part(found: Mapping[str, Any], output: str) -> str:
-    check_error(found, "")
+    """Return the text. Other members are tensors of the model, so of errors Triton's own form alone is read."""
+    if error := found.get("error"):
+        raise BadAnswer(f"the server reports: {json.dumps(error)[:200]}")
     value = found.get(output)
     if isinstance(value, list) and len(value) == 1:  # one beam
         value = value[0]

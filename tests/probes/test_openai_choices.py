@@ -122,7 +122,10 @@ def test_what_is_no_question_is_told(inputs: Tensors, message: str) -> None:
 def answer_of(change: Callable[[dict[str, Any]], object]) -> Answer:
     """Return a right answer to a question of one choice, changed."""
     texts = [("a b", [None, -1.0, -9.0]), ("a b c", [None, -1.0, -2.0, -9.0])]
-    choices = [{"index": i, "text": f"{t} x", "logprobs": {"token_logprobs": v}} for i, (t, v) in enumerate(texts)]
+    choices = [
+        {"index": i, "text": f"{t} x", "logprobs": {"tokens": [*t.split(), "x"], "token_logprobs": v}}
+        for i, (t, v) in enumerate(texts)
+    ]
     body = {"choices": choices, "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
     change(body)
     return Answer(200, {}, json.dumps(body).encode(), 0, 1)
@@ -133,6 +136,7 @@ def test_the_generated_token_is_no_part_of_a_choice_and_need_not_come() -> None:
         body["usage"]["completion_tokens"] = 0
         for entry in body["choices"]:
             entry["logprobs"]["token_logprobs"].pop()
+            entry["logprobs"]["tokens"].pop()
 
     for change in (without, lambda body: None):
         assert Choices().value(("a b", (" c",)), answer_of(change)) == [-2.0]
@@ -143,16 +147,20 @@ def test_the_generated_token_is_no_part_of_a_choice_and_need_not_come() -> None:
     [
         (lambda b: b["choices"].pop(), "the answer has not 2 `choices`"),
         (lambda b: b["choices"][0].update(index=1), "`choices` without their `index`"),
+        (lambda b: b["choices"][0].update(index=[]), "`choices` without their `index`"),
         (lambda b: b["choices"][0].update(text=" x"), "does not echo"),
+        (lambda b: b["choices"][1]["logprobs"].pop("tokens"), "no `tokens`, a text for each of `token_logprobs`"),
+        (lambda b: b["choices"][1]["logprobs"]["tokens"].pop(), "no `tokens`, a text for each of `token_logprobs`"),
         (lambda b: b["choices"][1].update(logprobs=None), "does not echo"),
         (lambda b: b.pop("usage"), "the `usage` of the answer is null; expected 2 completion_tokens"),
         (lambda b: b["usage"].update(completion_tokens=1), "expected 2 completion_tokens"),
         (lambda b: b["usage"].update(prompt_tokens=6), "does not echo .*: it counted 8 tokens and sent 7"),
         (lambda b: b["choices"][1]["logprobs"].update(token_logprobs=[None, -1, None, -9]), "without a log-prob"),
         (lambda b: b["choices"][1]["logprobs"].update(token_logprobs=[None, -1, 0.5, -9]), "without a log-prob"),
+        (lambda b: b["choices"][1]["logprobs"].update(token_logprobs=[None, -1, -(10**400), -9]), "without a log"),
         (
             lambda b: (
-                b["choices"][1]["logprobs"].update(token_logprobs=[None, -1, -9]),
+                b["choices"][1]["logprobs"].update(token_logprobs=[None, -1, -9], tokens=["a", "b", "x"]),
                 b["usage"].update(prompt_tokens=4),
             ),
             "the choice ' c' has no token of its own",
@@ -162,6 +170,28 @@ def test_the_generated_token_is_no_part_of_a_choice_and_need_not_come() -> None:
 def test_an_answer_whose_numbers_may_be_wrong_is_bad(change: Callable[[dict[str, Any]], object], message: str) -> None:
     with pytest.raises(BadAnswer, match=message):
         Choices().value(("a b", (" c",)), answer_of(change))
+
+
+@pytest.mark.parametrize(("second", "values"), [("(A", [-2.0, -3.0]), ("(B", None)])
+def test_choices_are_compared_only_by_tokens_of_their_own(second: str, values: list[float] | None) -> None:
+    tokens = [["A:", "("], ["A:", "(A", ")"], ["A:", second, "]"]]
+    texts = ["A:(", "A:(A)", f"A:{second}]"]
+    choices = [
+        {
+            "index": i,
+            "text": text,
+            "logprobs": {"tokens": found, "token_logprobs": [None, -1.0, -2.0 - (i == 2)][: len(found)]},
+        }
+        for i, (text, found) in enumerate(zip(texts, tokens, strict=True))
+    ]
+    body = {"choices": choices, "usage": {"prompt_tokens": 8, "completion_tokens": 0}}
+    answer = Answer(200, {}, json.dumps(body).encode(), 0, 1)
+    question = ("A:(", ("A)", f"{second[1]}]"))
+    if values:
+        assert Choices().value(question, answer) == values
+        return
+    with pytest.raises(BadAnswer, match="a token spans the end of the prompt and a choice; begin choices with a blank"):
+        Choices().value(question, answer)
 
 
 def test_accuracy_by_length_divides_by_the_letters_of_a_choice() -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, Tensors
 from goldwatch.testing.conformance import ProbeConformance
+from goldwatch_probes._bodies import File, multipart
 from goldwatch_probes._http import Answer
 from goldwatch_probes._openai_forms import Query, Rerank, Transcriptions
 from goldwatch_probes._openai_responses import response
-from goldwatch_probes.openai_api import OpenAI
+from goldwatch_probes.openai_api import OpenAI, _Answers
 
 from tests.language_apis import LanguageApis, language_apis
 
@@ -149,6 +150,52 @@ def test_a_sound_is_sent_as_a_file_of_a_form(server: LanguageApis) -> None:
     }
 
 
+def test_members_of_an_example_win_and_lists_are_parts(server: LanguageApis) -> None:
+    more = {"language": "de", "response_format": None, "include[]": ["a", "b"]}
+    request = {"file": f"data:audio/wav;base64,{SOUND}", "language": "en"}
+    probe = probe_of(server, api="transcriptions", more=more)
+    probe.open()
+    (asked,) = probe.encode({"request": texts(json.dumps(request))})
+    probe.predict((asked,))
+    probe.close()
+    _, body = server.bodies[-1]
+    assert (body["language"], "response_format" in body) == ("en", False)
+    assert b"".join(asked.request.written.pieces).count(b'name="include[]"') == 2
+
+
+def test_names_of_a_form_cannot_begin_a_header() -> None:
+    body, _ = multipart([('a"\r\nX: y', File('b"\r\n\r\n', "audio/wav", b"")), ("\ud800", "\ud800")])
+    assert b'name="a%22%0D%0AX: y"; filename="b%22%0D%0A%0D%0A"\r\n' in body
+    assert b'name="?"\r\n\r\n?\r\n' in body
+
+
+@pytest.mark.parametrize(
+    ("api", "usage", "expected"),
+    [
+        ("rerank", {"total_tokens": 9}, (9, None)),
+        ("transcriptions", {"type": "tokens", "input_tokens": 4, "output_tokens": 2, "total_tokens": 6}, (4, 2)),
+        ("embeddings", {"prompt_tokens": 3, "total_tokens": 3}, (3, None)),
+        ("embeddings", {"total_tokens": 3}, (None, None)),
+    ],
+)
+def test_tokens_are_counted_by_the_names_of_each_api(
+    server: LanguageApis, api: str, usage: dict[str, Any], expected: tuple[int | None, int | None]
+) -> None:
+    probe = probe_of(server, api=api)
+    answer = Answer(200, {}, json.dumps({"usage": usage}).encode(), 0, 1)
+    found = probe.tokens(_Answers((), (answer,), response))
+    assert (found.input, found.output) == expected
+
+
+@pytest.mark.parametrize("member", ["store", "background"])
+def test_a_golden_set_cannot_have_the_server_keep_answers(server: LanguageApis, member: str) -> None:
+    probe = probe_of(server, api="responses")
+    probe.open()
+    with pytest.raises(CannotLoad, match=f"has {member}, which the target sets; leave it out"):
+        probe.encode({"request": texts(json.dumps({"input": "?", member: True}))})
+    probe.close()
+
+
 @pytest.mark.parametrize(
     ("form", "inputs", "message"),
     [
@@ -157,6 +204,12 @@ def test_a_sound_is_sent_as_a_file_of_a_form(server: LanguageApis) -> None:
         (Rerank("documents"), {"query": texts("?"), "documents": texts('{"a": 5}')}, "expected a list of texts"),
         (Rerank("documents"), {"query": texts("?"), "documents": texts('{"a\\n": "x"}')}, "a name is one line"),
         (Rerank("documents"), {"query": texts("?"), "documents": texts('{"[a]": "x"}')}, "a name is one line"),
+        (Rerank("documents", 0), {"query": texts("?")}, "`top_n` in `more` is 0; expected a whole number from 1"),
+        (
+            Transcriptions(),
+            {"request": texts('{"file": "data:audio/wav\\r\\nX: y;base64,"}')},
+            "`file` has the media type 'audio/wav.*expected one such as audio/wav",
+        ),
         (Transcriptions(), {"prompt": texts("?")}, "takes `request` of dtype json; the set has prompt"),
         (Transcriptions(), {"request": texts('{"language": "en"}')}, "has no `file` of the golden set"),
         (Transcriptions(), {"request": texts('{"file": "data:audio/wav;base64,!"}')}, "`file` is no base64"),
@@ -173,10 +226,13 @@ def test_inputs_of_another_form_are_told(form: Any, inputs: Tensors, message: st
     [
         ({"results": 5}, "the answer is no list of results"),
         ([5], "the answer is no list of results"),
-        ([], "the answer has 0 results for 0 documents"),
+        ([], "the answer has 0 results; expected 2 of 2 documents"),
         ([{"index": 0, "score": 1}, {"index": 0, "score": 2}], "the answer has 2 results for 1 documents"),
         ([{"index": 2, "score": 1}], "a result has the index 2; there are 2 documents"),
         ([{"index": True, "score": 1}], "a result has the index True"),
+        ([{"index": 0, "score": 1}], "the answer has 1 results; expected 2 of 2 documents"),
+        ([{"index": [], "score": 1}], "a result has the index"),
+        ([{"index": 0, "score": 10**400}], "a result has no finite"),
         ([{"index": 0, "score": None}], "a result has no finite"),
         ([{"index": 0, "score": float("nan")}], "a result has no finite"),
     ],
@@ -196,6 +252,7 @@ def message_of(*parts: dict[str, Any]) -> dict[str, Any]:
         ([], ""),
         ([message_of({"type": "output_text", "text": "a"}), message_of({"type": "output_text", "text": "b"})], "ab"),
         ([message_of({"type": "refusal", "refusal": "I cannot"})], "I cannot"),
+        ([{"type": []}], ""),
         (
             [{"type": "function_call", "name": "f", "arguments": '{"x": 1}'}],
             '[{"name": "f", "arguments": {"x": 1}}]',
@@ -213,6 +270,10 @@ def event(kind: str, **members: Any) -> bytes:
 
 
 BEGUN = event("response.output_text.delta", delta="Hel")
+LAST = event(
+    "response.completed",
+    response={"status": "completed", "output": [message_of({"type": "output_text", "text": " He\n"})]},
+)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +284,7 @@ BEGUN = event("response.output_text.delta", delta="Hel")
         (BEGUN + event("error", message="overloaded"), "the server reports: .*overloaded"),
         (BEGUN + b'data: {"error": {"message": "CUDA"}}\n\n', "the server reports: .*CUDA"),
         (event("response.failed", response={"status": "failed", "error": {"code": "x"}}), "reports: .*code.*x"),
+        (BEGUN + LAST, "the event response.completed lacks text that was streamed before it; set `stream: false`"),
         (event("response.completed"), "the event response.completed has no `response`"),
         (event("response.completed", response={"status": "queued"}), "reports: .status queued"),
         (event("response.completed", response={"status": "completed"}), "no `output` that is a list"),
@@ -249,7 +311,8 @@ def test_tokens_that_were_not_streamed_are_not_counted(
 ) -> None:
     pieces = [event(kind, delta=word) for word in "abc"]
     usage = {"output_tokens": 3 + details.get("reasoning_tokens", 0), "output_tokens_details": details}
-    last = event("response.completed", response={"status": "completed", "output": [], "usage": usage})
+    output = [message_of({"type": "output_text", "text": "abc"})]
+    last = event("response.completed", response={"status": "completed", "output": output, "usage": usage})
     upto = np.cumsum([len(piece) for piece in (*pieces, last)]).tolist()
     arrivals = tuple((float(i + 1), size) for i, size in enumerate(upto))
     found = response(Answer(200, {}, b"".join((*pieces, last)), 0, 1, arrivals))

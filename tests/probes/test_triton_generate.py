@@ -138,6 +138,8 @@ def test_the_first_text_is_timed_and_tokens_are_not_made_up() -> None:
     [
         (b'{"text_output": ["one beam"]}', "one beam"),
         (b'{"text_output": ""}', ""),
+        (b'{"text_output": "a", "error": "", "type": "error", "detail": [1.0]}', "a"),  # tensors of a model
+        (b'data: {"text_output": "ha", "object": "error"}\n\n' * 3, "hahaha"),
         (b': ping\n\ndata:\n\ndata: {"text_output": "a"}\n\n', "a"),
     ],
 )
@@ -153,6 +155,10 @@ def test_a_text_may_come_in_other_forms(body: bytes, text: str) -> None:
         (b'{"error": "out of memory"}', "the server reports: .*out of memory"),
         (b'data: {"text_output": "a"}\n\ndata: {"error": "out of memory"}\n\n', "reports: .*out of memory"),
         (b'data: {"text_output": "a"}\n\ndata: {"text_out', "the stream ended within a response"),
+        (
+            b'data: {"text_output": "H"}\n\ndata: {"text_output": "He"}\n\ndata: {"text_output": "Hel"}\n\n',
+            "each response repeats the one before; turn off `accumulate_tokens`",
+        ),
         (b"data: oops\n\n", "an event of the stream is not JSON"),
         (b"<html>", "the stream has no response, and begins with b'<html>"),
     ],

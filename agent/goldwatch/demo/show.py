@@ -93,7 +93,7 @@ class _Digits:
 
 @dataclass(frozen=True, slots=True)
 class _Handbook:
-    """A language model whose server is restarted with the chat template of another model."""
+    """A language model whose server is switched to the chat template of another model."""
 
     folder: Path
     name: str = "handbook"

@@ -33,6 +33,9 @@ _OPERATIONS = {
     "completions": "text_completion",
     "choices": "text_completion",
     "embeddings": "embeddings",
+    "rerank": "rerank",
+    "rerank-tei": "rerank",
+    "transcriptions": "transcription",
 }
 
 
@@ -41,12 +44,18 @@ def is_generative(replayed: Replayed) -> bool:
     return replayed.judgement.subject.task == "generation" or replayed.api in _OPERATIONS
 
 
+def _operation(replayed: Replayed) -> str:
+    if replayed.judgement.subject.probe == "triton-generate":
+        return "text_completion"
+    return _OPERATIONS.get(replayed.api, "chat")
+
+
 def attributes(replayed: Replayed) -> Attributes:
     """Return what spans and metrics of a replay of a generative model have in common."""
     model = replayed.judgement.run.description
     name = model.model if model is not None else replayed.judgement.subject.target
     return {
-        "gen_ai.operation.name": _OPERATIONS.get(replayed.api, "chat"),
+        "gen_ai.operation.name": _operation(replayed),
         "gen_ai.provider.name": (model.framework if model is not None else "") or replayed.judgement.subject.probe,
         "gen_ai.request.model": name,
         "gen_ai.response.model": name,
