@@ -12,7 +12,7 @@ import pytest
 
 from goldwatch.probe import BadAnswer, CannotLoad, Context, Tensors
 from goldwatch.testing.conformance import ProbeConformance
-from goldwatch_probes._bodies import File, multipart
+from goldwatch_probes._bodies import File, class_scores, multipart
 from goldwatch_probes._http import Answer
 from goldwatch_probes._openai_forms import Query, Rerank, Transcriptions
 from goldwatch_probes._openai_responses import response
@@ -185,6 +185,16 @@ def test_tokens_are_counted_by_the_names_of_each_api(
     answer = Answer(200, {}, json.dumps({"usage": usage}).encode(), 0, 1)
     found = probe.tokens(_Answers((), (answer,), response))
     assert (found.input, found.output) == expected
+
+
+@pytest.mark.parametrize("number", ["1" * 400, "1" * 5000])
+def test_a_number_that_no_float_holds_is_bad(server: LanguageApis, number: str) -> None:
+    probe = probe_of(server, api="embeddings")
+    answer = Answer(200, {}, f'{{"data": [{{"embedding": [1.0, {number}]}}]}}'.encode(), 0, 1)
+    with pytest.raises(BadAnswer):
+        probe.decode(_Answers((), (answer,), response))
+    with pytest.raises(BadAnswer, match="no object of a score by class"):
+        class_scores({"a": 10**400}, ["a"])
 
 
 @pytest.mark.parametrize("member", ["store", "background"])
