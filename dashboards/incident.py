@@ -44,7 +44,7 @@ def _monitors() -> AnyPanel:
 def _flips() -> AnyPanel:
     text = "Examples that turned wrong (harmful), right (helpful) or into another wrong class. A step is a deployment."
     query = Query(fresh(worst(c.EXAMPLES_FLIPPED, "cluster, namespace, watch, target, effect")), "{{effect}}")
-    missing = "no replay could be compared with the reference"
+    missing = "no example changed, or none could be compared"
     return series(About("Flipped examples", text, "short", 10, missing=missing), query, up_to=5)
 
 

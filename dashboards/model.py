@@ -103,7 +103,7 @@ def _flips() -> AnyPanel:
         Query(fresh(worst(c.EXAMPLES_FLIPPED, "cluster, namespace, watch, target, effect")), "{{effect}}"),
         Query(fresh(worst(c.EXAMPLES_MOVED)), "output moved"),
     ]
-    missing = "no replay could be compared with the reference"
+    missing = "no example changed, or none could be compared"
     return series(About("Examples that changed", text, "short", 8, missing=missing), *queries, up_to=5)
 
 
@@ -144,15 +144,14 @@ def _mistakes() -> AnyPanel:
 def _gap() -> AnyPanel:
     text = (
         "The difference of a score between the values of a slice with the highest and the lowest mean, now and in the "
-        "reference. Only where the watch has an objective for it; its limit is drawn if it is `at most`."
+        "reference. In the units of the score, and only where the watch has an objective for it."
     )
     by = "cluster, namespace, watch, target, score, slice"
     queries = [
         Query(fresh(worst(c.SLICE_GAP, by)), "{{score}} by {{slice}}"),
         Query(fresh(worst(c.SLICE_GAP_REFERENCE, by)), "{{score}} by {{slice}}, reference"),
-        Query(worst(c.OBJECTIVE, objective="gap"), "objective"),
     ]
-    about = About("Gap between values of a slice", text, "percentunit", 24, missing="the watch has no objective `gap`")
+    about = About("Gap between values of a slice", text, "none", 24, missing="the watch has no objective `gap`")
     return series(about, *queries, up_to=0.1)
 
 

@@ -551,11 +551,24 @@ def _as_json(name: str, value: object) -> str:
         return found.astype(str).astype(float).tolist() if found.dtype.kind == "f" else found.tolist()
 
     if isinstance(value, (str, bytes)):
-        return str(plain(value)) if isinstance(value, bytes) else value
+        text = str(plain(value)) if isinstance(value, bytes) else value
+        if not _is_finite(text):
+            raise BadAnswer(f'output "{name}" contains NaN or infinity')
+        return text
     try:
         return json.dumps(plain(value) if hasattr(value, "dtype") else value, default=plain, allow_nan=False)
     except ValueError as error:
         raise BadAnswer(f'output "{name}" contains NaN or infinity') from error
+
+
+def _is_finite(text: str) -> bool:
+    """Say whether no number of a JSON text is NaN or infinite; also of a text that is no JSON."""
+    numbers: list[str] = []
+    try:
+        json.loads(text, parse_constant=numbers.append, parse_float=numbers.append, parse_int=str)
+    except (ValueError, RecursionError):
+        return True
+    return all(math.isfinite(float(number)) for number in numbers)
 
 
 def _text(name: str, value: object, most: int) -> bytes:

@@ -64,7 +64,11 @@ def test_a_watch_names_scores_of_the_config_and_built_in_ones(load_text: Load, t
         ("scores: [polite], objectives: {scores: {polite: at least 100%}}", "is out of range; write more than 0%"),
         ("objectives: {gap: {at most: 5 points}}", 'missing key "slice"'),
         ("objectives: {gap: {slice: age}}", "write one of `at most` and `no worse than`"),
-        ("objectives: {gap: {slice: age, at most: 5%}}", '"5%" is not'),
+        ("objectives: {gap: {slice: age, at most: 5%}}", '"5%" is not a difference of a score; write 5 points'),
+        (
+            "objectives: {gap: {slice: age, at most: no worse than 5 points}}",
+            '"no worse than 5 points" is not a difference of a score; write 5 points',
+        ),
         ("objectives: {gap: {slice: age, at_most: 5 points}}", 'unknown key "at_most" (did you mean "at most"?)'),
         ("objectives: {gap: {score: polit, slice: age, at most: 5 points}}", 'no score of this watch is named "polit"'),
         (

@@ -10,23 +10,27 @@ import numpy as np
 import pytest
 
 from goldwatch.core.gap import Gap
-from goldwatch.core.judgement import Judgement, State, Verdict
+from goldwatch.core.judgement import Judgement, State, Validity, Verdict
 from goldwatch.core.kinds import GAP
 from goldwatch.export import catalogue as c
 from goldwatch.export.measurement import of_judgement
+from goldwatch.export.prometheus import PrometheusExporter
 from goldwatch.golden.freeze import freeze
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.judging_jobs import JudgeRequest, RehearseRequest, SensitivityRequest
+from goldwatch.worker.evaluators.slices import Slicing
 from goldwatch.worker.jobs.judge import judge, rehearse
 from goldwatch.worker.jobs.sensitivity import sensitivity
+from goldwatch.worker.monitors.gap import GapMonitor, GapObjective
+from goldwatch.worker.monitors.past import ReplayRecord
 
 from tests.judging.test_judge import FACTS, N, by_monitor, composed, place_of
 from tests.judging.test_scores import KIND, LINES, RUDE, TEXTS, calibrated, checks, plain, replayed, score
 
 __all__ = ["checks", "plain"]
 
-LAST, WRONG = N // 2, "Rome"
-"""The examples of either half, and an answer that is not right."""
+LAST, WRONG, SMALL = N // 2, "Rome", 3
+"""The examples of either half, and an answer that is not right, and a small group."""
 
 
 def watched(
@@ -54,6 +58,32 @@ def test_right_answers_of_one_half_alone(plain: GoldenSet, limit: dict[str, Any]
     assert shown == {c.SLICE_GAP: (1.0, "half"), c.SLICE_GAP_REFERENCE: (0.0, "half")}
     _, verdict = watched(plain, [WRONG] * N, **limit)
     assert verdict.state is State.STEADY
+
+
+def test_a_group_that_is_hardly_known_is_unknown(checks: Path, tmp_path: Path) -> None:
+    """A twelfth of the examples have no value, so the score is known, but not that of the small group."""
+    tensors = {"reference.right": np.full((2, N), 10), "slices.half": (np.arange(N) >= SMALL).astype(np.int64)}
+    golden = freeze(tmp_path / "small", TEXTS, tensors, LINES)
+    limit: dict[str, Any] = {"score": "kind", "at_most": 0.1}
+    before, verdict = watched(golden, [KIND] * N, [score(checks)], **limit)
+    assert verdict.state is State.STEADY
+    found, verdict = watched(golden, ["silence"] * SMALL + [KIND] * (N - SMALL), [score(checks)], **limit)
+    assert "kind" in {each.name for each in found.findings.scores}
+    assert (verdict.state, found.findings.gap) == (State.UNKNOWN, None)
+    assert verdict.summary == "not known: 0 of 3 examples of half=first have a value of kind"
+    exporter = PrometheusExporter()
+    for judgement, exported in ((before, True), (found, False)):
+        exporter.publish(of_judgement(judgement))
+        assert (b"goldwatch_slice_gap{" in exporter.render()[0]) == exported
+
+
+def test_half_of_a_group_is_too_few() -> None:
+    codes, right = np.repeat([0, 1], (4, 36)), np.ones(N, np.bool_)
+    cut = Slicing(codes, ("few", "many"))
+    monitor = GapMonitor(GapObjective("accuracy", "size", at_most=0.1), cut, np.ones(N), 1e-6)
+    for missing in range(5):
+        record = ReplayRecord(0.0, Validity.VALID, right=right, answered=np.arange(N) >= missing)
+        assert (monitor.recall(record) is None) == (missing >= 2)
 
 
 def test_a_score_of_the_config(checks: Path, plain: GoldenSet, tmp_path: Path) -> None:
@@ -102,5 +132,17 @@ def test_what_it_would_notice(plain: GoldenSet, times: int) -> None:
         ("accuracy of half=first is 20 points below others, the same examples", True),
         ("accuracy of half=first is 20 points below others, at random", False),
         ("accuracy of half=first is 40 points below others, at random", False),
+    ]
+    assert all(n.replays is not None for n in notices)
+
+
+def test_a_score_that_is_usually_low_rises(checks: Path, plain: GoldenSet, tmp_path: Path) -> None:
+    frozen = calibrated(plain, tmp_path, [[RUDE] * N] * 6, [score(checks)])
+    set_up = settings([score(checks)], score="kind", at_most=0.1)
+    request = SensitivityRequest(place_of(frozen), set_up, N, 50, declared_only=False, copies=1)
+    notices = sensitivity(request, [], lambda _: None).notices
+    assert [n.effect for n in notices] == [
+        "kind of half=first is 20 points above others",
+        "kind of half=first is 40 points above others",
     ]
     assert all(n.replays is not None for n in notices)

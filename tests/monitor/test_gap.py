@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goldwatch.core.judgement import Severity, State
+from goldwatch.core.gap import Gap
+from goldwatch.core.judgement import Severity, SliceStanding, State
+from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.worker.evaluators.slices import Slicing
 from goldwatch.worker.monitors.gap import GapMonitor, GapObjective
 from goldwatch.worker.monitors.means import Values
@@ -152,6 +154,23 @@ def test_evidence_of_another_slice_is_refused() -> None:
     other = GapMonitor(GapObjective("accuracy", "age", at_most=0.05), CUT, RATES, ALPHA)
     _, refused = other.restore(first.save(first.fresh()))
     assert refused == "the saved evidence belongs to another reference, tolerance or objective"
+
+
+def test_evidence_of_another_score_of_the_same_name_is_refused() -> None:
+    specs = [ScoreSpec("kind", "regex", options={"pattern": pattern}) for pattern in ("a", "a", "b")]
+    first, same, other = (
+        GapMonitor(GapObjective("kind", "language", at_most=0.05, spec=spec), CUT, RATES, ALPHA) for spec in specs
+    )
+    saved = first.save(first.fresh())
+    assert same.restore(saved)[1] is None
+    assert other.restore(saved)[1] == "the saved evidence belongs to another reference, tolerance or objective"
+
+
+def test_a_gap_names_two_values_also_if_they_are_equal() -> None:
+    equal = [SliceStanding("language", value, 10, 0.5, None) for value in ("de", "en")]
+    found = Gap.between("accuracy", "language", equal)
+    assert found is not None
+    assert (found.size, {found.highest, found.lowest}) == (0.0, {"de", "en"})
 
 
 @pytest.mark.parametrize(

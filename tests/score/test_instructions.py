@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -105,3 +106,23 @@ def test_any_text_has_a_value(text: str, name: str) -> None:
     arguments = CASES[name][0]
     assert instructions(text, [name], [arguments]) in (0.0, 1.0)
     assert instructions(text, [name], [arguments], loose=True) >= instructions(text, [name], [arguments])
+
+
+@given(st.text(alphabet=" \n\t\r*-[]<>a", max_size=40))
+def test_what_is_counted_is_as_ifeval_counts_it(text: str) -> None:
+    bullets = sum(len(re.findall(each, text, re.MULTILINE)) for each in (r"^\s*\*[^*].*$", r"^\s*-.*$"))
+    places = len(re.findall(r"\[.*?\]", text))
+    title = any(found.lstrip("<").rstrip(">").strip() for found in re.findall(r"<<[^\n]+>>", text))
+    assert CHECKS["detectable_format:number_bullet_lists"](text, {"num_bullets": bullets})
+    assert CHECKS["detectable_content:number_placeholders"](text, {"num_placeholders": places})
+    assert not CHECKS["detectable_content:number_placeholders"](text, {"num_placeholders": places + 1})
+    assert CHECKS["detectable_format:title"](text, {}) == title
+
+
+@pytest.mark.parametrize("part", ["\n", "[", "<<", "<", " \n", "\t", "*", "-"])
+def test_long_answers_take_no_square_of_their_length(part: str) -> None:
+    """A square would take hours."""
+    text = part * 500_000
+    CHECKS["detectable_format:number_bullet_lists"](text, {"num_bullets": 0})
+    CHECKS["detectable_content:number_placeholders"](text, {"num_placeholders": 1})
+    CHECKS["detectable_format:title"](text, {})

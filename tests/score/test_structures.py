@@ -30,7 +30,8 @@ def test_a_distance_is_one(a: Any, b: Any, tolerance: float) -> None:
     [
         ([[1.0, 2.0]], [[1.0, 2.0], [3.0, 4.0]], 1 / 2),
         ([[3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]], 1 / 2),  # aligned, not by place
-        ([7, 8, 9], [7, 9], 1 / 3),
+        (["a", "b", "c"], ["a", "c"], 1 / 3),
+        ([7, 8, 9], [7, 9], 2 / 3),  # numbers alone: by place
         ([10_001], [10_002], 1),  # tokens
         ([1.0], [3.0], 0.5),
         ({"label": "cat", "box": [1.0]}, {"label": "dog", "box": [1.0]}, 1 / 2),
@@ -56,6 +57,23 @@ def test_answers_are_kept_as_json() -> None:
     assert read(array[0]) == np.ones((2, 3)).tolist()
 
 
+@pytest.mark.parametrize("text", ["[NaN]", '{"a": -Infinity}', "[1e999]", f"[{'9' * 301}]", f"[{'9' * 5000}]"])
+def test_numbers_that_cannot_be_compared_are_text(text: str) -> None:
+    assert read(text.encode()) == text
+    assert distance(read(text), read("[1.0]"), 0.5) == 1
+    assert distance(read("[1.0]"), read(text), 0.5) == 1
+
+
+def test_the_longest_integers_are_compared() -> None:
+    assert distance(read(f"[{'9' * 300}]"), read("[1.5]"), 0.5) == pytest.approx(1)
+    assert single_output({"a": ["NaN and more"]}, "a", "J40", (), 1).tolist() == [b"NaN and more"]
+
+
+def test_long_lists_of_lists_of_numbers_are_compared_by_place_within() -> None:
+    a = [[float(i + j) for j in range(64)] for i in range(32)]
+    assert distance(a, a[1:], 0) == pytest.approx(1 / 32)
+
+
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
@@ -63,6 +81,9 @@ def test_answers_are_kept_as_json() -> None:
         (np.ones((2, 1)), "has 2 values, expected one for each of 1 examples"),
         (np.ones((1, 99)), "has more than the 40 bytes"),
         ([{1, 2}], "holds set, which is no JSON"),
+        (["[1, NaN]"], "contains NaN or infinity"),
+        ([b"-Infinity"], "contains NaN or infinity"),
+        (["[1e999]"], "contains NaN or infinity"),
     ],
 )
 def test_values_that_are_no_json(values: Any, problem: str) -> None:

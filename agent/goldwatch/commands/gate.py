@@ -15,7 +15,7 @@ from enum import StrEnum
 from goldwatch.config import format_duration, format_points
 from goldwatch.core.dependence import LEAST, effect_over, tail_share
 from goldwatch.core.figures import figures
-from goldwatch.core.judgement import Judgement, Validity
+from goldwatch.core.judgement import Judgement, State, Validity
 from goldwatch.core.kinds import GAP, MOVED, WORSE
 from goldwatch.core.latency import QUEUE_MARGIN, needed, quantile
 from goldwatch.core.load_plan import OPEN
@@ -177,7 +177,8 @@ def _gap(assignment: Assignment, judgement: Judgement) -> Iterator[ObjectiveResu
     if owed is None:
         return
     verdict = next((v for v in judgement.verdicts if v.monitor == GAP.name), None)
-    if found is None or verdict is None or (owed.growth is not None and found.growth is None):
+    known = verdict is not None and verdict.state is not State.UNKNOWN
+    if found is None or verdict is None or not known or (owed.growth is not None and found.growth is None):
         yield ObjectiveResult("gap", Result.UNMEASURED, verdict.summary if verdict is not None else "not known")
         return
     span = next((spec.span for spec in assignment.scores if spec.name == owed.score), 1.0)

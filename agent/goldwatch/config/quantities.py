@@ -48,6 +48,7 @@ DURATION_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+$"
 SIZE_PATTERN = rf"^{_NUMBER} *(?:{'|'.join(_BYTES)})$"
 PERCENTAGE_PATTERN = rf"^{_NUMBER} *%$"
 POINTS_PATTERN = rf"^(?:no worse than +)?{_NUMBER} *points?$"
+GAP_PATTERN = rf"^{_NUMBER} *points?$"
 LATENCY_PATTERN = rf"^(?:{_NUMBER} *(?:{_UNIT}) *)+ at +p[0-9]{{2}}(?:\.[0-9]{{1,2}})?$"
 RATE_PATTERN = rf"^{_NUMBER} +(?:per|an?) +(?:{_PERIOD})$"
 REQUEST_RATE_PATTERN = rf"^{_NUMBER} *(?:/ *|per +)(?:s|sec|second|m|min|minute|h|hour)$"
@@ -170,7 +171,16 @@ def format_percentage(ratio: float) -> str:
 def parse_points(value: object) -> float:
     """Return the loss of accuracy that is tolerated as a ratio: 1 point is 0.01."""
     complaint = 'is not a loss of accuracy; write "no worse than 1 point", which is 0.01 of accuracy'
-    points = _first_number(_match(POINTS_PATTERN, value, complaint))
+    return _points(POINTS_PATTERN, value, complaint)
+
+
+def parse_gap(value: object) -> float:
+    """Return the difference of two values of a score as a ratio of its scale: 5 points are 0.05."""
+    return _points(GAP_PATTERN, value, "is not a difference of a score; write 5 points")
+
+
+def _points(pattern: str, value: object, complaint: str) -> float:
+    points = _first_number(_match(pattern, value, complaint))
     if not 0 < points < 100:
         raise QuantityError(value, "is out of range; write more than 0 and less than 100 points")
     return float(points / 100)

@@ -236,7 +236,7 @@ def _format_size(share: float) -> str:
     return q.format_points(share).removeprefix("no worse than ")
 
 
-_Size = Annotated[float | None, Quantity(q.parse_points, _format_size, q.POINTS_PATTERN, ("5 points",))]
+_Size = Annotated[float | None, Quantity(q.parse_gap, _format_size, q.GAP_PATTERN, ("5 points",))]
 
 
 class Gap(Section):

@@ -250,7 +250,7 @@ class Exporters(Section):
 
     metrics: MetricsLevel = Field(
         default="full",
-        description="How many series a watch has: `full`, or `essential`, about 45: those that the shipped rules read.",
+        description="How many series a watch has: `full`, or `essential`, about 50: those that the shipped rules read.",
     )
     prometheus: Prometheus = Field(default_factory=Prometheus, description="Prometheus scrapes the agent.")
     otlp: Annotated[Otlp | None, BeforeValidator(empty_is_mapping)] = Field(

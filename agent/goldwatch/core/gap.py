@@ -32,7 +32,8 @@ class Gap:
         found = [each for each in standings if each.slice == name]
         if len(found) < 2:
             return None
-        high, low = max(found, key=lambda each: each.right), min(found, key=lambda each: each.right)
+        high = max(found, key=lambda each: each.right)
+        low = min(reversed(found), key=lambda each: each.right)  # another value, also if all means are equal
         usual = [each.reference for each in found if each.reference is not None]
         if len(usual) < len(found):
             return cls(score, name, high.right - low.right, high.value, low.value)

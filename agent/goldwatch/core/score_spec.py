@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -123,6 +124,13 @@ class ScoreSpec:
     limit: float | None = None
     loss: float | None = None
     judge: JudgeSpec | None = None
+
+    @property
+    def meaning(self) -> str:
+        """What decides its values, as JSON: neither its name nor its objective."""
+        judge = None if self.judge is None else self.judge.meaning
+        of = (self.uses, self.path, dict(self.options), dict(self.takes), self.gives, self.scale, self.over, judge)
+        return json.dumps(of, sort_keys=True, default=str)
 
     @property
     def has_objective(self) -> bool:

@@ -82,11 +82,12 @@ class Exports:
         The pusher stays while its sections are unchanged: a new one loses its counters.
         """
         before = self._config
-        self.page.level = config.exporters.metrics
         if before is not None and _pushing(before) == _pushing(config):
+            self.page.level = config.exporters.metrics
             self.publish(measurement.of_external_url(config.exporters.prometheus.external_url))
             return False
         old, self._pusher, self._config = self._pusher, self._made(config), config
+        self.page.level = config.exporters.metrics
         if before is None:
             self._leads = config.cluster.lease is None
         if old is not None:

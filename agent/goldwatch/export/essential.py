@@ -1,7 +1,8 @@
 """The level *essential* of metrics: fewer series, among them all that the shipped rules read.
 
 The catalogue declares the essential part of each metric. The store keeps all series at any level: exporters reduce the
-series that they read from it, so a reload can change the level without losing a count.
+series that they read from it. A reload changes the level; at `/metrics` no count is lost, those of a collector begin
+anew, since its pusher is a new one.
 """
 
 from __future__ import annotations

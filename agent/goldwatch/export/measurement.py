@@ -87,7 +87,8 @@ class Exemplar:
 class Measurement:
     """One value of one series, in the unit of its metric.
 
-    A counter is given its increase, a histogram all new observations, any other kind its value. `exemplars` are some of
+    A counter is given its increase, a histogram all new observations, any other kind its value, NaN if there is none
+    any longer. `exemplars` are some of
     the observations of a histogram, `bounds` the upper bounds of its buckets where they are not those of its metric.
     """
 
@@ -142,6 +143,8 @@ def of_judgement(
     yield from _of_tokens(j, where)
     yield from _of_infos(j, where)
     yield from _of_difference(j, where)
+    if j.findings.validity is Validity.VALID:
+        yield from _ended(where, c.JUDGE_AGREEMENT, c.JUDGE_KAPPA, c.JUDGE_FALSE)
     for score in j.findings.scores:
         yield from _of_score(score, where | {"score": score.name})
     yield from _of_slices(j, where)
@@ -295,6 +298,12 @@ def _gauge(metric: Metric, labels: Mapping[str, str], value: float | None) -> It
         yield Measurement(metric, labels, value)
 
 
+def _ended(where: Mapping[str, str], *metrics: Metric) -> Iterator[Measurement]:
+    """Yield NaN, which ends the series of a watch and target of metrics that are replaced whole."""
+    for metric in metrics:
+        yield Measurement(metric, {label: where.get(label, "") for label in metric.labels}, math.nan)
+
+
 def _of_replay(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
     yield Measurement(c.REPLAYS, {**where, "validity": j.findings.validity}, 1)
     yield from _gauge(c.REPLAY_TIMESTAMP, where, j.run.started_at)
@@ -407,6 +416,9 @@ def _of_slices(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
 
 
 def _of_gap(j: Judgement, where: Mapping[str, str]) -> Iterator[Measurement]:
+    """Yield the gap; of a valid replay without one, that the one before is not known any longer."""
+    if j.findings.validity is Validity.VALID:
+        yield from _ended(where, c.SLICE_GAP, c.SLICE_GAP_REFERENCE)
     if (gap := j.findings.gap) is not None:
         labels = {**where, "score": gap.score, "slice": _fact(gap.slice)}
         yield Measurement(c.SLICE_GAP, labels, gap.size)

@@ -79,6 +79,9 @@ class Store:
                     self._series[group[0]].pop(key, None)
             for metric, key, sample in batch:
                 series = self._series[metric.name]
+                if isinstance(sample, float) and math.isnan(sample):
+                    series.pop(key, None)
+                    continue
                 accumulates = metric.kind in (Kind.COUNTER, Kind.HISTOGRAM)
                 series[key] = _sum(series[key], sample) if accumulates and key in series else sample
                 if metric.group is not None:

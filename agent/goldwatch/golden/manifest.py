@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from goldwatch.bounded_json import parse_json
+from goldwatch.core.people import People
 from goldwatch.golden.decision import check_decision
 from goldwatch.golden.error import GoldenError, quoted
 from goldwatch.golden.lines import JSON, LINES, TEXT
@@ -247,6 +248,11 @@ class PeopleCounts(_Part):
     both_bad: Annotated[int, Field(ge=0)]
     false_good: Annotated[int, Field(ge=0)]
     false_bad: Annotated[int, Field(ge=0)]
+
+    @property
+    def of(self) -> People:
+        """The counts alone."""
+        return People(self.both_good, self.both_bad, self.false_good, self.false_bad)
 
 
 class Reference(_Part):

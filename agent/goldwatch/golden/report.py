@@ -71,8 +71,6 @@ def _of_scores(reference: Reference) -> Iterator[tuple[str, str]]:
     for name, controls in (reference.controls or {}).items():
         yield "judge", f"{name}: {controls.answers:,} controls, graded {controls.judgings:,} times"
     for name, people in (reference.people or {}).items():
-        agreed = people.both_good + people.both_bad
-        total = agreed + people.false_good + people.false_bad
-        yield "judge", f"{name}: agrees with people on {agreed:,} of {total:,} answers"
+        yield "judge", f"{name}: {str(people.of).removeprefix('the judge ')}"
     for name, whole in (reference.whole or {}).items():
         yield "score", f"{name}: {whole.fingerprint}, of the whole replay"

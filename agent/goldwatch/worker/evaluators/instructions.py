@@ -2,7 +2,8 @@
 
 The kinds and their arguments are those of IFEval (Zhou et al. 2023, *Instruction-Following Evaluation for Large
 Language Models*), so its data can be used as they are. Keywords are plain text here: golden sets are not trusted with
-regular expressions.
+regular expressions. 64 of its 541 prompts have a kind that is not here, more than the tenth that may be unscored: leave
+them out of a golden set.
 """
 
 from __future__ import annotations
@@ -104,7 +105,13 @@ def _has_postscript(text: str, arguments: Arguments) -> bool:
 
 
 def _bullets(text: str) -> int:
-    return len(re.findall(r"^\s*\*[^*].*$", text, re.MULTILINE)) + len(re.findall(r"^\s*-.*$", text, re.MULTILINE))
+    stars, dashes = (re.findall(each, text, re.MULTILINE) for each in (r"^[^\S\n]*\*[^*].*$", r"^[^\S\n]*-.*$"))
+    return len(stars) + len(dashes)
+
+
+def _placeholders(text: str) -> int:
+    """Count the texts in brackets. What follows the last bracket of a line is not read: that takes its square."""
+    return sum(len(re.findall(r"\[.*?\]", line[: line.rfind("]") + 1])) for line in text.split("\n"))
 
 
 def _highlights(text: str) -> int:
@@ -130,7 +137,9 @@ def _is_json(text: str) -> bool:
 
 
 def _has_title(text: str) -> bool:
-    return any(found.lstrip("<").rstrip(">").strip() for found in re.findall(r"<<[^\n]+>>", text))
+    lines = (line for line in text.split("\n") if "<<" in line and ">>" in line)
+    widest = (line[line.find("<<") : line.rfind(">>") + 2] for line in lines)
+    return any(re.fullmatch("<<.+>>", found) and found.lstrip("<").rstrip(">").strip() for found in widest)
 
 
 def _two_responses(text: str) -> bool:
@@ -161,7 +170,7 @@ CHECKS: Mapping[str, Check] = {
     "length_constraints:number_words": lambda t, a: _compared(len(re.findall(r"\w+", t)), a, "num_words"),
     "length_constraints:number_paragraphs": _has_paragraphs,
     "length_constraints:nth_paragraph_first_word": _paragraph_begins,
-    "detectable_content:number_placeholders": lambda t, a: len(re.findall(r"\[.*?\]", t)) >= a["num_placeholders"],
+    "detectable_content:number_placeholders": lambda t, a: _placeholders(t) >= a["num_placeholders"],
     "detectable_content:postscript": _has_postscript,
     "detectable_format:number_bullet_lists": lambda t, a: _bullets(t) == a["num_bullets"],
     "detectable_format:constrained_response": lambda t, _: any(answer in t for answer in _ANSWERS),

@@ -161,7 +161,7 @@ class Scoring:
         kept = (self._golden.manifest.reference.people or {}).get(spec.name)
         if kept is None or kept.fingerprint != opened(spec).fingerprint:
             return None
-        return People(**kept.model_dump(exclude={"fingerprint"}))
+        return kept.of
 
     @property
     def kept(self) -> tuple[ScoreSpec, ...]:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import Any, NoReturn
 
 _MAX_ALIGNED = 64
 """Longer lists are compared place by place: aligning takes the square of the length."""
 
+_MAX_DIGITS = 300
+"""A longer integer is no float."""
+
 
 def read(text: bytes | str) -> Any:  # noqa: ANN401 - JSON is anything
-    """Parse a kept answer; what is no JSON is a text."""
+    """Parse a kept answer; what is no JSON, or has a number that is not finite or too long, is a text."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded)
     except (ValueError, RecursionError):
         return text if isinstance(text, str) else text.decode("utf-8", "replace")
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text[:20]} is no number that can be compared")
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _refuse(text)
+
+
+def _bounded(text: str) -> int:
+    return int(text) if len(text) <= _MAX_DIGITS else _refuse(text)
 
 
 def largest_difference(a: Any, b: Any) -> float | None:  # noqa: ANN401
@@ -33,7 +50,8 @@ def distance(a: Any, b: Any, tolerance: float) -> float:  # noqa: ANN401
 
     Numbers x and y are |x - y| / (|x| + |y|) apart, whole ones 1, since they count or name something. Objects: the mean
     over all their keys, a missing one is 1. Lists: the least sum over all ways to align them in order, an item without
-    a partner is 1, divided by the longer length (an edit distance, Wagner and Fischer 1974). Anything else: 0 or 1.
+    a partner is 1, divided by the longer length (an edit distance, Wagner and Fischer 1974); lists of numbers, and of
+    over 64 items, place by place instead. Anything else: 0 or 1.
     """
     found = largest_difference(a, b)
     if found is not None and found <= tolerance:
@@ -50,7 +68,7 @@ def distance(a: Any, b: Any, tolerance: float) -> float:  # noqa: ANN401
 
 def _apart(a: list[Any], b: list[Any], tolerance: float) -> float:
     longer = max(len(a), len(b))
-    if longer > _MAX_ALIGNED:
+    if longer > _MAX_ALIGNED or all(map(_is_number, (*a, *b))):
         pairs = zip(a, b, strict=False)
         return (sum(distance(x, y, tolerance) for x, y in pairs) + abs(len(a) - len(b))) / longer
     costs = [float(i) for i in range(len(b) + 1)]

@@ -8,7 +8,7 @@ evidence.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from goldwatch.worker.jobs.case import Case
 from goldwatch.worker.jobs.observed import observe
 from goldwatch.worker.jobs.opening import layout, open_as, output_specs, replayed
 from goldwatch.worker.monitors.build import build
-from goldwatch.worker.monitors.contract import unknown
+from goldwatch.worker.monitors.contract import WatchMonitor, unknown
 from goldwatch.worker.monitors.reference import Reference
 from goldwatch.worker.monitors.settings import Settings
 
@@ -56,7 +56,7 @@ def judge(request: JudgeRequest, descriptors: list[int], emit: Emit) -> JudgeRes
         case = Case(golden, columns, facts, Settings(**request.settings), bodies)
         said = verdicts(case, request.states)
         observed = observe(case.answers.right, case.answers.answered, case.sent, case.latencies_s)
-        return JudgeResponse(findings(case), tuple(said.verdicts), said.states, said.refused, observed.to_json())
+        return JudgeResponse(findings(case, said), tuple(said.verdicts), said.states, said.refused, observed.to_json())
 
 
 @handles(INSPECT)
@@ -105,6 +105,8 @@ class Verdicts:
     verdicts: list[Verdict]
     states: dict[str, Any]
     refused: dict[str, str]
+    unseeing: set[str] = field(default_factory=set)
+    """The monitors that had nothing to observe in the replay."""
 
 
 def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
@@ -125,10 +127,12 @@ def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
             state, refused = monitor.restore(states[name])
         if refused is not None:
             found.refused[name] = refused
+        if observation is None and not hidden:
+            found.unseeing.add(name)
         if hidden:
             verdict = monitor.standing(state)
         elif observation is None or not kind.takes(case.validity):
-            verdict = unknown(monitor, state, case.reasons[0] if case.reasons else _why_unknown(case, name))
+            verdict = unknown(monitor, state, case.reasons[0] if case.reasons else _why_unknown(case, monitor))
         else:
             before = state
             state, verdict = monitor.update(observation, state, case.facts.started_at)
@@ -141,17 +145,20 @@ def verdicts(case: Case, states: Mapping[str, Any]) -> Verdicts:
     return found
 
 
-def _why_unknown(case: Case, monitor: str) -> str:
-    judged = kinds.judged_score(monitor)
+def _why_unknown(case: Case, monitor: WatchMonitor[Any, Any]) -> str:
+    name = monitor.name
+    judged = kinds.judged_score(name)
     if judged is not None and (problem := case.controls_problem(judged)):
         return f"too few controls of {judged} have a grade: {problem}"
     gap = case.settings.gap
-    score = gap["score"] if monitor == kinds.GAP.name and gap is not None else kinds.watched_score(monitor)
+    score = gap["score"] if name == kinds.GAP.name and gap is not None else kinds.watched_score(name)
     found = next((u for u in case.unscored if u.unknown and u.score == score), None)
-    return "nothing to observe" if found is None else f"{found.score} has no value: {found.first}"
+    if found is not None:
+        return f"{found.score} has no value: {found.first}"
+    return monitor.why_unknown(case) or "nothing to observe"
 
 
-def findings(case: Case) -> Findings:
+def findings(case: Case, said: Verdicts) -> Findings:
     """Put together what is known of a replay, after the monitors have looked."""
     valid, settings = case.is_valid, case.settings
     right, usually = case.answers.right, case.reference.usually_right
@@ -171,7 +178,7 @@ def findings(case: Case) -> Findings:
         checks=_checks(case) if valid else (),
         slices=cuts,
         output_distance=case.distances().mean if valid and settings.output_distance is not None else None,
-        gap=_gap(case, cuts),
+        gap=_gap(case, cuts, said),
         footprint=case.footprint,
         live=case.live,
         unscored=case.unscored,
@@ -179,10 +186,10 @@ def findings(case: Case) -> Findings:
     )
 
 
-def _gap(case: Case, cuts: Sequence[SliceStanding]) -> Gap | None:
+def _gap(case: Case, cuts: Sequence[SliceStanding], said: Verdicts) -> Gap | None:
     """Return how far the score of the objective differs between values of its slice; None if that is not known."""
     written = case.settings.gap
-    if written is None:
+    if written is None or kinds.GAP.name in said.unseeing:
         return None
     score = written["score"]
     if score != ACCURACY:

@@ -64,6 +64,10 @@ class WatchMonitor(ABC, Monitor[Observation, Memory]):
     def observe(self, replay: Case) -> Observation | None:
         """Return what it looks at in a replay; None if there is nothing to be seen."""
 
+    def why_unknown(self, replay: Case) -> str:  # noqa: ARG002 - of those that know
+        """Say why there is nothing to be seen in a replay; empty if that is for others to say, which is the default."""
+        return ""
+
     def recall(self, replay: ReplayRecord) -> Observation | None:  # noqa: ARG002 - of those that a history can feed
         """Return what it looks at in a replay of a history; None if the history lacks that, which is the default."""
         return None

@@ -20,6 +20,7 @@ from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.effects import Basis, Effect, shift
 from goldwatch.worker.monitors.episode import Standing, Watching
 from goldwatch.worker.monitors.means import MILDEST, Limits, Means, Said, Scale, Values, lowest
+from goldwatch.worker.monitors.scored import meaning
 
 if TYPE_CHECKING:
     from goldwatch.worker.jobs.case import Case
@@ -60,7 +61,10 @@ class WorseCorpus(Means, WatchMonitor[Values | Said, Standing]):
             if loss >= most:
                 raise ValueError(_too_large(spec, loss, most, sum(kept) / len(kept)))
             bounds = Limits(loss / self._unit, MILDEST)
-        super().__init__(watching, scales, reference, bounds, alpha, lambda share: self._low + share * self._unit)
+        identity = () if spec.limit is None else meaning(spec)
+        super().__init__(
+            watching, scales, reference, bounds, alpha, lambda share: self._low + share * self._unit, identity
+        )
 
     @classmethod
     def build(cls, name: str, reference: Reference, settings: Settings) -> WorseCorpus:

@@ -33,7 +33,7 @@ from goldwatch.worker.evaluators.parts import slices_of
 from goldwatch.worker.evaluators.slices import Slicing
 from goldwatch.worker.monitors.contract import WatchMonitor
 from goldwatch.worker.monitors.detector import FloatArray
-from goldwatch.worker.monitors.effects import Basis, Effect, losses
+from goldwatch.worker.monitors.effects import HALF, Basis, Effect, losses
 from goldwatch.worker.monitors.episode import Standing, Watching
 from goldwatch.worker.monitors.means import MILDEST, IntArray, Limits, Means, Said, Scale, Values
 from goldwatch.worker.monitors.scored import usual_values, watched_examples
@@ -158,7 +158,8 @@ class GapMonitor(Means, WatchMonitor[Values | Said, Standing]):
         pairs = itertools.permutations(self._groups.values(), 2)
         scales = [Contrast.of(usual, lost, kept, absolute=absolute) for lost, kept in pairs]
         watching = Watching(GAP.name, Severity.PAGE, f"values of {objective.slice} differ too much")
-        identity = (float(zlib.crc32(f"{objective.score} {objective.slice}".encode())),)
+        meaning = "" if objective.spec is None else objective.spec.meaning
+        identity = (float(zlib.crc32(f"{objective.score} {objective.slice}{meaning}".encode())),)
         limits = Limits(objective.allowed, MILDEST, cluster, codes)
         super().__init__(watching, scales, None if absolute else reference, limits, alpha, identity=identity)
 
@@ -197,7 +198,7 @@ class GapMonitor(Means, WatchMonitor[Values | Said, Standing]):
                     "objectives.gap.score: accuracy needs labels, and the golden set has none; write one of the scores "
                     "of the watch"
                 )
-            usual, others = _outcomes(reference)
+            usual, others = _outcomes(reference, growth=objective.growth is not None)
         else:
             usual, others, scored = _scores(spec, reference, growth=objective.growth is not None)
             cut = Slicing(np.where(scored, cut.codes, -1), cut.values)
@@ -211,7 +212,26 @@ class GapMonitor(Means, WatchMonitor[Values | Said, Standing]):
         return cls(objective, cut, usual, settings.alpha(name), others, *clusters)
 
     def observe(self, replay: Case) -> Values | None:
-        """Return the score of each answer; None if it is unknown."""
+        """Return the score of each answer; None if it is unknown, or for half of a value of the slice or more."""
+        found = self._scores_of(replay)
+        return None if found is None or self._unseen(found) is not None else found
+
+    def why_unknown(self, replay: Case) -> str:
+        """Name the value of the slice that too few examples show."""
+        found = self._scores_of(replay)
+        value = None if found is None else self._unseen(found)
+        if found is None or value is None:
+            return ""
+        group, owed = self._groups[value], self._objective
+        known = int(np.count_nonzero(found.answered[group]))
+        return f"{known:,} of {len(group):,} examples of {owed.slice}={value} have a value of {owed.score}"
+
+    def _unseen(self, found: Values) -> str | None:
+        """Return a value of the slice with no score for half of its examples or more; None if there is none."""
+        few = (v for v, g in self._groups.items() if 2 * np.count_nonzero(found.answered[g]) <= len(g))
+        return next(few, None)
+
+    def _scores_of(self, replay: Case) -> Values | None:
         if self._objective.spec is None:
             return _right(replay.answers.right, replay.answered)
         if (values := replay.known_values(self._objective.score)) is None:
@@ -221,27 +241,32 @@ class GapMonitor(Means, WatchMonitor[Values | Said, Standing]):
         return Values(column(n, np.float64, lambda rows: np.nan_to_num(values[rows])), has)
 
     def recall(self, replay: ReplayRecord) -> Values | None:
-        """Return which answers were right; a history keeps no other score of an example."""
+        """Return which answers were right, as `observe` does; a history keeps no other score of an example."""
         if self._objective.spec is not None or replay.right is None or replay.answered is None:
             return None
-        return _right(replay.right, replay.answered)
+        found = _right(replay.right, replay.answered)
+        return None if self._unseen(found) is not None else found
 
     def effects(self, basis: Basis) -> Iterator[Effect]:
-        """Yield how the smallest group may fall behind: in the same examples each time, and at random."""
+        """Yield how the smallest group may leave the others: in the same examples each time, and at random.
+
+        It falls behind, but for a score of the config that is usually low: there is more room above.
+        """
         owed, reference = self._objective, basis.reference
         value = min(self._groups, key=lambda each: len(self._groups[each]))
-        group = self._groups[value]
-        behind = 0.0
+        group, usual = self._groups[value], {v: float(self._usual[g].mean()) for v, g in self._groups.items()}
+        own = usual.pop(value)
+        rises = owed.spec is not None and float(self._usual.mean()) < HALF
+        away = 0.0
         if owed.at_most is not None:
-            others = [float(self._usual[g].mean()) for v, g in self._groups.items() if v != value]
-            behind = max(others) - float(self._usual[group].mean())
+            away = own - min(usual.values()) if rises else max(usual.values()) - own
+        more, where = "" if owed.at_most is not None else "further ", "above" if rises else "below"
         declared, *larger = losses(owed.allowed)
         for size in (declared, *larger):
-            loss = size - behind
-            if not 0 < loss <= float(self._usual[group].mean()):
+            loss = size - away
+            if not 0 < loss <= (1 - own if rises else own):
                 continue
-            more = "" if owed.at_most is not None else "further "
-            words = f"{owed.score} of {owed.slice}={value} is {owed.difference(size)} {more}below others"
+            words = f"{owed.score} of {owed.slice}={value} is {owed.difference(size)} {more}{where} others"
             if owed.spec is None:
                 rates = reference.usually_right
                 if size == declared:
@@ -249,7 +274,9 @@ class GapMonitor(Means, WatchMonitor[Values | Said, Standing]):
                     yield self._drawn(same, f"{words}, the same examples", declared=True)
                 yield self._drawn(_at_random(rates, group, loss), f"{words}, at random")
             elif (kept := reference.scored.get(owed.score)) is not None:
-                yield self.effect(usual_values(kept), _lowered(group, loss), words, declared=size == declared)
+                yield self.effect(
+                    usual_values(kept), _moved(group, loss if rises else -loss), words, declared=size == declared
+                )
 
     def _drawn(self, rates: FloatArray, words: str, *, declared: bool = False) -> Effect:
         """Return the effect that examples are right at these rates [n], each by itself."""
@@ -268,11 +295,11 @@ class GapMonitor(Means, WatchMonitor[Values | Said, Standing]):
         if len(now) < 2:
             return f"fewer than two values of {owed.slice} have a score"
         if owed.at_most is not None:
-            low, high = min(now, key=lambda v: now[v]), max(now, key=lambda v: now[v])
+            low, high = min(reversed([*now]), key=lambda v: now[v]), max(now, key=lambda v: now[v])
             apart = f"{owed.difference(now[high] - now[low])} apart"
             return f"{self._said(now, low, high)}: {apart}, {owed.difference(owed.at_most)} allowed"
         lost = {value: usual[value] - now[value] for value in now}
-        worst, best = max(lost, key=lambda v: lost[v]), min(lost, key=lambda v: lost[v])
+        worst, best = max(lost, key=lambda v: lost[v]), min(reversed([*lost]), key=lambda v: lost[v])
         apart = f"{owed.difference(lost[worst] - lost[best])} further apart than usual"
         return f"{self._said(now, worst, best)}: {apart}, {owed.difference(owed.allowed)} allowed beyond what varies"
 
@@ -302,14 +329,16 @@ def _slicing(golden: GoldenSet, name: str, examples: int) -> Slicing:
     return Slicing(np.resize(cut.codes, examples), cut.values)
 
 
-def _outcomes(reference: Reference) -> tuple[FloatArray, FloatArray | None]:
+def _outcomes(reference: Reference, *, growth: bool) -> tuple[FloatArray, FloatArray | None]:
     """Return how often each example was right in the first half [n], and replays like the second [replays, n].
+
+    The latter are for an objective of the growth.
 
     The counts do not tell in which replay an example was right, and the bound on a mean does not ask.
     """
     right, (first, second), n = reference.right, reference.replays, reference.examples
     usual = column(n, np.float64, lambda rows: right[0, rows] / first)
-    if not second:
+    if not second or not growth:
         return usual, None
     replays: FloatArray = zeros((second, n), np.float64)
     for rows in blocks(n, second):
@@ -352,14 +381,14 @@ def _at_random(rates: FloatArray, group: IntArray, loss: float) -> FloatArray:
     return found
 
 
-def _lowered(group: Sequence[int] | IntArray, loss: float) -> Any:  # noqa: ANN401 - a Change
-    """Lower the values of a group, at most to 0."""
+def _moved(group: Sequence[int] | IntArray, by: float) -> Any:  # noqa: ANN401 - a Change
+    """Raise the values of a group by so much, within 0 and 1."""
     members = np.asarray(group)
 
     def change(values: FloatArray, rows: slice) -> FloatArray:
         inside = np.zeros(rows.stop - rows.start, np.bool_)
         some = members[(members >= rows.start) & (members < rows.stop)] - rows.start
         inside[some] = True
-        return np.where(inside, np.maximum(values - loss, 0), values)
+        return np.where(inside, np.clip(values + by, 0, 1), values)
 
     return change

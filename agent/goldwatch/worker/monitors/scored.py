@@ -8,6 +8,7 @@ held against the mean of all examples, and needs no reference. The test is that 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,8 @@ class WorseScore(Means, WatchMonitor[Values | Said, Standing]):
             limit = spec.to_share(spec.limit)
             level = 1 - limit if spec.lower_is_better else limit
             centre = np.broadcast_to(np.float64(limit), n)
-            super().__init__(watching, [Scale(centre, sign, level, best)], None, bounds, alpha, spec.from_share)
+            scales, identity = [Scale(centre, sign, level, best)], meaning(spec)
+            super().__init__(watching, scales, None, bounds, alpha, spec.from_share, identity)
             return
         if kept is None:
             raise ValueError(f"objectives.scores.{spec.name}: the golden set has no reference of this score")
@@ -151,6 +153,11 @@ class WorseScore(Means, WatchMonitor[Values | Said, Standing]):
             yield self.effect(values, shift(sign * loss), words, declared=loss == declared)
         words = f"{spec.name} is {spec.from_share(bad):g} for {percentage(HALF)} of answers"
         yield self.effect(values, lose(HALF, bad), words)
+
+
+def meaning(spec: ScoreSpec) -> tuple[float]:
+    """Return what distinguishes bets on a score without a reference from those on another of the same name."""
+    return (float(zlib.crc32(spec.meaning.encode())),)
 
 
 def watched_examples(kept: NDArray[np.float32]) -> NDArray[np.bool_]:
