@@ -67,6 +67,19 @@ def test_examples_without_a_score_are_counted_by_reason_from_zero(judgement: Mak
     assert set(values(m.of_watch("fraud", "fraud-eu", ["ece"]), c.SCORE_UNSCORED).values()) == {0}
 
 
+def test_a_gap_and_an_agreement_that_are_no_longer_known_end(judgement: Make) -> None:
+    ended = (c.SLICE_GAP, c.SLICE_GAP_REFERENCE, c.JUDGE_AGREEMENT, c.JUDGE_KAPPA, c.JUDGE_FALSE)
+    known = judgement()
+    silent = replace(known.findings, gap=None, scores=tuple(replace(s, people=None) for s in known.findings.scores))
+    store = Store()
+    store.publish(m.of_judgement(known))
+    assert all(store.series(metric) for metric in ended)
+    store.publish(m.of_judgement(replace(known, findings=replace(silent, validity=Validity.INSUFFICIENT))))
+    assert all(store.series(metric) for metric in ended)  # the last that is known, with its age
+    store.publish(m.of_judgement(replace(known, findings=silent)))
+    assert not any(store.series(metric) for metric in ended)
+
+
 def test_what_a_judge_did_is_counted_from_zero(judgement: Make) -> None:
     found = list(m.of_judgement(judgement()))
     assert values(found, c.JUDGE_CALLS) == {("ece", "graded"): 10, ("ece", "reused"): 30, ("ece", "failed"): 2}

@@ -15,6 +15,7 @@ from goldwatch.core.judgement import State, Verdict
 from goldwatch.core.score_spec import ScoreSpec
 from goldwatch.worker.monitors.corpus import WorseCorpus
 from goldwatch.worker.monitors.means import Values
+from goldwatch.worker.monitors.scored import WorseScore
 
 ALPHA = 1 / (105_120 * 4)
 BLEU = ScoreSpec.built_in("bleu", loss=0.5)
@@ -140,3 +141,17 @@ def test_a_loss_too_large_for_its_scale_is_refused_by_what_can_be_written(
         WorseCorpus(spec, values, 100, ALPHA)
     [(number, points)] = re.findall(r"no worse than ([\d.]+)( points)?", str(caught.value))
     WorseCorpus(replace(spec, loss=float(number) / (100 if points else 1)), values, 100, ALPHA)
+
+
+def test_evidence_of_another_score_of_the_same_name_is_refused() -> None:
+    """An absolute objective has no reference that would tell them apart."""
+    for over, make in {
+        "replay": lambda spec: WorseCorpus(spec, (), 0, ALPHA),
+        "examples": lambda spec: WorseScore(spec, 10, None, 0, ALPHA, (1, None)),
+    }.items():
+        first, same, other = (
+            make(ScoreSpec("mine", "mine:score", options={"k": k}, over=over, limit=0.5)) for k in (1, 1, 2)
+        )
+        saved = first.save(first.fresh())
+        assert same.restore(saved)[1] is None
+        assert other.restore(saved)[1] == "the saved evidence belongs to another reference, tolerance or objective"

@@ -66,7 +66,7 @@ def test_numbers_that_cannot_be_compared_are_text(text: str) -> None:
 
 def test_the_longest_integers_are_compared() -> None:
     assert distance(read(f"[{'9' * 300}]"), read("[1.5]"), 0.5) == pytest.approx(1)
-    assert single_output({"a": ["NaN and more"]}, "a", "J40", (), 1).tolist() == [b"NaN and more"]
+    assert single_output({"a": np.array(["NaN and more"], object)}, "a", "J40", (), 1).tolist() == [b"NaN and more"]
 
 
 def test_long_lists_of_lists_of_numbers_are_compared_by_place_within() -> None:

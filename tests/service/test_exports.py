@@ -10,6 +10,7 @@ import pytest
 
 from goldwatch.config import Config, load
 from goldwatch.daemon.exports import Exports
+from goldwatch.daemon.in_force import CannotStart
 from goldwatch.daemon.service import Service
 from goldwatch.export import measurement
 
@@ -113,3 +114,16 @@ def test_a_reload_changes_the_level_and_loses_no_count(tmp_path: Path, exports: 
         page = exports.page.render()[0].decode()
         assert f'goldwatch_replays_skipped_total{{watch="a",target="digits",reason="{reason}"}}' in page
     assert 'reason="busy"} 3' in page
+
+
+def test_a_refused_reload_leaves_the_level(tmp_path: Path, exports: Exports) -> None:
+    file, ca = configured(tmp_path, None), tmp_path / "ca.pem"
+    exports.put_in_force(load(file))
+    ca.write_text("no certificate")
+    pushed = f"{{metrics: essential, otlp: {{endpoint: https://127.0.0.1:1, protocol: http, ca_file: {ca}}}, "
+    file.write_text(file.read_text().replace("exporters: {", f"exporters: {pushed}"))
+    refused = load(file)
+    ca.unlink()
+    with pytest.raises(CannotStart):
+        exports.put_in_force(refused)
+    assert exports.page.level == "full"
