@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,14 +117,14 @@ def test_a_reload_changes_the_level_and_loses_no_count(tmp_path: Path, exports: 
     assert 'reason="busy"} 3' in page
 
 
-def test_a_refused_reload_leaves_the_level(tmp_path: Path, exports: Exports) -> None:
-    file, ca = configured(tmp_path, None), tmp_path / "ca.pem"
+def test_a_refused_reload_leaves_the_level(tmp_path: Path, exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that pushes is not installed."""
+    file = configured(tmp_path, None)
     exports.put_in_force(load(file))
-    ca.write_text("no certificate")
-    pushed = f"{{metrics: essential, otlp: {{endpoint: https://127.0.0.1:1, protocol: http, ca_file: {ca}}}, "
+    pushed = "{metrics: essential, otlp: {endpoint: http://127.0.0.1:1, protocol: http}, "
     file.write_text(file.read_text().replace("exporters: {", f"exporters: {pushed}"))
-    refused = load(file)
-    ca.unlink()
-    with pytest.raises(CannotStart):
-        exports.put_in_force(refused)
+    for module in ("metric_exporter", "trace_exporter", "_log_exporter"):
+        monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.http.{module}", None)
+    with pytest.raises(CannotStart, match=r"exporters\.otlp: "):
+        exports.put_in_force(load(file))
     assert exports.page.level == "full"
