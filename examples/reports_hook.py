@@ -18,13 +18,15 @@ MARK = "<!-- reports -->"
 
 
 def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - MkDocs is in another environment
-    """Add the report of each example to the files of the site. Raises CalledProcessError if an example fails."""
+    """Add the report of each example to the files of the site. Raises RuntimeError if an example fails."""
     from mkdocs.structure.files import File  # type: ignore[import-not-found]  # noqa: PLC0415
 
     names = os.environ.get("GOLDWATCH_EXAMPLES", "").split()
     with tempfile.TemporaryDirectory(prefix="goldwatch-reports-") as folder:
         command = [str(ROOT / ".venv/bin/python"), str(ROOT / "examples/run.py"), folder, *names]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise RuntimeError(f"examples/run.py ended with exit code {done.returncode}:\n{done.stdout}")
         for report in sorted(Path(folder).glob("*.html")):
             files.append(File.generated(config, f"reports/{report.name}", content=report.read_text()))
     return files

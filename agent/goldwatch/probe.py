@@ -393,6 +393,11 @@ def dtype_name(array: NDArray[Any]) -> str:
     return named_dtype(array.dtype)
 
 
+def kept_as(dtype: str) -> str:
+    """Return the dtype of the array in which a replay keeps an output: JSON ("J" and its bytes) lies there as text."""
+    return f"S{dtype[1:]}" if dtype.startswith("J") else dtype
+
+
 @lru_cache(maxsize=256)
 def named_dtype(dtype: Any) -> str:  # noqa: ANN401 - numpy.dtype
     """Return what `dtype_name` does of an array with this dtype of numpy, whose name takes long to ask for."""

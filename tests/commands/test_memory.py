@@ -19,7 +19,7 @@ from goldwatch.cli.app import app
 from goldwatch.commands.memory import _reordered
 from goldwatch.core.load_plan import LoadPlan
 from goldwatch.daemon.plan import Plan
-from goldwatch.worker.jobs.memory import ERROR, _is_larger, _number_gap, _text_gap
+from goldwatch.worker.jobs.memory import ERROR, _is_larger, _json_gap, _number_gap, _text_gap
 
 N = 24
 VALUES = np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32)
@@ -205,3 +205,8 @@ def test_the_gap_of_values_that_are_not_finite_and_of_texts() -> None:
     assert _text_gap(b"a b\0\0", b"a b") == 0
     assert _text_gap(b"a b", b"b a") == 1e-6
     assert _text_gap(b"a b", b"a c") == 0.5
+
+
+def test_the_gap_of_json_is_that_of_what_it_says() -> None:
+    assert _json_gap(b'{"b": 1.0, "a": [2.4]}\0\0', b'{"a": [2.0], "b": 1}', 0.5) == 0
+    assert _json_gap(b"[[1.0], [2.0]]", b"[[1.0]]", 0) == 0.5

@@ -16,8 +16,11 @@ from typer.testing import CliRunner
 from goldwatch.cli.app import app
 from goldwatch.commands import mlperf
 from goldwatch.errors import GoldwatchError
+from goldwatch.golden.freeze import freeze
 from goldwatch.ipc.jobs import LoadGenSettings
+from goldwatch.ipc.judging_jobs import AccuracyRequest
 from goldwatch.probe import Probe, Tensors, TensorSpec
+from goldwatch.worker.jobs.accuracy import accuracy
 from goldwatch.worker.load import loadgen
 
 from tests.digits_server import digits, target
@@ -237,6 +240,35 @@ def test_all_that_an_unread_answer_holds_counts_for_the_room(
     assert most == 3
     ask(system, 20, query=20)
     assert len(system._unread) <= (3 if scenario == "Offline" else 0)
+
+
+def test_json_answers_lie_as_text_and_are_scored_from_the_log(tmp_path: Path) -> None:
+    settings = LoadGenSettings("SingleStream", "accuracy", 0.0, 1)
+    output = TensorSpec("boxes", "J16384", ())
+    system = loadgen.System(cast("Probe", SimpleNamespace()), {"x": np.zeros((2, 2))}, output, settings)
+    assert system._least_bytes == 16384
+    kept = {"inputs.x": np.zeros((2, 1), np.float32)}
+    lines = [{"inputs": {}, "outputs": {"boxes": text}} for text in ("[[1.0]]", "[]")]
+    parts = {"dtype": "json", "shape": [], "tolerance": 0.5, "max_bytes": 16384}
+    manifest = {
+        "name": "boxes",
+        "version": "1",
+        "licence": "CC0-1.0",
+        "provenance": {"source": "made up"},
+        "task": "embedding",
+        "examples": 2,
+        "decision": "boxes",
+        "inputs": {"x": {"dtype": "float32", "shape": [1]}},
+        "outputs": {"boxes": parts},
+        "reference": {"replays": [1, 1], "deterministic": True},
+    }
+    freeze(tmp_path / "golden", manifest, kept | {"reference.right": np.ones((2, 2), np.int64)}, lines)
+    answers = np.array([b"[[1.2]]", b"[[9.0]]"], "S16384")
+    log = tmp_path / "log.json"
+    log.write_text(json.dumps([{"qsl_idx": i, "data": answer.tobytes().hex()} for i, answer in enumerate(answers)]))
+    found = accuracy(AccuracyRequest(str(tmp_path / "golden"), str(log)), [], lambda _: None).headline
+    assert found is not None
+    assert (found.name, found.value) == ("agreement", 0.5)
 
 
 def zeros(width: int) -> dict[str, Any]:

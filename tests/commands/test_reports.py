@@ -44,9 +44,9 @@ def assignment(**objectives: float) -> Any:
     return SimpleNamespace(golden=golden, watch=watch, key=("w", "w"))
 
 
-def seen(harmful: int, helpful: int, **changes: Any) -> Any:
+def seen(harmful: int, helpful: int, largest: float | None = 0.5, **changes: Any) -> Any:
     moved = harmful + helpful
-    difference = Difference(200, moved, harmful, helpful, 0, 0.5, (), ())
+    difference = Difference(200, moved, harmful, helpful, 0, largest, (), ())
     score = Score("accuracy", 0.9, 0.85, 0.95, 200, 0.9 + (harmful - helpful) / 200)
     return judgement(difference=difference, scores=(score,), **changes)
 
@@ -67,17 +67,24 @@ def test_a_loss_that_compare_takes_for_noise_is_no_regression(harmful: int, help
 
 
 def test_each_of_several_outputs_has_a_line() -> None:
-    outputs = (OutputDifference("box", 3, 1.25, 0.5), OutputDifference("why", 1, None, 0))
+    outputs = (
+        OutputDifference("box", 3, 1.25, 0.5),
+        OutputDifference("why", 1, None, 0),
+        OutputDifference("boxes", 2, None, 0.5),
+    )
     found = seen(0, 0)
     apart = replace(
-        found, findings=replace(found.findings, difference=Difference(9, 4, 0, 0, 0, 2, (), (), (), outputs))
+        found, findings=replace(found.findings, difference=Difference(9, 4, 0, 0, 0, None, (), (), (), outputs))
     )
     report = Report(assignment(), apart, (_errors(assignment(), apart),))
     lines = [line.split() for line in FORMATS["table"]([report]).splitlines()]
     assert ["box", "6", "of", "9", "within", "0.5", "largest", "difference", "1.2"] in lines
     assert ["why", "8", "of", "9", "the", "same"] in lines
+    assert ["boxes", "7", "of", "9", "within", "0.5"] in lines
+    assert next(line for line in lines if line[:1] == ["outputs"])[-1] == "right"
     (listed,) = json.loads(FORMATS["json"]([report]))["watches"]
-    assert [each["moved"] for each in listed["difference"]["outputs"]] == [3, 1]
+    assert [each["moved"] for each in listed["difference"]["outputs"]] == [3, 1, 2]
+    assert listed["difference"]["largest"] is None
 
 
 def test_failed_requests_within_the_budget_are_in_the_table() -> None:
@@ -92,7 +99,7 @@ def test_failed_requests_within_the_budget_are_in_the_table() -> None:
 
 
 def test_figures_that_mean_nothing_are_left_out() -> None:
-    slow = FORMATS["table"]([Report(assignment(), seen(1, 0, task="generation", throughput=0.2841), ())])
+    slow = FORMATS["table"]([Report(assignment(), seen(1, 0, None, task="generation", throughput=0.2841), ())])
     assert "throughput     0.284 /s" in slow
     assert "largest difference" not in slow
     assert "199 of 200 the same" in slow

@@ -112,9 +112,14 @@ def test_a_show(shown: Shown, name: str) -> None:
         by_example = (apart.swapaxes(0, 1) if len(apart) == 1 else apart).reshape(len(now["first"]), -1).max(axis=1)
         assert each["moved"] == (by_example > 0.001).sum()
         assert each["largest"] == pytest.approx(by_example.max(), rel=1e-4)
+    if name == "detection":
+        assert shown.checked[name, "damaged"]["difference"]["largest"] is None
     parity = shown.compared[name, "other"]["parity"]
     assert (parity["compared"], parity["flips"]) == (len(now["first"]), 0)
     assert (parity["only_first"], parity["only_other"]) == (0, 0)
-    assert parity["largest"] < 1e-3
+    if name == "detection":
+        assert (parity["largest"], parity["cosine"]) == (None, None)
+    else:
+        assert parity["largest"] < 1e-3
     damaged = shown.compared[name, "damaged"]["parity"]
     assert damaged["only_first"] == (now["first"] & ~now["damaged"]).sum()

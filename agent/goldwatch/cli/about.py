@@ -35,7 +35,7 @@ def doctor(
 def demo(
     seconds: Annotated[float, typer.Option(min=10, help="End after this many seconds; 0 for never.")] = 0,
     language_model: Annotated[
-        bool, typer.Option("--language-model", help="A language server that gets a wrong chat template.")
+        bool, typer.Option("--language-model", help="A language model server that gets a wrong chat template.")
     ] = False,
 ) -> None:
     """Watch a real model while it is silently damaged, and see the one alert that follows."""

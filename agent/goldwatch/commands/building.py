@@ -7,7 +7,7 @@ for them; the set that is frozen in the end is calibrated like any other.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,8 +149,13 @@ def _usable(answered: Mapping[str, TensorSpec], target: str, note: Callable[[str
     others = [spec for spec in answered.values() if spec.dtype not in NUMPY_DTYPES | {TEXT, JSON}]
     if len(others) == len(answered):
         said = ", ".join(f"{spec.name} ({spec.dtype} {list(spec.shape)})" for spec in others)
-        raise GoldwatchError(f"{target} has no output that a golden set can hold: {said}")
+        raise GoldwatchError(f"{target} has no output that a golden set can hold: {said}{_how(others)}")
     for spec in others:
-        how = f"; if that is one example's, --batch-axis outputs.{spec.name}=none" if spec.dtype == NO_BATCH else ""
-        note(f"left out: output {spec.name}, {spec.dtype} {list(spec.shape)}{how}")
+        note(f"left out: output {spec.name}, {spec.dtype} {list(spec.shape)}{_how([spec])}")
     yield from ((spec.name, spec.dtype, tuple(spec.shape)) for spec in answered.values() if spec not in others)
+
+
+def _how(left_out: Sequence[TensorSpec]) -> str:
+    """Say how outputs without a batch axis can be held."""
+    axes = " ".join(f"--batch-axis outputs.{spec.name}=none" for spec in left_out if spec.dtype == NO_BATCH)
+    return f"; if that is one example's, {axes}" if axes else ""

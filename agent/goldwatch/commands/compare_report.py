@@ -146,7 +146,7 @@ def _against(row: Row) -> str:
     if pair is None:
         return ""
     apart = f"{pair.flips:,} flips"
-    if row.judgement.subject.task != "generation":  # texts differ or not: there is no size of a difference
+    if pair.largest is not None and row.judgement.subject.task != "generation":  # texts differ or not
         apart += f", largest difference {pair.largest:.1g}"
     if pair.flips == 0:
         return apart

@@ -148,19 +148,22 @@ def _measured(judgement: Judgement) -> list[Line]:
         if score.people is not None:
             lines.append(("", str(score.people)))
     if (difference := judgement.findings.difference) is not None:
-        texts = judgement.subject.task == "generation"  # texts are equal or not: there is no size of a difference
         same = f"{difference.compared - difference.moved:,} of {difference.compared:,}"
-        parts = [f"{same} {'the same' if texts else 'within tolerance'}"]
+        parts = [f"{same} {'the same' if judgement.subject.task == 'generation' else 'within tolerance'}"]
         parts.append(f"{difference.harmful:,} turned wrong, {difference.helpful:,} right")
-        parts += [] if texts else [f"largest difference {difference.largest:.2g}"]
-        lines.append(("outputs", "   ".join(parts)))
+        lines.append(("outputs", "   ".join([*parts, *_size(difference.largest)])))
         for each in difference.outputs:
             same = f"{difference.compared - each.moved:,} of {difference.compared:,}"
-            size = f" within {each.tolerance:g}   largest difference {each.largest or 0:.2g}"
-            lines.append((f"  {each.name}", f"{same}{' the same' if each.largest is None else size}"))
+            same += f" within {each.tolerance:g}" if each.tolerance or each.largest is not None else " the same"
+            lines.append((f"  {each.name}", "   ".join([same, *_size(each.largest)])))
     if judgement.findings.quantiles:
         lines.append(("latency", "   ".join(_quantile(q) for q in judgement.findings.quantiles) + _requests(judgement)))
     return lines
+
+
+def _size(largest: float | None) -> list[str]:
+    """Say how large a difference is; nothing where it has no size, as of texts and JSON."""
+    return [] if largest is None else [f"largest difference {largest:.2g}"]
 
 
 def _tokens(judgement: Judgement) -> list[Line]:

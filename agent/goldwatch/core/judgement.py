@@ -209,7 +209,7 @@ class Confusion:
 class OutputDifference:
     """One output against its reference: how many examples differ beyond its `tolerance`, and the `largest` difference.
 
-    Texts have no largest difference.
+    Texts and JSON have no largest difference.
     """
 
     name: str
@@ -225,7 +225,8 @@ class Difference:
     `harmful` are right in the reference and wrong now, `helpful` the other way, `neutral` wrong in both but
     differently; `compared` examples were answered, `moved` of them differ in an output beyond the set's tolerance.
     `flips` lists the first of the flips, harmful ones before the others; `where` the worst slices, those beyond chance
-    first; `confusions` the mistakes of a classifier that have become more frequent, in the same order. `outputs` has
+    first; `confusions` the mistakes of a classifier that have become more frequent, in the same order. `largest` is the
+    largest absolute difference of any output, None if one of them is text or JSON, which have no size. `outputs` has
     each output by itself, if there are several.
     """
 
@@ -234,7 +235,7 @@ class Difference:
     harmful: int
     helpful: int
     neutral: int
-    largest: float
+    largest: float | None
     flips: tuple[Flip, ...]
     where: tuple[SliceShare, ...]
     confusions: tuple[Confusion, ...] = ()

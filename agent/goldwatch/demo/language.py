@@ -1,4 +1,4 @@
-"""A small language server of OpenAI's chat API, for `goldwatch demo --language-model`.
+"""A small language model server of OpenAI's chat API, for `goldwatch demo --language-model`.
 
     python -m goldwatch.demo.language
 

@@ -99,7 +99,7 @@ class _Handbook:
     name: str = "handbook"
     tolerance: str = "5 points"
     latency: str = "200ms at p90"
-    title: str = f"{len(PASSAGES)} questions replayed against a language server every 2 s"
+    title: str = f"{len(PASSAGES)} questions replayed against a language model server every 2 s"
     damage: str = "the server now uses the chat template of another model"
 
     def server(self) -> list[str]:

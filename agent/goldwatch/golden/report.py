@@ -25,7 +25,7 @@ def lines(golden: GoldenSet) -> Iterator[tuple[str, str]]:
         yield "input", f"{name}: {_spec(part)}"
     for name, output in manifest.outputs.items():
         judged = "   what is judged" if name == manifest.decision else ""
-        tolerance = "" if output.in_lines else f", the same within {output.tolerance:g}"
+        tolerance = f", the same within {output.tolerance:g}" if output.tolerance or not output.in_lines else ""
         yield "output", f"{name}: {_spec(output)}{tolerance}{judged}"
     yield from _files(golden)
     if manifest.labels is not None:

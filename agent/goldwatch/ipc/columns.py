@@ -18,7 +18,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from goldwatch import scratch
-from goldwatch.probe import TensorSpec
+from goldwatch.probe import TensorSpec, kept_as
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,9 +90,7 @@ class Layout:
         gaps: dict[str, tuple[str, tuple[int, ...]]] = (
             {"gaps_s": ("float64", (self.rows, MAX_GAPS))} if self.tokens else {}
         )
-        outputs = {
-            f"output.{spec.name}": (spec.dtype.replace("J", "S"), (self.rows, *spec.shape)) for spec in self.outputs
-        }
+        outputs = {f"output.{spec.name}": (kept_as(spec.dtype), (self.rows, *spec.shape)) for spec in self.outputs}
         return fixed | gaps | outputs
 
 

@@ -91,14 +91,14 @@ class Parity:
     """Two replays, over the examples that both answered.
 
     In `flips` of the `compared` examples the answers differ. `largest` is the largest absolute difference of any
-    tensor, `cosine` the smallest cosine of any example. `only_first` and `only_other` count the examples that one
+    tensor, `cosine` the smallest cosine of any example, None if no output is numbers. `only_first` and `only_other` count the examples that one
     replay alone has right, and `p_value` is of McNemar's test of these two.
     """
 
     compared: int
     flips: int
-    largest: float
-    cosine: float
+    largest: float | None
+    cosine: float | None
     only_first: int
     only_other: int
     p_value: float

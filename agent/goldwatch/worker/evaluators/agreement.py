@@ -60,14 +60,14 @@ class Expected:
 class Marks:
     """Some of the answers [m]: right `then`, right `now`, whether the answer `differs`, what `moved`.
 
-    `furthest` is the largest distance of any answered one from its reference.
+    `furthest` is the largest distance of any answered one from its reference, None where that has no size.
     """
 
     then: BoolArray
     now: BoolArray
     differs: BoolArray
     moved: BoolArray
-    furthest: float
+    furthest: float | None
 
 
 def difference(now: Outputs, answered: BoolArray, expected: Expected, listed: int = 50) -> Difference:
@@ -115,7 +115,8 @@ def summary(
 ) -> Difference:
     """Put together the `marks`, some rows at a time; `flip` returns the answers of an example."""
     tally = Tally(cuts.slices, cuts.clusters)
-    furthest, moved, counts = 0.0, 0, np.zeros(3, dtype=np.int64)
+    moved, counts = 0, np.zeros(3, dtype=np.int64)
+    furthest: float | None = 0.0
     first: tuple[list[int], ...] = ([], [], [])
     for rows in blocks(len(answered), cuts.width):
         found, some = marks(rows), answered[rows]
@@ -126,7 +127,8 @@ def summary(
             counts[kind] += np.count_nonzero(which)
             if len(seen) < listed:
                 seen.extend((rows.start + np.flatnonzero(which)[: listed - len(seen)]).tolist())
-        furthest, moved = max(furthest, found.furthest), moved + int(np.count_nonzero(found.moved))
+        furthest = _larger(furthest, found.furthest)
+        moved += int(np.count_nonzero(found.moved))
         tally.add(rows, harmful, some & found.then, some)
     return Difference(
         compared=int(np.count_nonzero(answered)),
@@ -154,15 +156,18 @@ def without_value(outputs: Outputs, answered: BoolArray, masked: str) -> Iterato
         yield from (rows.start + np.flatnonzero(bad & answered[rows])).tolist()
 
 
-def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float, BoolArray]:
-    """Return the largest distance of any answered example, and for each example whether it moved [n]."""
+def distances(now: Outputs, answered: BoolArray, expected: Expected) -> tuple[float | None, BoolArray]:
+    """Return the largest distance of any answered example, and for each example whether it moved [n].
+
+    There is no largest distance if an output is text or JSON.
+    """
     _check(now, expected)
-    largest = 0.0
+    largest: float | None = 0.0
 
     def moved(rows: slice) -> BoolArray:
         nonlocal largest
         far, found = _distances(now, answered[rows], expected, rows)
-        largest = max(largest, far)
+        largest = _larger(largest, far)
         return found
 
     found = column(len(answered), np.bool_, moved, expected.width)
@@ -173,8 +178,7 @@ def each_output(now: Outputs, answered: BoolArray, expected: Expected) -> Iterat
     """Yield how each output of the answered examples differs from its reference."""
     for name, reference in expected.outputs.items():
         alone = replace(expected, outputs={name: reference})
-        size, moved = distances(now, answered, alone)
-        largest = None if now[name].dtype.kind == "S" else size
+        largest, moved = distances(now, answered, alone)
         yield OutputDifference(name, int(np.count_nonzero(moved)), largest, expected.tolerances.get(name, 0.0))
 
 
@@ -184,15 +188,20 @@ def _check(now: Outputs, expected: Expected) -> None:
             raise ValueError(f"output {name!r} has shape {now[name].shape}, the reference {reference.shape}")
 
 
-def _distances(now: Outputs, answered: BoolArray, expected: Expected, rows: slice) -> tuple[float, BoolArray]:
+def _larger(a: float | None, b: float | None) -> float | None:
+    """Return the larger of two distances; None if one of them is not known."""
+    return None if a is None or b is None else max(a, b)
+
+
+def _distances(now: Outputs, answered: BoolArray, expected: Expected, rows: slice) -> tuple[float | None, BoolArray]:
     """Return the largest distance of any answered example of some rows, and for each whether it moved [m]."""
-    largest, moved = 0.0, np.zeros(answered.shape, dtype=np.bool_)
+    moved = np.zeros(answered.shape, dtype=np.bool_)
+    largest = None if any(now[name].dtype.kind == "S" for name in expected.outputs) else 0.0
     if not answered.any():
         return largest, moved
     for name, reference in expected.outputs.items():
         far = apart_in(now[name][rows], reference[rows], answered, structured=name in expected.structured)
-        known = far[far < _OTHER] if name in expected.structured else far
-        largest = max(largest, float(known.max(initial=0.0)))
+        largest = _larger(largest, float(far.max(initial=0.0)))
         moved[answered] |= far > expected.tolerances.get(name, 0.0)
     return largest, moved
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,10 @@ from goldwatch.worker.evaluators.usual import Usual
 from goldwatch.worker.evaluators.vectors import apart, cosines
 
 _SHOWN = 80
+_BEFORE = 16
+"""So many characters that two answers have in common are shown before those that differ."""
+
+_CUT = "\N{HORIZONTAL ELLIPSIS}"
 _TEXT_WIDTH = 64
 
 BoolArray = NDArray[np.bool_]
@@ -112,7 +117,7 @@ class Numbers:
     def _flip(self, i: int, outputs: Outputs) -> Flip:
         now, then = outputs[self._decision], self._expected.outputs[self._decision]
         if self._structured:
-            return Flip(i, "", then[i][:_SHOWN], now[i].decode("utf-8", "replace")[:_SHOWN])
+            return Flip(i, "", *_differing(then[i], now[i].decode("utf-8", "replace")))
         if self._alone:
             return Flip(i, "", *(f"{float(values[i].reshape(())):.6g}" for values in (then, now)))
         return Flip(i, "", "", f"cosine {cosines(_flat(now[i : i + 1]), _flat(then[i : i + 1]))[0]:.4f}")
@@ -189,6 +194,16 @@ class Regression(Numbers):
             return found
 
         return column(self._examples, np.bool_, some, self._width)
+
+
+def _differing(then: str, now: str) -> tuple[str, str]:
+    """Return two texts from shortly before the first character in which they differ."""
+    if max(len(then), len(now)) <= _SHOWN:
+        return then, now
+    start = max(0, len(os.path.commonprefix([then, now])) - _BEFORE)
+    cut = [f"{_CUT}{text[start:]}" if start else text for text in (then, now)]
+    then, now = (text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}{_CUT}" for text in cut)
+    return then, now
 
 
 def _flat(values: NDArray[Any]) -> NDArray[Any]:

@@ -192,14 +192,13 @@ class _Generation:
 
     def difference(self, outputs: Outputs, answered: BoolArray) -> Difference:
         kept = outputs[self._decision]
-        largest, others = distances(outputs, answered, self._others)
+        _, others = distances(outputs, answered, self._others)
 
         def marks(rows: slice) -> Marks:
             now, then = _texts(kept[rows]), self._references(rows)
             differs = np.asarray(now != then, dtype=np.bool_)
             moved = (differs | others[rows]) & answered[rows]
-            furthest = max(largest, float((differs & answered[rows]).any()))
-            return Marks(self._was_right[rows], self._right(kept, rows), differs, moved, furthest)
+            return Marks(self._was_right[rows], self._right(kept, rows), differs, moved, None)
 
         def flip(i: int) -> Flip:
             [(reference, answers)] = self._expected[i : i + 1]

@@ -10,6 +10,7 @@ import numpy as np
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import ACCURACY, AccuracyRequest, AccuracyResponse
+from goldwatch.probe import kept_as
 from goldwatch.worker.evaluators.tasks import judged as judged_task
 from goldwatch.worker.jobs.opening import output_specs
 
@@ -23,7 +24,8 @@ def accuracy(
     """Score the answers in LoadGen's accuracy log. Raises GoldenError."""
     golden = GoldenSet.open(Path(request.path))
     (spec,) = (output for output in output_specs(golden) if output.name == golden.manifest.decision)
-    now, answered = np.zeros((golden.examples, *spec.shape), spec.dtype), np.zeros(golden.examples, bool)
+    now = np.zeros((golden.examples, *spec.shape), kept_as(spec.dtype))
+    answered = np.zeros(golden.examples, bool)
     for entry in json.loads(Path(request.log).read_text()):
         if entry["data"]:
             now[entry["qsl_idx"]] = np.frombuffer(bytes.fromhex(entry["data"]), now.dtype).reshape(spec.shape)

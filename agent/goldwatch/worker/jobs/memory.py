@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from goldwatch.core.outcome import Outcome
 from goldwatch.golden import arrays, tensors
 from goldwatch.golden.error import GoldenError
+from goldwatch.golden.lines import JSON
 from goldwatch.ipc.jobs import Emit, handles
 from goldwatch.ipc.judging_jobs import GAPS, MEMORY, GapsRequest, MemoryRequest, MemoryResponse
 from goldwatch.scratch import blocks
+from goldwatch.worker.evaluators import structures
 from goldwatch.worker.jobs.opening import replayed
 
 ERROR = 1e-4
@@ -47,7 +49,9 @@ def gaps(request: GapsRequest, descriptors: list[int], emit: Emit) -> None:  # n
                 theirs = np.asarray(before[chosen])
                 if spec.in_lines:
                     ours = now[rows].reshape(-1, 1).view("uint8").reshape(len(chosen), -1)
-                    found = np.array([_text_gap(a.tobytes(), b.tobytes()) for a, b in zip(ours, theirs, strict=True)])
+                    texts = [(a.tobytes(), b.tobytes()) for a, b in zip(ours, theirs, strict=True)]
+                    is_json = spec.dtype == JSON
+                    found = np.array([_json_gap(*two, spec.tolerance) if is_json else _text_gap(*two) for two in texts])
                 else:
                     ours = now[rows]
                     found = _number_gap(ours, theirs, floor) / scale
@@ -73,6 +77,12 @@ def _number_gap(ours: NDArray[Any], theirs: NDArray[Any], floor: float) -> NDArr
         apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
     largest = np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0)
     return np.where(largest > floor, largest, 0.0)
+
+
+def _json_gap(ours: bytes, theirs: bytes, tolerance: float) -> float:
+    """Return how far two JSON answers are apart, from 0 to 1; 0 if they are the same within the tolerance."""
+    a, b = (structures.read(text.rstrip(b"\0")) for text in (ours, theirs))
+    return structures.distance(a, b, tolerance)
 
 
 def _text_gap(ours: bytes, theirs: bytes) -> float:

@@ -48,7 +48,9 @@ def _compare(golden: GoldenSet, first: Columns, other: Columns) -> Parity:
             largest = max(largest, float(furthest(mine, its).max(initial=0.0)))
             cosine = float(np.minimum(cosine, cosines(mine, its).min(initial=1.0)))
     compared, flips, only_first, only_other = counts.tolist()
-    return Parity(compared, flips, largest, cosine, only_first, only_other, mcnemar(only_first, only_other))
+    sizes = {"largest": largest, "cosine": cosine} if numbers else {"largest": None, "cosine": None}
+    p_value = mcnemar(only_first, only_other)
+    return Parity(compared, flips, **sizes, only_first=only_first, only_other=only_other, p_value=p_value)
 
 
 @handles(AGREEMENT)

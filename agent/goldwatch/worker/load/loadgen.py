@@ -26,7 +26,7 @@ from goldwatch.errors import GoldwatchError
 from goldwatch.golden.opened import GoldenSet
 from goldwatch.installation import install_command
 from goldwatch.ipc.jobs import LOADGEN, Emit, LoadGenRequest, LoadGenResponse, LoadGenSettings, handles
-from goldwatch.probe import Context, Probe, Tensors, TensorSpec, single_output
+from goldwatch.probe import Context, Probe, Tensors, TensorSpec, kept_as, single_output
 from goldwatch.worker.load.described import described
 from goldwatch.worker.load.pace import Pace
 from goldwatch.worker.load.requests import Requests
@@ -111,7 +111,7 @@ class System:
         self._unread_bytes = self._unmeasured = 0
         self._due = 1
         """After so many answers more the size of one is looked at."""
-        width = math.prod(n for n in output.shape if n > 0) * np.dtype(output.dtype).itemsize
+        width = math.prod(n for n in output.shape if n > 0) * np.dtype(kept_as(output.dtype)).itemsize
         self._least_bytes = width * settings.batch  # where an answer does not show what it holds
 
     def warm_up(self, pace: Pace) -> float:

@@ -19,12 +19,18 @@ class Seen:
         self._specs: dict[str, TensorSpec] = {}
 
     def add(self, outputs: Tensors, examples: int) -> None:
-        """Look at one answer. An output whose examples differ in shape is JSON: a ragged list."""
+        """Look at one answer. An output whose examples differ in shape is JSON: a ragged list.
+
+        Where one answer shows no batch axis, nothing is known of the shape of an example.
+        """
         for name, values in list(outputs.items())[:MAX_TENSORS]:
             spec = _spec(name[:MAX_CHARACTERS], np.asarray(values), examples)
             before = self._specs.get(name, spec)
-            differs = (before.dtype, before.shape) != (spec.dtype, spec.shape)
-            self._specs[name] = TensorSpec(spec.name, JSON, ()) if differs else spec
+            if NO_BATCH in (before.dtype, spec.dtype):
+                spec = before if before.dtype == NO_BATCH else spec
+            elif (before.dtype, before.shape) != (spec.dtype, spec.shape):
+                spec = TensorSpec(spec.name, JSON, ())
+            self._specs[name] = spec
 
     def specs(self) -> tuple[TensorSpec, ...]:
         """Return what was seen."""

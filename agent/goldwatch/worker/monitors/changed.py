@@ -28,7 +28,8 @@ _QUIET_REPLAYS = 2
 class Moves:
     """How many of the compared examples moved beyond the tolerance, and how many turned wrong or right by it.
 
-    `largest` is the largest distance of any answer from the reference and `tolerance` what is allowed; None for text.
+    `largest` is the largest distance of any answer from the reference and `tolerance` what is allowed; None for text
+    and JSON.
     """
 
     moved: int
@@ -80,9 +81,11 @@ class Changed(WatchMonitor[Moves, ChangedState]):
         """Return how many answers moved, and how far."""
         if (found := replay.difference) is None:
             return Moves(0, 0, 0, 0)
-        tolerances = [s.tolerance for s in replay.golden.manifest.outputs.values() if not s.in_lines]
-        # Outputs with several tolerances have no common distance, and texts none at all.
-        sizes = (found.largest, tolerances[0]) if len(set(tolerances)) == 1 else (None, None)
+        outputs = replay.golden.manifest.outputs.values()
+        tolerances = {spec.tolerance for spec in outputs}
+        # Outputs with several tolerances have no common distance, and texts and JSON none at all.
+        has_size = len(tolerances) == 1 and not any(spec.in_lines for spec in outputs)
+        sizes = (found.largest, min(tolerances)) if has_size else (None, None)
         return Moves(found.moved, found.compared, found.harmful, found.helpful, *sizes)
 
     def recall(self, replay: ReplayRecord) -> Moves | None:
