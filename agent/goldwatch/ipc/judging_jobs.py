@@ -91,8 +91,8 @@ class Parity:
     """Two replays, over the examples that both answered.
 
     In `flips` of the `compared` examples the answers differ. `largest` is the largest absolute difference of any
-    tensor, `cosine` the smallest cosine of any example, None if no output is numbers. `only_first` and `only_other` count the examples that one
-    replay alone has right, and `p_value` is of McNemar's test of these two.
+    tensor, `cosine` the smallest cosine of any example, None if no output is numbers. `only_first` and `only_other`
+    count the examples that one replay alone has right, and `p_value` is of McNemar's test of these two.
     """
 
     compared: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -200,7 +199,9 @@ def _differing(then: str, now: str) -> tuple[str, str]:
     """Return two texts from shortly before the first character in which they differ."""
     if max(len(then), len(now)) <= _SHOWN:
         return then, now
-    start = max(0, len(os.path.commonprefix([then, now])) - _BEFORE)
+    shorter = min(len(then), len(now))
+    alike = next((i for i in range(shorter) if then[i] != now[i]), shorter)
+    start = max(0, alike - _BEFORE)
     cut = [f"{_CUT}{text[start:]}" if start else text for text in (then, now)]
     then, now = (text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}{_CUT}" for text in cut)
     return then, now
