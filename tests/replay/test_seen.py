@@ -32,5 +32,5 @@ def test_a_model_with_no_usable_output_is_told_of_the_batch_axis() -> None:
     seen = Seen()
     seen.add({"boxes": np.zeros((3, 4), np.float32)}, 1)
     answered = {spec.name: spec for spec in seen.specs()}
-    with pytest.raises(GoldwatchError, match="--batch-axis outputs.boxes=none$"):
+    with pytest.raises(GoldwatchError, match=r"--batch-axis outputs\.boxes=none$"):
         list(_usable(answered, "target m", lambda _: None))
