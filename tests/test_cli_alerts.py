@@ -206,4 +206,6 @@ def test_commands_write_in_one_place() -> None:
     assert {file.name for file in commands if re.search(r"\bprint\(|sys\.std", file.read_text())} == {
         "app.py",
         "base.py",
+        "progress.py",  # asks whether stderr is a terminal
+        "top.py",  # asks whether stdout is one
     }

@@ -87,7 +87,7 @@ def test_a_weight_of_no_monitor_is_an_error_that_names_the_monitors(tmp_path: Pa
     file = config_file(tmp_path)
     for name in ("wrose", "changed"):  # *changed* states facts, and has no share
         file.write_text(CONFIG.replace("{}", "2") + f"  weights: {{{name}: 3}}\n")
-        with pytest.raises(ValueError, match=rf"^weights\.{name}: no monitor .*; there are failing, worse, slow"):
+        with pytest.raises(ValueError, match=rf"^weights\.{name}: no monitor .*; there are failing, worse, gap, slow"):
             assignments(load(file), {"digits": FACTS})
 
 

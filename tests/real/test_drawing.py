@@ -53,11 +53,18 @@ _ENERGY = {"Energy of an inference", "Energy of a right answer", "Carbon", "Cost
 _LIVE = {"Drift: live requests", "Drift: windows of live rows", "Age of the live window"}
 _DISTANCE = {"Drift: distance from the reference"}
 _MISTAKES = {"New mistakes"}
+_SCORES = {
+    "Gap between values of a slice",
+    "Judge and people",
+    "Judge: answers an hour",
+    "Judge: tokens an hour",
+    "Unscored answers an hour",
+}
 _CONTROLLERS = {"Watches", "Pods without a sidecar", "Errors of the operator", "Certificate"}
 EMPTY: Mapping[str, set[str]] = {
-    "model": _TOKENS,
-    "model-language": _LIVE | _DISTANCE | _MISTAKES,
-    "model-outage": _MISTAKES | _TOKENS | _ENERGY | _LIVE | _DISTANCE,
+    "model": _TOKENS | _SCORES,
+    "model-language": _LIVE | _DISTANCE | _MISTAKES | _SCORES,
+    "model-outage": _MISTAKES | _TOKENS | _ENERGY | _LIVE | _DISTANCE | _SCORES,
     "compare": {"Energy of an output token"},
     "agent": {"Failed pushes", "Lost records", "Late dispatch, p99"} | _CONTROLLERS,
 }

@@ -16,6 +16,8 @@ from tests.dashboards.expressions import expressions, filled_in
 pytestmark = pytest.mark.real
 
 NO_OPERATOR = "no operator and no webhook runs here"
+NO_GAP = "no watch here has an objective for a gap"
+NO_SCORE = "no watch here names a score, so none has a judge"
 NO_NEWS = "nothing of the kind has happened to this agent"
 EMPTY: Mapping[str, str] = {
     "goldwatch-agent / Watches / {{reason}}": NO_OPERATOR,
@@ -30,6 +32,14 @@ EMPTY: Mapping[str, str] = {
     "goldwatch-incident / annotation deployments": "the target was there from the start",
     "goldwatch-compare / annotation deployments": "the target was there from the start",
     "goldwatch-agent / annotation deployments": "the target was there from the start",
+    "goldwatch-model / Gap between values of a slice / {{score}} by {{slice}}": NO_GAP,
+    "goldwatch-model / Gap between values of a slice / {{score}} by {{slice}}, reference": NO_GAP,
+    "goldwatch-model / Judge: answers an hour / {{score}} {{call}}": NO_SCORE,
+    "goldwatch-model / Judge: tokens an hour / {{score}} {{type}}": NO_SCORE,
+    "goldwatch-model / Unscored answers an hour / {{score}} {{reason}}": NO_SCORE,
+    "goldwatch-model / Judge and people / {{score}} agreement": NO_SCORE,
+    "goldwatch-model / Judge and people / {{score}} kappa": NO_SCORE,
+    "goldwatch-model / Judge and people / {{score}} wrongly {{called}}": NO_SCORE,
     "GoldwatchTicket": "the open alert is a page",
     "GoldwatchAgentGone": NO_NEWS,
     "GoldwatchWatchMissing": NO_NEWS,
