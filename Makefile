@@ -74,7 +74,7 @@ check: lint ## lint, then run the quick tests: under two minutes
 test-oldest: $(READY) ## test what a version can change, on the oldest versions that pyproject.toml allows
 	tests/system-packages $(QUICK_NEEDS)
 	$(PYTHON) -m venv --clear .venv-oldest
-	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[light]'
+	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --resolution lowest-direct -e '.[light,parquet]'
 	$(BIN)/uv pip install -q --python .venv-oldest/bin/python --group test
 	.venv-oldest/bin/python -m pytest -q $(OLDEST) -m "$(QUICK)"
 	.venv-oldest/bin/python -m pytest -q $(OLDEST) -m "slow and $(UNIT)" $(SLOW_ON_OLDEST)
