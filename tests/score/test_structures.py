@@ -70,8 +70,8 @@ def test_the_longest_integers_are_compared() -> None:
 
 
 def test_long_lists_of_lists_of_numbers_are_compared_by_place_within() -> None:
-    a = [[float(i + j) for j in range(64)] for i in range(32)]
-    assert distance(a, a[1:], 0) == pytest.approx(1 / 32)
+    a = [[float(i + j) for j in range(64)] for i in range(8)]
+    assert distance(a, a[1:], 0) == pytest.approx(1 / 8)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,20 @@ def test_long_lists_of_lists_of_numbers_are_compared_by_place_within() -> None:
 def test_values_that_are_no_json(values: Any, problem: str) -> None:
     with pytest.raises(BadAnswer, match=problem):
         single_output({"boxes": values}, "boxes", "J40", (), 1)
+
+
+def test_long_nested_answers_are_compared_place_by_place() -> None:
+    polygons = [[[float(x), float(y)] for x in range(40)] for y in range(40)]
+    assert distance(polygons[1:], polygons, 0) == distance(polygons[1:], polygons, 0, aligned=False)
+    few = [polygon[:20] for polygon in polygons[:3]]
+    assert distance(few[1:], few, 0) == pytest.approx(1 / 3)
+    assert distance(few[1:], few, 0, aligned=False) > 0.34
+
+
+def test_whole_numbers_longer_than_a_float_are_told_apart() -> None:
+    assert distance(2**53 + 1, 2**53, 0) == 1
+    assert largest_difference(2**53 + 1, 2**53) == 1
+
+
+def test_huge_numbers_have_a_distance() -> None:
+    assert distance(1e308, 1.5e308, 0) == pytest.approx(0.2)

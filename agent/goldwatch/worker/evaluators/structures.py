@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any, NoReturn
 
-_MAX_ALIGNED = 64
-"""Longer lists are compared place by place: aligning takes the square of the length."""
+_MAX_PAIRS = 4096
+"""Answers with more pairs of items are compared place by place: aligning nested lists takes their product."""
 
 _MAX_DIGITS = 300
 """A longer integer is no float."""
@@ -37,7 +37,7 @@ def _bounded(text: str) -> int:
 def largest_difference(a: Any, b: Any) -> float | None:  # noqa: ANN401
     """Return the largest absolute difference of two numbers in the same place; None if the structures differ."""
     if _is_number(a) and _is_number(b):
-        return abs(float(a) - float(b))
+        return float(abs(a - b))  # exact for whole numbers, which may be longer than a float holds
     if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         return _largest([largest_difference(x, y) for x, y in zip(a, b, strict=True)])
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
@@ -45,32 +45,37 @@ def largest_difference(a: Any, b: Any) -> float | None:  # noqa: ANN401
     return 0.0 if type(a) is type(b) and a == b else None
 
 
-def distance(a: Any, b: Any, tolerance: float) -> float:  # noqa: ANN401
+def distance(a: Any, b: Any, tolerance: float, *, aligned: bool = True) -> float:  # noqa: ANN401
     """Return how far two values are apart, from 0 to 1; two that differ by no more than the tolerance by 0.
 
     Numbers x and y are |x - y| / (|x| + |y|) apart, whole ones 1, since they count or name something. Objects: the mean
     over all their keys, a missing one is 1. Lists: the least sum over all ways to align them in order, an item without
-    a partner is 1, divided by the longer length (an edit distance, Wagner and Fischer 1974); lists of numbers, and of
-    over 64 items, place by place instead. Anything else: 0 or 1.
+    a partner is 1, divided by the longer length (an edit distance, Wagner and Fischer 1974); lists of numbers, and all
+    lists if there are too many pairs or `aligned` is False, place by place instead. Anything else: 0 or 1.
     """
     found = largest_difference(a, b)
     if found is not None and found <= tolerance:
         return 0.0
     if _is_number(a) and _is_number(b):
-        return 1.0 if isinstance(a, int) and isinstance(b, int) else min(1.0, abs(a - b) / (abs(a) + abs(b)))
+        return (
+            1.0
+            if isinstance(a, int) and isinstance(b, int)
+            else min(1.0, abs(a / 2 - b / 2) / (abs(a / 2) + abs(b / 2)))
+        )
     if isinstance(a, list) and isinstance(b, list):
-        return _apart(a, b, tolerance)
+        return _apart(a, b, tolerance, aligned=aligned and _items(a) * _items(b) <= _MAX_PAIRS)
     if isinstance(a, dict) and isinstance(b, dict):
         names = a.keys() | b.keys()
-        return sum(distance(a[n], b[n], tolerance) if n in a and n in b else 1.0 for n in names) / len(names)
+        apart = [distance(a[n], b[n], tolerance, aligned=aligned) if n in a and n in b else 1.0 for n in names]
+        return sum(apart) / len(names)
     return 1.0
 
 
-def _apart(a: list[Any], b: list[Any], tolerance: float) -> float:
+def _apart(a: list[Any], b: list[Any], tolerance: float, *, aligned: bool) -> float:
     longer = max(len(a), len(b))
-    if longer > _MAX_ALIGNED or all(map(_is_number, (*a, *b))):
-        pairs = zip(a, b, strict=False)
-        return (sum(distance(x, y, tolerance) for x, y in pairs) + abs(len(a) - len(b))) / longer
+    if not aligned or all(map(_is_number, (*a, *b))):
+        apart = [distance(x, y, tolerance, aligned=aligned) for x, y in zip(a, b, strict=False)]
+        return (sum(apart) + abs(len(a) - len(b))) / longer
     costs = [float(i) for i in range(len(b) + 1)]
     for i, x in enumerate(a, 1):
         before, costs[0] = costs[0], float(i)
@@ -78,6 +83,15 @@ def _apart(a: list[Any], b: list[Any], tolerance: float) -> float:
             least = min(before + distance(x, y, tolerance), costs[j] + 1, costs[j - 1] + 1)
             before, costs[j] = costs[j], least
     return costs[-1] / longer
+
+
+def _items(value: Any) -> int:  # noqa: ANN401
+    """Count the values that may be aligned; a short list of numbers is one, such as a box."""
+    if isinstance(value, dict):
+        return sum(map(_items, value.values())) or 1
+    if not isinstance(value, list):
+        return 1
+    return max(1, len(value) // 8) if all(map(_is_number, value)) else sum(map(_items, value))
 
 
 def _largest(found: list[float | None]) -> float | None:
