@@ -10,23 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-from urllib.parse import quote
 
 from goldwatch.probe import (
     BatchAxes,
-    CannotLoad,
-    Context,
-    Description,
     Page,
     Tensors,
     check_inputs,
     declared_sizes,
     option,
 )
-from goldwatch_probes._answers import CAN_IGNORE, check_outputs, declared_batch, newest, text
+from goldwatch_probes._answers import CAN_IGNORE, check_outputs, declared_batch, text
 from goldwatch_probes._http import Answer
-from goldwatch_probes._http_client import JSON, HttpProbe, Request
-from goldwatch_probes._remote import RemoteOptions
+from goldwatch_probes._http_client import JSON, Request
+from goldwatch_probes._v2_server import V2Options, V2Server
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,15 +30,13 @@ if TYPE_CHECKING:
 BINARY_HEADER = "Inference-Header-Content-Length"
 
 
-class OpenInference(HttpProbe):
+class OpenInference(V2Server):
     """A model behind the Open Inference Protocol: one connection, one request at a time."""
 
     @dataclass(frozen=True)
-    class Options(RemoteOptions):
+    class Options(V2Options):
         """Options besides `probe: open-inference`. `url` is without /v2."""
 
-        model: str = option("Name of the model at the server")
-        version: str = option("Version of the model; the server chooses if empty", default="")
         binary: bool = option("Send tensors as bytes, which MLServer refuses, and not as JSON", default=False)
         metadata: Literal["check", "ignore"] = option(
             "ignore: do not hold inputs and outputs against the server's metadata, where these are wrong",
@@ -57,12 +51,6 @@ class OpenInference(HttpProbe):
     takes_batch_axes: ClassVar[bool] = True
     _options: Options
 
-    def __init__(self, options: Options, context: Context) -> None:
-        super().__init__(options, context)
-        self._model_path = f"v2/models/{quote(options.model, safe='')}"
-        if options.version:
-            self._model_path += f"/versions/{quote(options.version, safe='')}"
-
     @staticmethod
     def recognise(url: str, model: str, page: Page) -> list[dict[str, Any]]:  # noqa: ARG004 - as RecognisesServers
         """Return the options of the named model, or of each that the server lists as ready."""
@@ -76,30 +64,8 @@ class OpenInference(HttpProbe):
         names = [text(e.get("name")) for e in entries if e.get("state", "READY") in ("READY", "")]
         return [{"model": name} for name in dict.fromkeys(names) if name] or [{}]
 
-    def open(self) -> None:
-        """Connect, make sure that server and model are ready, and read the metadata.
-
-        Raises CannotLoad, Unreachable or NotReady.
-        """
-        if not self._options.model:
-            raise CannotLoad("`model` is empty")
-        client = self._connect()
-        client.get("v2/health/ready")
-        client.get(f"{self._model_path}/ready")
-        self.describe()
-
-    def describe(self) -> Description:
-        """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
-        model = self._opened().page(self._model_path)
-        server = self._opened().page("v2", missing_allowed=True)
-        self._description = Description(
-            model=self._options.model,
-            version=self._options.version or newest(model.get("versions")),
-            framework=text(server.get("name")) or text(model.get("platform")),
-            framework_version=text(server.get("version")),
-            **(_declared(model, self._options.outputs, self._axes) if self._options.metadata == "check" else {}),
-        )
-        return self._description
+    def _declared(self, model: Mapping[str, Any]) -> dict[str, Any]:
+        return _declared(model, self._options.outputs, self._axes) if self._options.metadata == "check" else {}
 
     def encode(self, inputs: Tensors) -> Request:
         """Make the request. Raises CannotLoad if the metadata has no such input, dtype or shape.

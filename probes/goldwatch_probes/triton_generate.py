@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from goldwatch.probe import BadAnswer, CannotLoad, Context, Description, Tensors, Tokens, batch_size, option
-from goldwatch_probes._answers import newest, parse_object, text
+from goldwatch.probe import BadAnswer, CannotLoad, Tensors, Tokens, batch_size, option
+from goldwatch_probes._answers import parse_object
 from goldwatch_probes._http import Answer
-from goldwatch_probes._http_client import JSON, HttpProbe, Request
+from goldwatch_probes._http_client import JSON, Request
 from goldwatch_probes._openai_answers import paired, parsed
-from goldwatch_probes._remote import RemoteOptions
 from goldwatch_probes._sse import BOM, events
 from goldwatch_probes._token_times import TokenTimes, token_times
+from goldwatch_probes._v2_server import V2Options, V2Server
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,48 +42,19 @@ class _Answers:
         return self._read
 
 
-class TritonGenerate(HttpProbe):
+class TritonGenerate(V2Server):
     """One model of a server, asked for one text an example."""
 
     @dataclass(frozen=True)
-    class Options(RemoteOptions):
+    class Options(V2Options):
         """Options besides `probe: triton-generate`. `url` is without /v2."""
 
-        model: str = option("Name of the model at the server, such as ensemble")
-        version: str = option("Version of the model; the server chooses if empty", default="")
         stream: bool = option("Ask generate_stream, so that the first text can be timed", default=True)
         more: dict[str, Any] = option("Further members of each request, such as max_tokens", default_factory=dict)
         input: str = option("Member of the request that has the prompt", default="text_input")
         output: str = option("Member of the answer that has the text", default="text_output")
 
     _options: Options
-
-    def __init__(self, options: Options, context: Context) -> None:
-        super().__init__(options, context)
-        self._model_path = f"v2/models/{quote(options.model, safe='')}"
-        if options.version:
-            self._model_path += f"/versions/{quote(options.version, safe='')}"
-
-    def open(self) -> None:
-        """Connect, and make sure that server and model are ready. Raises CannotLoad, Unreachable or NotReady."""
-        if not self._options.model:
-            raise CannotLoad("`model` is empty")
-        client = self._connect()
-        client.get("v2/health/ready")
-        client.get(f"{self._model_path}/ready")
-        self.describe()
-
-    def describe(self) -> Description:
-        """Ask the server what it serves now. Raises CannotLoad, Unreachable or NotReady."""
-        model = self._opened().page(self._model_path)
-        server = self._opened().page("v2", missing_allowed=True)
-        self._description = Description(
-            model=self._options.model,
-            version=self._options.version or newest(model.get("versions")),
-            framework=text(server.get("name")),
-            framework_version=text(server.get("version")),
-        )
-        return self._description
 
     def encode(self, inputs: Tensors) -> tuple[Request, ...]:
         """Make a request for each example. Raises CannotLoad for inputs that are no prompts."""

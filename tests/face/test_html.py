@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldwatch.commands.report_examples import changed
-from goldwatch.commands.report_tables import signed
 from goldwatch.face.html import Column, Html, Table, tag
 from goldwatch.face.page import page
 from goldwatch.face.plot import Plot, decades, heat, interval, ticks
+from goldwatch.face.scores import signed
 from goldwatch.golden.media import png, wav
 
 

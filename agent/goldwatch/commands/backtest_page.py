@@ -9,7 +9,7 @@ from goldwatch.commands.backtest_report import calls, times
 from goldwatch.commands.common_rules import Fired
 from goldwatch.commands.report_page import report_page
 from goldwatch.config import format_moment
-from goldwatch.face.html import Column, Content, Html, Table, join, name, section, tag
+from goldwatch.face.html import Column, Content, Html, Table, name, section, tag
 from goldwatch.face.plot import Plot, ticks
 
 _BINS = 240
@@ -99,4 +99,4 @@ def _rules(rules: Sequence[Fired]) -> Html | None:
         return None
     rows: list[Sequence[Content]] = [(rule.rule, times(rule.times), calls(rule)) for rule in rules]
     caption = "What people commonly alert by, for comparison: these rules have no budget of false alarms."
-    return join((Table(caption, (Column("rule"), Column("would have called"), Column("details")), rows).html(),))
+    return Table(caption, (Column("rule"), Column("would have called"), Column("details")), rows).html()

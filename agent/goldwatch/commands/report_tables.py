@@ -8,9 +8,9 @@ from goldwatch.commands.gate import Report, Result
 from goldwatch.core.judgement import Judgement, Score, SliceStanding
 from goldwatch.face.html import Column, Content, Html, Table, join, name, tag
 from goldwatch.face.plot import heat, heat_map, interval
+from goldwatch.face.scores import SCORE_COLUMNS, score_cells, signed
 from goldwatch.worker.monitors.bounds import lower, upper
 
-_MINUS = "\N{MINUS SIGN}"
 _MOST_SLICES = 60
 _FEW = 30
 _ERROR = 0.025
@@ -25,24 +25,13 @@ def scores_table(report: Report) -> Content:
     broken = {f.objective: f for f in report.findings if f.result is Result.REGRESSION}
     reasons = {f.objective: f.reason for f in report.findings}
     rows: list[Sequence[Content]] = [_score(score, broken, reasons) for score in scores]
-    columns = (
-        Column("score"),
-        Column("now", numbers=True),
-        Column("95% interval", numbers=True),
-        Column("interval", drawn=True),
-        Column("reference", numbers=True),
-        Column("change", numbers=True),
-        Column("tested"),
-    )
+    columns = (*SCORE_COLUMNS, Column("tested"))
     caption = "Interval: over examples like these. Mark: the reference. Each bar spans its values, not the whole scale."
     return Table(caption, columns, rows).html()
 
 
 def _score(score: Score, broken: Mapping[str, object], reasons: Mapping[str, str]) -> Sequence[Content]:
     objective = "accuracy" if score.name in ("accuracy", "agreement") else score.name
-    known = [v for v in (score.value, score.low, score.high, score.reference) if v is not None]
-    margin = (max(known) - min(known)) or abs(score.value) or 1.0
-    span = (min(known) - 0.3 * margin, max(known) + 0.3 * margin)
     change: Content = "not known"
     if score.reference is not None:
         difference = score.value - score.reference
@@ -50,19 +39,10 @@ def _score(score: Score, broken: Mapping[str, object], reasons: Mapping[str, str
         change = tag("span", text, class_="loss") if objective in broken else text
     return (
         name(score.name),
-        f"{score.value:.4f}",
-        f"[{score.low:.4f}, {score.high:.4f}]",
-        interval(score.value, score.low, score.high, score.reference, span),
-        "not kept" if score.reference is None else f"{score.reference:.4f}",
+        *score_cells(score.value, score.low, score.high, score.reference),
         change,
         reasons.get(objective, tag("span", "no objective, not tested", class_="q")),
     )
-
-
-def signed(difference: float, digits: int) -> str:
-    """Write a difference with a true minus, and always with a sign unless it is written as zero."""
-    text = f"{abs(difference):.{digits}f}"
-    return text if not float(text) else f"{_MINUS if difference < 0 else '+'}{text}"
 
 
 def slices_table(report: Report) -> Content:

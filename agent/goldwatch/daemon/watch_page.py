@@ -19,12 +19,11 @@ from goldwatch.daemon.watch_charts import STYLE, charts
 from goldwatch.daemon.watch_view import WatchView
 from goldwatch.face.html import Column, Content, Html, Table, join, pairs, section, tag
 from goldwatch.face.page import page
-from goldwatch.face.plot import interval
+from goldwatch.face.scores import SCORE_COLUMNS, score_cells, signed
 
 RANGES = (1, 7, 30, 90)
 _EXAMPLES = 12
 _SLICES = 60
-_MINUS = "\N{MINUS SIGN}"
 
 
 def watch_page(view: WatchView) -> Html:
@@ -145,39 +144,21 @@ def _last(view: WatchView) -> Iterator[Content]:
         valid = view.row["validity"] == Validity.VALID
         about = "The referee found: " if valid else "The newest replay is not valid: "
         yield tag("p", about, text("; ".join(view.row["reasons"]), 300))
-    columns = (
-        Column("score"),
-        Column("now", numbers=True),
-        Column("95% interval", numbers=True),
-        Column("interval", drawn=True),
-        Column("reference", numbers=True),
-        Column("change", numbers=True),
-    )
     asked = sum(findings.outcomes.values())
     caption = (
         f"Replay of {when(run.started_at)}: {findings.outcomes.get('ok', 0):,} of {asked:,} requests answered, "
         f"{run.duration_s:.3g} s. Interval: over examples like these; mark: the reference."
     )
-    yield Table(caption, columns, [_score(s) for s in findings.scores]).html()
+    yield Table(caption, SCORE_COLUMNS, [_score(s) for s in findings.scores]).html()
 
 
 def _score(score: Score) -> Sequence[Content]:
-    known = [v for v in (score.low, score.high, score.value, score.reference) if v is not None]
-    margin = 0.3 * ((max(known) - min(known)) or abs(score.value) or 1.0)
     reference = score.reference
     return (
         text(score.name),
-        f"{score.value:.4f}",
-        f"[{score.low:.4f}, {score.high:.4f}]",
-        interval(score.value, score.low, score.high, reference, (min(known) - margin, max(known) + margin)),
-        "not kept" if reference is None else f"{reference:.4f}",
-        "not known" if reference is None else _signed(score.value - reference),
+        *score_cells(score.value, score.low, score.high, reference),
+        "not known" if reference is None else signed(score.value - reference, 4),
     )
-
-
-def _signed(difference: float) -> str:
-    shown = f"{abs(difference):.4f}"
-    return shown if not float(shown) else f"{_MINUS if difference < 0 else '+'}{shown}"
 
 
 def _difference(view: WatchView) -> Iterator[Content]:
